@@ -1,0 +1,53 @@
+"""ptzip opens PyTorch checkpoints without torch, shows what is in them and makes them small.
+
+Nothing of a file is ever executed. The names below are loaded when first used, so that `import ptzip` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ptzip.api import SlimReport, slim
+    from ptzip.checkpoint import Checkpoint
+    from ptzip.checkpoint import open_checkpoint as open
+    from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
+    from ptzip.limits import Limits
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Anomaly",
+    "Checkpoint",
+    "EditError",
+    "FormatError",
+    "LimitError",
+    "Limits",
+    "PtzipError",
+    "SlimReport",
+    "UnsupportedError",
+    "open",
+    "slim",
+]
+
+_HOMES = {
+    "Anomaly": "errors",
+    "Checkpoint": "checkpoint",
+    "EditError": "errors",
+    "FormatError": "errors",
+    "LimitError": "errors",
+    "Limits": "limits",
+    "PtzipError": "errors",
+    "SlimReport": "api",
+    "UnsupportedError": "errors",
+    "open": "checkpoint",
+    "slim": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ptzip' has no attribute {name!r}")
+    home = import_module(f"ptzip.{_HOMES[name]}")
+    value = getattr(home, "open_checkpoint" if name == "open" else name)
+    globals()[name] = value
+    return value

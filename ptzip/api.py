@@ -1,0 +1,159 @@
+"""The verbs that a user calls; each ties the floors below together and returns values.
+
+Rule: the output is planned whole before a byte is written, and it is written beside its place and moved there at the end.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.container import writer
+from ptzip.container.archive import Checked
+from ptzip.errors import EditError
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.recipes import AUTO, choose
+from ptzip.recipes.edit import Change, Edit, Finished, Step
+from ptzip.recipes.halving import halve
+from ptzip.target import new_file
+from ptzip.tensors.cast import Loss
+
+DTYPES = ("float16", "keep")
+LOCATIONS = ("cpu", "keep")
+
+Progress = Callable[[int, int], None]
+"""Called with the bytes that are done and the bytes that there are."""
+
+
+@dataclass(frozen=True)
+class SlimReport:
+    """What slimming one file did, or would do; sizes in bytes.
+
+    `saved` is by step, `rest` what the pickle and the zip around the storages take less (or more). `output` is None where
+    nothing was written: on a dry run, or where the file is slim already. `loss` is known once the bytes were read.
+    """
+
+    path: str
+    output: str | None
+    recipe: str
+    old_size: int
+    new_size: int
+    saved: dict[Step, int]
+    changes: tuple[Change, ...] = ()
+    loss: Loss | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def already_slim(self) -> bool:
+        """Whether there was nothing to gain."""
+        return not self.changes
+
+    @property
+    def rest(self) -> int:
+        return self.old_size - self.new_size - sum(self.saved.values())
+
+    @property
+    def saved_share(self) -> float:
+        """The part of the old size that is gone, from 0 to 1."""
+        return 1 - self.new_size / self.old_size
+
+
+def slim_path(source: str | os.PathLike[str]) -> Path:
+    """Where the slim version goes by default: `last.pt` becomes `last.slim.pt` beside it."""
+    path = Path(source)
+    return path.with_name(f"{path.stem}.slim{path.suffix or '.pt'}")
+
+
+def slim(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str] | None = None,
+    *,
+    recipe: str = AUTO,
+    dtype: str = "float16",
+    location: str = "cpu",
+    dry_run: bool = False,
+    overwrite: bool = True,
+    progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> SlimReport:
+    """Write what is left of a training checkpoint when all that only training needs is gone.
+
+    `target` is by default `slim_path(source)`, and may be `source` itself: a file that is there is replaced when the new
+    one is whole, or not at all without `overwrite` (FileExistsError). Nothing is written on a dry run, or where the file
+    is slim already. Raises PtzipError or OSError.
+    """
+    _known("dtype", dtype, DTYPES)
+    _known("location", location, LOCATIONS)
+    path = Path(source)
+    with open_checkpoint(path, limits) as checkpoint:
+        checkpoint.check_storages()
+        edit = Edit(checkpoint)
+        chosen = choose(checkpoint.root, recipe)
+        chosen.drop(edit)
+        if dtype != "keep":
+            halve(edit)
+        if location != "keep":
+            edit.relocate(location)
+        finished = edit.finish()
+        records = checkpoint.zip.rewritten(finished.pickle, finished.storages)
+        planned = writer.plan(records, checkpoint.zip.alignment)
+        report = _report(checkpoint, edit, finished, planned, chosen.name)
+        if dry_run or report.already_slim:
+            return report
+        place = Path(target) if target else slim_path(path)
+        if not overwrite and os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+        return _write(planned, finished, report, place, progress)
+
+
+def _known(what: str, value: str, values: tuple[str, ...]) -> None:
+    if value not in values:
+        raise EditError(f"{what} is {value!r}, expected one of {', '.join(values)}")
+
+
+def _report(checkpoint: Checkpoint, edit: Edit, finished: Finished, planned: writer.Plan, recipe: str) -> SlimReport:
+    is_gain = any(change.gain for change in edit.changes)
+    size = checkpoint.source.size
+    return SlimReport(
+        path=checkpoint.source.name,
+        output=None,
+        recipe=recipe,
+        old_size=size,
+        new_size=planned.size if is_gain else size,
+        saved=finished.saved if is_gain else {},
+        changes=tuple(edit.changes) if is_gain else (),
+        warnings=_crc_warnings([checkpoint.zip.pickle_record]),
+    )
+
+
+def _write(planned: writer.Plan, finished: Finished, report: SlimReport, target: Path, progress: Progress | None) -> SlimReport:
+    source, done = Path(report.path), 0
+    total = sum(placed.record.payload.length for placed in planned.placed)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, total)
+
+    in_place = target.exists() and target.samefile(source)
+    with new_file(target, like=source, sync=in_place) as descriptor:
+        writer.write(planned, descriptor, advance)
+    return replace(
+        report,
+        output=str(target),
+        loss=sum((cast.loss for cast in finished.casts), Loss()),
+        warnings=report.warnings + _crc_warnings(finished.read),
+    )
+
+
+def _crc_warnings(records: list[Checked]) -> tuple[str, ...]:
+    """One line for each record whose bytes do not have its CRC, and one for all that have none (0, as some savers write)."""
+    wrong = [record for record in records if record.is_wrong()]
+    missing = [record.name for record in wrong if not record.expected]
+    lines = [f"the CRC of record {record.name} is wrong: its bytes may be damaged" for record in wrong if record.expected]
+    if missing:
+        lines.append(f"{len(missing)} records were saved without a CRC and could not be checked, {missing[0]} the first")
+    return tuple(lines)

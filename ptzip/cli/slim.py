@@ -1,0 +1,127 @@
+"""`ptzip slim FILE…`: take out of training checkpoints what only training needs."""
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import ptzip
+from ptzip.errors import EditError
+
+NAME = "slim"
+SUMMARY = "make a training checkpoint small"
+DESCRIPTION = (
+    "Drop the optimizer, the results text and duplicate weights, and store the model in half precision, "
+    "as the framework's own stripper would."
+)
+
+BAR_FROM = 64_000_000
+"""Files of at least this many bytes get a progress bar on a terminal."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="checkpoints to slim")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder (default: NAME.slim.pt)")
+    where.add_argument("-i", "--in-place", action="store_true", help="replace the input, when the output is whole")
+    parser.add_argument("-f", "--force", action="store_true", help="replace an output that is there")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen, write nothing")
+    parser.add_argument("--recipe", default="auto", help="auto, basic, yolov5 or ultralytics (default: by layout)")
+    parser.add_argument("--dtype", default="float16", choices=("float16", "keep"), help="of the weights")
+    parser.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
+    parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Slim each file; one that fails does not stop the others."""
+    failed, reports = False, list[dict[str, Any]]()
+    taken: set[Path] = set()
+    for name in arguments.files:
+        try:
+            report = _slim(name, _target(name, arguments, taken), arguments)
+        except (ptzip.PtzipError, OSError) as error:
+            failed = True
+            message = _message(error, name)
+            reports.append({"path": name, "error": message})
+            print(f"ptzip: error: {name}: {message}", file=sys.stderr)
+            continue
+        for warning in report.warnings:
+            print(f"ptzip: warning: {name}: {warning}", file=sys.stderr)
+        if arguments.json:
+            from ptzip.reports.data import slim_data  # here and below: --help must not load numpy
+
+            reports.append(slim_data(report))
+        elif not arguments.quiet:
+            _print(report, arguments.dry_run)
+    if arguments.json:
+        print(json.dumps(reports, indent=2))
+    return 2 if failed else 0
+
+
+def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.SlimReport":
+    with _progress(name, arguments) as progress:
+        return ptzip.slim(
+            name,
+            target,
+            recipe=arguments.recipe,
+            dtype=arguments.dtype,
+            location=arguments.location,
+            dry_run=arguments.dry_run,
+            overwrite=arguments.force or arguments.in_place,
+            progress=progress,
+        )
+
+
+def _target(name: str, arguments: argparse.Namespace, taken: set[Path]) -> Path:
+    """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
+    source = Path(name)
+    if arguments.in_place:
+        return source
+    target = source.with_name(f"{source.stem}.slim{source.suffix or '.pt'}")
+    if arguments.output:
+        folder = Path(arguments.output)
+        is_folder = folder.is_dir() or arguments.output.endswith(os.sep) or len(arguments.files) > 1
+        if is_folder and not arguments.dry_run:
+            folder.mkdir(parents=True, exist_ok=True)
+        target = folder / source.name if is_folder else folder
+    if target.exists() and source.exists() and target.samefile(source):
+        raise EditError(f"the output {target} is the input itself (use -i to replace it)")
+    if target.resolve() in taken:
+        raise EditError(f"the output {target} was written for another input of this run")
+    taken.add(target.resolve())
+    return target
+
+
+@contextlib.contextmanager
+def _progress(name: str, arguments: argparse.Namespace) -> Iterator[Callable[[int, int], None] | None]:
+    silent = arguments.quiet or arguments.json or not sys.stderr.isatty()
+    if silent or Path(name).stat().st_size < BAR_FROM:
+        yield None
+        return
+    from ptzip.reports.progress import bar
+
+    with bar(Path(name).name) as advance:
+        yield advance
+
+
+def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
+    from ptzip.reports.text import plan_lines, slim_lines
+
+    print("\n".join(slim_lines(report)))
+    if with_plan:
+        print("\n".join(plan_lines(report)))
+
+
+def _message(error: Exception, name: str) -> str:
+    """One line for people; what the system says is followed by the file it is about, where that is another."""
+    if isinstance(error, FileExistsError):
+        return f"the output {error.filename} is there already (use -f to replace it)"
+    if isinstance(error, OSError) and error.strerror:
+        other = error.filename if error.filename not in (None, name) else None
+        return error.strerror.lower() + (f": {other}" if other else "")
+    return str(error)

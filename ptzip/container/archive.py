@@ -1,0 +1,263 @@
+"""Reading a zip: both headers of every entry, kept.
+
+Rule: sizes and offsets come from the central directory alone, as torch's reader (miniz) takes them; from the local header
+only the lengths of its name and extra field are used, to find where the data begin. torch writes zip64 fields in local
+headers that do not follow the standard, so nobody may parse those by the book.
+"""
+
+import functools
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ptzip.container import structs
+from ptzip.container.checksum import Pieces, crc32
+from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.source import CHUNK, Payload, Source, Span
+
+STORED, DEFLATED = 0, 8
+ENCRYPTED = 0x0001
+HAS_DESCRIPTOR = 0x0008
+ZIP64_FIELD = 0x0001
+FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry: what the central directory says of it, and its local header and descriptor when asked for."""
+
+    source: Source
+    central: structs.CentralEntry
+    compressed_size: int
+    size: int
+    header_offset: int
+
+    @functools.cached_property
+    def name(self) -> str:
+        return decoded(self.central.name)
+
+    @property
+    def crc(self) -> int:
+        return self.central.crc
+
+    @property
+    def method(self) -> int:
+        return self.central.method
+
+    @functools.cached_property
+    def local(self) -> structs.LocalHeader:
+        """The local header; raises FormatError where there is none."""
+        fixed = self.source.read(self.header_offset, structs.LOCAL_SIZE)
+        lengths = sum(struct.unpack_from("<HH", fixed, structs.LOCAL_SIZE - 4))
+        whole = fixed + self.source.read(self.header_offset + structs.LOCAL_SIZE, lengths)
+        return structs.parse(structs.LocalHeader, io.BytesIO(whole), self.header_offset)
+
+    @property
+    def data_offset(self) -> int:
+        return self.header_offset + structs.LOCAL_SIZE + len(self.local.name) + len(self.local.extra)
+
+    @functools.cached_property
+    def descriptor(self) -> structs.Descriptor | structs.Descriptor64 | None:
+        """The data descriptor behind the data, where the local header promises one."""
+        if not self.local.flags & HAS_DESCRIPTOR:
+            return None
+        offset = self.data_offset + self.compressed_size
+        wide = self.size >= FULL32 or self.header_offset >= FULL32
+        if wide:
+            data = self.source.read(offset, structs.DESCRIPTOR64_SIZE)
+            return structs.parse(structs.Descriptor64, io.BytesIO(data), offset)
+        data = self.source.read(offset, structs.DESCRIPTOR_SIZE)
+        return structs.parse(structs.Descriptor, io.BytesIO(data), offset)
+
+    @property
+    def stored(self) -> Span:
+        """The bytes as they lie in the file, compressed or not."""
+        if self.data_offset + self.compressed_size > self.source.size:
+            raise FormatError(f"{self.name} reaches past the end of the file", self.data_offset)
+        return Span(self.source, self.data_offset, self.compressed_size)
+
+    @property
+    def payload(self) -> Payload:
+        """The bytes of the record, inflated where they are deflated."""
+        if self.central.flags & ENCRYPTED:
+            raise UnsupportedError(f"{self.name} is encrypted")
+        if self.method == DEFLATED:
+            return Inflated(self.stored, self.size, self.name)
+        if self.method != STORED:
+            raise UnsupportedError(f"{self.name} is compressed by method {self.method}, expected 0 or 8")
+        if self.size != self.compressed_size:
+            raise FormatError(f"{self.name} is stored, but its sizes are {self.compressed_size} and {self.size}")
+        return self.stored
+
+
+@dataclass(frozen=True)
+class Inflated:
+    """The bytes of a deflated entry (raw deflate, APPNOTE 4.4.5), never more than the directory promises."""
+
+    stored: Payload
+    length: int
+    name: str
+
+    seekable = False
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        at = 0
+        for chunk in self._inflate():
+            if at + len(chunk) > self.length:
+                raise FormatError(f"{self.name} inflates to more than its {self.length} bytes")
+            part = chunk[max(0, start - at) : max(0, stop - at)]
+            at += len(chunk)
+            if part:
+                yield part
+        if at != self.length:
+            raise FormatError(f"{self.name} inflates to {at} bytes, expected {self.length}")
+
+    def _inflate(self) -> Iterator[bytes]:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            for chunk in self.stored.chunks(0, self.stored.length):
+                pending = chunk
+                while pending:
+                    yield inflater.decompress(pending, CHUNK)
+                    pending = inflater.unconsumed_tail
+            yield inflater.flush()
+        except zlib.error as error:
+            raise FormatError(f"{self.name} is no deflate stream: {error}") from error
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A payload whose CRC is noted while it passes, for a caller that changes the bytes on their way."""
+
+    base: Payload
+    name: str
+    expected: int
+    pieces: Pieces
+
+    @property
+    def length(self) -> int:
+        return self.base.length
+
+    @property
+    def seekable(self) -> bool:
+        return self.base.seekable
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        crc = 0
+        for chunk in self.base.chunks(start, stop):
+            crc = crc32(chunk, crc)
+            yield chunk
+        self.pieces.add(start, stop, crc)
+
+    def is_wrong(self) -> bool:
+        """Whether all bytes passed and their CRC is not the recorded one."""
+        return self.pieces.crc(self.length) not in (None, self.expected)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A zip, read: its entries in the order of the central directory."""
+
+    source: Source
+    entries: tuple[Entry, ...]
+    end: structs.End
+    end64: structs.End64 | None
+
+    @functools.cached_property
+    def names(self) -> dict[str, Entry]:
+        """The entries by name, the first where a name stands twice (as miniz's lookup finds it)."""
+        return {entry.name: entry for entry in reversed(self.entries)}
+
+
+def decoded(name: bytes) -> str:
+    """An entry's name as text that `encode_name` turns into the same bytes again."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def read_archive(source: Source, limits: Limits = DEFAULT_LIMITS) -> Archive:
+    """The archive that a source holds. Raises FormatError where it holds none, or not a whole one."""
+    end, end_offset = _find_end(source)
+    end64 = _find_end64(source, end_offset)
+    facts = end64 or end
+    start, size, count = facts.directory_offset, facts.directory_size, facts.entries
+    if start + size > end_offset:
+        raise FormatError(f"the central directory ({size} bytes from {start}) reaches past its end record", end_offset)
+    if size > limits.directory_bytes:
+        raise LimitError(f"the central directory takes {size} bytes, more than {limits.directory_bytes}")
+    if count * structs.CENTRAL_SIZE > size:
+        raise FormatError(f"the central directory is too small ({size} bytes) for its {count} entries", start)
+    return Archive(source, tuple(_entries(source, start, size, count)), end, end64)
+
+
+def is_zip(source: Source) -> bool:
+    """Whether an end of central directory is there; a zip that was cut off has none."""
+    return _end_offset(source) is not None
+
+
+def _end_offset(source: Source) -> int | None:
+    """Where the last end record is; a comment of at most 65,535 bytes may follow it (APPNOTE 4.3.16)."""
+    tail = min(source.size, structs.END_SIZE + FULL16)
+    data = source.read(source.size - tail, tail)
+    at = data.rfind(structs.END_SIGNATURE, 0, max(0, tail - structs.END_SIZE + len(structs.END_SIGNATURE)))
+    return None if at < 0 else source.size - tail + at
+
+
+def _find_end(source: Source) -> tuple[structs.End, int]:
+    offset = _end_offset(source)
+    if offset is None:
+        raise FormatError("there is no end of central directory, so this is no whole zip")
+    stream = io.BytesIO(source.read(offset, source.size - offset))
+    return structs.parse(structs.End, stream, offset), offset
+
+
+def _find_end64(source: Source, end_offset: int) -> structs.End64 | None:
+    at = end_offset - structs.LOCATOR64_SIZE
+    if at < 0:
+        return None
+    data = source.read(at, structs.LOCATOR64_SIZE)
+    if not data.startswith(structs.LOCATOR64_SIGNATURE):
+        return None
+    locator = structs.parse(structs.Locator64, io.BytesIO(data), at)
+    if locator.offset + structs.END64_SIZE > at:
+        raise FormatError(f"the zip64 locator points to byte {locator.offset}, past itself", at)
+    record = source.read(locator.offset, structs.END64_SIZE)
+    return structs.parse(structs.End64, io.BytesIO(record), locator.offset)
+
+
+def _entries(source: Source, start: int, size: int, count: int) -> Iterator[Entry]:
+    stream = io.BytesIO(source.read(start, size))
+    for _ in range(count):
+        at = start + stream.tell()
+        central = structs.parse(structs.CentralEntry, stream, at)
+        full, compressed, offset = _wide_values(central, at)
+        if offset + structs.LOCAL_SIZE > start:
+            raise FormatError(f"{decoded(central.name)} is said to begin at byte {offset}, past the entries", at)
+        yield Entry(source, central, compressed, full, offset)
+
+
+def _wide_values(central: structs.CentralEntry, at: int) -> tuple[int, int, int]:
+    """Size, compressed size and offset, each from the zip64 field where it is full (APPNOTE 4.5.3)."""
+    values = [central.size, central.compressed_size, central.offset]
+    full = [index for index, value in enumerate(values) if value == FULL32]
+    if not full:
+        return values[0], values[1], values[2]
+    field = extra_fields(central.extra).get(ZIP64_FIELD, b"")
+    if len(field) < 8 * len(full):
+        raise FormatError(f"{decoded(central.name)} lacks its zip64 field", at)
+    for place, index in enumerate(full):
+        (values[index],) = struct.unpack_from("<Q", field, 8 * place)
+    return values[0], values[1], values[2]
+
+
+def extra_fields(extra: bytes) -> dict[int, bytes]:
+    """The extra fields by id, as far as they can be told apart (APPNOTE 4.5.1)."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(extra):
+        ident, length = struct.unpack_from("<HH", extra, at)
+        found.setdefault(ident, extra[at + 4 : at + 4 + length])
+        at += 4 + length
+    return found

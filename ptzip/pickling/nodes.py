@@ -1,0 +1,333 @@
+"""The concrete tree of a pickle: what a loader would build, and how each part of it was spelled.
+
+Rule: a node is spelled as its parts, then its opcode, then its steps in order (memo put, appends, setitems, build), so a
+node made by hand needs no spelling of its own and an edit assigns one slot of one list. Nodes have identity: a value that
+the stream fetches from the memo is the same node wherever it stands, and a node may contain itself.
+"""
+
+import codecs
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptzip.errors import Anomaly
+
+MARKED = frozenset({"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPENDS", "SETITEMS", "ADDITEMS"})
+"""The opcodes that take what stands above the topmost mark."""
+
+PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
+PAIRED = frozenset({"DICT", "SETITEM", "SETITEMS"})
+LISTED = frozenset({"LIST", "APPEND", "APPENDS", "ADDITEMS"})
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """What is done to a node once it stands on the stack; `arg` None on a put stands for a free memo slot."""
+
+    op: str
+    arg: Any = None
+    items: "list[Node]" = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """`offset` is the place of the opcode in the stream it was read from, -1 for a node made by hand."""
+
+    op: str
+    arg: Any = None
+    parts: "list[Node]" = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    offset: int = -1
+
+
+class Atom(Node):
+    """A number, a text, bytes, None or a truth value."""
+
+    __slots__ = ()
+
+    @property
+    def value(self) -> Any:
+        """What a loader would hold; Python 2 strings are text where they are UTF-8, else bytes."""
+        meaning = MEANINGS.get(self.op)
+        return self.arg if meaning is None else meaning(self.arg)
+
+
+class Tuple(Node):
+    """A tuple; its items are its parts."""
+
+    __slots__ = ()
+
+
+class List(Node):
+    """A list, filled by its parts (LIST) and its steps (APPEND, APPENDS)."""
+
+    __slots__ = ()
+
+
+class Dict(Node):
+    """A dict, filled by its parts (DICT) and its steps (SETITEM, SETITEMS), keys and values in turn."""
+
+    __slots__ = ()
+
+
+class Set(Node):
+    """A set or a frozenset."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True, eq=False)
+class Global(Node):
+    """A name that a loader would import."""
+
+    module: str = ""
+    name: str = ""
+
+    @property
+    def path(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+class Call(Node):
+    """A call that a loader would make: REDUCE, NEWOBJ, NEWOBJ_EX, OBJ, INST."""
+
+    __slots__ = ()
+
+    @property
+    def function(self) -> Node:
+        if self.op == "INST":
+            return Global("GLOBAL", self.arg, offset=self.offset, module=self.arg[0], name=self.arg[1])
+        return plain(self.parts[0])
+
+    @property
+    def path(self) -> str:
+        """Module and name of what is called, or "" where that is not a plain name."""
+        function = self.function
+        return function.path if isinstance(function, Global) else ""
+
+    @property
+    def arguments(self) -> list[Node]:
+        """The list that holds the positional arguments (empty where they are no plain tuple)."""
+        if self.op == "INST":
+            return self.parts
+        if self.op == "OBJ":
+            return self.parts[1:]
+        given = plain(self.parts[1])
+        return given.parts if isinstance(given, Tuple) else []
+
+
+class Persistent(Node):
+    """A persistent id; what it means is for the floors above to say."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> Node:
+        return plain(self.parts[0])
+
+
+class Detour(Node):
+    """A value reached by spelling others first and popping them again, as picklers do for a tuple that contains itself.
+
+    The last part is the value; the others were popped, above a mark if `arg` starts with "MARK", by the opcodes `arg` names.
+    """
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A place that holds a node: one index of one list of the tree."""
+
+    holder: list[Node]
+    index: int
+
+    @property
+    def node(self) -> Node:
+        return plain(self.holder[self.index])
+
+    def put(self, node: Node) -> None:
+        self.holder[self.index] = node
+
+
+@dataclass(slots=True)
+class Pickle:
+    """One stream, read: `calls` is every Global and Call in the order a loader would run them, popped or not.
+
+    `root` is None where the stream broke. `frames` are (opcodes before it, bytes in it). A stream with anomalies can be
+    looked at, but is written only verbatim.
+    """
+
+    root: Node | None
+    protocol: int | None = None
+    frames: list[tuple[int, int]] = field(default_factory=list)
+    calls: list[Node] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    start: int = 0
+    end: int = 0
+    memo_end: int = 0
+    """The first memo slot above all that the stream uses."""
+
+
+def plain(node: Node) -> Node:
+    """The node itself, seen through the detour that may lead to it."""
+    while isinstance(node, Detour):
+        node = node.parts[-1]
+    return node
+
+
+def text(node: Node | None) -> str | None:
+    """The text that a node is, or None."""
+    value = node.value if isinstance(node, Atom) else None
+    return value if isinstance(value, str) else None
+
+
+def _fills(node: Node, ops: frozenset[str]) -> Iterator[list[Node]]:
+    if node.op in ops:
+        yield node.parts
+    yield from (step.items for step in node.steps if step.op in ops)
+
+
+def pair_slots(node: Node) -> Iterator[tuple[Node, Slot]]:
+    """Every key of a dict, or of an object filled like one, with the place of its value."""
+    for holder in _fills(node, PAIRED):
+        for index in range(0, len(holder), 2):
+            yield plain(holder[index]), Slot(holder, index + 1)
+
+
+def pairs(node: Node) -> Iterator[tuple[Node, Node]]:
+    """Every key of a dict, or of an object filled like one, with its value."""
+    for key, slot in pair_slots(node):
+        yield key, slot.node
+
+
+def item_slots(node: Node) -> Iterator[Slot]:
+    """Every place of a tuple, a list or a set, or of an object filled like a list."""
+    for holder in [node.parts] if isinstance(node, Tuple) else _fills(node, LISTED):
+        for index in range(len(holder)):
+            yield Slot(holder, index)
+
+
+def slot_of(node: Node, key: str) -> Slot | None:
+    """Where the value of `key` stands: the last one, since later items overwrite."""
+    found = None
+    for name, slot in pair_slots(node):
+        if text(name) == key:
+            found = slot
+    return found
+
+
+def lookup(node: Node | None, key: str) -> Node | None:
+    """The value of `key` in a dict, or None."""
+    slot = slot_of(node, key) if node is not None else None
+    return slot.node if slot else None
+
+
+def state(node: Node) -> Node | None:
+    """What BUILD gives to an object (its `__dict__`, mostly), or None."""
+    built = [step.items[0] for step in node.steps if step.op == "BUILD"]
+    return plain(built[-1]) if built else None
+
+
+def children(node: Node) -> Iterator[Node]:
+    """The nodes right below a node, in the order of the stream."""
+    yield from node.parts
+    for step in node.steps:
+        yield from step.items
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Every node below and with `root`, once, a node after its parts and before its steps, as the stream spells them."""
+    seen: set[int] = set()
+    pending: list[Node | tuple[Node]] = [root]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, tuple):
+            (node,) = item
+            yield node
+            for step in reversed(node.steps):
+                pending.extend(reversed(step.items))
+        elif id(item) not in seen:
+            seen.add(id(item))
+            pending.append((item,))
+            pending.extend(reversed(item.parts))
+
+
+def _int_line(line: bytes) -> int | bool:
+    """INT as CPython's C unpickler reads it: "00" and "01" are truth values, a leading 0 is octal, 0x hexadecimal."""
+    if line in (b"00", b"01"):
+        return line == b"01"
+    digits = line.decode("ascii").strip()
+    octal = digits.lstrip("+-").startswith("0") and digits.lstrip("+-").isdecimal()
+    return int(digits, 8 if octal else 0)
+
+
+def _string(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _quoted(line: bytes) -> str | bytes:
+    return _string(codecs.escape_decode(line.strip()[1:-1])[0])
+
+
+MEANINGS: dict[str, Callable[[Any], Any]] = {
+    "NONE": lambda _: None,
+    "NEWTRUE": lambda _: True,
+    "NEWFALSE": lambda _: False,
+    "INT": _int_line,
+    "LONG": lambda line: int(line.rstrip(b"L"), 0),
+    "LONG1": lambda raw: int.from_bytes(raw, "little", signed=True),
+    "LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
+    "FLOAT": float,
+    "STRING": _quoted,
+    "BINSTRING": _string,
+    "SHORT_BINSTRING": _string,
+    "UNICODE": lambda line: line.decode("raw-unicode-escape"),
+    "BYTEARRAY8": bytearray,
+}
+
+
+def atom(value: str | int | float | bool | None) -> Atom:
+    """A new node for a plain value, in opcodes that every loader since protocol 2 knows, torch's `weights_only` too."""
+    if value is None or isinstance(value, bool):
+        return Atom({None: "NONE", True: "NEWTRUE", False: "NEWFALSE"}[value])
+    if isinstance(value, str):
+        return Atom("BINUNICODE", value)
+    if isinstance(value, float):
+        return Atom("BINFLOAT", value)
+    for op, low, high in (("BININT1", 0, 0xFF), ("BININT2", 0, 0xFFFF), ("BININT", -0x80000000, 0x7FFFFFFF)):
+        if low <= value <= high:
+            return Atom(op, value)
+    return Atom("LONG1", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
+
+
+def named(module: str, name: str) -> Global:
+    """A new node for an importable name, kept in the memo so that further uses fetch it."""
+    return Global("GLOBAL", (module, name), steps=[memoized()], module=module, name=name)
+
+
+def memoized() -> Step:
+    """A memo put into a slot that is still free when the stream is written."""
+    return Step("MEMOIZE")
+
+
+def assign(node: Node, key: str, value: Node) -> None:
+    """Set `key` of a dict, at its place or behind the last item."""
+    slot = slot_of(node, key)
+    if slot:
+        slot.put(value)
+        return
+    last = max((i for i, step in enumerate(node.steps) if step.op in PAIRED or step.op in PUTS), default=-1)
+    node.steps.insert(last + 1, Step("SETITEM", items=[atom(key), value]))
+
+
+def discard(node: Node, key: str) -> None:
+    """Take `key` out of a dict."""
+    for holder in _fills(node, PAIRED):
+        for index in reversed(range(0, len(holder), 2)):
+            if text(plain(holder[index])) == key:
+                del holder[index : index + 2]
+    node.steps[:] = [step for step in node.steps if step.op not in PAIRED or step.items]

@@ -1,0 +1,193 @@
+"""The 68 opcodes of pickle protocols 0 to 5, one row each; a row both decodes and encodes its argument.
+
+Rule: `argument.write(argument.read(data, at)[0])` is the very bytes that were read. Arguments are therefore kept as close
+to the stream as that needs (a text line stays bytes, a LONG1 stays its two's complement); what they mean is said by
+`nodes.Atom.value`. Names, codes and protocols are those of `pickletools.opcodes`, which a test compares.
+"""
+
+import mmap
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ptzip.errors import FormatError
+
+Stream = bytes | mmap.mmap
+
+
+class Argument(NamedTuple):
+    """How an opcode's argument lies in the stream: `read(data, at) -> (argument, end)`, `write(argument) -> bytes`."""
+
+    read: Callable[[Stream, int], tuple[Any, int]]
+    write: Callable[[Any], bytes]
+
+
+class Opcode(NamedTuple):
+    """One row: `code` is the byte in the stream, `protocol` the first protocol that has it."""
+
+    name: str
+    code: int
+    protocol: int
+    argument: Argument
+
+
+def _short(at: int) -> FormatError:
+    return FormatError("the pickle ends inside an opcode's argument", at)
+
+
+def _number(layout: str) -> Argument:
+    packer = struct.Struct(layout)
+
+    def read(data: Stream, at: int) -> tuple[Any, int]:
+        end = at + packer.size
+        if end > len(data):
+            raise _short(at)
+        return packer.unpack_from(data, at)[0], end
+
+    return Argument(read, packer.pack)
+
+
+def _counted(layout: str) -> Argument:
+    """Bytes behind their length, which is refused when negative or longer than what is left of the stream."""
+    packer = struct.Struct(layout)
+
+    def read(data: Stream, at: int) -> tuple[bytes, int]:
+        start = at + packer.size
+        if start > len(data):
+            raise _short(at)
+        end = start + packer.unpack_from(data, at)[0]
+        if not start <= end <= len(data):
+            raise _short(at)
+        return data[start:end], end
+
+    def write(argument: bytes) -> bytes:
+        return packer.pack(len(argument)) + argument
+
+    return Argument(read, write)
+
+
+def _text(counted: Argument) -> Argument:
+    """UTF-8 in which lone surrogates may stand, as `pickle` writes it."""
+
+    def read(data: Stream, at: int) -> tuple[str, int]:
+        raw, end = counted.read(data, at)
+        try:
+            return raw.decode("utf-8", "surrogatepass"), end
+        except UnicodeDecodeError as error:
+            raise FormatError("a text argument is not UTF-8", at) from error
+
+    def write(argument: str) -> bytes:
+        return counted.write(argument.encode("utf-8", "surrogatepass"))
+
+    return Argument(read, write)
+
+
+def _read_line(data: Stream, at: int) -> tuple[bytes, int]:
+    end = data.find(b"\n", at)
+    if end < 0:
+        raise _short(at)
+    return data[at:end], end + 1
+
+
+def _read_name(data: Stream, at: int) -> tuple[tuple[str, str], int]:
+    module, middle = _read_line(data, at)
+    name, end = _read_line(data, middle)
+    try:
+        return (module.decode(), name.decode()), end
+    except UnicodeDecodeError as error:
+        raise FormatError("the name of a global is not UTF-8", at) from error
+
+
+NOTHING = Argument(lambda _, at: (None, at), lambda _: b"")
+UINT1, UINT2, INT4, UINT4, UINT8 = (_number(layout) for layout in ("<B", "<H", "<i", "<I", "<Q"))
+FLOAT8 = _number(">d")
+LINE = Argument(_read_line, lambda line: line + b"\n")
+NAME = Argument(_read_name, lambda name: f"{name[0]}\n{name[1]}\n".encode())
+BYTES1, BYTES4, BYTES8, SIGNED_BYTES4 = (_counted(layout) for layout in ("<B", "<I", "<Q", "<i"))
+TEXT1, TEXT4, TEXT8 = _text(BYTES1), _text(BYTES4), _text(BYTES8)
+
+_ROWS: tuple[tuple[str, str, int, Argument], ...] = (
+    ("INT", "I", 0, LINE),
+    ("BININT", "J", 1, INT4),
+    ("BININT1", "K", 1, UINT1),
+    ("BININT2", "M", 1, UINT2),
+    ("LONG", "L", 0, LINE),
+    ("LONG1", "\x8a", 2, BYTES1),
+    ("LONG4", "\x8b", 2, SIGNED_BYTES4),
+    ("STRING", "S", 0, LINE),
+    ("BINSTRING", "T", 1, SIGNED_BYTES4),
+    ("SHORT_BINSTRING", "U", 1, BYTES1),
+    ("BINBYTES", "B", 3, BYTES4),
+    ("SHORT_BINBYTES", "C", 3, BYTES1),
+    ("BINBYTES8", "\x8e", 4, BYTES8),
+    ("BYTEARRAY8", "\x96", 5, BYTES8),
+    ("NEXT_BUFFER", "\x97", 5, NOTHING),
+    ("READONLY_BUFFER", "\x98", 5, NOTHING),
+    ("NONE", "N", 0, NOTHING),
+    ("NEWTRUE", "\x88", 2, NOTHING),
+    ("NEWFALSE", "\x89", 2, NOTHING),
+    ("UNICODE", "V", 0, LINE),
+    ("SHORT_BINUNICODE", "\x8c", 4, TEXT1),
+    ("BINUNICODE", "X", 1, TEXT4),
+    ("BINUNICODE8", "\x8d", 4, TEXT8),
+    ("FLOAT", "F", 0, LINE),
+    ("BINFLOAT", "G", 1, FLOAT8),
+    ("EMPTY_LIST", "]", 1, NOTHING),
+    ("APPEND", "a", 0, NOTHING),
+    ("APPENDS", "e", 1, NOTHING),
+    ("LIST", "l", 0, NOTHING),
+    ("EMPTY_TUPLE", ")", 1, NOTHING),
+    ("TUPLE", "t", 0, NOTHING),
+    ("TUPLE1", "\x85", 2, NOTHING),
+    ("TUPLE2", "\x86", 2, NOTHING),
+    ("TUPLE3", "\x87", 2, NOTHING),
+    ("EMPTY_DICT", "}", 1, NOTHING),
+    ("DICT", "d", 0, NOTHING),
+    ("SETITEM", "s", 0, NOTHING),
+    ("SETITEMS", "u", 1, NOTHING),
+    ("EMPTY_SET", "\x8f", 4, NOTHING),
+    ("ADDITEMS", "\x90", 4, NOTHING),
+    ("FROZENSET", "\x91", 4, NOTHING),
+    ("POP", "0", 0, NOTHING),
+    ("DUP", "2", 0, NOTHING),
+    ("MARK", "(", 0, NOTHING),
+    ("POP_MARK", "1", 1, NOTHING),
+    ("GET", "g", 0, LINE),
+    ("BINGET", "h", 1, UINT1),
+    ("LONG_BINGET", "j", 1, UINT4),
+    ("PUT", "p", 0, LINE),
+    ("BINPUT", "q", 1, UINT1),
+    ("LONG_BINPUT", "r", 1, UINT4),
+    ("MEMOIZE", "\x94", 4, NOTHING),
+    ("EXT1", "\x82", 2, UINT1),
+    ("EXT2", "\x83", 2, UINT2),
+    ("EXT4", "\x84", 2, INT4),
+    ("GLOBAL", "c", 0, NAME),
+    ("STACK_GLOBAL", "\x93", 4, NOTHING),
+    ("REDUCE", "R", 0, NOTHING),
+    ("BUILD", "b", 0, NOTHING),
+    ("INST", "i", 0, NAME),
+    ("OBJ", "o", 1, NOTHING),
+    ("NEWOBJ", "\x81", 2, NOTHING),
+    ("NEWOBJ_EX", "\x92", 4, NOTHING),
+    ("PROTO", "\x80", 2, UINT1),
+    ("STOP", ".", 0, NOTHING),
+    ("FRAME", "\x95", 4, UINT8),
+    ("PERSID", "P", 0, LINE),
+    ("BINPERSID", "Q", 1, NOTHING),
+)
+
+OPCODES = tuple(Opcode(name, ord(code), protocol, argument) for name, code, protocol, argument in _ROWS)
+BY_NAME = {row.name: row for row in OPCODES}
+BY_CODE = {row.code: row for row in OPCODES}
+
+
+BARE = {row.name: bytes((row.code,)) for row in OPCODES}
+"""The opcodes as they stand in the stream, without an argument."""
+
+
+def encode(name: str, argument: object = None) -> bytes:
+    """The bytes of one opcode with its argument."""
+    if argument is None:
+        return BARE[name]
+    return BARE[name] + BY_NAME[name].argument.write(argument)

@@ -1,0 +1,26 @@
+"""Recipes: what is taken out of a checkpoint, one small file for each framework; `RECIPES` is all of them.
+
+The first that matches is the one that `auto` takes, so the more special come first.
+"""
+
+from ptzip.errors import EditError
+from ptzip.pickling.nodes import Node, pairs, text
+from ptzip.recipes import basic, ultralytics, yolov5
+from ptzip.recipes.recipe import Recipe
+
+RECIPES: tuple[Recipe, ...] = (ultralytics.RECIPE, yolov5.RECIPE, basic.RECIPE)
+
+AUTO = "auto"
+NAMES = (AUTO, *(recipe.name for recipe in RECIPES))
+
+
+def choose(root: Node, name: str = AUTO) -> Recipe:
+    """The recipe of that name, or the one whose layout the tree has. Raises EditError where there is none."""
+    for recipe in RECIPES:
+        if name == recipe.name or (name == AUTO and recipe.matches(root)):
+            return recipe
+    if name != AUTO:
+        raise EditError(f"there is no recipe {name}; there are {', '.join(NAMES)}")
+    keys = [text(key) or "?" for key, _ in pairs(root)]
+    listed = f"its top-level keys are {', '.join(keys[:20])}" if keys else "it is no dict"
+    raise EditError(f"no recipe knows this layout: {listed}")

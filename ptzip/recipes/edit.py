@@ -1,0 +1,207 @@
+"""An edit of one checkpoint: what a recipe may do, and the account of what it did.
+
+Rule: an edit assigns slots of the tree and replaces payloads by key; nothing is read or written until `finished` is
+written by `api`. Whatever a recipe takes away is noted under one of the steps that users know from the original recipe.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.container.archive import Checked
+from ptzip.errors import EditError
+from ptzip.pickling.nodes import Atom, Node, Persistent, assign, atom, discard, lookup, memoized, text, walk
+from ptzip.pickling.pickler import write_pickle
+from ptzip.source import Payload
+from ptzip.tensors.cast import Cast
+from ptzip.tensors.rebuild import KEY, LOCATION, StorageId, storage_id
+
+
+class Step(StrEnum):
+    """The steps of the original recipe, in its order; OTHER is what it had no step for."""
+
+    RESULTS = "results"
+    OPTIMIZER = "optimizer"
+    EMA = "EMA or duplicate model"
+    HALF = "half precision"
+    OTHER = "other"
+
+
+STEP_OF = {
+    "training_results": Step.RESULTS,
+    "best_fitness": Step.RESULTS,
+    "optimizer": Step.OPTIMIZER,
+    "scaler": Step.OPTIMIZER,
+    "ema": Step.EMA,
+    "updates": Step.EMA,
+    "model": Step.EMA,
+}
+"""Under which step a top-level key is accounted for."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that an edit did: `path` is the object path, `what` a few words.
+
+    A change without `gain` is only made along with others: alone it is no reason to write a file anew.
+    """
+
+    step: Step
+    path: str
+    what: str
+    gain: bool = True
+
+
+@dataclass
+class Dropped:
+    """What was taken out of the tree: the storages below it, and the bytes of its text."""
+
+    step: Step
+    keys: set[str]
+    text_bytes: int
+
+
+@dataclass
+class Finished:
+    """What is to be written: the storages in order, those of the input that they read, and the bytes saved by step."""
+
+    pickle: bytes
+    storages: list[Payload]
+    saved: dict[Step, int]
+    read: list[Checked]
+    casts: list[Cast]
+
+
+@dataclass
+class Edit:
+    """The tree of a checkpoint that is being edited; `payloads` are the new payloads by storage key."""
+
+    checkpoint: Checkpoint
+    changes: list[Change] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    payloads: dict[str, Payload] = field(default_factory=dict)
+    sources: dict[str, Checked] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Node:
+        return self.checkpoint.root
+
+    @property
+    def keys(self) -> list[str]:
+        return self.checkpoint.keys
+
+    def note(self, step: Step, path: str, what: str, gain: bool = True) -> None:
+        self.changes.append(Change(step, path, what, gain))
+
+    def blank(self, *keys: str) -> None:
+        """Set top-level keys to None, adding those that are missing (the strippers do, and loaders ask for them)."""
+        for key in keys:
+            before = lookup(self.root, key)
+            if isinstance(before, Atom) and before.value is None:
+                continue
+            assign(self.root, key, atom(None))
+            if before is not None:
+                self._drop(key, before, "None")
+
+    def number(self, key: str, value: int) -> None:
+        """Set a top-level key to a number."""
+        before = lookup(self.root, key)
+        if not isinstance(before, Atom) or before.value != value:
+            assign(self.root, key, atom(value))
+            self.note(STEP_OF.get(key, Step.OTHER), key, str(value), gain=False)
+
+    def keep_only(self, *keys: str) -> None:
+        """Take every other top-level key out, and add those that are missing as None."""
+        for name in self.keys:
+            value = lookup(self.root, name)
+            if name not in keys and value is not None:
+                discard(self.root, name)
+                self._drop(name, value, "removed")
+        for name in keys:
+            if lookup(self.root, name) is None:
+                assign(self.root, name, atom(None))
+
+    def promote(self, key: str) -> None:
+        """Make what stands under a top-level key the model."""
+        better = lookup(self.root, key)
+        if better is not None:
+            self.replace_model(better, key)
+
+    def replace_model(self, better: Node, called: str) -> None:
+        """Make another object of the tree the model."""
+        model = lookup(self.root, "model")
+        if better is not model:
+            assign(self.root, "model", better)
+            if model is not None:
+                self._drop("model", model, f"replaced by {called}")
+
+    def _drop(self, key: str, value: Node, what: str) -> None:
+        self.drop(STEP_OF.get(key, Step.OTHER), key, value, what)
+
+    def drop(self, step: Step, path: str, value: Node, what: str) -> None:
+        """Note that `value`, which stood at `path`, was taken out of the tree."""
+        found = {reference.key for node in walk(value) if (reference := storage_id(node))}
+        text_bytes = len((text(value) or "").encode())
+        self.dropped.append(Dropped(step, found, text_bytes))
+        self.note(step, path, what, gain=step is not Step.RESULTS or text_bytes > 0 or bool(found))
+
+    def relocate(self, location: str) -> None:
+        """Let every storage be loaded to `location`, whatever device it was saved from."""
+        shared: Node | None = None
+        for reference in _references(self.root):
+            if reference.location != location:
+                if shared is None:
+                    shared = atom(location)
+                    shared.steps.append(memoized())
+                    self.note(Step.OTHER, "storages", f"location {reference.location} -> {location}")
+                reference.items[LOCATION] = shared
+
+    def source(self, key: str) -> Checked:
+        """The bytes of a storage as they are in the file."""
+        if key not in self.sources:
+            self.sources[key] = self.checkpoint.zip.checked(key)
+        return self.sources[key]
+
+    def finish(self) -> Finished:
+        """Number the storages in order of first appearance, and spell the pickle; raises EditError where it cannot."""
+        references: dict[str, list[StorageId]] = {}
+        for reference in _references(self.root):
+            references.setdefault(reference.key, []).append(reference)
+        for number, ids in enumerate(references.values()):
+            _renumber(ids, str(number))
+        storages = [self.payloads.get(key) or self.source(key) for key in references]
+        casts = [payload for payload in storages if isinstance(payload, Cast)]
+        saved = self._saved(set(references), sum(payload.length for payload in storages))
+        return Finished(write_pickle(self.checkpoint.pickle), storages, saved, list(self.sources.values()), casts)
+
+    def _saved(self, kept: set[str], new_bytes: int) -> dict[Step, int]:
+        """Bytes by step: a storage counts for the first step that let go of it, what remains smaller for the cast."""
+        sizes = {storage.key: storage.size for storage in self.checkpoint.storages.values()}
+        saved, gone = dict.fromkeys(Step, 0), set[str]()
+        for drop in self.dropped:
+            freed = drop.keys - kept - gone
+            gone |= freed
+            saved[drop.step] += drop.text_bytes + sum(sizes[key] for key in freed)
+        saved[Step.HALF] = sum(size for key, size in sizes.items() if key not in gone) - new_bytes
+        return saved
+
+
+def _references(root: Node) -> Iterator[StorageId]:
+    for node in walk(root):
+        if isinstance(node, Persistent):
+            reference = storage_id(node)
+            if reference is None:
+                raise EditError(f"the persistent id at byte {node.offset} is none of a storage, so it cannot be renumbered")
+            yield reference
+
+
+def _renumber(ids: list[StorageId], key: str) -> None:
+    """Give all references of a storage a new key node; the old one may stand for other things too."""
+    if ids[0].key == key:
+        return
+    node = atom(key)
+    if len(ids) > 1:
+        node.steps.append(memoized())
+    for reference in ids:
+        reference.items[KEY] = node

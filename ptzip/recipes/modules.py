@@ -1,0 +1,83 @@
+"""A pickled `nn.Module` as a tree: where its parameters, buffers and plain attributes stand.
+
+Rule: a module is known by its state (a dict with `_modules`), never by its class, which need not exist.
+"""
+
+from collections.abc import Iterator
+
+from ptzip.pickling.nodes import Call, Dict, Global, Node, Slot, Tuple, lookup, pair_slots, plain, slot_of, state, text
+
+RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
+"""What pickles of protocol 0 and 1 call with the class as the first argument."""
+
+
+def attributes(node: Node) -> Node | None:
+    """The `__dict__` of a pickled object, or None; with `__slots__` the state is a pair, of which it is the first."""
+    built = state(node)
+    if isinstance(built, Tuple) and built.parts:
+        built = plain(built.parts[0])
+    return built if isinstance(built, Dict) else None
+
+
+def is_module(node: Node | None) -> bool:
+    """Whether a node is a pickled `nn.Module`."""
+    return isinstance(node, Call) and lookup(attributes(node), "_modules") is not None
+
+
+def class_path(node: Node) -> str:
+    """Module and name of an object's class, or ""."""
+    if not isinstance(node, Call):
+        return ""
+    made = plain(node.arguments[0]) if node.path in RECONSTRUCTORS and node.arguments else None
+    return made.path if isinstance(made, Global) else node.path
+
+
+def attribute(module: Node, name: str) -> Slot | None:
+    """Where a plain attribute stands."""
+    found = attributes(module)
+    return slot_of(found, name) if found is not None else None
+
+
+def child(module: Node, name: str) -> Node | None:
+    """A child module by its name."""
+    return lookup(lookup(attributes(module), "_modules"), name)
+
+
+def last_child(module: Node) -> Node | None:
+    """The last child of a module, as `module[-1]` of a Sequential."""
+    children = _values(module, "_modules")
+    return children[-1].node if children else None
+
+
+def modules(root: Node) -> Iterator[Node]:
+    """A module and all below it, each once, in the order of `nn.Module.modules()`."""
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        module = pending.pop()
+        if id(module) in seen or not is_module(module):
+            continue
+        seen.add(id(module))
+        yield module
+        pending += [slot.node for slot in reversed(_values(module, "_modules"))]
+
+
+def parameter_slots(root: Node) -> Iterator[Slot]:
+    """The places of all parameters, each parameter once: tied ones stand in several places."""
+    seen: set[int] = set()
+    for module in modules(root):
+        for slot in _values(module, "_parameters"):
+            if id(slot.node) not in seen:
+                seen.add(id(slot.node))
+                yield slot
+
+
+def buffer_slots(root: Node) -> Iterator[Slot]:
+    """The places of all buffers."""
+    for module in modules(root):
+        yield from _values(module, "_buffers")
+
+
+def _values(module: Node, container: str) -> list[Slot]:
+    found = lookup(attributes(module), container)
+    return [] if found is None else [slot for key, slot in pair_slots(found) if text(key) is not None]

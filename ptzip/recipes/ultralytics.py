@@ -1,0 +1,63 @@
+"""Ultralytics (YOLOv8 and later): does what `strip_optimizer` in `ultralytics/utils/torch_utils.py` (8.4) does.
+
+What cannot come from the file alone is left as it was: the new date and version, and the merge of `train_args` with the
+package's defaults.
+"""
+
+from ptzip.pickling.nodes import Atom, Node, atom, lookup
+from ptzip.recipes.edit import Edit, Step
+from ptzip.recipes.halving import freeze
+from ptzip.recipes.modules import attribute, attributes, child, class_path, is_module
+from ptzip.recipes.recipe import Recipe
+
+TRAINING_KEYS = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")
+
+
+def matches(root: Node) -> bool:
+    """A module of a class of the `ultralytics` package under `model` or `ema`."""
+    models = (lookup(root, "model"), lookup(root, "ema"))
+    return any(model is not None and is_module(model) and _is_own(model) for model in models)
+
+
+def _is_own(model: Node) -> bool:
+    return class_path(model).startswith("ultralytics.")
+
+
+def drop(edit: Edit) -> None:
+    if is_module(lookup(edit.root, "ema")):
+        edit.promote("ema")
+    _unwrap_student(edit)
+    edit.blank(*TRAINING_KEYS)
+    edit.number("epoch", -1)
+    model = lookup(edit.root, "model")
+    if model is not None:
+        _plain_arguments(edit, model)
+        _without_criterion(edit, model)
+        freeze(edit, model)
+
+
+def _unwrap_student(edit: Edit) -> None:
+    """Of a distillation only the student is kept."""
+    model = lookup(edit.root, "model")
+    student = child(model, "student_model") if model is not None else None
+    if model is not None and student is not None and class_path(model).endswith(".DistillationModel"):
+        edit.replace_model(student, "the student")
+
+
+def _plain_arguments(edit: Edit, model: Node) -> None:
+    """`model.args`, a namespace, becomes its dict."""
+    slot = attribute(model, "args")
+    inside = attributes(slot.node) if slot is not None else None
+    if slot is not None and inside is not None:
+        slot.put(inside)
+        edit.note(Step.OTHER, "model.args", "a plain dict", gain=False)
+
+
+def _without_criterion(edit: Edit, model: Node) -> None:
+    slot = attribute(model, "criterion")
+    if slot is not None and not (isinstance(slot.node, Atom) and slot.node.value is None):
+        edit.drop(Step.OTHER, "model.criterion", slot.node, "None")
+        slot.put(atom(None))
+
+
+RECIPE = Recipe("ultralytics", "YOLOv8 and later: as the package's strip_optimizer", matches, drop)

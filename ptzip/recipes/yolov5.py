@@ -1,0 +1,53 @@
+"""YOLOv5, v1.0 to v7.0 and its PyPI package; YOLOv7 writes the layout of v5.0.
+
+Does what `strip_optimizer` of the version that wrote the file does (`utils/general.py`; `utils/utils.py` in v1.0): EMA
+weights become the model, training-only keys None, the model half and without gradients. The version is not in the file;
+what the layout shows of it is enough to tell which keys go.
+"""
+
+from ptzip.pickling.nodes import Node, lookup
+from ptzip.recipes.edit import Edit
+from ptzip.recipes.halving import freeze
+from ptzip.recipes.heads import has_grid_list
+from ptzip.recipes.modules import attribute, class_path, is_module
+from ptzip.recipes.recipe import Recipe
+
+
+def matches(root: Node) -> bool:
+    """A module under `model` or `ema`, beside `epoch` and `optimizer`."""
+    weights = is_module(lookup(root, "model")) or is_module(lookup(root, "ema"))
+    return weights and lookup(root, "epoch") is not None and lookup(root, "optimizer") is not None
+
+
+def drop(edit: Edit) -> None:
+    if is_module(lookup(edit.root, "ema")):
+        edit.promote("ema")
+    model = lookup(edit.root, "model")
+    if model is None:
+        return
+    first = is_first_release(model)
+    edit.blank(*_training_keys(edit.keys, model))
+    if not first:
+        edit.number("epoch", -1)
+        freeze(edit, model)
+
+
+def _training_keys(keys: list[str], model: Node) -> tuple[str, ...]:
+    """The keys that the stripper of the file's version sets to None."""
+    has_list = has_grid_list(model)
+    name = class_path(model).rpartition(".")[2]
+    if "date" in keys or (has_list and name != "Model"):  # v6.1 and later
+        return ("optimizer", "best_fitness", "ema", "updates", *(key for key in ("wandb_id",) if key in keys))
+    if "ema" in keys or has_list:  # v5.0, v6.0
+        return ("optimizer", "training_results", "wandb_id", "ema", "updates")
+    if is_first_release(model):
+        return ("optimizer",)
+    return ("optimizer", "training_results")  # v2.0 to v4.0
+
+
+def is_first_release(model: Node) -> bool:
+    """v1.0 kept the model's description in `md`, `yaml` since v2.0; its stripper touched nothing but the optimizer."""
+    return attribute(model, "md") is not None
+
+
+RECIPE = Recipe("yolov5", "YOLOv5 v1.0 to v7.0 and YOLOv7: as their strip_optimizer", matches, drop)

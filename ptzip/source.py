@@ -1,0 +1,156 @@
+"""Bytes at rest, and bytes on their way.
+
+A `Source` is where bytes lie: a file or a buffer, read at any offset. A `Payload` is a length and the chunks that make it
+up, pulled once, from whatever thread. Rule: nothing is read before it is pulled, and no chunk is larger than `CHUNK`.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ptzip.errors import FormatError
+
+CHUNK = 1 << 20
+"""Bytes move in pieces of this size, in bytes: large enough for the system calls, small enough for the caches."""
+
+
+class Source(Protocol):
+    """Where bytes lie."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes from `offset`; raises FormatError where the source ends before."""
+        ...
+
+
+class Payload(Protocol):
+    """Bytes to be written: their number, and any part of them in chunks.
+
+    A payload that is not `seekable` gives its chunks only from the start to the end.
+    """
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def seekable(self) -> bool: ...
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        """The bytes from `start` to `stop`, in pieces of at most `CHUNK`."""
+        ...
+
+
+class FileSource:
+    """An open regular file, read by `pread`, so any thread may read any part."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = os.fspath(path)
+        self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by close)
+        status = os.fstat(self._file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            self._file.close()
+            raise FormatError("this is not a regular file")
+        self.size = status.st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = os.pread(self._file.fileno(), length, offset)
+        while 0 < len(data) < length:
+            more = os.pread(self._file.fileno(), length - len(data), offset + len(data))
+            if not more:
+                break
+            data += more
+        return _whole(data, offset, length)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class BytesSource:
+    """A buffer in memory."""
+
+    def __init__(self, data: bytes, name: str = "<bytes>") -> None:
+        self.name = name
+        self.size = len(data)
+        self._data = data
+
+    def read(self, offset: int, length: int) -> bytes:
+        return _whole(self._data[offset : offset + length], offset, length)
+
+    def close(self) -> None:
+        pass
+
+
+def _whole(data: bytes, offset: int, length: int) -> bytes:
+    if len(data) != length:
+        raise FormatError(f"the file ends early: {length} bytes were expected, {len(data)} are there", offset)
+    return data
+
+
+@dataclass(frozen=True)
+class Literal:
+    """A payload that is in memory already."""
+
+    data: bytes
+
+    seekable = True
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+        view = memoryview(self.data)
+        for at in range(start, stop, CHUNK):
+            yield view[at : min(at + CHUNK, stop)]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A payload that lies in a source, `length` bytes from `offset`."""
+
+    source: Source
+    offset: int
+    length: int
+
+    seekable = True
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, CHUNK):
+            yield self.source.read(self.offset + at, min(CHUNK, stop - at))
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A part of another payload: `length` bytes from its byte `start`."""
+
+    base: Payload
+    start: int
+    length: int
+
+    @property
+    def seekable(self) -> bool:
+        return self.base.seekable
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        if self.seekable:
+            yield from self.base.chunks(self.start + start, self.start + stop)
+            return
+        at, first, last = 0, self.start + start, self.start + stop
+        for chunk in self.base.chunks(0, self.base.length):
+            part = memoryview(chunk)[max(0, first - at) : max(0, last - at)]
+            at += len(chunk)
+            if len(part):
+                yield part
+
+
+def read_all(payload: Payload) -> bytes:
+    """The whole payload in memory."""
+    return b"".join(payload.chunks(0, payload.length))

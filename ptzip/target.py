@@ -1,0 +1,57 @@
+"""The file that is being written: made beside the target, moved into its place when it is whole.
+
+Rule: under the target's own name there is never a half-written file, and on any error nothing is left behind.
+"""
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iterator[int]:
+    """Yield a descriptor of a new file that replaces `target` at the end of the block, unless the block raises.
+
+    `like` gives the permissions; `sync` waits until the bytes are on the disk before the old file is let go.
+    A symbolic link stays one: what it points to is replaced.
+    """
+    place = Path(os.path.realpath(target))
+    temporary = place.with_name(f".{place.name[:200]}.{secrets.token_hex(4)}.tmp")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        try:
+            if like is not None:
+                temporary.chmod(stat.S_IMODE(like.stat().st_mode))
+            yield descriptor
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        temporary.replace(place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    if sync:
+        _sync_folder(place.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where folders can be opened."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`; raises OSError where the disk is full."""
+    view = memoryview(data)
+    while len(view):
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done

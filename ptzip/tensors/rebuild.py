@@ -1,0 +1,155 @@
+"""What torch means by persistent ids and rebuild calls.
+
+A storage is a persistent id `("storage", class, key, location, numel)` (`torch/serialization.py`, `persistent_id`); one
+key may stand in many ids. A tensor is a call of a rebuild function (`torch/_utils.py`) on such an id; a parameter is a call
+around a tensor. Rule: what does not have exactly this form is not a tensor here, and is left as it is.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ptzip.errors import FormatError
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, atom, named, plain, text
+from ptzip.tensors.dtypes import BY_STORAGE, DType
+
+STORAGE_ITEMS = 5
+CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
+"""The places in a storage's persistent id."""
+
+PARAMETERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
+TENSOR, REQUIRES_GRAD = 0, 1
+"""The places in the arguments of a parameter."""
+
+
+@dataclass(frozen=True, slots=True)
+class StorageId:
+    """One reference to a storage; `numel` counts elements of `dtype`."""
+
+    node: Persistent
+    dtype: DType
+    key: str
+    location: str
+    numel: int
+
+    @property
+    def items(self) -> list[Node]:
+        """The nodes of the id itself, to be edited."""
+        return self.node.id.parts
+
+    @property
+    def size(self) -> int:
+        """The length of the storage in bytes."""
+        return self.numel * self.dtype.size
+
+
+@dataclass(slots=True)
+class Storage:
+    """A storage: all references to one key. torch takes the dtype of the first (`_load_tensor` keeps what it has)."""
+
+    key: str
+    dtype: DType
+    size: int
+    ids: list[StorageId] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A strided tensor: `offset`, `shape` and `stride` count elements."""
+
+    node: Call
+    storage: StorageId
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The elements of the storage from the first to behind the last that the tensor uses."""
+        if 0 in self.shape:
+            return 0, 0
+        reach = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
+        return self.offset, self.offset + reach + 1
+
+
+def storage_id(node: Node) -> StorageId | None:
+    """The storage that a persistent id names, or None; raises FormatError where its class is unknown."""
+    if not isinstance(node, Persistent) or not node.parts or not isinstance(node.id, Tuple):
+        return None
+    items = [plain(part) for part in node.id.parts]
+    if len(items) < STORAGE_ITEMS or text(items[0]) != "storage":
+        return None
+    key, location, numel = text(items[KEY]), text(items[LOCATION]), _integer(items[NUMEL])
+    kind = items[CLASS]
+    if key is None or location is None or numel is None or numel < 0 or not isinstance(kind, Global):
+        return None
+    if kind.path not in BY_STORAGE:
+        raise FormatError(f"storage {key} is of class {kind.path}, which is no storage class of torch", node.offset)
+    return StorageId(node, BY_STORAGE[kind.path], key, location, numel)
+
+
+def storages(nodes: Iterable[Node]) -> dict[str, Storage]:
+    """The storages that some nodes refer to, by key, in order of first appearance."""
+    found: dict[str, Storage] = {}
+    for node in nodes:
+        reference = storage_id(node)
+        if reference:
+            storage = found.setdefault(reference.key, Storage(reference.key, reference.dtype, reference.size))
+            storage.ids.append(reference)
+    return found
+
+
+def tensor(node: Node) -> Tensor | None:
+    """The strided tensor that a call rebuilds: `_rebuild_tensor`, `_rebuild_tensor_v2`; None for anything else."""
+    if not isinstance(node, Call) or node.path not in REBUILDERS:
+        return None
+    arguments = [plain(part) for part in node.arguments]
+    if len(arguments) < REBUILDERS[node.path]:
+        return None
+    storage, offset = storage_id(arguments[0]), _integer(arguments[1])
+    shape, stride = _integers(arguments[2]), _integers(arguments[3])
+    if storage is None or offset is None or shape is None or stride is None or len(shape) != len(stride):
+        return None
+    if min((offset, *shape, *stride), default=0) < 0:
+        return None
+    return Tensor(node, storage, offset, shape, stride)
+
+
+REBUILDERS = {"torch._utils._rebuild_tensor": 4, "torch._utils._rebuild_tensor_v2": 6}
+"""The functions whose first four arguments are storage, offset, size and stride, and how many they take at least."""
+
+
+def tensor_slot(slot: Slot) -> Slot:
+    """The place of the tensor itself: inside the call, where `slot` holds a parameter."""
+    node = slot.node
+    if isinstance(node, Call) and node.path in PARAMETERS and node.arguments:
+        return Slot(node.arguments, TENSOR)
+    return slot
+
+
+def view(of: Tensor, storage: Persistent, offset: int) -> Call:
+    """A new tensor of the same shape and strides on another storage, with a hooks dict of its own."""
+    arguments = list(of.node.arguments)
+    hooks = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")])
+    arguments[0], arguments[1] = storage, atom(offset)
+    if len(arguments) > HOOKS:
+        arguments[HOOKS] = hooks
+    return Call("REDUCE", None, [of.node.parts[0], Tuple("TUPLE", None, arguments)])
+
+
+HOOKS = 5
+"""The place of the backward hooks in the arguments of `_rebuild_tensor_v2`."""
+
+
+def _integer(node: Node) -> int | None:
+    value = node.value if isinstance(node, Atom) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _integers(node: Node) -> tuple[int, ...] | None:
+    """The items of a tuple of integers, also where it is a `torch.Size`."""
+    if isinstance(node, Call) and node.path == "torch.Size" and node.arguments:
+        node = plain(node.arguments[0])
+    if not isinstance(node, Tuple):
+        return None
+    values = [_integer(plain(part)) for part in node.parts]
+    return None if None in values else tuple(value for value in values if value is not None)
