@@ -94,9 +94,7 @@ def slim(
         chosen.drop(edit)
         if dtype != "keep":
             halve(edit)
-        if location != "keep":
-            edit.relocate(location)
-        finished = edit.finish()
+        finished = edit.finish(None if location == "keep" else location)
         records = checkpoint.zip.rewritten(finished.pickle, finished.storages)
         planned = writer.plan(records, checkpoint.zip.alignment)
         report = _report(checkpoint, edit, finished, planned, chosen.name)

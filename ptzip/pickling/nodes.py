@@ -229,11 +229,12 @@ def state(node: Node) -> Node | None:
     return plain(built[-1]) if built else None
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> list[Node]:
     """The nodes right below a node, in the order of the stream."""
-    yield from node.parts
+    found = list(node.parts)
     for step in node.steps:
-        yield from step.items
+        found += step.items
+    return found
 
 
 def walk(root: Node) -> Iterator[Node]:
@@ -246,11 +247,11 @@ def walk(root: Node) -> Iterator[Node]:
             (node,) = item
             yield node
             for step in reversed(node.steps):
-                pending.extend(reversed(step.items))
+                pending += step.items[::-1]
         elif id(item) not in seen:
             seen.add(id(item))
             pending.append((item,))
-            pending.extend(reversed(item.parts))
+            pending += item.parts[::-1]
 
 
 def _int_line(line: bytes) -> int | bool:

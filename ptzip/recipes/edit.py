@@ -146,34 +146,37 @@ class Edit:
         self.dropped.append(Dropped(step, found, text_bytes))
         self.note(step, path, what, gain=step is not Step.RESULTS or text_bytes > 0 or bool(found))
 
-    def relocate(self, location: str) -> None:
-        """Let every storage be loaded to `location`, whatever device it was saved from."""
-        shared: Node | None = None
-        for reference in _references(self.root):
-            if reference.location != location:
-                if shared is None:
-                    shared = atom(location)
-                    shared.steps.append(memoized())
-                    self.note(Step.OTHER, "storages", f"location {reference.location} -> {location}")
-                reference.items[LOCATION] = shared
-
     def source(self, key: str) -> Checked:
         """The bytes of a storage as they are in the file."""
         if key not in self.sources:
             self.sources[key] = self.checkpoint.zip.checked(key)
         return self.sources[key]
 
-    def finish(self) -> Finished:
-        """Number the storages in order of first appearance, and spell the pickle; raises EditError where it cannot."""
+    def finish(self, location: str | None = None) -> Finished:
+        """Number the storages in order of first appearance, and spell the pickle; raises EditError where it cannot.
+
+        `location` is where every storage will be loaded to, whatever device it was saved from; None keeps that.
+        """
         references: dict[str, list[StorageId]] = {}
         for reference in _references(self.root):
             references.setdefault(reference.key, []).append(reference)
         for number, ids in enumerate(references.values()):
             _renumber(ids, str(number))
+        if location is not None:
+            self._relocate([reference for ids in references.values() for reference in ids], location)
         storages = [self.payloads.get(key) or self.source(key) for key in references]
         casts = [payload for payload in storages if isinstance(payload, Cast)]
         saved = self._saved(set(references), sum(payload.length for payload in storages))
         return Finished(write_pickle(self.checkpoint.pickle), storages, saved, list(self.sources.values()), casts)
+
+    def _relocate(self, references: list[StorageId], location: str) -> None:
+        elsewhere = [reference for reference in references if reference.location != location]
+        if elsewhere:
+            shared = atom(location)
+            shared.steps.append(memoized())
+            for reference in elsewhere:
+                reference.items[LOCATION] = shared
+            self.note(Step.OTHER, "storages", f"location {elsewhere[0].location} -> {location}")
 
     def _saved(self, kept: set[str], new_bytes: int) -> dict[Step, int]:
         """Bytes by step: a storage counts for the first step that let go of it, what remains smaller for the cast."""

@@ -52,11 +52,12 @@ class Halving:
     def __init__(self, edit: Edit) -> None:
         self.edit = edit
         self.half = named("torch", HALF.storage)
-        self.uses: Counter[int] = Counter()
+        self.uses: dict[int, int] = {}
         self.references: Counter[str] = Counter()
         self.count = 0
         for node in walk(edit.root):
-            self.uses.update(id(below) for below in children(node))
+            for below in children(node):
+                self.uses[id(below)] = self.uses.get(id(below), 0) + 1
             if isinstance(node, Persistent) and (reference := storage_id(node)):
                 self.references[reference.key] += 1
 
