@@ -17,6 +17,15 @@ CHUNK = 1 << 20
 """Bytes move in pieces of this size, in bytes: large enough for the system calls, small enough for the caches."""
 
 
+SPECIAL = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
 class Source(Protocol):
     """Where bytes lie."""
 
@@ -53,12 +62,11 @@ class FileSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
+        mode = Path(path).stat().st_mode  # asked before it is opened, since opening a pipe waits for a writer
+        if not stat.S_ISREG(mode):
+            raise FormatError(f"this is {SPECIAL.get(stat.S_IFMT(mode), 'not a regular file')}, expected a regular file")
         self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by close)
-        status = os.fstat(self._file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            self._file.close()
-            raise FormatError("this is not a regular file")
-        self.size = status.st_size
+        self.size = os.fstat(self._file.fileno()).st_size
 
     def read(self, offset: int, length: int) -> bytes:
         data = os.pread(self._file.fileno(), length, offset)

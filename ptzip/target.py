@@ -19,7 +19,7 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
     A symbolic link stays one: what it points to is replaced.
     """
     place = Path(os.path.realpath(target))
-    temporary = place.with_name(f".{place.name[:200]}.{secrets.token_hex(4)}.tmp")
+    temporary = place.with_name(f".ptzip-{secrets.token_hex(8)}.tmp")
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:
         try:

@@ -122,12 +122,6 @@ class Edit:
             if lookup(self.root, name) is None:
                 assign(self.root, name, atom(None))
 
-    def promote(self, key: str) -> None:
-        """Make what stands under a top-level key the model."""
-        better = lookup(self.root, key)
-        if better is not None:
-            self.replace_model(better, key)
-
     def replace_model(self, better: Node, called: str) -> None:
         """Make another object of the tree the model."""
         model = lookup(self.root, "model")

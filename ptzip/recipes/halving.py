@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ptzip.pickling.nodes import (
-    Atom,
     Call,
     Dict,
     Node,
@@ -33,8 +32,6 @@ from ptzip.tensors.rebuild import (
     CLASS,
     KEY,
     NUMEL,
-    PARAMETERS,
-    REQUIRES_GRAD,
     StorageId,
     Tensor,
     storage_id,
@@ -149,16 +146,3 @@ def tensor_slots(weights: Node | None) -> list[Slot]:
     if not isinstance(weights, Dict | Call):
         return []
     return [slot for _, slot in pair_slots(weights) if tensor(tensor_slot(slot).node)]
-
-
-def freeze(edit: Edit, root: Node) -> None:
-    """Set `requires_grad` of every parameter to False."""
-    frozen = 0
-    for slot in parameter_slots(root):
-        node = slot.node
-        arguments = node.arguments if getattr(node, "path", "") in PARAMETERS else []  # type: ignore[attr-defined]
-        if len(arguments) > REQUIRES_GRAD and isinstance(flag := arguments[REQUIRES_GRAD], Atom) and flag.value is True:
-            arguments[REQUIRES_GRAD] = atom(False)
-            frozen += 1
-    if frozen:
-        edit.note(Step.OTHER, "model", f"requires_grad of {frozen} parameters to False", gain=False)

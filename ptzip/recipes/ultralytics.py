@@ -6,7 +6,7 @@ package's defaults.
 
 from ptzip.pickling.nodes import Atom, Node, atom, lookup
 from ptzip.recipes.edit import Edit, Step
-from ptzip.recipes.halving import freeze
+from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.modules import attribute, attributes, child, class_path, is_module
 from ptzip.recipes.recipe import Recipe
 
@@ -24,24 +24,21 @@ def _is_own(model: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    if is_module(lookup(edit.root, "ema")):
-        edit.promote("ema")
-    _unwrap_student(edit)
+    model = _student(edit, promoted_model(edit))
     edit.blank(*TRAINING_KEYS)
     edit.number("epoch", -1)
-    model = lookup(edit.root, "model")
-    if model is not None:
-        _plain_arguments(edit, model)
-        _without_criterion(edit, model)
-        freeze(edit, model)
+    _plain_arguments(edit, model)
+    _without_criterion(edit, model)
+    freeze(edit, model)
 
 
-def _unwrap_student(edit: Edit) -> None:
+def _student(edit: Edit, model: Node) -> Node:
     """Of a distillation only the student is kept."""
-    model = lookup(edit.root, "model")
-    student = child(model, "student_model") if model is not None else None
-    if model is not None and student is not None and class_path(model).endswith(".DistillationModel"):
-        edit.replace_model(student, "the student")
+    student = child(model, "student_model")
+    if student is None or not class_path(model).endswith(".DistillationModel"):
+        return model
+    edit.replace_model(student, "its student")
+    return student
 
 
 def _plain_arguments(edit: Edit, model: Node) -> None:

@@ -7,8 +7,8 @@ what the layout shows of it is enough to tell which keys go.
 
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.edit import Edit
-from ptzip.recipes.halving import freeze
 from ptzip.recipes.heads import has_grid_list
+from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.modules import attribute, class_path, is_module
 from ptzip.recipes.recipe import Recipe
 
@@ -20,14 +20,9 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    if is_module(lookup(edit.root, "ema")):
-        edit.promote("ema")
-    model = lookup(edit.root, "model")
-    if model is None:
-        return
-    first = is_first_release(model)
+    model = promoted_model(edit)
     edit.blank(*_training_keys(edit.keys, model))
-    if not first:
+    if not is_first_release(model):
         edit.number("epoch", -1)
         freeze(edit, model)
 

@@ -118,12 +118,15 @@ REBUILDERS = {"torch._utils._rebuild_tensor": 4, "torch._utils._rebuild_tensor_v
 """The functions whose first four arguments are storage, offset, size and stride, and how many they take at least."""
 
 
+def parameter_arguments(node: Node) -> list[Node]:
+    """The arguments of the call that rebuilds a parameter: tensor, requires_grad, …; empty for any other node."""
+    return node.arguments if isinstance(node, Call) and node.path in PARAMETERS else []
+
+
 def tensor_slot(slot: Slot) -> Slot:
     """The place of the tensor itself: inside the call, where `slot` holds a parameter."""
-    node = slot.node
-    if isinstance(node, Call) and node.path in PARAMETERS and node.arguments:
-        return Slot(node.arguments, TENSOR)
-    return slot
+    arguments = parameter_arguments(slot.node)
+    return Slot(arguments, TENSOR) if arguments else slot
 
 
 def view(of: Tensor, storage: Persistent, offset: int) -> Call:
