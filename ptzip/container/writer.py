@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from ptzip.container import structs
 from ptzip.container.archive import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR, STORED
 from ptzip.container.checksum import Pieces, crc32
-from ptzip.source import CHUNK, Payload
+from ptzip.errors import FormatError
+from ptzip.source import CHUNK, Payload, read_all
 from ptzip.target import write_at
 
 ALIGNMENT = 64
@@ -135,16 +136,23 @@ def _write_stripe(item: Placed, start: int, stop: int, pieces: Pieces, descripto
         crc = crc32(chunk, crc)
         write_at(descriptor, chunk, item.data_offset + at)
         at += len(chunk)
+    _check_length(item, at, stop)
     pieces.add(start, stop, crc)
     return stop - start
 
 
 def _write_small(item: Placed, pieces: Pieces, descriptor: int) -> int:
-    data = b"".join(item.record.payload.chunks(0, item.record.payload.length))
+    data = read_all(item.record.payload)
+    _check_length(item, len(data), item.record.payload.length)
     crc = crc32(data)
     pieces.add(0, len(data), crc)
     write_at(descriptor, item.head + data + _tail(item, crc), item.offset)
     return len(data)
+
+
+def _check_length(item: Placed, got: int, expected: int) -> None:
+    if got != expected:
+        raise FormatError(f"record {item.record.name} gave {got} bytes, expected {expected}")
 
 
 def _finish(planned: Plan, crcs: list[int], descriptor: int) -> None:
