@@ -51,3 +51,7 @@ def __getattr__(name: str) -> object:
     value = getattr(home, "open_checkpoint" if name == "open" else name)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

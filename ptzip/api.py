@@ -63,7 +63,7 @@ class SlimReport:
 def slim_path(source: str | os.PathLike[str]) -> Path:
     """Where the slim version goes by default: `last.pt` becomes `last.slim.pt` beside it."""
     path = Path(source)
-    return path.with_name(f"{path.stem}.slim{path.suffix or '.pt'}")
+    return path.parent / f"{path.stem}.slim{path.suffix or '.pt'}"
 
 
 def slim(
@@ -75,14 +75,15 @@ def slim(
     location: str = "cpu",
     dry_run: bool = False,
     overwrite: bool = True,
+    make_folder: bool = False,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> SlimReport:
     """Write what is left of a training checkpoint when all that only training needs is gone.
 
     `target` is by default `slim_path(source)`, and may be `source` itself: a file that is there is replaced when the new
-    one is whole, or not at all without `overwrite` (FileExistsError). Nothing is written on a dry run, or where the file
-    is slim already. Raises PtzipError or OSError.
+    one is whole, or not at all without `overwrite` (FileExistsError). Its folder must be there, unless `make_folder` has
+    it made. Nothing is written on a dry run, or where the file is slim already. Raises PtzipError or OSError.
     """
     _known("dtype", dtype, DTYPES)
     _known("location", location, LOCATIONS)
@@ -103,6 +104,8 @@ def slim(
         place = Path(target) if target else slim_path(path)
         if not overwrite and os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+        if make_folder:
+            place.parent.mkdir(parents=True, exist_ok=True)
         return _write(planned, finished, report, place, progress)
 
 
@@ -143,8 +146,15 @@ def _write(planned: writer.Plan, finished: Finished, report: SlimReport, target:
         report,
         output=str(target),
         loss=sum((cast.loss for cast in finished.casts), Loss()),
-        warnings=report.warnings + _crc_warnings(finished.read),
+        warnings=_crc_warnings(finished.read + _copied(planned, finished)),
     )
+
+
+def _copied(planned: writer.Plan, finished: Finished) -> list[Checked]:
+    """The records that were copied and are no storages."""
+    storages = set(map(id, finished.storages))
+    payloads = [placed.record.payload for placed in planned.placed]
+    return [payload for payload in payloads if isinstance(payload, Checked) and id(payload) not in storages]
 
 
 def _crc_warnings(records: list[Checked]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from ptzip.errors import Anomaly, FormatError
 from ptzip.formats import torchzip
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.pickling.nodes import Node, Pickle, pairs, text, walk
+from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.source import CHUNK, BytesSource, FileSource
 from ptzip.target import new_file, write_at
 from ptzip.tensors.rebuild import Storage, storages
@@ -52,7 +52,7 @@ class Checkpoint:
     @functools.cached_property
     def storages(self) -> dict[str, Storage]:
         """Every storage that the pickle refers to, by key, in order of first appearance."""
-        return storages(walk(self.root))
+        return storages(self.pickle.persistents)
 
     @property
     def keys(self) -> list[str]:
@@ -61,6 +61,7 @@ class Checkpoint:
 
     def check_storages(self) -> None:
         """Raise FormatError unless every storage has a record of the right size."""
+        _ = self.root  # a pickle that breaks has named only some of its storages
         for storage in self.storages.values():
             entry = self.zip.storage(storage.key)
             if entry.size != storage.size:

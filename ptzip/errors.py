@@ -22,6 +22,7 @@ class FormatError(PtzipError):
 
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message if offset is None else f"{message} (at byte {offset})")
+        self.message = message
         self.offset = offset
 
 

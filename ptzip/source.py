@@ -62,13 +62,15 @@ class FileSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = os.fspath(path)
-        mode = Path(path).stat().st_mode  # asked before it is opened, since opening a pipe waits for a writer
-        if not stat.S_ISREG(mode):
-            raise FormatError(f"this is {SPECIAL.get(stat.S_IFMT(mode), 'not a regular file')}, expected a regular file")
+        kind = special(path)  # asked before it is opened, since opening a pipe waits for a writer
+        if kind:
+            raise FormatError(f"this is {kind}, expected a regular file")
         self._file = Path(path).open("rb", buffering=0)  # noqa: SIM115 (closed by close)
         self.size = os.fstat(self._file.fileno()).st_size
 
     def read(self, offset: int, length: int) -> bytes:
+        if offset + length > self.size:
+            raise _early(offset, length, self.size - offset)
         data = os.pread(self._file.fileno(), length, offset)
         while 0 < len(data) < length:
             more = os.pread(self._file.fileno(), length - len(data), offset + len(data))
@@ -79,6 +81,12 @@ class FileSource:
 
     def close(self) -> None:
         self._file.close()
+
+
+def special(path: str | os.PathLike[str]) -> str | None:
+    """What a path leads to in a word, or None where it is a regular file. Raises OSError where there is nothing."""
+    mode = Path(path).stat().st_mode
+    return None if stat.S_ISREG(mode) else SPECIAL.get(stat.S_IFMT(mode), "a special file")
 
 
 class BytesSource:
@@ -98,8 +106,12 @@ class BytesSource:
 
 def _whole(data: bytes, offset: int, length: int) -> bytes:
     if len(data) != length:
-        raise FormatError(f"the file ends early: {length} bytes were expected, {len(data)} are there", offset)
+        raise _early(offset, length, len(data))
     return data
+
+
+def _early(offset: int, length: int, left: int) -> FormatError:
+    return FormatError(f"the file ends early: {length} bytes were expected, {max(left, 0)} are there", offset)
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,12 @@ Rule: under the target's own name there is never a half-written file, and on any
 
 import contextlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+
+from ptzip.errors import EditError
+from ptzip.source import special
 
 
 @contextlib.contextmanager
@@ -19,9 +21,12 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
     A symbolic link stays one: what it points to is replaced.
     """
     place = Path(os.path.realpath(target))
-    temporary = place.with_name(f".ptzip-{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
+    if place.exists() and (kind := special(place)):
+        raise EditError(f"the output {target} is {kind}, expected a regular file")
+    temporary = place.with_name(f".ptzip-{os.urandom(8).hex()}.tmp")
+    try:  # from before the file is there, so that an interrupt at any moment leaves none
+        with _named(target):
+            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if like is not None:
                 temporary.chmod(stat.S_IMODE(like.stat().st_mode))
@@ -30,13 +35,23 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        temporary.replace(place)
+        with _named(target):
+            temporary.replace(place)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     if sync:
         _sync_folder(place.parent)
+
+
+@contextlib.contextmanager
+def _named(target: Path) -> Iterator[None]:
+    """Let an error name the target: nobody knows the temporary file."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def _sync_folder(folder: Path) -> None:

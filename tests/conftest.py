@@ -1,12 +1,19 @@
-"""What all tests share: those marked `torch` are skipped, and say so, where torch is not installed; in CI they fail."""
+"""What all tests share: those marked `torch` are skipped, and say so, where torch is not installed; in CI they fail.
+
+Hypothesis tries the same examples in every run.
+"""
 
 import importlib.util
 
 import pytest
+from hypothesis import settings
 
 from tests.corpus import IS_CI
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+settings.register_profile("same every time", derandomize=True, deadline=None)
+settings.load_profile("same every time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,32 +4,29 @@ Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it. Rule:
 """
 
 import argparse
-import contextlib
-import os
-import sys
 from collections.abc import Sequence
 
 import ptzip
 from ptzip.cli import slim
+from ptzip.cli.printing import complain, spell_everything
 
 COMMANDS = (slim,)
 """One module for each command: `NAME`, `SUMMARY`, `configure(parser)` and `run(arguments) -> exit code`."""
 
-INTERRUPTED = 130
+FAILED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names."""
     arguments = _parser().parse_args(argv)
+    spell_everything()
     try:
         code: int = arguments.run(arguments)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return INTERRUPTED
+    except OSError as error:  # those about files are told by the command
+        complain("error", f"the report could not be printed: {(error.strerror or str(error)).lower()}")
+        return FAILED
     return code
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ptzip
+from ptzip.cli.printing import complain, show
 from ptzip.errors import EditError
 
 NAME = "slim"
@@ -40,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Slim each file; one that fails does not stop the others."""
     failed, reports = False, list[dict[str, Any]]()
-    taken: set[Path] = set()
+    taken = {os.path.realpath(name): "is another input of this run" for name in arguments.files}
     for name in arguments.files:
         try:
             report = _slim(name, _target(name, arguments, taken), arguments)
@@ -48,10 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
             failed = True
             message = _message(error, name)
             reports.append({"path": name, "error": message})
-            print(f"ptzip: error: {name}: {message}", file=sys.stderr)
+            complain("error", f"{name}: {message}")
             continue
         for warning in report.warnings:
-            print(f"ptzip: warning: {name}: {warning}", file=sys.stderr)
+            complain("warning", f"{name}: {warning}")
         if arguments.json:
             from ptzip.reports.data import slim_data  # here and below: --help must not load numpy
 
@@ -59,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif not arguments.quiet:
             _print(report, arguments.dry_run)
     if arguments.json:
-        print(json.dumps(reports, indent=2))
+        show(json.dumps(reports, indent=2))
     return 2 if failed else 0
 
 
@@ -73,33 +74,46 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             location=arguments.location,
             dry_run=arguments.dry_run,
             overwrite=arguments.force or arguments.in_place,
+            make_folder=_is_folder(arguments),
             progress=progress,
         )
 
 
-def _target(name: str, arguments: argparse.Namespace, taken: set[Path]) -> Path:
+def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
     source = Path(name)
     if arguments.in_place:
         return source
-    target = source.with_name(f"{source.stem}.slim{source.suffix or '.pt'}")
-    if arguments.output:
-        folder = Path(arguments.output)
-        is_folder = folder.is_dir() or arguments.output.endswith(os.sep) or len(arguments.files) > 1
-        if is_folder and not arguments.dry_run:
-            folder.mkdir(parents=True, exist_ok=True)
-        target = folder / source.name if is_folder else folder
+    target = _place(source, arguments)
     if target.exists() and source.exists() and target.samefile(source):
         raise EditError(f"the output {target} is the input itself (use -i to replace it)")
-    if target.resolve() in taken:
-        raise EditError(f"the output {target} was written for another input of this run")
-    taken.add(target.resolve())
+    place = os.path.realpath(target)
+    if place in taken:
+        raise EditError(f"the output {target} {taken[place]}")
+    taken[place] = "was written for another input of this run"
     return target
+
+
+def _place(source: Path, arguments: argparse.Namespace) -> Path:
+    if not arguments.output:
+        return source.parent / f"{source.stem}.slim{source.suffix or '.pt'}"
+    output = Path(arguments.output)
+    if not _is_folder(arguments):
+        return output
+    if output.exists() and not output.is_dir():
+        raise EditError(f"the output {output} is not a folder")
+    return output / source.name
+
+
+def _is_folder(arguments: argparse.Namespace) -> bool:
+    """Whether `-o` names a folder, there or not: it ends so, or several files need one."""
+    name = arguments.output or ""
+    return bool(name) and (name.endswith(os.sep) or len(arguments.files) > 1 or Path(name).is_dir())
 
 
 @contextlib.contextmanager
 def _progress(name: str, arguments: argparse.Namespace) -> Iterator[Callable[[int, int], None] | None]:
-    silent = arguments.quiet or arguments.json or not sys.stderr.isatty()
+    silent = arguments.quiet or arguments.json or sys.stderr is None or not sys.stderr.isatty()
     if silent or Path(name).stat().st_size < BAR_FROM:
         yield None
         return
@@ -112,9 +126,8 @@ def _progress(name: str, arguments: argparse.Namespace) -> Iterator[Callable[[in
 def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
     from ptzip.reports.text import plan_lines, slim_lines
 
-    print("\n".join(slim_lines(report)))
-    if with_plan:
-        print("\n".join(plan_lines(report)))
+    plan = plan_lines(report) if with_plan else ()
+    show("\n".join([*slim_lines(report), *plan]))
 
 
 def _message(error: Exception, name: str) -> str:
@@ -122,6 +135,6 @@ def _message(error: Exception, name: str) -> str:
     if isinstance(error, FileExistsError):
         return f"the output {error.filename} is there already (use -f to replace it)"
     if isinstance(error, OSError) and error.strerror:
-        other = error.filename if error.filename not in (None, name) else None
-        return error.strerror.lower() + (f": {other}" if other else "")
+        is_other = error.filename is not None and Path(error.filename) != Path(name)
+        return error.strerror.lower() + (f": {error.filename}" if is_other else "")
     return str(error)

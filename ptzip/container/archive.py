@@ -50,14 +50,17 @@ class Entry:
     @functools.cached_property
     def local(self) -> structs.LocalHeader:
         """The local header; raises FormatError where there is none."""
-        fixed = self.source.read(self.header_offset, structs.LOCAL_SIZE)
-        lengths = sum(struct.unpack_from("<HH", fixed, structs.LOCAL_SIZE - 4))
-        whole = fixed + self.source.read(self.header_offset + structs.LOCAL_SIZE, lengths)
+        whole = self.source.read(self.header_offset, self.data_offset - self.header_offset)
         return structs.parse(structs.LocalHeader, io.BytesIO(whole), self.header_offset)
 
-    @property
+    @functools.cached_property
     def data_offset(self) -> int:
-        return self.header_offset + structs.LOCAL_SIZE + len(self.local.name) + len(self.local.extra)
+        """Where the data begin; raises FormatError where there is no local header."""
+        fixed = self.source.read(self.header_offset, structs.LOCAL_SIZE)
+        if not fixed.startswith(structs.LOCAL_SIGNATURE):
+            raise FormatError(f"{self.name} has no local header where the central directory says", self.header_offset)
+        name_length, extra_length = struct.unpack_from("<HH", fixed, structs.LOCAL_SIZE - 4)
+        return self.header_offset + structs.LOCAL_SIZE + int(name_length) + int(extra_length)
 
     @functools.cached_property
     def descriptor(self) -> structs.Descriptor | structs.Descriptor64 | None:
@@ -198,7 +201,13 @@ def is_zip(source: Source) -> bool:
 
 
 def _end_offset(source: Source) -> int | None:
-    """Where the last end record is; a comment of at most 65,535 bytes may follow it (APPNOTE 4.3.16)."""
+    """Where the last end record is; a comment of at most 65,535 bytes may follow it (APPNOTE 4.3.16).
+
+    The bytes in front of it, which may be those of a storage, are searched only where it is not the last thing in the file.
+    """
+    last = source.size - structs.END_SIZE
+    if last >= 0 and source.read(last, len(structs.END_SIGNATURE)) == structs.END_SIGNATURE:
+        return last
     tail = min(source.size, structs.END_SIZE + FULL16)
     data = source.read(source.size - tail, tail)
     at = data.rfind(structs.END_SIGNATURE, 0, max(0, tail - structs.END_SIZE + len(structs.END_SIGNATURE)))

@@ -68,6 +68,12 @@ class Placed:
         return max(self.record.full_size, self.record.payload.length, self.offset) >= FULL32
 
     @property
+    def central_size(self) -> int:
+        """The length of its entry in the central directory."""
+        extra = _zip64_field(self.record, self.offset, compressed=self.record.payload.length)
+        return structs.CENTRAL_SIZE + len(encode_name(self.record.name)) + len(extra)
+
+    @property
     def end(self) -> int:
         size = self.record.payload.length
         descriptor = structs.DESCRIPTOR64_SIZE if self.wide else structs.DESCRIPTOR_SIZE
@@ -88,7 +94,7 @@ def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> Plan:
     for record in records:
         placed.append(Placed(record, at, _local_head(record, at, alignment)))
         at = placed[-1].end
-    directory = sum(len(_central(item, 0)) for item in placed)
+    directory = sum(item.central_size for item in placed)
     ends = structs.END64_SIZE + structs.LOCATOR64_SIZE + structs.END_SIZE
     return Plan(tuple(placed), at + directory + ends)
 

@@ -4,8 +4,11 @@ import struct
 
 from ptzip.source import Source
 
-LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
-"""LONG1 of 0x1950A86A20F9469CFC6C, the first object of a legacy stream (`torch/serialization.py`, MAGIC_NUMBER)."""
+LEGACY_MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L119547037146038801333356L\n")
+"""LONG1 and LONG of 0x1950A86A20F9469CFC6C, the first object of a legacy stream (`torch/serialization.py`, MAGIC_NUMBER)."""
+
+LEGACY_END = 32
+"""Where that object ends at the latest: PROTO and FRAME may stand before it."""
 
 TAR_MAGIC_OFFSET = 257
 HEAD = 512
@@ -36,15 +39,15 @@ def described(source: Source) -> str:
     if not source.size:
         return "an empty file"
     head = source.read(0, min(HEAD, source.size))
-    if LEGACY_MAGIC in head[: len(LEGACY_MAGIC) + 2]:
+    if any(magic in head[:LEGACY_END] for magic in LEGACY_MAGICS):
         return "a checkpoint of the legacy format (before torch 1.6), which this version does not open yet"
     if head[TAR_MAGIC_OFFSET:].startswith(b"ustar"):
         return "a tar file, as torch 0.1 wrote checkpoints, which this version does not open yet"
+    if _is_safetensors(head, source.size):
+        return "a safetensors file, which holds weights only: there is nothing to strip"
     for beginning, what in BEGINNINGS:
         if head.startswith(beginning):
             return what
-    if _is_safetensors(head, source.size):
-        return "a safetensors file, which holds weights only: there is nothing to strip"
     if head[0] == 0x80 and len(head) > 1 and head[1] <= 5:
         return "a bare pickle, which this version does not open yet"
     return "not a zip: it has no end of central directory, and nothing else about it is known"

@@ -8,8 +8,9 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ptzip.container.archive import Archive, Checked, Entry, is_zip, read_archive
+from ptzip.container.archive import STORED, Archive, Checked, Entry, is_zip, read_archive
 from ptzip.container.checksum import Pieces
+from ptzip.container.structs import END_SIGNATURE, LOCAL_SIGNATURE
 from ptzip.container.writer import ALIGNMENT, Record
 from ptzip.errors import Anomaly, FormatError, LimitError, UnsupportedError
 from ptzip.formats.naming import described
@@ -19,6 +20,12 @@ from ptzip.pickling.unpickler import read_pickle
 from ptzip.source import Literal, Payload, Source, read_all
 
 PICKLE, STORAGES, SERIALIZATION_ID = "data.pkl", "data/", ".data/serialization_id"
+
+SHORT = 8
+"""More bytes than this `byteorder` and `.storage_alignment` never take."""
+
+MOST_ALIGNMENT = 1 << 15
+"""The padding and its field have to fit an extra field, which is shorter than 64 KiB."""
 
 OTHER_ZIPS = (
     ("constants.pkl", "a TorchScript archive: its code fixes dtypes, so it is not a checkpoint to slim"),
@@ -44,13 +51,16 @@ class TorchZip:
     def big_endian(self) -> bool:
         """Whether `byteorder` says so; files without it are little-endian."""
         entry = self.records.get("byteorder")
-        return entry is not None and read_all(entry.payload).strip() == b"big"
+        return entry is not None and entry.size <= SHORT and read_all(entry.payload).strip() == b"big"
 
     @property
     def alignment(self) -> int:
         entry = self.records.get(".storage_alignment")
-        digits = read_all(entry.payload).strip() if entry is not None and entry.size <= 8 else b""
-        return max(int(digits), 1) if digits.isdigit() else ALIGNMENT
+        digits = read_all(entry.payload).strip() if entry is not None and entry.size <= SHORT else b""
+        alignment = max(int(digits), 1) if digits.isdigit() else ALIGNMENT
+        if alignment > MOST_ALIGNMENT:
+            raise UnsupportedError(f"the records are aligned to {alignment} bytes, expected at most {MOST_ALIGNMENT}")
+        return alignment
 
     def storage(self, key: str) -> Entry:
         """The record of a storage; raises FormatError where it is missing."""
@@ -80,7 +90,8 @@ class TorchZip:
                 yield from pending
                 pending = []
             elif name != SERIALIZATION_ID and not name.endswith("/"):
-                yield Record(entry.name, entry.stored, entry.method, entry.size, crc=entry.crc)
+                stored = Checked(entry.stored, entry.name, entry.crc, Pieces()) if entry.method == STORED else entry.stored
+                yield Record(entry.name, stored, entry.method, entry.size, crc=entry.crc)
         yield from pending
 
 
@@ -88,6 +99,8 @@ def read(source: Source, limits: Limits) -> TorchZip:
     """Open the zip in `source`. Raises FormatError, or UnsupportedError where it is a zip of another kind."""
     if not is_zip(source):
         raise FormatError(f"this is {described(source)}")
+    if source.read(0, len(LOCAL_SIGNATURE)) not in (LOCAL_SIGNATURE, END_SIGNATURE):
+        raise FormatError("this file ends as a zip but does not begin as one, so torch takes it for something else")
     archive = read_archive(source, limits)
     if not archive.entries:
         raise FormatError("this is an empty zip")

@@ -17,7 +17,7 @@ MARKED = frozenset({"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPEND
 
 PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 PAIRED = frozenset({"DICT", "SETITEM", "SETITEMS"})
-LISTED = frozenset({"LIST", "APPEND", "APPENDS", "ADDITEMS"})
+LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 
 
 @dataclass(slots=True, eq=False)
@@ -123,7 +123,7 @@ class Persistent(Node):
 
     @property
     def id(self) -> Node:
-        return plain(self.parts[0])
+        return plain(self.parts[0]) if self.parts else Atom("BINUNICODE", self.arg.decode("ascii"), offset=self.offset)
 
 
 class Detour(Node):
@@ -152,7 +152,8 @@ class Slot:
 
 @dataclass(slots=True)
 class Pickle:
-    """One stream, read: `calls` is every Global and Call in the order a loader would run them, popped or not.
+    """One stream, read: `calls` is every Global and Call in the order a loader would run them, popped or not, and
+    `persistents` every persistent id in the order a loader would ask for them.
 
     `root` is None where the stream broke. `frames` are (opcodes before it, bytes in it). A stream with anomalies can be
     looked at, but is written only verbatim.
@@ -162,6 +163,7 @@ class Pickle:
     protocol: int | None = None
     frames: list[tuple[int, int]] = field(default_factory=list)
     calls: list[Node] = field(default_factory=list)
+    persistents: list[Persistent] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
     start: int = 0
     end: int = 0
@@ -210,11 +212,11 @@ def item_slots(node: Node) -> Iterator[Slot]:
 
 def slot_of(node: Node, key: str) -> Slot | None:
     """Where the value of `key` stands: the last one, since later items overwrite."""
-    found = None
-    for name, slot in pair_slots(node):
-        if text(name) == key:
-            found = slot
-    return found
+    for holder in reversed(list(_fills(node, PAIRED))):
+        for index in range(len(holder) - 2, -1, -2):
+            if text(plain(holder[index])) == key:
+                return Slot(holder, index + 1)
+    return None
 
 
 def lookup(node: Node | None, key: str) -> Node | None:
@@ -271,7 +273,9 @@ def _string(raw: bytes) -> str | bytes:
 
 
 def _quoted(line: bytes) -> str | bytes:
-    return _string(codecs.escape_decode(line.strip()[1:-1])[0])
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise ValueError("a STRING is not quoted")
+    return _string(codecs.escape_decode(line[1:-1])[0])
 
 
 MEANINGS: dict[str, Callable[[Any], Any]] = {

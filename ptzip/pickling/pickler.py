@@ -28,6 +28,10 @@ class _Memo:
 
     def put(self, node: Node, step: Step) -> bytes:
         """Define `node` by `step`, or by a free slot where the step names none."""
+        if id(node) in self.gets:
+            raise EditError(
+                "the pickle cannot be written again: the edit took a value that contains itself from its first place"
+            )
         op, arg = step.op, step.arg
         if op == "MEMOIZE" and self.protocol >= 4:
             slot = len(self.owners)

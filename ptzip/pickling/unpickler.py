@@ -47,12 +47,14 @@ class _Got:
 class _Popped:
     """Values popped by a run of POPs, as a pickler does before it fetches a recursive tuple; see `nodes.Detour`."""
 
-    __slots__ = ("end", "nodes", "ops")
+    __slots__ = ("end", "has_mark", "nodes", "ops")
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.ops: list[str] = []
         self.end = -1
+        self.has_mark = False
+        """Whether the mark below the values was popped too, which ends the run."""
 
 
 class _Machine:
@@ -109,6 +111,16 @@ Reader = Callable[[Stream, int], tuple[Any, int]]
 
 def _atom(machine: _Machine, op: str, arg: Any) -> None:
     machine.push(Atom(op, arg))
+
+
+def _line(machine: _Machine, op: str, arg: Any) -> None:
+    """A value spelled as text, which may be no such value."""
+    node = Atom(op, arg)
+    try:
+        _ = node.value
+    except ValueError as error:
+        raise FormatError(f"{op} holds {arg[:40]!r}, which it cannot", machine.at) from error
+    machine.push(node)
 
 
 def _empty(kind: type[Node]) -> Handler:
@@ -168,16 +180,17 @@ def _mark(machine: _Machine, _: str, __: Any) -> None:
 
 def _pop(machine: _Machine, op: str, _: Any) -> None:
     """POP drops the top value or, where nothing is above it, the top mark; POP_MARK drops both."""
-    if machine.popped.end != machine.at:
+    if machine.popped.end != machine.at or machine.popped.has_mark or op == "POP_MARK":
         machine.popped = _Popped()
     run = machine.popped
     run.ops.append(op)
     run.end = machine.at + 1
     machine.pops_left += 1
     if op == "POP_MARK":
-        run.nodes[:0] = machine.pop_marked()
+        run.nodes, run.has_mark = machine.pop_marked(), True
     elif machine.marks and machine.marks[-1] == len(machine.stack):
         machine.marks.pop()
+        run.has_mark = True
     else:
         run.nodes.insert(0, machine.pop())
 
@@ -189,13 +202,20 @@ def _dup(machine: _Machine, _: str, __: Any) -> None:
 
 
 def _text_slot(machine: _Machine, arg: bytes) -> int:
-    slot = int(arg) if arg.isdigit() and len(arg) < 20 else -1
-    if slot < 0 or str(slot).encode() != arg:
+    try:
+        slot = int(arg)
+    except ValueError:
+        slot = -1
+    if slot < 0:
         raise FormatError(f"a memo slot is called {arg[:40]!r}, expected a number", machine.at)
+    if str(slot).encode() != arg:
+        machine.note("odd slot", f"memo slot {slot} is spelled {arg[:40]!r}")
     return slot
 
 
 def _put(machine: _Machine, op: str, arg: Any) -> None:
+    if op == "MEMOIZE" and (machine.pickle.protocol or 0) < 4:
+        machine.note("odd put", "MEMOIZE stands in a pickle below protocol 4")
     slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
     if slot > machine.limits.memo_index:
         raise LimitError(f"the pickle asks for memo slot {slot}, beyond {machine.limits.memo_index} (at byte {machine.at})")
@@ -222,7 +242,7 @@ def _get(machine: _Machine, op: str, arg: Any) -> None:
 
 
 def _popping(run: _Popped) -> str:
-    return " ".join(["MARK", *run.ops] if run.ops == ["POP_MARK"] or len(run.ops) > len(run.nodes) else run.ops)
+    return " ".join(["MARK", *run.ops] if run.has_mark else run.ops)
 
 
 def _global(machine: _Machine, op: str, arg: Any) -> None:
@@ -264,7 +284,11 @@ def _call_marked(machine: _Machine, op: str, arg: Any) -> None:
 
 
 def _persistent(machine: _Machine, op: str, arg: Any) -> None:
-    machine.push(Persistent(op, arg, [machine.pop()] if op == "BINPERSID" else []))
+    if op == "PERSID" and not arg.isascii():
+        raise FormatError("a persistent id is not ASCII", machine.at)
+    node = Persistent(op, arg, [machine.pop()] if op == "BINPERSID" else [])
+    machine.push(node)
+    machine.pickle.persistents.append(node)
 
 
 def _proto(machine: _Machine, _: str, arg: Any) -> None:
@@ -277,10 +301,10 @@ def _proto(machine: _Machine, _: str, arg: Any) -> None:
 
 
 HANDLERS: dict[str, Handler] = {
-    **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _atom),
-    **dict.fromkeys(("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _atom),
-    **dict.fromkeys(("UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "FLOAT", "BINFLOAT"), _atom),
-    **dict.fromkeys(("BYTEARRAY8", "NEXT_BUFFER"), _atom),
+    **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"), _atom),
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _atom),
+    **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "NEXT_BUFFER"), _atom),
+    **dict.fromkeys(("INT", "LONG", "FLOAT", "STRING", "UNICODE"), _line),
     "READONLY_BUFFER": _readonly,
     "EMPTY_LIST": _empty(List),
     "EMPTY_TUPLE": _empty(Tuple),
@@ -328,7 +352,7 @@ def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS) -
     try:
         _run(machine, data, start)
     except FormatError as error:
-        machine.pickle.anomalies.append(Anomaly("broken", str(error)))
+        machine.pickle.anomalies.append(Anomaly("broken", error.message, error.offset))
         machine.pickle.end = machine.at
         machine.pickle.root = None
     machine.pickle.memo_end = max(machine.memo, default=-1) + 1
@@ -337,8 +361,12 @@ def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS) -
 
 def _run(machine: _Machine, data: Stream, at: int) -> None:
     size, limit = len(data), machine.limits.opcodes
+    frame_end = no_frame = size + 1
     for done in range(limit):
         machine.at = at
+        if at >= frame_end:
+            _leave_frame(machine, at == frame_end)
+            frame_end = no_frame
         if at >= size:
             raise FormatError("the pickle ends without STOP", at)
         row = _DISPATCH[data[at]]
@@ -352,9 +380,12 @@ def _run(machine: _Machine, data: Stream, at: int) -> None:
         if handle:
             handle(machine, name, arg)
         elif name == "STOP":
+            _leave_frame(machine, frame_end in (at, no_frame))
             return _stop(machine, at)
         else:
+            _leave_frame(machine, frame_end == no_frame)
             _frame(machine, done, arg, size - at)
+            frame_end = at + arg
     raise LimitError(f"the pickle has more than {limit} opcodes")
 
 
@@ -363,6 +394,11 @@ def _frame(machine: _Machine, done: int, length: int, left: int) -> None:
         raise FormatError(f"a frame of {length} bytes reaches past the pickle's end", machine.at)
     frames = machine.pickle.frames
     frames.append((done - len(frames), length))
+
+
+def _leave_frame(machine: _Machine, is_whole: bool) -> None:
+    if not is_whole:
+        machine.note("odd frame", "a frame ends inside an opcode, behind the pickle or in another frame")
 
 
 def _stop(machine: _Machine, end: int) -> None:

@@ -64,7 +64,7 @@ class Dropped:
 
 @dataclass
 class Finished:
-    """What is to be written: the storages in order, those of the input that they read, and the bytes saved by step."""
+    """What is to be written, the storages in order; the bytes saved by step; the records of the input that this reads."""
 
     pickle: bytes
     storages: list[Payload]
@@ -82,6 +82,11 @@ class Edit:
     dropped: list[Dropped] = field(default_factory=list)
     payloads: dict[str, Payload] = field(default_factory=dict)
     sources: dict[str, Checked] = field(default_factory=dict)
+    sizes: dict[str, int] = field(init=False)
+    """The size of every storage that the unedited tree refers to, by key."""
+
+    def __post_init__(self) -> None:
+        self.sizes = {storage.key: storage.size for storage in self.checkpoint.storages.values()}
 
     @property
     def root(self) -> Node:
@@ -101,7 +106,9 @@ class Edit:
             if isinstance(before, Atom) and before.value is None:
                 continue
             assign(self.root, key, atom(None))
-            if before is not None:
+            if before is not None and before is lookup(self.root, "model"):
+                self.note(STEP_OF.get(key, Step.OTHER), key, "None, since it is the model now")
+            elif before is not None:
                 self._drop(key, before, "None")
 
     def number(self, key: str, value: int) -> None:
@@ -136,7 +143,7 @@ class Edit:
     def drop(self, step: Step, path: str, value: Node, what: str) -> None:
         """Note that `value`, which stood at `path`, was taken out of the tree."""
         found = {reference.key for node in walk(value) if (reference := storage_id(node))}
-        text_bytes = len((text(value) or "").encode())
+        text_bytes = len((text(value) or "").encode("utf-8", "surrogatepass"))
         self.dropped.append(Dropped(step, found, text_bytes))
         self.note(step, path, what, gain=step is not Step.RESULTS or text_bytes > 0 or bool(found))
 
@@ -161,7 +168,8 @@ class Edit:
         storages = [self.payloads.get(key) or self.source(key) for key in references]
         casts = [payload for payload in storages if isinstance(payload, Cast)]
         saved = self._saved(set(references), sum(payload.length for payload in storages))
-        return Finished(write_pickle(self.checkpoint.pickle), storages, saved, list(self.sources.values()), casts)
+        read = [self.checkpoint.zip.pickle_record, *self.sources.values()]
+        return Finished(write_pickle(self.checkpoint.pickle), storages, saved, read, casts)
 
     def _relocate(self, references: list[StorageId], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]
@@ -174,13 +182,12 @@ class Edit:
 
     def _saved(self, kept: set[str], new_bytes: int) -> dict[Step, int]:
         """Bytes by step: a storage counts for the first step that let go of it, what remains smaller for the cast."""
-        sizes = {storage.key: storage.size for storage in self.checkpoint.storages.values()}
         saved, gone = dict.fromkeys(Step, 0), set[str]()
         for drop in self.dropped:
             freed = drop.keys - kept - gone
             gone |= freed
-            saved[drop.step] += drop.text_bytes + sum(sizes[key] for key in freed)
-        saved[Step.HALF] = sum(size for key, size in sizes.items() if key not in gone) - new_bytes
+            saved[drop.step] += drop.text_bytes + sum(self.sizes[key] for key in freed)
+        saved[Step.HALF] = sum(size for key, size in self.sizes.items() if key not in gone) - new_bytes
         return saved
 
 

@@ -8,6 +8,7 @@ tensor is its only user; otherwise the tensor moves to a storage of its own, whi
 from collections import Counter
 from collections.abc import Iterable
 
+from ptzip.errors import FormatError
 from ptzip.pickling.nodes import (
     Call,
     Dict,
@@ -41,6 +42,7 @@ from ptzip.tensors.rebuild import (
 )
 
 HALF = BY_NAME["float16"]
+COUNTED = (Call, Persistent)
 
 
 class Halving:
@@ -54,7 +56,8 @@ class Halving:
         self.count = 0
         for node in walk(edit.root):
             for below in children(node):
-                self.uses[id(below)] = self.uses.get(id(below), 0) + 1
+                if isinstance(below, COUNTED):
+                    self.uses[id(below)] = self.uses.get(id(below), 0) + 1
             if isinstance(node, Persistent) and (reference := storage_id(node)):
                 self.references[reference.key] += 1
 
@@ -82,7 +85,8 @@ class Halving:
                 groups.setdefault(found.storage.key, []).append((slot, found))
         for key, group in groups.items():
             ids = {id(found.storage.node): found.storage for _, found in group}
-            if len(ids) == self.references[key]:
+            here = Counter(id(found.node) for _, found in group)
+            if len(ids) == self.references[key] and all(self.uses[node] <= count for node, count in here.items()):
                 self.count += len(group)
                 for reference in ids.values():
                     self._recast(reference)
@@ -108,6 +112,8 @@ class Halving:
     def _split(self, slot: Slot, found: Tensor) -> None:
         """A new storage for what this tensor uses, and a new tensor on it in this slot only."""
         reference, (first, stop) = found.storage, found.span
+        if stop > reference.numel:
+            raise FormatError(f"a tensor reaches past its storage {reference.key}", found.node.offset)
         size = reference.dtype.size
         part = Slice(self.edit.source(reference.key), first * size, (stop - first) * size)
         key = f"{reference.key} part {len(self.edit.payloads)}"

@@ -25,10 +25,10 @@ def _is_own(model: Node) -> bool:
 
 def drop(edit: Edit) -> None:
     model = _student(edit, promoted_model(edit))
+    _plain_arguments(edit, model)
+    _without_criterion(edit, model)  # before the second reference to the model goes, which would be said to free its tensors
     edit.blank(*TRAINING_KEYS)
     edit.number("epoch", -1)
-    _plain_arguments(edit, model)
-    _without_criterion(edit, model)
     freeze(edit, model)
 
 

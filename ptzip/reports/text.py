@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from ptzip.api import SlimReport
 from ptzip.recipes.edit import Step
+from ptzip.reports.line import printable
 from ptzip.tensors.cast import Loss
 
 LABEL_WIDTH = 24
@@ -16,10 +17,10 @@ ALWAYS = (Step.RESULTS, Step.OPTIMIZER, Step.EMA, Step.HALF)
 
 
 def size(count: int) -> str:
-    """A number of bytes, to three digits."""
+    """A number of bytes, with one decimal from 1 kB on."""
     value, sign = float(abs(count)), "-" if count < 0 else ""
     for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000 or unit == "GB":
+        if round(value, 1) < 1000 or unit == "GB":
             break
         value /= 1000
     digits = 0 if unit == "B" else 1
@@ -29,9 +30,10 @@ def size(count: int) -> str:
 def slim_lines(report: SlimReport) -> Iterator[str]:
     """Where the bytes went, step by step, and what is left."""
     if report.already_slim:
-        yield f"{report.path}: already slim ({size(report.old_size)}), nothing written"
+        yield f"{printable(report.path)}: already slim ({size(report.old_size)}), nothing written"
         return
-    yield f"{report.path} -> {report.output or 'nothing written (dry run)'}  [{report.recipe}]"
+    output = printable(report.output) if report.output else "nothing written (dry run)"
+    yield f"{printable(report.path)} -> {output}  [{report.recipe}]"
     for step, count in report.saved.items():
         if count or step in ALWAYS:
             yield _row(step.value, size(count))
@@ -47,7 +49,7 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
 
 def plan_lines(report: SlimReport) -> Iterator[str]:
     """What would be changed, place by place."""
-    yield from (f"    {change.path}: {change.what}" for change in report.changes)
+    yield from (f"    {printable(change.path)}: {printable(change.what)}" for change in report.changes)
 
 
 def _row(label: str, amount: str, more: str = "") -> str:

@@ -1,0 +1,46 @@
+"""What is printed: reports on stdout, one line for each fault on stderr.
+
+Rule: a reader that leaves early (`| head -1`) does not stop the work, and a stream that is closed takes nothing.
+"""
+
+import contextlib
+import os
+import sys
+from typing import TextIO
+
+from ptzip.reports.line import printable
+
+
+def show(text: str) -> None:
+    """Print lines of a report; raises OSError where they cannot be written."""
+    _print(text, sys.stdout)
+
+
+def complain(kind: str, text: str) -> None:
+    """Print `ptzip: KIND: TEXT`, which stays one line whatever the text holds."""
+    with contextlib.suppress(OSError):  # there is nowhere left to say it
+        _print(f"ptzip: {kind}: {printable(text)}", sys.stderr)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    if stream is None:
+        return
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        _silence(stream)
+        if not isinstance(error, BrokenPipeError):
+            raise
+
+
+def _silence(stream: TextIO) -> None:
+    """Let go what is still in the buffer, which Python would try to write once more at its end."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def spell_everything() -> None:
+    """Let stdout escape what its encoding cannot spell, as stderr always does."""
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(errors="backslashreplace")

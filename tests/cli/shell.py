@@ -1,0 +1,69 @@
+"""ptzip as a user meets it: words on a command line in, an exit code and two texts out.
+
+`ptzip` runs in this process, `shell` in one of its own. Rule: the streams have the encoding and the strictness of real
+ones, and what is printed is kept apart by stream.
+"""
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ptzip.cli.main import main
+from tests.corpus import ROOT
+
+
+class Result(NamedTuple):
+    """What one run left: `out` and `err` are all that it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def ptzip(*words: str | Path) -> Result:
+    """Run `ptzip WORDS…` in this process."""
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([os.fspath(word) for word in words])
+        except SystemExit as stop:  # argparse leaves so
+            code = stop.code if isinstance(stop.code, int) else 1
+    return Result(code, _text(out), _text(err))
+
+
+def _text(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    stream.seek(0)
+    return stream.read()
+
+
+def shell(*words: str | bytes | Path, **settings: str) -> Result:
+    """Run `python -m ptzip WORDS…` in a process of its own, `settings` added to its environment."""
+    command = [sys.executable, "-m", "ptzip", *words]
+    done = subprocess.run(command, capture_output=True, env=environment(settings), timeout=60, check=False)
+    return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment of a process that can import ptzip and these tests from anywhere."""
+    return os.environ | {"PYTHONPATH": str(ROOT)} | dict(settings or {})
+
+
+def names(folder: str | Path = ".") -> list[str]:
+    """What is in a folder."""
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def one_line(result: Result, start: str) -> str:
+    """The only line that a failed run printed, without its beginning `start`."""
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith(start)
+    assert result.err.endswith("\n")
+    assert len(result.err.splitlines()) == 1
+    return result.err[len(start) : -1]

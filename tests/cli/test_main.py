@@ -1,0 +1,174 @@
+"""`ptzip` itself: help, version, exit codes, and what happens when its output cannot go where it should."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import ptzip as package
+from ptzip.cli import main as program
+from ptzip.cli import slim
+from ptzip.recipes import NAMES
+from tests.cli.shell import environment, names, ptzip, shell
+
+SLIM_FLAGS = (
+    *("-o", "--output", "-i", "--in-place", "-f", "--force", "-n", "--dry-run", "--recipe", "--dtype", "--location"),
+    *("-q", "--quiet", "--json", "-h", "--help"),
+)
+
+
+def test_help_names_every_command_and_both_exit_codes() -> None:
+    result = ptzip("--help")
+    assert result.code == 0
+    assert result.err == ""
+    for command in program.COMMANDS:
+        assert re.search(rf"^    {command.NAME} +{command.SUMMARY}$", result.out, re.MULTILINE)
+    assert "Exit codes: 0 done, 2" in result.out
+
+
+def test_help_of_slim_names_every_flag() -> None:
+    result = ptzip("slim", "--help")
+    assert result.code == 0
+    flags = set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", result.out))
+    assert flags == set(SLIM_FLAGS)
+
+
+@pytest.mark.parametrize("recipe", NAMES)
+def test_help_of_slim_names_the_recipe(recipe: str) -> None:
+    assert re.search(rf"\b{recipe}\b", ptzip("slim", "--help").out)
+
+
+@pytest.mark.parametrize("default", ["NAME.slim.pt", "by layout"])
+def test_help_of_slim_says_what_happens_by_default(default: str) -> None:
+    assert default in " ".join(ptzip("slim", "--help").out.split())
+
+
+@pytest.mark.parametrize("words", [("--help",), ("slim", "--help")])
+def test_help_fits_a_terminal_of_80_columns(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert max(map(len, ptzip(*words).out.splitlines())) <= 80
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert ptzip("--version") == (0, f"ptzip {package.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("slim",), "the following arguments are required: FILE"),
+        (("fatten", "last.pt"), "invalid choice: 'fatten'"),
+        (("slim", "last.pt", "--fast"), "unrecognized arguments: --fast"),
+        (("slim", "last.pt", "--dtype", "int8"), "invalid choice: 'int8'"),
+        (("slim", "last.pt", "--location", "cuda"), "invalid choice: 'cuda'"),
+        (("slim", "last.pt", "-i", "-o", "x.pt"), "not allowed with argument"),
+        (("slim", "last.pt", "-o"), "expected one argument"),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_wrong_and_exits_with_2(words: tuple[str, ...], cause: str, last: Path) -> None:
+    result = ptzip(*words)
+    assert result.code == 2
+    assert result.out == ""
+    assert result.err.startswith("usage: ptzip")
+    assert cause in result.err.splitlines()[-1]
+    assert names() == ["last.pt"]
+
+
+def test_an_interrupt_exits_with_130_and_leaves_nothing(last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "pwrite", interrupted)
+    assert ptzip("slim", last) == (130, "", "")
+    assert names() == ["last.pt"]
+
+
+SLOW = """
+import os, signal, sys, time
+from ptzip.cli.main import main
+write = os.pwrite
+os.pwrite = lambda *arguments: (time.sleep(0.1), write(*arguments))[1]
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1:]))
+"""
+"""ptzip on a slow disk, in a process that listens to Ctrl-C even where its parent does not."""
+
+
+def test_ctrl_c_in_the_middle_of_writing_leaves_all_as_it_was(last: Path) -> None:
+    before = last.read_bytes()
+    command = [sys.executable, "-c", SLOW, "slim", "-i", "last.pt"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment()) as running:
+        while running.poll() is None and names() == ["last.pt"]:
+            time.sleep(0.001)
+        running.send_signal(signal.SIGINT)
+        printed, _ = running.communicate()
+    assert (running.returncode, printed) == (130, b"")
+    assert (names(), last.read_bytes()) == (["last.pt"], before)
+
+
+def test_a_reader_that_leaves_early_is_no_error(last: Path) -> None:
+    command = f"{sys.executable} -m ptzip slim -i {last} {last} {last} | head -1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["last.pt -> last.pt  [basic]", "0"]
+
+
+def test_a_reader_that_leaves_early_does_not_stop_the_work(last: Path) -> None:
+    inputs = [Path(f"{number}.pt") for number in range(60)]
+    for path in inputs:
+        path.write_bytes(last.read_bytes())
+    command = f"{sys.executable} -m ptzip slim -i {' '.join(map(str, inputs))} missing.pt | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
+    assert done.stderr == "ptzip: error: missing.pt: no such file or directory\n"
+    assert done.returncode == 2
+    assert len({path.read_bytes() for path in inputs}) == 1
+    assert inputs[0].read_bytes() != last.read_bytes()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_do_not_matter(closed: str, last: Path) -> None:
+    command = f"{sys.executable} -m ptzip slim last.pt missing.pt {closed}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert Path("last.slim.pt").exists()
+    assert "Traceback" not in done.stderr
+    assert "error" not in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_under_stdout_is_one_error_line(last: Path) -> None:
+    command = f"{sys.executable} -m ptzip slim last.pt > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert done.stderr == "ptzip: error: the report could not be printed: no space left on device\n"
+
+
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("slim", "--help")])
+def test_python_m_ptzip_is_the_same_program(words: tuple[str, ...]) -> None:
+    assert shell(*words, COLUMNS="80").out == shell_script(*words)
+
+
+def shell_script(*words: str) -> str:
+    """What the console script prints, in 80 columns."""
+    code = "import sys; from ptzip.cli.main import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment({"COLUMNS": "80"}), check=True)
+    return done.stdout
+
+
+def test_the_console_script_is_the_module() -> None:
+    project = tomllib.loads((Path(package.__file__).parent.parent / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"ptzip": "ptzip.__main__:run"}
+
+
+def test_every_command_has_what_main_asks_of_it() -> None:
+    for command in program.COMMANDS:
+        assert {"NAME", "SUMMARY", "DESCRIPTION", "configure", "run"} <= set(vars(command))
+    assert slim in program.COMMANDS

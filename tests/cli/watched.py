@@ -1,0 +1,86 @@
+"""Opens and slims files in a process that ends at once when anything of a file runs: `python -m tests.cli.watched OUT FILE…`.
+
+Python's audit hooks see imports, compiled code, programs that are started and files that are opened for writing, however
+they came about. One line of JSON is printed for each file and recipe.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import ptzip
+from ptzip.cli.main import main
+from ptzip.pickling.nodes import Atom, walk
+from ptzip.recipes import NAMES
+from tests.cli.samples import module_records, save
+
+CAUGHT = 99
+"""The exit code of a process that was stopped."""
+
+FORBIDDEN = (
+    *("import", "exec", "compile", "code.__new__", "marshal.loads", "pickle.find_class", "ctypes.dlopen"),
+    *("os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.startfile", "subprocess.Popen"),
+    *("socket.__new__", "socket.connect", "urllib.Request", "webbrowser.open", "os.putenv", "os.kill", "shutil.rmtree"),
+)
+
+CHANGING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.symlink", "os.link", "os.truncate")
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def watch(folder: str) -> None:
+    """From now on, end this process when code is loaded or run, or when something outside `folder` is written."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in FORBIDDEN or (_writes(event, arguments) and not os.fspath(arguments[0]).startswith(folder)):
+            os.write(2, f"{event} {arguments!r}\n".encode())
+            os._exit(CAUGHT)
+
+    sys.addaudithook(hook)
+
+
+def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
+    return event in CHANGING or (event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & WRITING))
+
+
+def warm_up() -> None:
+    """Let Python load all that ptzip needs, before the hook forbids it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = save(Path(folder, "last.pt"), module_records())
+        main(["slim", "-q", str(path)])
+        main(["slim", "-q", "--json", str(path), "-n"])
+        look_at(str(path))
+        outcome(str(path), "no such recipe", Path(folder, "out.pt"))
+        print(json.dumps([1.5, "\n"]), flush=True)
+    b"text".decode("raw-unicode-escape")  # the codec of opcode UNICODE, which Python imports at its first use
+
+
+def look_at(path: str) -> str:
+    """Open a file, ask for all that a tree can tell, and copy it; what went wrong, or "opened"."""
+    try:
+        with ptzip.open(path) as checkpoint:
+            values = [node.value for node in walk(checkpoint.root) if isinstance(node, Atom)]
+            return f"opened: {len(values)} values, {len(checkpoint.storages)} storages, {len(checkpoint.pickle.calls)} calls"
+    except ptzip.PtzipError as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def outcome(path: str, recipe: str, target: Path) -> str:
+    """What slimming a file comes to: "written", "slim already" or the error."""
+    try:
+        report = ptzip.slim(path, target, recipe=recipe)
+    except ptzip.PtzipError as error:
+        return f"{type(error).__name__}: {error}"
+    return "written" if report.output else "slim already"
+
+
+if __name__ == "__main__":
+    warm_up()
+    out, *files = sys.argv[1:]
+    watch(out)
+    for number, file in enumerate(files):
+        print(json.dumps([file, "open", look_at(file)]))
+        for name in NAMES:
+            print(json.dumps([file, name, outcome(file, name, Path(out, f"{number}.{name}.pt"))]))

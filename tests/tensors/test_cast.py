@@ -1,0 +1,270 @@
+"""Casts to float16: the bytes are those of `tensor.half()`, however the input is cut, and what is lost is counted.
+
+The reference is written here in integer arithmetic, so that numpy's cast and numkong's are judged by neither of the two.
+"""
+
+import itertools
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ptzip.source import Literal, read_all
+from ptzip.tensors import cast
+from ptzip.tensors.cast import Cast, Loss, floats, to_half
+
+Floats = npt.NDArray[np.floating]
+
+LOW_BITS = (0x0000, 0x0001, 0x0FFF, 0x1000, 0x1001, 0x1FFF, 0x2000, 0x3000, 0x7FFF, 0x8000, 0x8001, 0xEFFF, 0xF000, 0xFFFF)
+"""The lower halves of float32 patterns: below, at and above each place where float16 cuts, halfway cases among them."""
+
+CODES = {"float64": "f8", "float32": "f4"}
+
+NAN = 0x7E00
+"""What every NaN of a float16 is compared as: payloads are not promised."""
+
+
+@pytest.fixture(params=["numpy", "numkong"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Cast by numpy, and by numkong where it is installed."""
+    if request.param == "numkong":
+        monkeypatch.setattr(cast, "fast_cast", pytest.importorskip("numkong").astype)
+    else:
+        monkeypatch.setattr(cast, "fast_cast", None)
+    return str(request.param)
+
+
+def bits(halves: npt.NDArray[np.float16]) -> npt.NDArray[np.uint16]:
+    """The patterns of float16 numbers, all NaNs alike."""
+    return np.where(np.isnan(halves), np.uint16(NAN), halves.view(np.uint16))
+
+
+def expected(singles: npt.NDArray[np.float32]) -> npt.NDArray[np.uint16]:
+    """Round to nearest even, in integers: a float32 is `mantissa * 2**exponent`, a float16 counts steps of `2**step`."""
+    pattern = singles.view(np.uint32).astype(np.int64)
+    sign, biased, fraction = pattern >> 31 << 15, pattern >> 23 & 0xFF, pattern & 0x7FFFFF
+    mantissa = np.where(biased > 0, fraction | 0x800000, fraction)
+    exponent = np.maximum(biased, 1) - 150
+    step = np.maximum(exponent + 23, -14) - 10
+    shift = np.minimum(step - exponent, 40)
+    whole, rest, middle = mantissa >> shift, mantissa & ((1 << shift) - 1), 1 << (shift - 1)
+    whole += (rest > middle) | ((rest == middle) & (whole & 1 == 1))
+    magnitude = np.minimum(whole + ((step + 24) << 10), 0x7C00)
+    magnitude = np.where(biased == 0xFF, 0x7C00, magnitude)
+    return np.where(np.isnan(singles), NAN, sign | magnitude).astype(np.uint16)
+
+
+def patterns(values: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
+    return values.view(np.float32)
+
+
+def every_upper_half() -> npt.NDArray[np.float32]:
+    upper = np.arange(65536, dtype=np.uint32) << 16
+    return patterns((upper[:, None] | np.array(LOW_BITS, np.uint32)).ravel().astype(np.uint32))
+
+
+def random_patterns() -> npt.NDArray[np.float32]:
+    return patterns(np.random.default_rng(1).integers(0, 1 << 32, 2_000_000, dtype=np.uint32))
+
+
+def every_subnormal() -> npt.NDArray[np.float32]:
+    """All float16 subnormals, the middles between them, and the neighbours of those, of both signs."""
+    middles = (np.arange(2 * 1025, dtype=np.float64) * 2**-25).astype(np.float32)
+    beside = np.concatenate([np.nextafter(middles, np.float32(0)), middles, np.nextafter(middles, np.float32(1))])
+    return np.concatenate([beside, -beside])
+
+
+SINGLES = {"every upper half": every_upper_half, "random": random_patterns, "subnormals": every_subnormal}
+
+
+def test_the_reference_knows_the_edges_of_float16() -> None:
+    values = [65504, 65519.996, 65520, -1e9, 2**-24, 2**-25, 2**-25 * (1 + 2**-23), 1 + 2**-11, 1 + 3 * 2**-11, 0.0, -0.0]
+    found = [f"{number:04x}" for number in expected(np.array(values, np.float32))]
+    assert found == ["7bff", "7bff", "7c00", "fc00", "0001", "0000", "0001", "3c00", "3c02", "0000", "8000"]
+
+
+@pytest.mark.parametrize("kind", SINGLES)
+def test_float32_is_rounded_to_nearest_even(way: str, kind: str) -> None:
+    singles = SINGLES[kind]()
+    halves, _ = to_half(singles)
+    np.testing.assert_array_equal(bits(halves), expected(singles))
+
+
+def test_nan_stays_nan_and_keeps_its_sign(way: str) -> None:
+    halves, loss = to_half(patterns(np.array([0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFFFFFFF], np.uint32)))
+    assert np.isnan(halves).all()
+    assert [bool(sign) for sign in np.signbit(halves)] == [False, True, False, True]
+    assert loss == Loss()
+
+
+def test_float64_is_rounded_twice_as_torch_does(way: str) -> None:
+    above_the_middle = np.array([1 + 2**-11 + 2**-40, -(1 + 2**-11 + 2**-40)])
+    assert above_the_middle.astype(np.float16).tolist() == [1 + 2**-10, -(1 + 2**-10)]
+    assert to_half(above_the_middle)[0].tolist() == [1, -1]
+
+
+def test_float64_equals_its_float32(way: str) -> None:
+    random = np.random.default_rng(2)
+    doubles = np.ldexp(random.uniform(-1, 1, 500_000), random.integers(-40, 20, 500_000))
+    halves, _ = to_half(doubles)
+    np.testing.assert_array_equal(bits(halves), expected(doubles.astype(np.float32)))
+
+
+def test_every_bfloat16_is_the_float32_of_its_bits(way: str) -> None:
+    data = np.arange(65536, dtype="<u2").tobytes()
+    numbers = floats(data, "bfloat16")
+    np.testing.assert_array_equal(numbers.view(np.uint32), np.arange(65536, dtype=np.uint32) << 16)
+    halves, _ = to_half(numbers)
+    np.testing.assert_array_equal(bits(halves), expected(numbers.astype(np.float32)))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
+def test_big_endian_numbers_stay_big_endian(way: str, dtype: str) -> None:
+    little = np.random.default_rng(3).uniform(-9, 9, 1000).astype("<f8" if dtype == "float64" else "<f4").tobytes()
+    item = 8 if dtype == "float64" else 4 if dtype == "float32" else 2
+    big = np.frombuffer(little, f"<u{item}").byteswap().tobytes()
+    from_little = read_all(Cast(Literal(little), dtype, item))
+    assert read_all(Cast(Literal(big), dtype, item, big_endian=True)) == np.frombuffer(from_little, "<u2").byteswap().tobytes()
+
+
+# What is lost
+
+
+@pytest.mark.parametrize(
+    ("values", "loss"),
+    [
+        pytest.param([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, 65504.0], Loss(), id="nothing"),
+        pytest.param([65519.996, 65520.0, -65520.0, 3.4e38, np.inf], Loss(overflowed=3), id="overflow"),
+        pytest.param([2**-25, -(2**-25), 1e-45, 0.0, -0.0, 2**-24], Loss(vanished=3), id="vanish"),
+        pytest.param([1e9, 1e-9, np.nan, np.inf, 0.0], Loss(overflowed=1, vanished=1), id="both"),
+        pytest.param([], Loss(), id="empty"),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_only_finite_values_that_change_their_kind_are_lost(way: str, values: list[float], loss: Loss, dtype: str) -> None:
+    assert to_half(np.array(values, dtype))[1] == loss
+
+
+def test_float64_beyond_float32_is_lost_too(way: str) -> None:
+    assert to_half(np.array([1e300, -1e300, 1e-300, np.inf, 0.0]))[1] == Loss(overflowed=2, vanished=1)
+
+
+def test_losses_add_up() -> None:
+    assert Loss(1, 2) + Loss(30, 40) == Loss(31, 42)
+
+
+def test_the_loss_of_random_numbers_is_counted_right(way: str) -> None:
+    singles = random_patterns()
+    halves = expected(singles).view(np.float16)
+    overflowed = int((np.isinf(halves) & ~np.isinf(singles)).sum())
+    vanished = int(((halves == 0) & (singles != 0)).sum())
+    assert to_half(singles)[1] == Loss(overflowed, vanished)
+
+
+def test_the_loss_of_a_cast_is_that_of_all_its_chunks(way: str) -> None:
+    data = np.array([1e9, 1e-9] * 1000, np.float32).tobytes()
+    stage = Cast(Cut(data, (400, 12, 1)), "float32", 4)
+    assert stage.loss == Loss()
+    read_all(stage)
+    assert stage.loss == Loss(overflowed=1000, vanished=1000)
+
+
+# Chunks
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A payload that comes in pieces of the given sizes, again and again."""
+
+    data: bytes
+    sizes: tuple[int, ...]
+    seekable: bool = True
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        self.asked.append((start, stop))
+        for size in itertools.cycle(self.sizes):
+            if start >= stop:
+                return
+            yield self.data[start : min(start + size, stop)]
+            start += size
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    dtype=st.sampled_from([("float32", 4), ("float64", 8), ("bfloat16", 2)]),
+    count=st.integers(0, 60),
+    sizes=st.lists(st.integers(1, 70), min_size=1, max_size=5),
+    seed=st.integers(0, 1000),
+)
+def test_chunks_that_are_cut_anywhere_give_the_same_bytes(
+    dtype: tuple[str, int], count: int, sizes: list[int], seed: int
+) -> None:
+    name, item = dtype
+    data = np.random.default_rng(seed).integers(0, 256, count * item, dtype=np.uint8).tobytes()
+    whole = read_all(Cast(Literal(data), name, item))
+    assert len(whole) == Cast(Literal(data), name, item).length == 2 * count
+    assert read_all(Cast(Cut(data, tuple(sizes)), name, item)) == whole
+
+
+@settings(deadline=None, derandomize=True)
+@given(count=st.integers(1, 40), places=st.tuples(st.integers(0, 40), st.integers(0, 40)))
+def test_any_part_of_a_cast_is_that_part_of_the_whole(count: int, places: tuple[int, int]) -> None:
+    first, last = sorted(min(place, count) for place in places)
+    base = Cut(np.arange(count, dtype=np.float32).tobytes(), (5,))
+    part = b"".join(Cast(base, "float32", 4).chunks(2 * first, 2 * last))
+    assert part == np.arange(first, last, dtype=np.float16).tobytes()
+    assert base.asked == [(4 * first, 4 * last)]
+
+
+@pytest.mark.parametrize("seekable", [True, False])
+def test_a_cast_can_be_sought_where_its_base_can(seekable: bool) -> None:
+    assert Cast(Cut(b"", (1,), seekable), "float32", 4).seekable is seekable
+
+
+def test_numpys_warnings_do_not_leave_a_cast_in_any_thread() -> None:
+    data = np.array([1e38, 1e-38] * 100, np.float32).tobytes()
+    results: list[bytes] = []
+    with np.errstate(all="raise"):
+        threads = [threading.Thread(target=lambda: results.append(read_all(Cast(Literal(data), "float32", 4)))) for _ in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        results.append(read_all(Cast(Literal(data), "float32", 4)))
+    assert len(results) == 3
+    assert len(set(results)) == 1
+
+
+# Real torch
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kind", SINGLES)
+def test_a_cast_of_float32_equals_torch(way: str, kind: str) -> None:
+    import torch
+
+    singles = SINGLES[kind]()
+    np.testing.assert_array_equal(bits(to_half(singles)[0]), bits(torch.from_numpy(singles).half().numpy()))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
+def test_a_cast_of_other_floats_equals_torch(way: str, dtype: str) -> None:
+    import torch
+
+    random = np.random.default_rng(4)
+    doubles = np.ldexp(random.uniform(-1, 1, 500_000), random.integers(-40, 20, 500_000))
+    tensor = torch.from_numpy(doubles).to(getattr(torch, dtype))
+    data = tensor.view(torch.uint8).numpy().tobytes()
+    halves = np.frombuffer(read_all(Cast(Literal(data), dtype, tensor.element_size())), np.float16)
+    np.testing.assert_array_equal(bits(halves), bits(tensor.half().numpy()))

@@ -1,0 +1,202 @@
+"""`ptzip.slim`: what is planned is what is written, what is reported is what happened, and nothing else is touched."""
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ptzip
+from ptzip.api import slim_path
+from ptzip.errors import EditError, FormatError, LimitError
+from ptzip.recipes.edit import Step
+from ptzip.tensors.cast import Loss
+from tests.corpus import FIXTURES
+from tests.recipes.made import DEFAULTS, Made, numbers
+
+SOURCE = FIXTURES / "training.pt"
+
+FIXTURE_NAMES = sorted(path.stem for path in FIXTURES.glob("*.pt"))
+
+
+@pytest.fixture
+def last(tmp_path: Path) -> Path:
+    """A checkpoint that may be changed."""
+    path = tmp_path / "last.pt"
+    path.write_bytes(SOURCE.read_bytes())
+    return path
+
+
+# Where the output goes
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("last.pt", "last.slim.pt"),
+        ("runs/exp/best.pth", "runs/exp/best.slim.pth"),
+        ("model", "model.slim.pt"),
+        ("v1.0.ckpt", "v1.0.slim.ckpt"),
+        ("../last.pt", "../last.slim.pt"),
+    ],
+)
+def test_the_default_output_lies_beside_the_input(source: str, target: str) -> None:
+    assert slim_path(source) == Path(target)
+
+
+def test_without_a_target_the_default_is_written(last: Path) -> None:
+    report = ptzip.slim(last)
+    assert report.output == str(last.with_name("last.slim.pt"))
+    assert sorted(path.name for path in last.parent.iterdir()) == ["last.pt", "last.slim.pt"]
+    assert last.read_bytes() == SOURCE.read_bytes()
+
+
+def test_the_target_may_be_the_source(last: Path) -> None:
+    report = ptzip.slim(last, last)
+    assert report.output == report.path == str(last)
+    assert last.stat().st_size == report.new_size < report.old_size
+    assert list(last.parent.iterdir()) == [last]
+
+
+def test_in_place_gives_the_same_bytes_as_beside(last: Path, tmp_path: Path) -> None:
+    ptzip.slim(last, tmp_path / "beside" / "last.pt", make_folder=True)
+    ptzip.slim(last, last)
+    assert last.read_bytes() == (tmp_path / "beside" / "last.pt").read_bytes()
+
+
+def test_an_output_that_is_there_is_replaced_or_left(last: Path) -> None:
+    target = last.with_name("out.pt")
+    target.write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        ptzip.slim(last, target, overwrite=False)
+    assert target.read_bytes() == b"old"
+    ptzip.slim(last, target)
+    assert target.stat().st_size > 1000
+
+
+def test_a_missing_folder_is_an_error_unless_it_may_be_made(last: Path) -> None:
+    target = last.parent / "new" / "out.pt"
+    with pytest.raises(FileNotFoundError):
+        ptzip.slim(last, target)
+    assert not target.parent.exists()
+    assert ptzip.slim(last, target, make_folder=True).output == str(target)
+
+
+def test_the_output_has_the_permissions_of_the_input(last: Path) -> None:
+    last.chmod(0o640)
+    ptzip.slim(last)
+    assert stat.S_IMODE(slim_path(last).stat().st_mode) == 0o640
+
+
+# The report
+
+
+@pytest.mark.parametrize("dtype", ["float16", "keep"])
+@pytest.mark.parametrize("name", FIXTURE_NAMES)
+def test_a_dry_run_foretells_everything_but_the_loss(name: str, dtype: str, tmp_path: Path) -> None:
+    source = FIXTURES / f"{name}.pt"
+    foretold = ptzip.slim(source, dtype=dtype, dry_run=True)
+    report = ptzip.slim(source, tmp_path / "out.pt", dtype=dtype)
+    assert (foretold.output, foretold.loss) == (None, None)
+    assert not slim_path(source).exists()
+    compared = ("path", "recipe", "old_size", "new_size", "saved", "changes", "already_slim", "rest", "saved_share", "warnings")
+    assert [getattr(foretold, field) for field in compared] == [getattr(report, field) for field in compared]
+    if report.output:
+        assert (tmp_path / "out.pt").stat().st_size == foretold.new_size
+
+
+def storage_bytes(path: Path) -> int:
+    """The bytes of all storage records."""
+    with zipfile.ZipFile(path) as archive:
+        return sum(entry.file_size for entry in archive.infolist() if "/data/" in entry.filename)
+
+
+def test_the_report_says_where_the_bytes_went(last: Path, tmp_path: Path) -> None:
+    report = ptzip.slim(last, recipe="basic")
+    ptzip.slim(last, tmp_path / "kept.pt", recipe="basic", dtype="keep")
+    before, kept, after = map(storage_bytes, (last, tmp_path / "kept.pt", slim_path(last)))
+    assert report.saved[Step.RESULTS] == 42 * 121  # lines of the results text
+    assert report.saved[Step.OPTIMIZER] == before - kept > 400_000
+    assert report.saved[Step.HALF] == kept - after > 200_000
+    assert report.saved[Step.EMA] == report.saved[Step.OTHER] == 0
+    assert report.saved_share == pytest.approx(1 - report.new_size / report.old_size)
+    assert report.loss == Loss()
+
+
+def test_what_is_slim_already_has_an_empty_report(last: Path) -> None:
+    ptzip.slim(last, last)
+    before = last.stat()
+    report = ptzip.slim(last, last)
+    assert report.already_slim
+    assert (report.changes, report.saved, report.output, report.loss, report.saved_share) == ((), {}, None, None, 0)
+    assert (last.stat().st_mtime_ns, last.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_a_kept_dtype_saves_nothing_by_half_precision(last: Path) -> None:
+    report = ptzip.slim(last, dtype="keep")
+    assert report.saved[Step.HALF] == 0
+    assert [change for change in report.changes if change.step is Step.HALF] == []
+    second = ptzip.slim(slim_path(last), dtype="float16")
+    assert [change.step for change in second.changes] == [Step.HALF]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dtype": "float8"}, "dtype is 'float8', expected one of float16, keep"),
+        ({"location": "cuda:0"}, "location is 'cuda:0', expected one of cpu, keep"),
+        ({"recipe": "yolo"}, "there is no recipe yolo; there are auto, ultralytics, yolov5, basic"),
+    ],
+)
+def test_an_unknown_option_is_an_error_that_lists_the_known(options: dict[str, Any], words: str, last: Path) -> None:
+    with pytest.raises(EditError, match=words):
+        ptzip.slim(last, **options)
+    assert list(last.parent.iterdir()) == [last]
+
+
+def test_progress_goes_from_nothing_to_all(last: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    ptzip.slim(last, progress=lambda done, total: seen.append((done, total)))
+    dones, totals = [done for done, _ in seen], {total for _, total in seen}
+    assert len(totals) == 1
+    assert dones == sorted(dones)
+    assert dones[-1] == max(totals) > 200_000
+
+
+def test_an_error_in_the_callers_progress_leaves_nothing_behind(last: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        ptzip.slim(last, progress=stop)
+    assert list(last.parent.iterdir()) == [last]
+
+
+def test_limits_reach_the_reader(last: Path) -> None:
+    with pytest.raises(LimitError):
+        ptzip.slim(last, limits=ptzip.Limits(opcodes=10))
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fsdecode])
+def test_paths_may_be_texts(kind: Any, last: Path) -> None:
+    assert ptzip.slim(kind(str(last)), kind(str(last.with_name("out.pt")))).output == str(last.with_name("out.pt"))
+
+
+def test_a_large_storage_is_cast_by_all_workers_to_the_same_bytes(tmp_path: Path) -> None:
+    """More than one stripe, and a length that no chunk divides."""
+    made = Made()
+    values = numbers(5_000_011) % 1000
+    path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": {"w": made.tensor(values)}})
+    ptzip.slim(path, tmp_path / "out.pt")
+    with ptzip.open(tmp_path / "out.pt") as slim:
+        entry = slim.zip.storage("0")
+        assert b"".join(entry.payload.chunks(0, entry.size)) == values.astype("float16").tobytes()
+
+
+def test_a_source_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.pt").write_bytes(b"<html>")
+    with pytest.raises(FormatError, match="this is a web page"):
+        ptzip.slim(tmp_path / "a.pt")
+    assert len(list(tmp_path.iterdir())) == 1

@@ -1,0 +1,244 @@
+"""The house of ptzip: which floor may use which, read from the imports themselves.
+
+Rule: a floor is a module or folder right below `ptzip/`; it imports only floors that its row names. The rows are ordered
+from the ground up, and a row names nothing below itself, so there is no way around in a circle.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.corpus import ROOT
+
+PACKAGE = ROOT / "ptzip"
+
+MAY_IMPORT = {
+    "errors": "",
+    "limits": "",
+    "source": "errors limits",
+    "target": "errors limits source",
+    "container": "errors limits source target",
+    "pickling": "errors limits",
+    "tensors": "errors limits source target container pickling",
+    "formats": "errors limits source target container pickling tensors",
+    "checkpoint": "errors limits source target container pickling tensors formats",
+    "recipes": "errors limits source target container pickling tensors formats checkpoint",
+    "security": "errors limits source target container pickling tensors formats checkpoint",
+    "exports": "errors limits source target container pickling tensors formats checkpoint",
+    "api": "errors limits source target container pickling tensors formats checkpoint recipes security exports",
+    "reports": "errors limits source target container pickling tensors formats checkpoint recipes security exports api",
+    "cli": "errors limits ptzip reports",
+    "__main__": "cli",
+}
+"""Who may import whom. `ptzip` is the package's own public names; `security` and `exports` are to come."""
+
+STRANGERS = {"pickling": "container", "container": "pickling", "recipes": "security", "security": "recipes"}
+"""Who must not know each other, whatever stands above them."""
+
+ONLY_IN = {
+    "construct": ("container/structs.py",),
+    "rich": ("reports/progress.py",),
+    "argparse": ("cli/main.py", "cli/slim.py"),
+    "numpy": ("tensors/cast.py",),
+    "isal": ("container/checksum.py",),
+    "numkong": ("tensors/cast.py",),
+    "concurrent": ("container/writer.py",),
+    "importlib": ("__init__.py",),
+}
+"""Modules from outside, and the few files of ptzip that may import them."""
+
+HIDDEN_IMPORTS = ("cli/slim.py",)
+"""The files in which a function may import something: what `--help` must not load."""
+
+NEVER = frozenset(
+    (
+        *(
+            "torch",
+            "pickle",
+            "_pickle",
+            "cPickle",
+            "pickletools",
+            "marshal",
+            "shelve",
+            "dill",
+            "cloudpickle",
+            "joblib",
+            "copyreg",
+        ),
+        *("subprocess", "multiprocessing", "ctypes", "runpy", "code", "codeop", "imp", "pty"),
+        *("socket", "urllib", "http", "webbrowser"),
+    )
+)
+"""Modules that load, run or fetch something."""
+
+FORBIDDEN_NAMES = frozenset({"eval", "exec", "compile", "__import__", "breakpoint", "globals", "vars", "setattr", "delattr"})
+"""Builtins through which a file could reach code; `__init__` alone needs `globals`, to keep what it loaded."""
+
+
+class Import(NamedTuple):
+    """One import: `name` is the full name of a module, or of a thing in one."""
+
+    file: str
+    line: int
+    name: str
+    is_hidden: bool
+
+    @property
+    def place(self) -> str:
+        return f"{self.file}:{self.line} imports {self.name}"
+
+
+def files() -> list[str]:
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+def tree(file: str) -> ast.Module:
+    return ast.parse((PACKAGE / file).read_text(), file)
+
+
+def floor(module: str) -> str:
+    """The floor of a full module name: "container" of `ptzip.container.archive`, "ptzip" of the package itself."""
+    return module.removeprefix("ptzip.").partition(".")[0]
+
+
+def imports(file: str) -> Iterator[Import]:
+    """All imports of a file, wherever they stand."""
+    whole = tree(file)
+    functions = [node for node in ast.walk(whole) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
+    hidden = {id(node) for function in functions for node in ast.walk(function)}
+    for node in ast.walk(whole):
+        for name in _imported(node):
+            yield Import(file, getattr(node, "lineno", 0), name, id(node) in hidden)
+
+
+def _imported(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        assert node.level == 0, f"line {node.lineno}: imports are written in full"
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []
+
+
+ALL_IMPORTS = [found for file in files() for found in imports(file)]
+OWN_IMPORTS = [found for found in ALL_IMPORTS if floor(found.name) == "ptzip" or found.name.startswith("ptzip.")]
+
+
+def module_of(file: str) -> str:
+    """The full name of the module in a file."""
+    return ".".join(("ptzip", *Path(file).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def test_the_table_is_in_order() -> None:
+    known = {"ptzip"}
+    for name, allowed in MAY_IMPORT.items():
+        assert set(allowed.split()) <= known, f"{name} names a floor below itself"
+        known.add(name)
+
+
+def test_strangers_are_strangers_in_the_table_too() -> None:
+    for one, other in STRANGERS.items():
+        assert other not in MAY_IMPORT[one].split()
+
+
+def test_every_floor_has_its_row() -> None:
+    found = {Path(file).parts[0].removesuffix(".py") for file in files()} - {"__init__"}
+    assert found <= set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("name", MAY_IMPORT)
+def test_a_floor_imports_only_what_its_row_names(name: str) -> None:
+    allowed = {name, *MAY_IMPORT[name].split()}
+    mine = [found for found in OWN_IMPORTS if floor(module_of(found.file)) == name]
+    assert [found.place for found in mine if floor(found.name) not in allowed] == []
+
+
+def test_the_package_itself_imports_its_floors_by_name_only_for_type_checkers() -> None:
+    at_runtime = [node for node in tree("__init__.py").body if not isinstance(node, ast.If)]
+    names = [name for statement in at_runtime for name in _imported(statement)]
+    assert [name for name in names if name.startswith("ptzip")] == []
+
+
+def dependencies() -> dict[str, set[str]]:
+    """Which module of ptzip imports which."""
+    modules = {module_of(file) for file in files()}
+    needs: dict[str, set[str]] = {module: set() for module in modules}
+    for found in OWN_IMPORTS:
+        if found.file != "__init__.py":
+            inner = found.name if found.name in modules else found.name.rpartition(".")[0] or found.name
+            needs[module_of(found.file)].add(inner)
+    return needs
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    needs = dependencies()
+    while free := {module for module, needed in needs.items() if not needed & needs.keys()}:
+        needs = {module: needed for module, needed in needs.items() if module not in free}
+    assert sorted(needs) == []
+
+
+def test_every_import_of_ptzip_names_a_module_that_is_there() -> None:
+    modules = {module_of(file) for file in files()}
+    assert set().union(*dependencies().values()) <= modules
+
+
+@pytest.mark.parametrize("stranger", ONLY_IN)
+def test_only_these_files_import(stranger: str) -> None:
+    users = {found.file for found in ALL_IMPORTS if found.name.partition(".")[0] == stranger}
+    assert users <= set(ONLY_IN[stranger])
+    assert users, f"{stranger} is used nowhere: take its row out"
+
+
+def test_nothing_that_loads_or_runs_code_is_imported() -> None:
+    assert [found.place for found in ALL_IMPORTS if found.name.partition(".")[0] in NEVER] == []
+
+
+def test_imports_stand_at_the_top_of_their_file() -> None:
+    assert {found.file for found in ALL_IMPORTS if found.is_hidden} == set(HIDDEN_IMPORTS)
+
+
+def names_used(file: str) -> Iterator[tuple[str, int]]:
+    """Every plain name and every attribute of `builtins` that a file uses."""
+    for node in ast.walk(tree(file)):
+        if isinstance(node, ast.Name):
+            yield node.id, node.lineno
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("builtins", "__builtins__")
+        ):
+            yield node.attr, node.lineno
+
+
+@pytest.mark.parametrize("file", files())
+def test_no_builtin_that_runs_code_is_used(file: str) -> None:
+    allowed = {"globals"} if file == "__init__.py" else set[str]()
+    assert [place for place in names_used(file) if place[0] in FORBIDDEN_NAMES - allowed] == []
+
+
+@pytest.mark.parametrize("file", files())
+def test_no_system_call_that_starts_a_program_is_used(file: str) -> None:
+    starters = ("system", "popen", "startfile", "fork", "forkpty")
+    used = [node.attr for node in ast.walk(tree(file)) if isinstance(node, ast.Attribute)]
+    assert [name for name in used if name in starters or name.startswith(("exec", "spawn", "posix_spawn"))] == []
+
+
+@pytest.mark.parametrize("file", files())
+def test_attributes_are_asked_for_by_names_that_stand_in_the_code(file: str) -> None:
+    """`getattr` with a name out of a file is how a pickle reaches what nobody allowed."""
+    asked = [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call) and _is_getattr(node)]
+    fixed = [node for node in asked if isinstance(node.args[1], ast.Constant)]
+    assert [node.lineno for node in asked if node not in fixed] == ([] if file != "__init__.py" else [asked[0].lineno])
+
+
+def _is_getattr(node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id in ("getattr", "hasattr")
+
+
+@pytest.mark.parametrize("file", files())
+def test_a_module_opens_by_saying_what_it_is(file: str) -> None:
+    if (PACKAGE / file).stat().st_size:
+        assert ast.get_docstring(tree(file))
