@@ -64,10 +64,11 @@ def test_a_source_gives_any_part_of_its_bytes(opened: Opener, offset: int, lengt
 
 
 @pytest.mark.parametrize(
-    ("offset", "length"), [(0, len(DATA) + 1), (len(DATA), 1), (len(DATA) - 1, 2), (1 << 70, 1), (3, 1 << 70)]
+    ("offset", "length", "left"),
+    [(0, len(DATA) + 1, len(DATA)), (len(DATA), 1, 0), (len(DATA) - 1, 2, 1), (1 << 70, 1, 0), (3, 1 << 70, len(DATA) - 3)],
 )
-def test_a_source_that_ends_before_says_where(opened: Opener, offset: int, length: int) -> None:
-    with pytest.raises(FormatError, match="ends early") as caught:
+def test_a_source_that_ends_before_says_where(opened: Opener, offset: int, length: int, left: int) -> None:
+    with pytest.raises(FormatError, match=f"ends early: {length} bytes were expected, {left} are there") as caught:
         opened(DATA).read(offset, length)
     assert caught.value.offset == offset
 
@@ -86,7 +87,7 @@ def test_a_file_that_gives_few_bytes_at_a_time_is_read_whole(tmp_path: Path, mon
     path = tmp_path / "slow.pt"
     path.write_bytes(DATA)
     source, pread = FileSource(path), os.pread
-    monkeypatch.setattr(os, "pread", lambda file, length, offset: pread(file, min(length, 100), offset))
+    monkeypatch.setattr(os, "pread", lambda file, length, offset: pread(file, (length + 1) // 2, offset))
     assert source.read(3, 5000) == DATA[3:5003]
     source.close()
 
@@ -143,6 +144,11 @@ def test_a_whole_payload_is_all_its_chunks(payload: Payload) -> None:
 def test_a_slice_is_as_seekable_as_what_it_is_cut_from() -> None:
     assert Slice(Literal(DATA), 1, 2).seekable
     assert not Slice(OneWay(DATA), 1, 2).seekable
+
+
+def test_a_slice_reads_nothing_but_its_part() -> None:
+    part = Slice(Span(BytesSource(DATA), 0, 1 << 60), 100, 50)
+    assert read_all(part) == DATA[100:150]
 
 
 @pytest.mark.parametrize("base", [Literal(DATA), OneWay(DATA)])

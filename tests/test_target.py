@@ -2,7 +2,9 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,6 +41,25 @@ def test_a_file_that_is_there_is_replaced_at_the_end(tmp_path: Path, sync: bool)
         write_at(descriptor, b"new", 0)
         assert target.read_bytes() == b"the old one, which is longer"
     assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("sync", "expected"), [(True, ["fsync", "replace", "fsync"]), (False, ["replace"])])
+def test_the_bytes_are_on_the_disk_before_the_old_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, expected: list[str]
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            done.append(name)
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
+    monkeypatch.setattr(Path, "replace", noted("replace", Path.replace))
+    write(tmp_path / "out.pt", b"new", sync=sync)
+    assert done == expected
 
 
 @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])

@@ -94,7 +94,7 @@ SLOW = """
 import os, signal, sys, time
 from ptzip.cli.main import main
 write = os.pwrite
-os.pwrite = lambda *arguments: (time.sleep(0.1), write(*arguments))[1]
+os.pwrite = lambda *arguments: (time.sleep(0.3), write(*arguments))[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.exit(main(sys.argv[1:]))
 """
@@ -107,6 +107,7 @@ def test_ctrl_c_in_the_middle_of_writing_leaves_all_as_it_was(last: Path) -> Non
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment()) as running:
         while running.poll() is None and names() == ["last.pt"]:
             time.sleep(0.001)
+        time.sleep(0.05)  # Python's own thread pool is not safe to interrupt while it starts
         running.send_signal(signal.SIGINT)
         printed, _ = running.communicate()
     assert (running.returncode, printed) == (130, b"")

@@ -172,8 +172,9 @@ def test_zip64_sizes_are_those_of_the_field(monkeypatch: pytest.MonkeyPatch, met
 
 
 def test_a_zip64_field_that_is_missing_or_short_is_a_format_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(FormatError, match="lacks its zip64 field"):
+    with pytest.raises(FormatError, match="lacks its zip64 field") as caught:
         opened(spoilt(zipped(), size=0xFFFFFFFF))
+    assert caught.value.offset == opened(zipped()).end.directory_offset
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 100)
     data = zipped({"a": TEXT}, wide=True)
     short = struct.pack("<HHQ", 1, 8, len(TEXT)) + b"\x00\x00\x04\x00fill"
@@ -207,8 +208,10 @@ def test_the_last_end_record_counts() -> None:
 
 
 def test_entries_that_are_fewer_than_counted_are_a_format_error() -> None:
-    with pytest.raises(FormatError, match="no whole CentralEntry"):
-        opened(with_end(zipped({"n" * 100: b""}), entries=2))
+    data = zipped({"n" * 100: b""})
+    with pytest.raises(FormatError, match="no whole CentralEntry") as caught:
+        opened(with_end(data, entries=2))
+    assert caught.value.offset == len(data) - structs.END_SIZE
 
 
 @pytest.mark.parametrize(
@@ -363,6 +366,16 @@ def test_a_bomb_is_a_format_error_before_its_bytes_are_made() -> None:
 def test_an_entry_that_inflates_to_more_than_promised_is_a_format_error(size: int) -> None:
     with pytest.raises(FormatError, match=f"more than its {size} bytes"):
         read_all(deflated(TEXT, size))
+
+
+@pytest.mark.usefixtures("tiny_chunks")
+@pytest.mark.parametrize("size", [6, 7, 8, 100, len(TEXT) - 1])
+def test_an_entry_gives_none_of_the_bytes_beyond_its_promise(size: int) -> None:
+    given: list[bytes] = []
+    with pytest.raises(FormatError, match="inflates to more"):
+        given.extend(deflated(TEXT, size).chunks(0, size))
+    assert TEXT.startswith(b"".join(given))
+    assert len(b"".join(given)) <= size
 
 
 def test_an_entry_that_inflates_to_less_than_promised_is_a_format_error() -> None:

@@ -153,7 +153,7 @@ def wrong_files() -> list[Any]:
     words = {"legacy": "legacy format", "pickle": "bare pickle", "safetensors": "safetensors", "torchscript": "TorchScript"}
     entries = manifest("format")["files"] if CORPUS.is_dir() else []
     chosen = [pytest.param(each["file"], words[each["kind"]], id=each["file"]) for each in entries if each["kind"] in words]
-    return chosen or [pytest.param("missing", "", marks=needs_corpus)]
+    return chosen or [pytest.param("missing", "missing", marks=needs_corpus)]
 
 
 @pytest.mark.parametrize(("name", "words"), wrong_files())

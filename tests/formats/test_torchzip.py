@@ -12,9 +12,11 @@ import pytest
 import ptzip
 from ptzip.errors import EditError, FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
+from ptzip.pickling.nodes import Persistent
 from ptzip.recipes.edit import Step
 from ptzip.source import read_all
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
+from tests.recipes.made import DEFAULTS, Made, node, numbers
 from tests.torch_truth import differences, truth
 
 SOURCE = FIXTURES / "yolov5-v4.0.pt"
@@ -80,6 +82,19 @@ def test_names_of_records_may_be_in_capitals(tmp_path: Path, expected: list[byte
     path = packed(tmp_path / "last.pt", {name.upper(): data for name, data in records(SOURCE).items()})
     ptzip.slim(path, tmp_path / "out.pt")
     assert weights(tmp_path / "out.pt") == expected
+
+
+@pytest.mark.parametrize("record", ["data/Weights", "data/weights", "DATA/WEIGHTS"])
+def test_the_key_of_a_storage_may_be_a_name_in_any_case(record: str, tmp_path: Path) -> None:
+    made = Made()
+    tensor = made.tensor(numbers(4))
+    identity = tensor.arguments[0]
+    assert isinstance(identity, Persistent)
+    identity.id.parts[2] = node("Weights")
+    content = records(made.save(tmp_path / "plain.pt", DEFAULTS | {"model": {"w": tensor}}))
+    content[record] = content.pop("data/0")
+    ptzip.slim(packed(tmp_path / "last.pt", content), tmp_path / "out.pt")
+    assert weights(tmp_path / "out.pt") == [numbers(4, dtype="float16").tobytes()]
 
 
 @pytest.mark.parametrize("padding", [b"\0" * 100, b"x" * 60_000])
