@@ -5,7 +5,9 @@ Rule: what is set here is for a process that is ptzip's own; `cli.main.main` may
 
 import gc
 import os
+import signal
 import sys
+from typing import NoReturn
 
 from ptzip.cli.main import main
 
@@ -13,10 +15,20 @@ OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """A pickle's tree is many small objects that all stay; looking for garbage among them is a sixth of the reading."""
 
 
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code that a shell gives to a process that SIGTERM ended."""
+
+
+def _leave(_signal: int, _frame: object) -> NoReturn:
+    """End as on any error, so that no half-written file stays behind."""
+    sys.exit(TERMINATED)
+
+
 def run() -> int:
     """Run the command line; returns the exit code."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for algebra that is never done here
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    signal.signal(signal.SIGTERM, _leave)
     code = main()
     gc.freeze()  # the process ends: nothing is worth a last search
     return code

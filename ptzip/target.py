@@ -17,7 +17,8 @@ from ptzip.source import special
 def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iterator[int]:
     """Yield a descriptor of a new file that replaces `target` at the end of the block, unless the block raises.
 
-    `like` gives the permissions; `sync` waits until the bytes are on the disk before the old file is let go.
+    `like` gives the permissions; `sync`, for a file that is replaced, keeps its owner too and waits until the bytes are on
+    the disk before the old file is let go.
     A symbolic link stays one: what it points to is replaced.
     """
     place = Path(os.path.realpath(target))
@@ -29,7 +30,7 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if like is not None:
-                temporary.chmod(stat.S_IMODE(like.stat().st_mode))
+                _take_after(descriptor, like.stat(), is_replaced=sync)
             yield descriptor
             if sync:
                 os.fsync(descriptor)
@@ -43,6 +44,15 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
         raise
     if sync:
         _sync_folder(place.parent)
+
+
+def _take_after(descriptor: int, status: os.stat_result, is_replaced: bool) -> None:
+    """Give a new file the permissions, and where it replaces the old one the owner, as far as the system allows it."""
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+    if is_replaced:
+        with contextlib.suppress(OSError):
+            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 @contextlib.contextmanager

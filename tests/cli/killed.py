@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 from ptzip.cli.main import main
 
-CALLS = ("open", "pread", "pwrite", "fsync", "close", "chmod", "replace", "unlink")
+CALLS = ("open", "pread", "pwrite", "fsync", "close", "fchmod", "fchown", "replace", "unlink")
 """What ptzip asks of the system while it slims, all by way of `os`."""
 
 BEFORE, HALFWAY, AFTER = "before", "halfway", "after"

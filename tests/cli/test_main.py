@@ -92,25 +92,26 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(last: Path, monkeypatch:
 
 SLOW = """
 import os, signal, sys, time
-from ptzip.cli.main import main
+from ptzip.__main__ import run
 write = os.pwrite
 os.pwrite = lambda *arguments: (time.sleep(0.3), write(*arguments))[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main(sys.argv[1:]))
+sys.exit(run())
 """
 """ptzip on a slow disk, in a process that listens to Ctrl-C even where its parent does not."""
 
 
-def test_ctrl_c_in_the_middle_of_writing_leaves_all_as_it_was(last: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_the_middle_of_writing_leaves_all_as_it_was(sent: signal.Signals, code: int, last: Path) -> None:
     before = last.read_bytes()
     command = [sys.executable, "-c", SLOW, "slim", "-i", "last.pt"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment()) as running:
         while running.poll() is None and names() == ["last.pt"]:
             time.sleep(0.001)
         time.sleep(0.05)  # Python's own thread pool is not safe to interrupt while it starts
-        running.send_signal(signal.SIGINT)
+        running.send_signal(sent)
         printed, _ = running.communicate()
-    assert (running.returncode, printed) == (130, b"")
+    assert (running.returncode, printed) == (code, b"")
     assert (names(), last.read_bytes()) == (["last.pt"], before)
 
 

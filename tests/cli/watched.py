@@ -26,7 +26,7 @@ FORBIDDEN = (
     *("socket.__new__", "socket.connect", "urllib.Request", "webbrowser.open", "os.putenv", "os.kill", "shutil.rmtree"),
 )
 
-CHANGING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.symlink", "os.link", "os.truncate")
+CHANGING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.chmod", "os.chown", "os.symlink", "os.link", "os.truncate")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -34,7 +34,7 @@ def watch(folder: str) -> None:
     """From now on, end this process when code is loaded or run, or when something outside `folder` is written."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in FORBIDDEN or (_writes(event, arguments) and not os.fspath(arguments[0]).startswith(folder)):
+        if event in FORBIDDEN or (_writes(event, arguments) and not _place(arguments[0]).startswith(folder)):
             os.write(2, f"{event} {arguments!r}\n".encode())
             os._exit(CAUGHT)
 
@@ -43,6 +43,11 @@ def watch(folder: str) -> None:
 
 def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
     return event in CHANGING or (event == "open" and isinstance(arguments[2], int) and bool(arguments[2] & WRITING))
+
+
+def _place(argument: Any) -> str:
+    """The path that an event is about, which may name it by an open file."""
+    return str(Path(f"/proc/self/fd/{argument}").readlink()) if isinstance(argument, int) else os.fspath(argument)
 
 
 def warm_up() -> None:
