@@ -145,7 +145,8 @@ class Edit:
         found = {reference.key for node in walk(value) if (reference := storage_id(node))}
         text_bytes = len((text(value) or "").encode("utf-8", "surrogatepass"))
         self.dropped.append(Dropped(step, found, text_bytes))
-        self.note(step, path, what, gain=step is not Step.RESULTS or text_bytes > 0 or bool(found))
+        is_more = step is not Step.RESULTS and not isinstance(value, Atom)
+        self.note(step, path, what, gain=is_more or text_bytes > 0 or bool(found))
 
     def source(self, key: str) -> Checked:
         """The bytes of a storage as they are in the file."""
