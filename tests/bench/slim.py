@@ -37,8 +37,8 @@ TORCH, PLAIN, FAST = "torch", "ptzip", "ptzip[fast]"
 WITHOUT_FAST = """
 import sys
 sys.modules.update(isal=None, numkong=None)
-from ptzip.cli.main import main
-sys.exit(main())
+from ptzip.__main__ import run
+sys.exit(run())
 """
 
 Command = list[str | Path]
