@@ -1,0 +1,259 @@
+"""What each opcode does to the machine: `EFFECTS`, one function for each kind, and nothing is ever run.
+
+Rule: the effects are those of CPython's C unpickler (`Modules/_pickle.c`, the `load_` functions), and whatever `pickler`
+could not spell again the same way is noted as an anomaly, here where it is met.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ptzip.errors import FormatError, LimitError
+from ptzip.pickling.machine import Got, Machine, Popped
+from ptzip.pickling.nodes import (
+    PUTS,
+    Atom,
+    Call,
+    Detour,
+    Dict,
+    Global,
+    List,
+    Node,
+    Persistent,
+    Set,
+    Step,
+    Tuple,
+    text,
+)
+
+HIGHEST_PROTOCOL = 5
+
+Effect = Callable[[Machine, str, Any], None]
+"""An effect is given the machine, the name of the opcode and its argument."""
+
+
+def _atom(machine: Machine, op: str, arg: Any) -> None:
+    machine.push(Atom(op, arg))
+
+
+def _line(machine: Machine, op: str, arg: Any) -> None:
+    """A value spelled as text, which may be no such value."""
+    node = Atom(op, arg)
+    try:
+        _ = node.value
+    except ValueError as error:
+        raise FormatError(f"{op} holds {arg[:40]!r}, which it cannot", machine.at) from error
+    machine.push(node)
+
+
+def _empty(kind: type[Node]) -> Effect:
+    return lambda machine, op, _: machine.push(kind(op))
+
+
+def _marked(kind: type[Node]) -> Effect:
+    return lambda machine, op, _: machine.push(kind(op, None, machine.pop_marked()))
+
+
+def _tuple_of(count: int) -> Effect:
+    def run(machine: Machine, op: str, _: Any) -> None:
+        parts = [machine.pop() for _ in range(count)]
+        machine.push(Tuple(op, None, parts[::-1]))
+
+    return run
+
+
+def _append(machine: Machine, op: str, _: Any) -> None:
+    item = machine.pop()
+    machine.top().steps.append(Step(op, None, [item]))
+
+
+def _setitem(machine: Machine, op: str, _: Any) -> None:
+    value, key = machine.pop(), machine.pop()
+    machine.top().steps.append(Step(op, None, [key, value]))
+
+
+def _fill(machine: Machine, op: str, _: Any) -> None:
+    items = machine.pop_marked()
+    if op == "SETITEMS" and len(items) % 2:
+        raise FormatError("SETITEMS finds a key without a value", machine.at)
+    machine.top().steps.append(Step(op, None, items))
+
+
+def _dict(machine: Machine, op: str, _: Any) -> None:
+    items = machine.pop_marked()
+    if len(items) % 2:
+        raise FormatError("DICT finds a key without a value", machine.at)
+    machine.push(Dict(op, None, items))
+
+
+def _build(machine: Machine, op: str, _: Any) -> None:
+    state = machine.pop()
+    machine.top().steps.append(Step(op, None, [state]))
+
+
+def _readonly(machine: Machine, op: str, _: Any) -> None:
+    machine.top().steps.append(Step(op))
+
+
+def _mark(machine: Machine, _: str, __: Any) -> None:
+    if len(machine.marks) >= machine.limits.marks:
+        raise LimitError(f"the pickle opens more than {machine.limits.marks} marks (at byte {machine.at})")
+    machine.marks.append(len(machine.stack))
+
+
+def _pop(machine: Machine, op: str, _: Any) -> None:
+    """POP drops the top value or, where nothing is above it, the top mark; POP_MARK drops both."""
+    if machine.popped.end != machine.at or machine.popped.has_mark or op == "POP_MARK":
+        machine.popped = Popped()
+    run = machine.popped
+    run.ops.append(op)
+    run.end = machine.at + 1
+    machine.pops_left += 1
+    if op == "POP_MARK":
+        run.nodes, run.has_mark = machine.pop_marked(), True
+    elif machine.marks and machine.marks[-1] == len(machine.stack):
+        machine.marks.pop()
+        run.has_mark = True
+    else:
+        run.nodes.insert(0, machine.pop())
+
+
+def _dup(machine: Machine, _: str, __: Any) -> None:
+    machine.note("duplicate", "DUP doubles a value without the memo")
+    node = machine.pop()
+    machine.stack += [node, Got(node, "DUP")]
+
+
+def _text_slot(machine: Machine, arg: bytes) -> int:
+    try:
+        slot = int(arg)
+    except ValueError:
+        slot = -1
+    if slot < 0:
+        raise FormatError(f"a memo slot is called {arg[:40]!r}, expected a number", machine.at)
+    if str(slot).encode() != arg:
+        machine.note("odd slot", f"memo slot {slot} is spelled {arg[:40]!r}")
+    return slot
+
+
+def _put(machine: Machine, op: str, arg: Any) -> None:
+    if op == "MEMOIZE" and (machine.pickle.protocol or 0) < 4:
+        machine.note("odd put", "MEMOIZE stands in a pickle below protocol 4")
+    slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
+    if slot > machine.limits.memo_index:
+        raise LimitError(f"the pickle asks for memo slot {slot}, beyond {machine.limits.memo_index} (at byte {machine.at})")
+    node = machine.top()
+    if node.steps and any(step.op in PUTS for step in node.steps):
+        machine.note("put twice", "a value is put into two memo slots")
+    machine.memo[slot] = Got(node, "GET" if op == "PUT" else "BINGET" if slot < 256 else "LONG_BINGET")
+    node.steps.append(Step(op, arg))
+
+
+def _get(machine: Machine, op: str, arg: Any) -> None:
+    slot = arg if op != "GET" else _text_slot(machine, arg)
+    got = machine.memo.get(slot)
+    if got is None:
+        raise FormatError(f"memo slot {slot} is fetched but was never put", machine.at)
+    if got.fetch != op:
+        machine.note("odd fetch", f"memo slot {slot} is fetched by {op}, expected {got.fetch}")
+    run = machine.popped
+    if run.end == machine.at:
+        machine.pops_left -= len(run.ops)
+        machine.push(Detour(_popping(run), None, [*run.nodes, got.node]))
+    else:
+        machine.stack.append(got)
+
+
+def _popping(run: Popped) -> str:
+    return " ".join(["MARK", *run.ops] if run.has_mark else run.ops)
+
+
+def _global(machine: Machine, op: str, arg: Any) -> None:
+    machine.push(Global(op, arg, module=arg[0], name=arg[1]))
+    machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
+
+
+def _stack_global(machine: Machine, op: str, _: Any) -> None:
+    name, module = machine.pop(), machine.pop()
+    texts = text(module), text(name)
+    if texts[0] is None or texts[1] is None:
+        raise FormatError("STACK_GLOBAL finds something other than two texts", machine.at)
+    machine.push(Global(op, None, [module, name], module=texts[0], name=texts[1]))
+    machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
+
+
+def _extension(machine: Machine, op: str, arg: Any) -> None:
+    machine.push(Global(op, arg, module="copyreg", name=f"extension {arg}"))
+    machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
+
+
+def _call(count: int) -> Effect:
+    def run(machine: Machine, op: str, _: Any) -> None:
+        parts = [machine.pop() for _ in range(count)]
+        node = Call(op, None, parts[::-1])
+        machine.push(node)
+        machine.pickle.calls.append(node)
+
+    return run
+
+
+def _call_marked(machine: Machine, op: str, arg: Any) -> None:
+    parts = machine.pop_marked()
+    if op == "OBJ" and not parts:
+        raise FormatError("OBJ finds no class", machine.at)
+    node = Call(op, arg, parts)
+    machine.push(node)
+    machine.pickle.calls += [node.function, node] if op == "INST" else [node]
+
+
+def _persistent(machine: Machine, op: str, arg: Any) -> None:
+    if op == "PERSID" and not arg.isascii():
+        raise FormatError("a persistent id is not ASCII", machine.at)
+    node = Persistent(op, arg, [machine.pop()] if op == "BINPERSID" else [])
+    machine.push(node)
+    machine.pickle.persistents.append(node)
+
+
+def _proto(machine: Machine, _: str, arg: Any) -> None:
+    if arg > HIGHEST_PROTOCOL:
+        raise FormatError(f"the pickle is of protocol {arg}, expected at most {HIGHEST_PROTOCOL}", machine.at)
+    if machine.at == machine.pickle.start:
+        machine.pickle.protocol = arg
+    else:
+        machine.note("late PROTO", "PROTO stands inside the pickle")
+
+
+EFFECTS: dict[str, Effect] = {
+    **dict.fromkeys(("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT"), _atom),
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _atom),
+    **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "NEXT_BUFFER"), _atom),
+    **dict.fromkeys(("INT", "LONG", "FLOAT", "STRING", "UNICODE"), _line),
+    "READONLY_BUFFER": _readonly,
+    "EMPTY_LIST": _empty(List),
+    "EMPTY_TUPLE": _empty(Tuple),
+    "EMPTY_DICT": _empty(Dict),
+    "EMPTY_SET": _empty(Set),
+    "LIST": _marked(List),
+    "TUPLE": _marked(Tuple),
+    "FROZENSET": _marked(Set),
+    "DICT": _dict,
+    "TUPLE1": _tuple_of(1),
+    "TUPLE2": _tuple_of(2),
+    "TUPLE3": _tuple_of(3),
+    "APPEND": _append,
+    "SETITEM": _setitem,
+    **dict.fromkeys(("APPENDS", "SETITEMS", "ADDITEMS"), _fill),
+    "BUILD": _build,
+    "MARK": _mark,
+    **dict.fromkeys(("POP", "POP_MARK"), _pop),
+    "DUP": _dup,
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
+    "GLOBAL": _global,
+    "STACK_GLOBAL": _stack_global,
+    **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),
+    **dict.fromkeys(("REDUCE", "NEWOBJ"), _call(2)),
+    "NEWOBJ_EX": _call(3),
+    **dict.fromkeys(("OBJ", "INST"), _call_marked),
+    **dict.fromkeys(("PERSID", "BINPERSID"), _persistent),
+    "PROTO": _proto,
+}
