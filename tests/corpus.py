@@ -7,7 +7,6 @@ skipped and say so, except in CI, where they fail.
 import functools
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +38,7 @@ def manifest(folder: str) -> dict[str, Any]:
     return found
 
 
-def parameters(*folders: str) -> Iterator[Any]:
+def parameters(*folders: str) -> list[Any]:
     """One pytest parameter for each file, or one that is skipped (fails in CI) where the corpus is missing."""
-    found = files(*folders)
-    for path in found:
-        yield pytest.param(path, id=str(path.relative_to(CORPUS)))
-    if not found:
-        yield pytest.param(CORPUS / "missing", marks=needs_corpus, id="corpus missing")
+    found = [pytest.param(path, id=str(path.relative_to(CORPUS))) for path in files(*folders)]
+    return found or [pytest.param(CORPUS / "missing", marks=needs_corpus, id="corpus missing")]

@@ -33,7 +33,7 @@ KINDS = {"own": "auto", "basic": "basic"}
 REFERENCES = {"strip_own": "auto", "blogscript": "basic"}
 """The same for the entries of the corpus's manifest."""
 
-YOLO = list(parameters("yolo"))
+YOLO = parameters("yolo")
 
 REFERENCED = [
     pytest.param(path, reference, id=f"{path.stem}.{reference}")

@@ -4,7 +4,9 @@ It accepts what CPython's C unpickler accepts, and nesting has no limit but the 
 half-way has already run its first half in a loader, so what was seen is returned, with an anomaly.
 """
 
-from collections.abc import Callable
+import contextlib
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ptzip.errors import Anomaly, FormatError, LimitError
@@ -30,13 +32,32 @@ def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS) -
     machine = Machine(limits)
     machine.pickle.start = machine.at = start
     try:
-        _run(machine, data, start)
+        with _without_collections():
+            _run(machine, data, start)
     except FormatError as error:
         machine.pickle.anomalies.append(Anomaly("broken", error.message, error.offset))
         machine.pickle.end = machine.at
         machine.pickle.root = None
     machine.pickle.memo_end = max(machine.memo, default=-1) + 1
     return machine.pickle
+
+
+@contextlib.contextmanager
+def _without_collections() -> Iterator[None]:
+    """A tree is many small objects that all stay; looking for garbage among them took three quarters of the time.
+
+    Freezing and unfreezing moves them to the oldest generation, or else the first collection would look at them all at once.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            if not gc.get_freeze_count():  # what somebody else froze has to stay frozen
+                gc.freeze()
+                gc.unfreeze()
+            gc.enable()
 
 
 def _run(machine: Machine, data: Stream, at: int) -> None:

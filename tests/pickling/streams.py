@@ -41,7 +41,7 @@ class Monkey:
         self.heights.append(0)
 
     def memoize(self) -> None:
-        if self.protocol == 4:
+        if self.protocol == 4 and self.random.random() < 0.8:
             self.put("MEMOIZE", 1, 1)
             self.slots.append(len(set(self.slots)))
         else:

@@ -238,7 +238,7 @@ def test_new_values_are_put_into_slots_that_are_free(protocol: int) -> None:
         assert (found["old"][1], found["last"]) == (["b"], "text")
 
 
-@pytest.mark.parametrize("count", [250, 256, 257, 300])
+@pytest.mark.parametrize("count", [250, 254, 255, 256, 300])
 def test_slots_beyond_a_byte_are_put_and_fetched_at_length(count: int) -> None:
     data = pickle.dumps([[] for _ in range(count)], 2)
 
@@ -285,6 +285,13 @@ def test_new_frames_are_those_of_a_pickler(protocol: int) -> None:
         data = edited(pickle.dumps(value | {"gone": [1, 2, 3]}, protocol), lambda root: discard(root, "gone"))
         assert loads(data) == value
         assert max(frames(data)) < 2 * FRAME_TARGET
+
+
+@pytest.mark.parametrize("value", [None, 1, 255, 256, 65535, 65536, 1.5])
+def test_a_frame_of_one_value_is_laid_as_a_pickler_lays_it(value: Any) -> None:
+    found = read_pickle(pickle.dumps("something else", 4))
+    found.root = atom(value)
+    assert write_pickle(found) == pickle.dumps(value, 4)
 
 
 @pytest.mark.parametrize("protocol", [4, 5])

@@ -129,6 +129,7 @@ def test_a_number_in_text_means_what_python_reads(opcode: bytes, line: bytes) ->
         (b"\x8b\x01\x00\x00\x00\xff.", -1),
         (b"F1e3\n.", 1000.0),
         (b"S'caf\\xc3\\xa9'\n.", "café"),
+        (b"S''\n.", ""),
         (b'S"quote\\""\n.', 'quote"'),
         (b"U\x02\xc3\xa9.", "é"),
         (b"T\x01\x00\x00\x00\xff.", b"\xff"),
