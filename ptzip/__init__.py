@@ -7,11 +7,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptzip.api import SlimReport, slim
+    from ptzip.api import SlimReport, load, slim
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
     from ptzip.limits import Limits
+    from ptzip.objects.opaque import Opaque
+    from ptzip.tensors.tensor import Tensor
 
 __version__ = "0.1.0"
 
@@ -22,9 +24,12 @@ __all__ = [
     "FormatError",
     "LimitError",
     "Limits",
+    "Opaque",
     "PtzipError",
     "SlimReport",
+    "Tensor",
     "UnsupportedError",
+    "load",
     "open",
     "slim",
 ]
@@ -36,9 +41,12 @@ _HOMES = {
     "FormatError": "errors",
     "LimitError": "errors",
     "Limits": "limits",
+    "Opaque": "objects.opaque",
     "PtzipError": "errors",
     "SlimReport": "api",
+    "Tensor": "tensors.tensor",
     "UnsupportedError": "errors",
+    "load": "api",
     "open": "checkpoint",
     "slim": "api",
 }

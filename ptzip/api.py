@@ -12,13 +12,15 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.container import writer
 from ptzip.container.archive import Checked
-from ptzip.errors import EditError
+from ptzip.errors import EditError, UnsupportedError
+from ptzip.formats.wrapping import SUFFIX
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO, choose
 from ptzip.recipes.edit import Change, Edit, Finished, Step
 from ptzip.recipes.halving import halve
-from ptzip.target import new_file
-from ptzip.tensors.cast import Loss
+from ptzip.recipes.modern import modernise
+from ptzip.target import new_file, slim_path
+from ptzip.tensors.loss import Loss
 
 DTYPES = ("float16", "keep")
 LOCATIONS = ("cpu", "keep")
@@ -60,12 +62,6 @@ class SlimReport:
         return 1 - self.new_size / self.old_size
 
 
-def slim_path(source: str | os.PathLike[str]) -> Path:
-    """Where the slim version goes by default: `last.pt` becomes `last.slim.pt` beside it."""
-    path = Path(source)
-    return path.parent / f"{path.stem}.slim{path.suffix or '.pt'}"
-
-
 def slim(
     source: str | os.PathLike[str],
     target: str | os.PathLike[str] | None = None,
@@ -89,24 +85,75 @@ def slim(
     _known("location", location, LOCATIONS)
     path = Path(source)
     with open_checkpoint(path, limits) as checkpoint:
-        checkpoint.check_storages()
-        edit = Edit(checkpoint)
-        chosen = choose(checkpoint.root, recipe)
-        chosen.drop(edit)
-        if dtype != "keep":
-            halve(edit)
-        finished = edit.finish(None if location == "keep" else location)
-        records = checkpoint.zip.rewritten(finished.pickle, finished.storages)
-        planned = writer.plan(records, checkpoint.zip.alignment)
-        report = _report(checkpoint, edit, finished, planned, chosen.name)
+        planned, finished, report = _planned(checkpoint, recipe, dtype, location)
         if dry_run or report.already_slim:
             return report
         place = Path(target) if target else slim_path(path)
+        if place.suffix == ".gz":
+            raise EditError(f"the output {place} would be gzip, which is not written: use .zst, or no compression")
         if not overwrite and os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
         if make_folder:
             place.parent.mkdir(parents=True, exist_ok=True)
         return _write(planned, finished, report, place, progress)
+
+
+def load(
+    path: str | os.PathLike[str], *, unknown: str = "error", mmap: bool = False, limits: Limits = DEFAULT_LIMITS
+) -> object:
+    """The object in a checkpoint as plain Python and numpy; nothing of the file is executed.
+
+    Tensors are arrays (bfloat16, float8 and float4 are types of ml_dtypes), those on one storage views of one array; with
+    `mmap` they are read-only views of the file where the storage lies in it uncompressed. What is not known to be harmless
+    raises UnsupportedError, which names it, as does a tensor that has no numpy form; with unknown="keep" the first comes back
+    as an inert `Opaque`, the second as a lazy `Tensor`. Raises PtzipError or OSError.
+    """
+    from ptzip.objects.loaded import loaded  # here, so that slimming does not wait for what builds values
+
+    with open_checkpoint(path, limits) as checkpoint:
+        return loaded(checkpoint.layout, unknown=unknown, mapped=mmap, limits=limits)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What slimming a file would save of its storages and texts, in bytes; 0 where it is slim already."""
+
+    recipe: str
+    saved: int
+
+
+def slim_forecast(checkpoint: Checkpoint) -> Forecast:
+    """What slimming an open checkpoint by default would save. Raises PtzipError where it cannot be done.
+
+    The checkpoint's own tree is edited for it, so that nothing is read twice: whoever asks is done with the tree. Whether
+    the storages have the bytes that they should have is not asked here.
+    """
+    edit, recipe = _edited(checkpoint, AUTO, DTYPES[0])
+    return Forecast(recipe, sum(edit.outlook().values()) if edit.has_gain else 0)
+
+
+def _edited(checkpoint: Checkpoint, recipe: str, dtype: str) -> tuple[Edit, str]:
+    """The edit of a checkpoint, and the name of the recipe that did it."""
+    if checkpoint.layout.refusal:
+        raise UnsupportedError(checkpoint.layout.refusal)
+    edit = Edit(checkpoint)
+    chosen = choose(checkpoint.root, recipe)
+    modernise(edit)
+    chosen.drop(edit)
+    if dtype != "keep":
+        halve(edit)
+    return edit, chosen.name
+
+
+def _planned(checkpoint: Checkpoint, recipe: str, dtype: str, location: str) -> tuple[writer.Plan, Finished, SlimReport]:
+    """The edit of a checkpoint, spelled, and the file that comes of it."""
+    if not checkpoint.layout.refusal:
+        checkpoint.main.check_storages()
+    edit, name = _edited(checkpoint, recipe, dtype)
+    finished = edit.finish(None if location == "keep" else location)
+    records = checkpoint.layout.rewritten(finished.pickle, finished.storages)
+    planned = writer.plan(records, checkpoint.layout.alignment)
+    return planned, finished, _report(checkpoint, edit, finished, planned, name)
 
 
 def _known(what: str, value: str, values: tuple[str, ...]) -> None:
@@ -115,17 +162,16 @@ def _known(what: str, value: str, values: tuple[str, ...]) -> None:
 
 
 def _report(checkpoint: Checkpoint, edit: Edit, finished: Finished, planned: writer.Plan, recipe: str) -> SlimReport:
-    is_gain = any(change.gain for change in edit.changes)
     size = checkpoint.source.size
     return SlimReport(
         path=checkpoint.source.name,
         output=None,
         recipe=recipe,
         old_size=size,
-        new_size=planned.size if is_gain else size,
-        saved=finished.saved if is_gain else {},
-        changes=tuple(edit.changes) if is_gain else (),
-        warnings=_crc_warnings([checkpoint.zip.pickle_record]),
+        new_size=planned.size if edit.has_gain else size,
+        saved=finished.saved if edit.has_gain else {},
+        changes=tuple(edit.changes) if edit.has_gain else (),
+        warnings=_crc_warnings([checkpoint.main.record] if checkpoint.main.record else []),
     )
 
 
@@ -141,13 +187,29 @@ def _write(planned: writer.Plan, finished: Finished, report: SlimReport, target:
 
     in_place = target.exists() and target.samefile(source)
     with new_file(target, like=source, sync=in_place) as descriptor:
-        writer.write(planned, descriptor, advance)
+        if target.suffix == SUFFIX:
+            _write_packed(planned, descriptor, target.parent, advance)
+        else:
+            writer.write(planned, descriptor, advance)
+        new_size = os.fstat(descriptor).st_size
     return replace(
         report,
         output=str(target),
+        new_size=new_size,
         loss=sum((cast.loss for cast in finished.casts), Loss()),
         warnings=_crc_warnings(finished.read + _copied(planned, finished)),
     )
+
+
+def _write_packed(planned: writer.Plan, descriptor: int, folder: Path, advance: Callable[[int], None]) -> None:
+    """A zip is written at any place, zstd only from the start to the end: so the one first, beside the other."""
+    import tempfile  # here and below, since few files are written so
+
+    from ptzip.formats import wrapped
+
+    with tempfile.TemporaryFile(dir=folder) as plain:
+        writer.write(planned, plain.fileno(), advance)
+        wrapped.pack(plain.fileno(), descriptor)
 
 
 def _copied(planned: writer.Plan, finished: Finished) -> list[Checked]:

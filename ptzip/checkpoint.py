@@ -4,26 +4,43 @@ Rule: a checkpoint that was opened is not changed. `save` copies its bytes; an e
 own opening and is written by `api`.
 """
 
-import functools
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from ptzip.errors import Anomaly, FormatError
-from ptzip.formats import torchzip
+from ptzip import formats
+from ptzip.errors import Anomaly, UnsupportedError
+from ptzip.formats.part import Layout, Part
+from ptzip.formats.wrapping import wrapping
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.source import CHUNK, BytesSource, FileSource
 from ptzip.target import new_file, write_at
-from ptzip.tensors.rebuild import Storage, storages
+from ptzip.tensors.rebuild import Storage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ptzip.tensors.tensor import Tensor
 
 
 class Checkpoint:
-    """An open checkpoint; close it, or use it in a `with` block."""
+    """An open checkpoint; close it, or use it in a `with` block. It owns its source, and closes it on any error too."""
 
     def __init__(self, source: FileSource | BytesSource, limits: Limits = DEFAULT_LIMITS) -> None:
-        self.source = source
-        self.zip = torchzip.read(source, limits)
+        self.source = self._inner = source
+        self.limits = limits
+        try:
+            self.wrapping = wrapping(source)
+            if self.wrapping:
+                from ptzip.formats.wrapped import unwrapped  # here, since few files need what unpacks them
+
+                self._inner = unwrapped(source, self.wrapping, limits)
+            self.layout: Layout = formats.read(self._inner, limits)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> "Checkpoint":
         return self
@@ -33,39 +50,63 @@ class Checkpoint:
 
     def close(self) -> None:
         self.source.close()
+        if self._inner is not self.source:
+            self._inner.close()
+
+    @property
+    def content(self) -> FileSource | BytesSource:
+        """The bytes that the layout speaks of: those of the file, or what was inside a compressed one."""
+        return self._inner
+
+    @property
+    def format(self) -> str:
+        """The format of the file, in a few words."""
+        return f"{self.layout.name} in {self.wrapping.name}" if self.wrapping else self.layout.name
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The pickles of the file, the one that holds the object first."""
+        return self.layout.parts
+
+    @property
+    def main(self) -> Part:
+        """The pickle that holds the object; raises UnsupportedError where the file has none."""
+        if not self.parts:
+            raise UnsupportedError(f"this is a {self.format}, which has no pickle of its own")
+        return self.parts[0]
 
     @property
     def pickle(self) -> Pickle:
-        return self.zip.pickle
+        return self.main.pickle
 
     @property
     def anomalies(self) -> list[Anomaly]:
-        return self.pickle.anomalies
+        return [anomaly for part in self.parts for anomaly in part.pickle.anomalies]
 
     @property
     def root(self) -> Node:
         """The tree of the object that was saved; raises FormatError where the pickle is broken."""
-        if self.pickle.root is None:
-            raise FormatError(f"record {torchzip.PICKLE} is broken: {self.anomalies[-1]}")
-        return self.pickle.root
+        return self.main.root
 
-    @functools.cached_property
+    @property
     def storages(self) -> dict[str, Storage]:
         """Every storage that the pickle refers to, by key, in order of first appearance."""
-        return storages(self.pickle.persistents)
+        return self.main.storages
 
     @property
     def keys(self) -> list[str]:
         """The texts among the top-level keys; none where the checkpoint is no dict."""
         return [name for key, _ in pairs(self.root) if (name := text(key)) is not None]
 
-    def check_storages(self) -> None:
-        """Raise FormatError unless every storage has a record of the right size."""
-        _ = self.root  # a pickle that breaks has named only some of its storages
-        for storage in self.storages.values():
-            entry = self.zip.storage(storage.key)
-            if entry.size != storage.size:
-                raise FormatError(f"record {entry.name} is {entry.size} bytes long, expected {storage.size}")
+    def tensors(self) -> "Mapping[str, Tensor]":
+        """Every tensor by its dotted name, in the order of the pickle; nothing of a tensor is read before it is asked for.
+
+        A tensor is called as in a state dict, under the key that holds it: `model.model.0.conv.weight`. Other pickles of the
+        file stand in front of the names of theirs. Raises FormatError where the pickle is broken; a file without one has none.
+        """
+        from ptzip.objects.named import tensors_of  # here, so that slimming does not wait for what builds values
+
+        return tensors_of(self.layout, self.limits)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the same bytes to `path`."""
@@ -79,9 +120,4 @@ def open_checkpoint(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMIT
 
     Raises FormatError, UnsupportedError, LimitError or OSError.
     """
-    source = FileSource(path)
-    try:
-        return Checkpoint(source, limits)
-    except BaseException:
-        source.close()
-        raise
+    return Checkpoint(FileSource(path), limits)

@@ -12,6 +12,7 @@ class Limits:
     memo_index: int = 100_000_000
     pickle_bytes: int = 1 << 30
     directory_bytes: int = 1 << 28
+    unpacked_bytes: int = 1 << 36
 
 
 DEFAULT_LIMITS = Limits()

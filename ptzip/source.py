@@ -4,6 +4,8 @@ A `Source` is where bytes lie: a file or a buffer, read at any offset. A `Payloa
 up, pulled once, from whatever thread. Rule: nothing is read before it is pulled, and no chunk is larger than `CHUNK`.
 """
 
+import io
+import mmap
 import os
 import stat
 from collections.abc import Iterator
@@ -26,6 +28,10 @@ SPECIAL = {
 }
 
 
+Stream = bytes | mmap.mmap
+"""Bytes that can be indexed, sliced and searched."""
+
+
 class Source(Protocol):
     """Where bytes lie."""
 
@@ -37,6 +43,10 @@ class Source(Protocol):
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`; raises FormatError where the source ends before."""
+        ...
+
+    def whole(self) -> Stream:
+        """All bytes, to be looked at from any place; those of a file are not read before they are looked at."""
         ...
 
 
@@ -61,7 +71,7 @@ class FileSource:
     """An open regular file, read by `pread`, so any thread may read any part."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.fspath(path)
+        self.name = self.path = os.fspath(path)
         kind = special(path)  # asked before it is opened, since opening a pipe waits for a writer
         if kind:
             raise FormatError(f"this is {kind}, expected a regular file")
@@ -78,6 +88,9 @@ class FileSource:
                 break
             data += more
         return _whole(data, offset, length)
+
+    def whole(self) -> Stream:
+        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
 
     def close(self) -> None:
         self._file.close()
@@ -100,6 +113,9 @@ class BytesSource:
     def read(self, offset: int, length: int) -> bytes:
         return _whole(self._data[offset : offset + length], offset, length)
 
+    def whole(self) -> Stream:
+        return self._data
+
     def close(self) -> None:
         pass
 
@@ -112,6 +128,54 @@ def _whole(data: bytes, offset: int, length: int) -> bytes:
 
 def _early(offset: int, length: int, left: int) -> FormatError:
     return FormatError(f"the file ends early: {length} bytes were expected, {max(left, 0)} are there", offset)
+
+
+class SourceFile(io.RawIOBase):
+    """A source as a file, for libraries that read one."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._at = source, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._source.size}[whence]
+        self._at = max(base + offset, 0)
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = max(self._source.size - self._at, 0)
+        data = self._source.read(self._at, left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of another source, as a source: `size` bytes from `offset`."""
+
+    base: Source
+    offset: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset + length > self.size:
+            raise _early(offset, length, self.size - offset)
+        return self.base.read(self.offset + offset, length)
+
+    def whole(self) -> bytes:
+        return self.read(0, self.size)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from pathlib import Path
 from ptzip.errors import EditError
 from ptzip.source import special
 
+PACKED = (".zst", ".gz")
+
 
 @contextlib.contextmanager
 def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iterator[int]:
@@ -44,6 +46,17 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
         raise
     if sync:
         _sync_folder(place.parent)
+
+
+def slim_path(source: str | os.PathLike[str]) -> Path:
+    """Where the slim version of a file goes by default: `last.pt` becomes `last.slim.pt` beside it.
+
+    `last.pt.zst` becomes `last.slim.pt.zst`; other compression is not written, so its suffix goes.
+    """
+    path = Path(source)
+    packed = path.suffix if path.suffix in PACKED else ""
+    plain = path.with_suffix("") if packed else path
+    return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{packed.removesuffix('.gz')}"
 
 
 def _take_after(descriptor: int, status: os.stat_result, is_replaced: bool) -> None:

@@ -12,6 +12,7 @@ from ptzip.pickling.nodes import lookup
 from ptzip.source import BytesSource, FileSource
 from tests.corpus import FIXTURES
 from tests.recipes.made import Made, archive_of, node, numbers
+from tests.records import torch_zip
 
 FILES = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt"))]
 
@@ -42,7 +43,7 @@ def test_what_is_no_dict_has_no_keys(root: object) -> None:
 @pytest.mark.parametrize("path", FILES)
 def test_every_storage_is_there_in_order_of_first_appearance(path: Path) -> None:
     with ptzip.open(path) as checkpoint:
-        checkpoint.check_storages()
+        checkpoint.main.check_storages()
         assert list(checkpoint.storages) == [str(number) for number in range(len(checkpoint.storages))]
         assert checkpoint.anomalies == []
 
@@ -52,7 +53,7 @@ def test_a_storage_without_a_record_is_found() -> None:
     tensor = made.tensor(numbers(4))
     made.storages.clear()
     with pytest.raises(FormatError, match="record data/0 is missing, but the pickle refers to it"):
-        Checkpoint(BytesSource(made.data({"a": tensor}))).check_storages()
+        Checkpoint(BytesSource(made.data({"a": tensor}))).main.check_storages()
 
 
 def test_a_record_of_the_wrong_size_is_found() -> None:
@@ -60,7 +61,7 @@ def test_a_record_of_the_wrong_size_is_found() -> None:
     tensor = made.tensor(numbers(4))
     made.storages[0] = (numbers(5), "float32")
     with pytest.raises(FormatError, match="record last/data/0 is 20 bytes long, expected 16"):
-        Checkpoint(BytesSource(made.data({"a": tensor}))).check_storages()
+        Checkpoint(BytesSource(made.data({"a": tensor}))).main.check_storages()
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -127,8 +128,8 @@ def test_opening_reads_the_directory_and_the_pickle_only(counted: list[Counting]
     with ptzip.open(SOURCE) as checkpoint:
         assert lookup(checkpoint.root, "model") is not None
         assert len(checkpoint.storages) > 40
-        directory = sum(len(entry.central.name) + 46 for entry in checkpoint.zip.archive.entries)
-        pickle = checkpoint.zip.records["data.pkl"].size
+        directory = sum(len(entry.central.name) + 46 for entry in torch_zip(checkpoint).archive.entries)
+        pickle = torch_zip(checkpoint).records["data.pkl"].size
     assert directory + pickle < counted[0].asked < directory + pickle + 1000
     assert counted[0].closed == 1
 

@@ -17,8 +17,8 @@ from tests.corpus import ROOT
 HEAVY = ("numpy", "construct", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
-    *("Anomaly", "Checkpoint", "EditError", "FormatError", "LimitError", "Limits", "PtzipError", "SlimReport"),
-    *("UnsupportedError", "open", "slim"),
+    *("Anomaly", "Checkpoint", "EditError", "FormatError", "LimitError", "Limits", "Opaque", "PtzipError", "SlimReport"),
+    *("Tensor", "UnsupportedError", "load", "open", "slim"),
 ]
 
 
@@ -81,7 +81,7 @@ def test_a_name_is_the_thing_that_type_checkers_see(name: str) -> None:
     assert module == f"ptzip.{ptzip._HOMES[name]}"
 
 
-@pytest.mark.parametrize("name", ["load", "Slim", "__path", "errors_", "_homes"])
+@pytest.mark.parametrize("name", ["scan", "Slim", "__path", "errors_", "_homes"])
 def test_an_unknown_name_is_an_attribute_error(name: str) -> None:
     with pytest.raises(AttributeError, match=f"module 'ptzip' has no attribute '{name}'"):
         getattr(ptzip, name)

@@ -7,10 +7,10 @@ import argparse
 from collections.abc import Sequence
 
 import ptzip
-from ptzip.cli import slim
+from ptzip.cli import inspect, slim
 from ptzip.cli.printing import complain, spell_everything
 
-COMMANDS = (slim,)
+COMMANDS = (slim, inspect)
 """One module for each command: `NAME`, `SUMMARY`, `configure(parser)` and `run(arguments) -> exit code`."""
 
 FAILED, INTERRUPTED = 2, 130

@@ -12,6 +12,7 @@ from typing import Any
 import ptzip
 from ptzip.cli.printing import complain, show
 from ptzip.errors import EditError
+from ptzip.target import slim_path
 
 NAME = "slim"
 SUMMARY = "make a training checkpoint small"
@@ -96,7 +97,7 @@ def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> 
 
 def _place(source: Path, arguments: argparse.Namespace) -> Path:
     if not arguments.output:
-        return source.parent / f"{source.stem}.slim{source.suffix or '.pt'}"
+        return slim_path(source)
     output = Path(arguments.output)
     if not _is_folder(arguments):
         return output

@@ -137,7 +137,7 @@ class Checked:
 
     base: Payload
     name: str
-    expected: int
+    expected: int | None
     pieces: Pieces
 
     @property
@@ -156,8 +156,8 @@ class Checked:
         self.pieces.add(start, stop, crc)
 
     def is_wrong(self) -> bool:
-        """Whether all bytes passed and their CRC is not the recorded one."""
-        return self.pieces.crc(self.length) not in (None, self.expected)
+        """Whether all bytes passed and their CRC is not the recorded one; False where none is recorded."""
+        return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
 
 
 @dataclass(frozen=True)
@@ -212,6 +212,19 @@ def _end_offset(source: Source) -> int | None:
     data = source.read(source.size - tail, tail)
     at = data.rfind(structs.END_SIGNATURE, 0, max(0, tail - structs.END_SIZE + len(structs.END_SIGNATURE)))
     return None if at < 0 else source.size - tail + at
+
+
+def archive_offset(source: Source) -> int:
+    """Where the archive begins that ends the file: 0, or behind whatever stands before it."""
+    end, directory_end = _find_end(source)
+    facts: structs.End | structs.End64 = end
+    at = directory_end - structs.LOCATOR64_SIZE - structs.END64_SIZE
+    record = source.read(at, structs.END64_SIZE) if at >= 0 else b""
+    if record.startswith(structs.END64_SIGNATURE):
+        facts, directory_end = structs.parse(structs.End64, io.BytesIO(record), at), at
+    start = directory_end - facts.directory_size - facts.directory_offset
+    is_start = start > 0 and source.read(start, len(structs.LOCAL_SIGNATURE)) == structs.LOCAL_SIGNATURE
+    return start if is_start else 0
 
 
 def _find_end(source: Source) -> tuple[structs.End, int]:

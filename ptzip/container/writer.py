@@ -9,7 +9,6 @@ from that layout alone, and reads wrong bytes where a file differs.
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ptzip.container import structs
@@ -109,6 +108,8 @@ def write(planned: Plan, descriptor: int, progress: Progress | None = None) -> N
     def work(job: tuple[int, int, int]) -> int:
         index, start, stop = job
         return _write_stripe(planned.placed[index], start, stop, pieces[index], descriptor)
+
+    from concurrent.futures import ThreadPoolExecutor  # here, so that whoever only reads does not wait for it
 
     with ThreadPoolExecutor(WORKERS) as pool:
         try:

@@ -8,16 +8,13 @@ import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ptzip.container.archive import STORED, Archive, Checked, Entry, is_zip, read_archive
+from ptzip.container.archive import STORED, Archive, Checked, Entry
 from ptzip.container.checksum import Pieces
-from ptzip.container.structs import END_SIGNATURE, LOCAL_SIGNATURE
 from ptzip.container.writer import ALIGNMENT, Record
-from ptzip.errors import Anomaly, FormatError, LimitError, UnsupportedError
-from ptzip.formats.naming import described
+from ptzip.errors import FormatError, UnsupportedError
+from ptzip.formats.part import Member, Part, read_record
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Pickle
-from ptzip.pickling.unpickler import read_pickle
-from ptzip.source import Literal, Payload, Source, read_all
+from ptzip.source import Literal, Payload, read_all
 
 PICKLE, STORAGES, SERIALIZATION_ID = "data.pkl", "data/", ".data/serialization_id"
 
@@ -27,12 +24,6 @@ SHORT = 8
 MOST_ALIGNMENT = 1 << 15
 """The padding and its field have to fit an extra field, which is shorter than 64 KiB."""
 
-OTHER_ZIPS = (
-    ("constants.pkl", "a TorchScript archive: its code fixes dtypes, so it is not a checkpoint to slim"),
-    (".data/extern_modules", "a torch.package, which this version does not open yet"),
-    ("archive_format", "an exported program (.pt2), which this version does not open yet"),
-)
-
 
 @dataclass(frozen=True)
 class TorchZip:
@@ -40,18 +31,29 @@ class TorchZip:
 
     archive: Archive
     prefix: str
-    pickle: Pickle
-    pickle_record: Checked
+    limits: Limits
+
+    name = "torch.save zip"
+    refusal = ""
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        record = checked(self.records[PICKLE])
+        pickle = read_record(record, self.limits)
+        return (Part(f"record {PICKLE}", pickle, self.checked, self.big_endian, record),)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return entry_members(self.archive)
 
     @functools.cached_property
     def records(self) -> dict[str, Entry]:
-        return _records(self.archive, self.prefix)
+        return records(self.archive, self.prefix)
 
     @property
     def big_endian(self) -> bool:
         """Whether `byteorder` says so; files without it are little-endian."""
-        entry = self.records.get("byteorder")
-        return entry is not None and entry.size <= SHORT and read_all(entry.payload).strip() == b"big"
+        return is_big_endian(self.records)
 
     @property
     def alignment(self) -> int:
@@ -71,7 +73,7 @@ class TorchZip:
 
     def checked(self, key: str) -> Checked:
         """The bytes of a storage, whose CRC is noted while they pass."""
-        return _checked(self.storage(key))
+        return checked(self.storage(key))
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """The records of the same archive with another pickle, and `storages` under keys "0", "1", … where the old were.
@@ -95,42 +97,33 @@ class TorchZip:
         yield from pending
 
 
-def read(source: Source, limits: Limits) -> TorchZip:
-    """Open the zip in `source`. Raises FormatError, or UnsupportedError where it is a zip of another kind."""
-    if not is_zip(source):
-        raise FormatError(f"this is {described(source)}")
-    if source.read(0, len(LOCAL_SIGNATURE)) not in (LOCAL_SIGNATURE, END_SIGNATURE):
-        raise FormatError("this file ends as a zip but does not begin as one, so torch takes it for something else")
-    archive = read_archive(source, limits)
-    if not archive.entries:
-        raise FormatError("this is an empty zip")
-    first = archive.entries[0].name
-    prefix = first[: first.find("/") + 1]
-    records = _records(archive, prefix)
-    for name, what in OTHER_ZIPS:
-        if name in records:
-            raise UnsupportedError(f"this is {what}")
-    if PICKLE not in records:
-        raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE} beside {first}")
-    record = _checked(records[PICKLE])
-    return TorchZip(archive, prefix, _pickle(record, limits), record)
+def fresh_records(pickle: bytes, storages: list[Payload], prefix: str = "archive/") -> list[Record]:
+    """The records of a new archive, in the order in which torch 2.7 and later write them; torch 1.6 reads them too."""
+    head = ((PICKLE, pickle), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"))
+    return [
+        *(Record(prefix + name, Literal(data)) for name, data in head),
+        *(Record(f"{prefix}{STORAGES}{index}", payload) for index, payload in enumerate(storages)),
+        Record(f"{prefix}version", Literal(b"3\n")),
+    ]
 
 
-def _records(archive: Archive, prefix: str) -> dict[str, Entry]:
+def records(archive: Archive, prefix: str) -> dict[str, Entry]:
     """The entries by record name, in lower case, the first where a name stands twice."""
     return {entry.name[len(prefix) :].lower(): entry for entry in reversed(archive.entries) if entry.name.startswith(prefix)}
 
 
-def _checked(entry: Entry) -> Checked:
+def checked(entry: Entry) -> Checked:
+    """The bytes of a record, whose CRC is noted while they pass."""
     return Checked(entry.payload, entry.name, entry.crc, Pieces())
 
 
-def _pickle(record: Checked, limits: Limits) -> Pickle:
-    if record.length > limits.pickle_bytes:
-        raise LimitError(f"record {record.name} is {record.length} bytes long, more than {limits.pickle_bytes}")
-    data = read_all(record)
-    pickle = read_pickle(data, 0, limits)
-    if pickle.root is not None and pickle.end < len(data):
-        left = len(data) - pickle.end
-        pickle.anomalies.append(Anomaly("trailing", f"{left} bytes follow the pickle's STOP", pickle.end))
-    return pickle
+def is_big_endian(found: dict[str, Entry]) -> bool:
+    """What the record `byteorder` says; files without it are little-endian."""
+    entry = found.get("byteorder")
+    return entry is not None and entry.size <= SHORT and read_all(entry.payload).strip() == b"big"
+
+
+def entry_members(archive: Archive) -> tuple[Member, ...]:
+    """The entries of a zip, in the order of the bytes."""
+    entries = sorted(archive.entries, key=lambda entry: entry.header_offset)
+    return tuple(Member(entry.name, entry.header_offset, entry.size) for entry in entries)

@@ -22,6 +22,7 @@ from ptzip.pickling.nodes import (
     Set,
     Step,
     Tuple,
+    plain,
     text,
 )
 
@@ -174,7 +175,7 @@ def _global(machine: Machine, op: str, arg: Any) -> None:
 
 def _stack_global(machine: Machine, op: str, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
-    texts = text(module), text(name)
+    texts = text(plain(module)), text(plain(name))
     if texts[0] is None or texts[1] is None:
         raise FormatError("STACK_GLOBAL finds something other than two texts", machine.at)
     machine.push(Global(op, None, [module, name], module=texts[0], name=texts[1]))

@@ -17,6 +17,9 @@ MARKED = frozenset({"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPEND
 
 PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 PAIRED = frozenset({"DICT", "SETITEM", "SETITEMS"})
+TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
+"""The opcodes whose argument is the text itself."""
+
 LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 
 
@@ -214,7 +217,9 @@ def slot_of(node: Node, key: str) -> Slot | None:
     """Where the value of `key` stands: the last one, since later items overwrite."""
     for holder in reversed(list(_fills(node, PAIRED))):
         for index in range(len(holder) - 2, -1, -2):
-            if text(plain(holder[index])) == key:
+            found = holder[index]
+            is_other = found.op in TEXTS and found.arg != key  # soon told, and so with most keys
+            if not is_other and text(plain(found)) == key:
                 return Slot(holder, index + 1)
     return None
 
@@ -254,6 +259,24 @@ def walk(root: Node) -> Iterator[Node]:
             seen.add(id(item))
             pending.append((item,))
             pending += item.parts[::-1]
+
+
+def reach(root: Node, seen: set[int] | None = None) -> Iterator[Node]:
+    """Every node below and with `root`, once, a node before what is below it: twice as fast as `walk`, whose order it lacks.
+
+    `seen` are the ids of nodes that are to be left out; those that are met are added.
+    """
+    seen = set() if seen is None else seen
+    pending = [root]
+    while pending:
+        node = pending.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            pending += node.parts
+            for step in node.steps:
+                if step.items:
+                    pending += step.items
 
 
 def _int_line(line: bytes) -> int | bool:

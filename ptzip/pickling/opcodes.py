@@ -5,14 +5,12 @@ to the stream as that needs (a text line stays bytes, a LONG1 stays its two's co
 `nodes.Atom.value`. Names, codes and protocols are those of `pickletools.opcodes`, which a test compares.
 """
 
-import mmap
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ptzip.errors import FormatError
-
-Stream = bytes | mmap.mmap
+from ptzip.source import Stream
 
 
 class Argument(NamedTuple):

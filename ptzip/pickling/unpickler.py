@@ -14,7 +14,8 @@ from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.effects import EFFECTS, Effect
 from ptzip.pickling.machine import Machine
 from ptzip.pickling.nodes import Pickle
-from ptzip.pickling.opcodes import NOTHING, OPCODES, Stream
+from ptzip.pickling.opcodes import NOTHING, OPCODES
+from ptzip.source import Stream
 
 Reader = Callable[[Stream, int], tuple[Any, int]]
 

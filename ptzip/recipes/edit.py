@@ -11,7 +11,7 @@ from enum import StrEnum
 from ptzip.checkpoint import Checkpoint
 from ptzip.container.archive import Checked
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Node, Persistent, assign, atom, discard, lookup, memoized, text, walk
+from ptzip.pickling.nodes import Atom, Node, Persistent, assign, atom, discard, lookup, memoized, reach, text, walk
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Payload
 from ptzip.tensors.cast import Cast
@@ -82,6 +82,8 @@ class Edit:
     dropped: list[Dropped] = field(default_factory=list)
     payloads: dict[str, Payload] = field(default_factory=dict)
     sources: dict[str, Checked] = field(default_factory=dict)
+    used: set[str] | None = None
+    """The storages that are still used, once somebody has counted them at the end."""
     sizes: dict[str, int] = field(init=False)
     """The size of every storage that the unedited tree refers to, by key."""
 
@@ -95,6 +97,11 @@ class Edit:
     @property
     def keys(self) -> list[str]:
         return self.checkpoint.keys
+
+    @property
+    def has_gain(self) -> bool:
+        """Whether anything was done that makes the file smaller."""
+        return any(change.gain for change in self.changes)
 
     def note(self, step: Step, path: str, what: str, gain: bool = True) -> None:
         self.changes.append(Change(step, path, what, gain))
@@ -142,7 +149,7 @@ class Edit:
 
     def drop(self, step: Step, path: str, value: Node, what: str) -> None:
         """Note that `value`, which stood at `path`, was taken out of the tree."""
-        found = {reference.key for node in walk(value) if (reference := storage_id(node))}
+        found = _keys(value)
         text_bytes = len((text(value) or "").encode("utf-8", "surrogatepass"))
         self.dropped.append(Dropped(step, found, text_bytes))
         is_more = step is not Step.RESULTS and not isinstance(value, Atom)
@@ -151,8 +158,17 @@ class Edit:
     def source(self, key: str) -> Checked:
         """The bytes of a storage as they are in the file."""
         if key not in self.sources:
-            self.sources[key] = self.checkpoint.zip.checked(key)
+            self.sources[key] = self.checkpoint.main.stored(key)
         return self.sources[key]
+
+    def payload(self, key: str) -> Payload:
+        """The bytes of a storage as they are to be written so far."""
+        return self.payloads.get(key) or self.source(key)
+
+    def outlook(self) -> dict[Step, int]:
+        """The bytes that will be saved by step, told before the pickle is spelled, which takes longest of all."""
+        kept = _keys(self.root) if self.used is None else self.used
+        return self._saved(kept, sum(self.payload(key).length for key in kept))
 
     def finish(self, location: str | None = None) -> Finished:
         """Number the storages in order of first appearance, and spell the pickle; raises EditError where it cannot.
@@ -166,10 +182,12 @@ class Edit:
             _renumber(ids, str(number))
         if location is not None:
             self._relocate([reference for ids in references.values() for reference in ids], location)
-        storages = [self.payloads.get(key) or self.source(key) for key in references]
+        storages = [self.payload(key) for key in references]
         casts = [payload for payload in storages if isinstance(payload, Cast)]
         saved = self._saved(set(references), sum(payload.length for payload in storages))
-        read = [self.checkpoint.zip.pickle_record, *self.sources.values()]
+        read = [*self.sources.values()]
+        if self.checkpoint.main.record is not None:
+            read.insert(0, self.checkpoint.main.record)
         return Finished(write_pickle(self.checkpoint.pickle), storages, saved, read, casts)
 
     def _relocate(self, references: list[StorageId], location: str) -> None:
@@ -190,6 +208,12 @@ class Edit:
             saved[drop.step] += drop.text_bytes + sum(self.sizes[key] for key in freed)
         saved[Step.HALF] = sum(size for key, size in self.sizes.items() if key not in gone) - new_bytes
         return saved
+
+
+def _keys(root: Node) -> set[str]:
+    """The storages that are used below a node."""
+    ids = (storage_id(node) for node in reach(root) if isinstance(node, Persistent))
+    return {reference.key for reference in ids if reference}
 
 
 def _references(root: Node) -> Iterator[StorageId]:

@@ -21,7 +21,7 @@ from ptzip.pickling.nodes import (
     lookup,
     named,
     pair_slots,
-    walk,
+    reach,
 )
 from ptzip.recipes.edit import Edit, Step
 from ptzip.recipes.heads import head_slots
@@ -54,9 +54,9 @@ class Halving:
         self.uses: dict[int, int] = {}
         self.references: Counter[str] = Counter()
         self.count = 0
-        for node in walk(edit.root):
+        for node in reach(edit.root):
             for below in children(node):
-                if isinstance(below, COUNTED):
+                if type(below) in COUNTED:
                     self.uses[id(below)] = self.uses.get(id(below), 0) + 1
             if isinstance(node, Persistent) and (reference := storage_id(node)):
                 self.references[reference.key] += 1
@@ -106,8 +106,9 @@ class Halving:
     def _recast(self, reference: StorageId) -> None:
         """Another class in the id, a cast around the payload; the key stays."""
         reference.items[CLASS] = self.half
-        if reference.key not in self.edit.payloads:
-            self.edit.payloads[reference.key] = self._cast(self.edit.source(reference.key), reference.dtype)
+        payload = self.edit.payload(reference.key)
+        if not isinstance(payload, Cast):
+            self.edit.payloads[reference.key] = self._cast(payload, reference.dtype)
 
     def _split(self, slot: Slot, found: Tensor) -> None:
         """A new storage for what this tensor uses, and a new tensor on it in this slot only."""
@@ -115,18 +116,19 @@ class Halving:
         if stop > reference.numel:
             raise FormatError(f"a tensor reaches past its storage {reference.key}", found.node.offset)
         size = reference.dtype.size
-        part = Slice(self.edit.source(reference.key), first * size, (stop - first) * size)
+        part = Slice(self.edit.payload(reference.key), first * size, (stop - first) * size)
         key = f"{reference.key} part {len(self.edit.payloads)}"
         self.edit.payloads[key] = self._cast(part, reference.dtype)
         items = list(reference.items)
         items[CLASS], items[KEY], items[NUMEL] = self.half, atom(key), atom(stop - first)
         slot.put(view(found, Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)]), 0))
+        self.references[key] += 1
         self.uses[id(found.node)] -= 1
         if not self.uses[id(found.node)]:
             self.references[reference.key] -= 1
 
     def _cast(self, payload: Payload, dtype: DType) -> Cast:
-        return Cast(payload, dtype.name, dtype.size, self.edit.checkpoint.zip.big_endian)
+        return Cast(payload, dtype.name, dtype.size, self.edit.checkpoint.main.big_endian)
 
 
 def halve(edit: Edit) -> None:
@@ -143,6 +145,7 @@ def halve(edit: Edit) -> None:
             halving.each(slots)
     else:
         halving.tied(tensor_slots(model))
+    edit.used = {key for key, count in halving.references.items() if count}
     if halving.count:
         edit.note(Step.HALF, "model", f"{halving.count} tensors to float16")
 

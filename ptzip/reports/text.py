@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ptzip.api import SlimReport
 from ptzip.recipes.edit import Step
 from ptzip.reports.line import printable
-from ptzip.tensors.cast import Loss
+from ptzip.tensors.loss import Loss
 
 LABEL_WIDTH = 24
 SIZE_WIDTH = 10

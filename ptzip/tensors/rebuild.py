@@ -30,6 +30,8 @@ class StorageId:
     key: str
     location: str
     numel: int
+    view: tuple[str, int, int] | None = None
+    """A part of the storage under a key of its own, as (key, offset, numel), in legacy streams of torch 0.x."""
 
     @property
     def items(self) -> list[Node]:
@@ -78,13 +80,28 @@ def storage_id(node: Node) -> StorageId | None:
     items = [plain(part) for part in node.id.parts]
     if len(items) < STORAGE_ITEMS or text(items[0]) != "storage":
         return None
-    key, location, numel = text(items[KEY]), text(items[LOCATION]), _integer(items[NUMEL])
+    key, location, numel = _key(items[KEY]), text(items[LOCATION]), _integer(items[NUMEL])
     kind = items[CLASS]
     if key is None or location is None or numel is None or numel < 0 or not isinstance(kind, Global):
         return None
     if kind.path not in BY_STORAGE:
         raise FormatError(f"storage {key} is of class {kind.path}, which is no storage class of torch", node.offset)
-    return StorageId(node, BY_STORAGE[kind.path], key, location, numel)
+    return StorageId(node, BY_STORAGE[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
+
+
+def _view(more: list[Node]) -> tuple[str, int, int] | None:
+    """The view metadata of a legacy id: None, or (key, offset, numel)."""
+    if not more or not isinstance(more[0], Tuple) or len(more[0].parts) != 3:
+        return None
+    key, offset, numel = (plain(part) for part in more[0].parts)
+    numbers = _integer(offset), _integer(numel)
+    return (_key(key) or "", numbers[0], numbers[1]) if None not in numbers else None  # type: ignore[return-value]
+
+
+def _key(node: Node) -> str | None:
+    """A storage key is text, in a torch.package a number."""
+    number = _integer(node)
+    return text(node) if number is None else str(number)
 
 
 def storages(nodes: Iterable[Node]) -> dict[str, Storage]:

@@ -4,12 +4,15 @@ Python's audit hooks see imports, compiled code, programs that are started and f
 they came about. One line of JSON is printed for each file and recipe.
 """
 
+import gzip
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+import zstandard
 
 import ptzip
 from ptzip.cli.main import main
@@ -56,7 +59,11 @@ def warm_up() -> None:
         path = save(Path(folder, "last.pt"), module_records())
         main(["slim", "-q", str(path)])
         main(["slim", "-q", "--json", str(path), "-n"])
-        look_at(str(path))
+        plain = path.read_bytes()
+        for data in (plain, gzip.compress(plain), zstandard.compress(plain), bytes(257) + b"ustar" + bytes(762)):
+            path.write_bytes(data)
+            look_at(str(path))
+        path.write_bytes(plain)
         outcome(str(path), "no such recipe", Path(folder, "out.pt"))
         print(json.dumps([1.5, "\n"]), flush=True)
     b"text".decode("raw-unicode-escape")  # the codec of opcode UNICODE, which Python imports at its first use
@@ -84,6 +91,7 @@ def outcome(path: str, recipe: str, target: Path) -> str:
 if __name__ == "__main__":
     warm_up()
     out, *files = sys.argv[1:]
+    tempfile.tempdir = out  # where compressed files are unpacked
     watch(out)
     for number, file in enumerate(files):
         print(json.dumps([file, "open", look_at(file)]))

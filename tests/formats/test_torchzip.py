@@ -17,6 +17,7 @@ from ptzip.recipes.edit import Step
 from ptzip.source import read_all
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.recipes.made import DEFAULTS, Made, node, numbers
+from tests.records import torch_zip
 from tests.torch_truth import differences, truth
 
 SOURCE = FIXTURES / "yolov5-v4.0.pt"
@@ -42,7 +43,7 @@ def packed(path: Path, content: Records, prefix: str = "last/", method: int = zi
 def weights(path: Path) -> list[bytes]:
     """The bytes of all storages in order of first appearance."""
     with ptzip.open(path) as checkpoint:
-        return [read_all(checkpoint.zip.storage(key).payload) for key in checkpoint.storages]
+        return [read_all(torch_zip(checkpoint).storage(key).payload) for key in checkpoint.storages]
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +128,11 @@ def test_a_deflated_record_is_copied_as_it_lies(tmp_path: Path) -> None:
     packed(tmp_path / "last.pt", records(SOURCE) | {"log.txt": b"loss 0.5\n" * 1000}, method=zipfile.ZIP_DEFLATED)
     ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt")
     with ptzip.open(tmp_path / "last.pt") as before, ptzip.open(tmp_path / "out.pt") as after:
-        old, new = (each.zip.records["log.txt"] for each in (before, after))
+        old, new = (torch_zip(each).records["log.txt"] for each in (before, after))
         assert (old.method, old.size, old.crc) == (new.method, new.size, new.crc)
         assert new.method == zipfile.ZIP_DEFLATED
         assert read_all(old.stored) == read_all(new.stored)
-        assert {after.zip.storage(key).method for key in after.storages} == {zipfile.ZIP_STORED}  # torch maps them
+        assert {torch_zip(after).storage(key).method for key in after.storages} == {zipfile.ZIP_STORED}  # torch maps them
 
 
 def test_storages_that_nothing_refers_to_are_left_out(tmp_path: Path) -> None:
@@ -151,8 +152,8 @@ def test_another_alignment_that_is_recorded_is_kept(alignment: int, tmp_path: Pa
     path = packed(tmp_path / "last.pt", records(SOURCE) | {".storage_alignment": str(alignment).encode()})
     ptzip.slim(path, tmp_path / "out.pt")
     with ptzip.open(tmp_path / "out.pt") as checkpoint:
-        offsets = [checkpoint.zip.storage(key).data_offset for key in checkpoint.storages]
-        assert checkpoint.zip.alignment == alignment
+        offsets = [torch_zip(checkpoint).storage(key).data_offset for key in checkpoint.storages]
+        assert torch_zip(checkpoint).alignment == alignment
     assert {offset % alignment for offset in offsets} == {0}
 
 
@@ -161,7 +162,7 @@ def test_without_a_byteorder_numbers_are_little_endian(tmp_path: Path, expected:
     del content["byteorder"]
     path = packed(tmp_path / "last.pt", content)
     with ptzip.open(path) as checkpoint:
-        assert not checkpoint.zip.big_endian
+        assert not torch_zip(checkpoint).big_endian
     ptzip.slim(path, tmp_path / "out.pt")
     assert weights(tmp_path / "out.pt") == expected
 
@@ -313,7 +314,7 @@ def test_the_first_of_two_records_of_one_name_counts(tmp_path: Path) -> None:
 )
 def test_an_odd_zip_of_the_corpus_is_opened(name: str, keys: list[str] | None) -> None:
     with ptzip.open(CORPUS / "format" / name) as checkpoint:
-        checkpoint.check_storages()
+        checkpoint.main.check_storages()
         assert keys in (None, checkpoint.keys)
         assert checkpoint.anomalies == []
 

@@ -25,6 +25,7 @@ from tests.recipes.made import (
     values_at,
 )
 from tests.recipes.made import node as made_node
+from tests.records import torch_zip
 
 LAYER = ("model", "_modules", "model", "_modules", "0")
 """Where the first layer of a model stands."""
@@ -43,7 +44,7 @@ def slim_layer(made: Made, folder: Path, layer: Any, **options: Any) -> ptzip.Ch
 def sizes(checkpoint: ptzip.Checkpoint) -> list[int]:
     """The sizes of all storage records, in their order."""
     assert checkpoint.storages.keys() == {str(index) for index in range(len(checkpoint.storages))}
-    return [checkpoint.zip.storage(key).size for key in checkpoint.storages]
+    return [torch_zip(checkpoint).storage(key).size for key in checkpoint.storages]
 
 
 # Modules
@@ -251,7 +252,7 @@ def test_a_big_endian_file_stays_big_endian(tmp_path: Path, dtype: str) -> None:
     buffer = made.view(made.storage(stored.astype(code), dtype), (3,))
     ids = made.view(made.storage(np.array([1, 2]).astype(">i8"), "int64"), (2,))
     with slim_layer(made, tmp_path, module(buffers={"b": buffer, "ids": ids})) as slim:
-        assert slim.zip.big_endian
+        assert torch_zip(slim).big_endian
         assert values_at(slim, *LAYER, "_buffers", "b").tolist() == [1, 2, 3]
         assert values_at(slim, *LAYER, "_buffers", "ids").tolist() == [1, 2]
 
@@ -266,7 +267,7 @@ def test_deflated_storages_are_inflated_and_split(made: Made, tmp_path: Path) ->
     with slimmed(tmp_path / "last.pt") as slim:
         assert values_at(slim, *LAYER, "_buffers", "b").tolist() == list(range(51, 251))
         assert values_at(slim, *LAYER, "plain").tolist() == list(range(1, 301))
-        assert [slim.zip.storage(key).method for key in slim.storages] == [0, 0]
+        assert [torch_zip(slim).storage(key).method for key in slim.storages] == [0, 0]
 
 
 def test_the_last_of_two_values_under_one_key_counts(made: Made, tmp_path: Path) -> None:

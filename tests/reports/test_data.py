@@ -6,7 +6,7 @@ import json
 from ptzip.api import SlimReport
 from ptzip.recipes.edit import Change, Step
 from ptzip.reports.data import slim_data
-from ptzip.tensors.cast import Loss
+from ptzip.tensors.loss import Loss
 
 SAVED = {Step.RESULTS: 100, Step.OPTIMIZER: 400, Step.EMA: 0, Step.HALF: 200, Step.OTHER: 0}
 CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.OTHER, "epoch", "-1", gain=False))

@@ -7,7 +7,7 @@ import pytest
 from ptzip.api import SlimReport
 from ptzip.recipes.edit import Change, Step
 from ptzip.reports.text import plan_lines, size, slim_lines
-from ptzip.tensors.cast import Loss
+from ptzip.tensors.loss import Loss
 
 SAVED = {Step.RESULTS: 11_390, Step.OPTIMIZER: 28_100_000, Step.EMA: 0, Step.HALF: 14_087_000, Step.OTHER: 0}
 CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.HALF, "model", "177 tensors to float16"))

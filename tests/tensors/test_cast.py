@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptzip.source import Literal, read_all
-from ptzip.tensors import cast
-from ptzip.tensors.cast import Cast, Loss, floats, to_half
+from ptzip.tensors import halves as casting
+from ptzip.tensors.cast import Cast
+from ptzip.tensors.halves import floats, to_half
+from ptzip.tensors.loss import Loss
 
 Floats = npt.NDArray[np.floating]
 
@@ -33,9 +35,9 @@ NAN = 0x7E00
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Cast by numpy, and by numkong where it is installed."""
     if request.param == "numkong":
-        monkeypatch.setattr(cast, "fast_cast", pytest.importorskip("numkong").astype)
+        monkeypatch.setattr(casting, "fast_cast", pytest.importorskip("numkong").astype)
     else:
-        monkeypatch.setattr(cast, "fast_cast", None)
+        monkeypatch.setattr(casting, "fast_cast", None)
     return str(request.param)
 
 

@@ -73,7 +73,6 @@ def test_a_persistent_id_says_class_key_location_and_length() -> None:
         pytest.param(Persistent("BINPERSID", None, [atom("storage")]), id="no tuple"),
         pytest.param(Persistent("BINPERSID", None, [tuple_of(atom("storage"))]), id="too few items"),
         pytest.param(pid(first="module"), id="a module"),
-        pytest.param(pid(key=7), id="a number as key"),
         pytest.param(pid(location=None), id="no location"),
         pytest.param(pid(numel="24"), id="a text as length"),
         pytest.param(pid(numel=True), id="a truth value as length"),

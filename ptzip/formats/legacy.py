@@ -1,0 +1,122 @@
+"""The stream that torch.save wrote before 1.6: five pickles, then the storages one after the other.
+
+    magic number, protocol version, sys_info, the object, the list of storage keys;
+    then for each key, in the order of that list, the number of its elements (i64, little-endian) and its bytes
+
+(`torch/serialization.py`, `_legacy_save` and `_legacy_load`.) Rule: the bytes have no length of their own; how many follow
+a count is told by the class in the key's persistent id. Several such streams may follow one another in one file.
+"""
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ptzip.container.archive import Checked
+from ptzip.container.checksum import Pieces
+from ptzip.container.writer import ALIGNMENT, Record
+from ptzip.errors import FormatError
+from ptzip.formats.part import Member, Part
+from ptzip.formats.torchzip import fresh_records
+from ptzip.limits import Limits
+from ptzip.pickling.nodes import Pickle, item_slots, text
+from ptzip.pickling.unpickler import read_pickle
+from ptzip.source import Payload, Source, Span, Stream
+from ptzip.tensors.rebuild import Storage, storages
+
+MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L119547037146038801333356L\n")
+"""LONG1 and LONG of 0x1950A86A20F9469CFC6C, the first object of a stream (`torch/serialization.py`, MAGIC_NUMBER)."""
+
+MAGIC_END = 32
+"""Where that object ends at the latest: PROTO and FRAME may stand before it."""
+
+PICKLES = ("magic number", "protocol version", "sys_info", "object", "storage keys")
+OBJECT, KEYS = 3, 4
+COUNT = struct.Struct("<q")
+
+
+@dataclass(frozen=True)
+class Legacy:
+    """One or several such streams, opened: the pickles were read, and the count in front of each storage."""
+
+    parts: tuple[Part, ...]
+    members: tuple[Member, ...]
+
+    name = "legacy torch.save stream"
+    refusal = ""
+    alignment = ALIGNMENT
+
+    def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
+        """A torch zip: the legacy stream has no place for what later loaders ask for."""
+        return fresh_records(pickle, storages)
+
+
+def sniff(source: Source) -> bool:
+    """Whether the first object is the magic number."""
+    return _is_magic(source.read(0, min(MAGIC_END, source.size)))
+
+
+def _is_magic(head: bytes) -> bool:
+    return any(magic in head for magic in MAGICS)
+
+
+def read(source: Source, limits: Limits) -> Legacy:
+    """Open all streams of a file. Raises FormatError where the first is cut off or contradicts itself."""
+    stream = source.whole()
+    parts, members, at = list[Part](), list[Member](), 0
+    while at < len(stream) and (not parts or _is_magic(stream[at : at + MAGIC_END])):
+        part, found, at = _read_one(source, stream, at, limits, f"object {len(parts) + 1} " if parts else "")
+        parts.append(part)
+        members += found
+    if at < len(stream):
+        members.append(Member("trailing bytes", at, len(stream) - at, "behind the last storage"))
+    return Legacy(tuple(parts), tuple(members))
+
+
+def _read_one(source: Source, stream: Stream, at: int, limits: Limits, label: str) -> tuple[Part, list[Member], int]:
+    pickles, members = list[Pickle](), list[Member]()
+    for name in PICKLES:
+        pickle = read_pickle(stream, at, limits)
+        if pickle.root is None:
+            raise FormatError(f"the {name} of the legacy stream is broken: {pickle.anomalies[-1]}")
+        members.append(Member(label + name, at, pickle.end - at, "pickle"))
+        pickles.append(pickle)
+        at = pickle.end
+    places = _places(storages(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
+    members += [Member(f"{label}storage {key}", span.offset, span.length) for key, span in places.items()]
+    end = max((span.offset + span.length for span in places.values()), default=at)
+    return Part(f"{label}pickle", pickles[OBJECT], finder(places)), members, end
+
+
+def _keys(pickle: Pickle) -> Iterator[str]:
+    for slot in item_slots(pickle.root) if pickle.root else ():
+        key = text(slot.node)
+        if key is None:
+            raise FormatError("the list of storage keys holds something other than text", slot.node.offset)
+        yield key
+
+
+def _places(known: dict[str, Storage], keys: Iterator[str], source: Source, at: int) -> dict[str, Span]:
+    """Where each storage lies."""
+    places: dict[str, Span] = {}
+    for key in keys:
+        if key not in known:
+            raise FormatError(f"storage {key} is listed, but the pickle does not refer to it", at)
+        (count,) = COUNT.unpack(source.read(at, COUNT.size))
+        size = count * known[key].dtype.size
+        at += COUNT.size
+        if not 0 <= size <= source.size - at:
+            raise FormatError(f"storage {key} is cut off: it has {size} bytes, and {source.size - at} are left", at)
+        places[key] = Span(source, at, size)
+        at += size
+    return places
+
+
+def finder(places: dict[str, Span]) -> Callable[[str], Checked]:
+    """`Part.stored` of storages without a checksum."""
+
+    def find(key: str) -> Checked:
+        if key not in places:
+            raise FormatError(f"storage {key} is missing, but the pickle refers to it")
+        return Checked(places[key], f"storage {key}", None, Pieces())
+
+    return find

@@ -1,0 +1,168 @@
+"""The tar that torch 0.1 wrote: members `storages`, `tensors` and `pickle` (`torch/serialization.py`, `legacy_load`).
+
+    storages: a count; for each storage a pickle of (key, location, class), its elements (i64) and its bytes; then a pickle
+              of the views, a list of (key, key of the storage it is a part of, offset, elements)
+    tensors:  a count; for each tensor a pickle of (key, storage key, class), its dimensions (i32), 4 unused bytes, its
+              sizes, its strides and its offset (i64 each)
+    pickle:   the object, whose persistent ids are keys of tensors, or tuples around a class
+
+Rule: the standard library finds the members; their bytes are then read where they lie.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ptzip.container.archive import Checked
+from ptzip.container.checksum import Pieces
+from ptzip.errors import FormatError
+from ptzip.formats.part import Member, NamedTensor, Part, ReadOnly
+from ptzip.limits import Limits
+from ptzip.pickling.nodes import Atom, Global, Node, Tuple, item_slots, plain
+from ptzip.pickling.unpickler import read_pickle
+from ptzip.source import Payload, Slice, Source, SourceFile, Span, Stream, read_all
+from ptzip.tensors.dtypes import BY_STORAGE, BY_TENSOR, DType
+
+MAGIC, MAGIC_OFFSET = b"ustar", 257
+NEEDED = ("storages", "tensors", "pickle")
+MOST_DIMENSIONS = 64
+
+
+@dataclass(frozen=True)
+class Tar(ReadOnly):
+    """One such tar, opened."""
+
+    parts: tuple[Part, ...]
+    members: tuple[Member, ...]
+
+    name = "tar of torch 0.1"
+    refusal = "this is a tar of torch 0.1: its tensors are no part of the pickle, so it cannot be slimmed"
+
+
+@dataclass
+class _Reader:
+    """A place in the file that moves on; `end` is where the member ends."""
+
+    source: Source
+    stream: Stream
+    at: int
+    end: int
+    limits: Limits
+
+    def node(self) -> Node:
+        pickle = read_pickle(self.stream, self.at, self.limits)
+        if pickle.root is None or pickle.end > self.end:
+            raise FormatError("a pickle in the tar is broken or reaches past its member", self.at)
+        self.at = pickle.end
+        return pickle.root
+
+    def numbers(self, layout: str) -> tuple[int, ...]:
+        found = struct.Struct(layout)
+        return found.unpack(read_all(self.span(found.size)))
+
+    def span(self, size: int) -> Span:
+        if not 0 <= size <= self.end - self.at:
+            raise FormatError(f"{size} bytes are announced in the tar, and {self.end - self.at} are left", self.at)
+        found = Span(self.source, self.at, size)
+        self.at += size
+        return found
+
+
+@dataclass
+class _Storages:
+    """What the member `storages` holds: bytes and dtype by key."""
+
+    payloads: dict[str, Payload] = field(default_factory=dict)
+    dtypes: dict[str, DType] = field(default_factory=dict)
+
+    def find(self, key: str) -> Checked:
+        if key not in self.payloads:
+            raise FormatError(f"storage {key} is missing, but a tensor refers to it")
+        return Checked(self.payloads[key], f"storage {key}", None, Pieces())
+
+
+def sniff(source: Source) -> bool:
+    """Whether the file is a tar."""
+    return source.size > MAGIC_OFFSET + len(MAGIC) and source.read(MAGIC_OFFSET, len(MAGIC)) == MAGIC
+
+
+def read(source: Source, limits: Limits) -> Tar:
+    """Open the tar. Raises FormatError where it is cut off or none of torch."""
+    found = _members(source)
+    for name in NEEDED:
+        if name not in found:
+            raise FormatError(f"this is a tar, but not one of torch 0.1: it has no member {name}")
+    stream = source.whole()
+    readers = {
+        name: _Reader(source, stream, found[name].offset, found[name].offset + found[name].size, limits) for name in NEEDED
+    }
+    stored = _read_storages(readers["storages"])
+    tensors = dict(_read_tensors(readers["tensors"], stored))
+    pickle = read_pickle(stream, readers["pickle"].at, limits)
+    part = Part("member pickle", pickle, stored.find, tensors=tensors)
+    return Tar((part,), tuple(found.values()))
+
+
+def _members(source: Source) -> dict[str, Member]:
+    import tarfile  # here, since few files are tars
+
+    try:
+        with tarfile.open(fileobj=SourceFile(source), mode="r:") as archive:
+            infos = [info for info in archive.getmembers() if info.isfile()]
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise FormatError(f"this is a tar that cannot be read: {error}") from error
+    names = [(info.name.removeprefix("./"), info) for info in infos]
+    return {name: Member(name, info.offset_data, info.size) for name, info in names}
+
+
+def _read_storages(reader: _Reader) -> _Storages:
+    found = _Storages()
+    for _ in range(_count(reader)):
+        key, _location, kind = _fields(reader.node(), 3)
+        dtype = BY_STORAGE.get(kind)
+        if dtype is None:
+            raise FormatError(f"storage {key} is of class {kind}, which is no storage class of torch", reader.at)
+        (elements,) = reader.numbers("<q")
+        found.payloads[key], found.dtypes[key] = reader.span(elements * dtype.size), dtype
+    for slot in item_slots(reader.node()):
+        key, base, start, length = _fields(slot.node, 4)
+        if base not in found.payloads:
+            raise FormatError(f"storage {key} is a part of storage {base}, which is missing", reader.at)
+        found.dtypes[key] = dtype = found.dtypes[base]
+        found.payloads[key] = _part(found.payloads[base], int(start) * dtype.size, int(length) * dtype.size)
+    return found
+
+
+def _part(payload: Payload, start: int, length: int) -> Payload:
+    if not 0 <= start <= start + length <= payload.length:
+        raise FormatError(f"a storage is said to be bytes {start} to {start + length} of one of {payload.length} bytes")
+    return Slice(payload, start, length)
+
+
+def _read_tensors(reader: _Reader, stored: _Storages) -> Iterator[tuple[str, NamedTensor]]:
+    for _ in range(_count(reader)):
+        key, storage, kind = _fields(reader.node(), 3)
+        (dimensions, _unused) = reader.numbers("<ii")
+        if not 0 <= dimensions <= MOST_DIMENSIONS:
+            raise FormatError(f"tensor {key} has {dimensions} dimensions", reader.at)
+        numbers = reader.numbers(f"<{2 * dimensions + 1}q")
+        dtype = stored.dtypes.get(storage) or BY_TENSOR.get(kind)
+        if dtype is None:
+            raise FormatError(f"tensor {key} is of class {kind} on storage {storage}, neither of which is known", reader.at)
+        yield key, NamedTensor(dtype, storage, numbers[-1], numbers[:dimensions], numbers[dimensions:-1])
+
+
+def _count(reader: _Reader) -> int:
+    node = reader.node()
+    count = node.value if isinstance(node, Atom) else None
+    if not isinstance(count, int) or not 0 <= count <= reader.end - reader.at:
+        raise FormatError("the tar does not begin its list with a number", reader.at)
+    return count
+
+
+def _fields(node: Node, count: int) -> list[str]:
+    """The items of a tuple as text: keys, numbers and the names of classes."""
+    items = [plain(part) for part in node.parts] if isinstance(node, Tuple) else []
+    if len(items) != count:
+        raise FormatError(f"a tuple in the tar has {len(items)} items, expected {count}", node.offset)
+    return [item.path if isinstance(item, Global) else str(item.value) if isinstance(item, Atom) else "" for item in items]

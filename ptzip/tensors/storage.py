@@ -1,0 +1,49 @@
+"""The bytes behind tensors.
+
+Rule: nothing is read before it is asked for.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Optional
+
+from ptzip.errors import FormatError
+from ptzip.source import Payload
+from ptzip.tensors.dtypes import DType
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Storage:
+    """Bytes that tensors share: `size` of them, in elements of `dtype`. Two of the same key in one pickle are one object.
+
+    `payload` gives the bytes of the file; a view is `size` bytes of its `base` from byte `start`.
+    """
+
+    key: str
+    dtype: DType
+    size: int
+    payload: Callable[[], Payload]
+    location: str = "cpu"
+    big_endian: bool = False
+    base: Optional["Storage"] = None
+    start: int = 0
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Some of the bytes, in the order of the file; raises as `chunks` does."""
+        return b"".join(self.chunks(start, stop))
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        """The same in pieces. Raises FormatError where they are missing or of another number."""
+        if not 0 <= start <= stop <= self.size:
+            raise FormatError(f"bytes {start} to {stop} of storage {self.key} are used, and it has {self.size}")
+        if self.base is not None:
+            yield from self.base.chunks(self.start + start, self.start + stop)
+        elif start < stop:
+            yield from self.checked_payload().chunks(start, stop)
+
+    def checked_payload(self) -> Payload:
+        """The payload, once it is known to have the right length; torch refuses it otherwise, and so does this."""
+        found = self.payload()
+        if found.length != self.size:
+            raise FormatError(f"storage {self.key} is {found.length} bytes long, expected {self.size}")
+        return found
