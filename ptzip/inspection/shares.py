@@ -124,7 +124,7 @@ class _Look:
                 size += self.stored(below)
             elif isinstance(below, Call):
                 self.call(below, child.name)
-                has_module = has_module or (below.steps[-1:] != [] and below.steps[-1].op == "BUILD" and is_module(below))
+                has_module = has_module or (bool(below.steps) and below.steps[-1].op == "BUILD" and is_module(below))
         value = node.value if isinstance(node, Atom) else None
         count = 0 if isinstance(node, Atom) else sum(1 for _ in children(node))
         called = node.path if isinstance(node, Global) else kind(node)

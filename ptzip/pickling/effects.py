@@ -10,6 +10,7 @@ from typing import Any
 from ptzip.errors import FormatError, LimitError
 from ptzip.pickling.machine import Got, Machine, Popped
 from ptzip.pickling.nodes import (
+    NOTHING,
     PUTS,
     Atom,
     Call,
@@ -33,12 +34,12 @@ Effect = Callable[[Machine, str, Any], None]
 
 
 def _atom(machine: Machine, op: str, arg: Any) -> None:
-    machine.push(Atom(op, arg))
+    machine.push(Atom(op, arg, NOTHING, NOTHING))
 
 
 def _line(machine: Machine, op: str, arg: Any) -> None:
     """A value spelled as text, which may be no such value."""
-    node = Atom(op, arg)
+    node = Atom(op, arg, NOTHING, NOTHING)
     try:
         _ = node.value
     except ValueError as error:
@@ -47,36 +48,36 @@ def _line(machine: Machine, op: str, arg: Any) -> None:
 
 
 def _empty(kind: type[Node]) -> Effect:
-    return lambda machine, op, _: machine.push(kind(op))
+    return lambda machine, op, _: machine.push(kind(op, None, NOTHING, NOTHING))
 
 
 def _marked(kind: type[Node]) -> Effect:
-    return lambda machine, op, _: machine.push(kind(op, None, machine.pop_marked()))
+    return lambda machine, op, _: machine.push(kind(op, None, machine.pop_marked(), NOTHING))
 
 
 def _tuple_of(count: int) -> Effect:
     def run(machine: Machine, op: str, _: Any) -> None:
         parts = [machine.pop() for _ in range(count)]
-        machine.push(Tuple(op, None, parts[::-1]))
+        machine.push(Tuple(op, None, parts[::-1], NOTHING))
 
     return run
 
 
 def _append(machine: Machine, op: str, _: Any) -> None:
     item = machine.pop()
-    machine.top().steps.append(Step(op, None, [item]))
+    machine.top().add(Step(op, None, [item]))
 
 
 def _setitem(machine: Machine, op: str, _: Any) -> None:
     value, key = machine.pop(), machine.pop()
-    machine.top().steps.append(Step(op, None, [key, value]))
+    machine.top().add(Step(op, None, [key, value]))
 
 
 def _fill(machine: Machine, op: str, _: Any) -> None:
     items = machine.pop_marked()
     if op == "SETITEMS" and len(items) % 2:
         raise FormatError("SETITEMS finds a key without a value", machine.at)
-    machine.top().steps.append(Step(op, None, items))
+    machine.top().add(Step(op, None, items))
 
 
 def _dict(machine: Machine, op: str, _: Any) -> None:
@@ -88,11 +89,11 @@ def _dict(machine: Machine, op: str, _: Any) -> None:
 
 def _build(machine: Machine, op: str, _: Any) -> None:
     state = machine.pop()
-    machine.top().steps.append(Step(op, None, [state]))
+    machine.top().add(Step(op, None, [state]))
 
 
 def _readonly(machine: Machine, op: str, _: Any) -> None:
-    machine.top().steps.append(Step(op))
+    machine.top().add(Step(op))
 
 
 def _mark(machine: Machine, _: str, __: Any) -> None:
@@ -146,7 +147,7 @@ def _put(machine: Machine, op: str, arg: Any) -> None:
     if node.steps and any(step.op in PUTS for step in node.steps):
         machine.note("put twice", "a value is put into two memo slots")
     machine.memo[slot] = Got(node, "GET" if op == "PUT" else "BINGET" if slot < 256 else "LONG_BINGET")
-    node.steps.append(Step(op, arg))
+    node.add(Step(op, arg, NOTHING))
 
 
 def _get(machine: Machine, op: str, arg: Any) -> None:
@@ -169,7 +170,7 @@ def _popping(run: Popped) -> str:
 
 
 def _global(machine: Machine, op: str, arg: Any) -> None:
-    machine.push(Global(op, arg, module=arg[0], name=arg[1]))
+    machine.push(Global(op, arg, NOTHING, NOTHING, module=arg[0], name=arg[1]))
     machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
 
 
@@ -183,14 +184,14 @@ def _stack_global(machine: Machine, op: str, _: Any) -> None:
 
 
 def _extension(machine: Machine, op: str, arg: Any) -> None:
-    machine.push(Global(op, arg, module="copyreg", name=f"extension {arg}"))
+    machine.push(Global(op, arg, NOTHING, NOTHING, module="copyreg", name=f"extension {arg}"))
     machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
 
 
 def _call(count: int) -> Effect:
     def run(machine: Machine, op: str, _: Any) -> None:
         parts = [machine.pop() for _ in range(count)]
-        node = Call(op, None, parts[::-1])
+        node = Call(op, None, parts[::-1], NOTHING)
         machine.push(node)
         machine.pickle.calls.append(node)
 

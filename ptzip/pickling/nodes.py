@@ -8,7 +8,7 @@ the stream fetches from the memo is the same node wherever it stands, and a node
 import codecs
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ptzip.errors import Anomaly
 
@@ -21,6 +21,10 @@ TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 """The opcodes whose argument is the text itself."""
 
 LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
+
+
+NOTHING: list[Any] = cast("list[Any]", ())
+"""No parts, no steps, no items: one for all nodes of a stream that have none, since a list for each takes its time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +45,13 @@ class Node:
     parts: "list[Node]" = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     offset: int = -1
+
+    def add(self, step: Step) -> None:
+        """Give the node one more step."""
+        if self.steps:
+            self.steps.append(step)
+        else:
+            self.steps = [step]
 
 
 class Atom(Node):
@@ -349,7 +360,7 @@ def assign(node: Node, key: str, value: Node) -> None:
         slot.put(value)
         return
     last = max((i for i, step in enumerate(node.steps) if step.op in PAIRED or step.op in PUTS), default=-1)
-    node.steps.insert(last + 1, Step("SETITEM", items=[atom(key), value]))
+    node.steps = [*node.steps[: last + 1], Step("SETITEM", items=[atom(key), value]), *node.steps[last + 1 :]]
 
 
 def discard(node: Node, key: str) -> None:
@@ -358,4 +369,4 @@ def discard(node: Node, key: str) -> None:
         for index in reversed(range(0, len(holder), 2)):
             if text(plain(holder[index])) == key:
                 del holder[index : index + 2]
-    node.steps[:] = [step for step in node.steps if step.op not in PAIRED or step.items]
+    node.steps = [step for step in node.steps if step.op not in PAIRED or step.items]

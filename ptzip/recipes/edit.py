@@ -194,7 +194,7 @@ class Edit:
         elsewhere = [reference for reference in references if reference.location != location]
         if elsewhere:
             shared = atom(location)
-            shared.steps.append(memoized())
+            shared.add(memoized())
             for reference in elsewhere:
                 reference.items[LOCATION] = shared
             self.note(Step.OTHER, "storages", f"location {elsewhere[0].location} -> {location}")
@@ -231,6 +231,6 @@ def _renumber(ids: list[StorageId], key: str) -> None:
         return
     node = atom(key)
     if len(ids) > 1:
-        node.steps.append(memoized())
+        node.add(memoized())
     for reference in ids:
         reference.items[KEY] = node

@@ -41,9 +41,12 @@ def pickles() -> dict[str, bytes]:
 
 
 def seconds(work: Callable[[], object]) -> float:
+    """What some work takes, without what it takes to let go of its result."""
     started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
+    kept = work()
+    took = time.perf_counter() - started
+    del kept
+    return took
 
 
 def walked(data: bytes) -> int:

@@ -80,7 +80,7 @@ def test_parameters_of_modules_are_told_from_all_values() -> None:
 def test_dtypes_are_counted_the_largest_first() -> None:
     saving = Saving()
     tensors = [saving.tensor(weights(count, dtype)) for count, dtype in ((4, "float32"), (100, "float16"), (4, "float32"))]
-    tensors[0].steps.append(memoized())
+    tensors[0].add(memoized())
     with opened(saving, saving.node({"model": [*tensors, tensors[0]]})) as checkpoint:
         assert uses(held(checkpoint.main).tensors) == (Use("float16", 1, 200), Use("float32", 2, 32))
 
