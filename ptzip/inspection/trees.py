@@ -73,8 +73,8 @@ def _below(place: _Place, below: list[Child], width: int, everything: bool) -> I
     shown = below if everything else [child for child in below if not _is_idle(child)]
     for child in shown[:width]:
         yield _Place(place.depth + 1, child, place)
-    if len(below) > len(shown[:width]):
-        yield Row(place.depth + 1, "", "", hidden=len(below) - len(shown[:width]))
+    if len(shown) > width:
+        yield Row(place.depth + 1, "", "", hidden=len(shown) - width)
 
 
 def _is_idle(child: Child) -> bool:
@@ -116,5 +116,14 @@ def _few(node: Node, below: list[Child]) -> object:
 def _arguments(node: Node) -> object:
     """The plain arguments of a call, which are all that many small objects have: a date, a path, a device."""
     given = [plain(argument) for argument in node.arguments] if isinstance(node, Call) else []
-    values = [argument.value for argument in given if isinstance(argument, Atom)]
+    values = [value for argument in given for value in _plain_values(argument)]
     return tuple(values) if values and len(values) == len(given) else None
+
+
+def _plain_values(node: Node) -> list[object]:
+    """The value that a node is, or the tuple of them, in a list; an empty list for anything else."""
+    if isinstance(node, Atom):
+        return [node.value]
+    items = [plain(part) for part in node.parts] if isinstance(node, Tuple) and len(node.parts) <= MOST_ITEMS else []
+    values = [item.value for item in items if isinstance(item, Atom)]
+    return [tuple(values)] if values and len(values) == len(items) else []

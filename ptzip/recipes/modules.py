@@ -55,11 +55,12 @@ def modules(root: Node) -> Iterator[Node]:
     pending = [root]
     while pending:
         module = pending.pop()
-        if id(module) in seen or not is_module(module):
+        held = lookup(attributes(module), "_modules") if isinstance(module, Call) and id(module) not in seen else None
+        if held is None:
             continue
         seen.add(id(module))
         yield module
-        pending += [slot.node for slot in reversed(_values(module, "_modules"))]
+        pending += [slot.node for slot in reversed(_named(held))]
 
 
 def parameter_slots(root: Node) -> Iterator[Slot]:
@@ -80,4 +81,9 @@ def buffer_slots(root: Node) -> Iterator[Slot]:
 
 def _values(module: Node, container: str) -> list[Slot]:
     found = lookup(attributes(module), container)
-    return [] if found is None else [slot for key, slot in pair_slots(found) if text(key) is not None]
+    return [] if found is None else _named(found)
+
+
+def _named(holder: Node) -> list[Slot]:
+    """The places in a dict whose keys are text."""
+    return [slot for key, slot in pair_slots(holder) if text(key) is not None]

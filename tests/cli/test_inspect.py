@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -290,3 +291,13 @@ def test_a_module_that_was_pickled_whole_has_its_parameters_counted() -> None:
 
 def test_a_reader_that_leaves_early_stops_nothing(last: Path) -> None:
     assert shell("inspect", last, "--opcodes").code == 0
+
+
+FLAGS = {"-h", "--help", *VIEWS, "--values", "-a", "--all", "--json"}
+
+
+def test_help_names_every_flag_and_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = ptzip("inspect", "--help").out
+    assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", out)) == FLAGS
+    assert max(map(len, out.splitlines())) <= 80

@@ -75,12 +75,10 @@ def test_a_record_without_a_local_header_is_told_and_does_not_stop_the_others() 
 @needs_corpus
 @pytest.mark.parametrize(
     ("name", "first"),
-    [("t213/tied_legacy.pt", "magic number"), ("syn/tar_0_1.pt", "storages"), ("t213/safetensors_as.pt", "header")],
+    [("t213/tied_legacy.pt", "magic number"), ("t213/safetensors_as.pt", "header")],
 )
 def test_other_formats_list_their_stretches(name: str, first: str) -> None:
     path = CORPUS / "format" / name
-    if not path.exists():
-        pytest.skip(f"{name} is not in this corpus")
     with ptzip.open(path) as checkpoint:
         found = list(records(checkpoint))
     assert first in [row.name for row in found]

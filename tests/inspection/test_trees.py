@@ -2,7 +2,7 @@
 
 from ptzip.inspection.trees import DEPTH, WIDTH, Row, rows
 from ptzip.pickling.nodes import List, Node, Step, atom
-from tests.cli.samples import Saving, weights
+from tests.cli.samples import Saving, called, weights
 
 SAVING = Saving()
 
@@ -66,3 +66,9 @@ def test_a_tree_of_10_000_levels_is_walked_in_bounded_memory() -> None:
     for _ in range(10_000):
         root = List("LIST", None, [List("EMPTY_LIST"), root])
     assert max(row.depth for row in rows(root, {}, True)) == 10_000
+
+
+def test_a_size_is_shown_with_its_numbers() -> None:
+    size = called("torch", "Size", SAVING.node(((1, 2, 3),)))
+    (row,) = rows(size, {}, False)
+    assert (row.kind, row.value) == ("torch.Size", ((1, 2, 3),))
