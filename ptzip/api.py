@@ -13,13 +13,12 @@ from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.container import writer
 from ptzip.container.archive import Checked
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.formats.wrapping import SUFFIX
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO, choose
 from ptzip.recipes.edit import Change, Edit, Finished, Step
 from ptzip.recipes.halving import halve
 from ptzip.recipes.modern import modernise
-from ptzip.target import new_file, slim_path
+from ptzip.target import GZIP, ZSTD, new_file, slim_path
 from ptzip.tensors.loss import Loss
 
 DTYPES = ("float16", "keep")
@@ -89,7 +88,7 @@ def slim(
         if dry_run or report.already_slim:
             return report
         place = Path(target) if target else slim_path(path)
-        if place.suffix == ".gz":
+        if place.suffix == GZIP:
             raise EditError(f"the output {place} would be gzip, which is not written: use .zst, or no compression")
         if not overwrite and os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
@@ -187,7 +186,7 @@ def _write(planned: writer.Plan, finished: Finished, report: SlimReport, target:
 
     in_place = target.exists() and target.samefile(source)
     with new_file(target, like=source, sync=in_place) as descriptor:
-        if target.suffix == SUFFIX:
+        if target.suffix == ZSTD:
             _write_packed(planned, descriptor, target.parent, advance)
         else:
             writer.write(planned, descriptor, advance)

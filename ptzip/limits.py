@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
+from ptzip.errors import LimitError
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Upper bounds for one file. The defaults let through every honest checkpoint that is known."""
+    """Upper bounds for one file: counts, and sizes in bytes. The defaults let through every honest checkpoint that is known.
+
+    `opcodes`, `marks` (open at once), `memo_index` and `pickle_bytes` are of one pickle, `directory_bytes` of a zip's central
+    directory, `unpacked_bytes` of what is inside a compressed file.
+    """
 
     opcodes: int = 50_000_000
     marks: int = 1_000_000
@@ -16,3 +22,13 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
+
+FREE_REPEATS = 1 << 26
+MOST_REPEATS = 64
+"""A copy of at most so many bytes is made without asking; a larger one only up to so many times what is stored of it."""
+
+
+def check_repeats(copied: int, stored: int) -> None:
+    """Raise LimitError where a few bytes stand for so many, by a stride of 0, that a copy would fill the memory."""
+    if copied > max(FREE_REPEATS, MOST_REPEATS * stored):
+        raise LimitError(f"a tensor repeats {stored} bytes into {copied}, more than is copied")

@@ -53,7 +53,7 @@ class Source(Protocol):
 class Payload(Protocol):
     """Bytes to be written: their number, and any part of them in chunks.
 
-    A payload that is not `seekable` gives its chunks only from the start to the end.
+    One that is not `seekable` reads all that stands before a part to get at it, so its parts are better asked for once.
     """
 
     @property
@@ -224,15 +224,7 @@ class Slice:
         return self.base.seekable
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        if self.seekable:
-            yield from self.base.chunks(self.start + start, self.start + stop)
-            return
-        at, first, last = 0, self.start + start, self.start + stop
-        for chunk in self.base.chunks(0, self.base.length):
-            part = memoryview(chunk)[max(0, first - at) : max(0, last - at)]
-            at += len(chunk)
-            if len(part):
-                yield part
+        return self.base.chunks(self.start + start, self.start + stop)
 
 
 def read_all(payload: Payload) -> bytes:

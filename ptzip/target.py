@@ -12,7 +12,8 @@ from pathlib import Path
 from ptzip.errors import EditError
 from ptzip.source import special
 
-PACKED = (".zst", ".gz")
+ZSTD, GZIP = ".zst", ".gz"
+"""Suffixes of compressed files: both are read, the first is written too."""
 
 
 @contextlib.contextmanager
@@ -54,9 +55,9 @@ def slim_path(source: str | os.PathLike[str]) -> Path:
     `last.pt.zst` becomes `last.slim.pt.zst`; other compression is not written, so its suffix goes.
     """
     path = Path(source)
-    packed = path.suffix if path.suffix in PACKED else ""
+    packed = path.suffix if path.suffix in (ZSTD, GZIP) else ""
     plain = path.with_suffix("") if packed else path
-    return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{packed.removesuffix('.gz')}"
+    return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{packed.removesuffix(GZIP)}"
 
 
 def _take_after(descriptor: int, status: os.stat_result, is_replaced: bool) -> None:

@@ -15,7 +15,7 @@ from ptzip.target import slim_path
 from ptzip.tensors.loss import Loss
 from tests.corpus import FIXTURES
 from tests.recipes.made import DEFAULTS, Made, numbers
-from tests.records import torch_zip
+from tests.records import storage_record
 
 SOURCE = FIXTURES / "training.pt"
 
@@ -192,7 +192,7 @@ def test_a_large_storage_is_cast_by_all_workers_to_the_same_bytes(tmp_path: Path
     path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": {"w": made.tensor(values)}})
     ptzip.slim(path, tmp_path / "out.pt")
     with ptzip.open(tmp_path / "out.pt") as slim:
-        entry = torch_zip(slim).storage("0")
+        entry = storage_record(slim, "0")
         assert b"".join(entry.payload.chunks(0, entry.size)) == values.astype("float16").tobytes()
 
 

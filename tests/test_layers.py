@@ -20,7 +20,7 @@ FORMATS = "errors limits source target container pickling tensors formats"
 
 MAY_IMPORT = {
     "errors": "",
-    "limits": "",
+    "limits": "errors",
     "source": "errors limits",
     "target": "errors limits source",
     "container": "errors limits source target",

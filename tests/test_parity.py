@@ -25,7 +25,7 @@ from ptzip.tensors.dtypes import DType
 from ptzip.tensors.loss import Loss
 from ptzip.tensors.rebuild import storages
 from tests.corpus import CORPUS, FIXTURES, ROOT, files, manifest, needs_corpus, parameters
-from tests.records import torch_zip
+from tests.records import storage_record
 from tests.torch_truth import Truth, differences, load, recorded, truth
 
 KINDS = {"own": "auto", "basic": "basic"}
@@ -239,7 +239,7 @@ def recorded_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], li
 def payloads(path: Path) -> dict[str, tuple[int, int]]:
     """Where the bytes of every storage lie in a file."""
     with ptzip.open(path) as checkpoint:
-        entries = {key: torch_zip(checkpoint).storage(key) for key in checkpoint.storages}
+        entries = {key: storage_record(checkpoint, key) for key in checkpoint.storages}
         return {key: (entry.data_offset, entry.data_offset + entry.size) for key, entry in entries.items()}
 
 

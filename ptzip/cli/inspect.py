@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ptzip
-from ptzip.cli.printing import complain, show
+from ptzip.cli.printing import complain, message, show
 
 if TYPE_CHECKING:
     from ptzip.reports.inspection.view import Question
@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
                 _show(path, place, arguments)
         except (ptzip.PtzipError, OSError) as error:
             failed = True
-            answers.append({"path": path, "error": _message(error)})
-            complain("error", f"{name}: {_message(error)}")
+            answers.append({"path": path, "error": message(error, path)})
+            complain("error", f"{name}: {message(error, path)}")
     if arguments.json:
         show(json.dumps(answers, indent=2))
     return 2 if failed else 0
@@ -113,7 +113,3 @@ def _print(lines: Iterable[str]) -> None:
     finally:
         if piece:
             show("\n".join(piece))
-
-
-def _message(error: Exception) -> str:
-    return error.strerror.lower() if isinstance(error, OSError) and error.strerror else str(error)

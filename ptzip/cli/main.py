@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ptzip",
-        description="Make PyTorch checkpoints small, without torch. No code of a file is ever run.",
+        description="Look into PyTorch checkpoints and make them small, without torch. No code of a file is ever run.",
         epilog="`ptzip COMMAND --help` shows the flags of a command. Exit codes: 0 done, 2 could not do it.",
     )
     parser.add_argument("--version", action="version", version=f"ptzip {ptzip.__version__}")

@@ -6,6 +6,7 @@ Rule: a reader that leaves early (`| head -1`) does not stop the work, and a str
 import contextlib
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 from ptzip.reports.line import printable
@@ -20,6 +21,14 @@ def complain(kind: str, text: str) -> None:
     """Print `ptzip: KIND: TEXT`, which stays one line whatever the text holds."""
     with contextlib.suppress(OSError):  # there is nowhere left to say it
         _print(f"ptzip: {kind}: {printable(text)}", sys.stderr)
+
+
+def message(error: Exception, name: str) -> str:
+    """One line for people; what the system says is followed by the file it is about, where that is not `name`."""
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    is_other = error.filename is not None and Path(error.filename) != Path(name)
+    return error.strerror.lower() + (f": {error.filename}" if is_other else "")
 
 
 def _print(text: str, stream: TextIO | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import complain, show
+from ptzip.cli.printing import complain, message, show
 from ptzip.errors import EditError
 from ptzip.target import slim_path
 
@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
             report = _slim(name, _target(name, arguments, taken), arguments)
         except (ptzip.PtzipError, OSError) as error:
             failed = True
-            message = _message(error, name)
-            reports.append({"path": name, "error": message})
-            complain("error", f"{name}: {message}")
+            told = _message(error, name)
+            reports.append({"path": name, "error": told})
+            complain("error", f"{name}: {told}")
             continue
         for warning in report.warnings:
             complain("warning", f"{name}: {warning}")
@@ -132,10 +132,6 @@ def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
 
 
 def _message(error: Exception, name: str) -> str:
-    """One line for people; what the system says is followed by the file it is about, where that is another."""
     if isinstance(error, FileExistsError):
         return f"the output {error.filename} is there already (use -f to replace it)"
-    if isinstance(error, OSError) and error.strerror:
-        is_other = error.filename is not None and Path(error.filename) != Path(name)
-        return error.strerror.lower() + (f": {error.filename}" if is_other else "")
-    return str(error)
+    return message(error, name)

@@ -10,7 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ptzip.container import structs
 from ptzip.container.checksum import Pieces, crc32
@@ -133,12 +133,12 @@ class Inflated:
 
 @dataclass(frozen=True)
 class Checked:
-    """A payload whose CRC is noted while it passes, for a caller that changes the bytes on their way."""
+    """A payload whose CRC is noted while it passes, to be compared with the recorded one; None where none is."""
 
     base: Payload
     name: str
     expected: int | None
-    pieces: Pieces
+    pieces: Pieces = field(default_factory=Pieces)
 
     @property
     def length(self) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ptzip.container.archive import Checked
-from ptzip.container.checksum import Pieces
 from ptzip.container.writer import ALIGNMENT, Record
 from ptzip.errors import FormatError
 from ptzip.formats.part import Member, Part
@@ -117,6 +116,6 @@ def finder(places: dict[str, Span]) -> Callable[[str], Checked]:
     def find(key: str) -> Checked:
         if key not in places:
             raise FormatError(f"storage {key} is missing, but the pickle refers to it")
-        return Checked(places[key], f"storage {key}", None, Pieces())
+        return Checked(places[key], f"storage {key}", None)
 
     return find

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ptzip.container.archive import Checked
-from ptzip.container.checksum import Pieces
 from ptzip.errors import FormatError
 from ptzip.formats.part import Member, NamedTensor, Part, ReadOnly
 from ptzip.limits import Limits
@@ -78,7 +77,7 @@ class _Storages:
     def find(self, key: str) -> Checked:
         if key not in self.payloads:
             raise FormatError(f"storage {key} is missing, but a tensor refers to it")
-        return Checked(self.payloads[key], f"storage {key}", None, Pieces())
+        return Checked(self.payloads[key], f"storage {key}", None)
 
 
 def sniff(source: Source) -> bool:

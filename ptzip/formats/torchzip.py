@@ -5,11 +5,10 @@ and case does not matter (`PyTorchStreamReader`, `caffe2/serialize/inline_contai
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ptzip.container.archive import STORED, Archive, Checked, Entry
-from ptzip.container.checksum import Pieces
 from ptzip.container.writer import ALIGNMENT, Record
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.part import Member, Part, read_record
@@ -40,7 +39,8 @@ class TorchZip:
     def parts(self) -> tuple[Part, ...]:
         record = checked(self.records[PICKLE])
         pickle = read_record(record, self.limits)
-        return (Part(f"record {PICKLE}", pickle, self.checked, self.big_endian, record),)
+        stored = finder((STORAGES + "{}",), self.records)
+        return (Part(f"record {PICKLE}", pickle, stored, self.big_endian, record),)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -64,17 +64,6 @@ class TorchZip:
             raise UnsupportedError(f"the records are aligned to {alignment} bytes, expected at most {MOST_ALIGNMENT}")
         return alignment
 
-    def storage(self, key: str) -> Entry:
-        """The record of a storage; raises FormatError where it is missing."""
-        entry = self.records.get((STORAGES + key).lower())
-        if entry is None:
-            raise FormatError(f"record {STORAGES}{key} is missing, but the pickle refers to it")
-        return entry
-
-    def checked(self, key: str) -> Checked:
-        """The bytes of a storage, whose CRC is noted while they pass."""
-        return checked(self.storage(key))
-
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """The records of the same archive with another pickle, and `storages` under keys "0", "1", … where the old were.
 
@@ -92,7 +81,7 @@ class TorchZip:
                 yield from pending
                 pending = []
             elif name != SERIALIZATION_ID and not name.endswith("/"):
-                stored = Checked(entry.stored, entry.name, entry.crc, Pieces()) if entry.method == STORED else entry.stored
+                stored = Checked(entry.stored, entry.name, entry.crc) if entry.method == STORED else entry.stored
                 yield Record(entry.name, stored, entry.method, entry.size, crc=entry.crc)
         yield from pending
 
@@ -112,9 +101,22 @@ def records(archive: Archive, prefix: str) -> dict[str, Entry]:
     return {entry.name[len(prefix) :].lower(): entry for entry in reversed(archive.entries) if entry.name.startswith(prefix)}
 
 
+def finder(places: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str], Checked]:
+    """`Part.stored` of a zip: the bytes of the first record that is there of those at `places`, patterns of the key."""
+
+    def find(key: str) -> Checked:
+        names = [place.format(key) for place in places]
+        entry = next((found[name.lower()] for name in names if name.lower() in found), None)
+        if entry is None:
+            raise FormatError(f"record {names[0]} is missing, but the pickle refers to it")
+        return checked(entry)
+
+    return find
+
+
 def checked(entry: Entry) -> Checked:
     """The bytes of a record, whose CRC is noted while they pass."""
-    return Checked(entry.payload, entry.name, entry.crc, Pieces())
+    return Checked(entry.payload, entry.name, entry.crc)
 
 
 def is_big_endian(found: dict[str, Entry]) -> bool:

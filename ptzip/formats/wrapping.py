@@ -4,9 +4,6 @@ from typing import NamedTuple
 
 from ptzip.source import Source
 
-SUFFIX = ".zst"
-"""A target with this suffix is written in zstd."""
-
 
 class Wrapping(NamedTuple):
     """A kind of compression and its first bytes."""

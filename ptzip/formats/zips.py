@@ -5,14 +5,13 @@ something else is not one here either.
 """
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from ptzip.container.archive import Archive, Checked, Entry, archive_offset, is_zip, read_archive
+from ptzip.container.archive import Archive, Entry, archive_offset, is_zip, read_archive
 from ptzip.container.structs import LOCAL_SIGNATURE
 from ptzip.errors import FormatError
 from ptzip.formats.part import Layout, Member, Part, ReadOnly, read_record
-from ptzip.formats.torchzip import PICKLE, TorchZip, checked, entry_members, is_big_endian, records
+from ptzip.formats.torchzip import PICKLE, TorchZip, checked, entry_members, finder, is_big_endian, records
 from ptzip.limits import Limits
 from ptzip.source import Source, Window
 
@@ -60,7 +59,9 @@ class ForeignZip(ReadOnly):
 
     def _part(self, name: str, found: dict[str, Entry]) -> Part:
         record = checked(found[name])
-        return Part(f"record {name}", read_record(record, self.limits), finder(name, found), is_big_endian(found), record)
+        return Part(
+            f"record {name}", read_record(record, self.limits), finder(places(name), found), is_big_endian(found), record
+        )
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -87,19 +88,10 @@ class Shard(ReadOnly):
         return tuple(member._replace(offset=start + member.offset) for layout, start in pairs for member in layout.members)
 
 
-def finder(name: str, found: dict[str, Entry]) -> Callable[[str], Checked]:
-    """Where the storages of a pickle record are: in the folder of its name, or where the kind of archive keeps all."""
+def places(name: str) -> tuple[str, ...]:
+    """Where the storages of a pickle record may be: in the folder of its name, or where the kind of archive keeps all."""
     stem = name.removesuffix(".pkl")
-    places = (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
-
-    def find(key: str) -> Checked:
-        for place in places:
-            entry = found.get(place.format(key).lower())
-            if entry is not None:
-                return checked(entry)
-        raise FormatError(f"storage {key} of record {name} is missing")
-
-    return find
+    return (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
 
 
 def sniff(source: Source) -> bool:

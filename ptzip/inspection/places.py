@@ -25,7 +25,7 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.recipes.modules import class_path
-from ptzip.tensors.rebuild import PARAMETERS, REBUILDERS
+from ptzip.tensors.rebuild import PARAMETERS, REBUILDERS, class_id
 
 HOLDERS = ("_parameters", "_buffers", "_modules")
 """What holds the children of a module, in the order of `state_dict()`."""
@@ -109,7 +109,8 @@ def kind(node: Node) -> str:
     if is_tensor(node):
         return "tensor"
     if isinstance(node, Call):
-        return _array(node) or class_path(node) or _described_class(node) or "call"
+        described = class_id(node.function)
+        return _array(node) or class_path(node) or (described.path if described else "call")
     if isinstance(node, Atom):
         return type(node.value).__name__ if node.value is not None else "None"
     names = {Dict: "dict", List: "list", Tuple: "tuple", Set: "set", Global: "name", Persistent: "persistent id"}
@@ -133,14 +134,6 @@ def _dtype(nodes: list[Node]) -> str:
     made = plain(nodes[0]) if nodes else None
     given = made.arguments if isinstance(made, Call) else []
     return (text(plain(given[0])) if given else None) or "?"
-
-
-def _described_class(node: Call) -> str:
-    """The class that a persistent id describes, as `("module", class, file, source)` of legacy streams."""
-    function = node.function
-    items = [plain(part) for part in function.id.parts] if isinstance(function, Persistent) else []
-    kind = items[1] if len(items) == 4 else None
-    return kind.path if isinstance(kind, Global) else ""
 
 
 def _given(node: Call) -> Iterator[Child]:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from ptzip.errors import PtzipError
 from ptzip.formats.part import Part
 from ptzip.inspection.places import Child, children, is_tensor, kind, label
-from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain, reach
+from ptzip.pickling import nodes
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain
 from ptzip.recipes.modules import is_module
 from ptzip.tensors import rebuild
+from ptzip.tensors.strides import reach
 
 if TYPE_CHECKING:
     from ptzip.tensors.tensor import Tensor
@@ -119,7 +121,7 @@ class _Look:
     def share(self, child: Child, pickle: int) -> Share:
         node = child.node
         size, has_module = 0, is_module(node)
-        for below in reach(node, self.seen):
+        for below in nodes.reach(node, self.seen):
             if isinstance(below, Persistent):
                 size += self.stored(below)
             elif isinstance(below, Call):
@@ -164,18 +166,12 @@ def all_seen(tensors: "Mapping[str, Tensor]", keys: Mapping[str, object]) -> tup
 
 
 def _any_seen(key: str, tensor: "Tensor") -> Seen:
-    first, last = _reach(tensor)
+    is_told = len(tensor.stride) == len(tensor.shape)
+    first, last = reach(tensor.offset, tensor.shape, tensor.stride) if is_told else (0, 0)
     is_parameter = tensor.class_path.rpartition(".")[2] == "Parameter"
-    storage = tensor.storage if len(tensor.stride) == len(tensor.shape) else None
-    where = (id(storage), storage.size, first, last) if storage else (None, 0, 0, 0)
+    storage = tensor.storage if is_told else None
+    where = (id(storage), storage.size, first * tensor.itemsize, last * tensor.itemsize) if storage else (None, 0, 0, 0)
     return Seen(key, tensor.dtype, tensor.shape, tensor.numel, tensor.nbytes, is_parameter, *where)
-
-
-def _reach(tensor: "Tensor") -> tuple[int, int]:
-    if 0 in tensor.shape or len(tensor.stride) != len(tensor.shape):
-        return 0, 0
-    reach = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride, strict=True))
-    return tensor.offset * tensor.itemsize, (tensor.offset + reach + 1) * tensor.itemsize
 
 
 def _key_of(name: str, keys: Mapping[str, object]) -> str:

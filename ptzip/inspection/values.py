@@ -5,11 +5,8 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ptzip.errors import LimitError
+from ptzip.limits import check_repeats
 from ptzip.tensors.tensor import Tensor
-
-FREE, MOST_REPEATS = 1 << 26, 64
-"""A tensor of more bytes than the first may show each byte of its storage so many times."""
 
 
 class Statistics(NamedTuple):
@@ -45,10 +42,7 @@ def statistics(tensor: Tensor) -> Statistics:
 
 
 def _array(tensor: Tensor) -> Any:
-    """The values; raises LimitError where a few bytes are said to stand for so many that they would fill the memory."""
-    stored = tensor.storage.size if tensor.storage else 0
-    if tensor.nbytes > max(stored * MOST_REPEATS, FREE):
-        raise LimitError(f"the tensor has {tensor.numel} values, and its storage {stored} bytes")
+    check_repeats(tensor.nbytes, tensor.storage.size if tensor.storage else 0)
     return tensor.numpy()
 
 

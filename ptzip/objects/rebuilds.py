@@ -16,6 +16,7 @@ from ptzip.objects.values import Device, Dtype, Layout, QScheme
 from ptzip.source import Literal
 from ptzip.tensors.dtypes import BY_NAME, BY_TENSOR, DType
 from ptzip.tensors.storage import Storage
+from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import NOTHING, Tensor
 
 TENSOR, PARAMETER, BUFFER = "torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"
@@ -259,9 +260,8 @@ def _remade(values: Callable[[str], bytes], shape: tuple[int, ...], dtype: objec
     name = dtype_name(dtype)
     if name not in BY_NAME:
         raise UnsupportedError(f"tensors of dtype {name} cannot be made of others")
-    stride = tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))
     held = Storage("", BY_NAME[name], math.prod(shape) * BY_NAME[name].size, lambda: Literal(values(name)), str(device))
-    return Tensor(name, shape, stride, requires_grad=bool(grad), storage=held, device=str(device))
+    return Tensor(name, shape, contiguous(shape), requires_grad=bool(grad), storage=held, device=str(device))
 
 
 def uninitialized(cls: str) -> Callable[..., Tensor]:

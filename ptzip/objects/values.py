@@ -1,9 +1,11 @@
-"""Small inert values that stand for what torch has names for: dtypes, devices, layouts, sizes, generators.
+"""Small inert values that stand for what torch has names for: dtypes, devices, layouts, sizes, generators; how they are made.
 
 Rule: their text is the text that torch gives them, and equal things are equal.
 """
 
 from dataclasses import dataclass
+
+from ptzip.objects.checks import Misfit, integer, integers, items, text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -93,3 +95,44 @@ QSCHEME_NAMES = frozenset(
 )
 LAYOUT_NAMES = frozenset(("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn"))
 MEMORY_FORMAT_NAMES = frozenset(("contiguous_format", "preserve_format", "channels_last", "channels_last_3d"))
+
+
+class Nested(bytes):
+    """A legacy stream that is a value inside a pickle: the machine opens it."""
+
+    __slots__ = ()
+
+
+def as_size(given: object = ()) -> Size:
+    return Size(integers(given))
+
+
+def as_device(kind: object, index: object = None) -> Device:
+    name, _, number_text = text(kind).partition(":")
+    if number_text and not number_text.isdecimal():
+        raise Misfit(f"{kind} is no device")
+    return Device(name, int(number_text) if number_text else None if index is None else integer(index))
+
+
+def as_layout(name: object) -> Layout:
+    return Layout(text(name).removeprefix("torch."))
+
+
+def as_generator(device: object = None) -> Generator:
+    return Generator(device if isinstance(device, Device) else as_device(device or "cpu"))
+
+
+def set_generator(made: Generator, state: object) -> None:
+    made.seed, made.offset, made.state = items(state, 3)
+
+
+def nested_stream(data: object) -> Nested:
+    """`torch.storage._load_from_bytes`: how a storage is pickled without torch.save."""
+    if not isinstance(data, bytes | bytearray):
+        raise Misfit("a stream in a pickle is bytes")
+    return Nested(data)
+
+
+def first(value: object, *_: object) -> object:
+    """Functions of TorchScript that give back what they are given, with a type that Python does not need."""
+    return value

@@ -26,8 +26,7 @@ from ptzip.pickling.nodes import (
     plain,
     text,
 )
-
-HIGHEST_PROTOCOL = 5
+from ptzip.pickling.opcodes import HIGHEST_PROTOCOL
 
 Effect = Callable[[Machine, str, Any], None]
 """An effect is given the machine, the name of the opcode and its argument."""

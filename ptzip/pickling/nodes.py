@@ -20,6 +20,9 @@ PAIRED = frozenset({"DICT", "SETITEM", "SETITEMS"})
 TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 """The opcodes whose argument is the text itself."""
 
+RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
+"""What pickles of protocol 0 and 1 call, with the class of an object as the first argument."""
+
 LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 
 
@@ -143,7 +146,7 @@ class Persistent(Node):
 class Detour(Node):
     """A value reached by spelling others first and popping them again, as picklers do for a tuple that contains itself.
 
-    The last part is the value; the others were popped, above a mark if `arg` starts with "MARK", by the opcodes `arg` names.
+    The last part is the value; the others were popped, above a mark if `op` starts with "MARK", by the opcodes that `op` names.
     """
 
     __slots__ = ()

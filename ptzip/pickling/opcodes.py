@@ -179,6 +179,8 @@ OPCODES = tuple(Opcode(name, ord(code), protocol, argument) for name, code, prot
 BY_NAME = {row.name: row for row in OPCODES}
 BY_CODE = {row.code: row for row in OPCODES}
 
+HIGHEST_PROTOCOL = max(row.protocol for row in OPCODES)
+
 
 BARE = {row.name: bytes((row.code,)) for row in OPCODES}
 """The opcodes as they stand in the stream, without an argument."""

@@ -43,8 +43,7 @@ HEADS: tuple[tuple[Callable[[Node], bool], tuple[str, ...]], ...] = (
 
 def head_slots(model: Node) -> Iterator[Slot]:
     """The places of those attributes in a model: tensors, or the items of lists of tensors."""
-    layers = child(model, "model")
-    head = last_child(layers) if layers is not None else None
+    head = _head(model)
     if head is None:
         return
     names = next((names for fits, names in HEADS if fits(head)), ())
@@ -56,6 +55,10 @@ def head_slots(model: Node) -> Iterator[Slot]:
 
 def has_grid_list(model: Node) -> bool:
     """Whether a model's last layer is that of YOLOv5 v6.0 or later."""
-    layers = child(model, "model")
-    head = last_child(layers) if layers is not None else None
+    head = _head(model)
     return head is not None and _has_grid_list(head)
+
+
+def _head(model: Node) -> Node | None:
+    layers = child(model, "model")
+    return last_child(layers) if layers is not None else None

@@ -5,10 +5,21 @@ Rule: a module is known by its state (a dict with `_modules`), never by its clas
 
 from collections.abc import Iterator
 
-from ptzip.pickling.nodes import Call, Dict, Global, Node, Slot, Tuple, lookup, pair_slots, plain, slot_of, state, text
-
-RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
-"""What pickles of protocol 0 and 1 call with the class as the first argument."""
+from ptzip.pickling.nodes import (
+    RECONSTRUCTORS,
+    Call,
+    Dict,
+    Global,
+    Node,
+    Slot,
+    Tuple,
+    lookup,
+    pair_slots,
+    plain,
+    slot_of,
+    state,
+    text,
+)
 
 
 def attributes(node: Node) -> Node | None:

@@ -12,19 +12,17 @@ import ml_dtypes  # noqa: F401 (numpy then knows bfloat16, float8 and float4)
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.errors import FormatError, UnsupportedError
+from ptzip.limits import check_repeats
 from ptzip.tensors.dtypes import BY_NAME, PACKED, DType
 from ptzip.tensors.storage import Storage
+from ptzip.tensors.strides import reach
 
 Bytes = npt.NDArray[np.uint8]
 Span = tuple[int, int]
 
 MOST_DIMENSIONS = 32
 """What every numpy takes; torch takes 64."""
-
-FREE = 1 << 26
-MOST_REPEATS = 64
-"""A copy of at most this many bytes is made without asking; a larger one only up to so many times its storage."""
 
 FLOAT4 = "float4_e2m1fn_x2"
 
@@ -110,9 +108,8 @@ def span(tensor: Described) -> Span:
         return 0, 0
     if tensor.dtype in PACKED:
         return _packed_span(tensor, PACKED[tensor.dtype])
-    reach = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride, strict=True))
-    item = row(tensor).size
-    return tensor.offset * item, (tensor.offset + reach + 1) * item
+    first, stop = reach(tensor.offset, tensor.shape, tensor.stride)
+    return first * row(tensor).size, stop * row(tensor).size
 
 
 def _packed_span(tensor: Described, per_byte: int) -> Span:
@@ -198,15 +195,9 @@ def _packed(tensor: Described, data: Bytes, start: int) -> bytes:
     first, last = span(tensor)
     if tensor.dtype in PACKED:
         return data[first - start : last - start].tobytes()
-    _affordable(tensor, last - first)
+    check_repeats(tensor.nbytes, last - first)
     array = _view(tensor, data, start, np.dtype(f"V{row(tensor).size}"))
     return _resolved(tensor, array.tobytes()) if tensor.is_conj or tensor.is_neg else array.tobytes()
-
-
-def _affordable(tensor: Described, stored: int) -> None:
-    """A stride of 0 makes many values of one: such a tensor is copied only within reason."""
-    if tensor.nbytes > max(FREE, MOST_REPEATS * stored):
-        raise LimitError(f"a tensor repeats {stored} bytes into {tensor.nbytes}, more than is copied")
 
 
 def _resolved(tensor: Described, data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, atom, named, plain, text
 from ptzip.tensors.dtypes import BY_STORAGE, DType
+from ptzip.tensors.strides import reach
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
@@ -67,10 +68,7 @@ class Tensor:
     @property
     def span(self) -> tuple[int, int]:
         """The elements of the storage from the first to behind the last that the tensor uses."""
-        if 0 in self.shape:
-            return 0, 0
-        reach = sum((size - 1) * step for size, step in zip(self.shape, self.stride, strict=True))
-        return self.offset, self.offset + reach + 1
+        return reach(self.offset, self.shape, self.stride)
 
 
 def storage_id(node: Node) -> StorageId | None:
@@ -87,6 +85,14 @@ def storage_id(node: Node) -> StorageId | None:
     if kind.path not in BY_STORAGE:
         raise FormatError(f"storage {key} is of class {kind.path}, which is no storage class of torch", node.offset)
     return StorageId(node, BY_STORAGE[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
+
+
+def class_id(node: Node) -> Global | None:
+    """The class that a persistent id stands for: ("module", class, file, source), in a tar (class, file, source)."""
+    items = [plain(part) for part in node.id.parts] if isinstance(node, Persistent) and isinstance(node.id, Tuple) else []
+    if len(items) == 4 and text(items[0]) == "module":
+        items = items[1:]
+    return items[0] if len(items) == 3 and isinstance(items[0], Global) else None
 
 
 def _view(more: list[Node]) -> tuple[str, int, int] | None:

@@ -13,6 +13,7 @@ from ptzip.errors import FormatError
 from ptzip.source import FileSource, Span
 from ptzip.tensors.dtypes import BY_NAME, BYTES
 from ptzip.tensors.storage import Storage
+from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import Tensor
 
 DTYPES = {
@@ -64,6 +65,5 @@ def _tensor(name: str, dtype: str, shape: tuple[int, ...], span: Span) -> Tensor
     if dtype == HALF_BYTES and shape and shape[-1] % 2 == 0:
         dtype, shape = PAIRS, (*shape[:-1], shape[-1] // 2)
     known = DTYPES.get(dtype, dtype)
-    stride = tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))
     held = Storage(name, BY_NAME.get(known, BYTES), span.length, lambda: span)
-    return Tensor(known, shape, stride, storage=held)
+    return Tensor(known, shape, contiguous(shape), storage=held)

@@ -14,7 +14,7 @@ import ptzip as package
 from tests.cli.samples import archive, called, module_records, save, training_records
 from tests.cli.shell import names, one_line, ptzip, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
-from tests.records import torch_zip
+from tests.records import storage_record
 
 DONE = """\
 last.pt -> last.slim.pt  [basic]
@@ -291,7 +291,7 @@ def test_a_kept_dtype_keeps_the_bytes_of_the_weights(last: Path) -> None:
     assert ptzip("slim", last, "--dtype", "keep").out.splitlines()[4] == "  half precision                 0 B"
     with package.open(last) as before, package.open("last.slim.pt") as after:
         for key in after.storages:
-            kept, was = (torch_zip(checkpoint).storage(key).stored for checkpoint in (after, before))
+            kept, was = (storage_record(checkpoint, key).stored for checkpoint in (after, before))
             assert list(kept.chunks(0, kept.length)) == list(was.chunks(0, was.length))
 
 

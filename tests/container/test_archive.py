@@ -28,7 +28,6 @@ from ptzip.container.archive import (
     is_zip,
     read_archive,
 )
-from ptzip.container.checksum import Pieces
 from ptzip.container.writer import encode_name
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
@@ -442,7 +441,7 @@ def test_extra_fields_are_told_apart_as_far_as_they_can_be(extra: bytes, fields:
 
 def test_a_payload_that_passed_whole_tells_whether_its_crc_was_right() -> None:
     for expected, is_wrong in ((zlib.crc32(TEXT), False), (1, True)):
-        payload = Checked(Literal(TEXT), "record", expected, Pieces())
+        payload = Checked(Literal(TEXT), "record", expected)
         list(payload.chunks(100, payload.length))
         assert not payload.is_wrong()  # not all bytes have passed
         assert b"".join(payload.chunks(0, 100)) == TEXT[:100]

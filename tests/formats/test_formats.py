@@ -2,9 +2,7 @@
 
 import bz2
 import gzip
-import io
 import pickle
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import ptzip
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
 from tests.corpus import CORPUS, FIXTURES, files, manifest, needs_corpus
+from tests.records import zip_of
 
 FORMAT_OF = {
     "zip": "torch.save zip",
@@ -57,14 +56,6 @@ def test_saving_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
     with ptzip.open(path) as checkpoint:
         checkpoint.save(tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == path.read_bytes()
-
-
-def zip_of(*names: str) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in names:
-            archive.writestr(name, b"N.")
-    return stream.getvalue()
 
 
 REFUSED: dict[str, tuple[bytes, str]] = {

@@ -14,6 +14,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.naming import described
 from ptzip.source import BytesSource
 from tests.corpus import FIXTURES
+from tests.records import zip_of
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 14808437\n"
 
@@ -21,14 +22,6 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\ns
 def numpy_array() -> bytes:
     stream = io.BytesIO()
     np.save(stream, np.arange(3))
-    return stream.getvalue()
-
-
-def zip_of(*names: str) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name in names:
-            archive.writestr(name, b"1")
     return stream.getvalue()
 
 

@@ -17,7 +17,7 @@ from ptzip.recipes.edit import Step
 from ptzip.source import read_all
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.recipes.made import DEFAULTS, Made, node, numbers
-from tests.records import torch_zip
+from tests.records import storage_record, torch_zip
 from tests.torch_truth import differences, truth
 
 SOURCE = FIXTURES / "yolov5-v4.0.pt"
@@ -43,7 +43,7 @@ def packed(path: Path, content: Records, prefix: str = "last/", method: int = zi
 def weights(path: Path) -> list[bytes]:
     """The bytes of all storages in order of first appearance."""
     with ptzip.open(path) as checkpoint:
-        return [read_all(torch_zip(checkpoint).storage(key).payload) for key in checkpoint.storages]
+        return [read_all(storage_record(checkpoint, key).payload) for key in checkpoint.storages]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ def test_a_deflated_record_is_copied_as_it_lies(tmp_path: Path) -> None:
         assert (old.method, old.size, old.crc) == (new.method, new.size, new.crc)
         assert new.method == zipfile.ZIP_DEFLATED
         assert read_all(old.stored) == read_all(new.stored)
-        assert {torch_zip(after).storage(key).method for key in after.storages} == {zipfile.ZIP_STORED}  # torch maps them
+        assert {storage_record(after, key).method for key in after.storages} == {zipfile.ZIP_STORED}  # torch maps them
 
 
 def test_storages_that_nothing_refers_to_are_left_out(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ def test_another_alignment_that_is_recorded_is_kept(alignment: int, tmp_path: Pa
     path = packed(tmp_path / "last.pt", records(SOURCE) | {".storage_alignment": str(alignment).encode()})
     ptzip.slim(path, tmp_path / "out.pt")
     with ptzip.open(tmp_path / "out.pt") as checkpoint:
-        offsets = [torch_zip(checkpoint).storage(key).data_offset for key in checkpoint.storages]
+        offsets = [storage_record(checkpoint, key).data_offset for key in checkpoint.storages]
         assert torch_zip(checkpoint).alignment == alignment
     assert {offset % alignment for offset in offsets} == {0}
 

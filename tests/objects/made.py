@@ -7,7 +7,6 @@ import pickle
 from collections.abc import Mapping
 
 from ptzip.container.archive import Checked
-from ptzip.container.checksum import Pieces
 from ptzip.errors import FormatError
 from ptzip.formats.part import Part
 from ptzip.objects.builder import build
@@ -24,7 +23,7 @@ def part(data: bytes, storages: Mapping[str, bytes] = NO_STORAGES, big_endian: b
     def stored(key: str) -> Checked:
         if key not in storages:
             raise FormatError(f"storage {key} is missing")
-        return Checked(Literal(storages[key]), f"data/{key}", None, Pieces())
+        return Checked(Literal(storages[key]), f"data/{key}", None)
 
     return Part("a pickle", read_pickle(data), stored, big_endian)
 

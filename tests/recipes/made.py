@@ -36,7 +36,7 @@ from ptzip.recipes.modules import attributes
 from ptzip.source import BytesSource, Literal, read_all
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.rebuild import Tensor, parameter_arguments, tensor
-from tests.records import torch_zip
+from tests.records import storage_record, torch_zip
 
 Array = npt.NDArray[Any]
 
@@ -188,7 +188,7 @@ def values_at(checkpoint: ptzip.Checkpoint, *path: str | int) -> Array:
     """The numbers of the tensor at a path."""
     found = tensor_at(checkpoint, *path)
     kind = np.dtype(found.storage.dtype.numpy)
-    data = read_all(torch_zip(checkpoint).storage(found.storage.key).payload)
+    data = read_all(storage_record(checkpoint, found.storage.key).payload)
     stored = np.frombuffer(data, kind.newbyteorder(">" if torch_zip(checkpoint).big_endian else "<"))
     strides = [step * stored.itemsize for step in found.stride]
     return np.lib.stride_tricks.as_strided(stored[found.offset :], found.shape, strides)

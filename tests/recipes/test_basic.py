@@ -11,7 +11,7 @@ from ptzip.recipes import basic
 from ptzip.source import read_all
 from tests.corpus import FIXTURES
 from tests.recipes.made import DEFAULTS, Made, at, dtype_at, module, node, numbers, slimmed, tensor_at
-from tests.records import torch_zip
+from tests.records import storage_record
 
 FIVE = ["epoch", "best_fitness", "training_results", "model", "optimizer"]
 
@@ -38,7 +38,7 @@ def test_the_raw_model_is_kept_not_the_average(tmp_path: Path) -> None:
 
 def bytes_at(path: Path, *place: str) -> bytes:
     with ptzip.open(path) as checkpoint:
-        return read_all(torch_zip(checkpoint).storage(tensor_at(checkpoint, *place).storage.key).payload)
+        return read_all(storage_record(checkpoint, tensor_at(checkpoint, *place).storage.key).payload)
 
 
 def test_missing_keys_are_added_as_none(tmp_path: Path) -> None:

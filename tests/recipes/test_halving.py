@@ -25,7 +25,7 @@ from tests.recipes.made import (
     values_at,
 )
 from tests.recipes.made import node as made_node
-from tests.records import torch_zip
+from tests.records import storage_record, torch_zip
 
 LAYER = ("model", "_modules", "model", "_modules", "0")
 """Where the first layer of a model stands."""
@@ -44,7 +44,7 @@ def slim_layer(made: Made, folder: Path, layer: Any, **options: Any) -> ptzip.Ch
 def sizes(checkpoint: ptzip.Checkpoint) -> list[int]:
     """The sizes of all storage records, in their order."""
     assert checkpoint.storages.keys() == {str(index) for index in range(len(checkpoint.storages))}
-    return [torch_zip(checkpoint).storage(key).size for key in checkpoint.storages]
+    return [storage_record(checkpoint, key).size for key in checkpoint.storages]
 
 
 # Modules
@@ -267,7 +267,7 @@ def test_deflated_storages_are_inflated_and_split(made: Made, tmp_path: Path) ->
     with slimmed(tmp_path / "last.pt") as slim:
         assert values_at(slim, *LAYER, "_buffers", "b").tolist() == list(range(51, 251))
         assert values_at(slim, *LAYER, "plain").tolist() == list(range(1, 301))
-        assert [torch_zip(slim).storage(key).method for key in slim.storages] == [0, 0]
+        assert [storage_record(slim, key).method for key in slim.storages] == [0, 0]
 
 
 def test_the_last_of_two_values_under_one_key_counts(made: Made, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 import ptzip
 from ptzip.container import writer
+from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.pickling.nodes import Persistent, walk
 from ptzip.recipes.edit import Edit
@@ -101,3 +102,17 @@ def test_a_zip_is_left_as_it_is(tmp_path: Path) -> None:
 def test_a_slimmed_legacy_file_is_slim(legacy: Path, tmp_path: Path) -> None:
     assert ptzip.slim(legacy, tmp_path / "slim.pt").output
     assert ptzip.slim(tmp_path / "slim.pt").already_slim
+
+
+@pytest.mark.torch
+@needs_corpus
+def test_a_view_that_reaches_past_its_storage_is_refused(tmp_path: Path) -> None:
+    data = bytearray((CORPUS / "format" / "syn" / "legacy_view_metadata.pt").read_bytes())
+    with ptzip.open(CORPUS / "format" / "syn" / "legacy_view_metadata.pt") as checkpoint:
+        views = [each.view for each in map(storage_id, checkpoint.pickle.persistents) if each is not None]
+    assert views[-1] == ("56", 2, 3)
+    offset = data.index(b"K\x02K\x03\x87") + 1
+    data[offset] = 4  # of six elements, the last three are from 3 on
+    (tmp_path / "past.pt").write_bytes(data)
+    with ptzip.open(tmp_path / "past.pt") as checkpoint, pytest.raises(FormatError, match="storage 56 reaches past storage 55"):
+        modernise(Edit(checkpoint))

@@ -1,0 +1,15 @@
+"""Where the elements of a strided tensor lie in its storage; all numbers count elements."""
+
+import math
+
+
+def reach(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int]:
+    """From the first element to behind the last that a tensor uses; (0, 0) where it has none."""
+    if 0 in shape:
+        return 0, 0
+    return offset, offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) + 1
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides of elements that follow one another, the last dimension first."""
+    return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))
