@@ -1,5 +1,7 @@
 """An open checkpoint shows its tree and its storages, is never changed, and reads nothing that was not asked for."""
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -169,3 +171,18 @@ def test_bytes_behind_the_pickle_are_an_anomaly_with_their_place() -> None:
 def test_limits_are_kept_while_opening() -> None:
     with pytest.raises(LimitError, match="more than 50 opcodes"):
         ptzip.open(SOURCE, Limits(opcodes=50))
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_a_checkpoint_that_is_let_go_is_freed_at_once(path: Path) -> None:
+    """A pickle's tree can be hundreds of MB: it must not wait for the collector of reference cycles."""
+    gc.collect()
+    gc.disable()
+    try:
+        with ptzip.open(path) as checkpoint:
+            checkpoint.tensors()
+            held = [weakref.ref(each) for each in (checkpoint, checkpoint.layout, checkpoint.main)]
+        del checkpoint
+        assert [each() for each in held] == [None] * len(held)
+    finally:
+        gc.enable()

@@ -3,6 +3,8 @@
 Rule: one key is one `Storage` object, and one view of it too, so that tensors on the same bytes can be told.
 """
 
+import functools
+
 from ptzip.errors import FormatError
 from ptzip.formats.part import NamedTensor, Part
 from ptzip.source import Payload, Slice
@@ -31,7 +33,8 @@ class Storages:
 
     def _storage(self, key: str, dtype: DType, size: int, location: str) -> Storage:
         if key not in self._made:
-            self._made[key] = Storage(key, dtype, size, lambda: self.part.stored(key), location, self.part.big_endian)
+            payload = functools.partial(self.part.stored, key)
+            self._made[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
         return self._made[key]
 
     def _view(self, base: Storage, view: View) -> Storage:

@@ -5,25 +5,24 @@ node made by hand needs no spelling of its own and an edit assigns one slot of o
 the stream fetches from the memo is the same node wherever it stands, and a node may contain itself.
 """
 
-import codecs
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ptzip.errors import Anomaly
+from ptzip.pickling.meanings import MEANINGS
 
 MARKED = frozenset({"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPENDS", "SETITEMS", "ADDITEMS"})
 """The opcodes that take what stands above the topmost mark."""
 
 PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 PAIRED = frozenset({"DICT", "SETITEM", "SETITEMS"})
+LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 """The opcodes whose argument is the text itself."""
 
 RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
 """What pickles of protocol 0 and 1 call, with the class of an object as the first argument."""
-
-LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 
 
 NOTHING: list[Any] = cast("list[Any]", ())
@@ -291,45 +290,6 @@ def reach(root: Node, seen: set[int] | None = None) -> Iterator[Node]:
             for step in node.steps:
                 if step.items:
                     pending += step.items
-
-
-def _int_line(line: bytes) -> int | bool:
-    """INT as CPython's C unpickler reads it: "00" and "01" are truth values, a leading 0 is octal, 0x hexadecimal."""
-    if line in (b"00", b"01"):
-        return line == b"01"
-    digits = line.decode("ascii").strip()
-    octal = digits.lstrip("+-").startswith("0") and digits.lstrip("+-").isdecimal()
-    return int(digits, 8 if octal else 0)
-
-
-def _string(raw: bytes) -> str | bytes:
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw
-
-
-def _quoted(line: bytes) -> str | bytes:
-    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
-        raise ValueError("a STRING is not quoted")
-    return _string(codecs.escape_decode(line[1:-1])[0])
-
-
-MEANINGS: dict[str, Callable[[Any], Any]] = {
-    "NONE": lambda _: None,
-    "NEWTRUE": lambda _: True,
-    "NEWFALSE": lambda _: False,
-    "INT": _int_line,
-    "LONG": lambda line: int(line.rstrip(b"L"), 0),
-    "LONG1": lambda raw: int.from_bytes(raw, "little", signed=True),
-    "LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
-    "FLOAT": float,
-    "STRING": _quoted,
-    "BINSTRING": _string,
-    "SHORT_BINSTRING": _string,
-    "UNICODE": lambda line: line.decode("raw-unicode-escape"),
-    "BYTEARRAY8": bytearray,
-}
 
 
 def atom(value: str | int | float | bool | None) -> Atom:
