@@ -23,6 +23,20 @@ class Limits:
 
 DEFAULT_LIMITS = Limits()
 
+LONGEST_NUMBER = 4096
+"""Integers of more bits are spelled as hexadecimal text: Python refuses to make decimals of very many digits."""
+
+
+def is_spelled(value: object) -> bool:
+    """Whether Python makes decimals of a value, should it be an integer."""
+    return not isinstance(value, int) or value.bit_length() <= LONGEST_NUMBER
+
+
+def spelled(value: object) -> str:
+    """A plain value as Python spells it."""
+    return hex(value) if isinstance(value, int) and not is_spelled(value) else str(value)
+
+
 FREE_REPEATS = 1 << 26
 MOST_REPEATS = 64
 """A copy of at most so many bytes is made without asking; a larger one only up to so many times what is stored of it."""

@@ -1,5 +1,6 @@
 """Ways to damage a checkpoint: each makes one file from a seeded chance, so that the same files come in every run."""
 
+import pickletools
 import random
 import struct
 import tempfile
@@ -117,6 +118,24 @@ PIECES: tuple[bytes, ...] = (
 """Opcodes to put where they do not belong."""
 
 
+def overnumbered(chance: random.Random) -> bytes:
+    """Whole numbers of the pickle replaced by one that Python refuses to make decimals of, in a zip that is whole."""
+    rate = chance.choice((0.05, 0.3, 1))
+
+    def change(data: bytearray) -> None:
+        ops = list(pickletools.genops(bytes(data)))
+        ends = [at for _, _, at in ops[1:]] + [len(data)]
+        for (op, _, at), end in reversed(list(zip(ops, ends, strict=True))):
+            if op.name in ("BININT", "BININT1", "BININT2", "LONG1") and at is not None and chance.random() < rate:
+                data[at:end] = HUGE
+
+    return with_pickle(chance, change)
+
+
+HUGE = b"\x8b" + (2501).to_bytes(4, "little") + (1 << 20_000).to_bytes(2501, "little")
+"""LONG4 and its number."""
+
+
 def misrecorded(chance: random.Random) -> bytes:
     """Records dropped, renamed, doubled, cut or filled with something else, in a zip that is whole."""
     records = list(chance.choice(SAMPLES).items())
@@ -177,4 +196,6 @@ def archived(records: list[tuple[str, bytes]]) -> bytes:
         return file.read()
 
 
-KINDS: dict[str, Damage] = {kind.__name__: kind for kind in (flipped, truncated, spliced, mismeasured, mispickled, misrecorded)}
+KINDS: dict[str, Damage] = {
+    kind.__name__: kind for kind in (flipped, truncated, spliced, mismeasured, mispickled, overnumbered, misrecorded)
+}

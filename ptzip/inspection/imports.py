@@ -28,7 +28,11 @@ HARMLESS = frozenset(
         *(f"numpy.{home}.multiarray.{name}" for home in ("core", "_core") for name in ("scalar", "_reconstruct")),
         *("numpy.dtype", "numpy.ndarray", "_codecs.encode", "argparse.Namespace"),
         *(f"datetime.{name}" for name in ("date", "datetime", "time", "timedelta", "timezone")),
-        *(f"pathlib.{name}" for name in ("Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath", "PureWindowsPath")),
+        *(
+            f"{home}.{name}"
+            for home in ("pathlib", "pathlib._local")
+            for name in ("Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath", "PureWindowsPath")
+        ),
         *("torch.Size", "torch.Tensor", "torch.device", "torch.serialization._get_layout"),
         *(f"torch.{name}" for name in ("per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams")),
         *("torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer", "torch.storage.TypedStorage"),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import EditError
+from ptzip.limits import spelled
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -96,7 +97,7 @@ def _is_old_tensor(path: str) -> bool:
 def label(key: Node) -> str:
     """The key of a dict as a part of a name."""
     if isinstance(key, Atom):
-        return str(key.value)
+        return spelled(key.value)
     if isinstance(key, Global):
         return key.path
     if isinstance(key, Tuple):

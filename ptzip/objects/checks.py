@@ -6,6 +6,7 @@ Rule: a value that is not what it should be is a `Misfit`; the machine then says
 from collections.abc import Mapping
 
 from ptzip.tensors.storage import Storage
+from ptzip.tensors.strides import is_countable
 from ptzip.tensors.tensor import Tensor
 
 
@@ -19,10 +20,27 @@ def integer(value: object) -> int:
     return value
 
 
-def integers(value: object) -> tuple[int, ...]:
+def place(value: object) -> int:
+    """A whole number that counts elements."""
+    found = integer(value)
+    if not is_countable(found):
+        raise Misfit(f"a number of {found.bit_length():,} bits stands where one of 64 is expected")
+    return found
+
+
+def places(value: object) -> tuple[int, ...]:
+    """Whole numbers that count elements, such as strides."""
     if not isinstance(value, tuple | list):
         raise Misfit(f"{_called(value)} stands where whole numbers are expected")
-    return tuple(integer(item) for item in value)
+    return tuple(place(item) for item in value)
+
+
+def sizes(value: object) -> tuple[int, ...]:
+    """A shape, whose product counts elements too."""
+    found = places(value)
+    if not is_countable(*found):
+        raise Misfit("a shape of more elements than fit in 64 bits")
+    return found
 
 
 def number(value: object) -> float:

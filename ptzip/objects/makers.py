@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ptzip.errors import FormatError, UnsupportedError
+from ptzip.limits import spelled
 from ptzip.objects.building import Building, called
 from ptzip.objects.constructors import STATES
 from ptzip.objects.opaque import Opaque
@@ -111,7 +112,7 @@ def _arguments(building: Building, node: Call) -> tuple[tuple[object, ...], dict
     named = building.value(node.parts[2]) if node.op == "NEWOBJ_EX" else {}
     if not isinstance(given, tuple) or not isinstance(named, dict):
         raise FormatError("a call has arguments that are no tuple", node.offset)
-    return given, {str(key): value for key, value in named.items()}
+    return given, {spelled(key): value for key, value in named.items()}
 
 
 def _function(building: Building, node: Call) -> tuple[str, str]:

@@ -6,7 +6,7 @@ Rule: numpy is not loaded here; `arrays` makes numpy's own objects of these.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ptzip.objects.checks import Misfit, integer, integers, items, mapping, text
+from ptzip.objects.checks import Misfit, items, mapping, place, sizes, text
 
 KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 """The letters of numpy's type codes that have a name with a number of bits."""
@@ -74,7 +74,7 @@ def set_array(made: Array, state: object) -> None:
     kind, data = given[1], given[3]
     if not isinstance(kind, ArrayType) or not isinstance(data, bytes | bytearray | str | list):
         raise Misfit("an array has no dtype or no data")
-    made.shape, made.dtype, made.fortran = integers(given[0]), kind, bool(given[2])
+    made.shape, made.dtype, made.fortran = sizes(given[0]), kind, bool(given[2])
     made.data = data.encode() if isinstance(data, str) else data  # a Python 2 string that happens to be UTF-8
 
 
@@ -82,7 +82,7 @@ def array_from_buffer(data: object, kind: object, shape: object, order: object =
     """`numpy._core.numeric._frombuffer`, as protocol 5 spells arrays."""
     if not isinstance(kind, ArrayType) or not isinstance(data, bytes | bytearray):
         raise Misfit("an array has no dtype or no data")
-    return Array(kind, integers(shape), order == "F", data)
+    return Array(kind, sizes(shape), order == "F", data)
 
 
 def scalar(kind: object, data: object = b"") -> Array:
@@ -107,12 +107,12 @@ def set_array_type(made: ArrayType, state: object) -> None:
     made.order = text(given[1])
     if given[2] is not None:
         base, shape = items(given[2], 2)
-        made.subtype = _array_type(base), integers(shape) if isinstance(shape, tuple) else (integer(shape),)
+        made.subtype = _array_type(base), sizes(shape) if isinstance(shape, tuple) else (place(shape),)
     if given[3] is not None:
         made.names = tuple(map(text, items(given[3])))
         fields = {text(name): items(value, 2, 3) for name, value in mapping(given[4]).items()}
-        made.fields = {name: (_array_type(value[0]), integer(value[1])) for name, value in fields.items()}
-    made.size = integer(given[5])
+        made.fields = {name: (_array_type(value[0]), place(value[1])) for name, value in fields.items()}
+    made.size = place(given[5])
     if len(given) == 9 and isinstance(given[8], tuple) and len(given[8]) == 2:
         made.unit = items(given[8][1]) if isinstance(given[8][1], tuple) else None
 

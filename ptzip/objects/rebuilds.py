@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ptzip.errors import UnsupportedError
-from ptzip.objects.checks import Misfit, integer, integers, items, mapping, number, storage, tensor, text, texts
+from ptzip.objects.checks import Misfit, items, mapping, number, place, places, sizes, storage, tensor, text, texts
 from ptzip.objects.ndarrays import Array
 from ptzip.objects.opaque import Opaque
 from ptzip.objects.values import Device, Dtype, Layout, QScheme
@@ -65,9 +65,9 @@ def _strided(held: Storage, dtype: str, offset: object, size: object, stride: ob
     told = mapping(marks) if marks is not None else NOTHING
     return Tensor(
         dtype=dtype,
-        shape=integers(size),
-        stride=integers(stride),
-        offset=integer(offset),
+        shape=sizes(size),
+        stride=places(stride),
+        offset=place(offset),
         requires_grad=bool(grad),
         storage=held,
         device=held.location,
@@ -112,7 +112,7 @@ def sparse(layout: object, data: object) -> Tensor:
     values = parts["values"]
     return Tensor(
         dtype=values.dtype,
-        shape=integers(given[len(names)]),
+        shape=sizes(given[len(names)]),
         layout=name,
         device=values.device,
         requires_grad=values.requires_grad,
@@ -139,14 +139,14 @@ def quantized(
     given = items(parameters, 3, 4)
     scheme = given[0].name if isinstance(given[0], QScheme) else ""
     if scheme == PER_TENSOR:
-        fill(made, {"qscheme": scheme, "scale": number(given[1]), "zero_point": integer(given[2])})
+        fill(made, {"qscheme": scheme, "scale": number(given[1]), "zero_point": place(given[2])})
     elif scheme in (PER_CHANNEL, FLOAT_QPARAMS) and len(given) == 4:
         is_double = scheme == PER_CHANNEL
         scales = listed(given[1], "float64" if is_double else "float32")
         points = listed(given[2], "int64" if is_double else "float32")
         scheme = FLOAT_QPARAMS if scales.dtype == "float32" else PER_CHANNEL
         parts = {"q_scales": scales, "q_zero_points": points}
-        fill(made, {"qscheme": scheme, "axis": integer(given[3]), "components": parts})
+        fill(made, {"qscheme": scheme, "axis": place(given[3]), "components": parts})
     else:
         raise Misfit(f"a tensor cannot be quantized by {scheme or 'an unknown scheme'}")
     return made
@@ -156,7 +156,7 @@ def listed(value: object, dtype: str) -> Tensor:
     """The parameters of a quantized tensor: a tensor, or as torch 1.4 wrote them a list of numbers."""
     if not isinstance(value, list):
         return tensor(value)
-    numbers = [number(item) if dtype.startswith("float") else integer(item) for item in value]
+    numbers = [number(item) if dtype.startswith("float") else place(item) for item in value]
     data = struct.pack(f"<{len(numbers)}{PACKED_AS[dtype]}", *numbers)
     held = Storage("", BY_NAME[dtype], len(data), lambda: Literal(data))
     return Tensor(dtype, (len(numbers),), (1,), storage=held)
@@ -183,7 +183,7 @@ def jagged(state: object) -> Tensor:
 
 def meta(dtype: object, size: object, stride: object, grad: object) -> Tensor:
     """`_rebuild_meta_tensor_no_storage`: a tensor without values."""
-    return Tensor(dtype_name(dtype), integers(size), integers(stride), requires_grad=bool(grad), device="meta")
+    return Tensor(dtype_name(dtype), sizes(size), places(stride), requires_grad=bool(grad), device="meta")
 
 
 def wrapper(
@@ -199,9 +199,9 @@ def wrapper(
     """`_rebuild_wrapper_subclass`: the tensors it wraps come with its state."""
     return Tensor(
         dtype=dtype_name(dtype),
-        shape=integers(size),
-        stride=integers(stride),
-        offset=integer(offset) if offset is not None else 0,
+        shape=sizes(size),
+        stride=places(stride),
+        offset=place(offset) if offset is not None else 0,
         requires_grad=bool(grad),
         layout=layout.name if isinstance(layout, Layout) else "strided",
         device=str(device) if isinstance(device, Device) else "cpu",

@@ -12,7 +12,7 @@ import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 
-from ptzip.objects.checks import Misfit, integer, integers, mapping, number, text, texts
+from ptzip.objects.checks import Misfit, integer, mapping, number, places, text, texts
 from ptzip.objects.opaque import Opaque
 
 Constructor = Callable[..., object]
@@ -41,7 +41,7 @@ def as_bytes(given: object = b"", encoding: object = "latin1", *_: object) -> by
     """`bytes()`, `bytes([1, 2])`, `bytes('text', 'latin1')`; never `bytes(number)`, which asks for memory."""
     if isinstance(given, str):
         return encoded(given, encoding)
-    return bytes(given) if isinstance(given, bytes | bytearray) else bytes(integers(given))
+    return bytes(given) if isinstance(given, bytes | bytearray) else bytes(places(given))
 
 
 def as_bytearray(*given: object) -> bytearray:

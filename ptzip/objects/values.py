@@ -5,7 +5,7 @@ Rule: their text is the text that torch gives them, and equal things are equal.
 
 from dataclasses import dataclass
 
-from ptzip.objects.checks import Misfit, integer, integers, items, text
+from ptzip.objects.checks import Misfit, items, place, places, text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -104,14 +104,14 @@ class Nested(bytes):
 
 
 def as_size(given: object = ()) -> Size:
-    return Size(integers(given))
+    return Size(places(given))
 
 
 def as_device(kind: object, index: object = None) -> Device:
     name, _, number_text = text(kind).partition(":")
     if number_text and not number_text.isdecimal():
         raise Misfit(f"{kind} is no device")
-    return Device(name, int(number_text) if number_text else None if index is None else integer(index))
+    return Device(name, int(number_text) if number_text else None if index is None else place(index))
 
 
 def as_layout(name: object) -> Layout:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, atom, named, plain, text
 from ptzip.tensors.dtypes import BY_STORAGE, DType
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import is_countable, reach
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
@@ -132,7 +132,7 @@ def tensor(node: Node) -> Tensor | None:
     shape, stride = _integers(arguments[2]), _integers(arguments[3])
     if storage is None or offset is None or shape is None or stride is None or len(shape) != len(stride):
         return None
-    if min((offset, *shape, *stride), default=0) < 0:
+    if min((offset, *shape, *stride)) < 0 or not is_countable(*shape):
         return None
     return Tensor(node, storage, offset, shape, stride)
 
@@ -168,7 +168,7 @@ HOOKS = 5
 
 def _integer(node: Node) -> int | None:
     value = node.value if isinstance(node, Atom) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and is_countable(value) else None
 
 
 def _integers(node: Node) -> tuple[int, ...] | None:
@@ -177,5 +177,5 @@ def _integers(node: Node) -> tuple[int, ...] | None:
         node = plain(node.arguments[0])
     if not isinstance(node, Tuple):
         return None
-    values = [_integer(plain(part)) for part in node.parts]
-    return None if None in values else tuple(value for value in values if value is not None)
+    values = [value for part in node.parts if (value := _integer(plain(part))) is not None]
+    return tuple(values) if len(values) == len(node.parts) else None

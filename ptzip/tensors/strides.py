@@ -3,6 +3,16 @@
 import math
 
 
+def is_countable(*numbers: int) -> bool:
+    """Whether numbers and their product fit in the int64 that torch and numpy count with; a 0 makes no product smaller."""
+    product = 1
+    for number in numbers:
+        product *= abs(number) or 1
+        if product >= 1 << 63:
+            return False
+    return True
+
+
 def reach(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int]:
     """From the first element to behind the last that a tensor uses; (0, 0) where it has none."""
     if 0 in shape:

@@ -1,10 +1,12 @@
-"""Opens and slims files in a process that ends at once when anything of a file runs: `python -m tests.cli.watched OUT FILE…`.
+"""Files under ptzip in a process that ends at once when anything of a file runs: `python -m tests.cli.watched OUT FILE…`.
 
 Python's audit hooks see imports, compiled code, programs that are started and files that are opened for writing, however
-they came about. One line of JSON is printed for each file and recipe.
+they came about. One line of JSON is printed for each file, view and recipe.
 """
 
+import contextlib
 import gzip
+import io
 import json
 import os
 import sys
@@ -63,6 +65,8 @@ def warm_up() -> None:
         for data in (plain, gzip.compress(plain), zstandard.compress(plain), bytes(257) + b"ustar" + bytes(762)):
             path.write_bytes(data)
             look_at(str(path))
+            for view in VIEWS:
+                inspected(str(path), view)
         path.write_bytes(plain)
         outcome(str(path), "no such recipe", Path(folder, "out.pt"))
         print(json.dumps([1.5, "\n"]), flush=True)
@@ -77,6 +81,15 @@ def look_at(path: str) -> str:
             return f"opened: {len(values)} values, {len(checkpoint.storages)} storages, {len(checkpoint.pickle.calls)} calls"
     except ptzip.PtzipError as error:
         return f"{type(error).__name__}: {error}"
+
+
+VIEWS = ("--tensors", "--tree", "--records", "--opcodes", "--json")
+
+
+def inspected(path: str, *flags: str) -> str:
+    """What `ptzip inspect` comes to: its exit code; what it prints is not looked at here."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return f"exit code {main(['inspect', path, *flags])}"
 
 
 def outcome(path: str, recipe: str, target: Path) -> str:
@@ -95,5 +108,8 @@ if __name__ == "__main__":
     watch(out)
     for number, file in enumerate(files):
         print(json.dumps([file, "open", look_at(file)]))
+        print(json.dumps([file, "inspect", inspected(file)]))
+        for view in VIEWS:
+            print(json.dumps([file, view, inspected(file, view)]))
         for name in NAMES:
             print(json.dumps([file, name, outcome(file, name, Path(out, f"{number}.{name}.pt"))]))

@@ -21,7 +21,9 @@ def test_a_long_text_is_cut_and_tells_its_length() -> None:
 
 def test_a_number_of_a_million_bits_is_not_spelled() -> None:
     assert value(1 << 1_000_000) == "a number of 1,000,001 bits"
-    assert value(1 << 20) == "1048576"
+    assert value((1 << 1_000_000,)) == "(a number of 1,000,001 bits,)"
+    assert value([[1 << 20], (1, "a")]) == "[[1048576], (1, 'a')]"
+    assert plain(1 << 1_000_000) == hex(1 << 1_000_000)
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,13 @@
 import math
 from typing import Any
 
+from ptzip.limits import is_spelled
+
 
 def plain(value: object) -> Any:
     """The value, or what stands for it."""
+    if isinstance(value, int) and not is_spelled(value):
+        return hex(value)
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

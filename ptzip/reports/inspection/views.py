@@ -50,8 +50,7 @@ def _branch(row: Branch, longest: int) -> str:
         return tensor_words(row.tensor)
     if row.below is None:
         return value(row.value, longest) if row.value is not None else named
-    given = cut(str(row.value), longest) if row.value is not None else ""
-    given = f"({', '.join(map(repr, row.value))})" if isinstance(row.value, tuple) else given
+    given = f"({', '.join(value(item, longest) for item in row.value)})" if isinstance(row.value, tuple) else ""
     return f"{named}{cut(given, longest)}" + (f" of {row.below:,}" if row.below else "" if given else ", empty")
 
 

@@ -27,7 +27,16 @@ def value(found: object, longest: int = LONGEST) -> str:
         return f"{cut(repr(found[:longest]), longest)} ({len(found):,} {'characters' if isinstance(found, str) else 'bytes'})"
     if isinstance(found, int) and found.bit_length() > 1000:
         return f"a number of {found.bit_length():,} bits"
+    if isinstance(found, list | tuple):
+        return cut(_items(found, longest), longest)
     return cut(repr(found), longest)
+
+
+def _items(found: list[object] | tuple[object, ...], longest: int) -> str:
+    inner = ", ".join(value(item, longest) for item in found[:longest])
+    if isinstance(found, list):
+        return f"[{inner}]"
+    return f"({inner},)" if len(found) == 1 else f"({inner})"
 
 
 def shape(sizes: Iterable[int]) -> str:
