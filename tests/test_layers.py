@@ -44,7 +44,6 @@ STRANGERS = {"pickling": "container", "container": "pickling", "recipes": "secur
 """Who must not know each other, whatever stands above them."""
 
 ONLY_IN = {
-    "construct": ("container/structs.py",),
     "rich": ("reports/progress.py",),
     "argparse": ("cli/inspect.py", "cli/main.py", "cli/slim.py", "objects/constructors.py", "objects/reach.py"),
     "numpy": ("objects/arrays.py", "objects/settled.py", "tensors/arrays.py", "tensors/halves.py", "tensors/tensor.py"),

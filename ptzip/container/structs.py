@@ -1,15 +1,12 @@
-"""The structures of a zip, declared once for reading and writing; the only importer of construct.
+"""The structures of a zip, declared once for reading and writing.
 
 Names and order are those of PKWARE's APPNOTE 6.3.10, section given at each. Plain named tuples go in and come out.
-Compiled declarations take 7 us a structure instead of 44, and a checkpoint has three for each of its storages.
+Each has a declaration: its fields in the order of the file, with their widths as `struct` calls them.
 """
 
 import io
 import struct
-from typing import Any, NamedTuple, TypeVar
-
-import construct
-from construct import Bytes, Int16ul, Int32ul, Int64ul, this
+from typing import NamedTuple, TypeVar
 
 from ptzip.errors import FormatError
 
@@ -116,112 +113,65 @@ Structure = LocalHeader | CentralEntry | Descriptor | Descriptor64 | End | End64
 T = TypeVar("T", LocalHeader, CentralEntry, Descriptor, Descriptor64, End, End64, Locator64)
 
 
-def _signed(signature: bytes, *fields: Any) -> Any:
-    return construct.Struct("signature" / construct.Const(signature), *fields)
+class _Layout:
+    """A signature, numbers, and behind them the bytes whose lengths are among the numbers."""
+
+    def __init__(self, signature: bytes, fields: str) -> None:
+        named = [field.split(":") for field in fields.split()]
+        self.signature = signature
+        self.packer = struct.Struct("<4s" + "".join(width for _, width in named))
+        self.names = tuple(name for name, _ in named)
+        self.counted = tuple(name.removesuffix(LENGTH) for name in self.names if name.endswith(LENGTH))
 
 
-_LOCAL = _signed(
-    LOCAL_SIGNATURE,
-    "needed" / Int16ul,
-    "flags" / Int16ul,
-    "method" / Int16ul,
-    "time" / Int16ul,
-    "date" / Int16ul,
-    "crc" / Int32ul,
-    "compressed_size" / Int32ul,
-    "size" / Int32ul,
-    "name_length" / Int16ul,
-    "extra_length" / Int16ul,
-    "name" / Bytes(this.name_length),
-    "extra" / Bytes(this.extra_length),
-)
+LENGTH = "_length"
 
-_CENTRAL = _signed(
-    CENTRAL_SIGNATURE,
-    "made_by" / Int16ul,
-    "needed" / Int16ul,
-    "flags" / Int16ul,
-    "method" / Int16ul,
-    "time" / Int16ul,
-    "date" / Int16ul,
-    "crc" / Int32ul,
-    "compressed_size" / Int32ul,
-    "size" / Int32ul,
-    "name_length" / Int16ul,
-    "extra_length" / Int16ul,
-    "comment_length" / Int16ul,
-    "disk" / Int16ul,
-    "internal" / Int16ul,
-    "external" / Int32ul,
-    "offset" / Int32ul,
-    "name" / Bytes(this.name_length),
-    "extra" / Bytes(this.extra_length),
-    "comment" / Bytes(this.comment_length),
-)
-
-_DESCRIPTOR = _signed(DESCRIPTOR_SIGNATURE, "crc" / Int32ul, "compressed_size" / Int32ul, "size" / Int32ul)
-
-_DESCRIPTOR64 = _signed(DESCRIPTOR_SIGNATURE, "crc" / Int32ul, "compressed_size" / Int64ul, "size" / Int64ul)
-
-_END = _signed(
-    END_SIGNATURE,
-    "disk" / Int16ul,
-    "directory_disk" / Int16ul,
-    "entries_here" / Int16ul,
-    "entries" / Int16ul,
-    "directory_size" / Int32ul,
-    "directory_offset" / Int32ul,
-    "comment_length" / Int16ul,
-    "comment" / Bytes(this.comment_length),
-)
-
-_END64 = _signed(
-    END64_SIGNATURE,
-    "record_size" / Int64ul,
-    "made_by" / Int16ul,
-    "needed" / Int16ul,
-    "disk" / Int32ul,
-    "directory_disk" / Int32ul,
-    "entries_here" / Int64ul,
-    "entries" / Int64ul,
-    "directory_size" / Int64ul,
-    "directory_offset" / Int64ul,
-)
-
-_LOCATOR64 = _signed(LOCATOR64_SIGNATURE, "disk" / Int32ul, "offset" / Int64ul, "disks" / Int32ul)
-
-_LAYOUTS: dict[type, Any] = {
-    LocalHeader: _LOCAL.compile(),
-    CentralEntry: _CENTRAL.compile(),
-    Descriptor: _DESCRIPTOR.compile(),
-    Descriptor64: _DESCRIPTOR64,
-    End: _END,
-    End64: _END64,
-    Locator64: _LOCATOR64,
+_LAYOUTS: dict[type, _Layout] = {
+    LocalHeader: _Layout(
+        LOCAL_SIGNATURE,
+        "needed:H flags:H method:H time:H date:H crc:I compressed_size:I size:I name_length:H extra_length:H",
+    ),
+    CentralEntry: _Layout(
+        CENTRAL_SIGNATURE,
+        "made_by:H needed:H flags:H method:H time:H date:H crc:I compressed_size:I size:I name_length:H extra_length:H "
+        "comment_length:H disk:H internal:H external:I offset:I",
+    ),
+    Descriptor: _Layout(DESCRIPTOR_SIGNATURE, "crc:I compressed_size:I size:I"),
+    Descriptor64: _Layout(DESCRIPTOR_SIGNATURE, "crc:I compressed_size:Q size:Q"),
+    End: _Layout(
+        END_SIGNATURE,
+        "disk:H directory_disk:H entries_here:H entries:H directory_size:I directory_offset:I comment_length:H",
+    ),
+    End64: _Layout(
+        END64_SIGNATURE,
+        "record_size:Q made_by:H needed:H disk:I directory_disk:I entries_here:Q entries:Q directory_size:Q directory_offset:Q",
+    ),
+    Locator64: _Layout(LOCATOR64_SIGNATURE, "disk:I offset:Q disks:I"),
 }
-
-_COUNTED = ("name", "extra", "comment")
 
 
 def parse(kind: type[T], stream: io.BytesIO, offset: int) -> T:
     """The structure that begins at the stream's position; `offset` is that place in the file, for the error.
 
-    Raises FormatError where the signature or the fixed part is not there. A compiled declaration takes short bytes
-    for whole ones, so the lengths are compared here.
+    Raises FormatError where the signature is not there, or not all of the structure.
     """
-    try:
-        found = _LAYOUTS[kind].parse_stream(stream)
-        for name in _COUNTED:
-            if name in found and len(found[name]) != found[f"{name}_length"]:
-                raise FormatError(f"a {kind.__name__} ends inside its {name}", offset)
-    except (construct.ConstructError, struct.error) as error:
-        raise FormatError(f"no whole {kind.__name__} is here, which was expected", offset) from error
-    return kind(*[found[name] for name in kind._fields])
+    layout = _LAYOUTS[kind]
+    fixed = stream.read(layout.packer.size)
+    if len(fixed) < layout.packer.size or not fixed.startswith(layout.signature):
+        raise FormatError(f"no whole {kind.__name__} is here, which was expected", offset)
+    found: dict[str, int | bytes] = dict(zip(layout.names, layout.packer.unpack(fixed)[1:], strict=True))
+    for name in layout.counted:
+        length = int(found.pop(name + LENGTH))
+        found[name] = counted = stream.read(length)
+        if len(counted) < length:
+            raise FormatError(f"a {kind.__name__} ends inside its {name}", offset)
+    return kind(**found)  # type: ignore[arg-type]
 
 
 def build(structure: Structure) -> bytes:
     """The bytes of a structure."""
-    values = structure._asdict()
-    lengths = {f"{name}_length": len(values[name]) for name in _COUNTED if name in values}
-    packed: bytes = _LAYOUTS[type(structure)].build(values | lengths)
-    return packed
+    layout, values = _LAYOUTS[type(structure)], structure._asdict()
+    counted = [values[name] for name in layout.counted]
+    lengths = {name + LENGTH: len(values[name]) for name in layout.counted}
+    numbers = values | lengths
+    return layout.packer.pack(layout.signature, *(numbers[name] for name in layout.names)) + b"".join(counted)
