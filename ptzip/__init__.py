@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
     from ptzip.limits import Limits
     from ptzip.objects.opaque import Opaque
+    from ptzip.security.finding import Finding, ScanReport, Severity, Verdict
+    from ptzip.security.scanning import scan
     from ptzip.tensors.tensor import Tensor
 
 __version__ = "0.1.0"
@@ -21,16 +23,21 @@ __all__ = [
     "Anomaly",
     "Checkpoint",
     "EditError",
+    "Finding",
     "FormatError",
     "LimitError",
     "Limits",
     "Opaque",
     "PtzipError",
+    "ScanReport",
+    "Severity",
     "SlimReport",
     "Tensor",
     "UnsupportedError",
+    "Verdict",
     "load",
     "open",
+    "scan",
     "slim",
 ]
 
@@ -38,16 +45,21 @@ _HOMES = {
     "Anomaly": "errors",
     "Checkpoint": "checkpoint",
     "EditError": "errors",
+    "Finding": "security.finding",
     "FormatError": "errors",
     "LimitError": "errors",
     "Limits": "limits",
     "Opaque": "objects.opaque",
     "PtzipError": "errors",
+    "ScanReport": "security.finding",
+    "Severity": "security.finding",
     "SlimReport": "api",
     "Tensor": "tensors.tensor",
     "UnsupportedError": "errors",
+    "Verdict": "security.finding",
     "load": "api",
     "open": "checkpoint",
+    "scan": "security.scanning",
     "slim": "api",
 }
 

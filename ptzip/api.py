@@ -71,6 +71,7 @@ def slim(
     dry_run: bool = False,
     overwrite: bool = True,
     make_folder: bool = False,
+    scan: bool = True,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> SlimReport:
@@ -78,15 +79,17 @@ def slim(
 
     `target` is by default `slim_path(source)`, and may be `source` itself: a file that is there is replaced when the new
     one is whole, or not at all without `overwrite` (FileExistsError). Its folder must be there, unless `make_folder` has
-    it made. Nothing is written on a dry run, or where the file is slim already. Raises PtzipError or OSError.
+    it made. Nothing is written on a dry run, or where the file is slim already. What is malicious in the pickles of the input
+    is a warning, unless `scan` is False. Raises PtzipError or OSError.
     """
     _known("dtype", dtype, DTYPES)
     _known("location", location, LOCATIONS)
     path = Path(source)
     with open_checkpoint(path, limits) as checkpoint:
+        warnings = _malice(checkpoint) if scan else ()
         planned, finished, report = _planned(checkpoint, recipe, dtype, location)
         if dry_run or report.already_slim:
-            return report
+            return replace(report, warnings=warnings + report.warnings)
         place = Path(target) if target else slim_path(path)
         if place.suffix == GZIP:
             raise EditError(f"the output {place} would be gzip, which is not written: use .zst, or no compression")
@@ -94,7 +97,17 @@ def slim(
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
         if make_folder:
             place.parent.mkdir(parents=True, exist_ok=True)
-        return _write(planned, finished, report, place, progress)
+        done = _write(planned, finished, report, place, progress)
+        return replace(done, warnings=warnings + done.warnings)
+
+
+def _malice(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """One line where the input is malicious: nothing of it was run, and what is kept may still do harm to whoever loads it."""
+    from ptzip.security.refusing import malice
+
+    found = list(malice(checkpoint.parts))
+    more = f", and {len(found) - 1} more" if len(found) > 1 else ""
+    return (f"this file is malicious, see ptzip scan: {found[0]}{more}",) if found else ()
 
 
 def load(
@@ -110,7 +123,18 @@ def load(
     from ptzip.objects.loaded import loaded  # here, so that slimming does not wait for what builds values
 
     with open_checkpoint(path, limits) as checkpoint:
+        if unknown == "error":
+            _refuse(checkpoint)
         return loaded(checkpoint.layout, unknown=unknown, mapped=mmap, limits=limits)
+
+
+def _refuse(checkpoint: Checkpoint) -> None:
+    """Raise UnsupportedError where the pickle of the object has something that `scan` does not allow."""
+    from ptzip.security.refusing import refusal
+
+    reason = refusal(checkpoint.pickle) if checkpoint.parts else ""
+    if reason:
+        raise UnsupportedError(reason)
 
 
 @dataclass(frozen=True)

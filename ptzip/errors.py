@@ -10,7 +10,7 @@ Beside these only `OSError` leaves a public function. What is odd but does not s
 an `Anomaly`, a value that stays with the thing it was found in.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
 class PtzipError(Exception):
@@ -38,8 +38,7 @@ class EditError(PtzipError):
     """The edit that was asked for is not possible on this checkpoint."""
 
 
-@dataclass(frozen=True, slots=True)
-class Anomaly:
+class Anomaly(NamedTuple):
     """Something no honest writer does, or that ptzip cannot spell again; `kind` is a short fixed word."""
 
     kind: str

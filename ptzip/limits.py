@@ -1,21 +1,21 @@
 """How much a file may ask for: one frozen value, checked before memory is taken."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptzip.errors import LimitError
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """Upper bounds for one file: counts, and sizes in bytes. The defaults let through every honest checkpoint that is known.
 
-    `opcodes`, `marks` (open at once), `memo_index` and `pickle_bytes` are of one pickle, `directory_bytes` of a zip's central
-    directory, `unpacked_bytes` of what is inside a compressed file.
+    `opcodes`, `marks` (open at once), `memo_index`, `nesting` (containers that hold nothing but the next) and `pickle_bytes`
+    are of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes` of what is inside a compressed file.
     """
 
     opcodes: int = 50_000_000
     marks: int = 1_000_000
     memo_index: int = 100_000_000
+    nesting: int = 10_000_000
     pickle_bytes: int = 1 << 30
     directory_bytes: int = 1 << 28
     unpacked_bytes: int = 1 << 36

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 
 from ptzip.container import structs, writer
-from ptzip.container.writer import Record
+from ptzip.container.record import Record
 from ptzip.source import Literal
 from tests import corpus
 from tests.cli.samples import Records, archive, module_records, training_records

@@ -12,7 +12,7 @@ import pytest
 
 from ptzip.container import writer
 from ptzip.container.archive import Archive, is_zip, read_archive
-from ptzip.container.writer import ALIGNMENT, Record
+from ptzip.container.record import ALIGNMENT, Record
 from ptzip.pickling.nodes import Atom
 from ptzip.pickling.pickler import write_pickle
 from ptzip.pickling.unpickler import read_pickle

@@ -17,7 +17,7 @@ import pytest
 import ptzip
 from ptzip.container import writer
 from ptzip.container.archive import DEFLATED
-from ptzip.container.writer import Record
+from ptzip.container.record import Record
 from ptzip.source import CHUNK, Literal
 from ptzip.target import new_file
 from tests.cli.samples import Records, archive

@@ -17,8 +17,8 @@ from tests.corpus import ROOT
 HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
-    *("Anomaly", "Checkpoint", "EditError", "FormatError", "LimitError", "Limits", "Opaque", "PtzipError", "SlimReport"),
-    *("Tensor", "UnsupportedError", "load", "open", "slim"),
+    *("Anomaly", "Checkpoint", "EditError", "Finding", "FormatError", "LimitError", "Limits", "Opaque", "PtzipError"),
+    *("ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict", "load", "open", "scan", "slim"),
 ]
 
 
@@ -37,7 +37,9 @@ def loaded(code: str) -> set[str]:
         "import ptzip.cli.main",
         "from ptzip.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from ptzip.cli.main import main\ntry: main(['slim', '--help'])\nexcept SystemExit: pass",
+        "from ptzip.cli.main import main\ntry: main(['scan', '--help'])\nexcept SystemExit: pass",
         "from ptzip.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
+        "import ptzip; ptzip.scan('fixtures/training.pt')",
     ],
 )
 def test_nothing_heavy_is_loaded_by(code: str) -> None:
@@ -81,7 +83,7 @@ def test_a_name_is_the_thing_that_type_checkers_see(name: str) -> None:
     assert module == f"ptzip.{ptzip._HOMES[name]}"
 
 
-@pytest.mark.parametrize("name", ["scan", "Slim", "__path", "errors_", "_homes"])
+@pytest.mark.parametrize("name", ["fatten", "Slim", "__path", "errors_", "_homes"])
 def test_an_unknown_name_is_an_attribute_error(name: str) -> None:
     with pytest.raises(AttributeError, match=f"module 'ptzip' has no attribute '{name}'"):
         getattr(ptzip, name)

@@ -45,6 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         shutil.copy(FIXTURES / "training.pt", tmp_path / path)
     (tmp_path / "small").mkdir()
     save(tmp_path / "weights.pt", training_records())
+    shutil.copy(FIXTURES / "training.pt", tmp_path / "unknown.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

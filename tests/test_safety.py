@@ -93,7 +93,7 @@ EXPECTED = {
 
 
 def watched(*files: str | Path, out: str | Path = "out") -> list[tuple[str, str, str]]:
-    """Open, inspect and slim files under the eyes of an audit hook: (file, view or recipe, outcome) for each attempt."""
+    """Open, scan, inspect and slim files under the eyes of an audit hook: (file, view or recipe, outcome) for each attempt."""
     Path(out).mkdir(exist_ok=True)
     command = [sys.executable, "-m", "tests.cli.watched", str(Path(out).resolve()), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
@@ -123,7 +123,7 @@ def test_the_watched_process_is_stopped_by(code: str) -> None:
     assert names() == []
 
 
-def test_opening_inspecting_and_slimming_runs_nothing_of_a_hostile_file() -> None:
+def test_opening_scanning_inspecting_and_slimming_runs_nothing_of_a_hostile_file() -> None:
     for name, records in PAYLOADS.items():
         save(Path(name), records)
     outcomes = watched(*PAYLOADS)
@@ -134,6 +134,8 @@ def test_opening_inspecting_and_slimming_runs_nothing_of_a_hostile_file() -> Non
             assert outcome.startswith(EXPECTED[file]), file
         elif recipe == "open":
             assert outcome.startswith("opened: "), file
+        elif recipe == "scan":
+            assert outcome == "exit code 1 for malicious", file
         elif outcome.startswith("exit code"):
             assert outcome == "exit code 0", (file, recipe)
 

@@ -12,8 +12,6 @@ from ptzip.cli.printing import complain, message, show
 if TYPE_CHECKING:
     from ptzip.reports.inspection.view import Question
 
-NAME = "inspect"
-SUMMARY = "show what is in a checkpoint and where its bytes go"
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
     "and what slim would save. FILE::PATH shows one object, as in last.pt::model.model.0.conv.weight."

@@ -1,24 +1,38 @@
 """The command line: argv to a command's `run`, its result to an exit code.
 
-Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it. Rule: only `cli` prints and exits.
+Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it. Rule: only `cli` prints and exits, and only the
+command that is run is loaded.
 """
 
 import argparse
+import sys
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import ptzip
-from ptzip.cli import inspect, slim
 from ptzip.cli.printing import complain, spell_everything
 
-COMMANDS = (slim, inspect)
-"""One module for each command: `NAME`, `SUMMARY`, `configure(parser)` and `run(arguments) -> exit code`."""
+
+class Command(NamedTuple):
+    """A command: its module in `cli`, which has `DESCRIPTION`, `configure(parser)` and `run(arguments) -> exit code`."""
+
+    name: str
+    summary: str
+
+
+COMMANDS = (
+    Command("slim", "make a training checkpoint small"),
+    Command("inspect", "show what is in a checkpoint and where its bytes go"),
+    Command("scan", "tell whether a checkpoint is safe to load"),
+)
 
 FAILED, INTERRUPTED = 2, 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names."""
-    arguments = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = _parser(words[0] if words else "").parse_args(words)
     spell_everything()
     try:
         code: int = arguments.run(arguments)
@@ -30,16 +44,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(wanted: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ptzip",
         description="Look into PyTorch checkpoints and make them small, without torch. No code of a file is ever run.",
-        epilog="`ptzip COMMAND --help` shows the flags of a command. Exit codes: 0 done, 2 could not do it.",
+        epilog="`ptzip COMMAND --help` shows the flags of a command. Exit codes: 0 done or clean, 1 findings, 2 failed.",
     )
     parser.add_argument("--version", action="version", version=f"ptzip {ptzip.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
-        below = commands.add_parser(command.NAME, help=command.SUMMARY, description=command.DESCRIPTION)
-        command.configure(below)
-        below.set_defaults(run=command.run)
+        below = commands.add_parser(command.name, help=command.summary)
+        if command.name == wanted:
+            _configure(below, wanted)
     return parser
+
+
+def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
+    """Load a command; every other one would take its time to load for nothing."""
+    if wanted == "slim":
+        from ptzip.cli import slim as command
+    elif wanted == "inspect":
+        from ptzip.cli import inspect as command  # type: ignore[no-redef]
+    else:
+        from ptzip.cli import scan as command  # type: ignore[no-redef]
+    parser.description = command.DESCRIPTION
+    command.configure(parser)
+    parser.set_defaults(run=command.run)

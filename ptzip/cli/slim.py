@@ -14,8 +14,6 @@ from ptzip.cli.printing import complain, message, show
 from ptzip.errors import EditError
 from ptzip.target import slim_path
 
-NAME = "slim"
-SUMMARY = "make a training checkpoint small"
 DESCRIPTION = (
     "Drop the optimizer, the results text and duplicate weights, and store the model in half precision, "
     "as the framework's own stripper would."
@@ -35,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", default="auto", help="auto, basic, yolov5 or ultralytics (default: by layout)")
     parser.add_argument("--dtype", default="float16", choices=("float16", "keep"), help="of the weights")
     parser.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
+    parser.add_argument("--no-scan", action="store_true", help="do not look whether the input is malicious")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
 
@@ -76,6 +75,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             dry_run=arguments.dry_run,
             overwrite=arguments.force or arguments.in_place,
             make_folder=_is_folder(arguments),
+            scan=not arguments.no_scan,
             progress=progress,
         )
 

@@ -10,7 +10,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ptzip.container import structs
 from ptzip.container.checksum import Pieces, crc32
@@ -25,15 +25,17 @@ ZIP64_FIELD = 0x0001
 FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
 class Entry:
     """One entry: what the central directory says of it, and its local header and descriptor when asked for."""
 
-    source: Source
-    central: structs.CentralEntry
-    compressed_size: int
-    size: int
-    header_offset: int
+    def __init__(
+        self, source: Source, central: structs.CentralEntry, compressed_size: int, size: int, header_offset: int
+    ) -> None:
+        self.source = source
+        self.central = central
+        self.compressed_size = compressed_size
+        self.size = size
+        self.header_offset = header_offset
 
     @functools.cached_property
     def name(self) -> str:
@@ -96,15 +98,16 @@ class Entry:
         return self.stored
 
 
-@dataclass(frozen=True)
-class Inflated:
+class Inflated(NamedTuple):
     """The bytes of a deflated entry (raw deflate, APPNOTE 4.4.5), never more than the directory promises."""
 
     stored: Payload
     length: int
     name: str
 
-    seekable = False
+    @property
+    def seekable(self) -> bool:
+        return False
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes]:
         at = 0
@@ -131,14 +134,14 @@ class Inflated:
             raise FormatError(f"{self.name} is no deflate stream: {error}") from error
 
 
-@dataclass(frozen=True)
 class Checked:
     """A payload whose CRC is noted while it passes, to be compared with the recorded one; None where none is."""
 
-    base: Payload
-    name: str
-    expected: int | None
-    pieces: Pieces = field(default_factory=Pieces)
+    def __init__(self, base: Payload, name: str, expected: int | None) -> None:
+        self.base = base
+        self.name = name
+        self.expected = expected
+        self.pieces = Pieces()
 
     @property
     def length(self) -> int:
@@ -160,19 +163,14 @@ class Checked:
         return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
 
 
-@dataclass(frozen=True)
-class Archive:
+class Archive(NamedTuple):
     """A zip, read: its entries in the order of the central directory."""
 
     source: Source
     entries: tuple[Entry, ...]
     end: structs.End
+    end_offset: int
     end64: structs.End64 | None
-
-    @functools.cached_property
-    def names(self) -> dict[str, Entry]:
-        """The entries by name, the first where a name stands twice (as miniz's lookup finds it)."""
-        return {entry.name: entry for entry in reversed(self.entries)}
 
 
 def decoded(name: bytes) -> str:
@@ -180,10 +178,13 @@ def decoded(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def read_archive(source: Source, limits: Limits = DEFAULT_LIMITS) -> Archive:
-    """The archive that a source holds. Raises FormatError where it holds none, or not a whole one."""
-    end, end_offset = _find_end(source)
-    end64 = _find_end64(source, end_offset)
+def read_archive(source: Source, limits: Limits = DEFAULT_LIMITS, end_offset: int | None = None, zip64: bool = True) -> Archive:
+    """The archive that a source holds. Raises FormatError where it holds none, or not a whole one.
+
+    Another end than the one that counts may be given, and its zip64 record left aside, as some readers do.
+    """
+    end, end_offset = _find_end(source) if end_offset is None else (_end_at(source, end_offset), end_offset)
+    end64 = _find_end64(source, end_offset) if zip64 else None
     facts = end64 or end
     start, size, count = facts.directory_offset, facts.directory_size, facts.entries
     if start + size > end_offset:
@@ -192,7 +193,7 @@ def read_archive(source: Source, limits: Limits = DEFAULT_LIMITS) -> Archive:
         raise LimitError(f"the central directory takes {size} bytes, more than {limits.directory_bytes}")
     if count * structs.CENTRAL_SIZE > size:
         raise FormatError(f"the central directory is too small ({size} bytes) for its {count} entries", start)
-    return Archive(source, tuple(_entries(source, start, size, count)), end, end64)
+    return Archive(source, tuple(_entries(source, start, size, count)), end, end_offset, end64)
 
 
 def is_zip(source: Source) -> bool:
@@ -214,6 +215,21 @@ def _end_offset(source: Source) -> int | None:
     return None if at < 0 else source.size - tail + at
 
 
+def ends(source: Source) -> list[int]:
+    """Where ends of central directory may be, the one that counts first; `MOST_ENDS` of them at most."""
+    tail = min(source.size, structs.END_SIZE + FULL16)
+    data, found = source.read(source.size - tail, tail), list[int]()
+    at = data.rfind(structs.END_SIGNATURE)
+    while at >= 0 and len(found) < MOST_ENDS:
+        found.append(source.size - tail + at)
+        at = data.rfind(structs.END_SIGNATURE, 0, at + len(structs.END_SIGNATURE) - 1)
+    first = _end_offset(source)
+    return sorted(found, key=lambda offset: offset != first)
+
+
+MOST_ENDS = 16
+
+
 def archive_offset(source: Source) -> int:
     """Where the archive begins that ends the file: 0, or behind whatever stands before it."""
     end, directory_end = _find_end(source)
@@ -231,8 +247,11 @@ def _find_end(source: Source) -> tuple[structs.End, int]:
     offset = _end_offset(source)
     if offset is None:
         raise FormatError("there is no end of central directory, so this is no whole zip")
-    stream = io.BytesIO(source.read(offset, source.size - offset))
-    return structs.parse(structs.End, stream, offset), offset
+    return _end_at(source, offset), offset
+
+
+def _end_at(source: Source, offset: int) -> structs.End:
+    return structs.parse(structs.End, io.BytesIO(source.read(offset, source.size - offset)), offset)
 
 
 def _find_end64(source: Source, end_offset: int) -> structs.End64 | None:

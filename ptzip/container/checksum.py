@@ -8,13 +8,20 @@ import functools
 import zlib
 from collections.abc import Callable
 
-try:
-    from isal.isal_zlib import crc32 as _crc32
-except ImportError:
-    _crc32 = zlib.crc32
 
-crc32: Callable[..., int] = _crc32
-"""`crc32(data, start=0)`: the CRC of some bytes, or of more bytes after those whose CRC is `start`."""
+@functools.cache
+def _fastest() -> Callable[..., int]:
+    try:
+        from isal.isal_zlib import crc32  # here, since who looks at headers only does not wait for it
+    except ImportError:
+        return zlib.crc32
+    return crc32
+
+
+def crc32(data: bytes | memoryview, start: int = 0) -> int:
+    """The CRC of some bytes, or of more bytes after those whose CRC is `start`."""
+    return _fastest()(data, start)
+
 
 POLYNOMIAL = 0xEDB88320
 """The polynomial of CRC-32, lowest bit first."""

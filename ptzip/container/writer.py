@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ptzip.container import structs
-from ptzip.container.archive import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR, STORED
+from ptzip.container.archive import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR
 from ptzip.container.checksum import Pieces, crc32
+from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
-from ptzip.source import CHUNK, Payload, read_all
+from ptzip.source import CHUNK, read_all
 from ptzip.target import write_at
-
-ALIGNMENT = 64
-"""Every payload begins at a multiple of this (torch's default; `.storage_alignment` records another)."""
 
 UTF8_NAMES = 0x0800
 MADE_BY, NEEDED64, END64_LEFT = 798, 45, 44
@@ -29,25 +27,6 @@ STRIPE = 8 << 20
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class Record:
-    """What is to be written under a name: `payload` as it will lie in the file.
-
-    `size` is the inflated size where `method` says deflated. `crc` is written in place of the payload's own, which a
-    deflated record needs to be copied as it is.
-    """
-
-    name: str
-    payload: Payload
-    method: int = STORED
-    size: int | None = None
-    crc: int | None = None
-
-    @property
-    def full_size(self) -> int:
-        return self.payload.length if self.size is None else self.size
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """Formats: how checkpoints lie on disk. `FORMATS` is all of them, each told by the content of the file.
 
-The first that recognises a file opens it, so what has a mark of its own comes before what is only tried.
+The first that recognises a file opens it, so what has a mark of its own comes before what is only tried. What reads a format
+is loaded with the first file that has it: most processes open files of one.
 """
 
 from collections.abc import Callable
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
-from ptzip.formats import bare, legacy, safetensors, tar, zips
+from ptzip.formats import marks
 from ptzip.formats.naming import described
 from ptzip.formats.part import Layout
 from ptzip.limits import Limits
@@ -21,12 +22,42 @@ class Format(NamedTuple):
     read: Callable[[Source, Limits], Layout]
 
 
+def _zip(source: Source, limits: Limits) -> Layout:
+    from ptzip.formats import zips
+
+    return zips.read(source, limits)
+
+
+def _tar(source: Source, limits: Limits) -> Layout:
+    from ptzip.formats import tar
+
+    return tar.read(source, limits)
+
+
+def _safetensors(source: Source, limits: Limits) -> Layout:
+    from ptzip.formats import safetensors
+
+    return safetensors.read(source, limits)
+
+
+def _legacy(source: Source, limits: Limits) -> Layout:
+    from ptzip.formats import legacy
+
+    return legacy.read(source, limits)
+
+
+def _bare(source: Source, limits: Limits) -> Layout:
+    from ptzip.formats import bare
+
+    return bare.read(source, limits)
+
+
 FORMATS = (
-    Format(zips.sniff, zips.read),
-    Format(tar.sniff, tar.read),
-    Format(safetensors.sniff, safetensors.read),
-    Format(legacy.sniff, legacy.read),
-    Format(bare.sniff, bare.read),
+    Format(marks.is_whole_zip, _zip),
+    Format(marks.is_tar, _tar),
+    Format(marks.is_safetensors, _safetensors),
+    Format(marks.is_legacy, _legacy),
+    Format(marks.is_pickle, _bare),
 )
 
 

@@ -7,17 +7,13 @@ what stands behind the last whole pickle is listed.
 from dataclasses import dataclass
 
 from ptzip.errors import FormatError
+from ptzip.formats.marks import begins_pickle
 from ptzip.formats.naming import described
 from ptzip.formats.part import Member, Part, ReadOnly, nothing_stored
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
-from ptzip.pickling.opcodes import BY_NAME, HIGHEST_PROTOCOL
 from ptzip.pickling.unpickler import read_pickle
-from ptzip.source import Source, Stream
-
-PROTO = BY_NAME["PROTO"].code
-TEXT_BEGINNINGS = frozenset(b"(cILSVFN]})")
-"""How pickles of protocol 0 and 1 begin: a mark, a name, a number, a text, None or something empty."""
+from ptzip.source import Source
 
 
 @dataclass(frozen=True)
@@ -31,12 +27,6 @@ class Bare(ReadOnly):
     refusal = "this is a bare pickle: its tensors are inside the pickle, so there is nothing to slim"
 
 
-def sniff(source: Source) -> bool:
-    """Whether the first bytes are those of a pickle."""
-    head = source.read(0, min(2, source.size))
-    return _begins(head, 0) or (len(head) > 1 and head[0] in TEXT_BEGINNINGS)
-
-
 def read(source: Source, limits: Limits) -> Bare:
     """Open all pickles of a file; one that is broken is the last, and is kept as far as it was read.
 
@@ -44,19 +34,15 @@ def read(source: Source, limits: Limits) -> Bare:
     """
     stream = source.whole()
     pickles, at = list[Pickle](), 0
-    while at < len(stream) and (not pickles or _begins(stream, at)):
+    while at < len(stream) and (not pickles or begins_pickle(stream[at : at + 2])):
         pickles.append(read_pickle(stream, at, limits))
         at = pickles[-1].end
         if pickles[-1].root is None:
             break
-    if pickles[0].root is None and not _begins(stream, 0):
+    if pickles[0].root is None and not begins_pickle(stream[:2]):
         raise FormatError(f"this is {described(source)}")
     parts = tuple(Part(f"pickle {number}", pickle, nothing_stored) for number, pickle in enumerate(pickles, 1))
     members = [Member(part.name, part.pickle.start, part.pickle.end - part.pickle.start, "pickle") for part in parts]
     if at < len(stream):
         members.append(Member("trailing bytes", at, len(stream) - at, "behind the last pickle"))
     return Bare(parts, tuple(members))
-
-
-def _begins(stream: Stream, at: int) -> bool:
-    return at + 1 < len(stream) and stream[at] == PROTO and stream[at + 1] <= HIGHEST_PROTOCOL

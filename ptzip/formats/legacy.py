@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ptzip.container.archive import Checked
-from ptzip.container.writer import ALIGNMENT, Record
+from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
+from ptzip.formats.marks import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.part import Member, Part
 from ptzip.formats.torchzip import fresh_records
 from ptzip.limits import Limits
@@ -22,15 +23,11 @@ from ptzip.pickling.unpickler import read_pickle
 from ptzip.source import Payload, Source, Span, Stream
 from ptzip.tensors.rebuild import Storage, storages
 
-MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L119547037146038801333356L\n")
-"""LONG1 and LONG of 0x1950A86A20F9469CFC6C, the first object of a stream (`torch/serialization.py`, MAGIC_NUMBER)."""
-
-MAGIC_END = 32
-"""Where that object ends at the latest: PROTO and FRAME may stand before it."""
-
 PICKLES = ("magic number", "protocol version", "sys_info", "object", "storage keys")
 OBJECT, KEYS = 3, 4
 COUNT = struct.Struct("<q")
+
+Observer = Callable[[str, Pickle], None]
 
 
 @dataclass(frozen=True)
@@ -49,21 +46,16 @@ class Legacy:
         return fresh_records(pickle, storages)
 
 
-def sniff(source: Source) -> bool:
-    """Whether the first object is the magic number."""
-    return _is_magic(source.read(0, min(MAGIC_END, source.size)))
+def read(source: Source, limits: Limits, observe: Observer = lambda _, __: None) -> Legacy:
+    """Open all streams of a file; `observe` is told of each pickle and its name.
 
-
-def _is_magic(head: bytes) -> bool:
-    return any(magic in head for magic in MAGICS)
-
-
-def read(source: Source, limits: Limits) -> Legacy:
-    """Open all streams of a file. Raises FormatError where the first is cut off or contradicts itself."""
+    Raises FormatError where the first is cut off or contradicts itself.
+    """
     stream = source.whole()
     parts, members, at = list[Part](), list[Member](), 0
-    while at < len(stream) and (not parts or _is_magic(stream[at : at + MAGIC_END])):
-        part, found, at = _read_one(source, stream, at, limits, f"object {len(parts) + 1} " if parts else "")
+    while at < len(stream) and (not parts or has_legacy_magic(stream[at : at + LEGACY_MAGIC_END])):
+        label = f"object {len(parts) + 1} " if parts else ""
+        part, found, at = _read_one(source, stream, at, limits, label, observe)
         parts.append(part)
         members += found
     if at < len(stream):
@@ -71,10 +63,13 @@ def read(source: Source, limits: Limits) -> Legacy:
     return Legacy(tuple(parts), tuple(members))
 
 
-def _read_one(source: Source, stream: Stream, at: int, limits: Limits, label: str) -> tuple[Part, list[Member], int]:
+def _read_one(
+    source: Source, stream: Stream, at: int, limits: Limits, label: str, observe: Observer
+) -> tuple[Part, list[Member], int]:
     pickles, members = list[Pickle](), list[Member]()
     for name in PICKLES:
         pickle = read_pickle(stream, at, limits)
+        observe(label + name, pickle)
         if pickle.root is None:
             raise FormatError(f"the {name} of the legacy stream is broken: {pickle.anomalies[-1]}")
         members.append(Member(label + name, at, pickle.end - at, "pickle"))

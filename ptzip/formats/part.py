@@ -5,11 +5,10 @@ Rule: a format says where bytes are, never what they mean.
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ptzip.container.archive import Checked
-from ptzip.container.writer import ALIGNMENT, Record
+from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import Anomaly, FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node, Pickle
@@ -38,19 +37,27 @@ class NamedTensor(NamedTuple):
     stride: tuple[int, ...]
 
 
-@dataclass(frozen=True)
 class Part:
     """One pickle of a file. `stored` gives the bytes of a storage by its key, or raises FormatError.
 
     `record` are the pickle's own bytes, where they have a CRC to be checked.
     """
 
-    name: str
-    pickle: Pickle
-    stored: Callable[[str], Checked]
-    big_endian: bool = False
-    record: Checked | None = None
-    tensors: Mapping[str, NamedTensor] = field(default_factory=dict)
+    def __init__(
+        self,
+        name: str,
+        pickle: Pickle,
+        stored: Callable[[str], Checked],
+        big_endian: bool = False,
+        record: Checked | None = None,
+        tensors: Mapping[str, NamedTensor] | None = None,
+    ) -> None:
+        self.name = name
+        self.pickle = pickle
+        self.stored = stored
+        self.big_endian = big_endian
+        self.record = record
+        self.tensors: Mapping[str, NamedTensor] = {} if tensors is None else tensors
 
     @property
     def root(self) -> Node:

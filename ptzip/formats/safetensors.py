@@ -3,15 +3,13 @@
 Rule: the file is told by its content, a length of 8 bytes and that much JSON (the format's README); torch goes by the name.
 """
 
-import struct
 from dataclasses import dataclass
 
 from ptzip.errors import FormatError, UnsupportedError
+from ptzip.formats.marks import SAFETENSORS_LENGTH
 from ptzip.formats.part import Member, Part, ReadOnly
 from ptzip.limits import Limits
 from ptzip.source import FileSource, Source
-
-HEADER = struct.Struct("<Q")
 
 
 @dataclass(frozen=True)
@@ -30,20 +28,11 @@ class SafeTensors(ReadOnly):
         return Member("header", 0, self.start), Member("tensors", self.start, self.source.size - self.start)
 
 
-def sniff(source: Source) -> bool:
-    """Whether the file begins with the length of a JSON text and its brace."""
-    if source.size <= HEADER.size:
-        return False
-    head = source.read(0, HEADER.size + 1)
-    (length,) = HEADER.unpack_from(head)
-    return bool(2 <= length <= source.size - HEADER.size and head[HEADER.size :] == b"{")
-
-
 def read(source: Source, limits: Limits) -> SafeTensors:
     """Open the file. Raises FormatError where the header is longer than what is read into memory at once."""
-    (length,) = HEADER.unpack(source.read(0, HEADER.size))
+    (length,) = SAFETENSORS_LENGTH.unpack(source.read(0, SAFETENSORS_LENGTH.size))
     if length > limits.pickle_bytes:
         raise FormatError(f"the safetensors header takes {length} bytes, more than {limits.pickle_bytes}")
     if not isinstance(source, FileSource):
         raise UnsupportedError("safetensors are opened from a file only")
-    return SafeTensors(source, HEADER.size + length)
+    return SafeTensors(source, SAFETENSORS_LENGTH.size + length)

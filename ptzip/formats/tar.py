@@ -10,21 +10,22 @@ Rule: the standard library finds the members; their bytes are then read where th
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ptzip.container.archive import Checked
 from ptzip.errors import FormatError
 from ptzip.formats.part import Member, NamedTensor, Part, ReadOnly
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Atom, Global, Node, Tuple, item_slots, plain
+from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
 from ptzip.pickling.unpickler import read_pickle
 from ptzip.source import Payload, Slice, Source, SourceFile, Span, Stream, read_all
 from ptzip.tensors.dtypes import BY_STORAGE, BY_TENSOR, DType
 
-MAGIC, MAGIC_OFFSET = b"ustar", 257
 NEEDED = ("storages", "tensors", "pickle")
 MOST_DIMENSIONS = 64
+
+Observer = Callable[[Pickle], None]
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,11 @@ class _Reader:
     at: int
     end: int
     limits: Limits
+    observe: Observer
 
     def node(self) -> Node:
         pickle = read_pickle(self.stream, self.at, self.limits)
+        self.observe(pickle)
         if pickle.root is None or pickle.end > self.end:
             raise FormatError("a pickle in the tar is broken or reaches past its member", self.at)
         self.at = pickle.end
@@ -80,38 +83,39 @@ class _Storages:
         return Checked(self.payloads[key], f"storage {key}", None)
 
 
-def sniff(source: Source) -> bool:
-    """Whether the file is a tar."""
-    return source.size > MAGIC_OFFSET + len(MAGIC) and source.read(MAGIC_OFFSET, len(MAGIC)) == MAGIC
-
-
-def read(source: Source, limits: Limits) -> Tar:
-    """Open the tar. Raises FormatError where it is cut off or none of torch."""
-    found = _members(source)
+def read(source: Source, limits: Limits, observe: Observer = lambda _: None) -> Tar:
+    """Open the tar; `observe` is told of each pickle in it. Raises FormatError where it is cut off or none of torch."""
+    found = {member.name.removeprefix("./"): member for member in members(source) if not member.note}
     for name in NEEDED:
         if name not in found:
             raise FormatError(f"this is a tar, but not one of torch 0.1: it has no member {name}")
     stream = source.whole()
     readers = {
-        name: _Reader(source, stream, found[name].offset, found[name].offset + found[name].size, limits) for name in NEEDED
+        name: _Reader(source, stream, found[name].offset, found[name].offset + found[name].size, limits, observe)
+        for name in NEEDED
     }
     stored = _read_storages(readers["storages"])
     tensors = dict(_read_tensors(readers["tensors"], stored))
     pickle = read_pickle(stream, readers["pickle"].at, limits)
+    observe(pickle)
     part = Part("member pickle", pickle, stored.find, tensors=tensors)
     return Tar((part,), tuple(found.values()))
 
 
-def _members(source: Source) -> dict[str, Member]:
+def members(source: Source) -> list[Member]:
+    """All members in their order, with "link to ..." as the note of those that are no files. Raises FormatError."""
     import tarfile  # here, since few files are tars
 
     try:
         with tarfile.open(fileobj=SourceFile(source), mode="r:") as archive:
-            infos = [info for info in archive.getmembers() if info.isfile()]
+            infos = archive.getmembers()
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise FormatError(f"this is a tar that cannot be read: {error}") from error
-    names = [(info.name.removeprefix("./"), info) for info in infos]
-    return {name: Member(name, info.offset_data, info.size) for name, info in names}
+    return [
+        Member(info.name, info.offset_data, info.size, f"link to {info.linkname}" if info.issym() or info.islnk() else "")
+        for info in infos
+        if not info.isdir()
+    ]
 
 
 def _read_storages(reader: _Reader) -> _Storages:

@@ -1,36 +1,32 @@
 """The zip that torch.save writes since 1.6: `<archive>/data.pkl` and `<archive>/data/<key>`, and what else stands beside.
 
-Rule: records are looked up as torch looks them up: the archive's name is that of the first entry up to its first slash,
-and case does not matter (`PyTorchStreamReader`, `caffe2/serialize/inline_container.cc`).
+Rule: records are looked up as torch looks them up; see `records`.
 """
 
 import functools
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from ptzip.container.archive import STORED, Archive, Checked, Entry
-from ptzip.container.writer import ALIGNMENT, Record
-from ptzip.errors import FormatError, UnsupportedError
+from ptzip.container.record import ALIGNMENT, Record
+from ptzip.errors import UnsupportedError
 from ptzip.formats.part import Member, Part, read_record
+from ptzip.formats.records import PICKLE, SHORT, STORAGES, checked, finder, is_big_endian, records
 from ptzip.limits import Limits
 from ptzip.source import Literal, Payload, read_all
 
-PICKLE, STORAGES, SERIALIZATION_ID = "data.pkl", "data/", ".data/serialization_id"
-
-SHORT = 8
-"""More bytes than this `byteorder` and `.storage_alignment` never take."""
+SERIALIZATION_ID = ".data/serialization_id"
 
 MOST_ALIGNMENT = 1 << 15
 """The padding and its field have to fit an extra field, which is shorter than 64 KiB."""
 
 
-@dataclass(frozen=True)
 class TorchZip:
     """One such zip, opened: nothing but the directory and the pickle has been read."""
 
-    archive: Archive
-    prefix: str
-    limits: Limits
+    def __init__(self, archive: Archive, prefix: str, limits: Limits) -> None:
+        self.archive = archive
+        self.prefix = prefix
+        self.limits = limits
 
     name = "torch.save zip"
     refusal = ""
@@ -94,35 +90,6 @@ def fresh_records(pickle: bytes, storages: list[Payload], prefix: str = "archive
         *(Record(f"{prefix}{STORAGES}{index}", payload) for index, payload in enumerate(storages)),
         Record(f"{prefix}version", Literal(b"3\n")),
     ]
-
-
-def records(archive: Archive, prefix: str) -> dict[str, Entry]:
-    """The entries by record name, in lower case, the first where a name stands twice."""
-    return {entry.name[len(prefix) :].lower(): entry for entry in reversed(archive.entries) if entry.name.startswith(prefix)}
-
-
-def finder(places: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str], Checked]:
-    """`Part.stored` of a zip: the bytes of the first record that is there of those at `places`, patterns of the key."""
-
-    def find(key: str) -> Checked:
-        names = [place.format(key) for place in places]
-        entry = next((found[name.lower()] for name in names if name.lower() in found), None)
-        if entry is None:
-            raise FormatError(f"record {names[0]} is missing, but the pickle refers to it")
-        return checked(entry)
-
-    return find
-
-
-def checked(entry: Entry) -> Checked:
-    """The bytes of a record, whose CRC is noted while they pass."""
-    return Checked(entry.payload, entry.name, entry.crc)
-
-
-def is_big_endian(found: dict[str, Entry]) -> bool:
-    """What the record `byteorder` says; files without it are little-endian."""
-    entry = found.get("byteorder")
-    return entry is not None and entry.size <= SHORT and read_all(entry.payload).strip() == b"big"
 
 
 def entry_members(archive: Archive) -> tuple[Member, ...]:

@@ -8,10 +8,10 @@ import functools
 from dataclasses import dataclass
 
 from ptzip.container.archive import Archive, Entry, archive_offset, is_zip, read_archive
-from ptzip.container.structs import LOCAL_SIGNATURE
 from ptzip.errors import FormatError
 from ptzip.formats.part import Layout, Member, Part, ReadOnly, read_record
-from ptzip.formats.torchzip import PICKLE, TorchZip, checked, entry_members, finder, is_big_endian, records
+from ptzip.formats.records import PICKLE, VERSION, checked, finder, is_big_endian, places, records
+from ptzip.formats.torchzip import TorchZip, entry_members
 from ptzip.limits import Limits
 from ptzip.source import Source, Window
 
@@ -25,9 +25,6 @@ REFUSALS = {
     OTHER: "a zip, but not one of torch.save: it has no record data.pkl",
 }
 """Why each kind cannot be slimmed."""
-
-VERSION = "version"
-"""The record that torch writes in every archive of its own."""
 
 MARKS = (
     ("constants.pkl", TORCHSCRIPT),
@@ -86,18 +83,6 @@ class Shard(ReadOnly):
     def members(self) -> tuple[Member, ...]:
         pairs = zip(self.zips, self.starts, strict=True)
         return tuple(member._replace(offset=start + member.offset) for layout, start in pairs for member in layout.members)
-
-
-def places(name: str) -> tuple[str, ...]:
-    """Where the storages of a pickle record may be: in the folder of its name, or where the kind of archive keeps all."""
-    stem = name.removesuffix(".pkl")
-    return (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
-
-
-def sniff(source: Source) -> bool:
-    """Whether the file begins as a zip and has its end."""
-    begins = source.size > len(LOCAL_SIGNATURE) and source.read(0, len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE
-    return begins and is_zip(source)
 
 
 def read(source: Source, limits: Limits) -> Layout:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 from ptzip.api import slim_forecast
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
-from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
+from ptzip.formats.records import PICKLE, STORAGES
+from ptzip.formats.torchzip import TorchZip
 from ptzip.inspection.imports import Imported, imported
 from ptzip.inspection.places import makes_other_tensors
 from ptzip.inspection.records import Row, records

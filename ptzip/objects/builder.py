@@ -5,7 +5,7 @@ Rule: values are made in the order of the stream, iteratively, so that nesting h
 """
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
-from ptzip.formats import legacy
+from ptzip.formats import legacy, marks
 from ptzip.formats.part import Part
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.objects.building import MISTAKES, Building, called
@@ -94,7 +94,7 @@ def _nested(building: Building, data: Nested) -> object:
     if building.depth >= MOST_STREAMS_DEEP:
         raise LimitError(f"more than {MOST_STREAMS_DEEP} streams lie inside one another")
     source = BytesSource(bytes(data), f"a stream inside {building.part.name}")
-    if not legacy.sniff(source):
+    if not marks.is_legacy(source):
         raise UnsupportedError(f"{source.name} is not of the legacy format")
     inner = legacy.read(source, building.limits).parts[0]
     return _built(Building(inner, building.keep, building.limits, building.depth + 1))

@@ -7,6 +7,7 @@ that can happen.
 import struct
 from collections.abc import Iterable
 
+from ptzip.allowed.names import is_allowed
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.formats.part import Part
 from ptzip.limits import Limits
@@ -61,13 +62,15 @@ class Building:
         path = f"{module}.{name}"
         if path in NAMES and "." not in name:
             return NAMES[path]
-        self.has_names = True
+        self.has_names = self.has_names or not is_allowed(module, name)
         return Opaque(module, name)
 
     def call(self, node: Node, module: str, name: str, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         """The value of a call. Raises UnsupportedError where it is not known and not to be kept."""
         path = f"{module}.{name}"
         make = CONSTRUCTORS.get(path) if "." not in name and not kwargs else None
+        if make is None and is_allowed(module, name):
+            return Opaque(module, name, args, kwargs=kwargs)
         if make is None:
             return self.unknown(node, Opaque(module, name, args, kwargs=kwargs), "which is not known to be harmless")
         try:

@@ -85,7 +85,8 @@ _MULTIARRAY: dict[str, Constructor] = {"_reconstruct": ndarrays.array, "scalar":
 
 CONSTRUCTORS: dict[str, Constructor] = {
     **REBUILDS,
-    **{f"{module}.{name}": make for module in ("builtins", "__builtin__") for name, make in _BUILTINS.items()},
+    **{f"__builtin__.{name}": make for name, make in _BUILTINS.items()},
+    **{f"builtins.{name}": make for name, make in _BUILTINS.items() if name not in ("unicode", "xrange")},
     "_codecs.encode": standard.encoded,
     "collections.OrderedDict": lambda given=(): OrderedDict(standard.pairs_of(given)),
     "collections.defaultdict": standard.as_defaultdict,

@@ -8,6 +8,7 @@ import types
 from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator
 
+from ptzip.allowed.names import is_allowed
 from ptzip.errors import UnsupportedError
 from ptzip.objects.ndarrays import Array, RandomState
 from ptzip.objects.opaque import Opaque
@@ -68,5 +69,5 @@ def reachable(root: object) -> Iterator[object]:
 def refuse_names(root: object) -> None:
     """Raise UnsupportedError where a class or function that is not known is part of a value."""
     for value in reachable(root):
-        if isinstance(value, Opaque):
+        if isinstance(value, Opaque) and not is_allowed(value.module, value.name):
             raise UnsupportedError(f"the pickle holds {value.path}, which is not known to be harmless")

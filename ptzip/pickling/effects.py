@@ -47,7 +47,11 @@ def _line(machine: Machine, op: str, arg: Any) -> None:
 
 
 def _empty(kind: type[Node]) -> Effect:
-    return lambda machine, op, _: machine.push(kind(op, None, NOTHING, NOTHING))
+    def run(machine: Machine, op: str, _: Any) -> None:
+        machine.push(kind(op, None, NOTHING, NOTHING))
+        machine.nest()
+
+    return run
 
 
 def _marked(kind: type[Node]) -> Effect:
@@ -60,6 +64,11 @@ def _tuple_of(count: int) -> Effect:
         machine.push(Tuple(op, None, parts[::-1], NOTHING))
 
     return run
+
+
+def _tuple_of_one(machine: Machine, op: str, _: Any) -> None:
+    machine.push(Tuple(op, None, [machine.pop()], NOTHING))
+    machine.nest()
 
 
 def _append(machine: Machine, op: str, _: Any) -> None:
@@ -237,7 +246,7 @@ EFFECTS: dict[str, Effect] = {
     "TUPLE": _marked(Tuple),
     "FROZENSET": _marked(Set),
     "DICT": _dict,
-    "TUPLE1": _tuple_of(1),
+    "TUPLE1": _tuple_of_one,
     "TUPLE2": _tuple_of(2),
     "TUPLE3": _tuple_of(3),
     "APPEND": _append,

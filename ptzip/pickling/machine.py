@@ -4,7 +4,7 @@ Rule: a value on the stack is a node that was just made there, or a fetch of one
 may still be given a step, since a node is spelled in one place.
 """
 
-from ptzip.errors import Anomaly, FormatError
+from ptzip.errors import Anomaly, FormatError, LimitError
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Detour, Node, Pickle, plain
 
@@ -44,10 +44,20 @@ class Machine:
         self.popped = Popped()
         self.pops_left = 0
         self.at = 0
+        self.nested_at = -1
+        """Where the last of a run of containers in one another stands, and how many there are in `nested`."""
+        self.nested = 0
         self.pickle = Pickle(None)
 
     def note(self, kind: str, message: str) -> None:
         self.pickle.anomalies.append(Anomaly(kind, message, self.at))
+
+    def nest(self) -> None:
+        """Note a container that holds, or stands in, nothing but the one before it: a bomb of them takes a byte for each."""
+        self.nested = self.nested + 1 if self.nested_at == self.at - 1 else 1
+        self.nested_at = self.at
+        if self.nested > self.limits.nesting:
+            raise LimitError(f"more than {self.limits.nesting} containers stand in one another (at byte {self.at})")
 
     def floor(self) -> int:
         return self.marks[-1] if self.marks else 0

@@ -6,11 +6,12 @@ the stream fetches from the memo is the same node wherever it stands, and a node
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ptzip.errors import Anomaly
 from ptzip.pickling.meanings import MEANINGS
+
+if TYPE_CHECKING:
+    from ptzip.errors import Anomaly
 
 MARKED = frozenset({"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPENDS", "SETITEMS", "ADDITEMS"})
 """The opcodes that take what stands above the topmost mark."""
@@ -29,24 +30,30 @@ NOTHING: list[Any] = cast("list[Any]", ())
 """No parts, no steps, no items: one for all nodes of a stream that have none, since a list for each takes its time."""
 
 
-@dataclass(slots=True, eq=False)
 class Step:
     """What is done to a node once it stands on the stack; `arg` None on a put stands for a free memo slot."""
 
-    op: str
-    arg: Any = None
-    items: "list[Node]" = field(default_factory=list)
+    __slots__ = ("arg", "items", "op")
+
+    def __init__(self, op: str, arg: Any = None, items: "list[Node] | None" = None) -> None:
+        self.op = op
+        self.arg = arg
+        self.items = [] if items is None else items
 
 
-@dataclass(slots=True, eq=False)
 class Node:
     """`offset` is the place of the opcode in the stream it was read from, -1 for a node made by hand."""
 
-    op: str
-    arg: Any = None
-    parts: "list[Node]" = field(default_factory=list)
-    steps: list[Step] = field(default_factory=list)
-    offset: int = -1
+    __slots__ = ("arg", "offset", "op", "parts", "steps")
+
+    def __init__(
+        self, op: str, arg: Any = None, parts: "list[Node] | None" = None, steps: list[Step] | None = None, offset: int = -1
+    ) -> None:
+        self.op = op
+        self.arg = arg
+        self.parts = [] if parts is None else parts
+        self.steps = [] if steps is None else steps
+        self.offset = offset
 
     def add(self, step: Step) -> None:
         """Give the node one more step."""
@@ -92,12 +99,24 @@ class Set(Node):
     __slots__ = ()
 
 
-@dataclass(slots=True, eq=False)
 class Global(Node):
     """A name that a loader would import."""
 
-    module: str = ""
-    name: str = ""
+    __slots__ = ("module", "name")
+
+    def __init__(
+        self,
+        op: str,
+        arg: Any = None,
+        parts: list[Node] | None = None,
+        steps: list[Step] | None = None,
+        offset: int = -1,
+        module: str = "",
+        name: str = "",
+    ) -> None:
+        super().__init__(op, arg, parts, steps, offset)
+        self.module = module
+        self.name = name
 
     @property
     def path(self) -> str:
@@ -151,12 +170,14 @@ class Detour(Node):
     __slots__ = ()
 
 
-@dataclass(frozen=True, slots=True)
 class Slot:
     """A place that holds a node: one index of one list of the tree."""
 
-    holder: list[Node]
-    index: int
+    __slots__ = ("holder", "index")
+
+    def __init__(self, holder: list[Node], index: int) -> None:
+        self.holder = holder
+        self.index = index
 
     @property
     def node(self) -> Node:
@@ -166,7 +187,6 @@ class Slot:
         self.holder[self.index] = node
 
 
-@dataclass(slots=True)
 class Pickle:
     """One stream, read: `calls` is every Global and Call in the order a loader would run them, popped or not, and
     `persistents` every persistent id in the order a loader would ask for them.
@@ -175,16 +195,17 @@ class Pickle:
     looked at, but is written only verbatim.
     """
 
-    root: Node | None
-    protocol: int | None = None
-    frames: list[tuple[int, int]] = field(default_factory=list)
-    calls: list[Node] = field(default_factory=list)
-    persistents: list[Persistent] = field(default_factory=list)
-    anomalies: list[Anomaly] = field(default_factory=list)
-    start: int = 0
-    end: int = 0
-    memo_end: int = 0
-    """The first memo slot above all that the stream uses."""
+    def __init__(self, root: Node | None, protocol: int | None = None) -> None:
+        self.root = root
+        self.protocol = protocol
+        self.frames: list[tuple[int, int]] = []
+        self.calls: list[Node] = []
+        self.persistents: list[Persistent] = []
+        self.anomalies: list[Anomaly] = []
+        self.start = 0
+        self.end = 0
+        self.memo_end = 0
+        """The first memo slot above all that the stream uses."""
 
 
 def plain(node: Node) -> Node:

@@ -13,10 +13,11 @@ from ptzip.errors import Anomaly, FormatError, LimitError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.effects import EFFECTS, Effect
 from ptzip.pickling.machine import Machine
-from ptzip.pickling.nodes import Pickle
+from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.opcodes import NOTHING, OPCODES
 from ptzip.source import Stream
 
+Skip = Callable[[Node, Stream, int], int]
 Reader = Callable[[Stream, int], tuple[Any, int]]
 
 _DISPATCH: list[tuple[str, Reader | None, Effect | None] | None] = [None] * 256
@@ -25,22 +26,41 @@ for _row in OPCODES:
     _DISPATCH[_row.code] = _row.name, _reader, EFFECTS.get(_row.name)
 
 
-def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS) -> Pickle:
+def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
     """Read the stream that begins at byte `start`; its `end` is the byte after STOP.
 
-    Raises LimitError. Every fault of the stream itself is an anomaly on the result, whose root is then None.
+    `skip` tells how many bytes belong to an object that BUILD has just described, where something else stands between the
+    opcodes. Raises LimitError. Every fault of the stream itself is an anomaly on the result, whose root is then None.
     """
+    pickle = read_seen(data, start, limits, skip)
+    if pickle.root is None and pickle.anomalies[-1].kind == LIMIT:
+        raise LimitError(pickle.anomalies[-1].message)
+    return pickle
+
+
+def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
+    """The same, but a limit that is crossed is an anomaly too: what stands before it is kept."""
     machine = Machine(limits)
     machine.pickle.start = machine.at = start
     try:
         with _without_collections():
-            _run(machine, data, start)
+            _run(machine, data, start, skip)
     except FormatError as error:
-        machine.pickle.anomalies.append(Anomaly("broken", error.message, error.offset))
-        machine.pickle.end = machine.at
-        machine.pickle.root = None
+        _give_up(machine, Anomaly("broken", error.message, error.offset))
+    except LimitError as error:
+        _give_up(machine, Anomaly(LIMIT, str(error)))
     machine.pickle.memo_end = max(machine.memo, default=-1) + 1
     return machine.pickle
+
+
+LIMIT = "limit"
+"""The kind of the anomaly where a limit was crossed."""
+
+
+def _give_up(machine: Machine, anomaly: Anomaly) -> None:
+    machine.pickle.anomalies.append(anomaly)
+    machine.pickle.end = machine.at
+    machine.pickle.root = None
 
 
 @contextlib.contextmanager
@@ -61,7 +81,7 @@ def _without_collections() -> Iterator[None]:
             gc.enable()
 
 
-def _run(machine: Machine, data: Stream, at: int) -> None:
+def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
     size, limit = len(data), machine.limits.opcodes
     frame_end = no_frame = size + 1
     for done in range(limit):
@@ -81,6 +101,8 @@ def _run(machine: Machine, data: Stream, at: int) -> None:
             arg, at = read(data, at)
         if effect:
             effect(machine, name, arg)
+            if skip is not None and name == "BUILD":
+                at += skip(machine.top(), data, at)
         elif name == "STOP":
             _leave_frame(machine, frame_end in (at, no_frame))
             return _stop(machine, at)

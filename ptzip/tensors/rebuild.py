@@ -6,7 +6,7 @@ around a tensor. Rule: what does not have exactly this form is not a tensor here
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, atom, named, plain, text
@@ -22,8 +22,7 @@ TENSOR, REQUIRES_GRAD = 0, 1
 """The places in the arguments of a parameter."""
 
 
-@dataclass(frozen=True, slots=True)
-class StorageId:
+class StorageId(NamedTuple):
     """One reference to a storage; `numel` counts elements of `dtype`."""
 
     node: Persistent
@@ -45,18 +44,16 @@ class StorageId:
         return self.numel * self.dtype.size
 
 
-@dataclass(slots=True)
-class Storage:
+class Storage(NamedTuple):
     """A storage: all references to one key. torch takes the dtype of the first (`_load_tensor` keeps what it has)."""
 
     key: str
     dtype: DType
     size: int
-    ids: list[StorageId] = field(default_factory=list)
+    ids: list[StorageId]
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A strided tensor: `offset`, `shape` and `stride` count elements."""
 
     node: Call
@@ -116,7 +113,7 @@ def storages(nodes: Iterable[Node]) -> dict[str, Storage]:
     for node in nodes:
         reference = storage_id(node)
         if reference:
-            storage = found.setdefault(reference.key, Storage(reference.key, reference.dtype, reference.size))
+            storage = found.setdefault(reference.key, Storage(reference.key, reference.dtype, reference.size, []))
             storage.ids.append(reference)
     return found
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptzip.container import writer
+from ptzip.container.record import Record
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Tuple, atom, named
 from ptzip.pickling.nodes import Step as Fill
 from ptzip.pickling.pickler import write_pickle
@@ -114,7 +115,7 @@ def module_records(**attributes: Any) -> Records:
 
 def archive(records: Records, name: str = "last") -> bytes:
     """The zip that torch writes of some records, whose archive is called `name`."""
-    planned = writer.plan([writer.Record(f"{name}/{record}", Literal(data)) for record, data in records.items()])
+    planned = writer.plan([Record(f"{name}/{record}", Literal(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())
         return os.pread(file.fileno(), planned.size, 0)

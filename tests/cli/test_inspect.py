@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ptzip.container import writer
+from ptzip.container import structs, writer
+from ptzip.container.record import Record
 from ptzip.source import CHUNK, Literal
 from ptzip.target import write_at
 from tests.cli.samples import Saving, archive, called, module_records, save, training_records, weights
@@ -248,16 +249,16 @@ def sparse(path: Path, count: int, size: int) -> list[tuple[int, int]]:
     model = {f"layer{index}.weight": saving.tensor(weights(4)) for index in range(count)}
     records = saving.records(saving.node({"epoch": 1, "model": model, "optimizer": None}))
     pickle = records.pop("data.pkl").replace(b"K\x04t", b"J" + (size // 4).to_bytes(4, "little") + b"t")
-    named = [writer.Record("a/data.pkl", Literal(pickle))]
-    named += [
-        writer.Record(f"a/{name}", Hole(size) if name.startswith("data/") else Literal(data)) for name, data in records.items()
-    ]
+    named = [Record("a/data.pkl", Literal(pickle))]
+    named += [Record(f"a/{name}", Hole(size) if name.startswith("data/") else Literal(data)) for name, data in records.items()]
     planned = writer.plan(named)
     with path.open("wb") as file:
         for placed in planned.placed:
             write_at(file.fileno(), placed.head, placed.offset)
             if isinstance(placed.record.payload, Literal):
                 write_at(file.fileno(), placed.record.payload.data, placed.data_offset)
+            length = placed.record.payload.length
+            write_at(file.fileno(), structs.build(structs.Descriptor(0, length, length)), placed.data_offset + length)
         writer._finish(planned, [0] * len(planned.placed), file.fileno())
     return [(placed.data_offset, placed.data_offset + size) for placed in planned.placed if "/data/" in placed.record.name]
 

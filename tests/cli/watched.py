@@ -4,13 +4,16 @@ Python's audit hooks see imports, compiled code, programs that are started and f
 they came about. One line of JSON is printed for each file, view and recipe.
 """
 
+import bz2
 import contextlib
 import gzip
 import io
 import json
+import lzma
 import os
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,13 @@ import zstandard
 
 import ptzip
 from ptzip.cli.main import main
+from ptzip.formats import bare, legacy, safetensors, tar, zips
 from ptzip.pickling.nodes import Atom, walk
 from ptzip.recipes import NAMES
 from tests.cli.samples import module_records, save
+
+READERS = (bare, legacy, safetensors, tar, zips)
+"""What is otherwise loaded with the first file that needs it."""
 
 CAUGHT = 99
 """The exit code of a process that was stopped."""
@@ -67,7 +74,11 @@ def warm_up() -> None:
             look_at(str(path))
             for view in VIEWS:
                 inspected(str(path), view)
+        for packed in (bz2.compress(plain), lzma.compress(plain), zlib.compress(plain)):
+            path.write_bytes(packed)
+            scanned(str(path))
         path.write_bytes(plain)
+        scanned(str(path))
         outcome(str(path), "no such recipe", Path(folder, "out.pt"))
         print(json.dumps([1.5, "\n"]), flush=True)
     b"text".decode("raw-unicode-escape")  # the codec of opcode UNICODE, which Python imports at its first use
@@ -92,6 +103,12 @@ def inspected(path: str, *flags: str) -> str:
         return f"exit code {main(['inspect', path, *flags])}"
 
 
+def scanned(path: str) -> str:
+    """The verdict of a scan, and the exit code of the command."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return f"exit code {main(['scan', path])} for {ptzip.scan(path).verdict.value}"
+
+
 def outcome(path: str, recipe: str, target: Path) -> str:
     """What slimming a file comes to: "written", "slim already" or the error."""
     try:
@@ -108,6 +125,7 @@ if __name__ == "__main__":
     watch(out)
     for number, file in enumerate(files):
         print(json.dumps([file, "open", look_at(file)]))
+        print(json.dumps([file, "scan", scanned(file)]))
         print(json.dumps([file, "inspect", inspected(file)]))
         for view in VIEWS:
             print(json.dumps([file, view, inspected(file, view)]))

@@ -79,6 +79,11 @@ def fill(made: zipfile.ZipFile, entries: dict[str, bytes], comment: bytes, wide:
         made.comment = comment
 
 
+def named(archive: Archive, name: str) -> Entry:
+    """The first entry of a name."""
+    return next(entry for entry in archive.entries if entry.name == name)
+
+
 def opened(data: bytes) -> Archive:
     return read_archive(BytesSource(data))
 
@@ -165,7 +170,7 @@ def test_zip64_fields_are_taken_where_a_value_is_full(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 def test_zip64_sizes_are_those_of_the_field(monkeypatch: pytest.MonkeyPatch, method: int) -> None:
     monkeypatch.setattr(zipfile, "ZIP64_LIMIT", 0)
-    entry = opened(zipped(method=method, wide=True)).names["last/text"]
+    entry = named(opened(zipped(method=method, wide=True)), "last/text")
     assert (entry.central.size, entry.central.compressed_size, entry.central.offset) == (0xFFFFFFFF,) * 3
     assert entry.size == len(TEXT)
 
@@ -314,7 +319,7 @@ def test_a_name_is_text_that_turns_into_the_same_bytes(name: bytes) -> None:
     assert decoded(name) == entry.name
 
 
-def test_of_entries_of_one_name_the_first_counts() -> None:
+def test_entries_of_one_name_are_kept_in_their_order() -> None:
     stream = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(stream, "w") as made:
         warnings.simplefilter("ignore")
@@ -322,7 +327,7 @@ def test_of_entries_of_one_name_the_first_counts() -> None:
         made.writestr("a", b"second")
     found = opened(stream.getvalue())
     assert len(found.entries) == 2
-    assert read_all(found.names["a"].payload) == b"first"
+    assert read_all(named(found, "a").payload) == b"first"
 
 
 def deflated(data: bytes, size: int | None = None) -> Inflated:
@@ -395,7 +400,7 @@ def test_what_is_no_deflate_stream_is_a_format_error() -> None:
 
 
 def test_a_deflated_entry_is_told_by_its_method() -> None:
-    entry = opened(zipped(method=zipfile.ZIP_DEFLATED)).names["last/text"]
+    entry = named(opened(zipped(method=zipfile.ZIP_DEFLATED)), "last/text")
     assert entry.method == DEFLATED
     assert not entry.payload.seekable
     assert entry.stored.length == entry.compressed_size < entry.size

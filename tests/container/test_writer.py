@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from ptzip import source as source_module
 from ptzip.container import structs, writer
 from ptzip.container.archive import DEFLATED, decoded, read_archive
-from ptzip.container.writer import Placed, Record, encode_name, plan
+from ptzip.container.record import Record
+from ptzip.container.writer import Placed, encode_name, plan
 from ptzip.errors import FormatError
 from ptzip.source import CHUNK, Literal, Slice
 from ptzip.target import new_file

@@ -6,7 +6,8 @@ import pytest
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspection.records import Difference, Row, records
+from ptzip.container.differences import Difference
+from ptzip.inspection.records import Row, records
 from ptzip.source import BytesSource
 from tests.cli.samples import archive, training_records
 from tests.corpus import CORPUS, needs_corpus

@@ -4,12 +4,12 @@ Rule: the first pickle gives names without a prefix; a file in which nothing is 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 
 import ptzip
-from ptzip.container.writer import Record
+from ptzip.container.record import Record
 from ptzip.errors import FormatError
 from ptzip.formats.part import Member, NamedTensor, Part
 from ptzip.limits import DEFAULT_LIMITS
@@ -40,9 +40,14 @@ def names(*parts: Part) -> dict[str, Tensor]:
     return dict(tensors_of(Made(parts), DEFAULT_LIMITS))
 
 
+def renamed(made: Part, name: str) -> Part:
+    made.name = name
+    return made
+
+
 def held(called: str) -> Part:
     """A pickle of {"w": tensor}."""
-    return replace(part(b"}" + text("w") + tensor("0", 6, (2,), (1,)) + b"s.", SIX), name=called)
+    return renamed(part(b"}" + text("w") + tensor("0", 6, (2,), (1,)) + b"s.", SIX), called)
 
 
 def test_the_first_pickle_has_no_prefix_and_every_other_one_its_name() -> None:
@@ -54,12 +59,12 @@ def test_the_first_pickle_has_no_prefix_and_every_other_one_its_name() -> None:
 
 
 def test_pickles_of_one_name_do_not_hide_each_other() -> None:
-    bare = replace(part(tensor("0", 6, (2,), (1,)) + b".", SIX), name="record data.pkl")
+    bare = renamed(part(tensor("0", 6, (2,), (1,)) + b".", SIX), "record data.pkl")
     assert list(names(bare, bare, bare)) == ["", "data.pkl", "data.pkl (2)"]
 
 
 def test_a_pickle_that_is_broken_has_no_tensors_unless_it_is_the_first() -> None:
-    broken = replace(part(b"]("), name="pickle 2")
+    broken = renamed(part(b"]("), "pickle 2")
     assert list(names(held("pickle 1"), broken)) == ["w"]
     with pytest.raises(FormatError, match="pickle 2 is broken"):
         names(broken, held("pickle 1"))
@@ -72,7 +77,9 @@ def test_a_file_without_pickles_has_no_tensors() -> None:
 def test_a_tar_names_its_tensors_by_persistent_ids() -> None:
     told = NamedTensor(BY_NAME["float32"], "0", 2, (2, 2), (2, 1))
     data = b"}" + text("w") + text("5") + b"Qs" + text("again") + text("5") + b"Qs" + text("f") + b"P7\ns."
-    found = names(replace(part(data, SIX), tensors={"5": told, "7": told}))
+    made = part(data, SIX)
+    made.tensors = {"5": told, "7": told}
+    found = names(made)
     assert list(found) == ["w", "again", "f"]
     assert (found["w"].shape, found["w"].stride, found["w"].offset, found["w"].dtype) == ((2, 2), (2, 1), 2, "float32")
     assert found["w"].storage is found["f"].storage

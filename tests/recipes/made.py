@@ -15,6 +15,7 @@ import numpy.typing as npt
 import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.container import writer
+from ptzip.container.record import Record
 from ptzip.pickling.nodes import (
     Call,
     Dict,
@@ -97,7 +98,7 @@ class Made:
 
 def archive_of(name: str, records: dict[str, bytes]) -> bytes:
     """A zip as torch writes it."""
-    planned = writer.plan([writer.Record(f"{name}/{record}", Literal(data)) for record, data in records.items()])
+    planned = writer.plan([Record(f"{name}/{record}", Literal(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())
         return os.pread(file.fileno(), planned.size, 0)

@@ -176,7 +176,8 @@ def test_the_tensor_of_a_parameter_stands_inside_its_call(name: str) -> None:
 
 def test_a_tensor_that_is_no_parameter_stands_in_its_own_place() -> None:
     holder: list[Node] = [rebuilt()]
-    assert tensor_slot(Slot(holder, 0)) == Slot(holder, 0)
+    slot = Slot(holder, 0)
+    assert tensor_slot(slot) is slot
     assert parameter_arguments(holder[0]) == []
 
 

@@ -1,0 +1,131 @@
+"""What an allowed call may be given: one function for each shape of arguments, which says what is wrong, or "".
+
+Rule: only what a loader would do with the arguments is asked here: make something huge, or call what it is given. The
+arguments themselves are names and calls of the same pickle, and are judged on their own.
+"""
+
+from collections.abc import Callable
+
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, text
+
+Shape = Callable[[Call], str]
+
+MOST_BYTES = 1 << 20
+"""Numbers that ask for memory may ask for so many bytes without having them in the file."""
+
+ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "ascii", "utf-8", "utf8", "raw-unicode-escape", "raw_unicode_escape"})
+"""What pickles of protocol 0 to 2 spell bytes in; others compress or run through tables."""
+
+RANGES = frozenset({"builtins.range", "__builtin__.xrange", "__builtin__.range"})
+
+FACTORIES = frozenset(
+    {
+        *(f"{home}.{name}" for home in ("builtins", "__builtin__") for name in ("list", "dict", "set", "tuple", "frozenset")),
+        *(f"{home}.{name}" for home in ("builtins", "__builtin__") for name in ("int", "float", "str", "bool", "complex")),
+        *("collections.OrderedDict", "collections.Counter", "collections.deque", "collections.defaultdict"),
+    }
+)
+"""What a defaultdict makes new values with: empty containers and zeros."""
+
+
+REBUILDERS = frozenset(
+    f"torch._utils._rebuild_{name}"
+    for name in (
+        *("tensor", "tensor_v2", "tensor_v3", "parameter", "parameter_with_state", "sparse_tensor", "sparse_csr_tensor"),
+        *("qtensor", "nested_tensor", "meta_tensor_no_storage", "wrapper_subclass", "xla_tensor"),
+        *("device_tensor_from_numpy", "device_tensor_from_cpu_tensor"),
+    )
+)
+"""The functions that make a tensor (`torch/_utils.py`)."""
+
+JAGGED = "torch.nested._internal.nested_tensor._rebuild_njt"
+
+
+def anything(_: Call) -> str:
+    return ""
+
+
+def nothing(call: Call) -> str:
+    """A class whose object is described later; its constructor would take sizes."""
+    return "with arguments, which its pickles do not have" if call.arguments else ""
+
+
+def contained(call: Call) -> str:
+    """What is iterated must be in the file: a range of 2**40 would fill the memory."""
+    return "with a range, which it would fill the memory with" if any(map(_is_range, call.arguments)) else ""
+
+
+def sized(call: Call) -> str:
+    """bytes and bytearray take a number for a size."""
+    return "with a number for a size" if any(_is_large(argument) for argument in call.arguments) else contained(call)
+
+
+def plainly(call: Call) -> str:
+    """Numbers and texts of a plain value."""
+    return "" if all(isinstance(plain(argument), Atom) for argument in call.arguments) else "with an object, expected a value"
+
+
+def encoded(call: Call) -> str:
+    """`_codecs.encode(text, encoding)`, which is how protocols below 3 spell bytes."""
+    given = [plain(argument) for argument in call.arguments]
+    encoding = (text(given[1]) if len(given) > 1 else "") or ""
+    is_text = bool(given) and text(given[0]) is not None
+    return "" if is_text and encoding.lower() in ENCODINGS else "with something other than text and a text encoding"
+
+
+def factory(call: Call) -> str:
+    """defaultdict calls its first argument."""
+    first = plain(call.arguments[0]) if call.arguments else None
+    if first is None or (isinstance(first, Atom) and first.value is None):
+        return ""
+    return "" if isinstance(first, Global) and first.path in FACTORIES else "with a factory that is no type of Python"
+
+
+def byte_stream(call: Call) -> str:
+    """`torch.storage._load_from_bytes` loads its argument, which has to be there to be looked at."""
+    first = plain(call.arguments[0]) if len(call.arguments) == 1 else None
+    if isinstance(first, Atom) and isinstance(first.value, bytes | bytearray):
+        return ""
+    is_encoded = isinstance(first, Call) and first.path == "_codecs.encode" and not encoded(first)
+    return "" if is_encoded else "with bytes that are made while loading"
+
+
+def small_array(call: Call) -> str:
+    """`_reconstruct(ndarray, (0,), b"b")` makes an empty array, whose state follows."""
+    sizes = plain(call.arguments[1]) if len(call.arguments) > 1 else None
+    numbers = [plain(size) for size in sizes.parts] if isinstance(sizes, Tuple) else []
+    return "with a size" if any(_is_large(number) for number in numbers) else ""
+
+
+def rebuilding(call: Call) -> str:
+    """`_rebuild_from_type_v2` calls its first argument."""
+    first = plain(call.arguments[0]) if call.arguments else None
+    is_known = isinstance(first, Global) and (first.path in REBUILDERS or first.path == JAGGED)
+    return "" if is_known else "with a function that rebuilds no tensor"
+
+
+def bit_generator(call: Call) -> str:
+    """The constructors of numpy's random states call their second argument with the first."""
+    given = [plain(argument) for argument in call.arguments]
+    paths = [node.path for node in given if isinstance(node, Global | Call)]
+    return "" if set(paths) <= RANDOM else "with a function that is none of numpy.random"
+
+
+RANDOM = frozenset(
+    (
+        *(f"numpy.random._pickle.__{name}_ctor" for name in ("bit_generator", "generator", "randomstate")),
+        *(f"numpy.random._{name.lower()}.{name}" for name in ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")),
+        *("numpy.random._pcg64.PCG64DXSM", "numpy.random.bit_generator.__pyx_unpickle_SeedSequence"),
+    )
+)
+"""What the states of numpy's generators are made of."""
+
+
+def _is_range(node: Node) -> bool:
+    found = plain(node)
+    return isinstance(found, Call) and found.path in RANGES
+
+
+def _is_large(node: Node) -> bool:
+    found = plain(node)
+    return isinstance(found, Atom) and isinstance(found.value, int) and found.value > MOST_BYTES

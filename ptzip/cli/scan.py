@@ -1,0 +1,141 @@
+"""`ptzip scan PATH…`: is this checkpoint safe to load?"""
+
+import argparse
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import ptzip
+from ptzip.cli.printing import complain, message, show
+from ptzip.cli.settings import scan_settings
+
+DESCRIPTION = (
+    "Read every pickle in reach as a loader would, and run nothing. One line a file: OK, REVIEW (code that is not known, or a "
+    "structure that no honest writer makes), MALICIOUS, UNREADABLE; then the findings. Exit code 0 only if all is OK, 1 for "
+    "review and malicious, 2 for unreadable."
+)
+
+FORMATS = ("text", "json", "sarif")
+TOGETHER = 16
+"""From so many files on, all cores are used: starting a process takes as long as scanning some."""
+
+MODEL_SUFFIXES = frozenset(
+    (
+        *(".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".ptl", ".pt2", ".tar", ".npy", ".npz", ".joblib"),
+        *(".model", ".gz", ".zst", ".zip", ".7z", ".h5"),
+    )
+)
+"""In folders, what is nothing of the kind is left out unless it is called so."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="checkpoints, or folders of them")
+    parser.add_argument("--format", default="text", choices=FORMATS, help="of the report (default: text)")
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
+    parser.add_argument("--fail-on", choices=("review", "malicious"), help="from where on to exit with 1 (default: review)")
+    trust = "a name to allow, module.Name; or ultralytics, yolov5, lightning, transformers"
+    parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
+    parser.add_argument("--globals", action="store_true", help="print every name that the files would import, and no more")
+    parser.add_argument("--explain", metavar="ID", help="say what a rule is about, as in --explain PTZ101")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing of files that are OK")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes to use (default: all cores for many files)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scan each file; one that fails does not stop the others."""
+    if arguments.explain:
+        return _explain(arguments.explain)
+    try:
+        settings = scan_settings(Path.cwd())
+    except ptzip.EditError as error:
+        complain("error", str(error))
+        return 2
+    paths = [*(name for name in arguments.trust if Path(name).exists()), *arguments.paths]
+    trust = (*settings.trust, *(name for name in arguments.trust if name not in paths))
+    reports, failed = list[ptzip.ScanReport](), not paths
+    if failed:
+        complain("error", "there is nothing to scan: name a file or a folder")
+    try:
+        for report in _scanned(list(_files(paths)), trust, arguments.jobs):
+            reports.append(report)
+            if arguments.format == "text" and not arguments.globals:
+                _show(report, arguments.quiet)
+    except ptzip.EditError as error:
+        complain("error", str(error))
+        return 2
+    _show_all(reports, arguments)
+    return 2 if failed else _exit_code(reports, arguments.fail_on or settings.fail_on)
+
+
+def _files(paths: Iterable[str]) -> Iterator[tuple[str, bool]]:
+    """The files to scan, and whether each was named itself."""
+    for path in paths:
+        if Path(path).is_dir():
+            for folder, folders, names in os.walk(path):
+                folders.sort()
+                yield from ((str(Path(folder, name)), False) for name in sorted(names))
+        else:
+            yield path, True
+
+
+def _scanned(files: list[tuple[str, bool]], trust: tuple[str, ...], jobs: int | None) -> Iterator["ptzip.ScanReport"]:
+    """The reports in the order of the files; what a folder holds besides checkpoints has none."""
+    count = jobs or ((os.cpu_count() or 1) if len(files) >= TOGETHER else 1)
+    if count > 1 and len(files) > 1:
+        from concurrent.futures import ProcessPoolExecutor  # here, since a single file does not need it
+
+        with ProcessPoolExecutor(count) as pool:
+            found = pool.map(_scan, [path for path, _ in files], [trust] * len(files), chunksize=4)
+            yield from (report for report, (_, is_named) in zip(found, files, strict=True) if is_named or _is_shown(report))
+    else:
+        for path, is_named in files:
+            report = _scan(path, trust)
+            if is_named or _is_shown(report):
+                yield report
+
+
+def _scan(path: str, trust: tuple[str, ...]) -> "ptzip.ScanReport":
+    try:
+        return ptzip.scan(path, trust=trust)
+    except OSError as error:
+        return ptzip.ScanReport(path, ptzip.Verdict.UNREADABLE, reason=message(error, path))
+
+
+def _is_shown(report: "ptzip.ScanReport") -> bool:
+    return report.verdict != ptzip.Verdict.UNREADABLE or Path(report.path).suffix.lower() in MODEL_SUFFIXES
+
+
+def _show(report: "ptzip.ScanReport", quiet: bool) -> None:
+    from ptzip.reports.scan import lines  # here and below, since --help needs none of it
+
+    if not quiet or report.verdict != ptzip.Verdict.CLEAN:
+        show("\n".join(lines(report)))
+
+
+def _show_all(reports: list["ptzip.ScanReport"], arguments: argparse.Namespace) -> None:
+    if arguments.globals:
+        names = sorted({name for report in reports for name in report.globals})
+        show("\n".join(names)) if names else None
+    elif arguments.format != "text":
+        from ptzip.reports import sarif, scan
+
+        show(scan.as_json(reports) if arguments.format == "json" else sarif.as_sarif(reports, ptzip.__version__))
+
+
+def _explain(rule: str) -> int:
+    from ptzip.reports.scan import explained
+
+    text = explained(rule)
+    if text is None:
+        complain("error", f"there is no rule {rule}")
+        return 2
+    show(text)
+    return 0
+
+
+def _exit_code(reports: list["ptzip.ScanReport"], fail_on: str) -> int:
+    verdicts = {report.verdict for report in reports}
+    if ptzip.Verdict.UNREADABLE in verdicts:
+        return 2
+    failing = {ptzip.Verdict.MALICIOUS} | ({ptzip.Verdict.REVIEW} if fail_on == "review" else set[ptzip.Verdict]())
+    return 1 if verdicts & failing else 0

@@ -1,0 +1,60 @@
+"""Settings for a project: the table `[tool.ptzip.scan]` of `pyproject.toml`, or `.ptzip.toml` with `[scan]`.
+
+Rule: they are looked for in the folder that ptzip is run in and those above it, never beside the file that is scanned,
+which may come from anybody.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ptzip.errors import EditError
+
+
+class ScanSettings(NamedTuple):
+    """`trust` are names as for `--trust`, `fail_on` as for `--fail-on`."""
+
+    trust: tuple[str, ...] = ()
+    fail_on: str = "review"
+
+
+PLACES = ((".ptzip.toml", ("scan",), "scan"), ("pyproject.toml", ("tool", "ptzip", "scan"), "[tool.ptzip"))
+"""File, table, and a text without which the file has none, so that it need not be parsed."""
+KNOWN = {"trust", "fail-on"}
+
+
+def scan_settings(start: Path) -> ScanSettings:
+    """The settings that hold in a folder. Raises EditError where they say something that there is not."""
+    for folder in (start, *start.parents):
+        for name, path, mark in PLACES:
+            if (folder / name).is_file():
+                found = _table(folder / name, path, mark)
+                if found is not None:
+                    return _settings(found, folder / name)
+    return ScanSettings()
+
+
+def _table(file: Path, path: tuple[str, ...], mark: str) -> dict[str, object] | None:
+    content = file.read_bytes().decode("utf-8", "replace")
+    if mark not in content:
+        return None
+    import tomllib  # here, since most folders have no settings
+
+    try:
+        found = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise EditError(f"{file} cannot be read: {error}") from error
+    for name in path:
+        found = found.get(name, {})
+    return found if isinstance(found, dict) and found else None
+
+
+def _settings(table: dict[str, object], file: Path) -> ScanSettings:
+    unknown = sorted(set(table) - KNOWN)
+    if unknown:
+        raise EditError(f"{file} sets {unknown[0]}, expected one of {', '.join(sorted(KNOWN))}")
+    trust, fail_on = table.get("trust", []), table.get("fail-on", "review")
+    if not isinstance(trust, list) or not all(isinstance(name, str) for name in trust):
+        raise EditError(f"{file} sets trust to something other than a list of names")
+    if fail_on not in ("review", "malicious"):
+        raise EditError(f"{file} sets fail-on to {fail_on!r}, expected review or malicious")
+    return ScanSettings(tuple(trust), str(fail_on))

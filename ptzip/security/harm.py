@@ -1,0 +1,185 @@
+"""What is known of a name that is not allowed: that it can do harm, or nothing.
+
+Rule: this never lets a file pass, since what is not allowed is stopped in any case; it tells what is malicious from what
+is merely unknown. Of Python itself everything is taken for harmful save what honest pickles hold; of torch and numpy every
+public function that a pickle calls, since their own objects are rebuilt by private ones; of everybody else what is called
+like something that runs, loads or fetches, or is given a command, code, a place in a file system or on a network.
+"""
+
+import re
+import sys
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+
+from ptzip.pickling.nodes import Atom, Call, Node, children, plain
+
+GONE = frozenset(("asynchat", "asyncore", "distutils", "idlelib", "imp", "lib2to3", "smtpd", "test", "turtledemo", "pip"))
+ELSEWHERE = frozenset(("nt", "_winreg", "winreg", "msvcrt", "_pyrepl", "_interpreters", "_xxsubinterpreters", "_aix_support"))
+LANGUAGE = sys.stdlib_module_names | set(IMPORT_MAPPING) | GONE | ELSEWHERE | {"setuptools", "pkg_resources", "_osx_support"}
+"""Modules of Python itself: of this version, of others, of other systems, and what comes with every installation."""
+
+INERT_MODULES = frozenset(
+    (
+        *("abc", "array", "bisect", "calendar", "cmath", "codecs", "collections", "collections.abc", "contextlib", "copy"),
+        *("dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "http", "io"),
+        *("ipaddress", "itertools", "json", "logging", "math", "ntpath", "numbers", "operator", "pathlib", "pathlib._local"),
+        *("posixpath", "genericpath", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "time", "types"),
+        *("typing", "unicodedata", "urllib.parse", "uuid", "warnings", "weakref", "zoneinfo", "threading", "inspect", "zlib"),
+        *("_collections", "_collections_abc", "_functools", "_io", "_operator", "_random", "_struct", "_codecs", "base64"),
+        *("copyreg", "copy_reg", "exceptions", "binascii", "signal", "socket", "ssl", "json.decoder", "json.encoder"),
+    )
+)
+"""Modules of Python of which honest pickles hold classes and plain functions."""
+
+HARMFUL_NAMES = {
+    **dict.fromkeys(("operator", "_operator"), frozenset(("attrgetter", "methodcaller", "getitem", "call", "setitem"))),
+    **dict.fromkeys(("functools", "_functools"), frozenset(("reduce",))),
+    **dict.fromkeys(("io", "_io", "codecs"), frozenset(("open", "open_code", "FileIO", "decode", "EncodedFile"))),
+    "_codecs": frozenset(("decode", "lookup", "register")),
+    "itertools": frozenset(("starmap", "accumulate", "filterfalse", "groupby", "takewhile", "dropwhile")),
+    "logging": frozenset(("FileHandler", "basicConfig", "shutdown")),
+    "threading": frozenset(("Thread", "Timer", "settrace", "setprofile")),
+    "dataclasses": frozenset(("make_dataclass",)),
+    "typing": frozenset(("get_type_hints",)),
+    "weakref": frozenset(("finalize",)),
+    "contextlib": frozenset(("ExitStack", "AsyncExitStack")),
+    **dict.fromkeys(("copyreg", "copy_reg"), frozenset(("add_extension", "remove_extension", "constructor", "pickle"))),
+}
+"""What else these modules have: names that call or look up what they are given, or open files."""
+
+INERT_PRIVATE = frozenset(
+    (
+        *("re._compile", "sre_compile._compile", "array._array_reconstructor", "zoneinfo.ZoneInfo._unpickle"),
+        *("random._inst", "copyreg.__newobj_ex__", "copyreg._reconstructor", "copyreg.__newobj__", "uuid.UUID"),
+    )
+)
+"""Private functions of Python that its own objects reduce to."""
+
+ENUMS_ONLY = frozenset(("signal", "socket", "ssl", "http", "inspect"))
+"""Modules of which pickles hold members of enumerations, and nothing else."""
+
+INERT_BUILTINS = frozenset(
+    (
+        *("getattr", "print", "len", "abs", "min", "max", "sum", "sorted", "reversed", "zip", "enumerate", "iter", "next"),
+        *("hash", "id", "repr", "ascii", "chr", "ord", "hex", "oct", "bin", "round", "pow", "divmod", "isinstance", "type"),
+        *("issubclass", "callable", "property", "classmethod", "staticmethod", "any", "all", "format", "super", "memoryview"),
+    )
+)
+
+TORCH_LIKE = frozenset(("torch", "numpy", "torchvision", "torchaudio"))
+INERT_FUNCTIONS = frozenset(
+    (
+        *("torch.nn.backends.thnn._get_thnn_function_backend", "torch.fx.graph_module.reduce_graph_module"),
+        *("torch.fx.graph_module.reduce_package_graph_module", "torch.fx.graph_module.reduce_deploy_graph_module"),
+        *("numpy.datetime64", "numpy.timedelta64", "numpy.ma.core._mareconstruct", "numpy.poly1d", "numpy.matrix"),
+    )
+)
+
+CLASS_WORDS = frozenset(("popen", "subprocess", "shell", "command", "cmd"))
+STRONG = (
+    "system popen exec eval run spawn shell command cmd subprocess import compile script install download url connect request"
+)
+WEAK = "load loads read open save write dump remove delete unlink fetch start main register hook call invoke send post serve"
+WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+STRONG_STEMS, WEAK_WORDS = tuple(STRONG.split()), frozenset(WEAK.split())
+
+_TOOLS = r"(?:rm|curl|wget|bash|sh|python3?|nc|touch|cat|echo|chmod|sudo|powershell|cmd(?:\.exe)?)"
+CODE = re.compile(
+    r"\bimport\s+\w|__(?:import|builtins|class|subclasses|globals|code)__|\$\(|&&|\blambda\b\s*:|\b(?:exec|eval|system|popen|print)\("
+    rf"|^\s*{_TOOLS}\s+\S|[|;]\s*{_TOOLS}\b"
+)
+"""What texts of a command or a program have in them."""
+
+PLACE = re.compile(r"^(?:/|~/|\.\./|[A-Za-z]:\\|\w+://)")
+MODE = re.compile(r"^(?:[wax]b?\+?|rb?\+|[wax]\+?b?)$")
+"""A place on a disk or a network, and how to open one for writing."""
+
+MOST_TEXTS = 200
+"""So many texts of a call are looked at."""
+
+SPECIAL = re.compile(r"(^|\.)__\w+__(\.|$)")
+
+
+def renamed(module: str, name: str) -> tuple[str, str]:
+    """What Python 3 makes of a name of Python 2 (`Lib/_compat_pickle.py`), for pickles of protocol 0 to 2."""
+    found = NAME_MAPPING.get((module, name))
+    return found or (IMPORT_MAPPING.get(module, module), name)
+
+
+def of_name(module: str, name: str) -> str:
+    """What harm a name is known for, when it is imported and not called; "" where it is unknown."""
+    module, name = renamed(module, name)
+    if SPECIAL.search(name) and f"{module}.{name}" not in INERT_PRIVATE:
+        return f"{name} is a way around any list of names"
+    if "." in name and not _is_inner_class(module, name):
+        return f"the dotted name {name} reaches into {module}"
+    if module in ("builtins", "__builtin__"):
+        return "" if _is_inert_builtin(name) else f"{name} of Python's builtins runs or reaches anything"
+    if module.partition(".")[0] in LANGUAGE and not _is_inert(module, name):
+        return f"{module} is a part of Python that can run code, or touch files, processes or the network"
+    return ""
+
+
+def of_call(module: str, name: str, call: Call) -> str:
+    """What harm a call is known for; "" where it is unknown."""
+    why = of_name(module, name)
+    if why or f"{module}.{name}" in INERT_FUNCTIONS or call.op in ("NEWOBJ", "NEWOBJ_EX"):
+        return why
+    root, last = module.partition(".")[0], name.rpartition(".")[2]
+    if root in LANGUAGE:
+        return ""
+    if root in TORCH_LIKE and last[:1].islower():
+        return f"{name} is a function of {root} that no object of {root} is rebuilt by"
+    if last and _runs(last):
+        return f"{name} is called like something that runs, loads or fetches"
+    return _evidence(call, is_class=last.lstrip("_")[:1].isupper())
+
+
+def _evidence(call: Call, is_class: bool) -> str:
+    """What of the arguments looks like a command, code or a place; classes may well be given a place, if not to write to."""
+    given = _texts(call)
+    found = next((value for value in given if CODE.search(value)), None)
+    if found is None and (not is_class or any(map(MODE.match, given))):
+        found = next((value for value in given if PLACE.match(value)), None)
+    return f"it is given {found[:60]!r}, which looks like a command, code or a place" if found is not None else ""
+
+
+def _runs(name: str) -> bool:
+    words = [word.lower() for word in WORDS.findall(name)]
+    if name.lstrip("_")[:1].isupper():
+        return bool(CLASS_WORDS.intersection(words))
+    is_strong = any(word.startswith(stem) or word.endswith(stem) for word in words for stem in STRONG_STEMS)
+    return is_strong or (name[:1].islower() and bool(WEAK_WORDS.intersection(words)))
+
+
+def _is_inner_class(module: str, name: str) -> bool:
+    """A class inside a class, as protocol 4 spells it, of somebody else's module."""
+    path = f"{module}.{name}"
+    is_foreign = module.partition(".")[0] not in LANGUAGE | TORCH_LIKE
+    return path in INERT_PRIVATE or (is_foreign and all(part.lstrip("_")[:1].isupper() for part in name.split(".")))
+
+
+def _is_inert_builtin(name: str) -> bool:
+    return name in INERT_BUILTINS or name.endswith(("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration", "Group"))
+
+
+def _is_inert(module: str, name: str) -> bool:
+    if f"{module}.{name}" in INERT_PRIVATE:
+        return True
+    if module not in INERT_MODULES or name in HARMFUL_NAMES.get(module, ()):
+        return False
+    is_class = name.lstrip("_")[:1].isupper()
+    return is_class if module in ENUMS_ONLY or name.startswith("_") else True
+
+
+def _texts(call: Call) -> list[str]:
+    """The texts that a call is given, in tuples and lists too."""
+    found, pending = list[str](), list[Node](call.arguments)
+    for _ in range(MOST_TEXTS):
+        if not pending:
+            break
+        node = plain(pending.pop(0))
+        if isinstance(node, Atom):
+            found += [node.value] if isinstance(node.value, str) else []
+        elif not isinstance(node, Call):
+            pending += children(node)
+    return found

@@ -1,0 +1,222 @@
+"""`ptzip scan` as a user meets it: lines, exit codes, folders, settings and formats."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptzip.pickling.nodes import Tuple, atom
+from tests.cli.samples import archive, called, save, training_records
+from tests.cli.shell import one_line, ptzip, shell
+from tests.security.made import PAYLOAD, name, valued
+
+HOSTILE, UNKNOWN, CLEAN = valued(PAYLOAD), valued(name("models.yolo.Model") + b")\x81"), archive(training_records())
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a file of each verdict."""
+    monkeypatch.chdir(tmp_path)
+    for file, data in (("bad.pt", HOSTILE), ("unknown.pt", UNKNOWN), ("good.pt", CLEAN), ("noise.bin", b"\xff" * 99)):
+        (tmp_path / file).write_bytes(data)
+    return tmp_path
+
+
+def test_a_clean_file_is_one_line_and_exit_0() -> None:
+    assert ptzip("scan", "good.pt") == (0, "OK: good.pt\n", "")
+
+
+def test_a_hostile_file_is_told_with_what_it_calls_and_where() -> None:
+    result = ptzip("scan", "bad.pt")
+    first, second = result.out.splitlines()
+    assert (result.code, first) == (1, "MALICIOUS: bad.pt")
+    assert second.startswith("  PTZ101 malicious record last/data.pkl, byte ")
+    assert "posix.system('true')" in second
+
+
+def test_an_unknown_class_is_for_review() -> None:
+    result = ptzip("scan", "unknown.pt")
+    assert (result.code, result.out.splitlines()[0]) == (1, "REVIEW: unknown.pt")
+    assert "models.yolo.Model" in result.out
+
+
+def test_what_cannot_be_read_says_why_and_exits_with_2() -> None:
+    result = ptzip("scan", "noise.bin")
+    assert result.code == 2
+    assert result.out.startswith("UNREADABLE: noise.bin: this is ")
+
+
+@pytest.mark.parametrize("missing", ["nothing.pt", "no/such/folder"])
+def test_a_missing_file_is_unreadable(missing: str) -> None:
+    result = ptzip("scan", missing)
+    assert (result.code, result.out) == (2, f"UNREADABLE: {missing}: no such file or directory\n")
+
+
+@pytest.mark.parametrize(
+    ("files", "code"),
+    [(("good.pt", "unknown.pt"), 1), (("bad.pt", "good.pt"), 1), (("good.pt", "noise.bin"), 2), (("bad.pt", "noise.bin"), 2)],
+)
+def test_the_exit_code_of_several_files_is_that_of_the_worst(files: tuple[str, ...], code: int) -> None:
+    result = ptzip("scan", *files)
+    assert result.code == code
+    assert len([line for line in result.out.splitlines() if not line.startswith("  ")]) == len(files)
+
+
+def test_review_passes_where_only_malicious_fails() -> None:
+    assert ptzip("scan", "--fail-on", "malicious", "unknown.pt").code == 0
+    assert ptzip("scan", "--fail-on", "malicious", "bad.pt").code == 1
+    assert ptzip("scan", "--fail-on", "malicious", "noise.bin").code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--trust", "models.yolo.Model", "--", "unknown.pt"),
+        ("unknown.pt", "--trust", "models.yolo.Model"),
+        ("--trust", "yolov5", "unknown.pt"),
+        ("--trust", "lightning", "models.yolo.Model", "unknown.pt"),
+        ("--trust", "lightning", "--trust", "yolov5", "unknown.pt"),
+    ],
+)
+def test_trusted_names_are_clean_wherever_the_flag_stands(words: tuple[str, ...]) -> None:
+    assert ptzip("scan", *words) == (0, "OK: unknown.pt\n", "")
+
+
+def test_a_name_that_cannot_be_trusted_is_an_error() -> None:
+    assert "cannot be trusted" in one_line(ptzip("scan", "good.pt", "--trust", "os.system"), "ptzip: error: ")
+
+
+def test_nothing_to_scan_is_an_error() -> None:
+    one_line(ptzip("scan"), "ptzip: error: there is nothing to scan")
+
+
+def test_a_folder_is_walked_and_what_is_no_checkpoint_is_left_out(place: Path) -> None:
+    inner = place / "runs" / "a"
+    inner.mkdir(parents=True)
+    (inner / "last.pt").write_bytes(CLEAN)
+    (inner / "noname").write_bytes(HOSTILE)
+    (inner / "README.md").write_text("certifi\nclick\n")
+    (inner / "train.py").write_text("import os\n")
+    (inner / "broken.pt").write_bytes(b"\xff" * 99)
+    result = ptzip("scan", "runs")
+    assert result.code == 2
+    heads = [line.split(":")[:2] for line in result.out.splitlines() if not line.startswith("  ")]
+    assert heads == [
+        ["UNREADABLE", " runs/a/broken.pt"],
+        ["OK", " runs/a/last.pt"],
+        ["MALICIOUS", " runs/a/noname"],
+    ]
+
+
+def test_many_files_on_all_cores_come_out_in_their_order(place: Path) -> None:
+    for index in range(20):
+        (place / f"{index:02}.pt").write_bytes(HOSTILE if index % 3 == 0 else CLEAN)
+    files = [f"{index:02}.pt" for index in range(20)]
+    alone, together = ptzip("scan", "-j", "1", *files), shell("scan", "-j", "2", *files)
+    assert together == alone
+
+
+def test_quiet_says_nothing_of_what_is_ok() -> None:
+    result = ptzip("scan", "-q", "good.pt", "unknown.pt")
+    assert result.out.startswith("REVIEW: unknown.pt\n")
+
+
+def test_globals_are_listed_one_a_line() -> None:
+    result = ptzip("scan", "--globals", "bad.pt", "good.pt")
+    assert result.code == 1
+    assert "posix.system" in result.out.splitlines()
+    assert result.out.splitlines() == sorted(result.out.splitlines())
+
+
+def test_json_has_every_finding() -> None:
+    result = ptzip("scan", "--json", "bad.pt", "good.pt")
+    bad, good = json.loads(result.out)
+    assert result.code == 1
+    assert (bad["verdict"], good["verdict"]) == ("malicious", "clean")
+    (found,) = bad["findings"]
+    assert (found["rule"], found["severity"], found["record"], found["times"]) == (
+        "PTZ101",
+        "malicious",
+        "record last/data.pkl",
+        1,
+    )
+    assert isinstance(found["offset"], int)
+    assert "posix.system" in bad["globals"]
+
+
+@pytest.mark.parametrize("rule", ["PTZ101", "ptz301"])
+def test_a_rule_explains_itself(rule: str) -> None:
+    result = ptzip("scan", "--explain", rule)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.startswith(rule.upper())
+    assert len(result.out.split()) > 20
+
+
+def test_an_unknown_rule_is_an_error() -> None:
+    assert one_line(ptzip("scan", "--explain", "PTZ999"), "ptzip: error: ") == "there is no rule PTZ999"
+
+
+def test_a_name_of_a_file_cannot_break_a_line(place: Path) -> None:
+    save(place / "a\nOK: b.pt")
+    assert ptzip("scan", "a\nOK: b.pt").out == "OK: a\\nOK: b.pt\n"
+
+
+# settings
+
+
+def test_settings_of_the_project_are_taken(place: Path) -> None:
+    (place / "pyproject.toml").write_text('[tool.ptzip.scan]\ntrust = ["yolov5"]\n')
+    assert ptzip("scan", "unknown.pt").code == 0
+    (place / ".ptzip.toml").write_text('[scan]\nfail-on = "malicious"\n')
+    assert ptzip("scan", "unknown.pt") == (0, ptzip("scan", "unknown.pt").out, "")
+    assert ptzip("scan", "unknown.pt").out.startswith("REVIEW")
+    assert ptzip("scan", "--fail-on", "review", "unknown.pt").code == 1
+
+
+def test_settings_hold_in_the_folders_below(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / ".ptzip.toml").write_text('[scan]\ntrust = ["models.yolo.Model"]\n')
+    (place / "below").mkdir()
+    monkeypatch.chdir(place / "below")
+    assert ptzip("scan", "../unknown.pt").code == 0
+
+
+def test_settings_beside_a_file_from_elsewhere_are_not_taken(place: Path) -> None:
+    theirs = place / "theirs"
+    theirs.mkdir()
+    (theirs / "model.pt").write_bytes(UNKNOWN)
+    (theirs / ".ptzip.toml").write_text('[scan]\ntrust = ["models.yolo.Model"]\nfail-on = "malicious"\n')
+    assert ptzip("scan", "theirs/model.pt").code == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('[scan]\ntrusted = ["a.B"]\n', "sets trusted, expected one of fail-on, trust"),
+        ('[scan]\ntrust = "a.B"\n', "sets trust to something other than a list of names"),
+        ('[scan]\nfail-on = "never"\n', "sets fail-on to 'never', expected review or malicious"),
+        ("[scan\n", "cannot be read"),
+    ],
+)
+def test_settings_that_are_wrong_are_an_error(content: str, words: str, place: Path) -> None:
+    (place / ".ptzip.toml").write_text(content)
+    assert words in one_line(ptzip("scan", "good.pt"), "ptzip: error: ")
+
+
+# slim and load
+
+
+def hostile_training() -> bytes:
+    """A checkpoint that slim takes, with a call of posix.system among its values."""
+    evil = called("posix", "system", Tuple("TUPLE1", None, [atom("true")]))
+    return archive(training_records(best_fitness=evil))
+
+
+def test_slim_warns_of_a_malicious_input_unless_it_is_told_not_to_look(place: Path) -> None:
+    (place / "last.pt").write_bytes(hostile_training())
+    result = ptzip("slim", "last.pt", "-n")
+    assert result.code == 0
+    assert result.err.startswith(
+        "ptzip: warning: last.pt: this file is malicious, see ptzip scan: PTZ101 record data.pkl, byte "
+    )
+    assert ptzip("slim", "last.pt", "-n", "--no-scan").err == ""
+    assert ptzip("slim", "good.pt", "-n").err == ""
