@@ -66,7 +66,7 @@ _NUMPY: tuple[tuple[Use, list[str]], ...] = (
     (Use(shapes.small_array, builds=True), _under(MULTIARRAY, "_reconstruct")),
     (Use(shapes.anything), _under(MULTIARRAY, "scalar")),
     (Use(shapes.anything, builds=True), ["numpy.dtype"]),
-    (Use(shapes.anything), _under(["numpy.core.numeric", "numpy._core.numeric"], "_frombuffer")),
+    (Use(shapes.plain_array), _under(["numpy.core.numeric", "numpy._core.numeric"], "_frombuffer")),
     (
         Use(shapes.bit_generator, builds=True),
         _under(["numpy.random._pickle"], "__bit_generator_ctor __generator_ctor __randomstate_ctor"),

@@ -4,14 +4,18 @@ Rule: only what a loader would do with the arguments is asked here: make somethi
 arguments themselves are names and calls of the same pickle, and are judged on their own.
 """
 
+import math
+import re
 from collections.abc import Callable
 
-from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, text
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, reach, text
 
 Shape = Callable[[Call], str]
 
 MOST_BYTES = 1 << 20
 """Numbers that ask for memory may ask for so many bytes without having them in the file."""
+
+PLAIN_DTYPE = re.compile(r"[<>|=]?[?bhilqBHILQefdgFDGiucSUVmM]\d*\Z")
 
 ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "ascii", "utf-8", "utf8", "raw-unicode-escape", "raw_unicode_escape"})
 """What pickles of protocol 0 to 2 spell bytes in; others compress or run through tables."""
@@ -68,7 +72,7 @@ def plainly(call: Call) -> str:
 def encoded(call: Call) -> str:
     """`_codecs.encode(text, encoding)`, which is how protocols below 3 spell bytes."""
     given = [plain(argument) for argument in call.arguments]
-    encoding = (text(given[1]) if len(given) > 1 else "") or ""
+    encoding = (text(given[1]) if len(given) == 2 else "") or ""
     is_text = bool(given) and text(given[0]) is not None
     return "" if is_text and encoding.lower() in ENCODINGS else "with something other than text and a text encoding"
 
@@ -86,15 +90,24 @@ def byte_stream(call: Call) -> str:
     first = plain(call.arguments[0]) if len(call.arguments) == 1 else None
     if isinstance(first, Atom) and isinstance(first.value, bytes | bytearray):
         return ""
-    is_encoded = isinstance(first, Call) and first.path == "_codecs.encode" and not encoded(first)
+    is_encoded = isinstance(first, Call) and first.path == "_codecs.encode" and not encoded(first) and _is_latin1(first)
     return "" if is_encoded else "with bytes that are made while loading"
 
 
 def small_array(call: Call) -> str:
     """`_reconstruct(ndarray, (0,), b"b")` makes an empty array, whose state follows."""
     sizes = plain(call.arguments[1]) if len(call.arguments) > 1 else None
-    numbers = [plain(size) for size in sizes.parts] if isinstance(sizes, Tuple) else []
-    return "with a size" if any(_is_large(number) for number in numbers) else ""
+    numbers = [_number(size) for size in sizes.parts] if isinstance(sizes, Tuple) else [-1]
+    return "with a size" if min(numbers, default=0) < 0 or math.prod(numbers) > MOST_BYTES else ""
+
+
+def plain_array(call: Call) -> str:
+    """`_frombuffer(bytes, dtype, shape, order)` takes bytes for elements, which must not be addresses of objects."""
+    kind = plain(call.arguments[1]) if len(call.arguments) > 1 else None
+    made = [node for node in reach(kind) if isinstance(node, Call)] if isinstance(kind, Call) else []
+    codes = [text(plain(node.arguments[0])) if node.path == "numpy.dtype" and node.arguments else None for node in made]
+    is_plain = bool(codes) and all(code is not None and PLAIN_DTYPE.match(code) for code in codes)
+    return "" if is_plain else "with a dtype that is not plainly one of numbers"
 
 
 def rebuilding(call: Call) -> str:
@@ -119,6 +132,16 @@ RANDOM = frozenset(
     )
 )
 """What the states of numpy's generators are made of."""
+
+
+def _number(node: Node) -> int:
+    """A size that stands in the file; -1 for anything else."""
+    found = plain(node)
+    return found.value if isinstance(found, Atom) and isinstance(found.value, int) else -1
+
+
+def _is_latin1(call: Call) -> bool:
+    return (text(plain(call.arguments[1])) or "").lower() in ("latin1", "latin-1", "iso-8859-1")
 
 
 def _is_range(node: Node) -> bool:

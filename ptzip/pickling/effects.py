@@ -135,7 +135,7 @@ def _dup(machine: Machine, _: str, __: Any) -> None:
 
 def _text_slot(machine: Machine, arg: bytes) -> int:
     try:
-        slot = int(arg)
+        slot = int(arg.partition(b"\0")[0])  # C reads no further
     except ValueError:
         slot = -1
     if slot < 0:

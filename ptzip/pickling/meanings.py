@@ -13,9 +13,14 @@ def _int_line(line: bytes) -> int | bool:
     """INT as CPython's C unpickler reads it: "00" and "01" are truth values, a leading 0 is octal, 0x hexadecimal."""
     if line in (b"00", b"01"):
         return line == b"01"
-    digits = line.decode("ascii").strip()
+    digits = _up_to_nul(line).decode("ascii").strip()
     octal = digits.lstrip("+-").startswith("0") and digits.lstrip("+-").isdecimal()
     return int(digits, 8 if octal else 0)
+
+
+def _up_to_nul(line: bytes) -> bytes:
+    """What C reads of a line of text."""
+    return line.partition(b"\0")[0]
 
 
 def _string(raw: bytes) -> str | bytes:
@@ -36,10 +41,10 @@ MEANINGS: dict[str, Callable[[Any], Any]] = {
     "NEWTRUE": lambda _: True,
     "NEWFALSE": lambda _: False,
     "INT": _int_line,
-    "LONG": lambda line: int(line.rstrip(b"L"), 0),
+    "LONG": lambda line: int(_up_to_nul(line.removesuffix(b"L")), 0),
     "LONG1": lambda raw: int.from_bytes(raw, "little", signed=True),
     "LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
-    "FLOAT": float,
+    "FLOAT": lambda line: float(_up_to_nul(line)),
     "STRING": _quoted,
     "BINSTRING": _string,
     "SHORT_BINSTRING": _string,

@@ -19,25 +19,22 @@ HEADS = (512, 1 << 14, 1 << 20)
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
 
-TEXT_STARTS = frozenset(b"(cIilLSUVFNX}])KJMGT\x88\x89\x8a\x8b\x8c\x8e\x8f\x95\x96")
-"""How a pickle without PROTO may begin: with a mark, a value, a name, something empty, or a frame."""
-
 
 def starts_pickle(head: bytes) -> bool:
     """Whether the first byte is PROTO with a protocol that there is."""
     return len(head) > 1 and head[0] == PROTO and head[1] <= HIGHEST_PROTOCOL
 
 
-def begins_text(head: bytes) -> bool:
-    """Whether the first byte is an opcode that a pickle of protocol 0 or 1 may begin with."""
-    return len(head) > 1 and head[0] in TEXT_STARTS and head[0] in BY_CODE
+def begins_opcode(head: bytes) -> bool:
+    """Whether the first byte is an opcode, as that of a pickle of protocol 0 or 1 is."""
+    return len(head) > 1 and head[0] in BY_CODE
 
 
-def likely_pickle(source: Source, limits: Limits) -> Pickle | None:
-    """The pickle that bytes begin with, or None; of a long one no more than its beginning."""
-    for size in HEADS:
+def likely_pickle(source: Source, limits: Limits, thorough: bool = False) -> Pickle | None:
+    """The pickle that bytes begin with, or None; of a long one no more than its beginning, unless `thorough` asks for all."""
+    for size in (*HEADS, source.size) if thorough else HEADS:
         head = source.read(0, min(size, source.size))
-        if not starts_pickle(head) and not begins_text(head):
+        if not starts_pickle(head) and not begins_opcode(head):
             return None
         pickle = read_seen(head, 0, limits)
         if does_something(pickle) or (pickle.root is not None and starts_pickle(head)):

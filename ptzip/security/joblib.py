@@ -9,18 +9,18 @@ import math
 import re
 from typing import Any
 
-from ptzip.pickling.nodes import Atom, Call, Node, Pickle, Tuple, lookup, plain, state, text
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Pickle, Tuple, lookup, plain, state, text
 from ptzip.pickling.unpickler import read_pickle
 from ptzip.source import Stream
 
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
-CODE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVmMpP])(\d*)$")
+CODE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVmMpPOuc])(\d*)$")
 SIZES = dict(zip("?bBhHiIlLqQefdgFDG", (1, 1, 1, 2, 2, 4, 4, 8, 8, 8, 8, 2, 4, 8, 16, 8, 16, 32), strict=True))
 
 
 def has_arrays(pickle: Pickle) -> bool:
     """Whether a pickle makes such objects."""
-    return any(isinstance(node, Call) and node.path == WRAPPER for node in pickle.calls)
+    return any(isinstance(node, Global) and node.path == WRAPPER for node in pickle.calls)
 
 
 class Arrays:
@@ -28,18 +28,36 @@ class Arrays:
 
     def __init__(self) -> None:
         self.pickles = list[Pickle]()
+        self.skipped = 0
+        """How many arrays were described as joblib describes them."""
 
     def skip(self, node: Node, data: Stream, at: int) -> int:
         """How many bytes from `at` on belong to the object that was just described; 0 where none do."""
-        told = state(node) if isinstance(node, Call) and node.path == WRAPPER else None
-        if told is None:
+        told = state(node) if isinstance(node, Call) and node.path == WRAPPER and node.op == "NEWOBJ" else None
+        if not isinstance(told, Dict):
             return 0
         dtype, shape = lookup(told, "dtype"), lookup(told, "shape")
-        if _code(dtype)[:1] == "O":
+        is_plain = isinstance(shape, Tuple) and all(isinstance(plain(part), Atom) for part in shape.parts)
+        if not is_plain or not CODE.match(_code(dtype)) or len(state_steps(node)) != 1:
+            return 0
+        self.skipped += 1
+        if _code(dtype).lstrip("<>|=")[:1] == "O":
             self.pickles.append(read_pickle(data, at))
             return self.pickles[-1].end - at
         padding = 1 + data[at] if _value(lookup(told, "numpy_array_alignment_bytes")) and at < len(data) else 0
         return padding + _count(shape) * _size(_code(dtype))
+
+    def is_odd(self, pickle: Pickle) -> bool:
+        """Whether something of joblib is made otherwise: its loader may then take other bytes for those of an array."""
+        names = [node for node in pickle.calls if isinstance(node, Global) and node.path == WRAPPER]
+        made = [node for node in pickle.calls if isinstance(node, Call) and node.path == WRAPPER]
+        others = [node for node in pickle.calls if isinstance(node, Global) and node.module.startswith("joblib")]
+        return len(made) != self.skipped or len(others) != len(names) or not made
+
+
+def state_steps(node: Node) -> list[object]:
+    """The BUILDs of an object."""
+    return [step for step in node.steps if step.op == "BUILD"]
 
 
 def _code(dtype: Node | None) -> str:
@@ -55,7 +73,7 @@ def _size(code: str) -> int:
     kind, digits = match.groups()
     if kind in "SUV":
         return int(digits or 0) * (4 if kind == "U" else 1)
-    return int(digits) if digits else 8 if kind in "mMpP" else SIZES[kind]
+    return int(digits) if digits else 8 if kind in "mMpPuc" else SIZES[kind]
 
 
 def _count(shape: Node | None) -> int:

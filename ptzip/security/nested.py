@@ -11,15 +11,12 @@ from ptzip.security.subjects import Stream
 
 LOADERS = frozenset(("torch.storage._load_from_bytes", "pickle.loads", "_pickle.loads", "cPickle.loads", "dill.loads"))
 
-BEGINNINGS = ("\x80", "PK\x03\x04", "\x1f\x8b", "c", "(", "BZh", "x\x9c")
-"""How a text begins that is worth a second look."""
-
 
 def nested(stream: Stream) -> Iterator[tuple[bytes, int, bool]]:
     """Each such stretch: its bytes, where it stands, and whether it is given to something that loads it."""
     loaded = {id(argument) for argument in _loaded(stream)}
     for node in stream.extent.atoms:
-        data = _data(node)
+        data = _data(node, id(node) in loaded)
         if data is not None:
             yield data, node.offset, id(node) in loaded
 
@@ -34,11 +31,12 @@ def _loaded(stream: Stream) -> Iterator[Atom]:
                     yield inner
 
 
-def _data(node: Atom) -> bytes | None:
+def _data(node: Atom, is_loaded: bool) -> bytes | None:
+    """The bytes that an atom is. Of texts only those that are loaded, or hold what every import of a pickle needs."""
     value = node.value
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    if not isinstance(value, str) or not value.startswith(BEGINNINGS):
+    if not isinstance(value, str) or not (is_loaded or "\n" in value or "\x93" in value):
         return None
     try:
         return value.encode("latin-1")

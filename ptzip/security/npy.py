@@ -17,12 +17,12 @@ def sniff(head: bytes) -> bool:
     return head.startswith(MAGIC)
 
 
-def objects_start(source: Source) -> int | None:
-    """Where the pickle begins; None where the array holds no objects. Raises FormatError where the header is cut off."""
+def data_start(source: Source) -> tuple[int, bool]:
+    """Where the data begin, and whether they are a pickle. Raises FormatError where the header is cut off."""
     head = source.read(0, min(source.size, FIXED + 4))
     width = 2 if head[6:7] == b"\x01" else 4
     start = FIXED + width
     length = int.from_bytes(head[FIXED:start], "little")
     if start + length > source.size:
         raise FormatError("the header of the numpy array is cut off", FIXED)
-    return start + length if OBJECTS.search(source.read(start, length)) else None
+    return start + length, bool(OBJECTS.search(source.read(start, length)))

@@ -121,6 +121,15 @@ def popped(stream: Stream) -> Iterator[Hit]:
             yield Hit("values are made and thrown away", anomaly.offset)
 
 
+def computed_names(stream: Stream) -> Iterator[Hit]:
+    """STACK_GLOBAL imports what stands on the stack, and here that is no text of the file but something that is made while
+    loading. Nobody can tell what is imported, and nobody honest needs that.
+    """
+    for anomaly in stream.pickle.anomalies:
+        if anomaly.kind == "broken" and anomaly.message.startswith("STACK_GLOBAL") and stream.pickle.calls:
+            yield Hit("loading imports a name that is made while loading", anomaly.offset)
+
+
 def broken(stream: Stream) -> Iterator[Hit]:
     """The stream ends or breaks before STOP. A loader has done everything that stands before, then fails: an attacker does not
     mind the error.

@@ -16,7 +16,7 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.unpickler import read_seen
 from ptzip.security import joblib, npy
-from ptzip.security.guessing import begins_text, does_something, likely_pickle, starts_pickle
+from ptzip.security.guessing import begins_opcode, does_something, likely_pickle, starts_pickle
 from ptzip.security.nested import nested
 from ptzip.security.subjects import CODE, LIMIT, NAME, STRANGE, UNREAD, Note, Stream, Subject, inside
 from ptzip.security.unpacking import packing, unpacked
@@ -73,8 +73,11 @@ class Walk:
         if packed and packed.name == "zlib" and not _unpacks(source, packed):
             packed = None
         if packed:
+            yield from self._also_pickle(source, place, depth)
             inner = unpacked(source, packed)
             yield from self.contents(inner, inside(place, f"what the {packed.name} holds"), depth + 1)
+            if is_zip(source):
+                yield from ZipWalk(self, source, inside(place, "the zip behind it"), depth).subjects()
             return
         has_zip = is_zip(source)
         if has_zip:
@@ -84,24 +87,35 @@ class Walk:
 
     def _alone(self, source: Source, place: str, depth: int, head: bytes, has_zip: bool) -> Iterator[Subject]:
         """What is no zip, or not only one."""
-        named = next((what for magic, what in {**NATIVE, **CLOSED}.items() if head.startswith(magic)), None)
-        if named:
-            yield Note(place, CODE if head.startswith(tuple(NATIVE)) else STRANGE, f"this is {named}, which is not looked into")
+        if head.startswith((*NATIVE, *CLOSED)):
+            what = next(what for magic, what in {**NATIVE, **CLOSED}.items() if head.startswith(magic))
+            yield Note(place, CODE if head.startswith(tuple(NATIVE)) else STRANGE, f"this is {what}, which is not looked into")
+            yield from self._also_pickle(source, place, depth)
         elif npy.sniff(head):
             yield from self._npy(source, place, depth)
         elif marks.is_tar(source):
+            yield from self._also_pickle(source, place, depth)
             yield from self._tar(source, place, depth)
         elif marks.is_safetensors(source):
-            yield from self.blob(source, place, depth)
-        elif starts_pickle(head) or begins_text(head):
+            yield from self._also_pickle(source, place, depth)
+        elif begins_opcode(head):
             yield from self._pickles(source, place, depth, has_zip)
         elif not has_zip:
             yield Note(place, UNREAD, f"this is {described(source)}")
 
+    def _also_pickle(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        """What a loader of pickles makes of bytes that begin like something else: it does not mind."""
+        pickle = likely_pickle(source, self.limits, thorough=True)
+        if pickle is not None and does_something(pickle):
+            yield from self.stream(Stream(inside(place, "read as a pickle"), pickle, trusted=self.trusted), depth)
+
     def _npy(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        start = npy.objects_start(source)
-        if start is not None:
-            yield from self._streams(source, inside(place, "the objects of the array"), start, depth)
+        start, has_objects = npy.data_start(source)
+        where = inside(place, "the objects of the array")
+        if has_objects:
+            yield from self._streams(source, where, start, depth)
+        else:
+            yield from self._also_pickle(Window(source, start, source.size - start), where, depth)
 
     def _tar(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
         from ptzip.formats import tar  # here and below: few files have what these read
@@ -186,6 +200,8 @@ class Walk:
         known = {node.offset for node in found.calls}
         if any(node.offset not in known for node in plain.calls):
             yield from self.stream(Stream(inside(place, "read without joblib"), plain, trusted=self.trusted), depth)
+        if arrays.is_odd(found):
+            yield Note(place, STRANGE, "arrays are described otherwise than joblib describes them")
         for pickle in arrays.pickles:
             where = inside(place, f"the objects of an array at {pickle.start}")
             yield from self.stream(Stream(where, pickle, trusted=self.trusted), depth)
@@ -218,12 +234,23 @@ class Walk:
         for data, offset, is_loaded in nested(stream):
             where = inside(stream.place, f"bytes at {offset}")
             inner = BytesSource(data, where)
-            if is_loaded or is_zip(inner) or packing(data[:8]):
+            if is_loaded:
+                yield from self._loaded(inner, where, depth)
+            elif is_zip(inner) or packing(data[:8]):
                 yield from self.silently(inner, where, depth)
             else:
                 pickle = likely_pickle(inner, self.limits)
                 if pickle is not None:
                     yield from self.stream(Stream(where, pickle, trusted=self.trusted), depth + 1)
+
+    def _loaded(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        """Bytes that the pickle has a loader load: what is nothing known is not passed over."""
+        is_known = False
+        for subject in self.silently(source, place, depth):
+            is_known = is_known or isinstance(subject, Stream)
+            yield subject
+        if not is_known:
+            yield Note(place, STRANGE, "bytes that are loaded are no checkpoint of a known form")
 
     def silently(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
         """What is inside bytes that need not be anything: that they may be nothing is no finding."""

@@ -25,6 +25,7 @@ RULES = (
     Rule("PTZ107", MALICIOUS, "a class, function or module that is changed", Stream, pickles.described_names),
     Rule("PTZ108", MALICIOUS, "a special method that is replaced", Stream, pickles.special_states),
     Rule("PTZ109", MALICIOUS, "an import by number", Stream, pickles.extensions),
+    Rule("PTZ110", MALICIOUS, "an import of a computed name", Stream, pickles.computed_names),
     Rule("PTZ201", REVIEW, "a pickle that breaks off", Stream, pickles.broken),
     Rule("PTZ202", REVIEW, "bytes behind the pickle", Stream, pickles.trailing),
     Rule("PTZ203", REVIEW, "a pickle that no pickler writes", Stream, pickles.odd_streams),

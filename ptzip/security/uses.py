@@ -19,6 +19,7 @@ from ptzip.pickling.nodes import (
     Persistent,
     Pickle,
     Tuple,
+    children,
     pairs,
     plain,
     reach,
@@ -76,6 +77,7 @@ class Uses:
                 yield from self._of_call(node)
             elif isinstance(node, Global) and node.offset not in callees:
                 yield from self._of_name(node)
+        yield from self._parked()
 
     def _doubtful(self) -> list[Node]:
         """The names and calls to look at: without those of allowed names that are called as they should be, as most are."""
@@ -85,6 +87,20 @@ class Uses:
             if use is not None and isinstance(node, Global) and node.path not in ABOUT_ANOTHER:
                 known[id(node)] = use
         return [node for node in self.pickle.calls if id(node) not in known and not _is_as_it_should_be(node, known)]
+
+    def _parked(self) -> Iterator[Found]:
+        """Functions that load or call what they are given, where they stand as values: somebody else may call them."""
+        loaders = {id(node): node for node in self.pickle.calls if isinstance(node, Global) and node.path in NEVER_PARKED}
+        if not loaders:
+            return
+        seen = set[int]()
+        for root in [*([self.pickle.root] if self.pickle.root is not None else []), *self.pickle.calls]:
+            for node in reach(root, seen):
+                below = children(node)[1:] if isinstance(node, Call) and node.op != "INST" else children(node)
+                for part in below:
+                    found = loaders.pop(id(plain(part)), None)
+                    if found is not None:
+                        yield Found(found, Known.HARMFUL, found.path, "it stands where another function may call it")
 
     def _of_name(self, node: Global) -> Iterator[Found]:
         if not self._use(node.module, node.name):
@@ -114,6 +130,15 @@ class Uses:
 TRUSTED = Use(lambda _: "", builds=True)
 """What the user vouches for."""
 
+
+NEVER_PARKED = frozenset(
+    (
+        *("torch.storage._load_from_bytes", "copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"),
+        *("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type", "copy_reg.__newobj__"),
+        *("torch.tensor._rebuild_from_type_v2", "torch.tensor._rebuild_from_type"),
+    )
+)
+"""Allowed functions that honest pickles call themselves, and never hand on."""
 
 ABOUT_ANOTHER = RECONSTRUCTORS | NEW_OBJECTS | GETATTR
 """Functions whose call is about the class or the owner that they are given."""
@@ -188,15 +213,15 @@ def _misuse(call: Call, about: Subject, use: Use) -> str:
         return "with arguments that are computed while loading"
     if not use.builds and _is_built(call):
         return "and gives a state to what it made, which takes none"
-    if about.node is not call.function and not isinstance(call.function, Persistent):
+    if call.path in NEW_OBJECTS and len(call.arguments) > 1:
+        return "with arguments, which its pickles do not have"
+    if call.path in RECONSTRUCTORS:
         return _odd_base(call)
     return use.call(call) if use.call else ""
 
 
 def _odd_base(call: Call) -> str:
     """`_reconstructor(class, base, state)` calls the base, too."""
-    if call.path not in RECONSTRUCTORS:
-        return ""
     base = plain(call.arguments[1]) if len(call.arguments) > 1 else None
     is_known = isinstance(base, Global) and (base.path in BASES or base.path == "collections.OrderedDict")
     return "" if is_known else "on a base that is none of Python's containers"

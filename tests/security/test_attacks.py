@@ -325,3 +325,102 @@ def test_arrays_between_the_opcodes_of_joblib_are_passed_over() -> None:
 
 def test_what_a_plain_loader_reads_between_the_opcodes_of_joblib_is_read_too() -> None:
     assert verdict(joblib_dump("S16", (PAYLOAD + b"0").ljust(32, b"N"))) == "malicious"
+
+
+LOADER = "torch.storage._load_from_bytes"
+DISGUISED = b"C\x01x0" + PAYLOAD + b"."
+"""A pickle that begins like none: with bytes, which it throws away."""
+
+BEGINNINGS = {
+    "bytes": DISGUISED,
+    "bzip2": b"BZh\0\0" + b"A" * 0x685A + b"0" + PAYLOAD + b".",
+    "a program": b"MZ\x900" + PAYLOAD + b".",
+    "a tar": b"\x80\x02X\x50\x02\0\0" + (b"a" * 250 + b"ustar").ljust(0x250, b"a") + b"0" + PAYLOAD + b".",
+    "safetensors": b"X\x0a\0\0\0\0\0{aaaaaa0X\0\0\x20\0" + b"a" * (1 << 21) + b"0" + PAYLOAD + b".",
+    "a number that C cuts at a NUL": b"I5\x00\n0" + PAYLOAD + b".",
+    "a fraction that C cuts at a NUL": b"F5\x00zz\n0" + PAYLOAD + b".",
+    "a memo slot that C cuts at a NUL": b"Np1\x00zz\n0" + PAYLOAD + b".",
+}
+
+
+@pytest.mark.parametrize("data", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_a_pickle_that_begins_like_something_else_is_read_as_a_pickle(data: bytes) -> None:
+    assert verdict(data) == "malicious"
+    assert verdict(valued(call(LOADER, raw(data)), 3)) == "malicious"
+    assert verdict(zipped({"model.pth": data})) == "malicious"
+    assert verdict(gzip.compress(data)) == "malicious"
+
+
+OBJECT = name("argparse.Namespace") + b")\x81"
+
+HANDED_ON = {
+    "as a value": name(LOADER),
+    "as append": OBJECT + b"}" + text("append") + name(LOADER) + b"sb" + raw(b"x") + b"a",
+    "as a slot": OBJECT + b"N}" + text("__setstate__") + name(LOADER) + b"s\x86b" + raw(b"x") + b"b",
+    "under a computed key": OBJECT + b"}" + call("builtins.str", text("__setstate__")) + name(LOADER) + b"sb",
+    "as forward": name("torch.nn.modules.linear.Linear") + b")\x81}" + text("forward") + name(LOADER) + b"sb",
+    "by INST": b"(" + name(LOADER) + b"icollections\ndefaultdict\n",
+}
+
+
+@pytest.mark.parametrize("value", HANDED_ON.values(), ids=HANDED_ON)
+def test_a_function_that_loads_is_not_handed_on(value: bytes) -> None:
+    assert verdict(valued(value, 3)) == "malicious"
+
+
+MISUSED = {
+    "a size by INST": b"(\x8a\x06\0\0\0\0\0\x01ibuiltins\nbytearray\n",
+    "a size by __newobj__": call("copyreg.__newobj__", name("builtins.bytes"), b"\x8a\x06\0\0\0\0\0\x01"),
+    "a size in two numbers": call(
+        "numpy.core.multiarray._reconstruct", name("numpy.ndarray"), b"J\0\0\x10\0J\0\0\x10\0\x86", raw(b"b")
+    ),
+    "addresses of objects": call(
+        "numpy._core.numeric._frombuffer", raw(b"A" * 16), call("numpy.dtype", text("O")), b"K\x02\x85", text("C")
+    ),
+    "errors that are passed over": call(
+        LOADER, call("_codecs.encode", text("c\u2603posix\nsystem\n."), text("ascii"), text("ignore"))
+    ),
+    "bytes of another encoding": call(LOADER, call("_codecs.encode", text("c\u2603\n"), text("utf-8"))),
+    "bytes that are no checkpoint": call(LOADER, raw(b"\xff" * 20)),
+}
+
+
+@pytest.mark.parametrize("value", MISUSED.values(), ids=MISUSED)
+def test_an_allowed_call_in_another_way_is_for_review(value: bytes) -> None:
+    assert verdict(valued(value, 3)) == "review"
+
+
+def test_names_that_are_computed_are_malicious() -> None:
+    computed = call("builtins.str", text("posix")) + call("builtins.str", text("system")) + b"\x93)R"
+    assert verdict(valued(computed, 4)) == "malicious"
+
+
+WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        call("copyreg._reconstructor", name(WRAPPER), name("builtins.object"), b"N"),
+        call("copyreg.__newobj__", name(WRAPPER)),
+        name(WRAPPER) + b")R",
+    ],
+)
+def test_arrays_that_joblib_would_describe_otherwise_are_for_review(made: bytes) -> None:
+    kind = call("numpy.dtype", text("u1"), b"\x89", b"\x88")
+    state = b"}(" + text("shape") + b"K\x05\x85" + text("dtype") + kind + b"u"
+    hidden = b"B" + struct.pack("<I", len(DISGUISED)) + DISGUISED
+    data = b"\x80\x03}(" + text("w") + made + state + b"b" + hidden + text("k") + b"u."
+    assert verdict(data) in ("review", "malicious")
+
+
+def test_headers_of_arrays_are_not_believed() -> None:
+    for descr in ("'object'", "'\\x4f'", "'O,i4'", "[('a', '(2,)O')]", "'f8'"):
+        header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': (1,), }}".encode().ljust(117) + b"\n"
+        data = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + PAYLOAD + b"."
+        assert verdict(data) == "malicious"
+
+
+def test_a_zip_behind_something_packed_is_read_too() -> None:
+    for pack in (bz2.compress, lzma.compress, zlib.compress):
+        assert verdict(pack(b"text, no pickle") + valued(PAYLOAD)) == "malicious"
