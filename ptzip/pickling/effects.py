@@ -124,7 +124,7 @@ def _pop(machine: Machine, op: str, _: Any) -> None:
         machine.marks.pop()
         run.has_mark = True
     else:
-        run.nodes.insert(0, machine.pop())
+        run.nodes.append(machine.pop())
 
 
 def _dup(machine: Machine, _: str, __: Any) -> None:
@@ -168,7 +168,8 @@ def _get(machine: Machine, op: str, arg: Any) -> None:
     run = machine.popped
     if run.end == machine.at:
         machine.pops_left -= len(run.ops)
-        machine.push(Detour(_popping(run), None, [*run.nodes, got.node]))
+        popped = run.nodes if "POP_MARK" in run.ops else run.nodes[::-1]
+        machine.push(Detour(_popping(run), None, [*popped, got.node]))
     else:
         machine.stack.append(got)
 

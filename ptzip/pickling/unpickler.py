@@ -102,7 +102,8 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
         if effect:
             effect(machine, name, arg)
             if skip is not None and name == "BUILD":
-                at += skip(machine.top(), data, at)
+                at, before = at + skip(machine.top(), data, at), at
+                frame_end = frame_end if at == before else no_frame  # what is skipped is in no frame
         elif name == "STOP":
             _leave_frame(machine, frame_end in (at, no_frame))
             return _stop(machine, at)

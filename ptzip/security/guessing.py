@@ -57,7 +57,7 @@ def does_something(pickle: Pickle) -> bool:
 
 
 def _can_be_one(node: Global) -> bool:
-    return bool(IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name)) or node.op.startswith("EXT")
+    return bool(IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name))
 
 
 def _runs_out(pickle: Pickle, size: int) -> bool:

@@ -10,7 +10,7 @@ import re
 import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 
-from ptzip.pickling.nodes import Atom, Call, Node, children, plain
+from ptzip.pickling.nodes import Atom, Call, Global, Node, children, plain
 
 GONE = frozenset(("asynchat", "asyncore", "distutils", "idlelib", "imp", "lib2to3", "smtpd", "test", "turtledemo", "pip"))
 ELSEWHERE = frozenset(("nt", "_winreg", "winreg", "msvcrt", "_pyrepl", "_interpreters", "_xxsubinterpreters", "_aix_support"))
@@ -25,6 +25,7 @@ INERT_MODULES = frozenset(
         *("posixpath", "genericpath", "queue", "random", "re", "statistics", "string", "struct", "textwrap", "time", "types"),
         *("typing", "unicodedata", "urllib.parse", "uuid", "warnings", "weakref", "zoneinfo", "threading", "inspect", "zlib"),
         *("_collections", "_collections_abc", "_functools", "_io", "_operator", "_random", "_struct", "_codecs", "base64"),
+        *("ast", "configparser", "optparse", "csv", "xml.etree.ElementTree"),
         *("copyreg", "copy_reg", "exceptions", "binascii", "signal", "socket", "ssl", "json.decoder", "json.encoder"),
     )
 )
@@ -54,8 +55,10 @@ INERT_PRIVATE = frozenset(
 )
 """Private functions of Python that its own objects reduce to."""
 
-ENUMS_ONLY = frozenset(("signal", "socket", "ssl", "http", "inspect"))
-"""Modules of which pickles hold members of enumerations, and nothing else."""
+ENUMS_ONLY = frozenset(
+    ("signal", "socket", "ssl", "http", "inspect", "ast", "configparser", "optparse", "csv", "xml.etree.ElementTree")
+)
+"""Modules of which pickles hold classes or members of enumerations, and nothing else."""
 
 INERT_BUILTINS = frozenset(
     (
@@ -64,6 +67,9 @@ INERT_BUILTINS = frozenset(
         *("issubclass", "callable", "property", "classmethod", "staticmethod", "any", "all", "format", "super", "memoryview"),
     )
 )
+
+CODE_PICKLERS = frozenset(("cloudpickle", "dill"))
+"""Picklers of functions and classes, whose own functions give the types that are called next, and are called for nothing."""
 
 TORCH_LIKE = frozenset(("torch", "numpy", "torchvision", "torchaudio"))
 INERT_FUNCTIONS = frozenset(
@@ -121,17 +127,42 @@ def of_name(module: str, name: str) -> str:
 
 def of_call(module: str, name: str, call: Call) -> str:
     """What harm a call is known for; "" where it is unknown."""
-    why = of_name(module, name)
+    why = "" if _is_hint(name, call) else of_name(module, name)
     if why or f"{module}.{name}" in INERT_FUNCTIONS or call.op in ("NEWOBJ", "NEWOBJ_EX"):
         return why
-    root, last = module.partition(".")[0], name.rpartition(".")[2]
+    root, last = renamed(module, name)[0].partition(".")[0], name.rpartition(".")[2]
     if root in LANGUAGE:
         return ""
     if root in TORCH_LIKE and last[:1].islower():
         return f"{name} is a function of {root} that no object of {root} is rebuilt by"
+    if root in CODE_PICKLERS:
+        return _of_code_pickler(last, call)
     if last and _runs(last):
         return f"{name} is called like something that runs, loads or fetches"
     return _evidence(call, is_class=last.lstrip("_")[:1].isupper())
+
+
+def _of_code_pickler(name: str, call: Call) -> str:
+    """Functions of picklers of code: the public ones load, and `subimport` imports the module that it is given."""
+    if name == "subimport":
+        given = _texts(call)
+        odd = next((module for module in given if not module.replace(".", "").replace("_", "").isalnum()), None)
+        return f"it imports {odd!r}" if odd else next((why for module in given if (why := of_name(module, "anything"))), "")
+    return f"{name} loads or runs what it is given" if name[:1].islower() else ""
+
+
+def is_own(module: str) -> bool:
+    """Whether a module is of Python, torch or numpy, whose names are known."""
+    return module.partition(".")[0] in LANGUAGE | TORCH_LIKE
+
+
+def _is_hint(name: str, call: Call) -> bool:
+    """A type hint: `operator.getitem(typing.List, int)`, or types joined by `functools.reduce(operator.or_, ...)`."""
+    first = plain(call.arguments[0]) if call.arguments else None
+    if not isinstance(first, Global):
+        return False
+    is_or = first.name == "or_" and first.module in ("operator", "_operator")
+    return (name == "getitem" and first.module == "typing") or (name == "reduce" and is_or)
 
 
 def _evidence(call: Call, is_class: bool) -> str:
@@ -152,10 +183,9 @@ def _runs(name: str) -> bool:
 
 
 def _is_inner_class(module: str, name: str) -> bool:
-    """A class inside a class, as protocol 4 spells it, of somebody else's module."""
+    """A class or method inside a class, as protocol 4 spells it, of somebody else's module."""
     path = f"{module}.{name}"
-    is_foreign = module.partition(".")[0] not in LANGUAGE | TORCH_LIKE
-    return path in INERT_PRIVATE or (is_foreign and all(part.lstrip("_")[:1].isupper() for part in name.split(".")))
+    return path in INERT_PRIVATE or (not is_own(module) and not LANGUAGE.intersection(name.split(".")[:-1]))
 
 
 def _is_inert_builtin(name: str) -> bool:

@@ -9,6 +9,7 @@ from ptzip.pickling.nodes import Call, Global
 from ptzip.pickling.unpickler import LIMIT
 from ptzip.security.extent import NUMBERS
 from ptzip.security.finding import Hit
+from ptzip.security.harm import CODE_PICKLERS
 from ptzip.security.spelling import spelled_call
 from ptzip.security.subjects import Stream
 from ptzip.security.uses import Known, built_names, special_methods, thrown_away
@@ -76,7 +77,9 @@ def thrown(stream: Stream) -> Iterator[Hit]:
     """
     gone = thrown_away(stream.pickle)
     for use in stream.uses if gone else ():
-        if id(use.node) in gone and use.known == Known.UNKNOWN and isinstance(use.node, Call):
+        root, _, name = use.what.partition(".")
+        is_code = root in CODE_PICKLERS and name.rpartition(".")[2].startswith("_")
+        if id(use.node) in gone and use.known == Known.UNKNOWN and isinstance(use.node, Call) and not is_code:
             yield Hit(f"loading calls {use.what} and throws the result away, so it is called for what it does", use.node.offset)
 
 
@@ -125,8 +128,9 @@ def computed_names(stream: Stream) -> Iterator[Hit]:
     """STACK_GLOBAL imports what stands on the stack, and here that is no text of the file but something that is made while
     loading. Nobody can tell what is imported, and nobody honest needs that.
     """
-    for anomaly in stream.pickle.anomalies:
-        if anomaly.kind == "broken" and anomaly.message.startswith("STACK_GLOBAL") and stream.pickle.calls:
+    is_mixed = any(isinstance(node, Global) and node.module.startswith("joblib.") for node in stream.pickle.calls)
+    for anomaly in stream.pickle.anomalies if stream.pickle.calls and not is_mixed else ():
+        if anomaly.kind == "broken" and anomaly.message.startswith("STACK_GLOBAL"):
             yield Hit("loading imports a name that is made while loading", anomaly.offset)
 
 

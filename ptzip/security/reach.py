@@ -13,7 +13,7 @@ from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats import marks
 from ptzip.formats.naming import described
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Pickle
+from ptzip.pickling.nodes import Global, Pickle
 from ptzip.pickling.unpickler import read_seen
 from ptzip.security import joblib, npy
 from ptzip.security.guessing import begins_opcode, does_something, likely_pickle, starts_pickle
@@ -197,8 +197,8 @@ class Walk:
         """The pickle as joblib reads it; what others would make of the bytes of its arrays is looked into as well."""
         arrays = joblib.Arrays()
         found = read_seen(data, plain.start, self.limits, arrays.skip)
-        known = {node.offset for node in found.calls}
-        if any(node.offset not in known for node in plain.calls):
+        known = {node.path for node in found.calls if isinstance(node, Global)}
+        if any(isinstance(node, Global) and node.path not in known for node in plain.calls):
             yield from self.stream(Stream(inside(place, "read without joblib"), plain, trusted=self.trusted), depth)
         if arrays.is_odd(found):
             yield Note(place, STRANGE, "arrays are described otherwise than joblib describes them")
@@ -231,6 +231,9 @@ class Walk:
     def stream(self, stream: Stream, depth: int) -> Iterator[Subject]:
         """A pickle, and the bytes and texts in it that are files or pickles themselves."""
         yield stream
+        if depth > MOST_DEEP:
+            yield Note(stream.place, LIMIT, f"more than {MOST_DEEP} pickles lie inside one another")
+            return
         for data, offset, is_loaded in nested(stream):
             where = inside(stream.place, f"bytes at {offset}")
             inner = BytesSource(data, where)

@@ -3,7 +3,6 @@
 Rule: only what a pickle says and how long its records are is compared; no byte of a tensor is read.
 """
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -35,12 +34,25 @@ def past_the_storage(stream: Stream) -> Iterator[Hit]:
 
 def odd_shapes(stream: Stream) -> Iterator[Hit]:
     """Negative sizes or strides, or more elements than there is memory."""
+    seen = set[int]()  # what several tensors share is looked at once
     for node in _tensor_calls(stream):
-        numbers = [_numbers(argument) for argument in node.arguments[1:4]]
+        new = [argument for argument in node.arguments[1:4] if isinstance(argument, Atom) or id(argument) not in seen]
+        seen.update(map(id, new))
+        numbers = [_numbers(argument) for argument in new]
         if any(number < 0 for found in numbers for number in found):
             yield Hit("a tensor has a negative offset, size or stride", node.offset)
-        elif len(numbers) > 1 and math.prod(numbers[1]) > MOST_ELEMENTS:
+        elif any(_product(found) > MOST_ELEMENTS for found in numbers[:2]):
             yield Hit("a tensor has more elements than any memory", node.offset)
+
+
+def _product(numbers: list[int]) -> int:
+    """The product of some sizes, as far as it matters how large it is."""
+    product = 1
+    for number in numbers:
+        product *= number
+        if product > MOST_ELEMENTS or not product:
+            break
+    return product
 
 
 def _numbers(node: Node) -> list[int]:
@@ -93,8 +105,9 @@ def _is_named(stream: Stream, node: Persistent) -> bool:
 
 def computed_ids(stream: Stream) -> Iterator[Hit]:
     """An id of a storage is plain data; this one calls something first."""
+    seen = set[int]()  # what several ids share is looked at once
     for node in stream.pickle.persistents:
-        if any(isinstance(below, Call) for part in node.parts for below in reach(part)):
+        if any(isinstance(below, Call) for part in node.parts for below in reach(part, seen)):
             yield Hit("a persistent id is computed while loading", node.offset)
 
 

@@ -88,6 +88,10 @@ class Uses:
                 known[id(node)] = use
         return [node for node in self.pickle.calls if id(node) not in known and not _is_as_it_should_be(node, known)]
 
+    def _is_mixed(self) -> bool:
+        """Whether bytes of arrays stand between the opcodes, so that a reader may have lost its way among them."""
+        return any(isinstance(node, Global) and node.module.startswith("joblib.") for node in self.pickle.calls)
+
     def _parked(self) -> Iterator[Found]:
         """Functions that load or call what they are given, where they stand as values: somebody else may call them."""
         loaders = {id(node): node for node in self.pickle.calls if isinstance(node, Global) and node.path in NEVER_PARKED}
@@ -110,7 +114,8 @@ class Uses:
     def _of_call(self, call: Call) -> Iterator[Found]:
         about = subject(call)
         if about is None:
-            yield Found(call, Known.HARMFUL, "something", "what is called is computed while loading")
+            known = Known.MISUSED if self._is_mixed() else Known.HARMFUL
+            yield Found(call, known, "something", "that is computed while loading")
             return
         use = self._use(about.module, about.name)
         if call.path in GETATTR:
@@ -186,6 +191,8 @@ def _named(node: Node) -> Subject | None:
     if isinstance(node, Call) and node.path in GETATTR and len(node.arguments) == 2:
         owner, name = _named(plain(node.arguments[0])), text(plain(node.arguments[1]))
         return Subject(owner.node, owner.module, f"{owner.name}.{name}") if owner and name else None
+    if isinstance(node, Call) and node.path.partition(".")[0] in harm.CODE_PICKLERS:
+        return _named(node.function)
     return None
 
 
@@ -193,12 +200,16 @@ def _of_attribute(call: Call) -> Found:
     """`getattr(owner, name)`, which is how protocols below 4 spell methods and classes inside of classes."""
     owner, name = plain(call.arguments[0]) if call.arguments else None, _last_text(call)
     what = f"{owner.path}.{name}" if isinstance(owner, Global | Call) and owner.path else f"attribute {name}"
-    if name is None or name.startswith("__"):
+    if name is None or (name.startswith("__") and name != "__new__"):
         return Found(call, Known.HARMFUL, what, "the attribute is a way around any list of names")
-    if isinstance(owner, Global) and not owner.name.rpartition(".")[2].lstrip("_")[:1].isupper():
+    if isinstance(owner, Global) and harm.is_own(owner.module) and not _is_class(owner):
         return Found(call, Known.HARMFUL, what, f"it reaches into {owner.path}, which is no class")
     why = harm.of_name(owner.module, owner.name) if isinstance(owner, Global) else ""
     return Found(call, Known.HARMFUL if why else Known.UNKNOWN, what, why)
+
+
+def _is_class(owner: Global) -> bool:
+    return owner.name.rpartition(".")[2].lstrip("_")[:1].isupper() or (owner.module, owner.name) in ALLOWED
 
 
 def _last_text(call: Call) -> str | None:
@@ -240,7 +251,11 @@ def thrown_away(pickle: Pickle) -> set[int]:
 
 
 def built_names(pickle: Pickle) -> Iterator[Global]:
-    """Names themselves that are given a state: classes, functions, modules."""
+    """Names themselves that are given a state: classes, functions, modules, also those that a persistent id stands for."""
+    for ident in pickle.persistents:
+        described = class_id(ident) if _is_built(ident) else None
+        if described is not None:
+            yield described
     for node in pickle.calls:
         if isinstance(node, Global) and _is_built(node):
             yield node

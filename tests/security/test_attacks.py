@@ -424,3 +424,22 @@ def test_headers_of_arrays_are_not_believed() -> None:
 def test_a_zip_behind_something_packed_is_read_too() -> None:
     for pack in (bz2.compress, lzma.compress, zlib.compress):
         assert verdict(pack(b"text, no pickle") + valued(PAYLOAD)) == "malicious"
+
+
+def test_a_class_that_a_persistent_id_stands_for_is_not_changed_unseen() -> None:
+    ident = b"(" + text("module") + name("collections.OrderedDict") + b"NNtQ"
+    assert verdict(valued(ident + b"}" + text("x") + b"K\x01sb")) == "malicious"
+
+
+def test_pickles_inside_pickles_end_somewhere() -> None:
+    data = pickled(b"K\x01", 3)
+    for _ in range(1000):
+        data = pickled(raw(data), 3)
+    assert verdict(data) == "review"
+
+
+def test_type_hints_and_joblib_are_not_accused() -> None:
+    hint = call("_operator.getitem", name("typing.List"), name("builtins.int"))
+    union = call("_functools.reduce", name("_operator.or_"), name("builtins.int") + name("builtins.str") + b"\x86")
+    assert verdict(valued(hint)) == "review"
+    assert verdict(valued(union)) == "review"
