@@ -2,6 +2,7 @@
 
     PtzipError
     ├── FormatError       the file is not what it should be (it carries the offset where that shows)
+    │   └── CutError      it ends too early
     ├── UnsupportedError  the file may be right, but this version of ptzip cannot do it
     ├── LimitError        going on would take more than `Limits` allows
     └── EditError         the caller asked for something that this file does not allow
@@ -24,6 +25,10 @@ class FormatError(PtzipError):
         super().__init__(message if offset is None else f"{message} (at byte {offset})")
         self.message = message
         self.offset = offset
+
+
+class CutError(FormatError):
+    """The bytes end before the structure does, as those of an interrupted download."""
 
 
 class UnsupportedError(PtzipError):

@@ -157,7 +157,7 @@ def test_a_missing_file_is_an_error_of_the_system(tmp_path: Path) -> None:
 
 def test_a_broken_pickle_is_opened_but_has_no_tree() -> None:
     checkpoint = broken(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01")
-    assert [anomaly.kind for anomaly in checkpoint.anomalies] == ["broken"]
+    assert [anomaly.kind for anomaly in checkpoint.anomalies] == ["cut"]
     with pytest.raises(FormatError, match=r"record data\.pkl is broken: the pickle ends without STOP"):
         _ = checkpoint.root
 

@@ -12,7 +12,7 @@ from ptzip.cli.settings import scan_settings
 DESCRIPTION = (
     "Read every pickle in reach as a loader would, and run nothing. One line a file: OK, REVIEW (code that is not known, or a "
     "structure that no honest writer makes), MALICIOUS, UNREADABLE; then the findings. Exit code 0 only if all is OK, 1 for "
-    "review and malicious, 2 for unreadable."
+    "review and malicious, 2 if anything was unreadable."
 )
 
 FORMATS = ("text", "json", "sarif")
@@ -47,58 +47,87 @@ def run(arguments: argparse.Namespace) -> int:
         return _explain(arguments.explain)
     try:
         settings = scan_settings(Path.cwd())
-    except ptzip.EditError as error:
-        complain("error", str(error))
-        return 2
-    paths = [*(name for name in arguments.trust if Path(name).exists()), *arguments.paths]
-    trust = (*settings.trust, *(name for name in arguments.trust if name not in paths))
-    reports, failed = list[ptzip.ScanReport](), not paths
-    if failed:
-        complain("error", "there is nothing to scan: name a file or a folder")
-    try:
-        for report in _scanned(list(_files(paths)), trust, arguments.jobs):
-            reports.append(report)
-            if arguments.format == "text" and not arguments.globals:
-                _show(report, arguments.quiet)
-    except ptzip.EditError as error:
-        complain("error", str(error))
+        reports = list(_reports(arguments, settings.trust))
+    except (ptzip.EditError, OSError) as error:
+        complain("error", message(error, ""))
         return 2
     _show_all(reports, arguments)
-    return 2 if failed else _exit_code(reports, arguments.fail_on or settings.fail_on)
+    if not reports:
+        complain("error", "there is nothing to scan: name a file, or a folder with checkpoints")
+    return _exit_code(reports, arguments.fail_on or settings.fail_on)
 
 
-def _files(paths: Iterable[str]) -> Iterator[tuple[str, bool]]:
-    """The files to scan, and whether each was named itself."""
+def _reports(arguments: argparse.Namespace, trust: tuple[str, ...]) -> Iterator["ptzip.ScanReport"]:
+    """The report of each file, shown as it comes."""
+    given, names = _apart(arguments.trust)
+    files = list(_files([*given, *arguments.paths]))
+    for report in _scanned(files, (*trust, *names), arguments.jobs):
+        if arguments.format == "text" and not arguments.globals:
+            _show(report, arguments.quiet)
+        yield report
+
+
+def _apart(words: list[str]) -> tuple[list[str], list[str]]:
+    """The files among what follows --trust, which takes all words, and the names.
+
+    A word without a dot or a slash is always a preset, whatever lies in this folder.
+    """
+    paths = [word for word in words if ("." in word or os.sep in word) and Path(word).exists()]
+    return paths, [word for word in words if word not in paths]
+
+
+File = tuple[str, bool]
+"""A file to scan, and whether it was named itself."""
+
+
+def _files(paths: Iterable[str]) -> Iterator[File]:
+    """The files to scan; a folder that cannot be listed is one, so that it is told of."""
     for path in paths:
-        if Path(path).is_dir():
-            for folder, folders, names in os.walk(path):
-                folders.sort()
-                yield from ((str(Path(folder, name)), False) for name in sorted(names))
-        else:
+        if not Path(path).is_dir():
             yield path, True
+            continue
+        unlisted = list[OSError]()
+        for folder, folders, names in os.walk(path, onerror=unlisted.append):
+            folders.sort()
+            yield from ((str(Path(folder, name)), False) for name in sorted(names))
+        yield from ((str(error.filename), True) for error in unlisted)
 
 
-def _scanned(files: list[tuple[str, bool]], trust: tuple[str, ...], jobs: int | None) -> Iterator["ptzip.ScanReport"]:
+def _scanned(files: list[File], trust: tuple[str, ...], jobs: int | None) -> Iterator["ptzip.ScanReport"]:
     """The reports in the order of the files; what a folder holds besides checkpoints has none."""
     count = jobs or ((os.cpu_count() or 1) if len(files) >= TOGETHER else 1)
-    if count > 1 and len(files) > 1:
-        from concurrent.futures import ProcessPoolExecutor  # here, since a single file does not need it
+    paths = [path for path, _ in files]
+    found = _together(paths, trust, count) if count > 1 < len(files) else (_scan(path, trust) for path in paths)
+    for report, (_, is_named) in zip(found, files, strict=True):
+        if is_named or _is_shown(report):
+            yield report
 
-        with ProcessPoolExecutor(count) as pool:
-            found = pool.map(_scan, [path for path, _ in files], [trust] * len(files), chunksize=4)
-            yield from (report for report, (_, is_named) in zip(found, files, strict=True) if is_named or _is_shown(report))
-    else:
-        for path, is_named in files:
-            report = _scan(path, trust)
-            if is_named or _is_shown(report):
+
+def _together(paths: list[str], trust: tuple[str, ...], count: int) -> Iterator["ptzip.ScanReport"]:
+    """The same in several processes; where one of them dies, what is left cannot be told of."""
+    from concurrent.futures import BrokenExecutor, ProcessPoolExecutor  # here, since a single file does not need them
+
+    done = 0
+    with ProcessPoolExecutor(count) as pool:
+        try:
+            for report in pool.map(_scan, paths, [trust] * len(paths), chunksize=4):
                 yield report
+                done += 1
+        except BrokenExecutor:
+            yield from (_unreadable(path, "the process that scanned it died") for path in paths[done:])
 
 
 def _scan(path: str, trust: tuple[str, ...]) -> "ptzip.ScanReport":
     try:
         return ptzip.scan(path, trust=trust)
     except OSError as error:
-        return ptzip.ScanReport(path, ptzip.Verdict.UNREADABLE, reason=message(error, path))
+        return _unreadable(path, message(error, path))
+    except (MemoryError, RecursionError) as error:
+        return _unreadable(path, f"reading it takes too much: {error}")
+
+
+def _unreadable(path: str, reason: str) -> "ptzip.ScanReport":
+    return ptzip.ScanReport(path, ptzip.Verdict.UNREADABLE, reason=reason)
 
 
 def _is_shown(report: "ptzip.ScanReport") -> bool:
@@ -135,7 +164,7 @@ def _explain(rule: str) -> int:
 
 def _exit_code(reports: list["ptzip.ScanReport"], fail_on: str) -> int:
     verdicts = {report.verdict for report in reports}
-    if ptzip.Verdict.UNREADABLE in verdicts:
+    if not reports or ptzip.Verdict.UNREADABLE in verdicts:
         return 2
     failing = {ptzip.Verdict.MALICIOUS} | ({ptzip.Verdict.REVIEW} if fail_on == "review" else set[ptzip.Verdict]())
     return 1 if verdicts & failing else 0

@@ -17,35 +17,43 @@ class ScanSettings(NamedTuple):
     fail_on: str = "review"
 
 
-PLACES = ((".ptzip.toml", ("scan",), "scan"), ("pyproject.toml", ("tool", "ptzip", "scan"), "[tool.ptzip"))
-"""File, table, and a text without which the file has none, so that it need not be parsed."""
+PLACES = ((".ptzip.toml", ("scan",)), ("pyproject.toml", ("tool", "ptzip", "scan")))
+"""File and table."""
+
 KNOWN = {"trust", "fail-on"}
 
 
 def scan_settings(start: Path) -> ScanSettings:
     """The settings that hold in a folder. Raises EditError where they say something that there is not."""
     for folder in (start, *start.parents):
-        for name, path, mark in PLACES:
+        for name, path in PLACES:
             if (folder / name).is_file():
-                found = _table(folder / name, path, mark)
+                found = _table(folder / name, path)
                 if found is not None:
                     return _settings(found, folder / name)
     return ScanSettings()
 
 
-def _table(file: Path, path: tuple[str, ...], mark: str) -> dict[str, object] | None:
+def _table(file: Path, path: tuple[str, ...]) -> dict[str, object] | None:
+    """The table, or None where there is none. Raises EditError where something else stands in its place."""
     content = file.read_bytes().decode("utf-8", "replace")
-    if mark not in content:
+    if not all(name in content for name in path):
         return None
     import tomllib  # here, since most folders have no settings
 
     try:
-        found = tomllib.loads(content)
+        found: object = tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
         raise EditError(f"{file} cannot be read: {error}") from error
     for name in path:
-        found = found.get(name, {})
-    return found if isinstance(found, dict) and found else None
+        if not isinstance(found, dict):
+            raise EditError(f"{file} sets {name} in something that is no table")
+        if name not in found:
+            return None
+        found = found[name]
+    if not isinstance(found, dict):
+        raise EditError(f"{file} sets {path[-1]} to something that is no table")
+    return found
 
 
 def _settings(table: dict[str, object], file: Path) -> ScanSettings:

@@ -127,6 +127,8 @@ class Inflated(NamedTuple):
             for chunk in self.stored.chunks(0, self.stored.length):
                 pending = chunk
                 while pending:
+                    if inflater.eof:
+                        raise FormatError(f"bytes follow the deflate stream of {self.name}")
                     yield inflater.decompress(pending, CHUNK)
                     pending = inflater.unconsumed_tail
             yield inflater.flush()

@@ -19,7 +19,7 @@ from ptzip.formats.part import Member, Part
 from ptzip.formats.torchzip import fresh_records
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle, item_slots, text
-from ptzip.pickling.unpickler import read_pickle
+from ptzip.pickling.unpickler import raise_limit, read_seen
 from ptzip.source import Payload, Source, Span, Stream
 from ptzip.tensors.rebuild import Storage, storages
 
@@ -68,8 +68,9 @@ def _read_one(
 ) -> tuple[Part, list[Member], int]:
     pickles, members = list[Pickle](), list[Member]()
     for name in PICKLES:
-        pickle = read_pickle(stream, at, limits)
+        pickle = read_seen(stream, at, limits)
         observe(label + name, pickle)
+        raise_limit(pickle)
         if pickle.root is None:
             raise FormatError(f"the {name} of the legacy stream is broken: {pickle.anomalies[-1]}")
         members.append(Member(label + name, at, pickle.end - at, "pickle"))

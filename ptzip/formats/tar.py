@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ptzip.container.archive import Checked
-from ptzip.errors import FormatError
+from ptzip.errors import FormatError, LimitError
 from ptzip.formats.part import Member, NamedTensor, Part, ReadOnly
-from ptzip.limits import Limits
+from ptzip.limits import Limits, spelled
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
-from ptzip.pickling.unpickler import read_pickle
+from ptzip.pickling.unpickler import raise_limit, read_seen
 from ptzip.source import Payload, Slice, Source, SourceFile, Span, Stream, read_all
 from ptzip.tensors.dtypes import BY_STORAGE, BY_TENSOR, DType
 
@@ -50,9 +50,15 @@ class _Reader:
     limits: Limits
     observe: Observer
 
-    def node(self) -> Node:
-        pickle = read_pickle(self.stream, self.at, self.limits)
+    def pickle(self) -> Pickle:
+        """The pickle that is here; whoever observes is told of it even where a limit was crossed."""
+        pickle = read_seen(self.stream, self.at, self.limits)
         self.observe(pickle)
+        raise_limit(pickle)
+        return pickle
+
+    def node(self) -> Node:
+        pickle = self.pickle()
         if pickle.root is None or pickle.end > self.end:
             raise FormatError("a pickle in the tar is broken or reaches past its member", self.at)
         self.at = pickle.end
@@ -96,9 +102,7 @@ def read(source: Source, limits: Limits, observe: Observer = lambda _: None) -> 
     }
     stored = _read_storages(readers["storages"])
     tensors = dict(_read_tensors(readers["tensors"], stored))
-    pickle = read_pickle(stream, readers["pickle"].at, limits)
-    observe(pickle)
-    part = Part("member pickle", pickle, stored.find, tensors=tensors)
+    part = Part("member pickle", readers["pickle"].pickle(), stored.find, tensors=tensors)
     return Tar((part,), tuple(found.values()))
 
 
@@ -111,6 +115,8 @@ def members(source: Source) -> list[Member]:
             infos = archive.getmembers()
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise FormatError(f"this is a tar that cannot be read: {error}") from error
+    except RecursionError as error:  # tarfile calls itself for each header of a long name
+        raise LimitError("this is a tar of too many headers that continue one another") from error
     return [
         Member(info.name, info.offset_data, info.size, f"link to {info.linkname}" if info.issym() or info.islnk() else "")
         for info in infos
@@ -129,6 +135,8 @@ def _read_storages(reader: _Reader) -> _Storages:
         found.payloads[key], found.dtypes[key] = reader.span(elements * dtype.size), dtype
     for slot in item_slots(reader.node()):
         key, base, start, length = _fields(slot.node, 4)
+        if not (start.isdecimal() and length.isdecimal()):
+            raise FormatError(f"storage {key} is a part of another from {start}, expected two numbers", reader.at)
         if base not in found.payloads:
             raise FormatError(f"storage {key} is a part of storage {base}, which is missing", reader.at)
         found.dtypes[key] = dtype = found.dtypes[base]
@@ -168,4 +176,4 @@ def _fields(node: Node, count: int) -> list[str]:
     items = [plain(part) for part in node.parts] if isinstance(node, Tuple) else []
     if len(items) != count:
         raise FormatError(f"a tuple in the tar has {len(items)} items, expected {count}", node.offset)
-    return [item.path if isinstance(item, Global) else str(item.value) if isinstance(item, Atom) else "" for item in items]
+    return [item.path if isinstance(item, Global) else spelled(item.value) if isinstance(item, Atom) else "" for item in items]

@@ -11,7 +11,6 @@ from ptzip.errors import FormatError, LimitError
 from ptzip.pickling.machine import Got, Machine, Popped
 from ptzip.pickling.nodes import (
     NOTHING,
-    PUTS,
     Atom,
     Call,
     Detour,
@@ -152,8 +151,9 @@ def _put(machine: Machine, op: str, arg: Any) -> None:
     if slot > machine.limits.memo_index:
         raise LimitError(f"the pickle asks for memo slot {slot}, beyond {machine.limits.memo_index} (at byte {machine.at})")
     node = machine.top()
-    if node.steps and any(step.op in PUTS for step in node.steps):
+    if node in machine.put:
         machine.note("put twice", "a value is put into two memo slots")
+    machine.put.add(node)
     machine.memo[slot] = Got(node, "GET" if op == "PUT" else "BINGET" if slot < 256 else "LONG_BINGET")
     node.add(Step(op, arg, NOTHING))
 
@@ -187,6 +187,7 @@ def _stack_global(machine: Machine, op: str, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     texts = text(plain(module)), text(plain(name))
     if texts[0] is None or texts[1] is None:
+        machine.note("computed name", "STACK_GLOBAL takes a name that is made while loading")
         raise FormatError("STACK_GLOBAL finds something other than two texts", machine.at)
     machine.push(Global(op, None, [module, name], module=texts[0], name=texts[1]))
     machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]

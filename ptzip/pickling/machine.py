@@ -41,6 +41,8 @@ class Machine:
         self.stack: list[Node | Got] = []
         self.marks: list[int] = []
         self.memo: dict[int, Got] = {}
+        self.put: set[Node] = set()
+        """The nodes that are in the memo, or were."""
         self.popped = Popped()
         self.pops_left = 0
         self.at = 0

@@ -191,8 +191,8 @@ class Pickle:
     """One stream, read: `calls` is every Global and Call in the order a loader would run them, popped or not, and
     `persistents` every persistent id in the order a loader would ask for them.
 
-    `root` is None where the stream broke. `frames` are (opcodes before it, bytes in it). A stream with anomalies can be
-    looked at, but is written only verbatim.
+    `root` is None where the stream broke, after `opcodes` of them. `frames` are (opcodes before it, bytes in it).
+    A stream with anomalies can be looked at, but is written only verbatim.
     """
 
     def __init__(self, root: Node | None, protocol: int | None = None) -> None:
@@ -202,6 +202,7 @@ class Pickle:
         self.calls: list[Node] = []
         self.persistents: list[Persistent] = []
         self.anomalies: list[Anomaly] = []
+        self.opcodes = 0
         self.start = 0
         self.end = 0
         self.memo_end = 0

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ptzip.errors import FormatError
+from ptzip.errors import CutError, FormatError
 from ptzip.source import Stream
 
 
@@ -29,8 +29,8 @@ class Opcode(NamedTuple):
     argument: Argument
 
 
-def _short(at: int) -> FormatError:
-    return FormatError("the pickle ends inside an opcode's argument", at)
+def _short(at: int) -> CutError:
+    return CutError("the pickle ends inside an opcode's argument", at)
 
 
 def _number(layout: str) -> Argument:

@@ -9,7 +9,7 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ptzip.errors import Anomaly, FormatError, LimitError
+from ptzip.errors import Anomaly, CutError, FormatError, LimitError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.effects import EFFECTS, Effect
 from ptzip.pickling.machine import Machine
@@ -33,9 +33,14 @@ def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, s
     opcodes. Raises LimitError. Every fault of the stream itself is an anomaly on the result, whose root is then None.
     """
     pickle = read_seen(data, start, limits, skip)
+    raise_limit(pickle)
+    return pickle
+
+
+def raise_limit(pickle: Pickle) -> None:
+    """Raise LimitError where a pickle was not read on for one."""
     if pickle.root is None and pickle.anomalies[-1].kind == LIMIT:
         raise LimitError(pickle.anomalies[-1].message)
-    return pickle
 
 
 def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
@@ -46,15 +51,15 @@ def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, ski
         with _without_collections():
             _run(machine, data, start, skip)
     except FormatError as error:
-        _give_up(machine, Anomaly("broken", error.message, error.offset))
+        _give_up(machine, Anomaly(CUT if isinstance(error, CutError) else BROKEN, error.message, error.offset))
     except LimitError as error:
         _give_up(machine, Anomaly(LIMIT, str(error)))
     machine.pickle.memo_end = max(machine.memo, default=-1) + 1
     return machine.pickle
 
 
-LIMIT = "limit"
-"""The kind of the anomaly where a limit was crossed."""
+BROKEN, CUT, LIMIT = "broken", "cut", "limit"
+"""The kinds of the anomaly of a stream that was not read to its end: it is wrong, it ends too early, a limit was crossed."""
 
 
 def _give_up(machine: Machine, anomaly: Anomaly) -> None:
@@ -82,41 +87,43 @@ def _without_collections() -> Iterator[None]:
 
 
 def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
-    size, limit = len(data), machine.limits.opcodes
+    size, limit, done = len(data), machine.limits.opcodes, 0
     frame_end = no_frame = size + 1
-    for done in range(limit):
-        machine.at = at
-        if at >= frame_end:
-            _leave_frame(machine, at == frame_end)
-            frame_end = no_frame
-        if at >= size:
-            raise FormatError("the pickle ends without STOP", at)
-        row = _DISPATCH[data[at]]
-        if row is None:
-            raise FormatError(f"byte 0x{data[at]:02x} is no pickle opcode", at)
-        name, read, effect = row
-        arg: Any = None
-        at += 1
-        if read:
-            arg, at = read(data, at)
-        if effect:
-            effect(machine, name, arg)
-            if skip is not None and name == "BUILD":
-                at, before = at + skip(machine.top(), data, at), at
-                frame_end = frame_end if at == before else no_frame  # what is skipped is in no frame
-        elif name == "STOP":
-            _leave_frame(machine, frame_end in (at, no_frame))
-            return _stop(machine, at)
-        else:
-            _leave_frame(machine, frame_end == no_frame)
-            _frame(machine, done, arg, size - at)
-            frame_end = at + arg
-    raise LimitError(f"the pickle has more than {limit} opcodes")
+    try:
+        for done in range(limit):
+            machine.at = at
+            if at >= frame_end:
+                _leave_frame(machine, at == frame_end)
+                frame_end = no_frame
+            if at >= size:
+                raise CutError("the pickle ends without STOP", at)
+            row = _DISPATCH[data[at]]
+            if row is None:
+                raise FormatError(f"byte 0x{data[at]:02x} is no pickle opcode", at)
+            name, read, effect = row
+            arg: Any = None
+            at += 1
+            if read:
+                arg, at = read(data, at)
+            if effect:
+                effect(machine, name, arg)
+                if skip is not None and name == "BUILD" and (skipped := skip(machine.top(), data, at)):
+                    at, frame_end = at + skipped, no_frame  # what is skipped is in no frame
+            elif name == "STOP":
+                _leave_frame(machine, frame_end in (at, no_frame))
+                return _stop(machine, at)
+            else:
+                _leave_frame(machine, frame_end == no_frame)
+                _frame(machine, done, arg, size - at)
+                frame_end = at + arg
+        raise LimitError(f"the pickle has more than {limit} opcodes")
+    finally:
+        machine.pickle.opcodes = done
 
 
 def _frame(machine: Machine, done: int, length: int, left: int) -> None:
     if length > left:
-        raise FormatError(f"a frame of {length} bytes reaches past the pickle's end", machine.at)
+        raise CutError(f"a frame of {length} bytes reaches past the pickle's end", machine.at)
     frames = machine.pickle.frames
     frames.append((done - len(frames), length))
 

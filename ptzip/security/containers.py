@@ -15,7 +15,7 @@ from ptzip.container.structs import DESCRIPTOR_SIGNATURE, END_SIZE, LOCAL_SIGNAT
 from ptzip.errors import FormatError
 from ptzip.formats.records import PICKLE, VERSION
 from ptzip.security.finding import Hit
-from ptzip.security.subjects import BOMB, CODE, FILES_CODE, LIMIT, NAME, SEVERAL, STRANGE, TORCHSCRIPT, Note, Zip
+from ptzip.security.subjects import BOMB, CODE, FILES_CODE, LIMIT, SEVERAL, STRANGE, TORCHSCRIPT, Names, Note, Zip
 from ptzip.source import Source
 
 PATCHED, MASKED, STRONG = 0x0020, 0x2000, 0x0040
@@ -191,10 +191,11 @@ def _noted(note: Note, kind: str) -> Iterator[Hit]:
         yield Hit(note.message, note.offset)
 
 
-def unsafe_members(note: Note) -> Iterator[Hit]:
+def unsafe_members(found: Names) -> Iterator[Hit]:
     """Whoever unpacks the archive would write outside the folder."""
-    if note.kind == NAME and UNSAFE.search(note.message):
-        yield Hit(f"the name {note.message!r} leads out of the folder it is unpacked to", note.offset)
+    for name in found.names:
+        if UNSAFE.search(name):
+            yield Hit(f"the name {name!r} leads out of the folder it is unpacked to")
 
 
 def archives_in_a_row(note: Note) -> Iterator[Hit]:

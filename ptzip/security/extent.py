@@ -5,7 +5,7 @@ Rule: all is counted on the tree as it is in memory, each node once, so that no 
 
 from typing import Any, NamedTuple
 
-from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, Set, Tuple
+from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, Set, Tuple, children
 
 CONTAINERS = frozenset((Dict, List, Tuple, Set))
 
@@ -78,10 +78,7 @@ class _Measure:
         if type(node) is Atom:
             self._note(node)
             return []
-        parts = node.parts
-        for step in node.steps:
-            if step.items:
-                parts = [*parts, *step.items]
+        parts = children(node) if node.steps else node.parts
         found = [part for part in parts if type(part) is not Atom]
         if len(found) < len(parts):
             for part in parts:

@@ -72,7 +72,7 @@ class Finding:
 class ScanReport:
     """What a scan of one file found. `globals` is every name that its pickles would import, as "module.name", sorted.
 
-    `reason` says why a file is unreadable, "" where it is not.
+    `reason` says what of it could not be read, "" where all was.
     """
 
     path: str

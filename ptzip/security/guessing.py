@@ -5,47 +5,54 @@ with PROTO and are a whole one; nothing is read beyond the point at which they c
 """
 
 import re
+from collections.abc import Callable
 
-from ptzip.limits import Limits
+from ptzip.formats.marks import begins_pickle
 from ptzip.pickling.nodes import Call, Global, Pickle
-from ptzip.pickling.opcodes import BY_CODE, BY_NAME, HIGHEST_PROTOCOL
-from ptzip.pickling.unpickler import read_seen
+from ptzip.pickling.opcodes import BY_CODE
+from ptzip.pickling.unpickler import CUT, LIMIT
 from ptzip.security import harm
-from ptzip.source import Source
+from ptzip.source import Source, Stream
 
-PROTO = BY_NAME["PROTO"].code
+Read = Callable[[Stream, int], Pickle]
+"""Reads the pickle that begins at a byte."""
+
 HEADS = (512, 1 << 14, 1 << 20)
 """How many bytes are tried, as long as they may still be a pickle."""
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
 
 
-def starts_pickle(head: bytes) -> bool:
-    """Whether the first byte is PROTO with a protocol that there is."""
-    return len(head) > 1 and head[0] == PROTO and head[1] <= HIGHEST_PROTOCOL
-
-
 def begins_opcode(head: bytes) -> bool:
-    """Whether the first byte is an opcode, as that of a pickle of protocol 0 or 1 is."""
+    """Whether the first byte is an opcode, as that of any pickle is."""
     return len(head) > 1 and head[0] in BY_CODE
 
 
-def likely_pickle(source: Source, limits: Limits, thorough: bool = False) -> Pickle | None:
+def likely_pickle(source: Source, read: Read, thorough: bool = False) -> Pickle | None:
     """The pickle that bytes begin with, or None; of a long one no more than its beginning, unless `thorough` asks for all."""
     for size in (*HEADS, source.size) if thorough else HEADS:
         head = source.read(0, min(size, source.size))
-        if not starts_pickle(head) and not begins_opcode(head):
+        if not begins_opcode(head):
             return None
-        pickle = read_seen(head, 0, limits)
-        if does_something(pickle) or (pickle.root is not None and starts_pickle(head)):
-            return pickle if len(head) == source.size or pickle.root is not None else _whole(source, limits)
-        if pickle.root is not None or size >= source.size or not _runs_out(pickle, len(head)):
+        pickle = read(head, 0)
+        is_whole = pickle.root is not None or size >= source.size
+        if does_something(pickle) or (pickle.root is not None and begins_pickle(head)):
+            return pickle if is_whole else read(source.read(0, source.size if thorough else min(source.size, HEADS[-1])), 0)
+        if is_whole or not _runs_on(pickle):
             return None
     return None
 
 
-def _whole(source: Source, limits: Limits) -> Pickle:
-    return read_seen(source.read(0, min(source.size, HEADS[-1])), 0, limits)
+def may_be_pickle(source: Source, read: Read) -> bool:
+    """Whether bytes are worth being read whole: their beginning is a pickle, or not yet none."""
+    for size in HEADS:
+        head = source.read(0, min(size, source.size))
+        pickle = read(head, 0)
+        if pickle.root is not None or does_something(pickle):
+            return True
+        if size >= source.size or not _runs_on(pickle):
+            return False
+    return True
 
 
 def does_something(pickle: Pickle) -> bool:
@@ -60,7 +67,6 @@ def _can_be_one(node: Global) -> bool:
     return bool(IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name))
 
 
-def _runs_out(pickle: Pickle, size: int) -> bool:
+def _runs_on(pickle: Pickle) -> bool:
     """Whether a pickle broke only because no more bytes were given."""
-    last = pickle.anomalies[-1].message if pickle.anomalies else ""
-    return "ends without STOP" in last or "ends inside" in last or "reaches past" in last
+    return bool(pickle.anomalies) and pickle.anomalies[-1].kind in (CUT, LIMIT)

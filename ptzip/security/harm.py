@@ -9,6 +9,8 @@ like something that runs, loads or fetches, or is given a command, code, a place
 import re
 import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from collections import deque
+from itertools import islice
 
 from ptzip.pickling.nodes import Atom, Call, Global, Node, children, plain
 
@@ -51,9 +53,10 @@ INERT_PRIVATE = frozenset(
     (
         *("re._compile", "sre_compile._compile", "array._array_reconstructor", "zoneinfo.ZoneInfo._unpickle"),
         *("random._inst", "copyreg.__newobj_ex__", "copyreg._reconstructor", "copyreg.__newobj__", "uuid.UUID"),
+        *("os.stat_result", "os.terminal_size", "os.statvfs_result", "os.times_result", "platform.uname_result"),
     )
 )
-"""Private functions of Python that its own objects reduce to."""
+"""Private functions of Python that its own objects reduce to, and records that modules with other functions return."""
 
 ENUMS_ONLY = frozenset(
     ("signal", "socket", "ssl", "http", "inspect", "ast", "configparser", "optparse", "csv", "xml.etree.ElementTree")
@@ -100,7 +103,8 @@ MODE = re.compile(r"^(?:[wax]b?\+?|rb?\+|[wax]\+?b?)$")
 """A place on a disk or a network, and how to open one for writing."""
 
 MOST_TEXTS = 200
-"""So many texts of a call are looked at."""
+MOST_LETTERS = 1 << 12
+"""So many arguments of a call are looked at, and so much of each."""
 
 SPECIAL = re.compile(r"(^|\.)__\w+__(\.|$)")
 
@@ -203,13 +207,13 @@ def _is_inert(module: str, name: str) -> bool:
 
 def _texts(call: Call) -> list[str]:
     """The texts that a call is given, in tuples and lists too."""
-    found, pending = list[str](), list[Node](call.arguments)
+    found, pending = list[str](), deque[Node](call.arguments)
     for _ in range(MOST_TEXTS):
         if not pending:
             break
-        node = plain(pending.pop(0))
+        node = plain(pending.popleft())
         if isinstance(node, Atom):
-            found += [node.value] if isinstance(node.value, str) else []
+            found += [node.value[:MOST_LETTERS]] if isinstance(node.value, str) else []
         elif not isinstance(node, Call):
-            pending += children(node)
+            pending.extend(islice(children(node), MOST_TEXTS))
     return found

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Pickle, Tuple, lookup, plain, state, text
-from ptzip.pickling.unpickler import read_pickle
+from ptzip.security.guessing import Read
 from ptzip.source import Stream
 
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
@@ -19,14 +19,15 @@ SIZES = dict(zip("?bBhHiIlLqQefdgFDG", (1, 1, 1, 2, 2, 4, 4, 8, 8, 8, 8, 2, 4, 8
 
 
 def has_arrays(pickle: Pickle) -> bool:
-    """Whether a pickle makes such objects."""
+    """Whether bytes of arrays may stand between the opcodes of a pickle, so that a reader may lose its way among them."""
     return any(isinstance(node, Global) and node.path == WRAPPER for node in pickle.calls)
 
 
 class Arrays:
     """What is between the opcodes of a pickle: where an array of objects is, its pickle is kept."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read) -> None:
+        self.read = read
         self.pickles = list[Pickle]()
         self.skipped = 0
         """How many arrays were described as joblib describes them."""
@@ -38,11 +39,11 @@ class Arrays:
             return 0
         dtype, shape = lookup(told, "dtype"), lookup(told, "shape")
         is_plain = isinstance(shape, Tuple) and all(isinstance(plain(part), Atom) for part in shape.parts)
-        if not is_plain or not CODE.match(_code(dtype)) or len(state_steps(node)) != 1:
+        if not is_plain or not CODE.match(_code(dtype)) or sum(step.op == "BUILD" for step in node.steps) != 1:
             return 0
         self.skipped += 1
         if _code(dtype).lstrip("<>|=")[:1] == "O":
-            self.pickles.append(read_pickle(data, at))
+            self.pickles.append(self.read(data, at))
             return self.pickles[-1].end - at
         padding = 1 + data[at] if _value(lookup(told, "numpy_array_alignment_bytes")) and at < len(data) else 0
         return padding + _count(shape) * _size(_code(dtype))
@@ -53,11 +54,6 @@ class Arrays:
         made = [node for node in pickle.calls if isinstance(node, Call) and node.path == WRAPPER]
         others = [node for node in pickle.calls if isinstance(node, Global) and node.module.startswith("joblib")]
         return len(made) != self.skipped or len(others) != len(names) or not made
-
-
-def state_steps(node: Node) -> list[object]:
-    """The BUILDs of an object."""
-    return [step for step in node.steps if step.op == "BUILD"]
 
 
 def _code(dtype: Node | None) -> str:
@@ -77,8 +73,9 @@ def _size(code: str) -> int:
 
 
 def _count(shape: Node | None) -> int:
+    """How many elements there are; none where a size is no number of them."""
     sizes = [_value(plain(part)) for part in shape.parts] if isinstance(shape, Tuple) else []
-    return math.prod(size for size in sizes if isinstance(size, int))
+    return math.prod(size if isinstance(size, int) and size > 0 else 0 for size in sizes)
 
 
 def _value(node: Node | None) -> Any:

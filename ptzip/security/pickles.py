@@ -6,13 +6,17 @@ Rule: each is a function of one stream, and yields what it finds in the order of
 from collections.abc import Iterator
 
 from ptzip.pickling.nodes import Call, Global
-from ptzip.pickling.unpickler import LIMIT
+from ptzip.pickling.unpickler import BROKEN, CUT, LIMIT
+from ptzip.security import joblib
 from ptzip.security.extent import NUMBERS
 from ptzip.security.finding import Hit
 from ptzip.security.harm import CODE_PICKLERS
 from ptzip.security.spelling import spelled_call
 from ptzip.security.subjects import Stream
 from ptzip.security.uses import Known, built_names, special_methods, thrown_away
+
+TOLD_APART = frozenset(("popped", "trailing", "computed name", BROKEN, CUT, LIMIT))
+"""The kinds of anomalies that have rules of their own."""
 
 MOST_DEEP = 1500
 """Nodes inside one another: Python's own pickler gives up at a thousand."""
@@ -113,7 +117,7 @@ def odd_streams(stream: Stream) -> Iterator[Hit]:
     fetched, frames that lie. Tools that read pickles differently come to different results.
     """
     for anomaly in stream.pickle.anomalies:
-        if anomaly.kind not in ("popped", "broken", "trailing", LIMIT):
+        if anomaly.kind not in TOLD_APART:
             yield Hit(f"no pickler writes this: {anomaly.message}", anomaly.offset)
 
 
@@ -128,9 +132,8 @@ def computed_names(stream: Stream) -> Iterator[Hit]:
     """STACK_GLOBAL imports what stands on the stack, and here that is no text of the file but something that is made while
     loading. Nobody can tell what is imported, and nobody honest needs that.
     """
-    is_mixed = any(isinstance(node, Global) and node.module.startswith("joblib.") for node in stream.pickle.calls)
-    for anomaly in stream.pickle.anomalies if stream.pickle.calls and not is_mixed else ():
-        if anomaly.kind == "broken" and anomaly.message.startswith("STACK_GLOBAL"):
+    for anomaly in stream.pickle.anomalies if not joblib.has_arrays(stream.pickle) else ():
+        if anomaly.kind == "computed name":
             yield Hit("loading imports a name that is made while loading", anomaly.offset)
 
 
@@ -139,7 +142,7 @@ def broken(stream: Stream) -> Iterator[Hit]:
     mind the error.
     """
     for anomaly in stream.pickle.anomalies:
-        if anomaly.kind == "broken":
+        if anomaly.kind in (BROKEN, CUT):
             yield Hit(f"the pickle breaks off, after a loader did all that stands before: {anomaly.message}", anomaly.offset)
 
 

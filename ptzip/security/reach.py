@@ -1,41 +1,40 @@
 """Every pickle in reach of a file, and all that it lies in: containers inside containers, packed or not.
 
-Rule: what a stretch of bytes is, is told by its content, by each reading that a loader may take: a zip that follows a pickle
-is read as both. Storages are looked at no further than they can be pickles.
+Rule: a stretch of bytes is read in every way that a loader may take: as each container whose mark it bears, and, since a
+loader of pickles looks for no mark, as pickles too. Storages are looked at no further than they can be pickles.
 """
 
 import contextlib
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
+from typing import NamedTuple
 
 from ptzip.allowed.names import Name
 from ptzip.container.archive import is_zip
-from ptzip.errors import FormatError, LimitError, PtzipError
+from ptzip.errors import LimitError, PtzipError
 from ptzip.formats import marks
 from ptzip.formats.naming import described
+from ptzip.formats.part import Member, Part
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Global, Pickle
-from ptzip.pickling.unpickler import read_seen
-from ptzip.security import joblib, npy
-from ptzip.security.guessing import begins_opcode, does_something, likely_pickle, starts_pickle
+from ptzip.security import joblib, npy, texts
+from ptzip.security.budget import Budget
+from ptzip.security.guessing import begins_opcode, does_something, likely_pickle, may_be_pickle
 from ptzip.security.nested import nested
-from ptzip.security.subjects import CODE, LIMIT, NAME, STRANGE, UNREAD, Note, Stream, Subject, inside
-from ptzip.security.unpacking import packing, unpacked
+from ptzip.security.subjects import CODE, LIMIT, STRANGE, UNREAD, Names, Note, Stream, Subject, inside
+from ptzip.security.unpacking import Packing, packing, unpacked
 from ptzip.security.zips import ZipWalk
 from ptzip.source import BytesSource, Source, Window
 from ptzip.source import Stream as Bytes
 
+HEAD = 16
 MOST_DEEP = 8
-"""Containers inside one another that are opened."""
+"""Containers and pickles inside one another that are opened."""
+
+MOST_PADDED = 1 << 20
+"""Bytes behind everything of which one is to be no zero, if they are to be looked at."""
 
 TRAILING = "behind the last storage"
 
-NATIVE = {
-    b"\x7fELF": "native code (ELF)",
-    b"MZ\x90": "native code (Windows)",
-    b"\xcf\xfa\xed\xfe": "native code (macOS)",
-    b"\xca\xfe\xba\xbe": "native code or Java",
-    b"#!": "a script",
-}
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a rar archive",
@@ -48,9 +47,11 @@ CLOSED = {
 class Walk:
     """One walk over a file: what is found goes out in the order in which it is met."""
 
-    def __init__(self, limits: Limits, trusted: Collection[Name]) -> None:
-        self.limits = limits
+    def __init__(self, limits: Limits, trusted: Collection[Name], opened: contextlib.ExitStack) -> None:
+        self.budget = Budget(limits)
         self.trusted = trusted
+        self.opened = opened
+        """What is to be closed when the scan is over."""
 
     def contents(self, source: Source, place: str, depth: int = 0) -> Iterator[Subject]:
         """Everything in a stretch of bytes, by all that it may be taken for."""
@@ -65,98 +66,97 @@ class Walk:
             yield Note(place, UNREAD, str(error))
 
     def _contents(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        head = source.read(0, min(source.size, 600))
-        if not head:
-            yield Note(place, UNREAD, f"this is {described(source)}")
-            return
-        packed = packing(head)
-        if packed and packed.name == "zlib" and not _unpacks(source, packed):
-            packed = None
-        if packed:
-            yield from self._also_pickle(source, place, depth)
-            inner = unpacked(source, packed)
-            yield from self.contents(inner, inside(place, f"what the {packed.name} holds"), depth + 1)
-            if is_zip(source):
-                yield from ZipWalk(self, source, inside(place, "the zip behind it"), depth).subjects()
-            return
-        has_zip = is_zip(source)
-        if has_zip:
-            yield from ZipWalk(self, source, place, depth).subjects()
-        if not has_zip or not head.startswith(b"PK\x03\x04"):
-            yield from self._alone(source, place, depth, head, has_zip)
-
-    def _alone(self, source: Source, place: str, depth: int, head: bytes, has_zip: bool) -> Iterator[Subject]:
-        """What is no zip, or not only one."""
-        if head.startswith((*NATIVE, *CLOSED)):
-            what = next(what for magic, what in {**NATIVE, **CLOSED}.items() if head.startswith(magic))
-            yield Note(place, CODE if head.startswith(tuple(NATIVE)) else STRANGE, f"this is {what}, which is not looked into")
-            yield from self._also_pickle(source, place, depth)
-        elif npy.sniff(head):
-            yield from self._npy(source, place, depth)
-        elif marks.is_tar(source):
-            yield from self._also_pickle(source, place, depth)
-            yield from self._tar(source, place, depth)
-        elif marks.is_safetensors(source):
-            yield from self._also_pickle(source, place, depth)
-        elif begins_opcode(head):
-            yield from self._pickles(source, place, depth, has_zip)
-        elif not has_zip:
+        head = source.read(0, min(source.size, HEAD))
+        kinds = [kind for kind in KINDS if kind.sniff(source, head)] if head else []
+        is_pickle = False
+        if begins_opcode(head) and not head.startswith(ZIP_START):
+            is_pickle = yield from self._pickles(source, place, depth, is_other=bool(kinds))
+        for kind in kinds:
+            yield from kind.read(self, source, place, depth)
+        if not kinds and not is_pickle:
             yield Note(place, UNREAD, f"this is {described(source)}")
 
-    def _also_pickle(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """What a loader of pickles makes of bytes that begin like something else: it does not mind."""
-        pickle = likely_pickle(source, self.limits, thorough=True)
-        if pickle is not None and does_something(pickle):
-            yield from self.stream(Stream(inside(place, "read as a pickle"), pickle, trusted=self.trusted), depth)
+    def closed(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        head = source.read(0, min(source.size, HEAD))
+        what = next(what for magic, what in CLOSED.items() if head.startswith(magic))
+        yield Note(place, STRANGE, f"this is {what}, which is not looked into")
 
-    def _npy(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+    def native(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        yield Note(place, CODE, "this is native code or a script")
+
+    def weights(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        """safetensors hold nothing else."""
+        return iter(())
+
+    def packed(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        """What is inside compressed bytes; that two bytes of zlib are there by chance is no finding."""
+        kind = packing(source.read(0, min(source.size, HEAD)))
+        inner = _unpacked(source, kind, self.budget.limits, self.opened) if kind else None
+        if inner is None or kind is None:
+            yield Note(place, UNREAD, f"this is {described(source)}")
+            return
+        self.budget.inflate(inner.size)
+        yield from self.contents(inner, inside(place, f"what the {kind.name} holds"), depth + 1)
+
+    def zips(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        return ZipWalk(self, source, place, depth).subjects()
+
+    def array(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+        """The data of a `.npy`: the header may say that they are objects in ways that only numpy understands."""
         start, has_objects = npy.data_start(source)
-        where = inside(place, "the objects of the array")
-        if has_objects:
-            yield from self._streams(source, where, start, depth)
-        else:
-            yield from self._also_pickle(Window(source, start, source.size - start), where, depth)
+        where, data = inside(place, "the objects of the array"), Window(source, start, source.size - start)
+        yield from self._pickles(data, where, depth, is_other=not has_objects)
 
-    def _tar(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
+    def tar(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
         from ptzip.formats import tar  # here and below: few files have what these read
 
-        seen = list[Pickle]()
-        for member in tar.members(source):
+        members, seen = tar.members(source), list[Pickle]()
+        yield Names(place, [member.name for member in members])
+        for member in members:
             where = inside(place, f"member {member.name}")
-            yield Note(place, NAME, member.name)
             if member.note:
                 yield Note(where, STRANGE, f"this is a {member.note}")
             else:
                 yield from self.silently(Window(source, member.offset, member.size), where, depth)
+        end = max((member.offset + member.size for member in members), default=source.size)
+        if end < source.size:
+            yield from self.rest(Window(source, end, source.size - end), inside(place, "behind the tar"), end, depth)
         with contextlib.suppress(PtzipError):  # what it lacks is told by whoever opens it; its pickles were seen
-            tar.read(source, self.limits, seen.append)
+            tar.read(source, self.budget.limits, seen.append)
         for pickle in seen:
             if pickle.root is not None or pickle.calls:
                 yield from self.stream(Stream(inside(place, "a pickle in the tar"), pickle, trusted=self.trusted), depth)
 
-    def _pickles(self, source: Source, place: str, depth: int, has_zip: bool) -> Iterator[Subject]:
-        """Pickles one after the other, as a file of them or as the old format of torch."""
+    def _pickles(self, source: Source, place: str, depth: int, is_other: bool) -> Generator[Subject, None, bool]:
+        """Pickles one after the other, as a file of them or as the old format of torch; whether there are any.
+
+        Bytes that are something else besides may well begin like a harmless pickle, which is not worth a word then.
+        """
         if marks.is_legacy(source):
             yield from self._legacy(source, place, depth)
-        else:
-            yield from self._streams(source, place, 0, depth, is_guess=not has_zip)
+            return True
+        if is_other and not may_be_pickle(source, self.budget.read):
+            return False
+        return (yield from self._streams(source.whole(), source, place, depth, is_other))
 
     def _legacy(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
         """All five pickles, and what follows the storages."""
         from ptzip.formats import legacy
 
-        seen = list[tuple[str, Pickle]]()
+        seen, parts, fault = list[tuple[str, Pickle]](), tuple[Part, ...](), ""
+        members = tuple[Member, ...]()
         try:
-            layout = legacy.read(source, self.limits, lambda name, pickle: seen.append((name, pickle)))
-            parts, members, fault = layout.parts, layout.members, ""
-        except FormatError as error:
-            parts, members, fault = (), (), str(error)
+            layout = legacy.read(source, self.budget.limits, lambda name, pickle: seen.append((name, pickle)))
+            parts, members = layout.parts, layout.members
+        except PtzipError as error:
+            fault = str(error)
         for name, pickle in seen:
             own = next((part for part in parts if part.pickle is pickle), None)
             yield from self.stream(Stream(inside(place, name), pickle, own, self.trusted), depth)
         if fault:
             yield Note(place, STRANGE, fault)
-            yield from self._streams(source, place, seen[-1][1].end if seen else 0, depth)
+            rest = seen[-1][1].end if seen else 0
+            yield from self._streams(source.whole(), source, place, depth, is_other=True, start=rest)
         for member in members:
             window, where = Window(source, member.offset, member.size), inside(place, member.name)
             if member.note == TRAILING:
@@ -164,72 +164,78 @@ class Walk:
             elif member.note != "pickle":
                 yield from self.blob(window, where, depth)
 
-    def _streams(self, source: Source, place: str, start: int, depth: int, is_guess: bool = False) -> Iterator[Subject]:
-        """The pickles from byte `start`, and what is left behind the last."""
-        data, at, count = source.whole(), start, 0
+    def _streams(
+        self, data: Bytes, source: Source, place: str, depth: int, is_other: bool, start: int = 0
+    ) -> Generator[Subject, None, bool]:
+        """The pickles from byte `start`, and what is left behind the last; whether there are any."""
+        at, count = start, 0
         while at < len(data):
-            pickle = read_seen(data, at, self.limits)
-            if joblib.has_arrays(pickle):
-                pickle = yield from self._joblib(data, pickle, place, depth)
-            is_one = pickle.root is not None or does_something(pickle) or starts_pickle(data[at : at + 2])
-            if not is_one:
-                yield from self._doubtful(pickle, place)
+            pickle = yield from self._read(data, at, place, depth)
+            if not _is_one(pickle, data):
+                if not is_other:
+                    yield from self._doubtful(pickle, place)
                 break
             count += 1
-            left = 0 if pickle.root is None else self._left(data, pickle)
-            where = place if count == 1 and not left and pickle.end >= len(data) else inside(place, f"pickle {count}")
-            yield from self.stream(Stream(where, pickle, trusted=self.trusted, left=left), depth)
-            if pickle.root is None:
-                return
+            left = 0 if is_other else self._left(data, pickle)
+            is_alone = count == 1 and not left and pickle.end >= len(data)
+            where = place if is_alone else inside(place, f"pickle {count}")
+            if not is_other or does_something(pickle):
+                yield from self.stream(Stream(where, pickle, trusted=self.trusted, left=left), depth)
             at = pickle.end
             if left:
-                yield from self.rest(Window(source, at, len(data) - at), inside(place, "trailing bytes"), at, depth, told=True)
-                return
-        if not count and is_guess:
-            yield Note(place, UNREAD, f"this is {described(source)}")
+                yield from self.rest(Window(source, at, left), inside(place, "trailing bytes"), at, depth, told=True)
+            if left or pickle.root is None:
+                break
+        return count > 0
+
+    def _read(self, data: Bytes, at: int, place: str, depth: int) -> Generator[Subject, None, Pickle]:
+        """One pickle; as joblib reads it where it is joblib's, with what others would make of the bytes of its arrays."""
+        pickle = self.budget.read(data, at)
+        if not joblib.has_arrays(pickle):
+            return pickle
+        arrays = joblib.Arrays(self.budget.read)
+        found = self.budget.read(data, at, arrays.skip)
+        known = {node.path for node in found.calls if isinstance(node, Global)}
+        if any(isinstance(node, Global) and node.path not in known for node in pickle.calls):
+            yield from self.stream(Stream(inside(place, "read without joblib"), pickle, trusted=self.trusted), depth)
+        if arrays.is_odd(found):
+            yield Note(place, STRANGE, "arrays are described otherwise than joblib describes them")
+        for inner in arrays.pickles:
+            where = inside(place, f"the objects of an array at {inner.start}")
+            yield from self.stream(Stream(where, inner, trusted=self.trusted), depth)
+        return found
 
     def _doubtful(self, pickle: Pickle, place: str) -> Iterator[Subject]:
         """What is hardly a pickle, though a loader would import something before it finds out."""
         if pickle.calls:
             yield Stream(place, pickle, is_doubtful=True)
 
-    def _joblib(self, data: Bytes, plain: Pickle, place: str, depth: int) -> Generator[Subject, None, Pickle]:
-        """The pickle as joblib reads it; what others would make of the bytes of its arrays is looked into as well."""
-        arrays = joblib.Arrays()
-        found = read_seen(data, plain.start, self.limits, arrays.skip)
-        known = {node.path for node in found.calls if isinstance(node, Global)}
-        if any(isinstance(node, Global) and node.path not in known for node in plain.calls):
-            yield from self.stream(Stream(inside(place, "read without joblib"), plain, trusted=self.trusted), depth)
-        if arrays.is_odd(found):
-            yield Note(place, STRANGE, "arrays are described otherwise than joblib describes them")
-        for pickle in arrays.pickles:
-            where = inside(place, f"the objects of an array at {pickle.start}")
-            yield from self.stream(Stream(where, pickle, trusted=self.trusted), depth)
-        return found
-
     def _left(self, data: Bytes, pickle: Pickle) -> int:
-        """How many bytes follow a pickle, if they are none themselves."""
+        """How many bytes follow a whole pickle, if they are none themselves."""
         rest = len(data) - pickle.end
-        if not rest:
+        if not rest or pickle.root is None:
             return 0
-        following = read_seen(data, pickle.end, self.limits)
+        following = self.budget.read(data, pickle.end)
         return 0 if following.root is not None or does_something(following) else rest
 
     def rest(self, source: Source, place: str, offset: int, depth: int, told: bool = False) -> Iterator[Subject]:
         """Bytes behind everything that a loader reads."""
-        if any(source.read(0, min(source.size, 1 << 20))):
+        head = source.read(0, min(source.size, MOST_PADDED))
+        zeros = len(head) - len(head.lstrip(b"\0"))
+        if zeros < len(head):
             if not told:
                 yield Note(place, STRANGE, f"{source.size:,} bytes follow all that a loader reads", offset)
-            yield from self.blob(source, place, depth)
+            yield from self.blob(Window(source, zeros, source.size - zeros), place, depth, thorough=True)
 
-    def blob(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """Bytes that should be no pickle: only what one begins like is looked into."""
-        pickle = likely_pickle(source, self.limits)
+    def blob(self, source: Source, place: str, depth: int, thorough: bool = False) -> Iterator[Subject]:
+        """Bytes that should be no pickle: only what one begins like is looked into, of a storage no more than its beginning."""
+        pickle = likely_pickle(source, self.budget.read, thorough)
         if pickle is not None:
             yield from self.stream(Stream(place, pickle, trusted=self.trusted, is_hidden=True), depth)
 
     def stream(self, stream: Stream, depth: int) -> Iterator[Subject]:
         """A pickle, and the bytes and texts in it that are files or pickles themselves."""
+        self.budget.count()
         yield stream
         if depth > MOST_DEEP:
             yield Note(stream.place, LIMIT, f"more than {MOST_DEEP} pickles lie inside one another")
@@ -242,7 +248,7 @@ class Walk:
             elif is_zip(inner) or packing(data[:8]):
                 yield from self.silently(inner, where, depth)
             else:
-                pickle = likely_pickle(inner, self.limits)
+                pickle = likely_pickle(inner, self.budget.read, thorough=True)
                 if pickle is not None:
                     yield from self.stream(Stream(where, pickle, trusted=self.trusted), depth + 1)
 
@@ -262,10 +268,37 @@ class Walk:
                 yield subject
 
 
-def _unpacks(source: Source, kind: object) -> bool:
-    """Whether bytes that begin like zlib are zlib, since two bytes are soon there by chance."""
-    try:
-        unpacked(source, kind)  # type: ignore[arg-type]
-    except FormatError:
-        return False
-    return True
+class Kind(NamedTuple):
+    """A container: how it is told by its source and first bytes, and how it is walked."""
+
+    sniff: Callable[[Source, bytes], bool]
+    read: Callable[[Walk, Source, str, int], Iterator[Subject]]
+
+
+ZIP_START = b"PK\x03\x04"
+"""torch takes a file that begins so for a zip, and never for pickles."""
+
+KINDS = (
+    Kind(lambda source, head: packing(head) is not None and not _is_chance(source, head), Walk.packed),
+    Kind(lambda _, head: head.startswith(tuple(CLOSED)), Walk.closed),
+    Kind(lambda _, head: head.startswith((*texts.NATIVE, b"#!")), Walk.native),
+    Kind(lambda _, head: npy.sniff(head), Walk.array),
+    Kind(lambda source, _: marks.is_tar(source), Walk.tar),
+    Kind(lambda source, _: marks.is_safetensors(source), Walk.weights),
+    Kind(lambda source, _: is_zip(source), Walk.zips),
+)
+"""All of them; a file that bears several marks is walked as each."""
+
+
+def _is_chance(source: Source, head: bytes) -> bool:
+    """Whether the two bytes of zlib are there by chance."""
+    kind = packing(head)
+    return kind is not None and kind.is_short and not kind.fits(source)
+
+
+def _is_one(pickle: Pickle, data: Bytes) -> bool:
+    return pickle.root is not None or does_something(pickle) or marks.begins_pickle(data[pickle.start : pickle.start + 2])
+
+
+def _unpacked(source: Source, kind: Packing, limits: Limits, opened: contextlib.ExitStack) -> Source:
+    return opened.enter_context(contextlib.closing(unpacked(source, kind, limits)))

@@ -5,7 +5,7 @@ Rule: one row each; what a rule is about, its function says.
 
 from ptzip.security import containers, pickles, tensors
 from ptzip.security.finding import Rule, Severity
-from ptzip.security.subjects import Note, Stream, Zip
+from ptzip.security.subjects import Names, Note, Stream, Zip
 
 NOTE, REVIEW, MALICIOUS = Severity.NOTE, Severity.REVIEW, Severity.MALICIOUS
 
@@ -50,7 +50,7 @@ RULES = (
     Rule("PTZ313", NOTE, "a record in upper case", Zip, containers.upper_case),
     Rule("PTZ314", NOTE, "several zips", Note, containers.archives_in_a_row),
     Rule("PTZ315", REVIEW, "something that no loader reads, or that cannot be looked into", Note, containers.strange_things),
-    Rule("PTZ316", REVIEW, "a name that leads elsewhere", Note, containers.unsafe_members),
+    Rule("PTZ316", REVIEW, "a name that leads elsewhere", Names, containers.unsafe_members),
     Rule("PTZ317", REVIEW, "a bomb", Note, containers.bombs),
     Rule("PTZ318", REVIEW, "more than is allowed", Note, containers.over_a_limit),
     Rule("PTZ401", REVIEW, "a tensor that reaches past its storage", Stream, tensors.past_the_storage),

@@ -3,6 +3,7 @@
 Rule: the rules see what was read and nothing else, so that none of them can be the one that runs something.
 """
 
+import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 
@@ -16,9 +17,7 @@ from ptzip.security.rules import RULES
 from ptzip.security.subjects import UNREAD, Note, Stream, Subject
 from ptzip.source import BytesSource, FileSource, Source
 
-MOST_SUBJECTS = 100_000
-
-SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000)
+SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=5_000_000)
 """What a scan reads of one file; what goes on beyond is a finding."""
 
 
@@ -47,25 +46,20 @@ def scan(source: str | os.PathLike[str] | bytes, *, trust: Iterable[str] = (), l
 def scan_source(source: Source, trusted: Collection[Name] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Scan everything in a source."""
     findings, names, reason = list[Finding](), set[str](), ""
-    subjects = list[Subject]()
-    for subject in Walk(limits, trusted).contents(source, ""):
-        subjects.append(subject)
-        if len(subjects) >= MOST_SUBJECTS:
-            break
-    for subject in subjects:
-        if isinstance(subject, Stream):
-            names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
-            if subject.is_doubtful:
-                continue
-        if isinstance(subject, Note) and subject.kind == UNREAD:
-            reason = reason or subject.message
-        findings += judged(subject)
+    with contextlib.ExitStack() as opened:
+        for subject in Walk(limits, trusted, opened).contents(source, ""):
+            if isinstance(subject, Stream):
+                names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
+            if isinstance(subject, Note) and subject.kind == UNREAD:
+                reason = reason or subject.message
+            findings += judged(subject)
     return ScanReport(source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason)
 
 
 def judged(subject: Subject) -> Iterator[Finding]:
     """What the rules find in one subject; hits of a rule that say the same are counted together."""
-    for rule in RULES:
+    is_doubtful = isinstance(subject, Stream) and subject.is_doubtful
+    for rule in RULES if not is_doubtful else ():
         if rule.of is not type(subject):
             continue
         found: dict[str, Finding] = {}

@@ -10,8 +10,8 @@ from typing import NamedTuple, Protocol
 from ptzip.allowed.names import Name
 from ptzip.container.archive import Archive
 from ptzip.formats.part import Part
-from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
+from ptzip.security.budget import Budget
 from ptzip.security.extent import Extent, extent
 from ptzip.security.uses import Found, Uses
 from ptzip.source import Source
@@ -62,7 +62,7 @@ class Zip:
         """The records whose CRC is not that of their bytes, of those that were read."""
 
 
-UNREAD, LIMIT, STRANGE, SEVERAL, NAME, BOMB = "unread", "limit", "strange", "several", "name", "bomb"
+UNREAD, LIMIT, STRANGE, SEVERAL, BOMB = "unread", "limit", "strange", "several", "bomb"
 CODE, TORCHSCRIPT, FILES_CODE = "code", "torchscript", "files"
 """The kinds of notes."""
 
@@ -76,7 +76,14 @@ class Note(NamedTuple):
     offset: int | None = None
 
 
-Subject = Stream | Zip | Note
+class Names(NamedTuple):
+    """The names of the members of a container that is no zip."""
+
+    place: str
+    names: list[str]
+
+
+Subject = Stream | Zip | Note | Names
 
 
 def inside(place: str, what: str) -> str:
@@ -87,11 +94,11 @@ def inside(place: str, what: str) -> str:
 class Looker(Protocol):
     """Who walks on into what was found; see `reach`."""
 
-    limits: Limits
+    budget: Budget
     trusted: Collection[Name]
 
     def contents(self, source: Source, place: str, depth: int = 0) -> Iterator[Subject]: ...
 
-    def blob(self, source: Source, place: str, depth: int) -> Iterator[Subject]: ...
+    def blob(self, source: Source, place: str, depth: int, thorough: bool = False) -> Iterator[Subject]: ...
 
     def stream(self, stream: Stream, depth: int) -> Iterator[Subject]: ...

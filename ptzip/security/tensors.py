@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ptzip.errors import PtzipError
+from ptzip.limits import spelled
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
 from ptzip.security.finding import Hit
 from ptzip.security.subjects import Stream
@@ -99,7 +100,7 @@ def _is_named(stream: Stream, node: Persistent) -> bool:
     """Whether a tar knows a tensor by this id, or torch.package a function of its own."""
     ident = plain(node.id)
     if isinstance(ident, Atom):
-        return stream.part is None or str(ident.value) in stream.part.tensors
+        return stream.part is None or spelled(ident.value) in stream.part.tensors
     return isinstance(ident, Tuple) and bool(ident.parts) and text(plain(ident.parts[0])) == "reduce_package"
 
 

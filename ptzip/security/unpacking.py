@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ptzip.errors import FormatError, LimitError
+from ptzip.limits import Limits
 from ptzip.source import CHUNK, BytesSource, FileSource, Source, SourceFile
 
 IN_MEMORY = 1 << 26
@@ -60,11 +61,19 @@ def _xz(file: Any) -> Any:
 
 
 class Packing(NamedTuple):
-    """A kind of compression: how it begins, and what reads it from a file."""
+    """A kind of compression: how it begins, and what reads it from a file; `is_short` where that beginning is soon chance."""
 
     name: str
     magics: tuple[bytes, ...]
     reader: Callable[[Any], Any]
+    is_short: bool = False
+
+    def fits(self, source: Source) -> bool:
+        """Whether the first bytes can be unpacked."""
+        try:
+            return bool(self.reader(SourceFile(source)).read(1))
+        except (zlib.error, EOFError):
+            return False
 
 
 PACKINGS = (
@@ -72,7 +81,7 @@ PACKINGS = (
     Packing("zstd", (b"\x28\xb5\x2f\xfd",), _zstd),
     Packing("bzip2", (b"BZh",), _bzip2),
     Packing("xz", (b"\xfd7zXZ\x00", b"\x5d\x00\x00"), _xz),
-    Packing("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), _Zlib),
+    Packing("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), _Zlib, is_short=True),
 )
 
 
@@ -81,11 +90,13 @@ def packing(head: bytes) -> Packing | None:
     return next((kind for kind in PACKINGS if head.startswith(kind.magics)), None)
 
 
-def unpacked(source: Source, kind: Packing) -> Source:
-    """What is inside. Raises FormatError where nothing is, LimitError where it is out of all proportion."""
+def unpacked(source: Source, kind: Packing, limits: Limits) -> FileSource | BytesSource:
+    """What is inside, to be closed. Raises FormatError where nothing is, LimitError where it is out of all proportion."""
     pieces, size, file = list[bytes](), 0, None
     for piece in _pieces(source, kind):
         size += len(piece)
+        if size > limits.unpacked_bytes:
+            raise LimitError(f"the {kind.name} holds more than {limits.unpacked_bytes:,} bytes")
         if file is None and size > IN_MEMORY:
             file = _temporary_file()
             file.writelines(pieces)
@@ -96,22 +107,16 @@ def unpacked(source: Source, kind: Packing) -> Source:
             file.write(piece)
     if file is None:
         return BytesSource(b"".join(pieces), source.name)
+    from ptzip.formats.wrapped import UnpackedSource
+
     file.flush()
-    return _Unpacked(file)
+    return UnpackedSource(file, source.name)
 
 
 def _temporary_file() -> Any:
     import tempfile
 
     return tempfile.NamedTemporaryFile(prefix="ptzip-", suffix=".pt")
-
-
-class _Unpacked(FileSource):
-    """A temporary file that goes with its source."""
-
-    def __init__(self, file: Any) -> None:
-        super().__init__(file.name)
-        self._temporary = file
 
 
 def _pieces(source: Source, kind: Packing) -> Iterator[bytes]:

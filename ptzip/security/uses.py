@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from ptzip.allowed import shapes
 from ptzip.allowed.names import ALLOWED, Name, Use
 from ptzip.pickling.nodes import (
     RECONSTRUCTORS,
@@ -23,10 +24,9 @@ from ptzip.pickling.nodes import (
     pairs,
     plain,
     reach,
-    state,
     text,
 )
-from ptzip.security import harm
+from ptzip.security import harm, joblib
 from ptzip.tensors.rebuild import class_id
 
 GETATTR = frozenset({"builtins.getattr", "__builtin__.getattr"})
@@ -88,10 +88,6 @@ class Uses:
                 known[id(node)] = use
         return [node for node in self.pickle.calls if id(node) not in known and not _is_as_it_should_be(node, known)]
 
-    def _is_mixed(self) -> bool:
-        """Whether bytes of arrays stand between the opcodes, so that a reader may have lost its way among them."""
-        return any(isinstance(node, Global) and node.module.startswith("joblib.") for node in self.pickle.calls)
-
     def _parked(self) -> Iterator[Found]:
         """Functions that load or call what they are given, where they stand as values: somebody else may call them."""
         loaders = {id(node): node for node in self.pickle.calls if isinstance(node, Global) and node.path in NEVER_PARKED}
@@ -114,7 +110,7 @@ class Uses:
     def _of_call(self, call: Call) -> Iterator[Found]:
         about = subject(call)
         if about is None:
-            known = Known.MISUSED if self._is_mixed() else Known.HARMFUL
+            known = Known.MISUSED if joblib.has_arrays(self.pickle) else Known.HARMFUL
             yield Found(call, known, "something", "that is computed while loading")
             return
         use = self._use(about.module, about.name)
@@ -132,7 +128,7 @@ class Uses:
         return ALLOWED.get((module, name))
 
 
-TRUSTED = Use(lambda _: "", builds=True)
+TRUSTED = Use(shapes.anything, builds=True)
 """What the user vouches for."""
 
 
@@ -182,18 +178,23 @@ def subject(call: Call) -> Subject | None:
 
 
 def _named(node: Node) -> Subject | None:
-    """A name, also one with its source beside it, or an attribute of one."""
-    if isinstance(node, Global):
-        return Subject(node, node.module, node.name)
-    if isinstance(node, Persistent):
-        described = class_id(node)
-        return Subject(described, described.module, described.name) if described else None
-    if isinstance(node, Call) and node.path in GETATTR and len(node.arguments) == 2:
-        owner, name = _named(plain(node.arguments[0])), text(plain(node.arguments[1]))
-        return Subject(owner.node, owner.module, f"{owner.name}.{name}") if owner and name else None
+    """A name, also one with its source beside it, or an attribute of one; None for one of more than `MOST_ATTRIBUTES`."""
+    attributes = list[str]()
+    for _ in range(MOST_ATTRIBUTES):
+        if not isinstance(node, Call) or node.path not in GETATTR or len(node.arguments) != 2:
+            break
+        attributes.insert(0, text(plain(node.arguments[1])) or "")
+        node = plain(node.arguments[0])
     if isinstance(node, Call) and node.path.partition(".")[0] in harm.CODE_PICKLERS:
-        return _named(node.function)
-    return None
+        node = node.function
+    owner = class_id(node) if isinstance(node, Persistent) else node
+    if not isinstance(owner, Global) or not all(attributes):
+        return None
+    return Subject(owner, owner.module, ".".join((owner.name, *attributes)))
+
+
+MOST_ATTRIBUTES = 8
+"""Classes inside one another, which protocols below 4 spell by `getattr`."""
 
 
 def _of_attribute(call: Call) -> Found:
@@ -262,12 +263,20 @@ def built_names(pickle: Pickle) -> Iterator[Global]:
 
 
 def special_methods(pickle: Pickle) -> Iterator[tuple[Call, str]]:
-    """Objects that are given something else for a special method."""
+    """Objects that are given something else for a special method, by any of their states; what several share is told once."""
+    seen = set[int]()
     for node in pickle.calls:
-        if not isinstance(node, Call):
-            continue
-        given = state(node) if node.steps else None
-        for part in [given, *(given.parts if isinstance(given, Tuple) else [])] if given is not None else []:
-            for key, value in pairs(plain(part)) if part is not None else ():
-                if text(key) in SPECIAL_METHODS and not isinstance(value, Atom):
-                    yield node, text(key) or ""
+        if isinstance(node, Call):
+            for part in _states(node):
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    names = (text(key) for key, value in pairs(part) if not isinstance(value, Atom))
+                    yield from ((node, name) for name in names if name in SPECIAL_METHODS)
+
+
+def _states(call: Call) -> Iterator[Node]:
+    """What BUILD gives to an object each time: a dict, or a tuple with the one of its slots."""
+    for step in call.steps:
+        if step.op == "BUILD":
+            given = plain(step.items[0])
+            yield from map(plain, given.parts[:2]) if isinstance(given, Tuple) else (given,)

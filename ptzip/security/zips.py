@@ -9,12 +9,11 @@ from collections.abc import Iterator
 
 from ptzip.container.archive import Archive, Entry, Inflated, archive_offset, ends, is_zip, read_archive
 from ptzip.container.structs import END_SIZE
-from ptzip.errors import FormatError, PtzipError
+from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.part import Part
-from ptzip.formats.records import PICKLE, STORAGES, finder, is_big_endian, places, records
-from ptzip.pickling.unpickler import read_seen
+from ptzip.formats.records import PICKLE, STORAGES, finder, places, records
 from ptzip.security import texts
-from ptzip.security.subjects import BOMB, SEVERAL, STRANGE, UNREAD, Looker, Note, Stream, Subject, Zip, inside
+from ptzip.security.subjects import BOMB, LIMIT, SEVERAL, STRANGE, UNREAD, Looker, Note, Stream, Subject, Zip, inside
 from ptzip.source import BytesSource, Source, Window, read_all
 
 MOST_INFLATED = 1 << 26
@@ -44,24 +43,26 @@ class ZipWalk:
             one = Window(self.source, start, end - start) if start else window
             yield from self._one(one, self.place if not number else inside(self.place, f"the zip that ends at byte {end}"))
             number, end = number + 1, start
-        if number > 1 or end:
-            kind = "zips follow one another" if number > 1 and not end else "something stands before the zip"
-            yield Note(self.place, SEVERAL if number > 1 and not end else STRANGE, kind)
         if end:
-            yield from self.walk.blob(Window(self.source, 0, end), inside(self.place, "before the zip"), self.depth)
+            yield Note(self.place, STRANGE, "something stands before the zip")
+            before = Window(self.source, 0, end)
+            yield from self.walk.blob(before, inside(self.place, "before the zip"), self.depth, thorough=True)
+        elif number > 1:
+            yield Note(self.place, SEVERAL, f"{number} zips follow one another")
 
     def _one(self, source: Source, place: str) -> Iterator[Subject]:
         archives = list(_archives(source, self.walk))
         if not archives:
             try:
-                read_archive(source, self.walk.limits)
+                read_archive(source, self.walk.budget.limits)
             except FormatError as error:
                 yield Note(place, UNREAD, str(error))
             return
         offsets = tuple((archive.end64 or archive.end).directory_offset for archive in archives[1:])
         end = archives[0].end_offset + END_SIZE + len(archives[0].end.comment)
         if end < source.size:
-            yield from self.walk.blob(Window(source, end, source.size - end), inside(place, "behind the zip"), self.depth)
+            behind = Window(source, end, source.size - end)
+            yield from self.walk.blob(behind, inside(place, "behind the zip"), self.depth, thorough=True)
         for number, archive in enumerate(archives):
             where = place if not number else inside(place, f"directory at byte {offsets[number - 1]}")
             yield from ArchiveWalk(self, source, where, archive, offsets if not number else ()).subjects()
@@ -76,17 +77,16 @@ def _start(source: Source) -> int:
 
 def _archives(source: Source, walk: Looker) -> Iterator[Archive]:
     """The archives by each central directory that a reader may come to, the one that counts first."""
-    seen = set[tuple[int, int]]()
+    seen = set[int]()
     for end in ends(source):
         for zip64 in (True, False):
             try:
-                archive = read_archive(source, walk.limits, end, zip64=zip64)
+                archive = read_archive(source, walk.budget.limits, end, zip64=zip64)
             except FormatError:
                 continue
-            facts = archive.end64 or archive.end
-            key = (facts.directory_offset, facts.entries)
-            if archive.entries and key not in seen:
-                seen.add(key)
+            offset = (archive.end64 or archive.end).directory_offset
+            if archive.entries and offset not in seen:
+                seen.add(offset)
                 yield archive
 
 
@@ -105,15 +105,20 @@ class ArchiveWalk:
         self.is_plain = is_torch and "constants.pkl" not in self.records and ".data/extern_modules" not in self.records
 
     def subjects(self) -> Iterator[Subject]:
-        yield self.zip
+        """What is in the entries, the pickle that torch reads first; then the zip itself."""
         pickles = [entry for entry in self.archive.entries if self._is_pickle(entry)]
-        for entry in pickles:
+        for entry in sorted(pickles, key=lambda entry: self._name(entry) != PICKLE):
             yield from self._pickle(entry)
         storages = self._storages()
         for entry in self.archive.entries:
             is_folder = entry.name.endswith("/") and not entry.size
             if not is_folder and not self._is_pickle(entry):
                 yield from self._other(entry, entry.name.lower() in storages)
+        yield self.zip
+
+    def _name(self, entry: Entry) -> str:
+        """The name of a record, as torch looks it up."""
+        return entry.name[len(self.prefix) :].lower()
 
     def _is_pickle(self, entry: Entry) -> bool:
         return self.zip.prefix is not None and entry.name.lower().endswith(".pkl")
@@ -130,16 +135,19 @@ class ArchiveWalk:
         return inside(self.place, f"record {entry.name}")
 
     def _pickle(self, entry: Entry) -> Iterator[Subject]:
-        name = entry.name[len(self.prefix) :].lower()
+        name = self._name(entry)
         opened = self._opened(entry)
         if isinstance(opened, Note):
             yield opened
             return
+        if opened.size > self.walk.budget.limits.pickle_bytes:
+            yield Note(self._where(entry), LIMIT, f"{opened.size:,} bytes are more than a pickle is to have")
+            return
         data = opened.read(0, opened.size)
         if zlib.crc32(data) != entry.crc:
             self.zip.wrong.append(entry.name)
-        pickle = read_seen(data, 0, self.walk.limits)
-        part = Part(f"record {name}", pickle, finder(places(name), self.records), is_big_endian(self.records))
+        pickle = self.walk.budget.read(data, 0)
+        part = Part(f"record {name}", pickle, finder(places(name), self.records))
         if name == PICKLE and self.part is None:
             self.part = part
         left = len(data) - pickle.end if pickle.root is not None else 0
@@ -147,7 +155,8 @@ class ArchiveWalk:
         where = self._where(entry)
         yield from self.walk.stream(Stream(where, pickle, part, self.walk.trusted, is_hidden, left), self.depth)
         if left:
-            yield from self.walk.blob(Window(opened, pickle.end, left), inside(where, "behind the pickle"), self.depth)
+            behind = Window(opened, pickle.end, left)
+            yield from self.walk.blob(behind, inside(where, "behind the pickle"), self.depth, thorough=True)
 
     def _other(self, entry: Entry, is_storage: bool) -> Iterator[Subject]:
         where = self._where(entry)
@@ -163,7 +172,9 @@ class ArchiveWalk:
         """An entry that no pickle of torch refers to: code, another container, a pickle, or nothing of the kind."""
         found = list(texts.notes(opened, entry.name, where))
         yield from found
-        if opened.size and not found:
+        if found:
+            yield from self.walk.blob(opened, where, self.depth, thorough=True)
+        elif opened.size:
             for subject in self.walk.contents(opened, where, self.depth + 1):
                 if isinstance(subject, Stream) and self.is_plain:
                     subject.is_hidden = True
@@ -181,6 +192,9 @@ class ArchiveWalk:
                 return Note(self._where(entry), BOMB, f"{entry.compressed_size:,} bytes stand for {entry.size:,}")
             if entry.size > MOST_INFLATED:
                 return Note(self._where(entry), BOMB, f"{entry.size:,} deflated bytes are more than are looked into")
+            self.walk.budget.inflate(entry.size)
             return BytesSource(read_all(payload), entry.name)
+        except LimitError:
+            raise
         except PtzipError as error:
             return Note(self._where(entry), STRANGE, f"it cannot be read: {error}", entry.header_offset)

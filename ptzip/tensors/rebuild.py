@@ -72,7 +72,7 @@ def storage_id(node: Node) -> StorageId | None:
     """The storage that a persistent id names, or None; raises FormatError where its class is unknown."""
     if not isinstance(node, Persistent) or not node.parts or not isinstance(node.id, Tuple):
         return None
-    items = [plain(part) for part in node.id.parts]
+    items = [plain(part) for part in node.id.parts[: STORAGE_ITEMS + 1]]
     if len(items) < STORAGE_ITEMS or text(items[0]) != "storage":
         return None
     key, location, numel = _key(items[KEY]), text(items[LOCATION]), _integer(items[NUMEL])
@@ -86,7 +86,8 @@ def storage_id(node: Node) -> StorageId | None:
 
 def class_id(node: Node) -> Global | None:
     """The class that a persistent id stands for: ("module", class, file, source), in a tar (class, file, source)."""
-    items = [plain(part) for part in node.id.parts] if isinstance(node, Persistent) and isinstance(node.id, Tuple) else []
+    parts = node.id.parts if isinstance(node, Persistent) and isinstance(node.id, Tuple) else []
+    items = [plain(part) for part in parts] if len(parts) <= 4 else []
     if len(items) == 4 and text(items[0]) == "module":
         items = items[1:]
     return items[0] if len(items) == 3 and isinstance(items[0], Global) else None

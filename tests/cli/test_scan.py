@@ -86,8 +86,21 @@ def test_a_name_that_cannot_be_trusted_is_an_error() -> None:
     assert "cannot be trusted" in one_line(ptzip("scan", "good.pt", "--trust", "os.system"), "ptzip: error: ")
 
 
-def test_nothing_to_scan_is_an_error() -> None:
-    one_line(ptzip("scan"), "ptzip: error: there is nothing to scan")
+def test_a_preset_is_one_though_a_folder_is_called_so(place: Path) -> None:
+    (place / "yolov5").mkdir()
+    assert ptzip("scan", "unknown.pt", "--trust", "yolov5").code == 0
+
+
+def test_nothing_to_scan_is_an_error(place: Path) -> None:
+    (place / "empty").mkdir()
+    for words in ((), ("empty",)):
+        result = ptzip("scan", *words)
+        one_line(result, "ptzip: error: there is nothing to scan")
+        assert result.code == 2
+
+
+def test_a_name_that_no_file_can_have_is_unreadable() -> None:
+    assert ptzip("scan", "a\0b.pt").out.startswith("UNREADABLE: a")
 
 
 def test_a_folder_is_walked_and_what_is_no_checkpoint_is_left_out(place: Path) -> None:
@@ -195,6 +208,7 @@ def test_settings_beside_a_file_from_elsewhere_are_not_taken(place: Path) -> Non
         ('[scan]\ntrust = "a.B"\n', "sets trust to something other than a list of names"),
         ('[scan]\nfail-on = "never"\n', "sets fail-on to 'never', expected review or malicious"),
         ("[scan\n", "cannot be read"),
+        ("scan = 3\n", "sets scan to something that is no table"),
     ],
 )
 def test_settings_that_are_wrong_are_an_error(content: str, words: str, place: Path) -> None:

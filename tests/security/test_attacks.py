@@ -323,6 +323,10 @@ def test_arrays_between_the_opcodes_of_joblib_are_passed_over() -> None:
     assert verdict(joblib_dump("O8", pickled(PAYLOAD))) == "malicious"
 
 
+def test_an_array_of_joblib_with_less_than_nothing_ends() -> None:
+    assert verdict(joblib_dump("f8", bytes(16)).replace(b"K\x02\x85", b"J\xfe\xff\xff\xff\x85")) != "clean"
+
+
 def test_what_a_plain_loader_reads_between_the_opcodes_of_joblib_is_read_too() -> None:
     assert verdict(joblib_dump("S16", (PAYLOAD + b"0").ljust(32, b"N"))) == "malicious"
 
@@ -349,6 +353,33 @@ def test_a_pickle_that_begins_like_something_else_is_read_as_a_pickle(data: byte
     assert verdict(valued(call(LOADER, raw(data)), 3)) == "malicious"
     assert verdict(zipped({"model.pth": data})) == "malicious"
     assert verdict(gzip.compress(data)) == "malicious"
+
+
+MAGIC = b"\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19"
+"""The number that a file of the old format of torch begins with."""
+
+HEADS = {"nothing": b"", "a program": b"MZ\x900", "bzip2": b"BZh\0\0" + b"A" * 0x685A + b"0"}
+HEADS["safetensors"] = b"X\x0a\0\0\0\0\0{aaaaaa0"
+
+
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_all_pickles_of_the_old_format_are_read_whatever_it_begins_like(head: bytes) -> None:
+    honest = [pickled(MAGIC), pickled(b"M\xe9\x03"), EMPTY, EMPTY, pickled(b"]")]
+    for number in range(1, 5):
+        hostile = [*honest[:number], pickled(PAYLOAD), *honest[number + 1 :]]
+        assert verdict(b"\x80\x02" + head + hostile[0][2:] + b"".join(hostile[1:])) == "malicious"
+
+
+def test_what_stands_behind_a_tar_is_read() -> None:
+    data = tarred({"storages": NONE, "tensors": NONE, "pickle": EMPTY})
+    assert verdict(data) == "clean"
+    assert verdict(data + PAYLOAD + b".") == "malicious"
+
+
+def test_pickles_are_judged_though_the_rest_cannot_be_read() -> None:
+    broken = pickled(b"(" + b"K\x01K\x02" + b"t")
+    data = tarred({"storages": NONE, "tensors": pickled(b"K\x01") + broken, "pickle": pickled(PAYLOAD)})
+    assert verdict(data) == "malicious"
 
 
 OBJECT = name("argparse.Namespace") + b")\x81"
