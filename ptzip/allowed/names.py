@@ -65,7 +65,7 @@ _NUMPY: tuple[tuple[Use, list[str]], ...] = (
     (NAMED, _under(["numpy"], "int8 int16 int32 int64 uint8 uint16 uint32 uint64 ulonglong")),
     (Use(shapes.small_array, builds=True), _under(MULTIARRAY, "_reconstruct")),
     (Use(shapes.anything), _under(MULTIARRAY, "scalar")),
-    (Use(shapes.anything, builds=True), ["numpy.dtype"]),
+    (Use(shapes.dtype, builds=True), ["numpy.dtype"]),
     (Use(shapes.plain_array), _under(["numpy.core.numeric", "numpy._core.numeric"], "_frombuffer")),
     (
         Use(shapes.bit_generator, builds=True),

@@ -7,6 +7,7 @@ arguments themselves are names and calls of the same pickle, and are judged on t
 import math
 import re
 from collections.abc import Callable
+from itertools import islice
 
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, reach, text
 
@@ -16,6 +17,13 @@ MOST_BYTES = 1 << 20
 """Numbers that ask for memory may ask for so many bytes without having them in the file."""
 
 PLAIN_DTYPE = re.compile(r"[<>|=]?[?bhilqBHILQefdgFDGiucSUVmM]\d*\Z")
+
+OBJECTS = re.compile(r"[|]?O\d*\Z")
+HAS_OBJECTS = 3
+"""NPY_ITEM_REFCOUNT and NPY_LIST_PICKLE (numpy's `ndarraytypes.h`), which each dtype with objects has."""
+
+MOST_PARTS = 10_000
+"""So much of the state of a dtype is looked at."""
 
 ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "ascii", "utf-8", "utf8", "raw-unicode-escape", "raw_unicode_escape"})
 """What pickles of protocol 0 to 2 spell bytes in; others compress or run through tables."""
@@ -99,6 +107,20 @@ def small_array(call: Call) -> str:
     sizes = plain(call.arguments[1]) if len(call.arguments) > 1 else None
     numbers = [_number(size) for size in sizes.parts] if isinstance(sizes, Tuple) else [-1]
     return "with a size" if min(numbers, default=0) < 0 or math.prod(numbers) > MOST_BYTES else ""
+
+
+def dtype(call: Call) -> str:
+    """numpy believes the flags of a state: objects that they deny would be made of bytes of the file, as addresses."""
+    code = text(plain(call.arguments[0])) if call.arguments else None
+    if code is None or not (PLAIN_DTYPE.match(code) or OBJECTS.match(code)):
+        return "with something other than the code of a dtype"
+    for state in (plain(step.items[0]) for step in call.steps if step.op == "BUILD"):
+        parts = list(islice(reach(state), MOST_PARTS))
+        has_objects = OBJECTS.match(code) or any(OBJECTS.match(text(part) or "") for part in parts)
+        flags = _number(state.parts[7]) if isinstance(state, Tuple) and len(state.parts) > 7 else -1
+        if (has_objects and (flags < 0 or flags & HAS_OBJECTS != HAS_OBJECTS)) or len(parts) == MOST_PARTS:
+            return "and gives it a state that denies its objects"
+    return ""
 
 
 def plain_array(call: Call) -> str:

@@ -327,6 +327,21 @@ def test_an_array_of_joblib_with_less_than_nothing_ends() -> None:
     assert verdict(joblib_dump("f8", bytes(16)).replace(b"K\x02\x85", b"J\xfe\xff\xff\xff\x85")) != "clean"
 
 
+def dtype(code: str, flags: int, inner: bytes = b"N") -> bytes:
+    """A dtype of numpy with a state; `inner` are its fields."""
+    state = b"(K\x03" + text("|") + b"NN" + inner + b"K\x08K\x01K" + bytes([flags]) + b"t"
+    return call("numpy.dtype", text(code), b"\x89", b"\x88") + state + b"b"
+
+
+def test_a_dtype_that_denies_its_objects_is_for_review() -> None:
+    for home in ("numpy.core.multiarray", "numpy._core.multiarray"):
+        fields = b"}" + text("a") + dtype("O8", 63) + b"K\x00\x86s"
+        for lie in (dtype("O8", 0), dtype("V8", 0, fields), dtype("V8", 25, fields)):
+            assert verdict(valued(call(f"{home}.scalar", lie, raw(bytes(8))), 3)) == "review"
+        for truth in (dtype("V8", 27, fields), dtype("f8", 0)):
+            assert verdict(valued(call(f"{home}.scalar", truth, raw(bytes(8))), 3)) == "clean"
+
+
 def test_what_a_plain_loader_reads_between_the_opcodes_of_joblib_is_read_too() -> None:
     assert verdict(joblib_dump("S16", (PAYLOAD + b"0").ljust(32, b"N"))) == "malicious"
 
