@@ -12,12 +12,12 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.container import writer
 from ptzip.container.archive import Checked
+from ptzip.editing.casting import halve
+from ptzip.editing.edit import Change, Edit, Finished, Step
+from ptzip.editing.modern import modernise
 from ptzip.errors import EditError, UnsupportedError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO, choose
-from ptzip.recipes.edit import Change, Edit, Finished, Step
-from ptzip.recipes.halving import halve
-from ptzip.recipes.modern import modernise
 from ptzip.target import GZIP, ZSTD, new_file, slim_path
 from ptzip.tensors.loss import Loss
 

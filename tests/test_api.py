@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.editing.edit import Step
 from ptzip.errors import EditError, FormatError, LimitError
-from ptzip.recipes.edit import Step
 from ptzip.target import slim_path
 from ptzip.tensors.loss import Loss
 from tests.corpus import FIXTURES
-from tests.recipes.made import DEFAULTS, Made, numbers
+from tests.editing.made import DEFAULTS, Made, numbers
 from tests.records import storage_record
 
 SOURCE = FIXTURES / "training.pt"

@@ -13,7 +13,7 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import lookup
 from ptzip.source import BytesSource, FileSource
 from tests.corpus import FIXTURES
-from tests.recipes.made import Made, archive_of, node, numbers
+from tests.editing.made import Made, archive_of, node, numbers
 from tests.records import torch_zip
 
 FILES = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt"))]

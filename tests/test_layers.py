@@ -31,17 +31,24 @@ MAY_IMPORT = {
     "objects": FORMATS,
     "security": FORMATS,
     "checkpoint": f"{FORMATS} objects",
-    "recipes": f"{FORMATS} objects checkpoint",
+    "editing": f"{FORMATS} objects checkpoint",
+    "recipes": f"{FORMATS} objects checkpoint editing",
     "exports": f"{FORMATS} objects checkpoint",
-    "api": f"{FORMATS} objects checkpoint recipes security exports",
-    "inspection": f"{FORMATS} objects checkpoint recipes security exports api",
-    "reports": f"{FORMATS} objects checkpoint recipes security exports api inspection",
+    "api": f"{FORMATS} objects checkpoint editing recipes security exports",
+    "inspection": f"{FORMATS} objects checkpoint editing recipes security exports api",
+    "reports": f"{FORMATS} objects checkpoint editing recipes security exports api inspection",
     "cli": "errors limits ptzip target reports",
     "__main__": "cli",
 }
 """Who may import whom. `ptzip` is the package's own public names; `exports` is to come."""
 
-STRANGERS = {"pickling": "container", "container": "pickling", "recipes": "security", "security": "recipes"}
+STRANGERS = {
+    "pickling": "container",
+    "container": "pickling",
+    "recipes": "security",
+    "editing": "security",
+    "security": "editing",
+}
 """Who must not know each other, whatever stands above them."""
 
 ONLY_IN = {

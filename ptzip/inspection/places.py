@@ -7,6 +7,7 @@ children of a module (`_modules`, `_parameters`, `_buffers`) is no part of a nam
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from ptzip.editing.modules import class_path
 from ptzip.errors import EditError
 from ptzip.limits import spelled
 from ptzip.pickling.nodes import (
@@ -25,7 +26,6 @@ from ptzip.pickling.nodes import (
     state,
     text,
 )
-from ptzip.recipes.modules import class_path
 from ptzip.tensors.rebuild import PARAMETERS, REBUILDERS, class_id
 
 HOLDERS = ("_parameters", "_buffers", "_modules")

@@ -8,12 +8,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from ptzip.editing.modules import is_module
 from ptzip.errors import PtzipError
 from ptzip.formats.part import Part
 from ptzip.inspection.places import Child, children, is_tensor, kind, label
 from ptzip.pickling import nodes
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain
-from ptzip.recipes.modules import is_module
 from ptzip.tensors import rebuild
 from ptzip.tensors.strides import reach
 

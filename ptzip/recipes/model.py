@@ -1,9 +1,9 @@
 """Which module of a checkpoint is kept as its model, and without gradients."""
 
+from ptzip.editing.edit import Edit, Step
+from ptzip.editing.modules import is_module, parameter_slots
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Node, atom, lookup
-from ptzip.recipes.edit import Edit, Step
-from ptzip.recipes.modules import is_module, parameter_slots
 from ptzip.tensors.rebuild import REQUIRES_GRAD, parameter_arguments
 
 

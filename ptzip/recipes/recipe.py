@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node
-from ptzip.recipes.edit import Edit
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`matches` looks at the tree only; `drop` takes away. What is then under `model` is cast by `halving.halve`."""
+    """`matches` looks at the tree only; `drop` takes away. What is then under `model` is cast by `casting.halve`."""
 
     name: str
     summary: str

@@ -4,10 +4,10 @@ What cannot come from the file alone is left as it was: the new date and version
 package's defaults.
 """
 
+from ptzip.editing.edit import Edit, Step
+from ptzip.editing.modules import attribute, attributes, child, class_path, is_module
 from ptzip.pickling.nodes import Atom, Node, atom, lookup
-from ptzip.recipes.edit import Edit, Step
 from ptzip.recipes.model import freeze, promoted_model
-from ptzip.recipes.modules import attribute, attributes, child, class_path, is_module
 from ptzip.recipes.recipe import Recipe
 
 TRAINING_KEYS = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")

@@ -5,11 +5,11 @@ weights become the model, training-only keys None, the model half and without gr
 what the layout shows of it is enough to tell which keys go.
 """
 
+from ptzip.editing.edit import Edit
+from ptzip.editing.heads import has_grid_list
+from ptzip.editing.modules import attribute, class_path, is_module
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.edit import Edit
-from ptzip.recipes.heads import has_grid_list
 from ptzip.recipes.model import freeze, promoted_model
-from ptzip.recipes.modules import attribute, class_path, is_module
 from ptzip.recipes.recipe import Recipe
 
 

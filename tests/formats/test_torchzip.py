@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.editing.edit import Step
 from ptzip.errors import EditError, FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Persistent
-from ptzip.recipes.edit import Step
 from ptzip.source import read_all
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
-from tests.recipes.made import DEFAULTS, Made, node, numbers
+from tests.editing.made import DEFAULTS, Made, node, numbers
 from tests.records import storage_record, torch_zip
 from tests.torch_truth import differences, truth
 

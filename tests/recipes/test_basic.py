@@ -10,7 +10,7 @@ from ptzip.errors import EditError
 from ptzip.recipes import basic
 from ptzip.source import read_all
 from tests.corpus import FIXTURES
-from tests.recipes.made import DEFAULTS, Made, at, dtype_at, module, node, numbers, slimmed, tensor_at
+from tests.editing.made import DEFAULTS, Made, at, dtype_at, module, node, numbers, slimmed, tensor_at
 from tests.records import storage_record
 
 FIVE = ["epoch", "best_fitness", "training_results", "model", "optimizer"]

@@ -9,7 +9,7 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.recipes import AUTO, NAMES, RECIPES, choose
 from tests.corpus import FIXTURES
-from tests.recipes.made import DEFAULTS, Made, module, node, numbers
+from tests.editing.made import DEFAULTS, Made, module, node, numbers
 
 CHOSEN = {"tensors": "basic", "ultralytics-8.4": "ultralytics"}
 """What `auto` picks for a fixture; for all others `yolov5`."""

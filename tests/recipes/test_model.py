@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
+from ptzip.editing.edit import Edit, Step
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.edit import Edit, Step
 from ptzip.recipes.model import freeze, promoted_model
-from tests.recipes.made import DEFAULTS, Made, module, numbers
+from tests.editing.made import DEFAULTS, Made, module, numbers
 
 
 def model_of(edit: Edit) -> Node:

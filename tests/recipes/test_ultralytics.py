@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.editing.edit import Step
+from ptzip.editing.modules import attribute, class_path
 from ptzip.pickling.nodes import Atom, Dict, lookup
 from ptzip.recipes import ultralytics
-from ptzip.recipes.edit import Step
-from ptzip.recipes.modules import attribute, class_path
 from tests.corpus import FIXTURES
-from tests.recipes.made import DEFAULTS, Made, at, instance, model, module, node, numbers, slimmed, values_at
+from tests.editing.made import DEFAULTS, Made, at, instance, model, module, node, numbers, slimmed, values_at
 
 NEW = "ultralytics.nn.tasks.DetectionModel"
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.editing.modules import parameter_slots
 from ptzip.pickling.nodes import Atom, Call, Node, lookup
 from ptzip.recipes import yolov5
-from ptzip.recipes.modules import parameter_slots
 from ptzip.tensors.rebuild import REQUIRES_GRAD, parameter_arguments
 from tests.corpus import FIXTURES
-from tests.recipes.made import DEFAULTS, Made, model, module, node, numbers, slimmed
+from tests.editing.made import DEFAULTS, Made, model, module, node, numbers, slimmed
 
 
 @dataclass(frozen=True)

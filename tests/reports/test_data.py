@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 from ptzip.api import SlimReport
-from ptzip.recipes.edit import Change, Step
+from ptzip.editing.edit import Change, Step
 from ptzip.reports.data import slim_data
 from ptzip.tensors.loss import Loss
 

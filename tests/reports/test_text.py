@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from ptzip.api import SlimReport
-from ptzip.recipes.edit import Change, Step
+from ptzip.editing.edit import Change, Step
 from ptzip.reports.text import plan_lines, size, slim_lines
 from ptzip.tensors.loss import Loss
 

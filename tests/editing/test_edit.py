@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.editing.edit import Change, Edit, Step
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Node, Persistent, lookup, text, walk
-from ptzip.recipes.edit import Change, Edit, Step
 from ptzip.source import read_all
 from tests.corpus import FIXTURES
-from tests.recipes.made import DEFAULTS, Made, module, node, numbers, slimmed
+from tests.editing.made import DEFAULTS, Made, module, node, numbers, slimmed
 
 
 def value(edit: Edit, key: str) -> Any:

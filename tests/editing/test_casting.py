@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import ptzip
+from ptzip.editing.edit import Step
 from ptzip.errors import FormatError
-from ptzip.recipes.edit import Step
-from tests.recipes.made import (
+from tests.editing.made import (
     DEFAULTS,
     Made,
     archive_of,
@@ -24,7 +24,7 @@ from tests.recipes.made import (
     tensor_at,
     values_at,
 )
-from tests.recipes.made import node as made_node
+from tests.editing.made import node as made_node
 from tests.records import storage_record, torch_zip
 
 LAYER = ("model", "_modules", "model", "_modules", "0")

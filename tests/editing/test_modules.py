@@ -2,8 +2,7 @@
 
 import pytest
 
-from ptzip.pickling.nodes import Call, Node, Step, Tuple, lookup, named
-from ptzip.recipes.modules import (
+from ptzip.editing.modules import (
     attribute,
     attributes,
     buffer_slots,
@@ -14,7 +13,8 @@ from ptzip.recipes.modules import (
     modules,
     parameter_slots,
 )
-from tests.recipes.made import Made, instance, module, node, numbers, ordered
+from ptzip.pickling.nodes import Call, Node, Step, Tuple, lookup, named
+from tests.editing.made import Made, instance, module, node, numbers, ordered
 
 MADE = Made()
 

@@ -16,6 +16,8 @@ import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.container import writer
 from ptzip.container.record import Record
+from ptzip.editing.edit import Edit
+from ptzip.editing.modules import attributes
 from ptzip.pickling.nodes import (
     Call,
     Dict,
@@ -32,8 +34,6 @@ from ptzip.pickling.nodes import (
     named,
 )
 from ptzip.pickling.pickler import write_pickle
-from ptzip.recipes.edit import Edit
-from ptzip.recipes.modules import attributes
 from ptzip.source import BytesSource, Literal, read_all
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.rebuild import Tensor, parameter_arguments, tensor

@@ -8,6 +8,9 @@ tensor is its only user; otherwise the tensor moves to a storage of its own, whi
 from collections import Counter
 from collections.abc import Iterable
 
+from ptzip.editing.edit import Edit, Step
+from ptzip.editing.heads import head_slots
+from ptzip.editing.modules import buffer_slots, is_module, parameter_slots
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import (
     Call,
@@ -23,9 +26,6 @@ from ptzip.pickling.nodes import (
     pair_slots,
     reach,
 )
-from ptzip.recipes.edit import Edit, Step
-from ptzip.recipes.heads import head_slots
-from ptzip.recipes.modules import buffer_slots, is_module, parameter_slots
 from ptzip.source import Payload, Slice
 from ptzip.tensors.cast import CASTABLE, Cast
 from ptzip.tensors.dtypes import BY_NAME, DType

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from ptzip.editing.heads import has_grid_list, head_slots
+from ptzip.editing.modules import attributes
 from ptzip.pickling.nodes import Call, Node, item_slots, lookup
-from ptzip.recipes.heads import has_grid_list, head_slots
-from ptzip.recipes.modules import attributes
-from tests.recipes.made import Made, model, module, node, numbers
+from tests.editing.made import Made, model, module, node, numbers
 
 MADE = Made()
 

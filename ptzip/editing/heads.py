@@ -6,8 +6,8 @@ asked, so the layer is told by the attributes it has.
 
 from collections.abc import Callable, Iterator
 
+from ptzip.editing.modules import attribute, child, class_path, last_child
 from ptzip.pickling.nodes import List, Node, Slot, item_slots
-from ptzip.recipes.modules import attribute, child, class_path, last_child
 
 
 def _has_grid_list(head: Node) -> bool:

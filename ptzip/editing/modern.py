@@ -5,9 +5,9 @@ source)` (`torch/serialization.py`, `_legacy_save`). Rule: torch reads the same 
 of its own, and the source text of classes goes, since the zip has no place for it.
 """
 
+from ptzip.editing.edit import Edit, Step
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import atom, walk
-from ptzip.recipes.edit import Edit, Step
 from ptzip.source import Slice
 from ptzip.tensors.rebuild import KEY, NUMEL, STORAGE_ITEMS, StorageId, class_id, storage_id
 

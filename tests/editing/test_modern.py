@@ -7,11 +7,11 @@ import pytest
 
 import ptzip
 from ptzip.container import writer
+from ptzip.editing.edit import Edit
+from ptzip.editing.modern import modernise
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.pickling.nodes import Persistent, walk
-from ptzip.recipes.edit import Edit
-from ptzip.recipes.modern import modernise
 from ptzip.target import new_file
 from ptzip.tensors.rebuild import STORAGE_ITEMS, storage_id
 from tests.corpus import CORPUS, needs_corpus
