@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptzip.api import SlimReport, load, slim
+    from ptzip.api import load, slim
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ptzip.objects.opaque import Opaque
     from ptzip.security.finding import Finding, ScanReport, Severity, Verdict
     from ptzip.security.scanning import scan
+    from ptzip.slimming.report import SlimReport
     from ptzip.tensors.tensor import Tensor
 
 __version__ = "0.1.0"
@@ -53,7 +54,7 @@ _HOMES = {
     "PtzipError": "errors",
     "ScanReport": "security.finding",
     "Severity": "security.finding",
-    "SlimReport": "api",
+    "SlimReport": "slimming.report",
     "Tensor": "tensors.tensor",
     "UnsupportedError": "errors",
     "Verdict": "security.finding",

@@ -228,6 +228,28 @@ class Slice(NamedTuple):
         return self.base.chunks(self.start + start, self.start + stop)
 
 
+class Joined(NamedTuple):
+    """Payloads one after the other."""
+
+    parts: tuple[Payload, ...]
+
+    @property
+    def seekable(self) -> bool:
+        return all(part.seekable for part in self.parts)
+
+    @property
+    def length(self) -> int:
+        return sum(part.length for part in self.parts)
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        at = 0
+        for part in self.parts:
+            first, last = max(start - at, 0), min(stop - at, part.length)
+            if first < last:
+                yield from part.chunks(first, last)
+            at += part.length
+
+
 def read_all(payload: Payload) -> bytes:
     """The whole payload in memory."""
     return b"".join(payload.chunks(0, payload.length))

@@ -33,10 +33,11 @@ MAY_IMPORT = {
     "checkpoint": f"{FORMATS} objects",
     "editing": f"{FORMATS} objects checkpoint",
     "recipes": f"{FORMATS} objects checkpoint editing",
+    "slimming": f"{FORMATS} objects checkpoint editing recipes",
     "exports": f"{FORMATS} objects checkpoint",
-    "api": f"{FORMATS} objects checkpoint editing recipes security exports",
-    "inspection": f"{FORMATS} objects checkpoint editing recipes security exports api",
-    "reports": f"{FORMATS} objects checkpoint editing recipes security exports api inspection",
+    "api": f"{FORMATS} objects checkpoint editing recipes slimming security exports",
+    "inspection": f"{FORMATS} objects checkpoint editing recipes slimming security exports api",
+    "reports": f"{FORMATS} objects checkpoint editing recipes slimming security exports api inspection",
     "cli": "errors limits ptzip target reports",
     "__main__": "cli",
 }
@@ -57,10 +58,10 @@ ONLY_IN = {
         *("cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py"),
         *("objects/constructors.py", "objects/reach.py"),
     ),
-    "numpy": ("objects/arrays.py", "objects/settled.py", "tensors/arrays.py", "tensors/halves.py", "tensors/tensor.py"),
+    "numpy": ("objects/arrays.py", "objects/settled.py", "tensors/arrays.py", "tensors/narrowing.py", "tensors/tensor.py"),
     "safetensors": ("tensors/safe.py",),
     "isal": ("container/checksum.py",),
-    "numkong": ("tensors/halves.py",),
+    "numkong": ("tensors/narrowing.py",),
     "concurrent": ("cli/scan.py", "container/writer.py"),
     "importlib": ("__init__.py",),
 }
@@ -68,7 +69,7 @@ ONLY_IN = {
 
 HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *("objects/named.py", "objects/rebuilds.py"),
+    *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py"),
     *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
     *(
         "security/reach.py",
@@ -76,6 +77,7 @@ HIDDEN_IMPORTS = (
         "security/scanning.py",
         "security/unpacking.py",
         "tensors/cast.py",
+        "tensors/gathered.py",
         "tensors/tensor.py",
     ),
 )

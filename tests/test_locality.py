@@ -133,7 +133,7 @@ def test_the_pickle_changes_only_where_it_was_edited(tmp_path: Path) -> None:
 
 def test_a_cast_changes_only_ids_offsets_and_gradients_in_the_pickle(tmp_path: Path) -> None:
     path = FIXTURES / "extremes.pt"
-    old, new = (spelled(sections(each)["model"]) for each in (path, slimmed(path, tmp_path)))
+    old, new = (spelled(sections(each)["model"]) for each in (path, slimmed(path, tmp_path, on_overflow="inf")))
     changes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     touched = {op for kind, start, stop, _, _ in changes if kind != "equal" for op in old[start:stop]}
     memo = {"BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT"}

@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +30,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("-i", "--in-place", action="store_true", help="replace the input, when the output is whole")
     parser.add_argument("-f", "--force", action="store_true", help="replace an output that is there")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen, write nothing")
-    parser.add_argument("--recipe", default="auto", help="auto, basic, yolov5 or ultralytics (default: by layout)")
-    parser.add_argument("--dtype", default="float16", choices=("float16", "keep"), help="of the weights")
-    parser.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
+    parser.add_argument("--recipe", default="auto", metavar="NAME", help="by name, see --list-recipes (default: by layout)")
+    parser.add_argument("--list-recipes", action=ListRecipes, help="show all recipes, and exit")
+    _configure_edit(parser.add_argument_group("what goes and what stays (PATTERN is a glob of dotted paths, as in inspect)"))
+    _configure_cast(parser.add_argument_group("how numbers are stored"))
     parser.add_argument("--no-scan", action="store_true", help="do not look whether the input is malicious")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+
+
+def _configure_edit(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--drop", action="append", metavar="PATTERN", default=[], help="take out what matches")
+    group.add_argument("--keep", action="append", metavar="PATTERN", default=[], help="keep what a recipe would take out")
+    group.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help="set a value: --set epoch=-1")
+    averaged = "take averaged weights for the model, where there are any (default), or drop them"
+    group.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True, help=averaged)
+    dead = "cut storages to what tensors use of them (default), or keep them whole"
+    group.add_argument("--trim", action=argparse.BooleanOptionalAction, default=True, help=dead)
+    group.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
+
+
+def _configure_cast(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--dtype", default="float16", choices=("float16", "bfloat16", "keep"), help="of the weights")
+    beyond = "where values are beyond its range: keep the tensor as it is (default), the largest number, infinity, or stop"
+    group.add_argument("--on-overflow", default="keep", choices=("keep", "saturate", "inf", "error"), help=beyond)
+    group.add_argument("--keep-float32", action="append", metavar="PATTERN", default=[], help="do not cast what matches")
+
+
+class ListRecipes(argparse.Action):
+    """Print the recipes and exit, as `--help` does."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from ptzip.reports.recipes import recipe_lines  # here, since nobody else needs all recipes
+
+        show("\n".join(recipe_lines()))
+        parser.exit()
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,13 +103,38 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             target,
             recipe=arguments.recipe,
             dtype=arguments.dtype,
+            on_overflow=arguments.on_overflow,
             location=arguments.location,
+            drop=arguments.drop,
+            keep=arguments.keep,
+            keep_float32=arguments.keep_float32,
+            values=dict(map(_setting, arguments.set)),
+            ema=arguments.ema,
+            trim=arguments.trim,
             dry_run=arguments.dry_run,
             overwrite=arguments.force or arguments.in_place,
             make_folder=_is_folder(arguments),
             scan=not arguments.no_scan,
+            with_tensors=arguments.json,
             progress=progress,
         )
+
+
+WORDS = {"None": None, "True": True, "False": False}
+
+
+def _setting(text: str) -> tuple[str, str | int | float | bool | None]:
+    """`PATH=VALUE`, the value as JSON or Python spells it; anything else is a text. Raises EditError without a "="."""
+    path, is_there, value = text.partition("=")
+    if not is_there or not path:
+        raise EditError(f"--set {text} is no PATH=VALUE")
+    if value in WORDS:
+        return path, WORDS[value]
+    try:
+        found = json.loads(value)
+    except ValueError:
+        return path, value
+    return path, found if isinstance(found, str | int | float | bool | None) else value
 
 
 def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:

@@ -1,4 +1,4 @@
-"""Which tensors become float16, decided reference by reference as `module.half()` decides it.
+"""Which tensors are cast, decided reference by reference as `module.half()` decides it.
 
 `half()` makes a new tensor of each parameter and each buffer that holds floats and leaves plain attributes alone, so of two
 tensors on one float32 storage one may become float16 while the other stays. Rule: a storage is cast where it is if the
@@ -6,60 +6,45 @@ tensor is its only user; otherwise the tensor moves to a storage of its own, whi
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from ptzip.editing.edit import Edit, Step
 from ptzip.editing.heads import head_slots
 from ptzip.editing.modules import buffer_slots, is_module, parameter_slots
+from ptzip.editing.trimming import Island, cut_out
+from ptzip.editing.uses import Uses
 from ptzip.errors import FormatError
-from ptzip.pickling.nodes import (
-    Call,
-    Dict,
-    Node,
-    Persistent,
-    Slot,
-    Tuple,
-    atom,
-    children,
-    lookup,
-    named,
-    pair_slots,
-    reach,
-)
-from ptzip.source import Payload, Slice
-from ptzip.tensors.cast import CASTABLE, Cast
-from ptzip.tensors.dtypes import BY_NAME, DType
-from ptzip.tensors.rebuild import (
-    CLASS,
-    KEY,
-    NUMEL,
-    StorageId,
-    Tensor,
-    storage_id,
-    tensor,
-    tensor_slot,
-    view,
-)
-
-HALF = BY_NAME["float16"]
-COUNTED = (Call, Persistent)
+from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, atom, named, pair_slots
+from ptzip.source import Payload
+from ptzip.tensors.cast import CASTABLE, Cast, Stretch
+from ptzip.tensors.dtypes import BY_NAME
+from ptzip.tensors.rebuild import CLASS, KEY, NUMEL, StorageId, Tensor, tensor, tensor_slot, view
 
 
-class Halving:
-    """The casts of one edit. It counts the references of the tree as it finds it, so it comes after all removals."""
+class Wish(NamedTuple):
+    """What is to be cast to what: `target` is float16 or bfloat16; `spared` are tensors that stay, by the identity of their
+    nodes, and `wide` the stretches of storages that stay, since their numbers are beyond the range."""
 
-    def __init__(self, edit: Edit) -> None:
+    target: str = "float16"
+    saturate: bool = False
+    spared: Collection[int] = frozenset()
+    wide: Collection[Stretch] = frozenset()
+
+
+class Casting:
+    """The casts of one edit; it comes after all removals, since it counts who uses what."""
+
+    def __init__(self, edit: Edit, uses: Uses, wish: Wish) -> None:
         self.edit = edit
-        self.half = named("torch", HALF.storage)
-        self.uses: dict[int, int] = {}
-        self.references: Counter[str] = Counter()
+        self.edges = uses.edges
+        self.references = uses.references
+        self.wish = wish
+        self.castable = CASTABLE[wish.target]
+        self.kind = named("torch", BY_NAME[wish.target].storage)
         self.count = 0
-        for node in reach(edit.root):
-            for below in children(node):
-                if type(below) in COUNTED:
-                    self.uses[id(below)] = self.uses.get(id(below), 0) + 1
-            if isinstance(node, Persistent) and (reference := storage_id(node)):
-                self.references[reference.key] += 1
+        self.left: set[str] = set()
+        """The storages that a tensor moved away from."""
 
     def each(self, slots: Iterable[Slot]) -> None:
         """The tensors at some places, each on its own."""
@@ -67,8 +52,8 @@ class Halving:
             self.one(tensor_slot(slot))
 
     def one(self, slot: Slot) -> None:
-        found = tensor(slot.node)
-        if found is None or found.storage.dtype.name not in CASTABLE:
+        found = self._wanted(slot)
+        if found is None or self._stretch(found) in self.wish.wide:
             return
         self.count += 1
         if self._is_alone(found):
@@ -80,35 +65,51 @@ class Halving:
         """The tensors at some places, those on one storage together, so that what was shared stays shared."""
         groups: dict[str, list[tuple[Slot, Tensor]]] = {}
         for slot in map(tensor_slot, slots):
-            found = tensor(slot.node)
-            if found is not None and found.storage.dtype.name in CASTABLE:
+            found = self._wanted(slot)
+            if found is not None:
                 groups.setdefault(found.storage.key, []).append((slot, found))
         for key, group in groups.items():
             ids = {id(found.storage.node): found.storage for _, found in group}
             here = Counter(id(found.node) for _, found in group)
-            if len(ids) == self.references[key] and all(self.uses[node] <= count for node, count in here.items()):
-                self.count += len(group)
-                for reference in ids.values():
-                    self._recast(reference)
+            if len(ids) == self.references[key] and all(self.edges[node] <= count for node, count in here.items()):
+                self._together(group, list(ids.values()))
             else:
                 self.each(slot for slot, _ in group)
+
+    def _together(self, group: list[tuple[Slot, Tensor]], ids: list[StorageId]) -> None:
+        """All tensors of a storage, which is cast whole, or not at all."""
+        if Stretch(ids[0].key, 0, ids[0].numel) not in self.wish.wide:
+            self.count += len(group)
+            for reference in ids:
+                self._recast(reference)
+
+    def _wanted(self, slot: Slot) -> Tensor | None:
+        """The tensor in a place, if it is to be cast."""
+        if id(slot.node) in self.wish.spared:
+            return None
+        found = tensor(slot.node)
+        return found if found is not None and found.storage.dtype.name in self.castable else None
+
+    def _stretch(self, found: Tensor) -> Stretch:
+        return Stretch(found.storage.key, *found.span)
 
     def _is_alone(self, found: Tensor) -> bool:
         """Whether nothing but this tensor uses the storage, and it uses all of it."""
         reference = found.storage
         return (
-            self.uses[id(found.node)] <= 1
-            and self.uses[id(reference.node)] <= 1
+            self.edges[id(found.node)] <= 1
+            and self.edges[id(reference.node)] <= 1
             and self.references[reference.key] == 1
             and found.span == (0, reference.numel)
         )
 
     def _recast(self, reference: StorageId) -> None:
         """Another class in the id, a cast around the payload; the key stays."""
-        reference.items[CLASS] = self.half
+        reference.items[CLASS] = self.kind
         payload = self.edit.payload(reference.key)
         if not isinstance(payload, Cast):
-            self.edit.payloads[reference.key] = self._cast(payload, reference.dtype)
+            stretch = Stretch(reference.key, 0, reference.numel)
+            self.edit.payloads[reference.key] = self._cast(payload, reference, stretch)
 
     def _split(self, slot: Slot, found: Tensor) -> None:
         """A new storage for what this tensor uses, and a new tensor on it in this slot only."""
@@ -116,42 +117,53 @@ class Halving:
         if stop > reference.numel:
             raise FormatError(f"a tensor reaches past its storage {reference.key}", found.node.offset)
         size = reference.dtype.size
-        part = Slice(self.edit.payload(reference.key), first * size, (stop - first) * size)
+        part, strides = cut_out(Island(first, stop, [found]), self.edit.payload(reference.key), size)
         key = f"{reference.key} part {len(self.edit.payloads)}"
-        self.edit.payloads[key] = self._cast(part, reference.dtype)
+        self.edit.payloads[key] = self._cast(part, reference, self._stretch(found))
         items = list(reference.items)
-        items[CLASS], items[KEY], items[NUMEL] = self.half, atom(key), atom(stop - first)
-        slot.put(view(found, Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)]), 0))
+        items[CLASS], items[KEY], items[NUMEL] = self.kind, atom(key), atom(part.length // size)
+        slot.put(view(found, Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)]), strides))
         self.references[key] += 1
-        self.uses[id(found.node)] -= 1
-        if not self.uses[id(found.node)]:
+        self.edges[id(found.node)] -= 1
+        if not self.edges[id(found.node)]:
             self.references[reference.key] -= 1
+            self.left.add(reference.key)
 
-    def _cast(self, payload: Payload, dtype: DType) -> Cast:
-        return Cast(payload, dtype.name, dtype.size, self.edit.checkpoint.main.big_endian)
+    def _cast(self, payload: Payload, reference: StorageId, stretch: Stretch) -> Cast:
+        dtype, big_endian = reference.dtype, self.edit.checkpoint.main.big_endian
+        return Cast(payload, dtype.name, dtype.size, big_endian, self.wish.target, self.wish.saturate, stretch)
 
 
-def halve(edit: Edit) -> None:
+def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish) -> set[str]:
     """Cast what `model.half()` would cast: of a module its parameters and buffers, then what the framework adds to those.
 
-    Where `model` is a dict of tensors instead, all of them, and what was tied stays tied.
+    `weights` are by their paths; where one is a dict of tensors instead, all of them are, and what was tied stays tied.
+    Returns the storages that other tensors are left alone on.
     """
-    model = lookup(edit.root, "model")
-    if model is None:
-        return
-    halving = Halving(edit)
-    if is_module(model):
-        for slots in (parameter_slots(model), buffer_slots(model), head_slots(model)):
-            halving.each(slots)
-    else:
-        halving.tied(tensor_slots(model))
-    edit.used = {key for key, count in halving.references.items() if count}
-    if halving.count:
-        edit.note(Step.HALF, "model", f"{halving.count} tensors to float16")
+    casting = Casting(edit, uses, wish)
+    for path, root in weights:
+        before = casting.count
+        if is_module(root):
+            for slots in (parameter_slots(root), buffer_slots(root), head_slots(root)):
+                casting.each(slots)
+        else:
+            casting.tied(tensor_slots(root))
+        if casting.count > before:
+            edit.note(Step.HALF, path, f"{casting.count - before} tensors to {wish.target}")
+    edit.used = uses.kept()
+    return casting.left & edit.used
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:
-    """The places of the tensors in a dict of them; none where it is no such dict."""
-    if not isinstance(weights, Dict | Call):
-        return []
-    return [slot for _, slot in pair_slots(weights) if tensor(tensor_slot(slot).node)]
+    """The places of the tensors in a dict of them, or a dict of such dicts; none where it is something else."""
+    found, pending, seen = list[Slot](), [weights], set[int]()
+    while pending:
+        holder = pending.pop()
+        if isinstance(holder, Dict | Call) and id(holder) not in seen and not is_module(holder):
+            seen.add(id(holder))
+            for _, slot in pair_slots(holder):
+                if tensor(tensor_slot(slot).node):
+                    found.append(slot)
+                else:
+                    pending.append(slot.node)
+    return found

@@ -7,11 +7,13 @@ written by `api`. Whatever a recipe takes away is noted under one of the steps t
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.container.archive import Checked
+from ptzip.editing.places import Patterns, places
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Node, Persistent, assign, atom, discard, lookup, memoized, reach, text, walk
+from ptzip.pickling.nodes import Atom, Node, Persistent, assign, atom, discard, lookup, memoized, pairs, reach, text, walk
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Payload
 from ptzip.tensors.cast import Cast
@@ -19,25 +21,34 @@ from ptzip.tensors.rebuild import KEY, LOCATION, StorageId, storage_id
 
 
 class Step(StrEnum):
-    """The steps of the original recipe, in its order; OTHER is what it had no step for."""
+    """The steps of the original recipe, in its order, then those that it had no step for."""
 
     RESULTS = "results"
     OPTIMIZER = "optimizer"
     EMA = "EMA or duplicate model"
     HALF = "half precision"
+    DEAD = "dead bytes"
+    SHARED = "identical storages"
     OTHER = "other"
 
 
 STEP_OF = {
     "training_results": Step.RESULTS,
     "best_fitness": Step.RESULTS,
+    "results": Step.RESULTS,
     "optimizer": Step.OPTIMIZER,
+    "optimizer_state": Step.OPTIMIZER,
+    "optimizer_states": Step.OPTIMIZER,
     "scaler": Step.OPTIMIZER,
     "ema": Step.EMA,
     "updates": Step.EMA,
     "model": Step.EMA,
 }
 """Under which step a top-level key is accounted for."""
+
+
+def step_of(path: str) -> Step:
+    return STEP_OF.get(path.partition(".")[0], Step.OTHER)
 
 
 @dataclass(frozen=True)
@@ -51,6 +62,15 @@ class Change:
     path: str
     what: str
     gain: bool = True
+
+
+class Cut(NamedTuple):
+    """Elements of a storage from `first` to before `stop` that became `length` elements from `at`."""
+
+    first: int
+    stop: int
+    at: int
+    length: int
 
 
 @dataclass
@@ -82,6 +102,17 @@ class Edit:
     dropped: list[Dropped] = field(default_factory=list)
     payloads: dict[str, Payload] = field(default_factory=dict)
     sources: dict[str, Checked] = field(default_factory=dict)
+    kept: Patterns = field(default_factory=Patterns)
+    """The paths that nothing is taken from, whatever a recipe does."""
+    ema: bool = True
+    """Whether averaged weights take the place of the live ones."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where in the input stood what stands at a path now, where that is another."""
+    warnings: list[str] = field(default_factory=list)
+    cuts: dict[str, list[Cut]] = field(default_factory=dict)
+    """What is left of storages that were cut, by key."""
+    reduced: dict[Step, int] = field(default_factory=dict)
+    """The bytes that storages lost which are still there, by step."""
     used: set[str] | None = None
     """The storages that are still used, once somebody has counted them at the end."""
     sizes: dict[str, int] = field(init=False)
@@ -103,6 +134,10 @@ class Edit:
         """Whether anything was done that makes the file smaller."""
         return any(change.gain for change in self.changes)
 
+    def reduce(self, step: Step, count: int) -> None:
+        """Account for bytes of storages that are still there."""
+        self.reduced[step] = self.reduced.get(step, 0) + count
+
     def note(self, step: Step, path: str, what: str, gain: bool = True) -> None:
         self.changes.append(Change(step, path, what, gain))
 
@@ -110,42 +145,70 @@ class Edit:
         """Set top-level keys to None, adding those that are missing (the strippers do, and loaders ask for them)."""
         for key in keys:
             before = lookup(self.root, key)
-            if isinstance(before, Atom) and before.value is None:
+            if (isinstance(before, Atom) and before.value is None) or (before is not None and self._is_kept(key, before)):
                 continue
             assign(self.root, key, atom(None))
             if before is not None and before is lookup(self.root, "model"):
-                self.note(STEP_OF.get(key, Step.OTHER), key, "None, since it is the model now")
+                self.note(step_of(key), key, "None, since it is the model now")
             elif before is not None:
                 self._drop(key, before, "None")
+
+    def remove(self, *keys: str) -> None:
+        """Take top-level keys out; those that are missing are no matter."""
+        for key in keys:
+            value = lookup(self.root, key)
+            if value is not None and not self._is_kept(key, value):
+                discard(self.root, key)
+                self._drop(key, value, "removed")
+
+    def take(self, holder: Node, key: str, path: str) -> None:
+        """Take a key out of any dict of the tree."""
+        value = lookup(holder, key)
+        if value is not None and not self._is_kept(path, value):
+            discard(holder, key)
+            self._drop(path, value, "removed")
+
+    def _is_kept(self, path: str, value: Node) -> bool:
+        """Whether the user keeps a value, or something in it: then all else that is in it goes here."""
+        if not self.kept:
+            return False
+        if self.kept.match(path):
+            return True
+        inner = [place for place in places(value, path, leave=self.kept) if self.kept.match(place.path)]
+        if not inner:
+            return False
+        for key, below in list(pairs(value)):
+            name = text(key)
+            if name is not None and not any(f"{place.path}.".startswith(f"{path}.{name}.") for place in inner):
+                discard(value, name)
+                self._drop(f"{path}.{name}", below, "removed")
+        return True
 
     def number(self, key: str, value: int) -> None:
         """Set a top-level key to a number."""
         before = lookup(self.root, key)
-        if not isinstance(before, Atom) or before.value != value:
+        if not self.kept.match(key) and (not isinstance(before, Atom) or before.value != value):
             assign(self.root, key, atom(value))
-            self.note(STEP_OF.get(key, Step.OTHER), key, str(value), gain=False)
+            self.note(step_of(key), key, str(value), gain=False)
 
     def keep_only(self, *keys: str) -> None:
         """Take every other top-level key out, and add those that are missing as None."""
-        for name in self.keys:
-            value = lookup(self.root, name)
-            if name not in keys and value is not None:
-                discard(self.root, name)
-                self._drop(name, value, "removed")
+        self.remove(*(name for name in self.keys if name not in keys))
         for name in keys:
             if lookup(self.root, name) is None:
                 assign(self.root, name, atom(None))
 
-    def replace_model(self, better: Node, called: str) -> None:
-        """Make another object of the tree the model."""
+    def replace_model(self, better: Node, called: str, path: str) -> None:
+        """Make another object of the tree, which stands at `path`, the model."""
         model = lookup(self.root, "model")
         if better is not model:
             assign(self.root, "model", better)
+            self.moved["model"] = path
             if model is not None:
                 self._drop("model", model, f"replaced by {called}")
 
-    def _drop(self, key: str, value: Node, what: str) -> None:
-        self.drop(STEP_OF.get(key, Step.OTHER), key, value, what)
+    def _drop(self, path: str, value: Node, what: str) -> None:
+        self.drop(step_of(path), path, value, what)
 
     def drop(self, step: Step, path: str, value: Node, what: str) -> None:
         """Note that `value`, which stood at `path`, was taken out of the tree."""
@@ -206,7 +269,10 @@ class Edit:
             freed = drop.keys - kept - gone
             gone |= freed
             saved[drop.step] += drop.text_bytes + sum(self.sizes[key] for key in freed)
-        saved[Step.HALF] = sum(size for key, size in self.sizes.items() if key not in gone) - new_bytes
+        for step, count in self.reduced.items():
+            saved[step] += count
+        left = sum(size for key, size in self.sizes.items() if key not in gone)
+        saved[Step.HALF] = left - new_bytes - sum(self.reduced.values())
         return saved
 
 

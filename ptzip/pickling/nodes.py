@@ -354,4 +354,14 @@ def discard(node: Node, key: str) -> None:
         for index in reversed(range(0, len(holder), 2)):
             if text(plain(holder[index])) == key:
                 del holder[index : index + 2]
+    _without_empty(node)
+
+
+def take_out(node: Node, slot: Slot) -> None:
+    """Take the key whose value stands in `slot` out of a dict."""
+    del slot.holder[slot.index - 1 : slot.index + 1]
+    _without_empty(node)
+
+
+def _without_empty(node: Node) -> None:
     node.steps = [step for step in node.steps if step.op not in PAIRED or step.items]

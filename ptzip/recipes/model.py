@@ -13,8 +13,8 @@ def promoted_model(edit: Edit) -> Node:
     Raises EditError where neither is a pickled module.
     """
     better, model = lookup(edit.root, "ema"), lookup(edit.root, "model")
-    if better is not None and is_module(better):
-        edit.replace_model(better, "ema")
+    if edit.ema and better is not None and is_module(better):
+        edit.replace_model(better, "ema", "ema")
         return better
     if model is None or not is_module(model):
         raise EditError("there is no pickled module under the keys model and ema, which this recipe needs")

@@ -1,17 +1,33 @@
 """What a recipe is: a name, how it knows its files, and what it does to them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ptzip.editing.edit import Edit
-from ptzip.pickling.nodes import Node
+from ptzip.pickling.nodes import Node, lookup
+
+Weights = Callable[[Node], Iterable[tuple[str, Node]]]
+"""The modules and dicts of tensors that are cast, by their paths."""
+
+
+def under(*keys: str) -> Weights:
+    """The weights that stand under some top-level keys."""
+
+    def find(root: Node) -> list[tuple[str, Node]]:
+        return [(key, found) for key in keys if (found := lookup(root, key)) is not None]
+
+    return find
+
+
+MODEL = under("model")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`matches` looks at the tree only; `drop` takes away. What is then under `model` is cast by `casting.halve`."""
+    """`matches` looks at the tree only; `drop` takes away; `weights` are what is then cast."""
 
     name: str
     summary: str
     matches: Callable[[Node], bool]
     drop: Callable[[Edit], None]
+    weights: Weights = MODEL

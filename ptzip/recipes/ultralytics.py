@@ -37,7 +37,7 @@ def _student(edit: Edit, model: Node) -> Node:
     student = child(model, "student_model")
     if student is None or not class_path(model).endswith(".DistillationModel"):
         return model
-    edit.replace_model(student, "its student")
+    edit.replace_model(student, "its student", f"{edit.moved.get('model', 'model')}.student_model")
     return student
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ptzip.api import SlimReport
+from ptzip.slimming.report import CastTensor, SlimReport
 
 
 def slim_data(report: SlimReport) -> dict[str, Any]:
@@ -19,5 +19,24 @@ def slim_data(report: SlimReport) -> dict[str, Any]:
         "changes": [{"step": change.step.value, "path": change.path, "what": change.what} for change in report.changes],
         "overflowed": report.loss.overflowed if report.loss else None,
         "vanished": report.loss.vanished if report.loss else None,
+        "nan": report.loss.nan if report.loss else None,
+        "infinite": report.loss.infinite if report.loss else None,
+        "kept_wide": list(report.wide),
+        "keys": [{"name": key.name, "what": key.what, "size": key.size} for key in report.keys],
+        "tensors": [_tensor(tensor) for tensor in report.tensors],
         "warnings": list(report.warnings),
+    }
+
+
+def _tensor(tensor: CastTensor) -> dict[str, Any]:
+    """One cast; a tensor that stayed as it was has the same dtype before and after."""
+    return {
+        "names": list(tensor.names),
+        "old_dtype": tensor.old_dtype,
+        "dtype": tensor.dtype,
+        "numel": tensor.numel,
+        "overflowed": tensor.loss.overflowed,
+        "vanished": tensor.loss.vanished,
+        "nan": tensor.loss.nan,
+        "infinite": tensor.loss.infinite,
     }

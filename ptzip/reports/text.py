@@ -4,10 +4,11 @@ Sizes are decimal (1 MB is 1,000,000 bytes), as file managers and model pages gi
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from ptzip.api import SlimReport
 from ptzip.editing.edit import Step
 from ptzip.reports.line import printable
+from ptzip.slimming.report import SlimReport
 from ptzip.tensors.loss import Loss
 
 LABEL_WIDTH = 24
@@ -44,20 +45,46 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
         size(report.old_size - report.new_size),
         f"{size(report.old_size)} -> {size(report.new_size)}, {share} saved",
     )
-    yield from (f"  {line}" for line in _loss_lines(report.loss or Loss()))
+    yield from (f"  {line}" for line in _loss_lines(report))
 
 
 def plan_lines(report: SlimReport) -> Iterator[str]:
-    """What would be changed, place by place."""
-    yield from (f"    {printable(change.path)}: {printable(change.what)}" for change in report.changes)
+    """What would happen to each key, then what else would be changed."""
+    names = {key.name for key in report.keys}
+    for key in report.keys:
+        yield f"    {printable(key.name):<{LABEL_WIDTH - 2}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
+    for change in report.changes:
+        if change.path.partition(".")[0] not in names:
+            yield f"    {printable(change.path)}: {printable(change.what)}"
 
 
 def _row(label: str, amount: str, more: str = "") -> str:
     return f"  {label:<{LABEL_WIDTH}}{amount:>{SIZE_WIDTH}}   {more}".rstrip()
 
 
-def _loss_lines(loss: Loss) -> Iterator[str]:
+class Range(NamedTuple):
+    """The largest number of a dtype, and what is nearer to zero than to its smallest, as texts."""
+
+    largest: str
+    smallest: str
+
+
+RANGES = {"float16": Range("65,504", "3e-8"), "bfloat16": Range("3.39e38", "4.6e-41")}
+BECAME = {"inf": "infinite", "saturate": "the largest number there is"}
+MOST_NAMES = 5
+
+
+def _loss_lines(report: SlimReport) -> Iterator[str]:
+    """What the cast did to numbers that the new dtype does not have."""
+    loss, dtype = report.loss or Loss(), report.dtype
+    if report.wide:
+        more = f" and {len(report.wide) - MOST_NAMES} more" if len(report.wide) > MOST_NAMES else ""
+        yield f"not cast, since they have values beyond the range of {dtype} ({RANGES[dtype].largest}):"
+        yield f"  {printable(', '.join(report.wide[:MOST_NAMES]))}{more}"
     if loss.overflowed:
-        yield f"{loss.overflowed:,} values beyond the range of float16 (65,504) became infinite"
+        what = BECAME.get(report.on_overflow, "infinite")
+        yield f"{loss.overflowed:,} values beyond the range of {dtype} ({RANGES[dtype].largest}) became {what}"
     if loss.vanished:
-        yield f"{loss.vanished:,} values too small for float16 (below 3e-8) became zero"
+        yield f"{loss.vanished:,} values too small for {dtype} (below {RANGES[dtype].smallest}) became zero"
+    if loss.nan or loss.infinite:
+        yield f"{loss.nan:,} values were NaN and {loss.infinite:,} infinite before"

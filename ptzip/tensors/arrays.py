@@ -240,3 +240,9 @@ def cast(data: npt.NDArray[Any], dtype: str) -> bytes:
         raise UnsupportedError(f"an array cannot be made a tensor of dtype {dtype or 'unknown'}")
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(data).astype(target.numpy).tobytes()
+
+
+def packed(data: bytes, item: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
+    """The elements of a strided view, each of `item` bytes, without what lies between them."""
+    elements = np.frombuffer(data, f"V{item}")
+    return np.lib.stride_tricks.as_strided(elements, shape, [step * item for step in stride]).tobytes()

@@ -17,6 +17,9 @@ STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
 """The places in a storage's persistent id."""
 
+OFFSET, STRIDE, HOOKS = 1, 3, 5
+"""The places in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
+
 PARAMETERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
 TENSOR, REQUIRES_GRAD = 0, 1
 """The places in the arguments of a parameter."""
@@ -150,18 +153,16 @@ def tensor_slot(slot: Slot) -> Slot:
     return Slot(arguments, TENSOR) if arguments else slot
 
 
-def view(of: Tensor, storage: Persistent, offset: int) -> Call:
-    """A new tensor of the same shape and strides on another storage, with a hooks dict of its own."""
+def view(of: Tensor, storage: Persistent, strides: Node | None = None) -> Call:
+    """A new tensor of the same shape at the beginning of another storage, with a hooks dict of its own."""
     arguments = list(of.node.arguments)
     hooks = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")])
-    arguments[0], arguments[1] = storage, atom(offset)
+    arguments[0], arguments[OFFSET] = storage, atom(0)
+    if strides is not None:
+        arguments[STRIDE] = strides
     if len(arguments) > HOOKS:
         arguments[HOOKS] = hooks
     return Call("REDUCE", None, [of.node.parts[0], Tuple("TUPLE", None, arguments)])
-
-
-HOOKS = 5
-"""The place of the backward hooks in the arguments of `_rebuild_tensor_v2`."""
 
 
 def _integer(node: Node) -> int | None:

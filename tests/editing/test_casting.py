@@ -137,7 +137,6 @@ def test_of_a_large_storage_only_the_part_that_is_used_is_kept(made: Made, tmp_p
     [
         pytest.param((2, 3), (3, 1), 4, id="offset"),
         pytest.param((3, 2), (1, 3), 0, id="transposed"),
-        pytest.param((4,), (3,), 1, id="every third"),
         pytest.param((3, 5), (1, 0), 7, id="expanded"),
         pytest.param((), (), 9, id="scalar"),
     ],
@@ -153,6 +152,15 @@ def test_a_view_keeps_its_shape_and_strides(
         expected = np.lib.stride_tricks.as_strided(numbers(12)[offset:], shape, [4 * step for step in stride])
         np.testing.assert_array_equal(values_at(slim, *LAYER, "_buffers", "b"), expected)
         np.testing.assert_array_equal(values_at(slim, *LAYER, "plain"), numbers(12))
+
+
+def test_a_view_with_gaps_loses_them(made: Made, tmp_path: Path) -> None:
+    storage = made.storage(numbers(12))
+    layer = module(buffers={"b": made.view(storage, (4,), (3,), 1)}, plain=made.view(storage, (12,)))
+    with slim_layer(made, tmp_path, layer) as slim:
+        found = tensor_at(slim, *LAYER, "_buffers", "b")
+        assert (found.shape, found.stride, found.offset, found.storage.numel) == ((4,), (1,), 0, 4)
+        assert values_at(slim, *LAYER, "_buffers", "b").tolist() == [2, 5, 8, 11]
 
 
 def test_empty_tensors_are_cast_without_bytes(made: Made, tmp_path: Path) -> None:

@@ -3,14 +3,20 @@
 import dataclasses
 import json
 
-from ptzip.api import SlimReport
 from ptzip.editing.edit import Change, Step
 from ptzip.reports.data import slim_data
+from ptzip.slimming.report import CastTensor, Key, SlimReport
 from ptzip.tensors.loss import Loss
 
 SAVED = {Step.RESULTS: 100, Step.OPTIMIZER: 400, Step.EMA: 0, Step.HALF: 200, Step.OTHER: 0}
 CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.OTHER, "epoch", "-1", gain=False))
-REPORT = SlimReport("last.pt", "last.slim.pt", "basic", 1000, 250, SAVED, CHANGES, Loss(3, 4), ("a warning",))
+REPORT = SlimReport("last.pt", "last.slim.pt", "basic", 1000, 250, SAVED, CHANGES, Loss(3, 4, 5, 6), ("a warning",))
+REPORT = dataclasses.replace(
+    REPORT,
+    wide=("a.weight",),
+    keys=(Key("epoch", "-1", 0),),
+    tensors=(CastTensor(("a.weight",), "float32", "float32", 7, Loss(1)),),
+)
 
 
 def test_a_report_is_plain_data_with_these_names() -> None:
@@ -36,6 +42,22 @@ def test_a_report_is_plain_data_with_these_names() -> None:
         ],
         "overflowed": 3,
         "vanished": 4,
+        "nan": 5,
+        "infinite": 6,
+        "kept_wide": ["a.weight"],
+        "keys": [{"name": "epoch", "what": "-1", "size": 0}],
+        "tensors": [
+            {
+                "names": ["a.weight"],
+                "old_dtype": "float32",
+                "dtype": "float32",
+                "numel": 7,
+                "overflowed": 1,
+                "vanished": 0,
+                "nan": 0,
+                "infinite": 0,
+            }
+        ],
         "warnings": ["a warning"],
     }
 

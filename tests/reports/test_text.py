@@ -4,9 +4,9 @@ import dataclasses
 
 import pytest
 
-from ptzip.api import SlimReport
 from ptzip.editing.edit import Change, Step
 from ptzip.reports.text import plan_lines, size, slim_lines
+from ptzip.slimming.report import SlimReport
 from ptzip.tensors.loss import Loss
 
 SAVED = {Step.RESULTS: 11_390, Step.OPTIMIZER: 28_100_000, Step.EMA: 0, Step.HALF: 14_087_000, Step.OTHER: 0}

@@ -1,4 +1,4 @@
-"""Casts to float16: the bytes are those of `tensor.half()`, however the input is cut, and what is lost is counted.
+"""Casts to float16 and bfloat16: the bytes are those of torch, however the input is cut, and what is lost is counted.
 
 The reference is written here in integer arithmetic, so that numpy's cast and numkong's are judged by neither of the two.
 """
@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptzip.source import Literal, read_all
-from ptzip.tensors import halves as casting
+from ptzip.tensors import narrowing
 from ptzip.tensors.cast import Cast
-from ptzip.tensors.halves import floats, to_half
 from ptzip.tensors.loss import Loss
+from ptzip.tensors.narrowing import floats, narrow
 
 Floats = npt.NDArray[np.floating]
 
@@ -35,10 +35,15 @@ NAN = 0x7E00
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Cast by numpy, and by numkong where it is installed."""
     if request.param == "numkong":
-        monkeypatch.setattr(casting, "fast_cast", pytest.importorskip("numkong").astype)
+        monkeypatch.setattr(narrowing, "fast_cast", pytest.importorskip("numkong").astype)
     else:
-        monkeypatch.setattr(casting, "fast_cast", None)
+        monkeypatch.setattr(narrowing, "fast_cast", None)
     return str(request.param)
+
+
+def to_half(numbers: Floats) -> tuple[npt.NDArray[np.float16], Loss]:
+    found, loss = narrow(numbers)
+    return found.view(np.float16), loss
 
 
 def bits(halves: npt.NDArray[np.float16]) -> npt.NDArray[np.uint16]:
@@ -101,7 +106,7 @@ def test_nan_stays_nan_and_keeps_its_sign(way: str) -> None:
     halves, loss = to_half(patterns(np.array([0x7FC00000, 0xFFC00000, 0x7F800001, 0xFFFFFFFF], np.uint32)))
     assert np.isnan(halves).all()
     assert [bool(sign) for sign in np.signbit(halves)] == [False, True, False, True]
-    assert loss == Loss()
+    assert loss == Loss(nan=4)
 
 
 def test_float64_is_rounded_twice_as_torch_does(way: str) -> None:
@@ -140,10 +145,10 @@ def test_big_endian_numbers_stay_big_endian(way: str, dtype: str) -> None:
 @pytest.mark.parametrize(
     ("values", "loss"),
     [
-        pytest.param([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, 65504.0], Loss(), id="nothing"),
-        pytest.param([65519.996, 65520.0, -65520.0, 3.4e38, np.inf], Loss(overflowed=3), id="overflow"),
+        pytest.param([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, 65504.0], Loss(nan=1, infinite=2), id="nothing"),
+        pytest.param([65519.996, 65520.0, -65520.0, 3.4e38, np.inf], Loss(overflowed=3, infinite=1), id="overflow"),
         pytest.param([2**-25, -(2**-25), 1e-45, 0.0, -0.0, 2**-24], Loss(vanished=3), id="vanish"),
-        pytest.param([1e9, 1e-9, np.nan, np.inf, 0.0], Loss(overflowed=1, vanished=1), id="both"),
+        pytest.param([1e9, 1e-9, np.nan, np.inf, 0.0], Loss(overflowed=1, vanished=1, nan=1, infinite=1), id="both"),
         pytest.param([], Loss(), id="empty"),
     ],
 )
@@ -153,11 +158,11 @@ def test_only_finite_values_that_change_their_kind_are_lost(way: str, values: li
 
 
 def test_float64_beyond_float32_is_lost_too(way: str) -> None:
-    assert to_half(np.array([1e300, -1e300, 1e-300, np.inf, 0.0]))[1] == Loss(overflowed=2, vanished=1)
+    assert to_half(np.array([1e300, -1e300, 1e-300, np.inf, 0.0]))[1] == Loss(overflowed=2, vanished=1, infinite=1)
 
 
 def test_losses_add_up() -> None:
-    assert Loss(1, 2) + Loss(30, 40) == Loss(31, 42)
+    assert Loss(1, 2, 3, 4) + Loss(30, 40, 50, 60) == Loss(31, 42, 53, 64)
 
 
 def test_the_loss_of_random_numbers_is_counted_right(way: str) -> None:
@@ -165,7 +170,8 @@ def test_the_loss_of_random_numbers_is_counted_right(way: str) -> None:
     halves = expected(singles).view(np.float16)
     overflowed = int((np.isinf(halves) & ~np.isinf(singles)).sum())
     vanished = int(((halves == 0) & (singles != 0)).sum())
-    assert to_half(singles)[1] == Loss(overflowed, vanished)
+    nan, infinite = int(np.isnan(singles).sum()), int(np.isinf(singles).sum())
+    assert to_half(singles)[1] == Loss(overflowed, vanished, nan, infinite)
 
 
 def test_the_loss_of_a_cast_is_that_of_all_its_chunks(way: str) -> None:
@@ -174,6 +180,24 @@ def test_the_loss_of_a_cast_is_that_of_all_its_chunks(way: str) -> None:
     assert stage.loss == Loss()
     read_all(stage)
     assert stage.loss == Loss(overflowed=1000, vanished=1000)
+
+
+@pytest.mark.parametrize(("target", "largest"), [("float16", 65504.0), ("bfloat16", 3.3895313892515355e38)])
+def test_what_is_beyond_the_range_becomes_the_largest_number_where_that_is_asked_for(
+    way: str, target: str, largest: float
+) -> None:
+    numbers = np.array([1e300, -1e300, np.inf, -np.inf, np.nan, 1.0, largest])
+    found, loss = narrow(numbers, target, saturate=True)
+    values = floats(found.tobytes(), target)
+    np.testing.assert_array_equal(values, [largest, -largest, np.inf, -np.inf, np.nan, 1.0, largest])
+    assert loss == Loss(overflowed=2, nan=1, infinite=2)
+
+
+def test_bfloat16_is_rounded_to_nearest_even() -> None:
+    pattern = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF, 0x00008000, 0x80018000], np.uint32)
+    found, loss = narrow(patterns(pattern), "bfloat16")
+    assert [f"{number:04x}" for number in found] == ["3f80", "3f82", "3f81", "3f80", "7f80", "0000", "8002"]
+    assert loss == Loss(overflowed=1, vanished=1)
 
 
 # Chunks
@@ -250,6 +274,33 @@ def test_numpys_warnings_do_not_leave_a_cast_in_any_thread() -> None:
 # Real torch
 
 
+def ten_million() -> npt.NDArray[np.float32]:
+    """Random patterns, half of them such that float16 can hold them, and every middle between two of float16 and bfloat16."""
+    random = np.random.default_rng(5)
+    anything = random.integers(0, 1 << 32, 5_000_000, dtype=np.uint32)
+    near = (
+        random.integers(0x33000000, 0x47800000, 4_800_000, dtype=np.uint32)
+        | random.integers(0, 2, 4_800_000, dtype=np.uint32) << 31
+    )
+    middles = np.arange(1 << 16, dtype=np.uint32) << 16
+    edges = np.concatenate([middles | low for low in (0x8000, 0x1000, 0x7FFF, 0x8001)]).astype(np.uint32)
+    return patterns(np.concatenate([anything, near.astype(np.uint32), edges]))
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("target", ["float16", "bfloat16"])
+def test_ten_million_casts_equal_torch(way: str, target: str) -> None:
+    import torch
+
+    singles = ten_million()
+    assert singles.size > 10_000_000
+    found, _ = narrow(singles, target)
+    theirs = torch.from_numpy(singles).to(getattr(torch, target))
+    is_nan = theirs.isnan().numpy()
+    np.testing.assert_array_equal(found[~is_nan], theirs.view(torch.uint16).numpy()[~is_nan])
+    np.testing.assert_array_equal(np.isnan(floats(found.tobytes(), target)), is_nan)
+
+
 @pytest.mark.torch
 @pytest.mark.parametrize("kind", SINGLES)
 def test_a_cast_of_float32_equals_torch(way: str, kind: str) -> None:
@@ -257,6 +308,16 @@ def test_a_cast_of_float32_equals_torch(way: str, kind: str) -> None:
 
     singles = SINGLES[kind]()
     np.testing.assert_array_equal(bits(to_half(singles)[0]), bits(torch.from_numpy(singles).half().numpy()))
+
+
+@pytest.mark.torch
+def test_a_cast_of_float64_to_bfloat16_goes_through_float32() -> None:
+    import torch
+
+    random = np.random.default_rng(6)
+    doubles = np.ldexp(random.uniform(-1, 1, 500_000), random.integers(-160, 130, 500_000))
+    found, _ = narrow(doubles, "bfloat16")
+    np.testing.assert_array_equal(found, torch.from_numpy(doubles).float().bfloat16().view(torch.uint16).numpy())
 
 
 @pytest.mark.torch

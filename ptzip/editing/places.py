@@ -1,0 +1,101 @@
+"""Every place of a tree by its dotted path, as `inspect` and a state dict call it: `model.model.0.conv.weight`.
+
+    a key of a dict, an index of a list, an attribute of an object: itself, as text
+    _modules, _parameters, _buffers of a module: nothing
+
+Rule: a place is where a value stands, so a value that stands in two has two paths; tensors have nothing below them.
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ptzip.editing.modules import attributes, is_module
+from ptzip.errors import LimitError
+from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
+from ptzip.tensors.rebuild import parameter_arguments, tensor
+
+UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
+"""The dicts of a module that are no part of a path."""
+
+MOST_PLACES = 2_000_000
+
+
+class Place(NamedTuple):
+    """`dict` is the dict that has it for a key, which can be taken out of it; elsewhere only the value can go."""
+
+    path: str
+    slot: Slot
+    dict: Node | None = None
+
+
+class Patterns:
+    """Globs for dotted paths, as the shell knows them: `*` stands for anything, dots too."""
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self.patterns = tuple(patterns)
+        self._whole = [re.compile(fnmatch.translate(pattern)) for pattern in self.patterns]
+        self.unused = set(self.patterns)
+        """Those that nothing matched so far."""
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def match(self, path: str) -> bool:
+        found = [pattern for pattern, whole in zip(self.patterns, self._whole, strict=True) if whole.match(path)]
+        self.unused.difference_update(found)
+        return bool(found)
+
+
+def places(root: Node, path: str = "", leave: Patterns | None = None) -> Iterator[Place]:
+    """The places below a node, one that holds others before them; below what matches `leave`, none.
+
+    Raises LimitError where there are too many, as in a tree of a few nodes that stand in one another again and again.
+    """
+    pending: list[tuple[str, Node, tuple[int, ...]]] = [(path, root, ())]
+    count = 0
+    while pending:
+        prefix, node, way = pending.pop()
+        found = list(_right_below(node, f"{prefix}." if prefix else ""))
+        count += len(found)
+        if count > MOST_PLACES:
+            raise LimitError(f"the object has more than {MOST_PLACES} places")
+        for place in found:
+            yield place
+        inner = (*way[-64:], id(node))
+        for place in reversed(found):
+            below = place.slot.node
+            if id(below) not in inner and not (leave and leave.match(place.path)) and not is_leaf(below):
+                pending.append((place.path, below, inner))
+
+
+def is_leaf(node: Node) -> bool:
+    return isinstance(node, Atom) or bool(parameter_arguments(node)) or tensor(node) is not None
+
+
+def _right_below(node: Node, prefix: str) -> Iterator[Place]:
+    if isinstance(node, Dict | Call):
+        yield from (Place(f"{prefix}{_name(key)}", slot, node) for key, slot in pair_slots(node))
+    if isinstance(node, List | Tuple | Call):
+        yield from (Place(f"{prefix}{index}", slot) for index, slot in enumerate(item_slots(node)))
+    inside = attributes(node) if isinstance(node, Call) else None
+    if inside is not None:
+        is_nameless = is_module(node)
+        for key, slot in pair_slots(inside):
+            name = _name(key)
+            if is_nameless and name in UNNAMED:
+                held = pair_slots(slot.node)
+                yield from (Place(f"{prefix}{_name(inner)}", member) for inner, member in held)
+            else:
+                yield Place(f"{prefix}{name}", slot)
+
+
+def _name(key: Node) -> str:
+    found = plain(key)
+    return str(found.value) if isinstance(found, Atom) else "?"
+
+
+def place_at(root: Node, path: str) -> Place | None:
+    """The place with exactly this path, if there is one."""
+    return next((place for place in places(root) if place.path == path), None)

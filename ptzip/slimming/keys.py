@@ -1,0 +1,46 @@
+"""What happens to each top-level key, as a dry run shows it."""
+
+from collections.abc import Iterator
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.editing.edit import Change
+from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
+from ptzip.slimming.report import Key
+from ptzip.tensors.rebuild import storage_id
+
+KEPT = "kept"
+
+
+def keys(before: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
+    """The keys of an unedited checkpoint, and what an edit did to them."""
+    return tuple(Key(name, _fate(name, changes), size) for name, size in _sizes(before))
+
+
+def _fate(name: str, changes: tuple[Change, ...]) -> str:
+    """All that was done to a key; first what was done to it as a whole."""
+    mine = [change for change in changes if change.path == name or change.path.startswith(f"{name}.")]
+    whole = [change.what for change in mine if change.path == name]
+    inner = len(mine) - len(whole)
+    return "; ".join([*whole, *([f"{inner} changes inside"] if inner else [])]) or KEPT
+
+
+def _sizes(checkpoint: Checkpoint) -> Iterator[tuple[str, int]]:
+    """The bytes below each key, each storage once, for the first key that has it."""
+    seen, storages = set[int](), checkpoint.storages
+    counted = set[str]()
+    for key, value in pairs(checkpoint.root):
+        used, texts = _below(value, seen)
+        yield str(key.value) if isinstance(key, Atom) else "?", texts + sum(storages[one].size for one in used - counted)
+        counted |= used
+
+
+def _below(value: Node, seen: set[int]) -> tuple[set[str], int]:
+    """The storages and the bytes of texts below a node that were not met before."""
+    used, texts = set[str](), 0
+    for node in reach(value, seen):
+        reference = storage_id(node) if isinstance(node, Persistent) else None
+        if reference is not None:
+            used.add(reference.key)
+        elif isinstance(node, Atom) and isinstance(node.arg, str | bytes):
+            texts += len(node.arg)
+    return used, texts
