@@ -71,7 +71,13 @@ def _is_other(node: Node) -> bool:
 
 def spared(edit: Edit, patterns: Patterns) -> set[int]:
     """The tensors at or below the paths that match, by the identity of their nodes."""
-    from_here = [place for place in places(edit.root, leave=patterns) if patterns.match(place.path)] if patterns else []
-    below = [inner for place in from_here for inner in places(place.slot.node)]
+    found = matching(edit.root, patterns)
     edit.warnings += [f"--keep-float32 {pattern} matches nothing" for pattern in sorted(patterns.unused)]
+    return found
+
+
+def matching(root: Node, patterns: Patterns) -> set[int]:
+    """The same, for patterns that need not match."""
+    from_here = [place for place in places(root, leave=patterns) if patterns.match(place.path)] if patterns else []
+    below = [inner for place in from_here for inner in places(place.slot.node)]
     return {id(tensor_slot(place.slot).node) for place in (*from_here, *below)}

@@ -149,21 +149,13 @@ def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish
         else:
             casting.tied(tensor_slots(root))
         if casting.count > before:
-            edit.note(Step.HALF, path, f"{casting.count - before} tensors to {wish.target}")
+            edit.note(Step.HALF, path or "object", f"{casting.count - before} tensors to {wish.target}")
     edit.used = uses.kept()
     return casting.left & edit.used
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:
-    """The places of the tensors in a dict of them, or a dict of such dicts; none where it is something else."""
-    found, pending, seen = list[Slot](), [weights], set[int]()
-    while pending:
-        holder = pending.pop()
-        if isinstance(holder, Dict | Call) and id(holder) not in seen and not is_module(holder):
-            seen.add(id(holder))
-            for _, slot in pair_slots(holder):
-                if tensor(tensor_slot(slot).node):
-                    found.append(slot)
-                else:
-                    pending.append(slot.node)
-    return found
+    """The places of the tensors in a dict of them; none where it is no such dict."""
+    if not isinstance(weights, Dict | Call):
+        return []
+    return [slot for _, slot in pair_slots(weights) if tensor(tensor_slot(slot).node)]

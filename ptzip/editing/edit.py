@@ -4,7 +4,7 @@ Rule: an edit assigns slots of the tree and replaces payloads by key; nothing is
 written by `api`. Whatever a recipe takes away is noted under one of the steps that users know from the original recipe.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
@@ -13,7 +13,22 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.container.archive import Checked
 from ptzip.editing.places import Patterns, places
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Node, Persistent, assign, atom, discard, lookup, memoized, pairs, reach, text, walk
+from ptzip.pickling.nodes import (
+    Atom,
+    Node,
+    Persistent,
+    assign,
+    atom,
+    discard,
+    lookup,
+    memoized,
+    pair_slots,
+    pairs,
+    reach,
+    take_out,
+    text,
+    walk,
+)
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Payload
 from ptzip.tensors.cast import Cast
@@ -161,12 +176,29 @@ class Edit:
                 discard(self.root, key)
                 self._drop(key, value, "removed")
 
-    def take(self, holder: Node, key: str, path: str) -> None:
+    def take(self, holder: Node, key: str, path: str, step: Step, what: str) -> None:
         """Take a key out of any dict of the tree."""
         value = lookup(holder, key)
         if value is not None and not self._is_kept(path, value):
             discard(holder, key)
-            self._drop(path, value, "removed")
+            self.drop(step, path, value, what)
+
+    def replace(self, key: str, better: Node, path: str, step: Step) -> None:
+        """Let a top-level key have the value that stands at another path, which stays there."""
+        before = lookup(self.root, key)
+        if before is not None and better is not before:
+            assign(self.root, key, better)
+            self.moved[key] = path
+            self.drop(step, key, before, f"replaced by {path}")
+
+    def take_where(self, holder: Node, path: str, is_gone: Callable[[str], bool], step: Step, what: str) -> None:
+        """Take the keys that are to go out of any dict of the tree, all in one pass."""
+        slots = [(name, slot) for key, slot in pair_slots(holder) if (name := text(key)) is not None and is_gone(name)]
+        gone = [(name, slot) for name, slot in slots if not self._is_kept(f"{path}.{name}", slot.node)]
+        if gone:
+            self.drop_all(step, path, [slot.node for _, slot in gone], f"{len(gone)} {what} removed")
+            for _, slot in reversed(gone):
+                take_out(holder, slot)
 
     def _is_kept(self, path: str, value: Node) -> bool:
         """Whether the user keeps a value, or something in it: then all else that is in it goes here."""
@@ -198,6 +230,14 @@ class Edit:
             if lookup(self.root, name) is None:
                 assign(self.root, name, atom(None))
 
+    def take_everything(self, holder: Node, path: str, what: str) -> None:
+        """Empty a dict of the tree, which stays."""
+        found = list(pair_slots(holder))
+        if found and not self._is_kept(path, holder):
+            self.drop_all(step_of(path), path, [slot.node for _, slot in found], what)
+            for _, slot in reversed(found):
+                take_out(holder, slot)
+
     def replace_model(self, better: Node, called: str, path: str) -> None:
         """Make another object of the tree, which stands at `path`, the model."""
         model = lookup(self.root, "model")
@@ -212,10 +252,14 @@ class Edit:
 
     def drop(self, step: Step, path: str, value: Node, what: str) -> None:
         """Note that `value`, which stood at `path`, was taken out of the tree."""
-        found = _keys(value)
-        text_bytes = len((text(value) or "").encode("utf-8", "surrogatepass"))
+        self.drop_all(step, path, [value], what)
+
+    def drop_all(self, step: Step, path: str, values: list[Node], what: str) -> None:
+        """The same for several values."""
+        found = set[str]().union(*map(_keys, values))
+        text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
         self.dropped.append(Dropped(step, found, text_bytes))
-        is_more = step is not Step.RESULTS and not isinstance(value, Atom)
+        is_more = step is not Step.RESULTS and not all(isinstance(value, Atom) for value in values)
         self.note(step, path, what, gain=is_more or text_bytes > 0 or bool(found))
 
     def source(self, key: str) -> Checked:

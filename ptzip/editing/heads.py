@@ -32,18 +32,25 @@ def _is_semantic(head: Node) -> bool:
     return class_path(head).endswith(".SemanticSegment")
 
 
+def _is_yolov6(head: Node) -> bool:
+    """YOLOv6's Detect, which stands beside the layers (`yolov6/models/yolo.py`)."""
+    slot = attribute(head, "grid")
+    return slot is not None and isinstance(slot.node, List) and attribute(head, "grid_cell_offset") is not None
+
+
 HEADS: tuple[tuple[Callable[[Node], bool], tuple[str, ...]], ...] = (
     (_has_grid_list, ("stride", "grid", "anchor_grid")),
     (_is_detect, ("stride", "anchors", "strides")),
     (_is_rtdetr, ("anchors", "valid_mask")),
     (_is_semantic, ("stride",)),
+    (_is_yolov6, ("stride", "grid")),
 )
 """How a last layer is known, and which of its attributes are converted; the first that fits counts."""
 
 
 def head_slots(model: Node) -> Iterator[Slot]:
     """The places of those attributes in a model: tensors, or the items of lists of tensors."""
-    head = _head(model)
+    head = last_layer(model)
     if head is None:
         return
     names = next((names for fits, names in HEADS if fits(head)), ())
@@ -55,10 +62,11 @@ def head_slots(model: Node) -> Iterator[Slot]:
 
 def has_grid_list(model: Node) -> bool:
     """Whether a model's last layer is that of YOLOv5 v6.0 or later."""
-    head = _head(model)
+    head = last_layer(model)
     return head is not None and _has_grid_list(head)
 
 
-def _head(model: Node) -> Node | None:
+def last_layer(model: Node) -> Node | None:
+    """The layer that detects: the last of `model`, or in YOLOv6 the child `detect`."""
     layers = child(model, "model")
-    return last_child(layers) if layers is not None else None
+    return last_child(layers) if layers is not None else child(model, "detect")

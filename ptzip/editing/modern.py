@@ -1,4 +1,4 @@
-"""Persistent ids of a legacy stream, in the form that a zip knows.
+"""What old streams spell otherwise, in the form that today's do: persistent ids, and the ordered dicts of Python 2.
 
 A legacy id of a storage has a sixth item, its view metadata, and a class may be an id of its own, `("module", class, file,
 source)` (`torch/serialization.py`, `_legacy_save`). Rule: torch reads the same object afterwards; a view becomes a storage
@@ -7,7 +7,7 @@ of its own, and the source text of classes goes, since the zip has no place for 
 
 from ptzip.editing.edit import Edit, Step
 from ptzip.errors import FormatError
-from ptzip.pickling.nodes import atom, walk
+from ptzip.pickling.nodes import PUTS, Call, List, Tuple, atom, filled, item_slots, plain, walk
 from ptzip.source import Slice
 from ptzip.tensors.rebuild import KEY, NUMEL, STORAGE_ITEMS, StorageId, class_id, storage_id
 
@@ -20,6 +20,20 @@ def modernise(edit: Edit) -> None:
             _without_view(edit, reference)
     if any(class_id(node) for node in edit.checkpoint.pickle.persistents):
         _plain_classes(edit)
+    for call in edit.checkpoint.pickle.calls:
+        if isinstance(call, Call) and call.path == "collections.OrderedDict" and len(call.arguments) == 1:
+            _filled(call)
+
+
+def _filled(call: Call) -> None:
+    """`OrderedDict([[key, value], ...])`, as Python 2 spells it, becomes an empty one that is filled."""
+    listed = plain(call.arguments[0])
+    pairs = [slot.node for slot in item_slots(listed)] if isinstance(listed, List) else []
+    items = [[slot.node for slot in item_slots(pair)] for pair in pairs]
+    if items and all(len(pair) == 2 for pair in items):
+        call.parts[1] = Tuple("EMPTY_TUPLE")
+        place = 1 if call.steps and call.steps[0].op in PUTS else 0
+        call.steps = [*call.steps[:place], filled([one for pair in items for one in pair]), *call.steps[place:]]
 
 
 def _without_view(edit: Edit, reference: StorageId) -> None:

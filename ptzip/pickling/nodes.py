@@ -338,6 +338,11 @@ def memoized() -> Step:
     return Step("MEMOIZE")
 
 
+def filled(items: list[Node]) -> Step:
+    """The step that gives a dict its items, keys and values in turn."""
+    return Step("SETITEMS", items=items)
+
+
 def assign(node: Node, key: str, value: Node) -> None:
     """Set `key` of a dict, at its place or behind the last item."""
     slot = slot_of(node, key)
@@ -360,7 +365,8 @@ def discard(node: Node, key: str) -> None:
 def take_out(node: Node, slot: Slot) -> None:
     """Take the key whose value stands in `slot` out of a dict."""
     del slot.holder[slot.index - 1 : slot.index + 1]
-    _without_empty(node)
+    if not slot.holder:
+        _without_empty(node)
 
 
 def _without_empty(node: Node) -> None:

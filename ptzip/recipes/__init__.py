@@ -5,10 +5,30 @@ The first that matches is the one that `auto` takes, so the more special come fi
 
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node, pairs, text
-from ptzip.recipes import basic, ultralytics, yolov5
+from ptzip.recipes import (
+    basic,
+    detectron2,
+    generic,
+    lightning,
+    mmengine,
+    nnunet,
+    stable_diffusion,
+    timm,
+    transformers_trainer,
+    ultralytics,
+    vits,
+    yolov5,
+    yolov6,
+    yolov7,
+    yolox,
+)
 from ptzip.recipes.recipe import Recipe
 
-RECIPES: tuple[Recipe, ...] = (ultralytics.RECIPE, yolov5.RECIPE, basic.RECIPE)
+RECIPES: tuple[Recipe, ...] = (
+    *(ultralytics.RECIPE, yolov7.RECIPE, yolov6.RECIPE, yolov5.RECIPE, basic.RECIPE, yolox.RECIPE),
+    *(stable_diffusion.RECIPE, lightning.RECIPE, timm.RECIPE, mmengine.RECIPE, detectron2.RECIPE, nnunet.RECIPE),
+    *(vits.RVC, vits.SO_VITS, transformers_trainer.RECIPE, generic.RECIPE),
+)
 
 AUTO = "auto"
 NAMES = (AUTO, *(recipe.name for recipe in RECIPES))

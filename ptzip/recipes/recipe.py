@@ -24,10 +24,11 @@ MODEL = under("model")
 
 @dataclass(frozen=True)
 class Recipe:
-    """`matches` looks at the tree only; `drop` takes away; `weights` are what is then cast."""
+    """`matches` looks at the tree only; `drop` takes away; `weights` are what is then cast, but for `keep_float32`."""
 
     name: str
     summary: str
     matches: Callable[[Node], bool]
     drop: Callable[[Edit], None]
     weights: Weights = MODEL
+    keep_float32: tuple[str, ...] = ()

@@ -15,8 +15,9 @@ from ptzip.editing.modern import modernise
 from ptzip.editing.places import Patterns
 from ptzip.editing.trimming import trim
 from ptzip.editing.uses import Uses
-from ptzip.errors import UnsupportedError
+from ptzip.errors import EditError, UnsupportedError
 from ptzip.recipes import choose
+from ptzip.recipes.refused import refusal
 from ptzip.slimming.options import Options
 from ptzip.tensors.cast import Stretch
 
@@ -44,14 +45,17 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
     """The edit of a checkpoint, and the name of the recipe that did it."""
     if checkpoint.layout.refusal:
         raise UnsupportedError(checkpoint.layout.refusal)
+    reason = refusal(checkpoint.pickle, checkpoint.root)
+    if reason:
+        raise EditError(reason)
     edit = Edit(checkpoint, kept=Patterns(options.keep), ema=options.ema)
-    recipe = choose(checkpoint.root, options.recipe)
     modernise(edit)
+    recipe = choose(checkpoint.root, options.recipe)
     recipe.drop(edit)
     asked.drop(edit, Patterns(options.drop))
     for path, value in options.values:
         asked.put(edit, path, value)
-    spared = asked.spared(edit, Patterns(options.keep_float32))
+    spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))
     edit.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.kept.unused)]
     uses = Uses(edit.root)
     if options.trim:

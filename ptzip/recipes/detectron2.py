@@ -1,0 +1,25 @@
+"""Detectron2 and maskrcnn-benchmark: `model`, beside the states of an optimizer and a scheduler (fvcore's Checkpointer).
+
+`iteration` stays, a number that resuming asks for.
+"""
+
+from ptzip.editing.edit import Edit
+from ptzip.pickling.nodes import Node, lookup
+from ptzip.recipes.layouts import has, is_optimizer, is_state_dict
+from ptzip.recipes.recipe import Recipe
+
+
+def matches(root: Node) -> bool:
+    """`optimizer` and `scheduler`, or in newer versions the state of a `trainer` that holds both (`engine/train_loop.py`)."""
+    trainer = lookup(root, "trainer")
+    is_old = is_optimizer(lookup(root, "optimizer")) and has(root, "scheduler", "iteration")
+    is_new = trainer is not None and has(root, "iteration") and is_optimizer(lookup(trainer, "optimizer"))
+    return (is_old or is_new) and is_state_dict(lookup(root, "model"))
+
+
+def drop(edit: Edit) -> None:
+    """Keys are removed: a key that is there is loaded, whatever it holds."""
+    edit.remove("optimizer", "scheduler", "trainer", "grad_scaler")
+
+
+RECIPE = Recipe("detectron2", "Detectron2, maskrcnn-benchmark: the model and the iteration", matches, drop)

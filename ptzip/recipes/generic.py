@@ -1,0 +1,159 @@
+"""Any other checkpoint: what is plainly the state of a training goes, all else stays.
+
+Rule: something is dropped only if both its key and its form say what it is. What has the form alone is kept, with a warning;
+what is part of a state dict or a module is never looked at.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ptzip.editing.edit import Edit, Step
+from ptzip.editing.modules import is_module
+from ptzip.editing.places import is_leaf
+from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Tuple, item_slots, lookup, pairs, reach, text
+from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
+from ptzip.recipes.recipe import Recipe
+from ptzip.tensors.rebuild import tensor
+
+MOST_DEEP = 3
+"""Dicts in one another that are looked into."""
+
+WEIGHTS = re.compile(
+    r".*(weight|bias|running_mean|running_var|gamma|beta|kernel|embeddings?|scale|weight_[gv]|in_proj_\w+|lora_\w+|pos_embed|cls_token)"
+)
+"""How at least one tensor of a state dict is called."""
+
+
+class Kind(NamedTuple):
+    """A state of training: what its keys are like, and its form."""
+
+    what: str
+    step: Step
+    key: re.Pattern[str]
+    form: Callable[[Node], bool]
+
+
+def _all(form: Callable[[Node], bool]) -> Callable[[Node], bool]:
+    """A form, or a list or dict of nothing else, as several optimizers are."""
+
+    def check(node: Node) -> bool:
+        if form(node):
+            return True
+        inner = [slot.node for slot in item_slots(node)] if isinstance(node, List | Tuple) else []
+        inner += [value for _, value in pairs(node)] if isinstance(node, Dict) else []
+        return bool(inner) and all(form(one) for one in inner)
+
+    return check
+
+
+def _has_one_of(node: Node, *keys: str) -> bool:
+    return isinstance(node, Dict | Call) and any(lookup(node, key) is not None for key in keys)
+
+
+def _is_scheduler(node: Node) -> bool:
+    return _has_one_of(node, "last_epoch", "_step_count", "base_lrs", "_last_lr") and not list(weights(node))
+
+
+def _is_scaler(node: Node) -> bool:
+    """The state of a `GradScaler` (`torch/amp/grad_scaler.py`), or of apex's `amp`."""
+    return _has_one_of(node, "growth_factor", "_growth_tracker", "loss_scaler0") and not list(weights(node))
+
+
+def _is_random(node: Node) -> bool:
+    """A state of torch (bytes), of numpy (its name, then numbers) or of Python (a version, then 625 numbers)."""
+    found = tensor(node)
+    if found is not None:
+        return found.storage.dtype.name == "uint8" and len(found.shape) == 1
+    items = [slot.node for slot in item_slots(node)] if isinstance(node, Tuple) else []
+    is_numpy = len(items) == 5 and text(items[0]) == "MT19937"
+    is_python = len(items) == 3 and isinstance(items[1], Tuple) and len(items[1].parts) == 625
+    return is_numpy or is_python
+
+
+def _is_callbacks(node: Node) -> bool:
+    """The states of callbacks by their names: plain values, and nothing that could be weights or code."""
+    plainly = not any(isinstance(one, Call) and one.path != "collections.OrderedDict" for one in reach(node))
+    return isinstance(node, Dict) and plainly
+
+
+def _key(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?i).*({pattern}).*")
+
+
+KINDS = (
+    Kind("optimizer", Step.OPTIMIZER, _key(r"opt|solver|adam|sgd"), _all(is_optimizer)),
+    Kind("scheduler", Step.OTHER, _key(r"sched|lr"), _all(_is_scheduler)),
+    Kind("scaler", Step.OTHER, _key(r"scaler|amp|fp16"), _all(_is_scaler)),
+    Kind("random state", Step.OTHER, _key(r"rng|random|rand_state|seed|generator"), _all(_is_random)),
+    Kind("callbacks", Step.OTHER, _key(r"callback"), _is_callbacks),
+)
+
+
+def weights(root: Node) -> Iterator[tuple[str, Node]]:
+    """The modules and state dicts in an object, by their paths, none of them inside another."""
+    pending, seen = [("", root)], set[int]()
+    while pending:
+        path, node = pending.pop()
+        if id(node) in seen or is_leaf(node):
+            continue
+        seen.add(id(node))
+        if is_module(node) or _is_weights(node):
+            yield path, node
+        else:
+            pending += [(f"{path}.{name}".lstrip("."), below) for name, below in reversed(list(_entries(node)))]
+
+
+def _is_weights(node: Node) -> bool:
+    return is_state_dict(node) and any(WEIGHTS.fullmatch(name) for name in names(node))
+
+
+def _entries(node: Node) -> Iterator[tuple[str, Node]]:
+    if isinstance(node, Dict | Call):
+        yield from ((str(key.value) if isinstance(key, Atom) else "?", value) for key, value in pairs(node))
+    if isinstance(node, List | Tuple):
+        yield from ((str(index), slot.node) for index, slot in enumerate(item_slots(node)))
+
+
+class Found(NamedTuple):
+    """A state of training, the dict that has it, and its key there; `is_sure` where the key says so too."""
+
+    path: str
+    holder: Node
+    key: str
+    kind: Kind
+    is_sure: bool
+
+
+def _training(root: Node) -> Iterator[Found]:
+    """What has the form of a state of training, in dicts that are no weights."""
+    pending = [("", root, 0)]
+    while pending:
+        above, holder, depth = pending.pop()
+        for key, value in pairs(holder) if isinstance(holder, Dict | Call) and not _is_weights(holder) else ():
+            name = text(key)
+            if name is None or (isinstance(value, Atom) and value.value is None):
+                continue
+            path = f"{above}.{name}".lstrip(".")
+            kind = next((kind for kind in KINDS if kind.key.fullmatch(path) and kind.form(value)), None)
+            if kind is not None:
+                yield Found(path, holder, name, kind, is_sure=True)
+            elif is_optimizer(value):
+                yield Found(path, holder, name, KINDS[0], is_sure=False)
+            elif depth < MOST_DEEP and isinstance(value, Dict) and not is_module(value):
+                pending.append((path, value, depth + 1))
+
+
+def matches(root: Node) -> bool:
+    return any(True for _ in weights(root)) or any(found.is_sure for found in _training(root))
+
+
+def drop(edit: Edit) -> None:
+    for found in list(_training(edit.root)):
+        if found.is_sure:
+            edit.take(found.holder, found.key, found.path, found.kind.step, f"removed, the state of {found.kind.what}")
+        else:
+            edit.warnings.append(f"{found.path} has the form of an optimizer's state, and was kept (--drop {found.path})")
+
+
+RECIPE = Recipe("generic", "any other: what key and form say is a state of training goes", matches, drop, weights)

@@ -1,0 +1,26 @@
+"""nnU-Net v2: the momentum goes, and a key for it stays.
+
+`nnUNetTrainer.load_checkpoint` gives `optimizer_state` to the optimizer whatever it is to do then, validation too, so the
+state stays loadable: its `param_groups` are kept, which are numbers, and its `state` is empty, as before the first step.
+Everything else that its loaders ask for is small, and stays.
+"""
+
+from ptzip.editing.edit import Edit
+from ptzip.pickling.nodes import Node, lookup
+from ptzip.recipes.layouts import has, is_optimizer
+from ptzip.recipes.recipe import Recipe, under
+
+
+def matches(root: Node) -> bool:
+    return has(root, "network_weights", "trainer_name", "init_args")
+
+
+def drop(edit: Edit) -> None:
+    optimizer = lookup(edit.root, "optimizer_state")
+    momentum = lookup(optimizer, "state") if is_optimizer(optimizer) else None
+    if momentum is not None:
+        path = "optimizer_state.state"
+        edit.take_everything(momentum, path, "emptied; its key stays, since load_checkpoint asks for it")
+
+
+RECIPE = Recipe("nnunet", "nnU-Net v2: the weights, an empty optimizer state, the log", matches, drop, under("network_weights"))

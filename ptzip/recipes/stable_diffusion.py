@@ -1,0 +1,64 @@
+"""Stable Diffusion `.ckpt` files: of the UNet the averaged weights or the live ones, and nothing that only training needs.
+
+LitEma keeps an average of every trained weight of `model` under its name without dots: `model_ema.diffusion_modelout2weight`
+for `model.diffusion_model.out.2.weight` (`ldm/modules/ema.py`). Inference with the average is what the framework itself does;
+`--no-ema` takes the live weights. Ids and counters are integers, which nothing casts.
+"""
+
+from ptzip.editing.edit import Edit, Step
+from ptzip.pickling.nodes import Node, lookup, pair_slots, text
+from ptzip.recipes import lightning
+from ptzip.recipes.layouts import is_state_dict, names
+from ptzip.recipes.recipe import Recipe
+
+MODEL, AVERAGE = "model.", "model_ema."
+UNET = "model.diffusion_model."
+
+
+def weights(root: Node) -> list[tuple[str, Node]]:
+    """The state dict: under its key, or the whole object."""
+    found = lookup(root, "state_dict")
+    return [("state_dict", found) if found is not None else ("", root)]
+
+
+def matches(root: Node) -> bool:
+    _, found = weights(root)[0]
+    return is_state_dict(found) and any(name.startswith(UNET) for name in names(found))
+
+
+def drop(edit: Edit) -> None:
+    lightning.drop(edit)
+    path, state = weights(edit.root)[0]
+    if edit.ema:
+        _promote(edit, path, state)
+    edit.take_where(state, path, lambda name: name.startswith(AVERAGE), Step.EMA, "averages")
+
+
+def _promote(edit: Edit, path: str, state: Node) -> None:
+    """Put each average in the place of the weight it is of."""
+    slots = {name: slot for key, slot in pair_slots(state) if (name := text(key)) is not None}
+    replaced = list[Node]()
+    for name, slot in slots.items():
+        average = f"{AVERAGE}{name[len(MODEL) :].replace('.', '')}"
+        if name.startswith(MODEL) and average in slots:
+            replaced.append(slot.node)
+            slot.put(slots[average].node)
+            edit.moved[f"{path}.{name}".lstrip(".")] = f"{path}.{average}".lstrip(".")
+    if replaced:
+        edit.drop_all(Step.EMA, path, replaced, f"{len(replaced)} weights replaced by their averages")
+        edit.warnings.append("the averages are the live weights now: a configuration needs use_ema: False, or --no-ema here")
+
+
+SCHEDULE = ("betas", "alphas_cumprod*", "posterior_*", "sqrt_*", "log_one_minus_*", "logvar", "scale_factor")
+"""The buffers of the diffusion itself (`ldm/models/diffusion/ddpm.py`): a few kB that every step is computed from."""
+
+PREFIXES = ("", "state_dict.")
+
+RECIPE = Recipe(
+    "stable-diffusion",
+    "Stable Diffusion: averaged or live weights (--no-ema)",
+    matches,
+    drop,
+    weights,
+    tuple(prefix + name for prefix in PREFIXES for name in SCHEDULE),
+)

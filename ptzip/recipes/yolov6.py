@@ -1,0 +1,27 @@
+"""YOLOv6: does what `strip_optimizer` in `yolov6/utils/checkpoint.py` does.
+
+EMA weights become the model, `optimizer`, `ema` and `updates` None, the model half and without gradients. `epoch`,
+`scheduler` and `results` stay, since resuming asks for them.
+"""
+
+from ptzip.editing.edit import Edit
+from ptzip.editing.modules import is_module
+from ptzip.pickling.nodes import Node, lookup
+from ptzip.recipes.layouts import has
+from ptzip.recipes.model import freeze, promoted_model
+from ptzip.recipes.recipe import Recipe
+
+
+def matches(root: Node) -> bool:
+    """A module under `model`, `ema` beside it, and no `best_fitness`, which YOLOv5 and v7 always write."""
+    is_own = has(root, "model", "ema", "updates", "optimizer", "epoch") and lookup(root, "best_fitness") is None
+    return is_own and is_module(lookup(root, "model"))
+
+
+def drop(edit: Edit) -> None:
+    model = promoted_model(edit)
+    edit.blank("optimizer", "ema", "updates")
+    freeze(edit, model)
+
+
+RECIPE = Recipe("yolov6", "YOLOv6: as its strip_optimizer", matches, drop)
