@@ -36,6 +36,9 @@ def slim(
     values: Mapping[str, Value] = MappingProxyType({}),
     ema: bool = True,
     trim: bool = True,
+    dedupe: bool = False,
+    plain: bool = False,
+    format: str = "zip",
     dry_run: bool = False,
     overwrite: bool = True,
     make_folder: bool = False,
@@ -54,7 +57,8 @@ def slim(
     `dtype` is "float16", "bfloat16" or "keep"; tensors with finite values beyond its range stay as they are, unless
     `on_overflow` is "saturate", "inf" or "error". `drop`, `keep` and `keep_float32` are globs of dotted paths, `values` what
     to set at such paths. `ema` takes averaged weights for the model where there are any, `trim` cuts storages to what tensors
-    use of them. `with_tensors` has every cast in the report. Raises PtzipError or OSError.
+    use of them, `dedupe` writes storages with the same bytes once. `plain` leaves nothing that `weights_only` refuses. `format`
+    is "zip", "legacy" or "same". `with_tensors` has every cast in the report. Raises PtzipError or OSError.
     """
     options = Options(
         recipe=recipe,
@@ -67,6 +71,9 @@ def slim(
         values=tuple(values.items()),
         ema=ema,
         trim=trim,
+        dedupe=dedupe,
+        plain=plain,
+        format=format,
     )
     path = Path(source)
     with open_checkpoint(path, limits) as checkpoint:

@@ -34,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list-recipes", action=ListRecipes, help="show all recipes, and exit")
     _configure_edit(parser.add_argument_group("what goes and what stays (PATTERN is a glob of dotted paths, as in inspect)"))
     _configure_cast(parser.add_argument_group("how numbers are stored"))
+    formats = ("zip", "legacy", "same")
+    parser.add_argument("--format", default="zip", choices=formats, help="of the output; legacy is for torch before 1.6")
     parser.add_argument("--no-scan", action="store_true", help="do not look whether the input is malicious")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
@@ -47,6 +49,10 @@ def _configure_edit(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True, help=averaged)
     dead = "cut storages to what tensors use of them (default), or keep them whole"
     group.add_argument("--trim", action=argparse.BooleanOptionalAction, default=True, help=dead)
+    same = "write storages with the same bytes once, for whoever only reads them"
+    group.add_argument("--dedupe", action="store_true", help=same)
+    plain = "a file that weights_only=True loads: a module becomes its state dict, other objects dicts and numbers"
+    group.add_argument("--plain", action="store_true", help=plain)
     group.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
 
 
@@ -111,6 +117,9 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             values=dict(map(_setting, arguments.set)),
             ema=arguments.ema,
             trim=arguments.trim,
+            dedupe=arguments.dedupe,
+            plain=arguments.plain,
+            format=arguments.format,
             dry_run=arguments.dry_run,
             overwrite=arguments.force or arguments.in_place,
             make_folder=_is_folder(arguments),

@@ -16,7 +16,7 @@ from ptzip.container.archive import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR
 from ptzip.container.checksum import Pieces, crc32
 from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
-from ptzip.source import CHUNK, read_all
+from ptzip.source import CHUNK, Payload, read_all
 from ptzip.target import write_at
 
 UTF8_NAMES = 0x0800
@@ -64,6 +64,14 @@ class Plan:
 
     placed: tuple[Placed, ...]
     size: int
+
+    @property
+    def payloads(self) -> list[Payload]:
+        return [item.record.payload for item in self.placed]
+
+    def write(self, descriptor: int, progress: Progress | None = None) -> None:
+        """Write everything to an open file; see `write`."""
+        write(self, descriptor, progress)
 
 
 def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> Plan:

@@ -99,10 +99,12 @@ class Dropped:
 
 @dataclass
 class Finished:
-    """What is to be written, the storages in order; the bytes saved by step; the records of the input that this reads."""
+    """What is to be written, the storages in order, and the bytes of an element of each; the bytes saved by step; the records
+    of the input that this reads."""
 
     pickle: bytes
     storages: list[Payload]
+    items: list[int]
     saved: dict[Step, int]
     read: list[Checked]
     casts: list[Cast]
@@ -277,10 +279,11 @@ class Edit:
         kept = _keys(self.root) if self.used is None else self.used
         return self._saved(kept, sum(self.payload(key).length for key in kept))
 
-    def finish(self, location: str | None = None) -> Finished:
+    def finish(self, location: str | None = None, is_legacy: bool = False) -> Finished:
         """Number the storages in order of first appearance, and spell the pickle; raises EditError where it cannot.
 
-        `location` is where every storage will be loaded to, whatever device it was saved from; None keeps that.
+        `location` is where every storage will be loaded to, whatever device it was saved from; None keeps that. In a legacy
+        stream an id says of which storage it is a view: of none.
         """
         references: dict[str, list[StorageId]] = {}
         for reference in _references(self.root):
@@ -289,13 +292,16 @@ class Edit:
             _renumber(ids, str(number))
         if location is not None:
             self._relocate([reference for ids in references.values() for reference in ids], location)
+        for parts in {id(one.items): one.items for ids in references.values() for one in ids}.values() if is_legacy else ():
+            parts.append(atom(None))
         storages = [self.payload(key) for key in references]
         casts = [payload for payload in storages if isinstance(payload, Cast)]
         saved = self._saved(set(references), sum(payload.length for payload in storages))
         read = [*self.sources.values()]
         if self.checkpoint.main.record is not None:
             read.insert(0, self.checkpoint.main.record)
-        return Finished(write_pickle(self.checkpoint.pickle), storages, saved, read, casts)
+        items = [ids[0].dtype.size for ids in references.values()]
+        return Finished(write_pickle(self.checkpoint.pickle), storages, items, saved, read, casts)
 
     def _relocate(self, references: list[StorageId], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]

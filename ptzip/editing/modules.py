@@ -7,12 +7,14 @@ from collections.abc import Iterator
 
 from ptzip.pickling.nodes import (
     RECONSTRUCTORS,
+    Atom,
     Call,
     Dict,
     Global,
     Node,
     Slot,
     Tuple,
+    item_slots,
     lookup,
     pair_slots,
     plain,
@@ -20,6 +22,7 @@ from ptzip.pickling.nodes import (
     state,
     text,
 )
+from ptzip.tensors.rebuild import tensor_slot
 
 
 def attributes(node: Node) -> Node | None:
@@ -98,3 +101,40 @@ def _values(module: Node, container: str) -> list[Slot]:
 def _named(holder: Node) -> list[Slot]:
     """The places in a dict whose keys are text."""
     return [slot for key, slot in pair_slots(holder) if text(key) is not None]
+
+
+def state_dict(root: Node) -> list[tuple[str, Node]]:
+    """The tensors that `module.state_dict()` would hold, by their names: of parameters what is inside, no buffer that is not
+    persistent (`torch/nn/modules/module.py`, `_save_to_state_dict`)."""
+    found = list[tuple[str, Node]]()
+    pending, seen = [("", root)], set[int]()
+    while pending:
+        prefix, module = pending.pop()
+        if id(module) in seen and prefix.count(".") > MOST_DEEP:
+            continue
+        seen.add(id(module))
+        passing = _passing(module)
+        for container in ("_parameters", "_buffers"):
+            for name, slot in _texts(module, container):
+                value = tensor_slot(slot).node
+                if not isinstance(value, Atom) and (container == "_parameters" or name not in passing):
+                    found.append((f"{prefix}{name}", value))
+        pending += [(f"{prefix}{name}.", slot.node) for name, slot in reversed(_texts(module, "_modules"))]
+    return found
+
+
+def _passing(module: Node) -> set[str | None]:
+    """The names of the buffers that are not persistent; protocol 2 spells a set as a call on a list."""
+    held = lookup(attributes(module), "_non_persistent_buffers_set")
+    if isinstance(held, Call) and held.arguments:
+        held = plain(held.arguments[0])
+    return {text(slot.node) for slot in item_slots(held)} if held is not None else set()
+
+
+MOST_DEEP = 100
+"""Modules in one another, from where on one that was met before is taken for a circle."""
+
+
+def _texts(module: Node, container: str) -> list[tuple[str, Slot]]:
+    held = lookup(attributes(module), container)
+    return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []

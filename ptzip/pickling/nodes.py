@@ -343,6 +343,11 @@ def filled(items: list[Node]) -> Step:
     return Step("SETITEMS", items=items)
 
 
+def listed(items: list[Node]) -> Step:
+    """The step that gives a list its items."""
+    return Step("APPENDS", items=items)
+
+
 def assign(node: Node, key: str, value: Node) -> None:
     """Set `key` of a dict, at its place or behind the last item."""
     slot = slot_of(node, key)

@@ -34,11 +34,16 @@ AUTO = "auto"
 NAMES = (AUTO, *(recipe.name for recipe in RECIPES))
 
 
-def choose(root: Node, name: str = AUTO) -> Recipe:
-    """The recipe of that name, or the one whose layout the tree has. Raises EditError where there is none."""
+def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:
+    """The recipe of that name, or the one whose layout the tree has; `generic`, if `is_any` layout will do.
+
+    Raises EditError where there is none.
+    """
     for recipe in RECIPES:
         if name == recipe.name or (name == AUTO and recipe.matches(root)):
             return recipe
+    if name == AUTO and is_any:
+        return generic.RECIPE
     if name != AUTO:
         raise EditError(f"there is no recipe {name}; there are {', '.join(NAMES)}")
     keys = [text(key) or "?" for key, _ in pairs(root)]

@@ -36,6 +36,11 @@ class Options:
     plain: bool = False
     format: str = "zip"
 
+    @property
+    def is_edit(self) -> bool:
+        """Whether something is asked for that any checkpoint can be given."""
+        return bool(self.drop or self.values or self.dedupe or self.plain or self.format != "zip")
+
     def __post_init__(self) -> None:
         _known("dtype", self.dtype, DTYPES)
         _known("location", self.location, LOCATIONS)

@@ -3,23 +3,46 @@
 Rule: nothing of a storage is read here, save what `dedupe` compares.
 """
 
-from collections.abc import Collection
-from typing import NamedTuple
+from collections.abc import Callable, Collection
+from typing import NamedTuple, Protocol
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.container import writer
 from ptzip.editing import asked
 from ptzip.editing.casting import Wish, cast
-from ptzip.editing.edit import Edit, Finished
+from ptzip.editing.edit import Edit, Finished, Step
 from ptzip.editing.modern import modernise
 from ptzip.editing.places import Patterns
+from ptzip.editing.plainness import make_plain
+from ptzip.editing.sharing import share
 from ptzip.editing.trimming import trim
 from ptzip.editing.uses import Uses
 from ptzip.errors import EditError, UnsupportedError
+from ptzip.formats.legacy import Legacy
+from ptzip.formats.legacystream import stream
+from ptzip.pickling.nodes import Global
 from ptzip.recipes import choose
 from ptzip.recipes.refused import refusal
 from ptzip.slimming.options import Options
+from ptzip.source import Payload
 from ptzip.tensors.cast import Stretch
+
+NO_LEGACY = frozenset(
+    ("torch._utils._rebuild_tensor_v3", "torch.storage.UntypedStorage", "torch._utils._rebuild_nested_tensor")
+)
+"""What torch itself cannot read from a legacy stream."""
+
+
+class NewFile(Protocol):
+    """A file of which every part is known, and nothing is read yet."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def payloads(self) -> list[Payload]: ...
+
+    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
 
 
 class Planned(NamedTuple):
@@ -28,7 +51,7 @@ class Planned(NamedTuple):
     edit: Edit
     recipe: str
     finished: Finished
-    file: writer.Plan
+    file: NewFile
 
 
 def plan(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = ()) -> Planned:
@@ -36,9 +59,22 @@ def plan(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = (
     if not checkpoint.layout.refusal:
         checkpoint.main.check_storages()
     edit, recipe = edited(checkpoint, options, wide)
-    finished = edit.finish(None if options.location == "keep" else options.location)
+    is_legacy = _is_legacy(checkpoint, options.format)
+    finished = edit.finish(None if options.location == "keep" else options.location, is_legacy)
+    if is_legacy:
+        return Planned(edit, recipe, finished, stream(finished.pickle, finished.storages, finished.items))
     records = checkpoint.layout.rewritten(finished.pickle, finished.storages)
     return Planned(edit, recipe, finished, writer.plan(records, checkpoint.layout.alignment))
+
+
+def _is_legacy(checkpoint: Checkpoint, wanted: str) -> bool:
+    """Whether the new file is to be a stream; raises EditError where it cannot be one."""
+    if wanted == "legacy" and checkpoint.main.big_endian:
+        raise EditError("a big-endian checkpoint cannot be written in the legacy format, which is little-endian")
+    newer = [node for node in checkpoint.pickle.calls if isinstance(node, Global) and node.path in NO_LEGACY]
+    if wanted == "legacy" and newer:
+        raise EditError(f"{newer[0].path} has no place in the legacy format, whose loader reads storages last")
+    return wanted == "legacy" or (wanted == "same" and isinstance(checkpoint.layout, Legacy))
 
 
 def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = ()) -> tuple[Edit, str]:
@@ -50,13 +86,15 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
         raise EditError(reason)
     edit = Edit(checkpoint, kept=Patterns(options.keep), ema=options.ema)
     modernise(edit)
-    recipe = choose(checkpoint.root, options.recipe)
+    recipe = choose(checkpoint.root, options.recipe, options.is_edit)
     recipe.drop(edit)
     asked.drop(edit, Patterns(options.drop))
     for path, value in options.values:
         asked.put(edit, path, value)
     spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))
     edit.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.kept.unused)]
+    if options.plain:
+        make_plain(edit)
     uses = Uses(edit.root)
     if options.trim:
         trim(edit, uses, list(uses.tensors))
@@ -65,4 +103,8 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
         left = cast(edit, uses, recipe.weights(edit.root), wish)
         if options.trim:
             trim(edit, uses, left)
+    if options.dedupe:
+        share(edit)
+    if _is_legacy(checkpoint, options.format) != isinstance(checkpoint.layout, Legacy) and options.format != "zip":
+        edit.note(Step.OTHER, "file", f"format {options.format}")
     return edit, recipe.name

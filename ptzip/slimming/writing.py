@@ -7,10 +7,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from ptzip.container import writer
 from ptzip.container.archive import Checked
 from ptzip.editing.edit import Finished
-from ptzip.slimming.planning import Planned
+from ptzip.slimming.planning import NewFile, Planned
 from ptzip.target import ZSTD, new_file
 from ptzip.tensors.cast import Stretch
 
@@ -51,7 +50,7 @@ def overflowed(finished: Finished) -> set[Stretch]:
 
 
 def _write(planned: Planned, descriptor: int, target: Path, progress: Progress | None) -> None:
-    done, total = 0, sum(placed.record.payload.length for placed in planned.file.placed)
+    done, total = 0, sum(payload.length for payload in planned.file.payloads)
 
     def advance(count: int) -> None:
         nonlocal done
@@ -62,17 +61,17 @@ def _write(planned: Planned, descriptor: int, target: Path, progress: Progress |
     if target.suffix == ZSTD:
         _write_packed(planned.file, descriptor, target.parent, advance)
     else:
-        writer.write(planned.file, descriptor, advance)
+        planned.file.write(descriptor, advance)
 
 
-def _write_packed(planned: writer.Plan, descriptor: int, folder: Path, advance: Callable[[int], None]) -> None:
+def _write_packed(file: NewFile, descriptor: int, folder: Path, advance: Callable[[int], None]) -> None:
     """A zip is written at any place, zstd only from the start to the end: so the one first, beside the other."""
     import tempfile  # here and below, since few files are written so
 
     from ptzip.formats import wrapped
 
     with tempfile.TemporaryFile(dir=folder) as plain:
-        writer.write(planned, plain.fileno(), advance)
+        file.write(plain.fileno(), advance)
         wrapped.pack(plain.fileno(), descriptor)
 
 
@@ -84,8 +83,7 @@ def crc_warnings(planned: Planned) -> tuple[str, ...]:
 def _copied(planned: Planned) -> list[Checked]:
     """The records that were copied and are no storages."""
     storages = set(map(id, planned.finished.storages))
-    payloads = [placed.record.payload for placed in planned.file.placed]
-    return [payload for payload in payloads if isinstance(payload, Checked) and id(payload) not in storages]
+    return [payload for payload in planned.file.payloads if isinstance(payload, Checked) and id(payload) not in storages]
 
 
 def crc_lines(records: list[Checked]) -> tuple[str, ...]:

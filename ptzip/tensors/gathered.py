@@ -10,6 +10,9 @@ from typing import NamedTuple
 from ptzip.source import CHUNK, Payload, Slice, read_all
 from ptzip.tensors.strides import reach
 
+BLOCK = CHUNK
+"""Bytes of the storage that are looked at together."""
+
 
 class Gathered(NamedTuple):
     """A payload of the distinct elements of a tensor whose first element is the first of `base`."""
@@ -31,7 +34,7 @@ class Gathered(NamedTuple):
     def chunks(self, start: int, stop: int) -> Iterator[bytes]:
         """The bytes from `start` to `stop`."""
         at = 0
-        for offset, shape, stride in _blocks(self._dimensions(), CHUNK // self.item):
+        for offset, shape, stride in _blocks(self._dimensions(), BLOCK // self.item):
             size = math.prod(shape) * self.item
             if start < at + size and at < stop:
                 data = self._block(offset, shape, stride)

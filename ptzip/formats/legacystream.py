@@ -1,0 +1,43 @@
+"""Writing the stream that torch.save wrote before 1.6: five pickles, then every storage with its count in front.
+
+Rule: what `_legacy_save` writes in `torch/serialization.py`, which every torch reads; storages are called "0", "1", ... as in a
+zip, and follow one another in that order.
+"""
+
+import struct
+from collections.abc import Sequence
+
+from ptzip.container.sequence import Stream
+from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, atom, filled, listed
+from ptzip.pickling.pickler import write_pickle
+from ptzip.source import Literal, Payload
+
+MAGIC = 0x1950A86A20F9469CFC6C
+PROTOCOL = 1001
+SIZES = {"short": 2, "int": 4, "long": 4}
+"""What torch says of every machine (`torch/serialization.py`, `_legacy_save`)."""
+
+
+def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> Stream:
+    """The whole file; `items` are the bytes of an element of each storage."""
+    keys = listed([atom(str(index)) for index in range(len(storages))])
+    names = List("EMPTY_LIST", None, [], [keys] if storages else [])
+    sizes = _dict({name: atom(size) for name, size in SIZES.items()})
+    system: dict[str, Node] = {"protocol_version": atom(PROTOCOL), "little_endian": atom(True), "type_sizes": sizes}
+    pickles = [_pickled(_long(MAGIC)), _pickled(atom(PROTOCOL)), _pickled(_dict(system)), pickle, _pickled(names)]
+    parts: list[Payload] = [Literal(data) for data in pickles]
+    for payload, item in zip(storages, items, strict=True):
+        parts += [Literal(struct.pack("<q", payload.length // item)), payload]
+    return Stream(tuple(parts))
+
+
+def _long(value: int) -> Atom:
+    return Atom("LONG1", value.to_bytes(10, "little"))
+
+
+def _dict(entries: dict[str, Node]) -> Dict:
+    return Dict("EMPTY_DICT", None, [], [filled([one for name, value in entries.items() for one in (atom(name), value)])])
+
+
+def _pickled(root: Node) -> bytes:
+    return write_pickle(Pickle(root, protocol=2))

@@ -1,0 +1,54 @@
+"""The old format as output: torch reads the same from it as from the zip."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import ptzip
+from ptzip.errors import EditError
+from ptzip.formats.legacy import Legacy
+from tests.corpus import CORPUS, FIXTURES, needs_corpus
+from tests.torch_truth import differences, truth
+
+NAMES = ["training", "sharing", "tensors", "yolov5-v7.0-adam", "ultralytics-8.4"]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", NAMES)
+def test_torch_reads_the_same_from_a_stream_as_from_a_zip(name: str, tmp_path: Path) -> None:
+    ptzip.slim(FIXTURES / f"{name}.pt", tmp_path / "zip.pt")
+    ptzip.slim(FIXTURES / f"{name}.pt", tmp_path / "stream.pt", format="legacy")
+    assert differences(truth(tmp_path / "stream.pt"), truth(tmp_path / "zip.pt")) == []
+
+
+def test_a_stream_becomes_a_zip_or_stays_one(tmp_path: Path) -> None:
+    stream = tmp_path / "stream.pt"
+    ptzip.slim(FIXTURES / "training.pt", stream, format="legacy", dtype="keep")
+    with ptzip.open(stream) as found:
+        assert isinstance(found.layout, Legacy)
+    for wanted, kind in (("same", True), ("zip", False)):
+        ptzip.slim(stream, tmp_path / "out.pt", format=wanted)
+        with ptzip.open(tmp_path / "out.pt") as found:
+            assert isinstance(found.layout, Legacy) is kind
+
+
+def test_the_same_input_gives_the_same_stream(tmp_path: Path) -> None:
+    for name in ("a.pt", "b.pt"):
+        ptzip.slim(FIXTURES / "training.pt", tmp_path / name, format="legacy")
+    assert (tmp_path / "a.pt").read_bytes() == (tmp_path / "b.pt").read_bytes()
+
+
+def test_a_dry_run_tells_the_size_of_the_stream(tmp_path: Path) -> None:
+    report = ptzip.slim(FIXTURES / "training.pt", format="legacy", dry_run=True)
+    done = ptzip.slim(FIXTURES / "training.pt", tmp_path / "out.pt", format="legacy")
+    assert report.new_size == done.new_size == (tmp_path / "out.pt").stat().st_size
+    assert dataclasses.replace(done, output=None).saved == report.saved
+
+
+@needs_corpus
+def test_what_the_old_format_has_no_place_for_is_refused(tmp_path: Path) -> None:
+    path = CORPUS / "format" / "t213" / "dtype_float8_e4m3fn.pt"
+    with pytest.raises(EditError, match="has no place in the legacy format"):
+        ptzip.slim(path, tmp_path / "out.pt", format="legacy")
+    assert list(tmp_path.iterdir()) == []
