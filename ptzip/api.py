@@ -44,6 +44,7 @@ def slim(
     make_folder: bool = False,
     scan: bool = True,
     with_tensors: bool = False,
+    check: bool = False,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> SlimReport:
@@ -58,7 +59,8 @@ def slim(
     `on_overflow` is "saturate", "inf" or "error". `drop`, `keep` and `keep_float32` are globs of dotted paths, `values` what
     to set at such paths. `ema` takes averaged weights for the model where there are any, `trim` cuts storages to what tensors
     use of them, `dedupe` writes storages with the same bytes once. `plain` leaves nothing that `weights_only` refuses. `format`
-    is "zip", "legacy" or "same". `with_tensors` has every cast in the report. Raises PtzipError or OSError.
+    is "zip", "legacy" or "same". `with_tensors` has every cast in the report, `check` how far the tensors are from those of
+    the input, once the new file was read back, before it is moved into its place. Raises PtzipError or OSError.
     """
     options = Options(
         recipe=recipe,
@@ -86,7 +88,7 @@ def slim(
             report = replace(report, keys=_keys(checkpoint, report))
         else:
             place = _place(Path(target) if target else slim_path(path), overwrite, make_folder)
-            report = written(checkpoint, planned, options, place, progress, with_tensors)
+            report = written(checkpoint, planned, options, place, progress, with_tensors, check)
         return replace(report, warnings=malice + report.warnings)
 
 

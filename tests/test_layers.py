@@ -58,7 +58,14 @@ ONLY_IN = {
         *("cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py"),
         *("objects/constructors.py", "objects/reach.py"),
     ),
-    "numpy": ("objects/arrays.py", "objects/settled.py", "tensors/arrays.py", "tensors/narrowing.py", "tensors/tensor.py"),
+    "numpy": (
+        "objects/arrays.py",
+        "objects/settled.py",
+        "tensors/arrays.py",
+        "tensors/comparing.py",
+        "tensors/narrowing.py",
+        "tensors/tensor.py",
+    ),
     "safetensors": ("tensors/safe.py",),
     "isal": ("container/checksum.py",),
     "numkong": ("tensors/narrowing.py",),
@@ -69,7 +76,7 @@ ONLY_IN = {
 
 HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py"),
+    *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py", "slimming/outcome.py"),
     *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
     *(
         "security/reach.py",

@@ -34,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--list-recipes", action=ListRecipes, help="show all recipes, and exit")
     _configure_edit(parser.add_argument_group("what goes and what stays (PATTERN is a glob of dotted paths, as in inspect)"))
     _configure_cast(parser.add_argument_group("how numbers are stored"))
+    check = "read the new file back, compare every tensor with the input, and say how far they are apart"
+    parser.add_argument("--check", action="store_true", help=check)
     formats = ("zip", "legacy", "same")
     parser.add_argument("--format", default="zip", choices=formats, help="of the output; legacy is for torch before 1.6")
     parser.add_argument("--no-scan", action="store_true", help="do not look whether the input is malicious")
@@ -125,6 +127,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             make_folder=_is_folder(arguments),
             scan=not arguments.no_scan,
             with_tensors=arguments.json,
+            check=arguments.check,
             progress=progress,
         )
 

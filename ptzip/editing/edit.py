@@ -55,7 +55,10 @@ STEP_OF = {
     "optimizer_state": Step.OPTIMIZER,
     "optimizer_states": Step.OPTIMIZER,
     "scaler": Step.OPTIMIZER,
+    "trainer": Step.OPTIMIZER,
     "ema": Step.EMA,
+    "ema_state_dict": Step.EMA,
+    "state_dict_ema": Step.EMA,
     "updates": Step.EMA,
     "model": Step.EMA,
 }
@@ -125,6 +128,8 @@ class Edit:
     """Whether averaged weights take the place of the live ones."""
     moved: dict[str, str] = field(default_factory=dict)
     """Where in the input stood what stands at a path now, where that is another."""
+    gone: set[str] = field(default_factory=set)
+    """The paths in the input of all that was taken out or stands elsewhere now."""
     warnings: list[str] = field(default_factory=list)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
     """What is left of storages that were cut, by key."""
@@ -166,6 +171,7 @@ class Edit:
                 continue
             assign(self.root, key, atom(None))
             if before is not None and before is lookup(self.root, "model"):
+                self.gone.add(key)
                 self.note(step_of(key), key, "None, since it is the model now")
             elif before is not None:
                 self._drop(key, before, "None")
@@ -198,6 +204,7 @@ class Edit:
         slots = [(name, slot) for key, slot in pair_slots(holder) if (name := text(key)) is not None and is_gone(name)]
         gone = [(name, slot) for name, slot in slots if not self._is_kept(f"{path}.{name}", slot.node)]
         if gone:
+            self.gone.update(f"{path}.{name}".lstrip(".") for name, _ in gone)
             self.drop_all(step, path, [slot.node for _, slot in gone], f"{len(gone)} {what} removed")
             for _, slot in reversed(gone):
                 take_out(holder, slot)
@@ -236,6 +243,7 @@ class Edit:
         """Empty a dict of the tree, which stays."""
         found = list(pair_slots(holder))
         if found and not self._is_kept(path, holder):
+            self.gone.add(path)
             self.drop_all(step_of(path), path, [slot.node for _, slot in found], what)
             for _, slot in reversed(found):
                 take_out(holder, slot)
@@ -254,6 +262,7 @@ class Edit:
 
     def drop(self, step: Step, path: str, value: Node, what: str) -> None:
         """Note that `value`, which stood at `path`, was taken out of the tree."""
+        self.gone.add(path)
         self.drop_all(step, path, [value], what)
 
     def drop_all(self, step: Step, path: str, values: list[Node], what: str) -> None:

@@ -40,10 +40,10 @@ def _is_yolov6(head: Node) -> bool:
 
 HEADS: tuple[tuple[Callable[[Node], bool], tuple[str, ...]], ...] = (
     (_has_grid_list, ("stride", "grid", "anchor_grid")),
+    (_is_yolov6, ("stride", "grid")),
     (_is_detect, ("stride", "anchors", "strides")),
     (_is_rtdetr, ("anchors", "valid_mask")),
     (_is_semantic, ("stride",)),
-    (_is_yolov6, ("stride", "grid")),
 )
 """How a last layer is known, and which of its attributes are converted; the first that fits counts."""
 

@@ -10,10 +10,12 @@ from ptzip.recipes.recipe import Recipe
 
 
 def matches(root: Node) -> bool:
-    """`optimizer` and `scheduler`, or in newer versions the state of a `trainer` that holds both (`engine/train_loop.py`)."""
+    """`optimizer` and `scheduler`, or in newer versions the state of a `trainer` that holds both, or has an inner one that does
+    (`engine/train_loop.py`, `engine/defaults.py`)."""
     trainer = lookup(root, "trainer")
     is_old = is_optimizer(lookup(root, "optimizer")) and has(root, "scheduler", "iteration")
-    is_new = trainer is not None and has(root, "iteration") and is_optimizer(lookup(trainer, "optimizer"))
+    inner = lookup(trainer, "_trainer") or trainer
+    is_new = has(root, "iteration") and inner is not None and is_optimizer(lookup(inner, "optimizer"))
     return (is_old or is_new) and is_state_dict(lookup(root, "model"))
 
 

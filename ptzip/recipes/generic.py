@@ -82,11 +82,11 @@ def _key(pattern: str) -> re.Pattern[str]:
 
 
 KINDS = (
-    Kind("optimizer", Step.OPTIMIZER, _key(r"opt|solver|adam|sgd"), _all(is_optimizer)),
-    Kind("scheduler", Step.OTHER, _key(r"sched|lr"), _all(_is_scheduler)),
-    Kind("scaler", Step.OTHER, _key(r"scaler|amp|fp16"), _all(_is_scaler)),
-    Kind("random state", Step.OTHER, _key(r"rng|random|rand_state|seed|generator"), _all(_is_random)),
-    Kind("callbacks", Step.OTHER, _key(r"callback"), _is_callbacks),
+    Kind("the state of an optimizer", Step.OPTIMIZER, _key(r"opt|solver|adam|sgd"), _all(is_optimizer)),
+    Kind("the state of a scheduler", Step.OTHER, _key(r"sched|lr"), _all(_is_scheduler)),
+    Kind("the state of a gradient scaler", Step.OTHER, _key(r"scaler|amp|fp16"), _all(_is_scaler)),
+    Kind("a random state", Step.OTHER, _key(r"rng|random|rand_state|seed|generator"), _all(_is_random)),
+    Kind("the states of callbacks", Step.OTHER, _key(r"callback"), _is_callbacks),
 )
 
 
@@ -151,7 +151,7 @@ def matches(root: Node) -> bool:
 def drop(edit: Edit) -> None:
     for found in list(_training(edit.root)):
         if found.is_sure:
-            edit.take(found.holder, found.key, found.path, found.kind.step, f"removed, the state of {found.kind.what}")
+            edit.take(found.holder, found.key, found.path, found.kind.step, f"removed, {found.kind.what}")
         else:
             edit.warnings.append(f"{found.path} has the form of an optimizer's state, and was kept (--drop {found.path})")
 

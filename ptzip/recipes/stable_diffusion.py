@@ -6,8 +6,9 @@ for `model.diffusion_model.out.2.weight` (`ldm/modules/ema.py`). Inference with 
 """
 
 from ptzip.editing.edit import Edit, Step
-from ptzip.pickling.nodes import Node, lookup, pair_slots, text
+from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes import lightning
+from ptzip.recipes.averages import exchange
 from ptzip.recipes.layouts import is_state_dict, names
 from ptzip.recipes.recipe import Recipe
 
@@ -29,24 +30,14 @@ def matches(root: Node) -> bool:
 def drop(edit: Edit) -> None:
     lightning.drop(edit)
     path, state = weights(edit.root)[0]
-    if edit.ema:
-        _promote(edit, path, state)
+    if edit.ema and exchange(edit, state, path, state, path, _average):
+        edit.warnings.append("the averages are the live weights now: a configuration needs use_ema: False, or --no-ema here")
     edit.take_where(state, path, lambda name: name.startswith(AVERAGE), Step.EMA, "averages")
 
 
-def _promote(edit: Edit, path: str, state: Node) -> None:
-    """Put each average in the place of the weight it is of."""
-    slots = {name: slot for key, slot in pair_slots(state) if (name := text(key)) is not None}
-    replaced = list[Node]()
-    for name, slot in slots.items():
-        average = f"{AVERAGE}{name[len(MODEL) :].replace('.', '')}"
-        if name.startswith(MODEL) and average in slots:
-            replaced.append(slot.node)
-            slot.put(slots[average].node)
-            edit.moved[f"{path}.{name}".lstrip(".")] = f"{path}.{average}".lstrip(".")
-    if replaced:
-        edit.drop_all(Step.EMA, path, replaced, f"{len(replaced)} weights replaced by their averages")
-        edit.warnings.append("the averages are the live weights now: a configuration needs use_ema: False, or --no-ema here")
+def _average(name: str) -> str:
+    """The name of the average of a weight."""
+    return f"{AVERAGE}{name[len(MODEL) :].replace('.', '')}" if name.startswith(MODEL) else ""
 
 
 SCHEDULE = ("betas", "alphas_cumprod*", "posterior_*", "sqrt_*", "log_one_minus_*", "logvar", "scale_factor")

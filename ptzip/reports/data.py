@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ptzip.slimming.report import CastTensor, SlimReport
+from ptzip.slimming.report import CastTensor, Check, SlimReport
 
 
 def slim_data(report: SlimReport) -> dict[str, Any]:
@@ -24,6 +24,7 @@ def slim_data(report: SlimReport) -> dict[str, Any]:
         "kept_wide": list(report.wide),
         "keys": [{"name": key.name, "what": key.what, "size": key.size} for key in report.keys],
         "tensors": [_tensor(tensor) for tensor in report.tensors],
+        "check": _check(report.check) if report.check else None,
         "warnings": list(report.warnings),
     }
 
@@ -39,4 +40,15 @@ def _tensor(tensor: CastTensor) -> dict[str, Any]:
         "vanished": tensor.loss.vanished,
         "nan": tensor.loss.nan,
         "infinite": tensor.loss.infinite,
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "tensors": check.tensors,
+        "equal": check.equal,
+        "largest_absolute_error": check.worst.absolute,
+        "largest_relative_error": check.worst.relative,
+        "subnormal": check.worst.subnormal,
+        "missing": check.missing,
     }

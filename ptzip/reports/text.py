@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptzip.editing.edit import Step
 from ptzip.reports.line import printable
-from ptzip.slimming.report import SlimReport
+from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.loss import Loss
 
 LABEL_WIDTH = 24
@@ -46,16 +46,30 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
         f"{size(report.old_size)} -> {size(report.new_size)}, {share} saved",
     )
     yield from (f"  {line}" for line in _loss_lines(report))
+    if report.check is not None:
+        yield f"  {_check_line(report.check, report.dtype)}"
 
 
 def plan_lines(report: SlimReport) -> Iterator[str]:
     """What would happen to each key, then what else would be changed."""
     names = {key.name for key in report.keys}
+    width = max([LABEL_WIDTH - 2, *(len(printable(name)) + 1 for name in names)])
     for key in report.keys:
-        yield f"    {printable(key.name):<{LABEL_WIDTH - 2}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
+        yield f"    {printable(key.name):<{width}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
     for change in report.changes:
         if change.path.partition(".")[0] not in names:
             yield f"    {printable(change.path)}: {printable(change.what)}"
+
+
+def _check_line(check: Check, dtype: str) -> str:
+    """The verdict of a check: it would have been an error, had something been wrong."""
+    worst, others = check.worst, check.tensors - check.equal
+    said = f"check: {check.tensors:,} tensors read back, {check.equal:,} equal"
+    if others:
+        said += f", {others:,} as rounding to {dtype} makes them"
+        said += f": at most {worst.absolute:.2g} off, {worst.relative:.2g} of the value"
+        said += f", {worst.subnormal:,} subnormal numbers" if worst.subnormal else ""
+    return said
 
 
 def _row(label: str, amount: str, more: str = "") -> str:

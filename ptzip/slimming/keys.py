@@ -8,11 +8,13 @@ from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
 from ptzip.slimming.report import Key
 from ptzip.tensors.rebuild import storage_id
 
-KEPT = "kept"
+KEPT, OBJECT = "kept", "object"
 
 
 def keys(before: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
-    """The keys of an unedited checkpoint, and what an edit did to them."""
+    """The keys of an unedited checkpoint, and what an edit did to them; one row, where the object itself is weights."""
+    if any(change.path == OBJECT for change in changes):
+        return (Key(OBJECT, _fate(OBJECT, changes), sum(size for _, size in _sizes(before))),)
     return tuple(Key(name, _fate(name, changes), size) for name, size in _sizes(before))
 
 

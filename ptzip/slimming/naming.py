@@ -27,8 +27,12 @@ class Names:
 
     def of(self, stretch: Stretch) -> tuple[str, ...]:
         """The tensors in a stretch; its storage, where there are none that have a name."""
+        is_empty = stretch.first == stretch.stop
+        spans = self.spans.get(stretch.key, ())
         inside = [
-            name for first, stop, name in self.spans.get(stretch.key, ()) if stretch.first <= first < stop <= stretch.stop
+            name
+            for first, stop, name in spans
+            if stretch.first <= first <= stop <= stretch.stop and (first == stop) == is_empty
         ]
         return tuple(inside) or (f"storage {stretch.key}",)
 

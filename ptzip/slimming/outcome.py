@@ -6,10 +6,11 @@ from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
+from ptzip.limits import Limits
 from ptzip.slimming.naming import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options
 from ptzip.slimming.planning import Planned, plan
-from ptzip.slimming.report import CastTensor, SlimReport
+from ptzip.slimming.report import CastTensor, Check, SlimReport
 from ptzip.slimming.writing import NothingToGain, Progress, crc_lines, crc_warnings, write
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.loss import Loss
@@ -39,8 +40,10 @@ def written(
     target: Path,
     progress: Progress | None = None,
     with_tensors: bool = False,
+    with_check: bool = False,
 ) -> SlimReport:
-    """Write the file, and tell what it lost; with the names of all tensors that were cast, if they are asked for."""
+    """Write the file, and tell what it lost; with the names of all tensors that were cast, and with what a check of the
+    written file finds, if they are asked for."""
     source = Path(checkpoint.source.name)
     with contextlib.ExitStack() as opened:
 
@@ -52,12 +55,27 @@ def written(
             again = opened.enter_context(open_checkpoint(source, checkpoint.limits))
             return plan(again, options, wide)
 
+        checks: list[Check] = []
+
+        def look(last: Planned, path: str) -> None:
+            if with_check:
+                checks.append(_checked(source, path, last, options, checkpoint.limits))
+
         try:
-            last, size = write(planned, target, source, beyond, progress)
+            last, size = write(planned, target, source, beyond, look, progress)
         except NothingToGain:
             return replace(foretold(checkpoint, planned, options), changes=(), saved={}, new_size=checkpoint.source.size)
         done = replace(foretold(checkpoint, last, options), output=str(target), new_size=size)
-        return _accounted(checkpoint, planned, last, done, with_tensors)
+        done = _accounted(checkpoint, planned, last, done, with_tensors)
+        return replace(done, check=checks[0]) if checks else done
+
+
+def _checked(source: Path, written: str, planned: Planned, options: Options, limits: Limits) -> Check:
+    """The written file beside the input, both opened anew."""
+    from ptzip.slimming.checking import check  # here, since it needs numpy
+
+    with open_checkpoint(source, limits) as before, open_checkpoint(written, limits) as after:
+        return check(before, after, planned.edit, options.on_overflow == "saturate", options.plain)
 
 
 def _accounted(checkpoint: Checkpoint, planned: Planned, last: Planned, done: SlimReport, with_tensors: bool) -> SlimReport:

@@ -1,9 +1,10 @@
 """The account of one slimmed file: values, which `reports` puts into words."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptzip.editing.edit import Change, Step
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.loss import Difference, Loss
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,16 @@ class Key:
     size: int
 
 
+class Check(NamedTuple):
+    """What a check found in `tensors` that were read back: how many are `equal`, how far the others are, and how many of the
+    input are `missing` because a module became its state dict."""
+
+    tensors: int = 0
+    equal: int = 0
+    worst: Difference = Difference()
+    missing: int = 0
+
+
 @dataclass(frozen=True)
 class SlimReport:
     """What slimming one file did, or would do; sizes in bytes.
@@ -40,7 +51,7 @@ class SlimReport:
     `saved` is by step, `rest` what the pickle and the zip around the storages take less (or more). `output` is None where
     nothing was written: on a dry run, or where the file is slim already. `loss` is known once the bytes were read; `wide`
     are then the names of the tensors that kept their dtype, since numbers in them are beyond the range of the other.
-    `keys` are told on a dry run, `tensors` where they were asked for.
+    `keys` are told on a dry run, `tensors` and `check` where they were asked for.
     """
 
     path: str
@@ -57,6 +68,7 @@ class SlimReport:
     wide: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
     tensors: tuple[CastTensor, ...] = ()
+    check: Check | None = None
 
     @property
     def already_slim(self) -> bool:

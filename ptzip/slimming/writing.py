@@ -24,7 +24,13 @@ class NothingToGain(Exception):
     """All that a plan was to cast is beyond the range."""
 
 
-def write(planned: Planned, target: Path, like: Path, beyond: Beyond, progress: Progress | None = None) -> tuple[Planned, int]:
+Look = Callable[[Planned, str], None]
+"""Called with what was written and the path of it, before it is moved into its place."""
+
+
+def write(
+    planned: Planned, target: Path, like: Path, beyond: Beyond, look: Look, progress: Progress | None = None
+) -> tuple[Planned, int]:
     """Write a file to its place; the plan that was written in the end, and the size.
 
     Raises NothingToGain where the other plan is that of the file as it is.
@@ -41,6 +47,7 @@ def write(planned: Planned, target: Path, like: Path, beyond: Beyond, progress: 
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             _write(planned, descriptor, target, progress)
+        look(planned, f"/dev/fd/{descriptor}")
         return planned, os.fstat(descriptor).st_size
 
 

@@ -1,6 +1,7 @@
-"""What a cast to fewer bits loses."""
+"""What a cast to fewer bits loses, and how far two tensors are from one another."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,4 +20,26 @@ class Loss:
             self.vanished + other.vanished,
             self.nan + other.nan,
             self.infinite + other.infinite,
+        )
+
+
+class Difference(NamedTuple):
+    """How far a tensor is from another: the largest errors of finite numbers, the relative one of those with all digits;
+    `subnormal` numbers have fewer. `is_rounded` where each is what the cast makes of it."""
+
+    numel: int = 0
+    absolute: float = 0.0
+    relative: float = 0.0
+    subnormal: int = 0
+    is_equal: bool = True
+    is_rounded: bool = True
+
+    def joined(self, other: "Difference") -> "Difference":
+        return Difference(
+            self.numel + other.numel,
+            max(self.absolute, other.absolute),
+            max(self.relative, other.relative),
+            self.subnormal + other.subnormal,
+            self.is_equal and other.is_equal,
+            self.is_rounded and other.is_rounded,
         )

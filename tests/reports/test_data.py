@@ -58,6 +58,7 @@ def test_a_report_is_plain_data_with_these_names() -> None:
                 "infinite": 0,
             }
         ],
+        "check": None,
         "warnings": ["a warning"],
     }
 

@@ -1,0 +1,139 @@
+"""`generic`: of real files no weight is ever lost, and nothing that is dropped was part of one."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ptzip
+from ptzip.recipes import generic
+from ptzip.recipes.generic import weights
+from ptzip.tensors.narrowing import floats, narrow
+from ptzip.tensors.tensor import Tensor
+from tests.corpus import parameters
+from tests.editing.made import Made, called, instance, module, node, numbers, ordered
+
+OPTIMIZER = {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
+SCHEDULER = {"base_lrs": [0.1], "last_epoch": 3, "_step_count": 4}
+SCALER = {"scale": 65536.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 3}
+
+
+def made(**more: Any) -> tuple[Made, dict[str, Any]]:
+    """A checkpoint of a network, and of what else is given."""
+    one = Made()
+    return one, {"net": {"a.weight": one.tensor(numbers(4)), "a.bias": one.tensor(numbers(2))}, **more}
+
+
+def dropped(one: Made, root: dict[str, Any]) -> set[str]:
+    edit = one.edit(root)
+    generic.drop(edit)
+    return {change.path for change in edit.changes}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer", OPTIMIZER),
+        ("optim_G", OPTIMIZER),
+        ("optimizers", [OPTIMIZER, OPTIMIZER]),
+        ("opt", {"G": OPTIMIZER, "D": OPTIMIZER}),
+        ("lr_scheduler", SCHEDULER),
+        ("schedulers", [SCHEDULER]),
+        ("grad_scaler", SCALER),
+        ("rng_state", (3, tuple(range(625)), None)),
+        ("callbacks", {"EarlyStopping": {"best": 0.5, "wait": 3}}),
+    ],
+)
+def test_a_state_of_training_goes_by_key_and_form(key: str, value: Any) -> None:
+    one, root = made(**{key: value})
+    assert dropped(one, root) == {key}
+    one, root = made(trainer={key: value, "step": 3})
+    assert dropped(one, root) == {f"trainer.{key}"}
+
+
+def test_a_random_state_of_torch_goes() -> None:
+    one, root = made()
+    root["cuda_rng_state"] = one.tensor(numbers(5056 % 251, dtype="uint8"))
+    assert dropped(one, root) == {"cuda_rng_state"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("optimizer", {"lr": 0.1}),
+        ("optimizer", "SGD"),
+        ("optics", {"gamma": 2.0}),
+        ("scale", {"growth": 1}),
+        ("scheduler", {"name": "cosine"}),
+        ("rng", [1, 2, 3]),
+        ("callbacks", [called("my.package", "Callback")]),
+        ("callbacks", {"a": instance("my.package.Callback", {"x": 1})}),
+    ],
+)
+def test_what_has_the_key_alone_stays(key: str, value: Any) -> None:
+    one, root = made(**{key: value})
+    assert dropped(one, root) == set()
+
+
+def test_what_has_the_form_of_an_optimizer_alone_stays_with_a_warning() -> None:
+    one, root = made(thing=OPTIMIZER)
+    edit = one.edit(root)
+    generic.drop(edit)
+    assert edit.changes == []
+    assert edit.warnings == ["thing has the form of an optimizer's state, and was kept (--drop thing)"]
+
+
+def test_weights_under_a_key_of_training_stay() -> None:
+    one = Made()
+    state = {"a.weight": one.tensor(numbers(4)), "a.bias": one.tensor(numbers(2))}
+    root = {"optimizer": state, "lr_scheduler": state, "callbacks": {"swa": ordered(**{"b.weight": one.tensor(numbers(3))})}}
+    assert dropped(one, root) == set()
+
+
+def test_modules_and_state_dicts_are_weights_wherever_they_stand() -> None:
+    one = Made()
+    root = node(
+        {
+            "a": [module(parameters={"w": one.parameter(numbers(2))})],
+            "b": {"c": {"x.weight": one.tensor(numbers(2))}},
+            "data": {"obs": one.tensor(numbers(9)), "reward": one.tensor(numbers(9))},
+            "loss": one.tensor(numbers(1)),
+        }
+    )
+    assert [path for path, _ in weights(root)] == ["a.0", "b.c"]
+
+
+def values(tensor: Tensor) -> Any:
+    return np.frombuffer(tensor.tobytes(), np.uint8)
+
+
+def expected(tensor: Tensor, dtype: str) -> Any:
+    """The bytes of a tensor once it is cast."""
+    if tensor.dtype == dtype:
+        return values(tensor)
+    bits, _ = narrow(floats(tensor.tobytes(), tensor.dtype), dtype)
+    return bits.view(np.uint8)
+
+
+@pytest.mark.parametrize("path", parameters("real"))
+def test_no_weight_of_a_real_file_is_lost(path: Path, tmp_path: Path) -> None:
+    try:
+        report = ptzip.slim(path, tmp_path / "out.pt", recipe="generic", scan=False, with_tensors=True)
+    except (ptzip.PtzipError, OSError) as error:
+        pytest.skip(str(error)[:80])
+    if report.output is None:
+        return
+    gone = [change.path for change in report.changes if change.what.startswith("removed")]
+    with ptzip.open(path) as before, ptzip.open(tmp_path / "out.pt") as after:
+        parts = [found for found, _ in weights(before.root)]
+        assert not any(f"{found}.".startswith(f"{lost}.") for found in parts for lost in gone)
+        left = after.tensors()
+        for name, tensor in before.tensors().items():
+            if any(name == lost or name.startswith(f"{lost}.") for lost in gone):
+                continue
+            new = left[name]
+            assert (new.shape, new.requires_grad) == (tensor.shape, tensor.requires_grad), name
+            if tensor.storage is not None and tensor.layout == "strided":
+                np.testing.assert_array_equal(values(new), expected(tensor, new.dtype), err_msg=name)
+                assert new.dtype == tensor.dtype or name in {one for cast in report.tensors for one in cast.names}
