@@ -69,8 +69,7 @@ def step_of(path: str) -> Step:
     return STEP_OF.get(path.partition(".")[0], Step.OTHER)
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """One thing that an edit did: `path` is the object path, `what` a few words.
 
     A change without `gain` is only made along with others: alone it is no reason to write a file anew.
@@ -91,8 +90,7 @@ class Cut(NamedTuple):
     length: int
 
 
-@dataclass
-class Dropped:
+class Dropped(NamedTuple):
     """What was taken out of the tree: the storages below it, and the bytes of its text."""
 
     step: Step
@@ -100,8 +98,7 @@ class Dropped:
     text_bytes: int
 
 
-@dataclass
-class Finished:
+class Finished(NamedTuple):
     """What is to be written, the storages in order, and the bytes of an element of each; the bytes saved by step; the records
     of the input that this reads."""
 

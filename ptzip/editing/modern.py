@@ -7,6 +7,7 @@ of its own, and the source text of classes goes, since the zip has no place for 
 
 from ptzip.editing.edit import Edit, Step
 from ptzip.errors import FormatError
+from ptzip.formats.torchzip import TorchZip
 from ptzip.pickling.nodes import PUTS, Call, List, Tuple, atom, filled, item_slots, plain, walk
 from ptzip.source import Slice
 from ptzip.tensors.rebuild import KEY, NUMEL, STORAGE_ITEMS, StorageId, class_id, storage_id
@@ -20,7 +21,7 @@ def modernise(edit: Edit) -> None:
             _without_view(edit, reference)
     if any(class_id(node) for node in edit.checkpoint.pickle.persistents):
         _plain_classes(edit)
-    for call in edit.checkpoint.pickle.calls:
+    for call in edit.checkpoint.pickle.calls if not isinstance(edit.checkpoint.layout, TorchZip) else ():
         if isinstance(call, Call) and call.path == "collections.OrderedDict" and len(call.arguments) == 1:
             _filled(call)
 

@@ -5,7 +5,7 @@ a storage that anything else refers to is left alone.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ptzip.editing.edit import Cut, Edit, Step
@@ -24,9 +24,9 @@ class Island(NamedTuple):
     tensors: list[Tensor]
 
 
-def trim(edit: Edit, uses: Uses, keys: Iterable[str]) -> None:
-    """Take the bytes that no tensor uses out of some storages."""
-    saved = {key: _trim(edit, key, found, uses.ids[key]) for key in keys if (found := uses.tensors_on(key))}
+def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> None:
+    """Take the bytes that no tensor uses out of some storages; `tensors` are all that use them, by key."""
+    saved = {key: _trim(edit, key, found, uses.ids[key]) for key, found in tensors.items() if found}
     saved = {key: count for key, count in saved.items() if count}
     if saved:
         edit.reduce(Step.DEAD, sum(saved.values()))

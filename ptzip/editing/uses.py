@@ -32,24 +32,24 @@ class Uses:
                 self.calls.append(node)
 
     @functools.cached_property
-    def tensors(self) -> dict[str, list[Call]]:
-        """The calls that make strided tensors on each storage that has no other users."""
+    def tensors(self) -> dict[str, list[Tensor]]:
+        """The strided tensors on each storage that has no other users."""
         found: dict[str, list[Tensor]] = {}
         for call in self.calls:
             one = tensor(call)
             if one is not None:
                 found.setdefault(one.storage.key, []).append(one)
-        return {key: [one.node for one in tensors] for key, tensors in found.items() if self._are_all(key, tensors)}
+        return {key: tensors for key, tensors in found.items() if self._are_all(key, tensors)}
 
     def _are_all(self, key: str, tensors: list[Tensor]) -> bool:
         """Whether each place of each id of a storage is in the arguments of one of these tensors."""
         places = Counter(id(one.storage.node) for one in {id(one.node.arguments): one for one in tensors}.values())
         return all(self.edges.get(id(reference.node), 0) == places[id(reference.node)] for reference in self.ids[key])
 
-    def tensors_on(self, key: str) -> list[Tensor]:
-        """Those that are still in the tree, as they are now; none where something else uses the storage too."""
-        found = [tensor(call) for call in self.tensors.get(key, ()) if self.edges.get(id(call), 1)]
-        return [one for one in found if one is not None]
+    def left_on(self, key: str) -> list[Tensor]:
+        """Those of a storage that are still in the tree, as they are now."""
+        left = [one.node for one in self.tensors.get(key, ()) if self.edges.get(id(one.node), 1)]
+        return [one for call in left if (one := tensor(call)) is not None]
 
     def kept(self) -> set[str]:
         """The storages that are still referred to."""

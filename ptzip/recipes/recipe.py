@@ -1,7 +1,7 @@
 """What a recipe is: a name, how it knows its files, and what it does to them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
@@ -22,8 +22,7 @@ def under(*keys: str) -> Weights:
 MODEL = under("model")
 
 
-@dataclass(frozen=True)
-class Recipe:
+class Recipe(NamedTuple):
     """`matches` looks at the tree only; `drop` takes away; `weights` are what is then cast, but for `keep_float32`."""
 
     name: str

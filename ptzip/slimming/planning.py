@@ -13,8 +13,6 @@ from ptzip.editing.casting import Wish, cast
 from ptzip.editing.edit import Edit, Finished, Step
 from ptzip.editing.modern import modernise
 from ptzip.editing.places import Patterns
-from ptzip.editing.plainness import make_plain
-from ptzip.editing.sharing import share
 from ptzip.editing.trimming import trim
 from ptzip.editing.uses import Uses
 from ptzip.errors import EditError, UnsupportedError
@@ -94,16 +92,20 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
     spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))
     edit.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.kept.unused)]
     if options.plain:
+        from ptzip.editing.plainness import make_plain  # here and below, since few ask for it
+
         make_plain(edit)
     uses = Uses(edit.root)
     if options.trim:
-        trim(edit, uses, list(uses.tensors))
+        trim(edit, uses, uses.tensors)
     if options.dtype != "keep":
         wish = Wish(options.dtype, options.on_overflow == "saturate", spared, frozenset(wide))
         left = cast(edit, uses, recipe.weights(edit.root), wish)
         if options.trim:
-            trim(edit, uses, left)
+            trim(edit, uses, {key: uses.left_on(key) for key in left})
     if options.dedupe:
+        from ptzip.editing.sharing import share
+
         share(edit)
     if _is_legacy(checkpoint, options.format) != isinstance(checkpoint.layout, Legacy) and options.format != "zip":
         edit.note(Step.OTHER, "file", f"format {options.format}")

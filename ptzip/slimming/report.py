@@ -7,8 +7,7 @@ from ptzip.editing.edit import Change, Step
 from ptzip.tensors.loss import Difference, Loss
 
 
-@dataclass(frozen=True)
-class CastTensor:
+class CastTensor(NamedTuple):
     """One cast: the tensors it was made for, by their names in the input, their elements, and what was lost of them.
 
     `dtype` is what it is now: where a tensor stayed wide since numbers in it are beyond the range, the old one.
@@ -25,8 +24,7 @@ class CastTensor:
         return self.dtype == self.old_dtype
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(NamedTuple):
     """What happened to a top-level key: `size` are the bytes of the storages and texts below it, once for the first of them."""
 
     name: str
