@@ -17,7 +17,7 @@ from ptzip.inspection.places import makes_other_tensors
 from ptzip.inspection.records import Row, records
 from ptzip.inspection.shares import NOTHING, Holdings, Seen, Share, Sizes, all_seen, holdings
 from ptzip.inspection.versions import Versions, versions
-from ptzip.inspection.weights import Dead, Parameters, Use, dead, parameters, uses
+from ptzip.inspection.weights import Dead, Parameters, Twins, Use, dead, parameters, twins, uses
 
 BROKEN = "broken storage"
 """The kind of the anomalies with which nothing is slimmed."""
@@ -58,6 +58,7 @@ class Summary(NamedTuple):
     parameters: tuple[Parameters, ...]
     tensors: tuple[Seen, ...]
     dead: Dead
+    twins: Twins
     imports: tuple[Imported, ...]
     anomalies: tuple[Anomaly, ...]
     slimming: Slimming
@@ -92,6 +93,7 @@ def summary(checkpoint: Checkpoint) -> Summary:
         parameters=parameters(found.tensors, found.shares),
         tensors=found.tensors,
         dead=dead(found.tensors),
+        twins=twins(checkpoint.main) if found.tensors and checkpoint.parts else Twins(0, 0),
         imports=names,
         anomalies=(*checkpoint.anomalies, *_odd_records(rows), *odd),
         slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else _slimming(checkpoint),

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
+from ptzip.errors import PtzipError
+from ptzip.formats.part import Part
 from ptzip.inspection.shares import Seen, Share
 
 if TYPE_CHECKING:
@@ -99,3 +101,27 @@ def _covered(spans: list[tuple[int, int]]) -> int:
         total += max(0, last - max(first, end))
         end = max(end, last)
     return total
+
+
+class Twins(NamedTuple):
+    """How many storages have the length, the dtype and the CRC of one before them, and their bytes: what `slim --dedupe` would
+    compare, and most likely write once."""
+
+    storages: int
+    size: int
+
+
+def twins(part: Part) -> Twins:
+    """Told by the checksums of a zip, so that nothing is read; none where the file has no checksums."""
+    seen, found = set[tuple[str, str, int, int]](), list[int]()
+    for storage in part.storages.values():
+        try:
+            crc = part.stored(storage.key).expected
+        except PtzipError:
+            continue
+        if not crc or not storage.size:
+            continue
+        likeness = (storage.dtype.name, storage.ids[0].location, storage.size, crc)
+        found += [storage.size] if likeness in seen else []
+        seen.add(likeness)
+    return Twins(len(found), sum(found))

@@ -44,6 +44,7 @@ def summary_data(found: Summary) -> dict[str, Any]:
         "dtypes": [use._asdict() for use in found.uses],
         "parameters": [one._asdict() for one in found.parameters],
         "dead": found.dead._asdict(),
+        "twins": found.twins._asdict(),
         "imports": [name._asdict() for name in found.imports],
         "anomalies": [{"kind": one.kind, "message": one.message, "offset": one.offset} for one in found.anomalies],
         "faults": list(found.faults),

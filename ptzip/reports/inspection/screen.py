@@ -114,6 +114,9 @@ def _numbers(found: Summary) -> Iterator[str]:
     if found.dead.size:
         words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are seen by no tensor"]
         yield from filled(words, _label("dead bytes"))
+    if found.twins.size * 100 >= found.size:
+        words = [f"{size(found.twins.size)} of {count(found.twins.storages, 'storage')} are elsewhere too (slim --dedupe)"]
+        yield from filled(words, _label("identical"))
 
 
 def _parameters(found: tuple[Parameters, ...]) -> Iterator[str]:
