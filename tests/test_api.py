@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from ptzip.errors import EditError, FormatError, LimitError
 from ptzip.target import slim_path
 from ptzip.tensors.loss import Loss

@@ -1,6 +1,7 @@
 """What a user asks for by path: values to be taken out, and values to be set."""
 
-from ptzip.editing.edit import Edit, step_of
+from ptzip.editing.account import step_of
+from ptzip.editing.edit import Edit
 from ptzip.editing.places import Patterns, Place, place_at, places
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Call, Dict, Node, assign, atom, take_out
@@ -17,7 +18,7 @@ def drop(edit: Edit, patterns: Patterns) -> None:
         if isinstance(value, Atom) and value.value is None and place.dict is None:
             continue
         _take_out(place)
-        edit.drop(step_of(place.path), place.path, value, "removed" if place.dict else "None")
+        edit.drop(step_of(place.path), place.path, value, "removed" if place.dict else "None", gain=True)
     edit.warnings += [f"--drop {pattern} matches nothing" for pattern in sorted(patterns.unused)]
 
 
@@ -39,7 +40,7 @@ def put(edit: Edit, path: str, value: Value) -> None:
     if holder is None or not key:
         raise EditError(f"{path} cannot be set: there is no dict at {above or 'the top'}")
     assign(holder, key, atom(value))
-    edit.note(step_of(path), path, repr(value), gain=False)
+    edit.note(step_of(path), path, repr(value))
 
 
 def _replace(edit: Edit, place: Place, value: Value) -> None:
@@ -47,7 +48,7 @@ def _replace(edit: Edit, place: Place, value: Value) -> None:
     if isinstance(before, Atom):
         if before.value != value or type(before.value) is not type(value):
             place.slot.put(atom(value))
-            edit.note(step_of(place.path), place.path, repr(value), gain=False)
+            edit.note(step_of(place.path), place.path, repr(value))
         return
     place.slot.put(atom(value))
     edit.drop(step_of(place.path), place.path, before, repr(value))

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.heads import head_slots
 from ptzip.editing.modules import buffer_slots, is_module, parameter_slots
 from ptzip.editing.trimming import Island, cut_out

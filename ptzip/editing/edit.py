@@ -1,16 +1,15 @@
 """An edit of one checkpoint: what a recipe may do, and the account of what it did.
 
-Rule: an edit assigns slots of the tree and replaces payloads by key; nothing is read or written until `finished` is
-written by `api`. Whatever a recipe takes away is noted under one of the steps that users know from the original recipe.
+Rule: an edit assigns slots of the tree and replaces payloads by key; nothing is read or written until `finish` gave
+what `slimming` writes. Whatever a recipe takes away is noted under one of the steps that users know from the original recipe.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.container.archive import Checked
+from ptzip.editing.account import Change, Cut, Dropped, Finished, Step, step_of
 from ptzip.editing.places import Patterns, places
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import (
@@ -33,81 +32,6 @@ from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Payload
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.rebuild import KEY, LOCATION, StorageId, storage_id
-
-
-class Step(StrEnum):
-    """The steps of the original recipe, in its order, then those that it had no step for."""
-
-    RESULTS = "results"
-    OPTIMIZER = "optimizer"
-    EMA = "EMA or duplicate model"
-    HALF = "half precision"
-    DEAD = "dead bytes"
-    SHARED = "identical storages"
-    OTHER = "other"
-
-
-STEP_OF = {
-    "training_results": Step.RESULTS,
-    "best_fitness": Step.RESULTS,
-    "results": Step.RESULTS,
-    "optimizer": Step.OPTIMIZER,
-    "optimizer_state": Step.OPTIMIZER,
-    "optimizer_states": Step.OPTIMIZER,
-    "scaler": Step.OPTIMIZER,
-    "trainer": Step.OPTIMIZER,
-    "ema": Step.EMA,
-    "ema_state_dict": Step.EMA,
-    "state_dict_ema": Step.EMA,
-    "updates": Step.EMA,
-    "model": Step.EMA,
-}
-"""Under which step a top-level key is accounted for."""
-
-
-def step_of(path: str) -> Step:
-    return STEP_OF.get(path.partition(".")[0], Step.OTHER)
-
-
-class Change(NamedTuple):
-    """One thing that an edit did: `path` is the object path, `what` a few words.
-
-    A change without `gain` is only made along with others: alone it is no reason to write a file anew.
-    """
-
-    step: Step
-    path: str
-    what: str
-    gain: bool = True
-
-
-class Cut(NamedTuple):
-    """Elements of a storage from `first` to before `stop` that became `length` elements from `at`."""
-
-    first: int
-    stop: int
-    at: int
-    length: int
-
-
-class Dropped(NamedTuple):
-    """What was taken out of the tree: the storages below it, and the bytes of its text."""
-
-    step: Step
-    keys: set[str]
-    text_bytes: int
-
-
-class Finished(NamedTuple):
-    """What is to be written, the storages in order, and the bytes of an element of each; the bytes saved by step; the records
-    of the input that this reads."""
-
-    pickle: bytes
-    storages: list[Payload]
-    items: list[int]
-    saved: dict[Step, int]
-    read: list[Checked]
-    casts: list[Cast]
 
 
 @dataclass
@@ -257,18 +181,18 @@ class Edit:
     def _drop(self, path: str, value: Node, what: str) -> None:
         self.drop(step_of(path), path, value, what)
 
-    def drop(self, step: Step, path: str, value: Node, what: str) -> None:
-        """Note that `value`, which stood at `path`, was taken out of the tree."""
+    def drop(self, step: Step, path: str, value: Node, what: str, gain: bool = False) -> None:
+        """Note that `value`, which stood at `path`, was taken out of the tree, and that it is a gain if nothing of it is."""
         self.gone.add(path)
-        self.drop_all(step, path, [value], what)
+        self.drop_all(step, path, [value], what, gain)
 
-    def drop_all(self, step: Step, path: str, values: list[Node], what: str) -> None:
+    def drop_all(self, step: Step, path: str, values: list[Node], what: str, gain: bool = False) -> None:
         """The same for several values."""
         found = set[str]().union(*map(_keys, values))
         text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
         self.dropped.append(Dropped(step, found, text_bytes))
         is_more = step is not Step.RESULTS and not all(isinstance(value, Atom) for value in values)
-        self.note(step, path, what, gain=is_more or text_bytes > 0 or bool(found))
+        self.note(step, path, what, gain=gain or is_more or text_bytes > 0 or bool(found))
 
     def source(self, key: str) -> Checked:
         """The bytes of a storage as they are in the file."""

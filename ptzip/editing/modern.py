@@ -5,7 +5,8 @@ source)` (`torch/serialization.py`, `_legacy_save`). Rule: torch reads the same 
 of its own, and the source text of classes goes, since the zip has no place for it.
 """
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.pickling.nodes import PUTS, Call, List, Tuple, atom, filled, item_slots, plain, walk

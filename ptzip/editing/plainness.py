@@ -12,7 +12,8 @@ old and of newer pickles changes to that of protocol 2, which is the one that is
 from typing import NamedTuple
 
 from ptzip.allowed.weights_only import CALLED, HELD, OPCODES
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.modules import attributes, class_path, is_module, state_dict
 from ptzip.editing.numpyvalues import ARRAYS, SCALARS, Array, array, scalar
 from ptzip.pickling.nodes import (

@@ -7,7 +7,8 @@ do so afterwards: to whoever only reads them it is the same, but what is changed
 import hashlib
 from typing import NamedTuple
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.uses import Uses
 from ptzip.pickling.nodes import atom, memoized
 from ptzip.source import Payload

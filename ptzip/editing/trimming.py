@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ptzip.editing.edit import Cut, Edit, Step
+from ptzip.editing.account import Cut, Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.uses import Uses
 from ptzip.pickling.nodes import Node, Tuple, atom
 from ptzip.source import Joined, Payload, Slice

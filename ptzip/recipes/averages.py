@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, pair_slots, text
 
 

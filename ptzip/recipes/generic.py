@@ -8,7 +8,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.modules import is_module
 from ptzip.editing.places import is_leaf
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Tuple, item_slots, lookup, pairs, reach, text

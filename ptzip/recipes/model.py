@@ -1,6 +1,7 @@
 """Which module of a checkpoint is kept as its model, and without gradients."""
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.modules import is_module, parameter_slots
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Node, atom, lookup

@@ -5,7 +5,8 @@ for `model.diffusion_model.out.2.weight` (`ldm/modules/ema.py`). Inference with 
 `--no-ema` takes the live weights. Ids and counters are integers, which nothing casts.
 """
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes import lightning
 from ptzip.recipes.averages import exchange

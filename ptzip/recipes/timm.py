@@ -4,7 +4,8 @@
 whether they are there.
 """
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has, is_state_dict
 from ptzip.recipes.recipe import Recipe, under

@@ -4,7 +4,8 @@ What cannot come from the file alone is left as it was: the new date and version
 package's defaults.
 """
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.modules import attribute, attributes, child, class_path, is_module
 from ptzip.pickling.nodes import Atom, Node, atom, lookup
 from ptzip.recipes.model import freeze, promoted_model

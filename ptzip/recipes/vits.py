@@ -4,7 +4,8 @@ Their `compress_model` and `process_ckpt` leave out every weight of `enc_q`. `op
 `utils.load_checkpoint` passes over; a discriminator is of no use for inference, but nothing but its optimizer goes.
 """
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has, is_state_dict, names
 from ptzip.recipes.recipe import Recipe, under

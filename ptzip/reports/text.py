@@ -6,7 +6,7 @@ Sizes are decimal (1 MB is 1,000,000 bytes), as file managers and model pages gi
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from ptzip.reports.line import printable
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.loss import Loss

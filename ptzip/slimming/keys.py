@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.editing.edit import Change
+from ptzip.editing.account import Change
 from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
 from ptzip.slimming.report import Key
 from ptzip.tensors.rebuild import storage_id

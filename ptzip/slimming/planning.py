@@ -9,8 +9,9 @@ from typing import NamedTuple, Protocol
 from ptzip.checkpoint import Checkpoint
 from ptzip.container import writer
 from ptzip.editing import asked
+from ptzip.editing.account import Finished, Step
 from ptzip.editing.casting import Wish, cast
-from ptzip.editing.edit import Edit, Finished, Step
+from ptzip.editing.edit import Edit
 from ptzip.editing.modern import modernise
 from ptzip.editing.places import Patterns
 from ptzip.editing.trimming import trim

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptzip.container.archive import Checked
-from ptzip.editing.edit import Finished
+from ptzip.editing.account import Finished
 from ptzip.slimming.planning import NewFile, Planned
 from ptzip.target import ZSTD, new_file
 from ptzip.tensors.cast import Stretch

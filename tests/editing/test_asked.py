@@ -8,7 +8,7 @@ import pytest
 import ptzip
 from ptzip.editing.places import Patterns, places
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Node, lookup
+from ptzip.pickling.nodes import Atom, Node, lookup, named
 from tests.editing.made import DEFAULTS, Made, at, dtype_at, instance, model, module, node, numbers, ordered
 
 
@@ -130,3 +130,12 @@ def test_tied_weights_of_which_one_stays_part_company(tmp_path: Path) -> None:
     _, found = slim(tmp_path, made, {"net": state}, keep_float32=["net.a.*"])
     with found:
         assert (dtype_at(found, "net", "a.weight"), dtype_at(found, "net", "b.weight")) == ("float32", "float16")
+
+
+@pytest.mark.parametrize("options", [{"values": {"epoch": 5}}, {"drop": ["epoch"]}, {"plain": True}, {"format": "legacy"}])
+def test_what_is_asked_for_is_done_though_nothing_is_gained(options: Any, tmp_path: Path) -> None:
+    made = Made()
+    root = {"net": {"a.weight": made.tensor(numbers(2, dtype="float16"))}, "epoch": 3, "act": named("my.package", "Act")}
+    path = made.save(tmp_path / "last.pt", root)
+    assert ptzip.slim(path).already_slim
+    assert ptzip.slim(path, tmp_path / "out.pt", **options).output is not None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from ptzip.errors import FormatError
 from tests.editing.made import (
     DEFAULTS,

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.edit import Change, Edit, Step
+from ptzip.editing.account import Change, Step
+from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Node, Persistent, lookup, text, walk
 from ptzip.source import read_all

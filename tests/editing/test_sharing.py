@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import ptzip
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from tests.editing.made import Made, key_at, numbers, values_at
 
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ptzip
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from ptzip.editing.trimming import islands
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.rebuild import tensor

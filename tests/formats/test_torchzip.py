@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from ptzip.errors import EditError, FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Persistent

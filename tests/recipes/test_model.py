@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ptzip.editing.edit import Edit, Step
+from ptzip.editing.account import Step
+from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.model import freeze, promoted_model

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.edit import Step
+from ptzip.editing.account import Step
 from ptzip.editing.modules import attribute, class_path
 from ptzip.pickling.nodes import Atom, Dict, lookup
 from ptzip.recipes import ultralytics

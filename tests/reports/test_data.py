@@ -3,7 +3,7 @@
 import dataclasses
 import json
 
-from ptzip.editing.edit import Change, Step
+from ptzip.editing.account import Change, Step
 from ptzip.reports.data import slim_data
 from ptzip.slimming.report import CastTensor, Key, SlimReport
 from ptzip.tensors.loss import Loss

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ptzip.editing.edit import Change, Step
+from ptzip.editing.account import Change, Step
 from ptzip.reports.text import plan_lines, size, slim_lines
 from ptzip.slimming.report import SlimReport
 from ptzip.tensors.loss import Loss
