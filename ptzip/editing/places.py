@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from ptzip.editing.modules import attributes, is_module
 from ptzip.errors import LimitError
+from ptzip.limits import is_spelled
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
 from ptzip.tensors.rebuild import parameter_arguments, tensor
 
@@ -76,24 +77,25 @@ def is_leaf(node: Node) -> bool:
 
 def _right_below(node: Node, prefix: str) -> Iterator[Place]:
     if isinstance(node, Dict | Call):
-        yield from (Place(f"{prefix}{_name(key)}", slot, node) for key, slot in pair_slots(node))
+        yield from (Place(f"{prefix}{key_name(key)}", slot, node) for key, slot in pair_slots(node))
     if isinstance(node, List | Tuple | Call):
         yield from (Place(f"{prefix}{index}", slot) for index, slot in enumerate(item_slots(node)))
     inside = attributes(node) if isinstance(node, Call) else None
     if inside is not None:
         is_nameless = is_module(node)
         for key, slot in pair_slots(inside):
-            name = _name(key)
+            name = key_name(key)
             if is_nameless and name in UNNAMED:
                 held = pair_slots(slot.node)
-                yield from (Place(f"{prefix}{_name(inner)}", member) for inner, member in held)
+                yield from (Place(f"{prefix}{key_name(inner)}", member) for inner, member in held)
             else:
                 yield Place(f"{prefix}{name}", slot)
 
 
-def _name(key: Node) -> str:
+def key_name(key: Node) -> str:
+    """A key as a part of a path; "?" where it is no plain value, or a number too long to be spelled."""
     found = plain(key)
-    return str(found.value) if isinstance(found, Atom) else "?"
+    return str(found.value) if isinstance(found, Atom) and is_spelled(found.value) else "?"
 
 
 def place_at(root: Node, path: str) -> Place | None:

@@ -16,6 +16,7 @@ from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.modules import attributes, class_path, is_module, state_dict
 from ptzip.editing.numpyvalues import ARRAYS, SCALARS, Array, array, scalar
+from ptzip.editing.places import key_name
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -188,7 +189,7 @@ def _inside(node: Node, path: str) -> list[Place]:
     for holder in holders:
         for index in range(len(holder)):
             key = keys.get((id(holder), index))
-            name = f"{path}.{key.value}".lstrip(".") if isinstance(key, Atom) else path
+            name = f"{path}.{key_name(key)}".lstrip(".") if key is not None else path
             places.append(Place(Slot(holder, index), name, (id(holder), index + 1) in keys))
     return places[::-1]
 

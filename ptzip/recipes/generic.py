@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.modules import is_module
-from ptzip.editing.places import is_leaf
+from ptzip.editing.places import is_leaf, key_name
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Tuple, item_slots, lookup, pairs, reach, text
 from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
 from ptzip.recipes.recipe import Recipe
@@ -111,7 +111,7 @@ def _is_weights(node: Node) -> bool:
 
 def _entries(node: Node) -> Iterator[tuple[str, Node]]:
     if isinstance(node, Dict | Call):
-        yield from ((str(key.value) if isinstance(key, Atom) else "?", value) for key, value in pairs(node))
+        yield from ((key_name(key), value) for key, value in pairs(node))
     if isinstance(node, List | Tuple):
         yield from ((str(index), slot.node) for index, slot in enumerate(item_slots(node)))
 

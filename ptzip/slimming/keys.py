@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Change
+from ptzip.editing.places import key_name
 from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
 from ptzip.slimming.report import Key
 from ptzip.tensors.rebuild import storage_id
@@ -32,7 +33,7 @@ def _sizes(checkpoint: Checkpoint) -> Iterator[tuple[str, int]]:
     counted = set[str]()
     for key, value in pairs(checkpoint.root):
         used, texts = _below(value, seen)
-        yield str(key.value) if isinstance(key, Atom) else "?", texts + sum(storages[one].size for one in used - counted)
+        yield key_name(key), texts + sum(storages[one].size for one in used - counted)
         counted |= used
 
 
