@@ -38,7 +38,7 @@ def slim(
     trim: bool = True,
     dedupe: bool = False,
     plain: bool = False,
-    format: str = "zip",
+    format: str | None = None,
     dry_run: bool = False,
     overwrite: bool = True,
     make_folder: bool = False,

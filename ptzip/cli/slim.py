@@ -29,7 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder (default: NAME.slim.pt)")
     where.add_argument("-i", "--in-place", action="store_true", help="replace the input, when the output is whole")
     parser.add_argument("-f", "--force", action="store_true", help="replace an output that is there")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen, write nothing")
+    parser.add_argument(
+        "-n", "--dry-run", action="store_true", help="show what would happen, without reading a tensor; write nothing"
+    )
     parser.add_argument("--recipe", default="auto", metavar="NAME", help="by name, see --list-recipes (default: by layout)")
     parser.add_argument("--list-recipes", action=ListRecipes, help="show all recipes, and exit")
     _configure_edit(parser.add_argument_group("what goes and what stays (PATTERN is a glob of dotted paths, as in inspect)"))
@@ -37,7 +39,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = "read the new file back, compare every tensor with the input, and say how far they are apart"
     parser.add_argument("--check", action="store_true", help=check)
     formats = ("zip", "legacy", "same")
-    parser.add_argument("--format", default="zip", choices=formats, help="of the output; legacy is for torch before 1.6")
+    form = "of the output (default: zip); legacy is for torch before 1.6"
+    parser.add_argument("--format", choices=formats, help=form)
     parser.add_argument("--no-scan", action="store_true", help="do not look whether the input is malicious")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")

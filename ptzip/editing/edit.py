@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ptzip.checkpoint import Checkpoint
 from ptzip.container.archive import Checked
 from ptzip.editing.account import Change, Cut, Dropped, Finished, Step, step_of
-from ptzip.editing.places import Patterns, places
+from ptzip.editing.places import Patterns, key_name, places
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import (
     Atom,
@@ -22,7 +22,6 @@ from ptzip.pickling.nodes import (
     lookup,
     memoized,
     pair_slots,
-    pairs,
     reach,
     take_out,
     text,
@@ -115,7 +114,7 @@ class Edit:
     def replace(self, key: str, better: Node, path: str, step: Step) -> None:
         """Let a top-level key have the value that stands at another path, which stays there."""
         before = lookup(self.root, key)
-        if before is not None and better is not before:
+        if before is not None and better is not before and not self.keeps(key, before):
             assign(self.root, key, better)
             self.moved[key] = path
             self.drop(step, key, before, f"replaced by {path}")
@@ -130,21 +129,29 @@ class Edit:
             for _, slot in reversed(gone):
                 take_out(holder, slot)
 
-    def _is_kept(self, path: str, value: Node) -> bool:
-        """Whether the user keeps a value, or something in it: then all else that is in it goes here."""
+    def keeps(self, path: str, value: Node) -> bool:
+        """Whether the user keeps a value, or something in it."""
         if not self.kept:
             return False
-        if self.kept.match(path):
-            return True
-        inner = [place for place in places(value, path, leave=self.kept) if self.kept.match(place.path)]
-        if not inner:
+        return self.kept.match(path) or any(self.kept.match(place.path) for place in places(value, path))
+
+    def _is_kept(self, path: str, value: Node) -> bool:
+        """The same; of a value that is kept in part, all else goes here."""
+        if not self.keeps(path, value):
             return False
-        for key, below in list(pairs(value)):
-            name = text(key)
-            if name is not None and not any(f"{place.path}.".startswith(f"{path}.{name}.") for place in inner):
-                discard(value, name)
-                self._drop(f"{path}.{name}", below, "removed")
+        if not self.kept.match(path):
+            self._prune(path, value)
         return True
+
+    def _prune(self, path: str, value: Node) -> None:
+        """Take out of a dict what is neither kept nor holds something that is."""
+        for key, slot in reversed(list(pair_slots(value))):
+            below, inner = f"{path}.{key_name(key)}", slot.node
+            if not self.keeps(below, inner):
+                take_out(value, slot)
+                self._drop(below, inner, "removed")
+            elif not self.kept.match(below):
+                self._prune(below, inner)
 
     def number(self, key: str, value: int) -> None:
         """Set a top-level key to a number."""
@@ -172,7 +179,7 @@ class Edit:
     def replace_model(self, better: Node, called: str, path: str) -> None:
         """Make another object of the tree, which stands at `path`, the model."""
         model = lookup(self.root, "model")
-        if better is not model:
+        if better is not model and not (model is not None and self.keeps("model", model)):
             assign(self.root, "model", better)
             self.moved["model"] = path
             if model is not None:
@@ -219,7 +226,7 @@ class Edit:
         for reference in _references(self.root):
             references.setdefault(reference.key, []).append(reference)
         for number, ids in enumerate(references.values()):
-            _renumber(ids, str(number))
+            renumber(ids, str(number))
         if location is not None:
             self._relocate([reference for ids in references.values() for reference in ids], location)
         for parts in {id(one.items): one.items for ids in references.values() for one in ids}.values() if is_legacy else ():
@@ -271,7 +278,7 @@ def _references(root: Node) -> Iterator[StorageId]:
             yield reference
 
 
-def _renumber(ids: list[StorageId], key: str) -> None:
+def renumber(ids: list[StorageId], key: str) -> None:
     """Give all references of a storage a new key node; the old one may stand for other things too."""
     if ids[0].key == key:
         return

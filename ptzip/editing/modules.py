@@ -123,6 +123,13 @@ def state_dict(root: Node) -> list[tuple[str, Node]]:
     return found
 
 
+def plain_names(module: Node) -> list[str]:
+    """The names of a module's attributes that are no part of its state dict."""
+    inside = attributes(module)
+    found = [text(key) for key, _ in pair_slots(inside)] if inside is not None else []
+    return [name for name in found if name is not None and name not in ("_parameters", "_buffers", "_modules")]
+
+
 def _passing(module: Node) -> set[str | None]:
     """The names of the buffers that are not persistent; protocol 2 spells a set as a call on a list."""
     held = lookup(attributes(module), "_non_persistent_buffers_set")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from ptzip.allowed.weights_only import CALLED, HELD, OPCODES
 from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import attributes, class_path, is_module, state_dict
+from ptzip.editing.modules import attributes, class_path, is_module, plain_names, state_dict
 from ptzip.editing.numpyvalues import ARRAYS, SCALARS, Array, array, scalar
 from ptzip.editing.places import key_name
 from ptzip.pickling.nodes import (
@@ -91,7 +91,9 @@ class Plainness:
 
     def _call(self, call: Call, path: str) -> Node:
         if is_module(call):
-            return self._told(path, ordered(state_dict(call)), f"the state dict of {class_path(call)}")
+            lost = [name for name in plain_names(call) if not name.startswith("_") and name != "training"]
+            without = f", without its {', '.join(lost)}" if lost else ""
+            return self._told(path, ordered(state_dict(call)), f"the state dict of {class_path(call)}{without}")
         if call.path in CALLED:
             return call
         if call.path in SUBCLASS:

@@ -8,12 +8,11 @@ import hashlib
 from typing import NamedTuple
 
 from ptzip.editing.account import Step
-from ptzip.editing.edit import Edit
+from ptzip.editing.edit import Edit, renumber
 from ptzip.editing.uses import Uses
-from ptzip.pickling.nodes import atom, memoized
 from ptzip.source import Payload
 from ptzip.tensors.cast import Cast
-from ptzip.tensors.rebuild import KEY, StorageId
+from ptzip.tensors.rebuild import StorageId
 
 
 class Likeness(NamedTuple):
@@ -35,7 +34,7 @@ def share(edit: Edit) -> None:
         for key in group:
             same = first.setdefault(_digest(edit.payload(key)), key)
             if same != key:
-                _rename(ids[key], same)
+                renumber(ids[key], same)
                 saved += edit.payload(key).length
                 edit.used = edit.used - {key} if edit.used is not None else None
     if saved:
@@ -61,10 +60,3 @@ def _digest(payload: Payload) -> bytes:
     for chunk in raw.chunks(0, raw.length):
         found.update(chunk)
     return found.digest()
-
-
-def _rename(ids: list[StorageId], key: str) -> None:
-    node = atom(key)
-    node.add(memoized())
-    for reference in ids:
-        reference.items[KEY] = node

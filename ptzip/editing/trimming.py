@@ -34,11 +34,6 @@ def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> None:
         edit.note(Step.DEAD, "storages", f"{len(saved)} cut to what tensors use of them")
 
 
-def dead_bytes(tensors: Iterable[Tensor], numel: int, size: int) -> int:
-    """The bytes that `trim` would take out of a storage of `numel` elements."""
-    return (numel - sum(_length(island) for island in islands(tensors))) * size
-
-
 def _trim(edit: Edit, key: str, tensors: list[Tensor], ids: list[StorageId]) -> int:
     """The bytes that are saved of one storage; 0 where it was left alone."""
     dtype, numel = ids[0].dtype, min(reference.numel for reference in ids)

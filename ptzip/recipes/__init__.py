@@ -30,6 +30,9 @@ RECIPES: tuple[Recipe, ...] = (
     *(vits.RVC, vits.SO_VITS, transformers_trainer.RECIPE, generic.RECIPE),
 )
 
+GENERIC = generic.RECIPE
+"""The one that takes any checkpoint."""
+
 AUTO = "auto"
 NAMES = (AUTO, *(recipe.name for recipe in RECIPES))
 
@@ -43,7 +46,7 @@ def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:
         if name == recipe.name or (name == AUTO and recipe.matches(root)):
             return recipe
     if name == AUTO and is_any:
-        return generic.RECIPE
+        return GENERIC
     if name != AUTO:
         raise EditError(f"there is no recipe {name}; there are {', '.join(NAMES)}")
     keys = [text(key) or "?" for key, _ in pairs(root)]

@@ -7,19 +7,24 @@ from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, pair_slots, text
 
 
-def exchange(edit: Edit, state: Node, path: str, others: Node, other_path: str, other_name: Callable[[str], str]) -> int:
-    """Put in the place of each tensor of a state dict the one that `others` has for it; how many there were."""
+def exchange(
+    edit: Edit, state: Node, path: str, others: Node, other_path: str, other_name: Callable[[str], str], what: str
+) -> int:
+    """Put in the place of each tensor of a state dict the one that `others` has for it, `what` says which those are.
+
+    Returns how many there were.
+    """
     found = {name: slot.node for key, slot in pair_slots(others) if (name := text(key)) is not None}
     replaced = list[Node]()
     for key, slot in list(pair_slots(state)):
         name = text(key)
         other = other_name(name) if name is not None else ""
-        if other in found:
+        if other in found and not edit.keeps(f"{path}.{name}".lstrip("."), slot.node):
             replaced.append(slot.node)
             slot.put(found[other])
             here = f"{path}.{name}".lstrip(".")
             edit.moved[here] = f"{other_path}.{other}".lstrip(".")
             edit.gone.add(here)
     if replaced:
-        edit.drop_all(Step.EMA, path, replaced, f"{len(replaced)} weights replaced by those of {other_path or 'the averages'}")
+        edit.drop_all(Step.EMA, path, replaced, f"{len(replaced)} weights replaced by {what}")
     return len(replaced)

@@ -12,9 +12,10 @@ from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.modules import is_module
 from ptzip.editing.places import is_leaf, key_name
-from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Tuple, item_slots, lookup, pairs, reach, text
+from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup, pairs, reach, text
 from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
 from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.transformers_trainer import hint
 from ptzip.tensors.rebuild import tensor
 
 MOST_DEEP = 3
@@ -48,24 +49,36 @@ def _all(form: Callable[[Node], bool]) -> Callable[[Node], bool]:
     return check
 
 
-def _has_one_of(node: Node, *keys: str) -> bool:
-    return isinstance(node, Dict | Call) and any(lookup(node, key) is not None for key in keys)
+def _has(node: Node, count: int, *keys: str) -> bool:
+    """Whether so many of these keys are there."""
+    return isinstance(node, Dict | Call) and sum(lookup(node, key) is not None for key in keys) >= count
 
 
 def _is_scheduler(node: Node) -> bool:
-    return _has_one_of(node, "last_epoch", "_step_count", "base_lrs", "_last_lr") and not list(weights(node))
+    """The state of a scheduler (`torch/optim/lr_scheduler.py`), which has no tensors."""
+    return _has(node, 2, "last_epoch", "_step_count", "base_lrs", "_last_lr") and not _has_tensors(node)
 
 
 def _is_scaler(node: Node) -> bool:
     """The state of a `GradScaler` (`torch/amp/grad_scaler.py`), or of apex's `amp`."""
-    return _has_one_of(node, "growth_factor", "_growth_tracker", "loss_scaler0") and not list(weights(node))
+    return (_has(node, 2, "growth_factor", "_growth_tracker", "scale") or _has(node, 1, "loss_scaler0")) and not _has_tensors(
+        node
+    )
+
+
+def _has_tensors(node: Node) -> bool:
+    return any(isinstance(one, Persistent) for one in reach(node))
+
+
+STATE_BYTES = frozenset((16, 44, 816, 5048, 5056, 816040, 824000))
+"""How long the states of torch's generators are: of CUDA, MPS, old CUDA, the CPU before 1.8 and since."""
 
 
 def _is_random(node: Node) -> bool:
     """A state of torch (bytes), of numpy (its name, then numbers) or of Python (a version, then 625 numbers)."""
     found = tensor(node)
     if found is not None:
-        return found.storage.dtype.name == "uint8" and len(found.shape) == 1
+        return found.storage.dtype.name == "uint8" and len(found.shape) == 1 and found.shape[0] in STATE_BYTES
     items = [slot.node for slot in item_slots(node)] if isinstance(node, Tuple) else []
     is_numpy = len(items) == 5 and text(items[0]) == "MT19937"
     is_python = len(items) == 3 and isinstance(items[1], Tuple) and len(items[1].parts) == 625
@@ -86,8 +99,8 @@ KINDS = (
     Kind("the state of an optimizer", Step.OPTIMIZER, _key(r"opt|solver|adam|sgd"), _all(is_optimizer)),
     Kind("the state of a scheduler", Step.OTHER, _key(r"sched|lr"), _all(_is_scheduler)),
     Kind("the state of a gradient scaler", Step.OTHER, _key(r"scaler|amp|fp16"), _all(_is_scaler)),
-    Kind("a random state", Step.OTHER, _key(r"rng|random|rand_state|seed|generator"), _all(_is_random)),
-    Kind("the states of callbacks", Step.OTHER, _key(r"callback"), _is_callbacks),
+    Kind("a random state", Step.OTHER, _key(r"rng|rand(om)?_?states?|generator_states?|random"), _all(_is_random)),
+    Kind("the states of callbacks", Step.OTHER, re.compile(r"callbacks?(_states?)?"), _is_callbacks),
 )
 
 
@@ -136,7 +149,8 @@ def _training(root: Node) -> Iterator[Found]:
             if name is None or (isinstance(value, Atom) and value.value is None):
                 continue
             path = f"{above}.{name}".lstrip(".")
-            kind = next((kind for kind in KINDS if kind.key.fullmatch(path) and kind.form(value)), None)
+            called = (name, above.rpartition(".")[2])
+            kind = next((kind for kind in KINDS if any(map(kind.key.fullmatch, called)) and kind.form(value)), None)
             if kind is not None:
                 yield Found(path, holder, name, kind, is_sure=True)
             elif is_optimizer(value):
@@ -146,10 +160,13 @@ def _training(root: Node) -> Iterator[Found]:
 
 
 def matches(root: Node) -> bool:
-    return any(True for _ in weights(root)) or any(found.is_sure for found in _training(root))
+    """Any file in which weights are found."""
+    return any(True for _ in weights(root))
 
 
 def drop(edit: Edit) -> None:
+    if is_state_dict(edit.root):
+        hint(edit)
     for found in list(_training(edit.root)):
         if found.is_sure:
             edit.take(found.holder, found.key, found.path, found.kind.step, f"removed, {found.kind.what}")

@@ -6,7 +6,7 @@ Rule: a layout is told by keys and the form of values, never by a file's name.
 from collections.abc import Iterable
 
 from ptzip.editing.casting import tensor_slots
-from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, lookup, pairs, text
+from ptzip.pickling.nodes import Call, Dict, List, Node, lookup, pairs, text
 
 
 def has(root: Node, *keys: str) -> bool:
@@ -31,7 +31,3 @@ def is_optimizer(node: Node | None) -> bool:
 def names(node: Node) -> Iterable[str]:
     """The texts among the keys of a dict."""
     return [name for key, _ in pairs(node) if (name := text(key)) is not None]
-
-
-def number(node: Node | None) -> bool:
-    return isinstance(node, Atom) and isinstance(node.value, int)

@@ -8,6 +8,7 @@ import re
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
+from ptzip.recipes.averages import exchange
 from ptzip.recipes.layouts import has, is_state_dict
 from ptzip.recipes.recipe import Recipe, under
 
@@ -25,6 +26,9 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
+    state, live = lookup(edit.root, "state_dict"), lookup(edit.root, "current_model_state")
+    if not edit.ema and state is not None and live is not None:  # `WeightAveraging` keeps the live weights there
+        exchange(edit, state, "state_dict", live, "current_model_state", lambda name: name, "the live ones")
     edit.remove(*(key for key in edit.keys if TRAINING.fullmatch(key)))
 
 

@@ -23,7 +23,7 @@ def matches(root: Node) -> bool:
 def drop(edit: Edit) -> None:
     state, live = lookup(edit.root, "state_dict"), lookup(edit.root, "ema_state_dict")
     if not edit.ema and state is not None and live is not None:
-        exchange(edit, state, "state_dict", live, "ema_state_dict", lambda name: f"module.{name}")
+        exchange(edit, state, "state_dict", live, "ema_state_dict", lambda name: f"module.{name}", "the live ones")
     edit.keep_only("meta", "state_dict")
 
 

@@ -31,8 +31,10 @@ def matches(root: Node) -> bool:
 def drop(edit: Edit) -> None:
     lightning.drop(edit)
     path, state = weights(edit.root)[0]
-    if edit.ema and exchange(edit, state, path, state, path, _average):
-        edit.warnings.append("the averages are the live weights now: a configuration needs use_ema: False, or --no-ema here")
+    if edit.ema:
+        exchange(edit, state, path, state, path, _average, "their averages")
+    if any(name.startswith(AVERAGE) for name in names(state)):
+        edit.warnings.append("there are no averages beside the weights any more: a configuration needs use_ema: False")
     edit.take_where(state, path, lambda name: name.startswith(AVERAGE), Step.EMA, "averages")
 
 

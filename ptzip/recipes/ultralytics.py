@@ -53,7 +53,8 @@ def _plain_arguments(edit: Edit, model: Node) -> None:
 
 def _without_criterion(edit: Edit, model: Node) -> None:
     slot = attribute(model, "criterion")
-    if slot is not None and not (isinstance(slot.node, Atom) and slot.node.value is None):
+    is_there = slot is not None and not (isinstance(slot.node, Atom) and slot.node.value is None)
+    if slot is not None and is_there and not edit.keeps("model.criterion", slot.node):
         edit.drop(Step.OTHER, "model.criterion", slot.node, "None")
         slot.put(atom(None))
 

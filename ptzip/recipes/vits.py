@@ -1,7 +1,7 @@
 """so-vits-svc, Bert-VITS2 and RVC: generators that lose their posterior encoder, which inference has no use for.
 
 Their `compress_model` and `process_ckpt` leave out every weight of `enc_q`. `optimizer` is None afterwards, which
-`utils.load_checkpoint` passes over; a discriminator is of no use for inference, but nothing but its optimizer goes.
+`utils.load_checkpoint` passes over for inference. Of a discriminator, which inference does not need, the optimizer goes.
 """
 
 from ptzip.editing.account import Step
@@ -25,7 +25,7 @@ def _is_rvc(weights: Node | None) -> bool:
 
 
 def drop_so_vits(edit: Edit) -> None:
-    """As their tool does, from the first iteration again: a later one would ask for the optimizer."""
+    """As their tool does, with the first iteration: training on from a later one would ask for the optimizer."""
     drop_training(edit)
     edit.number("iteration", 0)
 
@@ -47,5 +47,5 @@ def matches_rvc(root: Node) -> bool:
     return (is_training(root) and _is_rvc(lookup(root, "model"))) or has(root, "weight", "config", "sr")
 
 
-SO_VITS = Recipe("so-vits", "so-vits-svc, Bert-VITS2: as compress_model, no optimizer", matches_so_vits, drop_so_vits)
+SO_VITS = Recipe("so-vits", "so-vits-svc, Bert-VITS2: without enc_q and the optimizer", matches_so_vits, drop_so_vits)
 RVC = Recipe("rvc", "RVC: training files, and the small ones of them", matches_rvc, drop_training, under("model", "weight"))

@@ -1,8 +1,8 @@
-"""YOLOv5, v1.0 to v7.0 and its PyPI package; YOLOv7 writes the layout of v5.0.
+"""YOLOv5, v1.0 to v7.0 and its PyPI package; files of YOLOv7 that end in YOLOv5's own layer are taken for v5.0.
 
 Does what `strip_optimizer` of the version that wrote the file does (`utils/general.py`; `utils/utils.py` in v1.0): EMA
 weights become the model, training-only keys None, the model half and without gradients. The version is not in the file;
-what the layout shows of it is enough to tell which keys go.
+what the layout shows of it is enough to tell which keys go, save that v2.0 is taken for v3.0, which drops the results too.
 """
 
 from ptzip.editing.edit import Edit
@@ -45,4 +45,4 @@ def is_first_release(model: Node) -> bool:
     return attribute(model, "md") is not None
 
 
-RECIPE = Recipe("yolov5", "YOLOv5 v1.0 to v7.0 and YOLOv7: as their strip_optimizer", matches, drop)
+RECIPE = Recipe("yolov5", "YOLOv5 v1.0 to v7.0: as its strip_optimizer", matches, drop)

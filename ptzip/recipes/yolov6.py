@@ -1,7 +1,7 @@
 """YOLOv6: does what `strip_optimizer` in `yolov6/utils/checkpoint.py` does.
 
 EMA weights become the model, `optimizer`, `ema` and `updates` None, the model half and without gradients. `epoch`,
-`scheduler` and `results` stay, since resuming asks for them.
+`scheduler` and `results` stay, as they do there.
 """
 
 from ptzip.editing.edit import Edit

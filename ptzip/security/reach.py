@@ -95,7 +95,8 @@ class Walk:
         if inner is None or kind is None:
             yield Note(place, UNREAD, f"this is {described(source)}")
             return
-        self.budget.inflate(inner.size)
+        if depth:  # the file itself may be packed, as large as `Limits` allows
+            self.budget.inflate(inner.size)
         yield from self.contents(inner, inside(place, f"what the {kind.name} holds"), depth + 1)
 
     def zips(self, source: Source, place: str, depth: int) -> Iterator[Subject]:

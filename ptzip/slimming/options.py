@@ -34,18 +34,19 @@ class Options:
     trim: bool = True
     dedupe: bool = False
     plain: bool = False
-    format: str = "zip"
+    format: str | None = None
+    """None is a zip, where there is a file to be written at all."""
 
     @property
     def is_edit(self) -> bool:
         """Whether something is asked for that any checkpoint can be given."""
-        return bool(self.drop or self.values or self.dedupe or self.plain or self.format != "zip")
+        return bool(self.drop or self.values or self.dedupe or self.plain or self.format is not None)
 
     def __post_init__(self) -> None:
         _known("dtype", self.dtype, DTYPES)
         _known("location", self.location, LOCATIONS)
         _known("on_overflow", self.on_overflow, ON_OVERFLOW)
-        _known("format", self.format, FORMATS)
+        _known("format", self.format or FORMATS[0], FORMATS)
 
 
 def _known(what: str, value: str, values: Iterable[str]) -> None:

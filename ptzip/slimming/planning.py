@@ -10,9 +10,10 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.container import writer
 from ptzip.editing import asked
 from ptzip.editing.account import Finished, Step
-from ptzip.editing.casting import Wish, cast
+from ptzip.editing.casting import Wish, cast, tensor_slots
 from ptzip.editing.edit import Edit
 from ptzip.editing.modern import modernise
+from ptzip.editing.modules import is_module
 from ptzip.editing.places import Patterns
 from ptzip.editing.trimming import trim
 from ptzip.editing.uses import Uses
@@ -20,7 +21,8 @@ from ptzip.errors import EditError, UnsupportedError
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.legacystream import stream
 from ptzip.pickling.nodes import Global
-from ptzip.recipes import choose
+from ptzip.recipes import GENERIC, choose
+from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refused import refusal
 from ptzip.slimming.options import Options
 from ptzip.source import Payload
@@ -66,7 +68,7 @@ def plan(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = (
     return Planned(edit, recipe, finished, writer.plan(records, checkpoint.layout.alignment))
 
 
-def _is_legacy(checkpoint: Checkpoint, wanted: str) -> bool:
+def _is_legacy(checkpoint: Checkpoint, wanted: str | None) -> bool:
     """Whether the new file is to be a stream; raises EditError where it cannot be one."""
     if wanted == "legacy" and checkpoint.main.big_endian:
         raise EditError("a big-endian checkpoint cannot be written in the legacy format, which is little-endian")
@@ -80,34 +82,45 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
     """The edit of a checkpoint, and the name of the recipe that did it."""
     if checkpoint.layout.refusal:
         raise UnsupportedError(checkpoint.layout.refusal)
-    reason = refusal(checkpoint.pickle, checkpoint.root)
-    if reason:
+    if reason := refusal(checkpoint.pickle, checkpoint.root):
         raise EditError(reason)
     edit = Edit(checkpoint, kept=Patterns(options.keep), ema=options.ema)
     modernise(edit)
     recipe = choose(checkpoint.root, options.recipe, options.is_edit)
     recipe.drop(edit)
+    _as_asked(edit, options)
+    _cast(edit, recipe, options, wide)
+    if options.dedupe:
+        from ptzip.editing.sharing import share  # as above
+
+        share(edit)
+    if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.layout, Legacy):
+        edit.note(Step.OTHER, "file", f"format {options.format}")
+    return edit, recipe.name
+
+
+def _as_asked(edit: Edit, options: Options) -> None:
+    """What the user wishes beside the recipe."""
     asked.drop(edit, Patterns(options.drop))
     for path, value in options.values:
         asked.put(edit, path, value)
-    spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))
     edit.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.kept.unused)]
     if options.plain:
-        from ptzip.editing.plainness import make_plain  # here and below, since few ask for it
+        from ptzip.editing.plainness import make_plain  # here, since few ask for it
 
         make_plain(edit)
-    uses = Uses(edit.root)
+
+
+def _cast(edit: Edit, recipe: Recipe, options: Options, wide: Collection[Stretch]) -> None:
+    """Cut storages to what is used of them, and cast the weights; where one tensor moved away from others, cut once more."""
+    uses, weights = Uses(edit.root), list(recipe.weights(edit.root))
+    if recipe is not GENERIC and not any(is_module(found) or tensor_slots(found) for _, found in weights):
+        raise EditError(f"recipe {recipe.name} finds no weights in this file")
     if options.trim:
         trim(edit, uses, uses.tensors)
-    if options.dtype != "keep":
-        wish = Wish(options.dtype, options.on_overflow == "saturate", spared, frozenset(wide))
-        left = cast(edit, uses, recipe.weights(edit.root), wish)
-        if options.trim:
-            trim(edit, uses, {key: uses.left_on(key) for key in left})
-    if options.dedupe:
-        from ptzip.editing.sharing import share
-
-        share(edit)
-    if _is_legacy(checkpoint, options.format) != isinstance(checkpoint.layout, Legacy) and options.format != "zip":
-        edit.note(Step.OTHER, "file", f"format {options.format}")
-    return edit, recipe.name
+    if options.dtype == "keep":
+        return
+    spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))
+    left = cast(edit, uses, weights, Wish(options.dtype, options.on_overflow == "saturate", spared, frozenset(wide)))
+    if options.trim:
+        trim(edit, uses, {key: uses.left_on(key) for key in left})

@@ -82,6 +82,34 @@ def test_a_part_of_what_goes_can_be_kept(tmp_path: Path) -> None:
         assert lookup(at(found.root, "optimizer"), "name") is None
 
 
+def test_a_part_deep_inside_can_be_kept(tmp_path: Path) -> None:
+    made = Made()
+    moments = {index: {"exp_avg": made.tensor(numbers(2)), "step": 3} for index in range(3)}
+    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "optimizer": {"state": moments}}
+    _, found = slim(tmp_path, made, root, keep=["optimizer.state.1.exp_avg"])
+    with found:
+        assert [name for name in found.tensors() if name.startswith("optimizer")] == ["optimizer.state.1.exp_avg"]
+
+
+def test_a_model_that_is_kept_is_not_replaced(tmp_path: Path) -> None:
+    made = Made()
+    nets = {
+        key: model(module(parameters={"w": made.parameter(numbers(2, first))})) for key, first in (("model", 1), ("ema", 7))
+    }
+    report, found = slim(tmp_path, made, DEFAULTS | nets, keep=["model"])
+    with found:
+        assert found.tensors()["model.model.0.w"].numpy().tolist() == [1, 2]
+    assert report.warnings == ()
+
+
+@pytest.mark.parametrize("recipe", ["lightning", "nnunet", "timm", "yolox", "detectron2"])
+def test_a_recipe_that_does_not_fit_is_refused(recipe: str, tmp_path: Path) -> None:
+    made = Made()
+    path = made.save(tmp_path / "last.pt", {"net": {"a.weight": made.tensor(numbers(2))}, "optimizer": {"lr": 1}})
+    with pytest.raises(EditError, match=f"recipe {recipe} finds no weights in this file"):
+        ptzip.slim(path, recipe=recipe)
+
+
 @pytest.mark.parametrize("new", [-1, 0.5, True, None, "text"])
 def test_a_value_is_set_at_its_place_or_as_a_new_key(new: Any, tmp_path: Path) -> None:
     made = Made()
@@ -118,8 +146,8 @@ def test_a_pattern_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
     found.close()
     assert report.warnings == (
         "--drop nothing matches nothing",
-        "--keep-float32 nowhere matches nothing",
         "--keep never matches nothing that would go",
+        "--keep-float32 nowhere matches nothing",
     )
 
 

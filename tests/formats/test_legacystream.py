@@ -33,6 +33,13 @@ def test_a_stream_becomes_a_zip_or_stays_one(tmp_path: Path) -> None:
             assert isinstance(found.layout, Legacy) is kind
 
 
+def test_a_slim_stream_becomes_a_zip_where_that_is_asked_for(tmp_path: Path) -> None:
+    stream = tmp_path / "stream.pt"
+    ptzip.slim(FIXTURES / "training.pt", stream, format="legacy")
+    assert ptzip.slim(stream, tmp_path / "out.pt").already_slim
+    assert ptzip.slim(stream, tmp_path / "out.pt", format="zip").output is not None
+
+
 def test_the_same_input_gives_the_same_stream(tmp_path: Path) -> None:
     for name in ("a.pt", "b.pt"):
         ptzip.slim(FIXTURES / "training.pt", tmp_path / name, format="legacy")
