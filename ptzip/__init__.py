@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ptzip.security.scanning import scan
     from ptzip.slimming.report import SlimReport
     from ptzip.tensors.tensor import Tensor
+    from ptzip.verifying.report import VerifyReport
+    from ptzip.verifying.verify import verify
 
 __version__ = "0.1.0"
 
@@ -36,10 +38,12 @@ __all__ = [
     "Tensor",
     "UnsupportedError",
     "Verdict",
+    "VerifyReport",
     "load",
     "open",
     "scan",
     "slim",
+    "verify",
 ]
 
 _HOMES = {
@@ -61,7 +65,9 @@ _HOMES = {
     "load": "api",
     "open": "checkpoint",
     "scan": "security.scanning",
+    "VerifyReport": "verifying.report",
     "slim": "api",
+    "verify": "verifying.verify",
 }
 
 

@@ -14,7 +14,7 @@ CALLED = frozenset(
     (
         *(f"torch._utils.{name}" for name in _TENSORS),
         *("collections.OrderedDict", "torch.Size", "torch.device", "torch.serialization._get_layout", "_codecs.encode"),
-        *("builtins.set", "builtins.bytearray", "builtins.complex"),
+        *(f"{home}.{name}" for home in ("builtins", "__builtin__") for name in ("set", "bytearray", "complex")),
     )
 )
 """Functions and classes that it calls."""
@@ -25,6 +25,7 @@ HELD = CALLED | frozenset(
         *BY_STORAGE,
         *BY_TENSOR,
         *("torch.per_tensor_affine", "torch.per_channel_affine", "torch.nn.parameter.Parameter", "torch.Tensor"),
+        "torch._tensor._rebuild_from_type_v2",
     )
 )
 """Names that it imports."""

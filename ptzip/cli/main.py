@@ -24,6 +24,7 @@ COMMANDS = (
     Command("slim", "make a training checkpoint small"),
     Command("inspect", "show what is in a checkpoint and where its bytes go"),
     Command("scan", "tell whether a checkpoint is safe to load"),
+    Command("verify", "tell whether a checkpoint is whole"),
 )
 
 FAILED, INTERRUPTED = 2, 130
@@ -65,8 +66,10 @@ def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
         from ptzip.cli import slim as command
     elif wanted == "inspect":
         from ptzip.cli import inspect as command  # type: ignore[no-redef]
-    else:
+    elif wanted == "scan":
         from ptzip.cli import scan as command  # type: ignore[no-redef]
+    else:
+        from ptzip.cli import verify as command  # type: ignore[no-redef]
     parser.description = command.DESCRIPTION
     command.configure(parser)
     parser.set_defaults(run=command.run)

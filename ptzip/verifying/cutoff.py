@@ -1,0 +1,111 @@
+"""A zip that was cut off, as an interrupted download or save leaves it: there is no directory, but the pickle comes first.
+
+Rule: what follows is computed from the pickle, since torch lays records out from their sizes alone; every record that begins
+before the end of the file is looked for where it must be.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ptzip.container import structs, writer
+from ptzip.container.archive import decoded
+from ptzip.container.record import Record
+from ptzip.errors import FormatError
+from ptzip.formats.part import Part, nothing_stored
+from ptzip.formats.records import PICKLE, STORAGES
+from ptzip.limits import Limits
+from ptzip.objects.builder import build
+from ptzip.objects.paths import named_tensors
+from ptzip.pickling.unpickler import read_seen
+from ptzip.source import Source
+from ptzip.tensors.tensor import Tensor
+from ptzip.verifying.promises import Blank
+from ptzip.verifying.report import CUT, Problem, Rest
+
+SMALL = 1 << 12
+"""Records beside the storages are shorter."""
+
+ID = ".data/serialization_id"
+ID_SIZE = 40
+"""The record that torch writes last since 2.1: a number of so many digits."""
+
+
+class Remains(NamedTuple):
+    """What is left of a file: the problem, and what is whole, where the pickle is."""
+
+    problem: Problem
+    rest: Rest | None = None
+
+
+def is_cut_zip(source: Source) -> bool:
+    """Whether a file begins as a zip; whoever asks knows that it does not end as one."""
+    return source.size > structs.LOCAL_SIZE and source.read(0, 4) == structs.LOCAL_SIGNATURE
+
+
+def remains(source: Source, limits: Limits) -> Remains:
+    """What can be told of a zip without a directory."""
+    name, at = _head(source, 0)
+    prefix = name[: name.find("/") + 1]
+    if name != prefix + PICKLE:
+        return Remains(Problem(CUT, "", "it is cut off: there is no central directory, and its first record is no pickle", 0))
+    pickle = read_seen(source.whole(), at, limits)
+    if pickle.root is None:
+        there = f"of which {source.size - at:,} bytes are there"
+        return Remains(Problem(CUT, name, f"it is cut off inside its pickle, {there}", at))
+    part = Part(f"record {PICKLE}", pickle, nothing_stored)
+    sizes = {key: storage.size for key, storage in part.storages.items()}
+    records = [Record(name, Blank(pickle.end - at)), *_small(source, prefix, pickle.end, at)]
+    records += [Record(f"{prefix}{STORAGES}{key}", Blank(size)) for key, size in sizes.items()]
+    records += _last(prefix, [record.name for record in records])
+    planned = writer.plan(records)
+    ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
+    whole = {key for key in sizes if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
+    missing = max(planned.size - source.size, 0)
+    message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
+    return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
+
+
+def _rest(part: Part, whole: set[str], missing: int, limits: Limits) -> Rest:
+    tensors = named_tensors(build(part, unknown="keep", limits=limits))
+    kept = [name for name, tensor in tensors.items() if _keys(tensor) <= whole]
+    return Rest(missing, tuple(kept), tuple(name for name in tensors if name not in set(kept)))
+
+
+def _keys(tensor: Tensor) -> set[str]:
+    """The storages that a tensor needs."""
+    own = {tensor.storage.key} if tensor.storage is not None else set[str]()
+    return own.union(*(_keys(inner) for inner in tensor.components.values()))
+
+
+def _head(source: Source, at: int) -> tuple[str, int]:
+    """The name in a local header, and where its data begin. Raises FormatError where there is none."""
+    fixed = source.read(at, structs.LOCAL_SIZE)
+    if not fixed.startswith(structs.LOCAL_SIGNATURE):
+        raise FormatError("there is no local header", at)
+    name, extra = (int.from_bytes(fixed[place : place + 2], "little") for place in (26, 28))
+    return decoded(source.read(at + structs.LOCAL_SIZE, name)), at + structs.LOCAL_SIZE + name + extra
+
+
+def _small(source: Source, prefix: str, end: int, start: int) -> Iterator[Record]:
+    """The short records between the pickle and the storages, each with its descriptor."""
+    at = end + structs.DESCRIPTOR_SIZE
+    while True:
+        try:
+            name, data = _head(source, at)
+        except FormatError:
+            return
+        if name.startswith(prefix + STORAGES):
+            return
+        room = source.read(data, max(0, min(SMALL, source.size - data)))
+        length = room.find(structs.DESCRIPTOR_SIGNATURE)
+        if length < 0:
+            return
+        yield Record(name, Blank(length))
+        at = data + length + structs.DESCRIPTOR_SIZE
+
+
+def _last(prefix: str, names: list[str]) -> Iterator[Record]:
+    """The records that torch writes behind the storages."""
+    yield Record(f"{prefix}version", Blank(2))
+    if f"{prefix}byteorder" in names:
+        yield Record(prefix + ID, Blank(ID_SIZE))

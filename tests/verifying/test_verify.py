@@ -1,0 +1,189 @@
+"""`ptzip verify`: what is wrong with a file is named by its cause and its place, and a whole file is called whole."""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ptzip
+from ptzip.verifying.report import VerifyReport
+from tests.cli.shell import ptzip as run
+from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
+from tests.editing.made import Made, numbers
+
+CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
+
+NOT_WHOLE = {
+    "format/syn/truncated.pt": "cut",
+    "format/syn/unaligned.pt": "layout",
+    "real/gh__Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB/RFB-320.bin": "header",
+    "real/gh__mmaitre314__picklescan/bad_pytorch.pt": "header",
+    "real/gh__mmaitre314__picklescan/not_a_pickle.bin": "header",
+    "real/gh__pytorch__serve/model.pt": "header",
+}
+"""What is wrong with the files of the corpus that are not whole: most are no checkpoints at all."""
+
+OTHERWISE = {"t213/nested_jagged.pt", "t213/dtype_float8_legacy_unloadable.pt"}
+"""Files of which torch knows better: classes that it learns on the way, and a dtype that its old format cannot hold."""
+
+
+@pytest.mark.parametrize("path", [*parameters("yolo"), *parameters("format"), *parameters("real")])
+def test_every_file_of_the_corpus_is_judged_right(path: Path) -> None:
+    try:
+        report = ptzip.verify(path)
+    except ptzip.UnsupportedError as error:
+        pytest.skip(str(error)[:60])
+    expected = NOT_WHOLE.get(path.relative_to(CORPUS).as_posix())
+    assert [problem.kind for problem in report.problems][:1] == ([expected] if expected else [])
+
+
+@needs_corpus
+def test_what_weights_only_takes_is_foretold() -> None:
+    wrong = set[str]()
+    for entry in manifest("format")["files"]:
+        try:
+            loading = ptzip.verify(CORPUS / "format" / entry["file"]).loading
+        except ptzip.PtzipError:
+            continue
+        if loading is not None and loading.weights_only != bool(entry.get("weights_only")):
+            wrong.add(entry["file"])
+    assert wrong == OTHERWISE
+
+
+def of(data: bytes, tmp_path: Path, **options: Any) -> VerifyReport:
+    path = tmp_path / "x.pt"
+    path.write_bytes(data)
+    return ptzip.verify(path, **options)
+
+
+TORCH_WROTE = [FIXTURES / "training.pt", FIXTURES / "ultralytics-8.4.pt", FIXTURES / "yolov5-v7.0-adam.pt"]
+
+
+@pytest.mark.parametrize("path", [*(pytest.param(path, id=path.stem) for path in TORCH_WROTE), *parameters("yolo")])
+def test_of_a_file_that_was_cut_it_is_told_how_much_is_missing_and_what_is_whole(path: Path, tmp_path: Path) -> None:
+    data = path.read_bytes()
+    with ptzip.open(path) as found:
+        ends = {entry.name.partition("/data/")[2]: entry.data_offset + entry.size for entry in found.layout.archive.entries}  # type: ignore[attr-defined]
+        needed = {name: tensor.storage.key for name, tensor in found.tensors().items() if tensor.storage is not None}
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(data)
+    for size in sorted(random.Random(path.stem).sample(range(64, len(data)), 50), reverse=True):
+        os.truncate(cut, size)
+        report = ptzip.verify(cut)
+        assert [problem.kind for problem in report.problems] == ["cut"]
+        if report.rest is not None:
+            assert report.rest.missing == len(data) - size
+            assert set(report.rest.whole) >= {name for name, key in needed.items() if ends[key] <= size}
+            assert set(report.rest.lost) == {name for name, key in needed.items() if ends[key] > size}
+
+
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0x55]) + data[at + 1 :]
+
+
+def places(data: bytes, signature: bytes, offset: int) -> list[int]:
+    """Where a field of every header with this signature stands."""
+    found, at = [], data.find(signature)
+    while at >= 0:
+        found.append(at + offset)
+        at = data.find(signature, at + 4)
+    return found
+
+
+FIELDS = {
+    "the signature of a local header": (LOCAL, 0),
+    "the method in a local header": (LOCAL, 8),
+    "the name in a local header": (LOCAL, 31),
+    "the method in the directory": (CENTRAL, 10),
+    "the size in the directory": (CENTRAL, 24),
+    "the offset in the directory": (CENTRAL, 42),
+    "the name in the directory": (CENTRAL, 50),
+}
+
+
+@pytest.mark.parametrize(("signature", "offset"), FIELDS.values(), ids=FIELDS)
+def test_a_flip_in_a_header_is_told_as_one(signature: bytes, offset: int, tmp_path: Path) -> None:
+    data = (FIXTURES / "training.pt").read_bytes()
+    found = places(data, signature, offset)
+    for at in random.Random(offset).sample(found, min(10, len(found))):
+        report = of(flipped(data, at), tmp_path)
+        assert {problem.kind for problem in report.problems} & {"header", "layout", "pickle"}, at
+
+
+def test_a_flip_in_a_storage_is_told_with_its_record(tmp_path: Path) -> None:
+    path = FIXTURES / "training.pt"
+    data = path.read_bytes()
+    with ptzip.open(path) as found:
+        entries = [entry for entry in found.layout.archive.entries if "/data/" in entry.name]  # type: ignore[attr-defined]
+        middles = {entry.name: entry.data_offset + entry.size // 2 for entry in entries}
+    for name in random.Random(1).sample(sorted(middles), 20):
+        report = of(flipped(data, middles[name]), tmp_path)
+        assert [(problem.kind, problem.place) for problem in report.problems] == [("data", name)]
+
+
+def test_a_flip_in_the_pickle_is_told(tmp_path: Path) -> None:
+    path = FIXTURES / "training.pt"
+    data = path.read_bytes()
+    with ptzip.open(path) as found:
+        record = next(entry for entry in found.layout.archive.entries if entry.name.endswith("data.pkl"))  # type: ignore[attr-defined]
+        start = record.data_offset
+    for at in random.Random(2).sample(range(start, start + record.size), 20):
+        assert {"data"} <= {problem.kind for problem in of(flipped(data, at), tmp_path).problems}
+
+
+def test_records_without_a_crc_cannot_be_checked(tmp_path: Path) -> None:
+    data = bytearray((FIXTURES / "training.pt").read_bytes())
+    for at in places(bytes(data), CENTRAL, 16):
+        data[at : at + 4] = bytes(4)
+    for at in places(bytes(data), b"PK\x07\x08", 4):
+        data[at : at + 4] = bytes(4)
+    report = of(bytes(data), tmp_path)
+    assert report.is_whole
+    assert (report.records, len(report.unchecked)) == (0, 57)
+
+
+def test_values_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+    made = Made()
+    odd = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
+    path = made.save(tmp_path / "x.pt", {"a.weight": made.tensor(odd), "b.weight": made.tensor(numbers(3))})
+    assert ptzip.verify(path).numbers == ()
+    assert [tuple(found) for found in ptzip.verify(path, values=True).numbers] == [("a.weight", 1, 2)]
+
+
+# The command
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    data = (FIXTURES / "training.pt").read_bytes()
+    for name, content in {"good.pt": data, "cut.pt": data[:400_000], "text.pt": b"hello"}.items():
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("place")
+def test_lines_and_exit_codes() -> None:
+    good, cut = run("verify", "good.pt"), run("verify", "good.pt", "cut.pt")
+    assert (good.code, cut.code, run("verify", "missing.pt", "cut.pt").code) == (0, 1, 2)
+    assert good.out.splitlines()[0] == "OK: good.pt: torch.save zip, 57 records have the CRC that is recorded"
+    first, second, third = cut.out.splitlines()[-3:]
+    assert first == "ERROR: cut.pt: 1 problem"
+    assert second == "  cut: it is cut off: 493,379 of 893,379 bytes are missing (byte 400,000)"
+    assert third.startswith("  20 of 56 tensors are whole, lost are model.model.3.conv.weight, ")
+
+
+@pytest.mark.usefixtures("place")
+def test_json_has_everything() -> None:
+    good, cut = json.loads(run("verify", "--json", "good.pt", "cut.pt").out)
+    assert (good["ok"], good["records"], good["loading"]["mmap"]) == (True, 57, True)
+    assert (cut["ok"], cut["problems"][0]["kind"], cut["rest"]["missing"]) == (False, "cut", 493_379)
+
+
+@pytest.mark.usefixtures("place")
+def test_quiet_says_nothing_of_what_is_whole() -> None:
+    assert run("verify", "-q", "good.pt") == (0, "", "")
