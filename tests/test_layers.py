@@ -77,7 +77,7 @@ ONLY_IN = {
 
 HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *("cli/verify.py", "verifying/verify.py"),
+    *("cli/verify.py", "verifying/opened.py", "verifying/verify.py"),
     *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py", "slimming/outcome.py", "slimming/planning.py"),
     *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
     *(

@@ -24,21 +24,34 @@ class Checksums(NamedTuple):
 Job = tuple[Checked, int, int]
 
 
-def checksums(archive: Archive) -> Checksums:
-    """Read every record of an archive."""
-    records, problems = list[tuple[Entry, Checked]](), list[Problem]()
-    for entry in archive.entries:
-        try:
-            records.append((entry, Checked(entry.payload, entry.name, entry.crc)))
-        except PtzipError as error:
-            problems.append(Problem(HEADER, entry.name, str(error), entry.header_offset))
-    with ThreadPoolExecutor(WORKERS) as pool:
-        problems += [problem for problem in pool.map(_read, _jobs([record for _, record in records])) if problem]
-    broken = {problem.place for problem in problems}
-    wrong = [(entry, record) for entry, record in records if record.is_wrong() and record.name not in broken]
-    unchecked = tuple(record.name for entry, record in wrong if not entry.crc)
-    problems += [_damaged(entry) for entry, _ in wrong if entry.crc]
-    return Checksums(len(records) - len(wrong) - len(broken), unchecked, tuple(problems))
+class Reading:
+    """Every record of an archive, being read; to be used in a `with` block, which waits for it or gives it up."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.records = list[tuple[Entry, Checked]]()
+        self.problems = list[Problem]()
+        for entry in archive.entries:
+            try:
+                self.records.append((entry, Checked(entry.payload, entry.name, entry.crc)))
+            except PtzipError as error:
+                self.problems.append(Problem(HEADER, entry.name, str(error), entry.header_offset))
+        self.pool = ThreadPoolExecutor(WORKERS)
+        self.jobs = [self.pool.submit(_read, job) for job in _jobs([record for _, record in self.records])]
+
+    def __enter__(self) -> "Reading":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def result(self) -> Checksums:
+        """What was read, once all is."""
+        problems = [*self.problems, *(problem for job in self.jobs if (problem := job.result()))]
+        broken = {problem.place for problem in problems}
+        wrong = [entry for entry, record in self.records if record.is_wrong() and record.name not in broken]
+        unchecked = tuple(entry.name for entry in wrong if not entry.crc)
+        problems += [_damaged(entry) for entry in wrong if entry.crc]
+        return Checksums(len(self.records) - len(wrong) - len(broken), unchecked, tuple(problems))
 
 
 def _jobs(records: list[Checked]) -> Iterator[Job]:

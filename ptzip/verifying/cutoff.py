@@ -37,11 +37,6 @@ class Remains(NamedTuple):
     rest: Rest | None = None
 
 
-def is_cut_zip(source: Source) -> bool:
-    """Whether a file begins as a zip; whoever asks knows that it does not end as one."""
-    return source.size > structs.LOCAL_SIZE and source.read(0, 4) == structs.LOCAL_SIGNATURE
-
-
 def remains(source: Source, limits: Limits) -> Remains:
     """What can be told of a zip without a directory."""
     name, at = _head(source, 0)

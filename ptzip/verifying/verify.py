@@ -3,21 +3,19 @@
 Rule: everything is looked at and everything wrong is told; only what cannot be read on stops at the first problem.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.container.archive import Archive, archive_offset, is_zip, read_archive
 from ptzip.container.differences import differences
-from ptzip.errors import CutError, FormatError, LimitError, PtzipError, UnsupportedError
-from ptzip.formats.torchzip import TorchZip
+from ptzip.container.structs import LOCAL_SIGNATURE, LOCAL_SIZE
+from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.source import FileSource, Source, Window
-from ptzip.verifying.checksums import checksums
-from ptzip.verifying.cutoff import is_cut_zip, remains
-from ptzip.verifying.promises import broken_promises, loading
-from ptzip.verifying.report import CUT, HEADER, PICKLE, Numbers, Problem, VerifyReport
+from ptzip.verifying.checksums import Reading
+from ptzip.verifying.report import CUT, HEADER, Problem, VerifyReport
 
 
 def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits = DEFAULT_LIMITS) -> VerifyReport:
@@ -29,7 +27,7 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
     try:
         if is_zip(source):
             return _zip(source, Path(path), values, limits)
-        if is_cut_zip(source):
+        if source.size > LOCAL_SIZE and source.read(0, 4) == LOCAL_SIGNATURE:
             return _cut(source, limits)
         return _other(source, Path(path), values, limits)
     finally:
@@ -37,6 +35,8 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
 
 
 def _cut(source: FileSource, limits: Limits) -> VerifyReport:
+    from ptzip.verifying.cutoff import remains  # here, since few files are
+
     try:
         found = remains(source, limits)
     except FormatError as error:
@@ -47,19 +47,38 @@ def _cut(source: FileSource, limits: Limits) -> VerifyReport:
 
 
 def _zip(source: FileSource, path: Path, values: bool, limits: Limits) -> VerifyReport:
+    """While the records are read, the file is opened, and what that takes is loaded."""
     report = VerifyReport(source.name, source.size, "zip")
+    with contextlib.ExitStack() as opened:
+        try:
+            archives = [read_archive(window, limits) for window in _windows(source)]
+        except FormatError as error:
+            return report._replace(problems=(Problem(HEADER, "", error.message, error.offset),))
+        readings = [opened.enter_context(Reading(archive)) for archive in archives]
+        headers = [problem for archive in archives for problem in _headers(archive)]
+        refusal, report = _tried(report, path, values, limits)
+        sums = [reading.result() for reading in readings]
+    if refusal is not None and not headers and not any(one.problems for one in sums):
+        raise refusal
+    return report._replace(
+        problems=(*headers, *(problem for one in sums for problem in one.problems), *report.problems),
+        records=sum(one.right for one in sums),
+        unchecked=tuple(name for one in sums for name in one.unchecked),
+    )
+
+
+def _tried(report: VerifyReport, path: Path, values: bool, limits: Limits) -> tuple[PtzipError | None, VerifyReport]:
+    """What opening the file finds, or why it cannot be opened: damage may look like something that is not supported."""
     try:
-        for window in _windows(source):
-            archive = read_archive(window, limits)
-            sums = checksums(archive)
-            report = report._replace(
-                problems=(*report.problems, *_headers(archive), *sums.problems),
-                records=report.records + sums.right,
-                unchecked=(*report.unchecked, *sums.unchecked),
-            )
-    except FormatError as error:
-        return report._replace(problems=(*report.problems, Problem(HEADER, "", error.message, error.offset)))
-    return _opened(report, path, values, limits)
+        return None, _opened(report, path, values, limits)
+    except (UnsupportedError, LimitError) as error:
+        return error, report
+
+
+def _opened(report: VerifyReport, path: Path, values: bool, limits: Limits) -> VerifyReport:
+    from ptzip.verifying.opened import opened  # here, so that the records are read meanwhile
+
+    return opened(report, path, values, limits)
 
 
 def _windows(source: Source) -> Iterator[Source]:
@@ -86,52 +105,3 @@ def _headers(archive: Archive) -> Iterator[Problem]:
 def _other(source: Source, path: Path, values: bool, limits: Limits) -> VerifyReport:
     """A file without checksums: it is whole, if everything that it promises is there."""
     return _opened(VerifyReport(source.name, source.size), path, values, limits)
-
-
-def _opened(report: VerifyReport, path: Path, values: bool, limits: Limits) -> VerifyReport:
-    """What the file says once it is opened as whoever loads it does."""
-    try:
-        with open_checkpoint(path, limits) as checkpoint:
-            problems = (*report.problems, *_fit(checkpoint))
-            found = report._replace(format=checkpoint.format, problems=problems)
-            if problems:
-                return found
-            numbers = tuple(_numbers(checkpoint)) if values else ()
-            return found._replace(loading=loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
-    except FormatError as error:
-        return report._replace(problems=(*report.problems, _unreadable(error)))
-    except (UnsupportedError, LimitError):
-        if report.problems:
-            return report
-        raise
-
-
-def _unreadable(error: FormatError) -> Problem:
-    words = ("cut off", "ends early", "ends inside", "without STOP")
-    is_cut = isinstance(error, CutError) or any(word in error.message for word in words)
-    kind = CUT if is_cut else PICKLE if "pickle" in error.message else HEADER
-    return Problem(kind, "", error.message, error.offset)
-
-
-def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
-    """Pickles that break off, storages of another length, and offsets that are not kept."""
-    for part in checkpoint.parts if checkpoint.layout.refusal == "" else checkpoint.parts[:1]:
-        try:
-            part.check_storages()
-        except FormatError as error:
-            yield Problem(PICKLE, part.name, error.message, error.offset)
-    if isinstance(checkpoint.layout, TorchZip):
-        yield from broken_promises(checkpoint.layout)
-
-
-def _numbers(checkpoint: Checkpoint) -> Iterator[Numbers]:
-    """The tensors with values that are no numbers."""
-    from ptzip.inspection.values import statistics  # here, since few ask for it, and it needs numpy
-
-    for name, tensor in checkpoint.tensors().items():
-        try:
-            found = statistics(tensor)
-        except PtzipError:  # quantized and packed values are never NaN
-            continue
-        if found.nans or found.infinities:
-            yield Numbers(name, found.nans, found.infinities)

@@ -1,0 +1,59 @@
+"""What a file says once it is opened as whoever loads it does: its pickle, its storages, its values.
+
+Rule: a problem is a value here; only what is no fault of the file is raised.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.errors import CutError, FormatError, PtzipError
+from ptzip.formats.torchzip import TorchZip
+from ptzip.limits import Limits
+from ptzip.verifying.promises import broken_promises, loading
+from ptzip.verifying.report import CUT, HEADER, PICKLE, Numbers, Problem, VerifyReport
+
+
+def opened(report: VerifyReport, path: Path, values: bool, limits: Limits) -> VerifyReport:
+    """What the file says once it is opened as whoever loads it does."""
+    try:
+        with open_checkpoint(path, limits) as checkpoint:
+            problems = (*report.problems, *_fit(checkpoint))
+            found = report._replace(format=checkpoint.format, problems=problems)
+            if problems:
+                return found
+            numbers = tuple(_numbers(checkpoint)) if values else ()
+            return found._replace(loading=loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
+    except FormatError as error:
+        return report._replace(problems=(*report.problems, _unreadable(error)))
+
+
+def _unreadable(error: FormatError) -> Problem:
+    words = ("cut off", "ends early", "ends inside", "without STOP")
+    is_cut = isinstance(error, CutError) or any(word in error.message for word in words)
+    kind = CUT if is_cut else PICKLE if "pickle" in error.message else HEADER
+    return Problem(kind, "", error.message, error.offset)
+
+
+def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
+    """Pickles that break off, storages of another length, and offsets that are not kept."""
+    for part in checkpoint.parts if checkpoint.layout.refusal == "" else checkpoint.parts[:1]:
+        try:
+            part.check_storages()
+        except FormatError as error:
+            yield Problem(PICKLE, part.name, error.message, error.offset)
+    if isinstance(checkpoint.layout, TorchZip):
+        yield from broken_promises(checkpoint.layout)
+
+
+def _numbers(checkpoint: Checkpoint) -> Iterator[Numbers]:
+    """The tensors with values that are no numbers."""
+    from ptzip.inspection.values import statistics  # here, since few ask for it, and it needs numpy
+
+    for name, tensor in checkpoint.tensors().items():
+        try:
+            found = statistics(tensor)
+        except PtzipError:  # quantized and packed values are never NaN
+            continue
+        if found.nans or found.infinities:
+            yield Numbers(name, found.nans, found.infinities)
