@@ -12,8 +12,12 @@ Value = str | int | float | bool | None
 
 def drop(edit: Edit, patterns: Patterns) -> None:
     """Take out what matches: a key of a dict goes, any other place is None afterwards."""
-    found = [place for place in places(edit.root, leave=patterns) if patterns.match(place.path)] if patterns else []
-    for place in reversed(found):  # the last of a dict first, so that the places of the others stay
+    everywhere = list(places(edit.root, leave=patterns)) if patterns else []
+    found = [place for place in everywhere if patterns.match(place.path)]
+    slots = {(id(place.slot.holder), place.slot.index) for place in found}
+    edit.gone.update(place.path for place in everywhere if (id(place.slot.holder), place.slot.index) in slots)
+    unique = {(id(place.slot.holder), place.slot.index): place for place in found}
+    for place in reversed(list(unique.values())):  # the last of a dict first, so that the places of the others stay
         value = place.slot.node
         if isinstance(value, Atom) and value.value is None and place.dict is None:
             continue
@@ -46,7 +50,8 @@ def put(edit: Edit, path: str, value: Value) -> None:
 def _replace(edit: Edit, place: Place, value: Value) -> None:
     before = place.slot.node
     if isinstance(before, Atom):
-        if before.value != value or type(before.value) is not type(value):
+        is_same = before.value == value or (before.value != before.value and value != value)  # NaN is NaN
+        if not is_same or type(before.value) is not type(value):
             place.slot.put(atom(value))
             edit.note(step_of(place.path), place.path, repr(value))
         return

@@ -17,7 +17,7 @@ from ptzip.editing.trimming import Island, cut_out
 from ptzip.editing.uses import Uses
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, atom, named, pair_slots
-from ptzip.source import Payload
+from ptzip.source import Payload, Slice
 from ptzip.tensors.cast import CASTABLE, Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.rebuild import CLASS, KEY, NUMEL, StorageId, Tensor, tensor, tensor_slot, view
@@ -44,6 +44,8 @@ class Casting:
         self.castable = CASTABLE[wish.target]
         self.kind = named("torch", BY_NAME[wish.target].storage)
         self.count = 0
+        self.moved: set[tuple[int, int]] = set()
+        """The places of tensors that were cast together with others."""
         self.left: set[str] = set()
         """The storages that a tensor moved away from."""
 
@@ -75,14 +77,37 @@ class Casting:
             if len(ids) == self.references[key] and all(self.edges[node] <= count for node, count in here.items()):
                 self._together(group, list(ids.values()))
             else:
-                self.each(slot for slot, _ in group)
+                self._move(group)
 
     def _together(self, group: list[tuple[Slot, Tensor]], ids: list[StorageId]) -> None:
         """All tensors of a storage, which is cast whole, or not at all."""
         if Stretch(ids[0].key, 0, ids[0].numel) not in self.wish.wide:
-            self.count += len(group)
+            self._note(group)
             for reference in ids:
                 self._recast(reference)
+
+    def _note(self, group: list[tuple[Slot, Tensor]]) -> None:
+        self.count += len(group)
+        self.moved.update((id(slot.holder), slot.index) for slot, _ in group)
+
+    def _move(self, group: list[tuple[Slot, Tensor]]) -> None:
+        """Some tensors of a storage, to one new storage, where they share what they did."""
+        reference, spans = group[0][1].storage, [found.span for _, found in group]
+        first, stop = min(span[0] for span in spans), max(span[1] for span in spans)
+        stretch = Stretch(reference.key, first, stop)
+        if stretch in self.wish.wide:
+            return
+        self._note(group)
+        self._check(group[0][1], stop)
+        size = reference.dtype.size
+        part = Slice(self.edit.payload(reference.key), first * size, (stop - first) * size)
+        key, made = self._stored(part, reference, stretch), dict[int, Node]()
+        for slot, found in group:
+            if id(found.node) not in made:
+                offset = max(found.offset - first, 0)
+                made[id(found.node)] = view(found, self._identity(reference, key, stop - first), offset)
+            slot.put(made[id(found.node)])
+            self._left(found)
 
     def _wanted(self, slot: Slot) -> Tensor | None:
         """The tensor in a place, if it is to be cast."""
@@ -115,20 +140,36 @@ class Casting:
     def _split(self, slot: Slot, found: Tensor) -> None:
         """A new storage for what this tensor uses, and a new tensor on it in this slot only."""
         reference, (first, stop) = found.storage, found.span
-        if stop > reference.numel:
-            raise FormatError(f"a tensor reaches past its storage {reference.key}", found.node.offset)
+        self._check(found, stop)
         size = reference.dtype.size
         part, strides = cut_out(Island(first, stop, [found]), self.edit.payload(reference.key), size)
+        key = self._stored(part, reference, self._stretch(found))
+        slot.put(view(found, self._identity(reference, key, part.length // size), 0, strides))
+        self._left(found)
+
+    def _check(self, found: Tensor, stop: int) -> None:
+        if stop > found.storage.numel:
+            raise FormatError(f"a tensor reaches past its storage {found.storage.key}", found.node.offset)
+
+    def _stored(self, part: Payload, reference: StorageId, stretch: Stretch) -> str:
+        """The key of a new storage, the cast of a part of an old one."""
         key = f"{reference.key} part {len(self.edit.payloads)}"
-        self.edit.payloads[key] = self._cast(part, reference, self._stretch(found))
-        items = list(reference.items)
-        items[CLASS], items[KEY], items[NUMEL] = self.kind, atom(key), atom(part.length // size)
-        slot.put(view(found, Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)]), strides))
+        self.edit.payloads[key] = self._cast(part, reference, stretch)
         self.references[key] += 1
+        return key
+
+    def _identity(self, reference: StorageId, key: str, numel: int) -> Persistent:
+        """The persistent id of a new storage."""
+        items = list(reference.items)
+        items[CLASS], items[KEY], items[NUMEL] = self.kind, atom(key), atom(numel)
+        return Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)])
+
+    def _left(self, found: Tensor) -> None:
+        """Note that a tensor stands in one place less."""
         self.edges[id(found.node)] -= 1
         if not self.edges[id(found.node)]:
-            self.references[reference.key] -= 1
-            self.left.add(reference.key)
+            self.references[found.storage.key] -= 1
+            self.left.add(found.storage.key)
 
     def _cast(self, payload: Payload, reference: StorageId, stretch: Stretch) -> Cast:
         dtype, big_endian = reference.dtype, self.edit.checkpoint.main.big_endian
@@ -141,18 +182,27 @@ def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish
     `weights` are by their paths; where one is a dict of tensors instead, all of them are, and what was tied stays tied.
     Returns the storages that other tensors are left alone on.
     """
-    casting = Casting(edit, uses, wish)
+    casting, dicts, found_in = Casting(edit, uses, wish), list[Slot](), dict[str, list[Slot]]()
     for path, root in weights:
         before = casting.count
         if is_module(root):
             for slots in (parameter_slots(root), buffer_slots(root), head_slots(root)):
                 casting.each(slots)
+            _note(edit, path, casting.count - before, wish)
         else:
-            casting.tied(tensor_slots(root))
-        if casting.count > before:
-            edit.note(Step.HALF, path or "object", f"{casting.count - before} tensors to {wish.target}")
+            found_in[path] = tensor_slots(root)
+            dicts += found_in[path]
+    casting.tied(dicts)
+    for path, places in found_in.items():
+        moved = [slot for slot in map(tensor_slot, places) if (id(slot.holder), slot.index) in casting.moved]
+        _note(edit, path, len(moved), wish)
     edit.used = uses.kept()
     return casting.left & edit.used
+
+
+def _note(edit: Edit, path: str, count: int, wish: Wish) -> None:
+    if count:
+        edit.note(Step.HALF, path or "object", f"{count} tensors to {wish.target}")
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:

@@ -18,6 +18,7 @@ from ptzip.pickling.nodes import (
     Persistent,
     assign,
     atom,
+    children,
     discard,
     lookup,
     memoized,
@@ -53,6 +54,7 @@ class Edit:
     warnings: list[str] = field(default_factory=list)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
     """What is left of storages that were cut, by key."""
+    is_trimmed: bool = False
     reduced: dict[Step, int] = field(default_factory=dict)
     """The bytes that storages lost which are still there, by step."""
     used: set[str] | None = None
@@ -143,15 +145,20 @@ class Edit:
             self._prune(path, value)
         return True
 
-    def _prune(self, path: str, value: Node) -> None:
-        """Take out of a dict what is neither kept nor holds something that is."""
+    def _prune(self, path: str, value: Node, way: tuple[int, ...] = ()) -> None:
+        """Take out of a dict what is neither kept nor holds something that is; not of one that stands elsewhere too."""
+        if id(value) in way or self._stands_twice(value):
+            return
         for key, slot in reversed(list(pair_slots(value))):
             below, inner = f"{path}.{key_name(key)}", slot.node
             if not self.keeps(below, inner):
                 take_out(value, slot)
                 self._drop(below, inner, "removed")
             elif not self.kept.match(below):
-                self._prune(below, inner)
+                self._prune(below, inner, (*way, id(value)))
+
+    def _stands_twice(self, value: Node) -> bool:
+        return sum(below is value for node in reach(self.root) for below in children(node)) > 1
 
     def number(self, key: str, value: int) -> None:
         """Set a top-level key to a number."""
@@ -195,7 +202,7 @@ class Edit:
 
     def drop_all(self, step: Step, path: str, values: list[Node], what: str, gain: bool = False) -> None:
         """The same for several values."""
-        found = set[str]().union(*map(_keys, values))
+        found = set[str]().union(*map(storages_of, values))
         text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
         self.dropped.append(Dropped(step, found, text_bytes))
         is_more = step is not Step.RESULTS and not all(isinstance(value, Atom) for value in values)
@@ -213,7 +220,7 @@ class Edit:
 
     def outlook(self) -> dict[Step, int]:
         """The bytes that will be saved by step, told before the pickle is spelled, which takes longest of all."""
-        kept = _keys(self.root) if self.used is None else self.used
+        kept = storages_of(self.root) if self.used is None else self.used
         return self._saved(kept, sum(self.payload(key).length for key in kept))
 
     def finish(self, location: str | None = None, is_legacy: bool = False) -> Finished:
@@ -263,7 +270,7 @@ class Edit:
         return saved
 
 
-def _keys(root: Node) -> set[str]:
+def storages_of(root: Node) -> set[str]:
     """The storages that are used below a node."""
     ids = (storage_id(node) for node in reach(root) if isinstance(node, Persistent))
     return {reference.key for reference in ids if reference}

@@ -9,15 +9,19 @@ Rule: what is allowed already stays as it is, and values that stand in two place
 old and of newer pickles changes to that of protocol 2, which is the one that is read.
 """
 
+from enum import IntEnum
 from typing import NamedTuple
 
 from ptzip.allowed.weights_only import CALLED, HELD, OPCODES
-from ptzip.editing.account import Step
-from ptzip.editing.edit import Edit
+from ptzip.editing.account import Dropped, Step
+from ptzip.editing.edit import Edit, storages_of
 from ptzip.editing.modules import attributes, class_path, is_module, plain_names, state_dict
 from ptzip.editing.numpyvalues import ARRAYS, SCALARS, Array, array, scalar
 from ptzip.editing.places import key_name
+from ptzip.errors import EditError
 from ptzip.pickling.nodes import (
+    PUTS,
+    RECONSTRUCTORS,
     Atom,
     Call,
     Dict,
@@ -46,16 +50,33 @@ SUBCLASS = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._reb
 MOST_BITS = 8 * 255 - 1
 """Longer numbers have an opcode that is not read."""
 
+SETS = frozenset(("builtins.set", "__builtin__.set"))
+FROZEN = frozenset(("builtins.frozenset", "__builtin__.frozenset"))
+FILLED = frozenset(("collections.defaultdict",))
+"""Containers whose arguments are not what they hold."""
+
+NUMERIC = ("torch.", "numpy.")
+"""Whose objects are more than what they are given."""
+
 OTHER_PUTS = frozenset(("PUT", "MEMOIZE"))
 PATHS = ("pathlib.", "pathlib._local.")
 
 
+class Held(IntEnum):
+    """What a place asks of its value: that it can be a key, as keys of dicts and members of sets must, or holds such."""
+
+    ANYTHING = 0
+    KEY = 1
+    MEMBERS = 2
+    ARGUMENTS = 3
+
+
 class Place(NamedTuple):
-    """A slot that is still to be made plain, its dotted path, and whether it is the key of a dict, which has to stay one."""
+    """A slot that is still to be made plain, its dotted path, and what it asks of its value."""
 
     slot: Slot
     path: str
-    is_key: bool = False
+    held: Held = Held.ANYTHING
 
 
 class Plainness:
@@ -70,16 +91,16 @@ class Plainness:
     def run(self, holder: list[Node]) -> None:
         pending = [Place(Slot(holder, 0), "")]
         while pending:
-            slot, path, is_key = pending.pop()
+            slot, path, held = pending.pop()
             node = slot.node
             if id(node) not in self.done:
                 new = self._plain(node, path)
-                new = _hashable(new, len(self.done)) if is_key else new
                 self.done[id(node)] = self.done[id(new)] = new
                 self.kept_alive.append(node)
-                pending += _inside(new, path)
-            if self.done[id(node)] is not slot.holder[slot.index]:
-                slot.put(self.done[id(node)])
+                pending += _inside(new, path, held)
+            new = _hashable(self.done[id(node)], len(self.done)) if held == Held.KEY else self.done[id(node)]
+            if new is not slot.holder[slot.index]:
+                slot.put(new)
 
     def _plain(self, node: Node, path: str) -> Node:
         """A node that takes the place of another; itself where it may stay."""
@@ -105,13 +126,15 @@ class Plainness:
         function, _, arguments, *_ = [plain(argument) for argument in call.arguments]
         if isinstance(function, Global) and function.path in CALLED and isinstance(arguments, Tuple):
             return self._told(path, Call("REDUCE", None, [function, arguments], [memoized()]), "a plain tensor")
+        for name in call.arguments:
+            self.done[id(plain(name))] = plain(name)
         self.edit.warnings.append(
-            f"{path or 'the object'} is a tensor of a class of its own, which weights_only has to be told of"
+            f"{path or 'the object'} is a tensor of a class of its own, which weights_only has no name for"
         )
         return call
 
     def _value(self, call: Call, path: str) -> Node | None:
-        """A number, a tensor or a text that a call stands for."""
+        """A number, a tensor or a text that a call stands for, or the container that it is given."""
         if call.path in SCALARS and (number := scalar(call)) is not None:
             self.numbers += 1
             return atom(number)
@@ -120,14 +143,29 @@ class Plainness:
         given = [plain(argument) for argument in call.arguments]
         if call.path.startswith(PATHS) and all(isinstance(part, Atom) for part in given):
             return self._told(path, atom("/".join(str(part.value) for part in given if isinstance(part, Atom))), "a text")
-        is_wrapped = len(given) == 1 and isinstance(given[0], Atom) and not call.steps[1:]
-        return self._told(path, given[0], f"the value of {call.path}") if is_wrapped and call.op == "REDUCE" else None
+        if call.path in FROZEN and len(given) == 1:
+            made = Call("REDUCE", None, [named("builtins", "set"), Tuple("TUPLE1", None, given)], [memoized()])
+            return self._told(path, made, "a set")
+        return self._given(call, given, path)
+
+    def _given(self, call: Call, given: list[Node], path: str) -> Node | None:
+        """What an object is made of, where that says all: the value of an enum, the dict of a Counter, a namedtuple's items."""
+        if not given or call.path.startswith(NUMERIC) or any(step.op not in PUTS for step in call.steps):
+            return None
+        if call.op in ("NEWOBJ", "INST", "OBJ"):
+            return self._told(path, Tuple("TUPLE", None, given), f"a tuple, instead of {class_path(call)}")
+        is_whole = len(given) == 1 and isinstance(given[0], Atom | Dict | List)
+        return self._told(path, given[0], f"what {call.path} is given") if is_whole else None
 
     def _object(self, call: Call, path: str) -> Node:
-        """The dict of what an object holds: its items, and its attributes."""
-        inside = attributes(call)
+        """The dict of what an object holds: its items, and its attributes. Raises EditError where that is not all of it."""
+        inside, made = attributes(call), class_path(call) or "something"
+        is_built = any(step.op == "BUILD" for step in call.steps)
+        arguments = [] if call.path in RECONSTRUCTORS else call.arguments
+        if call.path.startswith(NUMERIC) or (is_built and inside is None) or (arguments and call.path not in FILLED):
+            place = path or "the object"
+            raise EditError(f"{place} is made by {call.path or made}, which has no plain form (--drop {place} takes it out)")
         items = [one for holder in (call, inside) if holder is not None for pair in pairs(holder) for one in pair]
-        made = class_path(call) or "something"
         values = [slot.node for slot in item_slots(call)]
         if values and not items:
             return self._told(path, listing(values), f"a list, instead of {made}")
@@ -142,6 +180,7 @@ class Plainness:
         key, dtype = f"array {self.arrays}", BY_NAME[found.dtype]
         self.arrays += 1
         self.edit.payloads[key] = Literal(found.data)
+        self.edit.reduce(Step.OTHER, -len(found.data))
         items = (atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), atom(len(found.data) // dtype.size))
         holder = Persistent("BINPERSID", None, [Tuple("TUPLE", None, list(items))])
         stride = contiguous(found.shape[::-1])[::-1] if found.is_fortran else contiguous(found.shape)
@@ -156,9 +195,10 @@ def make_plain(edit: Edit) -> None:
     """Take everything that needs a class out of the tree of an edit."""
     pickle = edit.checkpoint.pickle
     holder = [edit.root]
-    plainness = Plainness(edit)
+    plainness, before = Plainness(edit), storages_of(edit.root)
     plainness.run(holder)
     pickle.root = holder[0]
+    edit.dropped.append(Dropped(Step.OTHER, before - storages_of(edit.root), 0))
     if plainness.numbers:
         edit.note(Step.OTHER, "object", f"{plainness.numbers} numbers of numpy are plain ones")
     if pickle.protocol != 2:
@@ -183,22 +223,32 @@ def ordered(entries: list[tuple[str, Node]]) -> Call:
     return made
 
 
-def _inside(node: Node, path: str) -> list[Place]:
+def _inside(node: Node, path: str, held: Held) -> list[Place]:
     """Every slot right below a node."""
     keys = {(id(slot.holder), slot.index): key for key, slot in pair_slots(node)}
+    asked = _asked(node, held)
     holders = [node.parts, *(step.items for step in node.steps)]
     places = list[Place]()
     for holder in holders:
         for index in range(len(holder)):
             key = keys.get((id(holder), index))
             name = f"{path}.{key_name(key)}".lstrip(".") if key is not None else path
-            places.append(Place(Slot(holder, index), name, (id(holder), index + 1) in keys))
+            places.append(Place(Slot(holder, index), name, Held.KEY if (id(holder), index + 1) in keys else asked))
     return places[::-1]
+
+
+def _asked(node: Node, held: Held) -> Held:
+    """What is asked of all that is right below a node."""
+    if isinstance(node, Call):
+        return Held.ARGUMENTS if node.path in SETS else Held.ANYTHING
+    if held == Held.ARGUMENTS:
+        return Held.MEMBERS
+    return Held.KEY if held == Held.MEMBERS or (held == Held.KEY and isinstance(node, Tuple)) else Held.ANYTHING
 
 
 def _hashable(node: Node, number: int) -> Node:
     """A key for a key: a set as a tuple, anything else that Python takes for no key as a text of its own."""
-    if isinstance(node, Call) and node.path == "builtins.set":
+    if isinstance(node, Call) and node.path in SETS:
         return Tuple("TUPLE", None, [slot.node for slot in item_slots(plain(node.arguments[0]))])
     return atom(f"object {number}") if isinstance(node, Dict | List) else node
 
@@ -206,7 +256,10 @@ def _hashable(node: Node, number: int) -> Node:
 def _respelled(node: Node) -> Node:
     """The same value in the opcodes of protocol 2 that are known to be read."""
     if isinstance(node, Atom) and node.op not in OPCODES:
-        return _atom(node.value)
+        new = _atom(node.value)
+        if node.steps and not new.steps:
+            new.add(memoized())  # a long text that stands in many places is spelled once
+        return new
     if isinstance(node, Global) and node.op != "GLOBAL":
         return named(node.module, node.name)
     if isinstance(node, Set):

@@ -27,22 +27,24 @@ class Island(NamedTuple):
 
 def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> None:
     """Take the bytes that no tensor uses out of some storages; `tensors` are all that use them, by key."""
-    saved = {key: _trim(edit, key, found, uses.ids[key]) for key, found in tensors.items() if found}
+    first = not edit.is_trimmed
+    edit.is_trimmed = True
+    saved = {key: _trim(edit, key, found, uses.ids[key], first) for key, found in tensors.items() if found}
     saved = {key: count for key, count in saved.items() if count}
     if saved:
         edit.reduce(Step.DEAD, sum(saved.values()))
         edit.note(Step.DEAD, "storages", f"{len(saved)} cut to what tensors use of them")
 
 
-def _trim(edit: Edit, key: str, tensors: list[Tensor], ids: list[StorageId]) -> int:
-    """The bytes that are saved of one storage; 0 where it was left alone."""
+def _trim(edit: Edit, key: str, tensors: list[Tensor], ids: list[StorageId], is_first: bool) -> int:
+    """The bytes that are saved of one storage; 0 where it was left alone. The first cuts are noted: casts come after them."""
     dtype, numel = ids[0].dtype, min(reference.numel for reference in ids)
     found = islands(tensors)
     left = sum(map(_length, found))
     if left >= numel or any(reference.dtype != dtype for reference in ids) or (found and found[-1].stop > numel):
         return 0
     payload, at = edit.payload(key), 0
-    parts, cuts = list[Payload](), edit.cuts.setdefault(key, [])
+    parts, cuts = list[Payload](), edit.cuts.setdefault(key, []) if is_first else []
     for island in found:
         parts.append(_moved(island, payload, at, dtype.size))
         cuts.append(Cut(island.first, island.stop, at, _length(island)))

@@ -27,6 +27,8 @@ PICKLES = ("magic number", "protocol version", "sys_info", "object", "storage ke
 OBJECT, KEYS = 3, 4
 COUNT = struct.Struct("<q")
 
+SEVERAL = "this file holds several objects one after the other, and a slim file holds one"
+
 Observer = Callable[[str, Pickle], None]
 
 
@@ -38,8 +40,11 @@ class Legacy:
     members: tuple[Member, ...]
 
     name = "legacy torch.save stream"
-    refusal = ""
     alignment = ALIGNMENT
+
+    @property
+    def refusal(self) -> str:
+        return SEVERAL if len(self.parts) > 1 else ""
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """A torch zip: the legacy stream has no place for what later loaders ask for."""

@@ -325,7 +325,8 @@ def atom(value: str | int | float | bool | None) -> Atom:
     for op, low, high in (("BININT1", 0, 0xFF), ("BININT2", 0, 0xFFFF), ("BININT", -0x80000000, 0x7FFFFFFF)):
         if low <= value <= high:
             return Atom(op, value)
-    return Atom("LONG1", value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True))
+    data = value.to_bytes(value.bit_length() // 8 + 1, "little", signed=True)
+    return Atom("LONG1" if len(data) <= 0xFF else "LONG4", data)
 
 
 def named(module: str, name: str) -> Global:

@@ -141,9 +141,12 @@ class Found(NamedTuple):
 
 def _training(root: Node) -> Iterator[Found]:
     """What has the form of a state of training, in dicts that are no weights."""
-    pending = [("", root, 0)]
+    pending, seen = [("", root, 0)], set[int]()
     while pending:
         above, holder, depth = pending.pop()
+        if id(holder) in seen:
+            continue
+        seen.add(id(holder))
         for key, value in pairs(holder) if isinstance(holder, Dict | Call) and not _is_weights(holder) else ():
             name = text(key)
             if name is None or (isinstance(value, Atom) and value.value is None):

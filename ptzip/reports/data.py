@@ -51,4 +51,5 @@ def _check(check: Check) -> dict[str, Any]:
         "largest_relative_error": check.worst.relative,
         "subnormal": check.worst.subnormal,
         "missing": check.missing,
+        "unread": check.unread,
     }

@@ -69,6 +69,7 @@ def _check_line(check: Check, dtype: str) -> str:
         said += f", {others:,} as rounding to {dtype} makes them"
         said += f": at most {worst.absolute:.2g} off, {worst.relative:.2g} of the value"
         said += f", {worst.subnormal:,} subnormal numbers" if worst.subnormal else ""
+    said += f", {check.unread:,} could not be compared" if check.unread else ""
     said += f", {check.missing:,} of the input are in no state dict" if check.missing else ""
     return said
 

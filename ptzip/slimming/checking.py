@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.edit import Edit
-from ptzip.errors import FormatError
+from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.slimming.report import Check
 from ptzip.tensors.comparing import difference
 from ptzip.tensors.loss import Difference
@@ -18,7 +18,7 @@ from ptzip.tensors.tensor import Tensor
 def check(before: Checkpoint, after: Checkpoint, edit: Edit, saturate: bool = False, is_plain: bool = False) -> Check:
     """Compare all tensors of two checkpoints. Raises FormatError where one is not what it was, nor a rounding of that."""
     old, new = before.tensors(), after.tensors()
-    count = equal = 0
+    count = equal = unread = 0
     worst, seen = Difference(), set[str]()
     for name, tensor in new.items():
         source = old_name(name, edit.moved)
@@ -26,13 +26,17 @@ def check(before: Checkpoint, after: Checkpoint, edit: Edit, saturate: bool = Fa
             continue
         seen.add(source)
         for one, other in _pairs(name, old.get(source), tensor):
-            found = _compared(name, one, other, saturate)
+            try:
+                found = _compared(name, one, other, saturate)
+            except (LimitError, UnsupportedError):
+                unread += 1
+                continue
             count, equal = count + 1, equal + found.is_equal
             worst = worst.joined(found)
     lost = [name for name in old if name not in seen and not _is_gone(name, edit)]
     if lost and not is_plain:
         raise FormatError(f"{lost[0]} is not in the written file, and was not to go")
-    return Check(count, equal, worst, len(lost))
+    return Check(count, equal, worst, len(lost), unread)
 
 
 def old_name(name: str, moved: Mapping[str, str]) -> str:

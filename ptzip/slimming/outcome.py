@@ -46,12 +46,14 @@ def written(
     written file finds, if they are asked for."""
     source = Path(checkpoint.source.name)
     with contextlib.ExitStack() as opened:
+        taken_back = list[CastTensor]()
 
-        def beyond(wide: set[Stretch]) -> Planned | None:
-            if options.on_overflow == "error":
-                raise EditError(_refusal(_wide(checkpoint, planned)))
-            if options.on_overflow != "keep":
+        def beyond(tried: Planned, wide: set[Stretch]) -> Planned | None:
+            if options.on_overflow in ("saturate", "inf"):
                 return None
+            taken_back.extend(_wide(checkpoint, tried))
+            if options.on_overflow == "error":
+                raise EditError(_refusal(tuple(taken_back)))
             again = opened.enter_context(open_checkpoint(source, checkpoint.limits))
             return plan(again, options, wide)
 
@@ -66,7 +68,7 @@ def written(
         except NothingToGain:
             return replace(foretold(checkpoint, planned, options), changes=(), saved={}, new_size=checkpoint.source.size)
         done = replace(foretold(checkpoint, last, options), output=str(target), new_size=size)
-        done = _accounted(checkpoint, planned, last, done, with_tensors)
+        done = _accounted(checkpoint, last, done, tuple(taken_back), with_tensors)
         return replace(done, check=checks[0]) if checks else done
 
 
@@ -78,9 +80,10 @@ def _checked(source: Path, written: str, planned: Planned, options: Options, lim
         return check(before, after, planned.edit, options.on_overflow == "saturate", options.plain)
 
 
-def _accounted(checkpoint: Checkpoint, planned: Planned, last: Planned, done: SlimReport, with_tensors: bool) -> SlimReport:
+def _accounted(
+    checkpoint: Checkpoint, last: Planned, done: SlimReport, wide: tuple[CastTensor, ...], with_tensors: bool
+) -> SlimReport:
     """The report of what was written, with what it lost."""
-    wide = _wide(checkpoint, planned) if last is not planned else ()
     return replace(
         done,
         loss=sum((cast.loss for cast in last.finished.casts), Loss()),

@@ -34,12 +34,13 @@ class Key(NamedTuple):
 
 class Check(NamedTuple):
     """What a check found in `tensors` that were read back: how many are `equal`, how far the others are, and how many of the
-    input are `missing` because a module became its state dict."""
+    input are `missing` because a module became its state dict; `unread` ones are too large, or have no form in numpy."""
 
     tensors: int = 0
     equal: int = 0
     worst: Difference = Difference()
     missing: int = 0
+    unread: int = 0
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from ptzip.tensors.cast import Stretch
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and the bytes that there are."""
 
-Beyond = Callable[[set[Stretch]], Planned | None]
-"""Asked where floats of these stretches turned out to be beyond the range: another plan, or None where this one stands."""
+Beyond = Callable[[Planned, set[Stretch]], Planned | None]
+"""Asked where floats of these stretches turned out to be beyond the range: another plan, or None where that one stands."""
 
 
 class NothingToGain(Exception):
@@ -39,14 +39,15 @@ def write(
     with new_file(target, like=like, sync=in_place) as descriptor:
         _write(planned, descriptor, target, progress)
         wide = overflowed(planned.finished)
-        other = beyond(wide) if wide else None
-        if other is not None:
+        while wide and (other := beyond(planned, wide)) is not None:
             if not other.edit.has_gain:
                 raise NothingToGain
             planned = other
             os.ftruncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
             _write(planned, descriptor, target, progress)
+            more = overflowed(planned.finished)  # of a storage that stood for another one, too
+            wide = wide | more if more else set()
         look(planned, f"/dev/fd/{descriptor}")
         return planned, os.fstat(descriptor).st_size
 

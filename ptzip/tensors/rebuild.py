@@ -153,11 +153,11 @@ def tensor_slot(slot: Slot) -> Slot:
     return Slot(arguments, TENSOR) if arguments else slot
 
 
-def view(of: Tensor, storage: Persistent, strides: Node | None = None) -> Call:
-    """A new tensor of the same shape at the beginning of another storage, with a hooks dict of its own."""
+def view(of: Tensor, storage: Persistent, offset: int, strides: Node | None = None) -> Call:
+    """A new tensor of the same shape on another storage, with a hooks dict of its own."""
     arguments = list(of.node.arguments)
     hooks = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")])
-    arguments[0], arguments[OFFSET] = storage, atom(0)
+    arguments[0], arguments[OFFSET] = storage, atom(offset)
     if strides is not None:
         arguments[STRIDE] = strides
     if len(arguments) > HOOKS:

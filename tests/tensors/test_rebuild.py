@@ -183,7 +183,7 @@ def test_a_tensor_that_is_no_parameter_stands_in_its_own_place() -> None:
 
 def test_a_view_has_the_shape_of_the_old_tensor_and_hooks_of_its_own() -> None:
     old = found(rebuilt(offset=5, shape=(2, 3), stride=(1, 2)))
-    new = found(view(old, pid("new", 6)))
+    new = found(view(old, pid("new", 6), 0))
     assert (new.storage.key, new.offset, new.shape, new.stride) == ("new", 0, (2, 3), (1, 2))
     assert new.node.arguments[2] is old.node.arguments[2]
     assert new.node.arguments[5] is not old.node.arguments[5]

@@ -1,0 +1,168 @@
+"""Options together, and shapes of checkpoints that only few have: nothing is lost, untied or spelled wrongly."""
+
+import pickle
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ptzip
+from ptzip.editing.account import Step
+from ptzip.pickling.nodes import Call, Dict, List, Node, Tuple, atom, filled, listed, memoized, named
+from tests.editing.made import DEFAULTS, Made, archive_of, called, instance, key_at, model, module, node, numbers, values_at
+
+LARGE = np.full(4, 1e6, np.float32)
+
+
+def slim(tmp_path: Path, made: Made, root: Any, **options: Any) -> tuple[ptzip.SlimReport, ptzip.Checkpoint]:
+    path = made.save(tmp_path / "last.pt", root)
+    report = ptzip.slim(path, tmp_path / "out.pt", **options)
+    return report, ptzip.open(report.output or path)
+
+
+def loaded(tmp_path: Path, root: Any) -> Any:
+    import torch
+
+    report, found = slim(tmp_path, Made(), root, plain=True)
+    found.close()
+    return torch.load(report.output or tmp_path / "last.pt", weights_only=True)
+
+
+def test_equal_storages_beyond_the_range_both_stay(tmp_path: Path) -> None:
+    made = Made()
+    report, found = slim(tmp_path, made, {name: made.tensor(LARGE) for name in ("a.weight", "b.weight")}, dedupe=True)
+    with found:
+        assert {tensor.dtype for tensor in found.tensors().values()} == {"float32"}
+        assert key_at(found, "a.weight") == key_at(found, "b.weight")
+    assert set(report.wide) == {"a.weight", "b.weight"}
+
+
+def test_two_state_dicts_of_the_same_tensors_stay_tied(tmp_path: Path) -> None:
+    made = Made()
+    state = {"a.weight": made.tensor(numbers(50)), "b.weight": made.tensor(numbers(9))}
+    report, found = slim(tmp_path, made, {"model": state, "best": dict(state)})
+    with found:
+        assert key_at(found, "model", "a.weight") == key_at(found, "best", "a.weight")
+        assert len(found.storages) == 2
+    assert report.saved[Step.HALF] == 2 * 59
+
+
+def test_tensors_that_leave_a_storage_together_stay_tied(tmp_path: Path) -> None:
+    made = Made()
+    storage = made.storage(numbers(10))
+    state = {"a.weight": made.view(storage, (4,), (1,), 2), "b.weight": made.view(storage, (4,), (1,), 4)}
+    _, found = slim(tmp_path, made, {"net": state, "raw": made.view(storage, (10,))})
+    with found:
+        assert key_at(found, "net", "a.weight") == key_at(found, "net", "b.weight") != key_at(found, "raw")
+        assert values_at(found, "net", "b.weight").tolist() == [5, 6, 7, 8]
+        assert values_at(found, "raw").tolist() == numbers(10).tolist()
+
+
+def test_what_stands_elsewhere_too_is_not_taken_apart(tmp_path: Path) -> None:
+    made = Made()
+    args = node({"lr": 1, "wd": 2})
+    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "args": args}
+    _, found = slim(tmp_path, made, root | {"optimizer": {"args": args, "state": {}}}, keep=["optimizer.args.lr"])
+    with found:
+        assert ptzip.load(tmp_path / "out.pt", unknown="keep")["args"] == {"lr": 1, "wd": 2}  # type: ignore[index]
+
+
+def test_a_dict_that_holds_itself_has_an_end(tmp_path: Path) -> None:
+    made = Made()
+    inner = Dict("EMPTY_DICT", None, [], [memoized()])
+    inner.steps.append(filled([atom("me"), inner, atom("x"), atom(1), atom("y"), atom(2)]))
+    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "optimizer": inner}
+    _, found = slim(tmp_path, made, root, keep=["*.x"])
+    found.close()
+
+
+def test_a_number_of_any_length_can_be_set(tmp_path: Path) -> None:
+    made = Made()
+    _, found = slim(tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}}, values={"epoch": 10**700})
+    found.close()
+    assert ptzip.load(tmp_path / "out.pt")["epoch"] == 10**700  # type: ignore[index]
+
+
+def test_a_view_beside_a_parameter_is_named_right(tmp_path: Path) -> None:
+    made = Made()
+    storage = made.storage(np.concatenate([numbers(4), LARGE]))
+    layer = module(parameters={"p": made.parameter(made.view(storage, (4,), (1,), 4))}, plain=made.view(storage, (4,)))
+    report, found = slim(tmp_path, made, DEFAULTS | {"model": model(layer)})
+    found.close()
+    assert report.wide == ("model.model.0.p",)
+
+
+def test_a_key_of_a_dict_that_stands_twice_is_gone_in_both(tmp_path: Path) -> None:
+    made = Made()
+    shared = node({"b": made.tensor(numbers(2)), "k": 1})
+    root = {"net": {"a.weight": made.tensor(numbers(2))}, "a": shared, "c": shared}
+    report, found = slim(tmp_path, made, root, drop=["a.b"], check=True)
+    with found:
+        assert list(found.tensors()) == ["net.a.weight"]
+    assert report.check is not None
+
+
+def test_dicts_that_share_dicts_are_looked_at_once(tmp_path: Path) -> None:
+    made, inner = Made(), node({"x": 1})
+    for _ in range(3):
+        inner = node({f"k{number}": inner for number in range(100)})
+    started = time.perf_counter()
+    _, found = slim(tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}, "data": inner})
+    found.close()
+    assert time.perf_counter() - started < 2
+
+
+def test_a_stream_of_several_objects_is_refused(tmp_path: Path) -> None:
+    made = Made()
+    ptzip.slim(made.save(tmp_path / "a.pt", {"net": {"a.weight": made.tensor(numbers(2))}}), tmp_path / "b.pt", format="legacy")
+    (tmp_path / "two.pt").write_bytes((tmp_path / "b.pt").read_bytes() * 2)
+    with pytest.raises(ptzip.UnsupportedError, match="several objects one after the other"):
+        ptzip.slim(tmp_path / "two.pt")
+
+
+# Plain
+
+
+@pytest.mark.torch
+def test_containers_with_arguments_keep_what_they_hold(tmp_path: Path) -> None:
+    point = Call("NEWOBJ", None, [named("my.package", "Point"), Tuple("TUPLE", None, [atom(1), atom(2)])], [memoized()])
+    root = {
+        "counter": called("collections", "Counter", {"a": 2}),
+        "point": point,
+        "frozen": called("__builtin__", "frozenset", [1, 2]),
+    }
+    assert loaded(tmp_path, root) == {"counter": {"a": 2}, "point": (1, 2), "frozen": {1, 2}}
+
+
+@pytest.mark.torch
+def test_keys_inside_keys_and_members_of_sets_can_be_hashed(tmp_path: Path) -> None:
+    thing = instance("my.package.Thing", {"x": 1})
+    tupled = Dict("EMPTY_DICT", None, [], [filled([Tuple("TUPLE", None, [thing, atom(2)]), atom(3)])])
+    members = List("EMPTY_LIST", None, [], [listed([called("__builtin__", "frozenset", [1])])])
+    found = loaded(tmp_path, {"tupled": tupled, "set": called("__builtin__", "set", members)})
+    assert list(found["tupled"].values()) == [3]
+    assert found["set"] == {(1,)}
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        called("datetime", "datetime", "x", 1),
+        called("numpy.core.multiarray", "scalar", called("numpy", "dtype", "U3", False, True), "abc"),
+        Call("NEWOBJ", None, [named("torch.nn.parameter", "UninitializedParameter"), Tuple("EMPTY_TUPLE")], [memoized()]),
+    ],
+    ids=["arguments", "an array of texts", "a tensor of torch"],
+)
+def test_what_has_no_plain_form_is_refused_with_its_place(made: Node, tmp_path: Path) -> None:
+    with pytest.raises(ptzip.EditError, match=r"has no plain form \(--drop a\.thing takes it out\)"):
+        slim(tmp_path, Made(), {"a": {"thing": made}}, plain=True)
+
+
+@pytest.mark.torch
+def test_a_long_text_that_stands_in_many_places_is_spelled_once(tmp_path: Path) -> None:
+    data = pickle.dumps({"texts": ["x" * 250] * 2000}, protocol=4)
+    (tmp_path / "last.pt").write_bytes(archive_of("last", {"data.pkl": data, "version": b"3\n"}))
+    report = ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", plain=True)
+    assert report.new_size < 20_000
