@@ -13,11 +13,11 @@ from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.heads import head_slots
 from ptzip.editing.modules import buffer_slots, is_module, parameter_slots
-from ptzip.editing.trimming import Island, cut_out
+from ptzip.editing.trimming import Island, cut_out, islands
 from ptzip.editing.uses import Uses
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, atom, named, pair_slots
-from ptzip.source import Payload, Slice
+from ptzip.source import Joined, Payload
 from ptzip.tensors.cast import CASTABLE, Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.rebuild import CLASS, KEY, NUMEL, StorageId, Tensor, tensor, tensor_slot, view
@@ -99,14 +99,15 @@ class Casting:
             return
         self._note(group)
         self._check(group[0][1], stop)
-        size = reference.dtype.size
-        part = Slice(self.edit.payload(reference.key), first * size, (stop - first) * size)
+        found_in = [found for _, found in group]
+        part, lies = _gathered(found_in, self.edit.payload(reference.key), reference.dtype.size)
         key, made = self._stored(part, reference, stretch), dict[int, Node]()
         for slot, found in group:
-            if id(found.node) not in made:
-                offset = max(found.offset - first, 0)
-                made[id(found.node)] = view(found, self._identity(reference, key, stop - first), offset)
-            slot.put(made[id(found.node)])
+            node = id(found.node)
+            if node not in made:
+                identity = self._identity(reference, key, part.length // reference.dtype.size)
+                made[node] = view(found, identity, *lies[node])
+            slot.put(made[node])
             self._left(found)
 
     def _wanted(self, slot: Slot) -> Tensor | None:
@@ -174,6 +175,18 @@ class Casting:
     def _cast(self, payload: Payload, reference: StorageId, stretch: Stretch) -> Cast:
         dtype, big_endian = reference.dtype, self.edit.checkpoint.main.big_endian
         return Cast(payload, dtype.name, dtype.size, big_endian, self.wish.target, self.wish.saturate, stretch)
+
+
+def _gathered(tensors: list[Tensor], whole: Payload, size: int) -> tuple[Payload, dict[int, tuple[int, Node | None]]]:
+    """What some tensors of a storage use of it, without the rest; by the identities of their nodes, their offsets in that, and
+    their strides where they are others now."""
+    parts, lies = list[Payload](), dict[int, tuple[int, Node | None]]()
+    for island in islands({id(found.node): found for found in tensors}.values()):
+        at = sum(part.length for part in parts) // size
+        part, strides = cut_out(island, whole, size)
+        parts.append(part)
+        lies |= {id(one.node): (at + max(one.offset - island.first, 0), strides) for one in island.tensors}
+    return (parts[0] if len(parts) == 1 else Joined(tuple(parts))), lies
 
 
 def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish) -> set[str]:

@@ -10,7 +10,8 @@ from ptzip.pickling.nodes import Atom, Call, Node, Tuple, plain, state, text
 
 HOMES = ("numpy.core.multiarray", "numpy._core.multiarray")
 SCALARS = frozenset(f"{home}.scalar" for home in HOMES)
-ARRAYS = frozenset(f"{home}._reconstruct" for home in HOMES)
+BUFFERS = frozenset(("numpy.core.numeric._frombuffer", "numpy._core.numeric._frombuffer"))
+ARRAYS = frozenset(f"{home}._reconstruct" for home in HOMES) | BUFFERS
 
 NAMES = {
     **{"f8": "float64", "f4": "float32", "f2": "float16", "b1": "bool"},
@@ -58,16 +59,22 @@ def scalar(call: Call) -> int | float | bool | None:
 
 
 def array(call: Call) -> Array | None:
-    """What the state of a call of `_reconstruct` holds: (version, shape, dtype, is_fortran, bytes)."""
+    """What a call makes: `_frombuffer(bytes, dtype, shape, order)` of protocol 5, or `_reconstruct`, whose state is
+    (version, shape, dtype, is_fortran, bytes)."""
+    if call.path in BUFFERS:
+        data, kind, shape, order = ([plain(part) for part in call.arguments] + [call] * 4)[:4]
+        return _array(kind, shape, _value(order) == "F", data)
     built = state(call)
     items = [plain(part) for part in built.parts] if isinstance(built, Tuple) else []
-    if len(items) != 5 or not isinstance(items[1], Tuple):
+    return _array(items[2], items[1], _value(items[3]) is True, items[4]) if len(items) == 5 else None
+
+
+def _array(kind: Node, sizes: Node, is_fortran: bool, content: Node) -> Array | None:
+    dtype, data = _dtype(kind), _bytes(content)
+    shape = [_value(part) for part in sizes.parts] if isinstance(sizes, Tuple) else [None]
+    if dtype is None or data is None or dtype[1] == ">" or not all(isinstance(size, int) for size in shape):
         return None
-    kind, data = _dtype(items[2]), _bytes(items[4])
-    shape = [_value(part) for part in items[1].parts]
-    if kind is None or data is None or kind[1] == ">" or not all(isinstance(size, int) for size in shape):
-        return None
-    return Array(kind[0], tuple(int(size) for size in shape if isinstance(size, int)), _value(items[3]) is True, data)
+    return Array(dtype[0], tuple(int(size) for size in shape if isinstance(size, int)), is_fortran, data)
 
 
 def _value(node: Node) -> object:

@@ -60,6 +60,18 @@ def test_tensors_that_leave_a_storage_together_stay_tied(tmp_path: Path) -> None
         assert values_at(found, "raw").tolist() == numbers(10).tolist()
 
 
+def test_tensors_that_leave_together_take_nothing_else_along(tmp_path: Path) -> None:
+    made = Made()
+    storage = made.storage(numbers(12))
+    state = {"a.weight": made.view(storage, (4,)), "b.weight": made.view(storage, (2,), (2,), 8)}
+    _, found = slim(tmp_path, made, {"net": state, "raw": made.view(storage, (4,), (1,), 4)})
+    with found:
+        assert sorted(found.storages[key].size for key in found.storages) == [2 * 6, 4 * 4]
+        assert values_at(found, "net", "a.weight").tolist() == [1, 2, 3, 4]
+        assert values_at(found, "net", "b.weight").tolist() == [9, 11]
+    assert ptzip.slim(tmp_path / "out.pt").already_slim
+
+
 def test_what_stands_elsewhere_too_is_not_taken_apart(tmp_path: Path) -> None:
     made = Made()
     args = node({"lr": 1, "wd": 2})
@@ -158,6 +170,19 @@ def test_keys_inside_keys_and_members_of_sets_can_be_hashed(tmp_path: Path) -> N
 def test_what_has_no_plain_form_is_refused_with_its_place(made: Node, tmp_path: Path) -> None:
     with pytest.raises(ptzip.EditError, match=r"has no plain form \(--drop a\.thing takes it out\)"):
         slim(tmp_path, Made(), {"a": {"thing": made}}, plain=True)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_arrays_of_protocol_5_become_tensors(order: str, tmp_path: Path) -> None:
+    import torch
+
+    values = np.asarray([[1, 2, 3], [4, 5, 6]], np.float32, order)  # type: ignore[call-overload]
+    data = pickle.dumps({"mean": values}, protocol=5)
+    (tmp_path / "last.pt").write_bytes(archive_of("last", {"data.pkl": data, "version": b"3\n"}))
+    ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", plain=True, dtype="keep")
+    found = torch.load(tmp_path / "out.pt", weights_only=True)["mean"]
+    np.testing.assert_array_equal(found.numpy(), values)
 
 
 @pytest.mark.torch
