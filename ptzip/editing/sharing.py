@@ -5,6 +5,7 @@ do so afterwards: to whoever only reads them it is the same, but what is changed
 """
 
 import hashlib
+from dataclasses import replace
 from typing import NamedTuple
 
 from ptzip.editing.account import Step
@@ -21,15 +22,14 @@ class Likeness(NamedTuple):
     dtype: str
     location: str
     length: int
-    source: str
-    """The dtype that the bytes have before they are cast."""
 
 
-def share(edit: Edit) -> None:
-    """Let all references to storages with the same bytes name the first of them."""
+def share(edit: Edit, location: str | None = None) -> None:
+    """Let all references to storages with the same bytes name the first of them; `location` is where all of them will be
+    loaded to, None where each stays on its device."""
     ids = Uses(edit.root).ids
     saved = 0
-    for group in _alike(edit, ids):
+    for group in _alike(edit, ids, location):
         first: dict[bytes, str] = {}
         for key in group:
             same = first.setdefault(_digest(edit.payload(key)), key)
@@ -42,21 +42,21 @@ def share(edit: Edit) -> None:
         edit.note(Step.SHARED, "storages", "those with the same bytes are one")
 
 
-def _alike(edit: Edit, ids: dict[str, list[StorageId]]) -> list[list[str]]:
+def _alike(edit: Edit, ids: dict[str, list[StorageId]], location: str | None) -> list[list[str]]:
     """Groups of storages that may be the same."""
     groups: dict[Likeness, list[str]] = {}
     for key, (reference, *_) in ids.items():
         payload = edit.payload(key)
-        source = payload.dtype if isinstance(payload, Cast) else ""
         if payload.length:
-            groups.setdefault(Likeness(reference.dtype.name, reference.location, payload.length, source), []).append(key)
+            place = reference.location if location is None else location
+            groups.setdefault(Likeness(reference.dtype.name, place, payload.length), []).append(key)
     return [group for group in groups.values() if len(group) > 1]
 
 
 def _digest(payload: Payload) -> bytes:
-    """A hash of the bytes; of a cast those before it, so that nothing is cast twice."""
-    raw = payload.base if isinstance(payload, Cast) else payload
+    """A hash of the bytes as they will be written; what a cast loses is counted when they are."""
+    uncounted = replace(payload, losses=[]) if isinstance(payload, Cast) else payload
     found = hashlib.blake2b(digest_size=32)
-    for chunk in raw.chunks(0, raw.length):
+    for chunk in uncounted.chunks(0, uncounted.length):
         found.update(chunk)
     return found.digest()

@@ -93,7 +93,7 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
     if options.dedupe:
         from ptzip.editing.sharing import share  # as above
 
-        share(edit)
+        share(edit, None if options.location == "keep" else options.location)
     if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.layout, Legacy):
         edit.note(Step.OTHER, "file", f"format {options.format}")
     return edit, recipe.name

@@ -53,3 +53,15 @@ def test_without_the_flag_copies_stay(tmp_path: Path) -> None:
     ptzip.slim(path, tmp_path / "out.pt")
     with ptzip.open(tmp_path / "out.pt") as found:
         assert len(found.storages) == 2
+
+
+def test_what_is_the_same_once_it_is_cast_or_moved_is_shared_at_once(tmp_path: Path) -> None:
+    made = Made()
+    state = {"a.weight": made.tensor(numbers(9) + 1e-4), "b.weight": made.tensor(numbers(9))}
+    made.location = "cuda:0"
+    state |= {"c.weight": made.tensor(numbers(9))}
+    report, found = shared(made, tmp_path, state)
+    with found:
+        assert len({key_at(found, name) for name in state}) == 1
+    assert report.loss is not None
+    assert ptzip.slim(tmp_path / "out.pt", dedupe=True).already_slim
