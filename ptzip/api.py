@@ -11,10 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.editing.asked import Value
 from ptzip.errors import EditError, UnsupportedError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO
-from ptzip.slimming.options import Options, Value
+from ptzip.slimming.options import Options
 from ptzip.slimming.outcome import foretold, written
 from ptzip.slimming.planning import edited, plan
 from ptzip.slimming.report import Key, SlimReport

@@ -2,7 +2,8 @@
 
     PtzipError
     ├── FormatError       the file is not what it should be (it carries the offset where that shows)
-    │   └── CutError      it ends too early
+    │   ├── CutError      it ends too early
+    │   └── PickleError   its pickle breaks off
     ├── UnsupportedError  the file may be right, but this version of ptzip cannot do it
     ├── LimitError        going on would take more than `Limits` allows
     └── EditError         the caller asked for something that this file does not allow
@@ -29,6 +30,10 @@ class FormatError(PtzipError):
 
 class CutError(FormatError):
     """The bytes end before the structure does, as those of an interrupted download."""
+
+
+class PickleError(FormatError):
+    """A pickle of the file is none that a loader could read to its end."""
 
 
 class UnsupportedError(PtzipError):

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from ptzip.errors import FormatError
+from ptzip.errors import CutError, FormatError
 
 CHUNK = 1 << 20
 """Bytes move in pieces of this size, in bytes: large enough for the system calls, small enough for the caches."""
@@ -127,8 +127,8 @@ def _whole(data: bytes, offset: int, length: int) -> bytes:
     return data
 
 
-def _early(offset: int, length: int, left: int) -> FormatError:
-    return FormatError(f"the file ends early: {length} bytes were expected, {max(left, 0)} are there", offset)
+def _early(offset: int, length: int, left: int) -> CutError:
+    return CutError(f"the file ends early: {length} bytes were expected, {max(left, 0)} are there", offset)
 
 
 class SourceFile(io.RawIOBase):

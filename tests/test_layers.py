@@ -84,6 +84,7 @@ HIDDEN_IMPORTS = (
         "security/reach.py",
         "security/refusing.py",
         "security/scanning.py",
+        "security/streams.py",
         "security/unpacking.py",
         "tensors/cast.py",
         "tensors/gathered.py",

@@ -19,7 +19,8 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.pickling.nodes import Call, Global, Node, Tuple, atom, walk
+from ptzip.pickling.made import atom
+from ptzip.pickling.nodes import Call, Global, Node, Tuple, walk
 from tests import corpus
 from tests.cli.killed import CALLS
 from tests.cli.samples import Records, called, module_records, save, training_records

@@ -11,7 +11,7 @@ from ptzip.source import Payload
 from ptzip.target import write_at
 
 
-class Stream(NamedTuple):
+class Sequential(NamedTuple):
     """The payloads of a file."""
 
     parts: tuple[Payload, ...]

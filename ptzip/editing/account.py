@@ -37,6 +37,7 @@ STEP_OF = {
     "state_dict_ema": Step.EMA,
     "updates": Step.EMA,
     "model": Step.EMA,
+    "state_dict": Step.EMA,
 }
 """Under which step a top-level key is accounted for."""
 
@@ -46,7 +47,7 @@ def step_of(path: str) -> Step:
 
 
 class Change(NamedTuple):
-    """One thing that an edit did: `path` is the object path, `what` a few words.
+    """One thing that an edit did: `path` is where, "" the object itself, `what` a few words.
 
     A change without `gain` is only made along with others: alone it is no reason to write a file anew.
     """

@@ -1,10 +1,14 @@
-"""What a user asks for by path: values to be taken out, and values to be set."""
+"""What a user asks for by path: values to be taken out, and values to be set.
+
+Rule: what is asked for is done though nothing is gained by it, and a pattern that matches nothing is told of.
+"""
 
 from ptzip.editing.account import step_of
 from ptzip.editing.edit import Edit
 from ptzip.editing.places import Patterns, Place, place_at, places
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Call, Dict, Node, assign, atom, take_out
+from ptzip.pickling.made import assign, atom, take_out
+from ptzip.pickling.nodes import Atom, Call, Dict, Node
 from ptzip.tensors.rebuild import tensor_slot
 
 Value = str | int | float | bool | None

@@ -13,11 +13,12 @@ from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.heads import head_slots
 from ptzip.editing.modules import buffer_slots, is_module, parameter_slots
-from ptzip.editing.trimming import Island, cut_out, islands
+from ptzip.editing.trimming import Island, cut_out, islands, joined
 from ptzip.editing.uses import Uses
 from ptzip.errors import FormatError
-from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, atom, named, pair_slots
-from ptzip.source import Joined, Payload
+from ptzip.pickling.made import atom, named
+from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, pair_slots
+from ptzip.source import Payload
 from ptzip.tensors.cast import CASTABLE, Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.rebuild import CLASS, KEY, NUMEL, StorageId, Tensor, tensor, tensor_slot, view
@@ -186,7 +187,7 @@ def _gathered(tensors: list[Tensor], whole: Payload, size: int) -> tuple[Payload
         part, strides = cut_out(island, whole, size)
         parts.append(part)
         lies |= {id(one.node): (at + max(one.offset - island.first, 0), strides) for one in island.tensors}
-    return (parts[0] if len(parts) == 1 else Joined(tuple(parts))), lies
+    return joined(parts), lies
 
 
 def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish) -> set[str]:
@@ -201,21 +202,21 @@ def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish
         if is_module(root):
             for slots in (parameter_slots(root), buffer_slots(root), head_slots(root)):
                 casting.each(slots)
-            _note(edit, path, casting.count - before, wish)
+            _tell(edit, path, casting.count - before, wish)
         else:
             found_in[path] = tensor_slots(root)
             dicts += found_in[path]
     casting.tied(dicts)
     for path, places in found_in.items():
         moved = [slot for slot in map(tensor_slot, places) if (id(slot.holder), slot.index) in casting.moved]
-        _note(edit, path, len(moved), wish)
+        _tell(edit, path, len(moved), wish)
     edit.used = uses.kept()
     return casting.left & edit.used
 
 
-def _note(edit: Edit, path: str, count: int, wish: Wish) -> None:
+def _tell(edit: Edit, path: str, count: int, wish: Wish) -> None:
     if count:
-        edit.note(Step.HALF, path or "object", f"{count} tensors to {wish.target}")
+        edit.note(Step.HALF, path, f"{count} tensors to {wish.target}")
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:

@@ -12,22 +12,8 @@ from ptzip.container.archive import Checked
 from ptzip.editing.account import Change, Cut, Dropped, Finished, Step, step_of
 from ptzip.editing.places import Patterns, key_name, places
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import (
-    Atom,
-    Node,
-    Persistent,
-    assign,
-    atom,
-    children,
-    discard,
-    lookup,
-    memoized,
-    pair_slots,
-    reach,
-    take_out,
-    text,
-    walk,
-)
+from ptzip.pickling.made import assign, atom, discard, memoized, take_out
+from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_slots, reach, text, walk
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Payload
 from ptzip.tensors.cast import Cast
@@ -53,8 +39,7 @@ class Edit:
     """The paths in the input of all that was taken out or stands elsewhere now."""
     warnings: list[str] = field(default_factory=list)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
-    """What is left of storages that were cut, by key."""
-    is_trimmed: bool = False
+    """What is left of storages that were cut before anything was cast, by key."""
     reduced: dict[Step, int] = field(default_factory=dict)
     """The bytes that storages lost which are still there, by step."""
     used: set[str] | None = None
@@ -113,13 +98,15 @@ class Edit:
             discard(holder, key)
             self.drop(step, path, value, what)
 
-    def replace(self, key: str, better: Node, path: str, step: Step) -> None:
-        """Let a top-level key have the value that stands at another path, which stays there."""
+    def replace(self, key: str, better: Node, path: str, called: str = "") -> None:
+        """Let a top-level key have a value that stands elsewhere in the tree, at `path`, and still does."""
         before = lookup(self.root, key)
-        if before is not None and better is not before and not self.keeps(key, before):
-            assign(self.root, key, better)
-            self.moved[key] = path
-            self.drop(step, key, before, f"replaced by {path}")
+        if better is before or (before is not None and self.keeps(key, before)):
+            return
+        assign(self.root, key, better)
+        self.moved[key] = path
+        if before is not None:
+            self._drop(key, before, f"replaced by {called or path}")
 
     def take_where(self, holder: Node, path: str, is_gone: Callable[[str], bool], step: Step, what: str) -> None:
         """Take the keys that are to go out of any dict of the tree, all in one pass."""
@@ -182,15 +169,6 @@ class Edit:
             self.drop_all(step_of(path), path, [slot.node for _, slot in found], what)
             for _, slot in reversed(found):
                 take_out(holder, slot)
-
-    def replace_model(self, better: Node, called: str, path: str) -> None:
-        """Make another object of the tree, which stands at `path`, the model."""
-        model = lookup(self.root, "model")
-        if better is not model and not (model is not None and self.keeps("model", model)):
-            assign(self.root, "model", better)
-            self.moved["model"] = path
-            if model is not None:
-                self._drop("model", model, f"replaced by {called}")
 
     def _drop(self, path: str, value: Node, what: str) -> None:
         self.drop(step_of(path), path, value, what)

@@ -9,7 +9,8 @@ from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
-from ptzip.pickling.nodes import PUTS, Call, List, Tuple, atom, filled, item_slots, plain, walk
+from ptzip.pickling.made import atom, filled
+from ptzip.pickling.nodes import PUTS, Call, List, Tuple, item_slots, plain, walk
 from ptzip.source import Slice
 from ptzip.tensors.rebuild import KEY, NUMEL, STORAGE_ITEMS, StorageId, class_id, storage_id
 

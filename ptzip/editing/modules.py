@@ -5,6 +5,7 @@ Rule: a module is known by its state (a dict with `_modules`), never by its clas
 
 from collections.abc import Iterator
 
+from ptzip.errors import LimitError
 from ptzip.pickling.nodes import (
     RECONSTRUCTORS,
     Atom,
@@ -23,6 +24,11 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.tensors.rebuild import tensor_slot
+
+UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
+"""The dicts of a module that are no part of a path."""
+
+MOST_NAMES = 1_000_000
 
 
 def attributes(node: Node) -> Node | None:
@@ -59,8 +65,8 @@ def child(module: Node, name: str) -> Node | None:
 
 def last_child(module: Node) -> Node | None:
     """The last child of a module, as `module[-1]` of a Sequential."""
-    children = _values(module, "_modules")
-    return children[-1].node if children else None
+    children = _named(module, "_modules")
+    return children[-1][1].node if children else None
 
 
 def modules(root: Node) -> Iterator[Node]:
@@ -69,19 +75,17 @@ def modules(root: Node) -> Iterator[Node]:
     pending = [root]
     while pending:
         module = pending.pop()
-        held = lookup(attributes(module), "_modules") if isinstance(module, Call) and id(module) not in seen else None
-        if held is None:
-            continue
-        seen.add(id(module))
-        yield module
-        pending += [slot.node for slot in reversed(_named(held))]
+        if id(module) not in seen and is_module(module):
+            seen.add(id(module))
+            yield module
+            pending += [slot.node for _, slot in reversed(_named(module, "_modules"))]
 
 
 def parameter_slots(root: Node) -> Iterator[Slot]:
     """The places of all parameters, each parameter once: tied ones stand in several places."""
     seen: set[int] = set()
     for module in modules(root):
-        for slot in _values(module, "_parameters"):
+        for _, slot in _named(module, "_parameters"):
             if id(slot.node) not in seen:
                 seen.add(id(slot.node))
                 yield slot
@@ -90,44 +94,48 @@ def parameter_slots(root: Node) -> Iterator[Slot]:
 def buffer_slots(root: Node) -> Iterator[Slot]:
     """The places of all buffers."""
     for module in modules(root):
-        yield from _values(module, "_buffers")
+        yield from (slot for _, slot in _named(module, "_buffers"))
 
 
-def _values(module: Node, container: str) -> list[Slot]:
-    found = lookup(attributes(module), container)
-    return [] if found is None else _named(found)
-
-
-def _named(holder: Node) -> list[Slot]:
-    """The places in a dict whose keys are text."""
-    return [slot for key, slot in pair_slots(holder) if text(key) is not None]
+def _named(module: Node, container: str) -> list[tuple[str, Slot]]:
+    """The places in one of the dicts of a module whose keys are text, by those."""
+    held = lookup(attributes(module), container)
+    return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []
 
 
 def state_dict(root: Node) -> list[tuple[str, Node]]:
     """The tensors that `module.state_dict()` would hold, by their names: of parameters what is inside, no buffer that is not
-    persistent (`torch/nn/modules/module.py`, `_save_to_state_dict`)."""
+    persistent (`torch/nn/modules/module.py`, `_save_to_state_dict`).
+
+    A module inside itself is left out there. Raises LimitError where there are too many names.
+    """
     found = list[tuple[str, Node]]()
-    pending, seen = [("", root)], set[int]()
+    pending: list[tuple[str, Node, frozenset[int]]] = [("", root, frozenset())]
     while pending:
-        prefix, module = pending.pop()
-        if id(module) in seen and prefix.count(".") > MOST_DEEP:
-            continue
-        seen.add(id(module))
-        passing = _passing(module)
-        for container in ("_parameters", "_buffers"):
-            for name, slot in _texts(module, container):
-                value = tensor_slot(slot).node
-                if not isinstance(value, Atom) and (container == "_parameters" or name not in passing):
-                    found.append((f"{prefix}{name}", value))
-        pending += [(f"{prefix}{name}.", slot.node) for name, slot in reversed(_texts(module, "_modules"))]
+        prefix, module, above = pending.pop()
+        found += [(f"{prefix}{name}", value) for name, value in _own_tensors(module)]
+        inner = above | {id(module)}
+        below = [(name, slot.node) for name, slot in _named(module, "_modules") if id(slot.node) not in inner]
+        pending += [(f"{prefix}{name}.", child, inner) for name, child in reversed(below)]
+        if len(found) + len(pending) > MOST_NAMES:
+            raise LimitError(f"the tensors of the module have more than {MOST_NAMES} names")
     return found
+
+
+def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
+    passing = _passing(module)
+    for container in ("_parameters", "_buffers"):
+        for name, slot in _named(module, container):
+            value = tensor_slot(slot).node
+            if not isinstance(value, Atom) and (container == "_parameters" or name not in passing):
+                yield name, value
 
 
 def plain_names(module: Node) -> list[str]:
     """The names of a module's attributes that are no part of its state dict."""
     inside = attributes(module)
     found = [text(key) for key, _ in pair_slots(inside)] if inside is not None else []
-    return [name for name in found if name is not None and name not in ("_parameters", "_buffers", "_modules")]
+    return [name for name in found if name is not None and name not in UNNAMED]
 
 
 def _passing(module: Node) -> set[str | None]:
@@ -136,12 +144,3 @@ def _passing(module: Node) -> set[str | None]:
     if isinstance(held, Call) and held.arguments:
         held = plain(held.arguments[0])
     return {text(slot.node) for slot in item_slots(held)} if held is not None else set()
-
-
-MOST_DEEP = 100
-"""Modules in one another, from where on one that was met before is taken for a circle."""
-
-
-def _texts(module: Node, container: str) -> list[tuple[str, Slot]]:
-    held = lookup(attributes(module), container)
-    return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []

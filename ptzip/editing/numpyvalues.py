@@ -1,6 +1,6 @@
 """Values of numpy in a tree: scalars as plain numbers, arrays as their bytes, read from the nodes that would rebuild them.
 
-Rule: what has not exactly the form that numpy writes is None, and left as it is (`numpy/_core/src/multiarray`, `__reduce__`).
+Rule: what has not exactly the form that numpy writes is None (`numpy/_core/src/multiarray`, `__reduce__`).
 """
 
 import struct

@@ -11,14 +11,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ptzip.editing.modules import attributes, is_module
+from ptzip.editing.modules import UNNAMED, attributes, is_module
 from ptzip.errors import LimitError
 from ptzip.limits import is_spelled
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
 from ptzip.tensors.rebuild import parameter_arguments, tensor
-
-UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
-"""The dicts of a module that are no part of a path."""
 
 MOST_PLACES = 2_000_000
 
@@ -54,24 +51,33 @@ def places(root: Node, path: str = "", leave: Patterns | None = None) -> Iterato
 
     Raises LimitError where there are too many, as in a tree of a few nodes that stand in one another again and again.
     """
-    pending: list[tuple[str, Node, tuple[int, ...]]] = [(path, root, ())]
-    count = 0
+    pending: list[tuple[str, Node] | int] = [(path, root)]
+    way, count = set[int](), 0
     while pending:
-        prefix, node, way = pending.pop()
+        item = pending.pop()
+        if isinstance(item, int):  # everything below a node was seen
+            way.discard(item)
+            continue
+        prefix, node = item
+        if id(node) in way:
+            continue
         found = list(_right_below(node, f"{prefix}." if prefix else ""))
+        yield from found
         count += len(found)
         if count > MOST_PLACES:
             raise LimitError(f"the object has more than {MOST_PLACES} places")
-        for place in found:
-            yield place
-        inner = (*way[-64:], id(node))
-        for place in reversed(found):
-            below = place.slot.node
-            if id(below) not in inner and not (leave and leave.match(place.path)) and not is_leaf(below):
-                pending.append((place.path, below, inner))
+        way.add(id(node))
+        pending.append(id(node))
+        pending += [(place.path, place.slot.node) for place in reversed(found) if _goes_on(place, leave)]
+
+
+def _goes_on(place: Place, leave: Patterns | None) -> bool:
+    """Whether what is below a place is looked at, too."""
+    return not is_leaf(place.slot.node) and not (leave and leave.match(place.path))
 
 
 def is_leaf(node: Node) -> bool:
+    """Whether a node is a plain value or a tensor, which have nothing below them."""
     return isinstance(node, Atom) or bool(parameter_arguments(node)) or tensor(node) is not None
 
 

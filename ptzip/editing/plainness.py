@@ -1,24 +1,27 @@
 """A checkpoint in which nothing needs a class: what `torch.load(weights_only=True)` takes.
 
-    a whole module          its state dict
-    a number of numpy       a number; an array a tensor
-    a defaultdict, a Counter, a namespace or any other object: a dict of what it holds
-    a member of an enum     its value; a path its text; any other name itself, as text
+    a whole module              its state dict
+    a number of numpy           a number; an array a tensor
+    a namespace, an object      a dict of its attributes, of a defaultdict of its items
+    a Counter, a namedtuple     the dict, the tuple of what it holds; a frozenset a set
+    a member of an enum         its value; a path its text; any other name itself, as text
 
-Rule: what is allowed already stays as it is, and values that stand in two places still stand in both; only the spelling of
-old and of newer pickles changes to that of protocol 2, which is the one that is read.
+Rule: what is allowed already stays as it is, and values that stand in two places still stand in both; what has none of these
+forms is refused, with its place.
 """
 
 from enum import IntEnum
 from typing import NamedTuple
 
-from ptzip.allowed.weights_only import CALLED, HELD, OPCODES
+from ptzip.allowed.weights_only import CALLED, HELD
 from ptzip.editing.account import Dropped, Step
 from ptzip.editing.edit import Edit, storages_of
 from ptzip.editing.modules import attributes, class_path, is_module, plain_names, state_dict
 from ptzip.editing.numpyvalues import ARRAYS, SCALARS, Array, array, scalar
 from ptzip.editing.places import key_name
+from ptzip.editing.respelling import respelled
 from ptzip.errors import EditError
+from ptzip.pickling.made import atom, called, memoized, named, new_dict, new_list, new_tuple, ordered
 from ptzip.pickling.nodes import (
     PUTS,
     RECONSTRUCTORS,
@@ -29,15 +32,9 @@ from ptzip.pickling.nodes import (
     List,
     Node,
     Persistent,
-    Set,
     Slot,
     Tuple,
-    atom,
-    filled,
     item_slots,
-    listed,
-    memoized,
-    named,
     pair_slots,
     pairs,
     plain,
@@ -47,9 +44,6 @@ from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import contiguous
 
 SUBCLASS = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
-MOST_BITS = 8 * 255 - 1
-"""Longer numbers have an opcode that is not read."""
-
 SETS = frozenset(("builtins.set", "__builtin__.set"))
 FROZEN = frozenset(("builtins.frozenset", "__builtin__.frozenset"))
 FILLED = frozenset(("collections.defaultdict",))
@@ -58,7 +52,6 @@ FILLED = frozenset(("collections.defaultdict",))
 NUMERIC = ("torch.", "numpy.")
 """Whose objects are more than what they are given."""
 
-OTHER_PUTS = frozenset(("PUT", "MEMOIZE"))
 PATHS = ("pathlib.", "pathlib._local.")
 
 
@@ -105,10 +98,10 @@ class Plainness:
     def _plain(self, node: Node, path: str) -> Node:
         """A node that takes the place of another; itself where it may stay."""
         if isinstance(node, Call):
-            return _respelled(self._call(node, path))
+            return respelled(self._call(node, path))
         if isinstance(node, Global) and node.path not in HELD:
             return self._told(path, atom(node.path), f"the name of {node.path}")
-        return _respelled(node)
+        return respelled(node)
 
     def _call(self, call: Call, path: str) -> Node:
         if is_module(call):
@@ -144,8 +137,7 @@ class Plainness:
         if call.path.startswith(PATHS) and all(isinstance(part, Atom) for part in given):
             return self._told(path, atom("/".join(str(part.value) for part in given if isinstance(part, Atom))), "a text")
         if call.path in FROZEN and len(given) == 1:
-            made = Call("REDUCE", None, [named("builtins", "set"), Tuple("TUPLE1", None, given)], [memoized()])
-            return self._told(path, made, "a set")
+            return self._told(path, called("builtins", "set", *given), "a set")
         return self._given(call, given, path)
 
     def _given(self, call: Call, given: list[Node], path: str) -> Node | None:
@@ -153,7 +145,7 @@ class Plainness:
         if not given or call.path.startswith(NUMERIC) or any(step.op not in PUTS for step in call.steps):
             return None
         if call.op in ("NEWOBJ", "INST", "OBJ"):
-            return self._told(path, Tuple("TUPLE", None, given), f"a tuple, instead of {class_path(call)}")
+            return self._told(path, new_tuple(*given), f"a tuple, instead of {class_path(call)}")
         is_whole = len(given) == 1 and isinstance(given[0], Atom | Dict | List)
         return self._told(path, given[0], f"what {call.path} is given") if is_whole else None
 
@@ -168,11 +160,11 @@ class Plainness:
         items = [one for holder in (call, inside) if holder is not None for pair in pairs(holder) for one in pair]
         values = [slot.node for slot in item_slots(call)]
         if values and not items:
-            return self._told(path, listing(values), f"a list, instead of {made}")
-        return self._told(path, dictionary(items), f"a dict, instead of {made}")
+            return self._told(path, new_list(values), f"a list, instead of {made}")
+        return self._told(path, new_dict(items), f"a dict, instead of {made}")
 
     def _told(self, path: str, new: Node, what: str) -> Node:
-        self.edit.note(Step.OTHER, path or "object", what)
+        self.edit.note(Step.OTHER, path, what)
         return new
 
     def _tensor(self, found: Array) -> Call:
@@ -181,14 +173,12 @@ class Plainness:
         self.arrays += 1
         self.edit.payloads[key] = Literal(found.data)
         self.edit.reduce(Step.OTHER, -len(found.data))
-        items = (atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), atom(len(found.data) // dtype.size))
-        holder = Persistent("BINPERSID", None, [Tuple("TUPLE", None, list(items))])
+        numel = atom(len(found.data) // dtype.size)
+        identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)
         stride = contiguous(found.shape[::-1])[::-1] if found.is_fortran else contiguous(found.shape)
-        sizes = [Tuple("TUPLE", None, [atom(number) for number in numbers]) for numbers in (found.shape, stride)]
-        arguments = [holder, atom(0), *sizes, atom(False), ordered([])]
-        return Call(
-            "REDUCE", None, [named("torch._utils", "_rebuild_tensor_v2"), Tuple("TUPLE", None, arguments)], [memoized()]
-        )
+        sizes = [new_tuple(*map(atom, numbers)) for numbers in (found.shape, stride)]
+        storage = Persistent("BINPERSID", None, [identity])
+        return called("torch._utils", "_rebuild_tensor_v2", storage, atom(0), *sizes, atom(False), ordered([]))
 
 
 def make_plain(edit: Edit) -> None:
@@ -200,27 +190,10 @@ def make_plain(edit: Edit) -> None:
     pickle.root = holder[0]
     edit.dropped.append(Dropped(Step.OTHER, before - storages_of(edit.root), 0))
     if plainness.numbers:
-        edit.note(Step.OTHER, "object", f"{plainness.numbers} numbers of numpy are plain ones")
+        edit.note(Step.OTHER, "", f"{plainness.numbers} numbers of numpy are plain ones")
     if pickle.protocol != 2:
         edit.note(Step.OTHER, "pickle", f"protocol {pickle.protocol} -> 2")
         pickle.protocol, pickle.frames = 2, []
-
-
-def dictionary(items: list[Node]) -> Dict:
-    """A dict of keys and values in turn."""
-    return Dict("EMPTY_DICT", None, [], [memoized(), *([filled(items)] if items else [])])
-
-
-def listing(items: list[Node]) -> List:
-    return List("EMPTY_LIST", None, [], [memoized(), *([listed(items)] if items else [])])
-
-
-def ordered(entries: list[tuple[str, Node]]) -> Call:
-    """An OrderedDict."""
-    made = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")], [memoized()])
-    if entries:
-        made.steps = [memoized(), filled([one for name, value in entries for one in (atom(name), value)])]
-    return made
 
 
 def _inside(node: Node, path: str, held: Held) -> list[Place]:
@@ -249,35 +222,5 @@ def _asked(node: Node, held: Held) -> Held:
 def _hashable(node: Node, number: int) -> Node:
     """A key for a key: a set as a tuple, anything else that Python takes for no key as a text of its own."""
     if isinstance(node, Call) and node.path in SETS:
-        return Tuple("TUPLE", None, [slot.node for slot in item_slots(plain(node.arguments[0]))])
+        return new_tuple(*(slot.node for slot in item_slots(plain(node.arguments[0]))))
     return atom(f"object {number}") if isinstance(node, Dict | List) else node
-
-
-def _respelled(node: Node) -> Node:
-    """The same value in the opcodes of protocol 2 that are known to be read."""
-    if isinstance(node, Atom) and node.op not in OPCODES:
-        new = _atom(node.value)
-        if node.steps and not new.steps:
-            new.add(memoized())  # a long text that stands in many places is spelled once
-        return new
-    if isinstance(node, Global) and node.op != "GLOBAL":
-        return named(node.module, node.name)
-    if isinstance(node, Set):
-        inner = listing([slot.node for slot in item_slots(node)])
-        return Call("REDUCE", None, [named("builtins", "set"), Tuple("TUPLE1", None, [inner])], [memoized()])
-    if isinstance(node, Dict) and node.op != "EMPTY_DICT":
-        return dictionary([one for pair in pairs(node) for one in pair])
-    if isinstance(node, List) and node.op != "EMPTY_LIST":
-        return listing([slot.node for slot in item_slots(node)])
-    if any(step.op in OTHER_PUTS for step in node.steps):
-        node.steps = [memoized() if step.op in OTHER_PUTS else step for step in node.steps]
-    return node
-
-
-def _atom(value: object) -> Node:
-    if isinstance(value, bytes | bytearray):
-        arguments: list[Node] = [atom(bytes(value).decode("latin-1")), atom("latin1")]
-        return Call("REDUCE", None, [named("_codecs", "encode"), Tuple("TUPLE2", None, arguments)], [memoized()])
-    if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        return atom(hex(value))
-    return atom(value if isinstance(value, str | int | float | bool) else None)

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from ptzip.editing.account import Cut, Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.uses import Uses
-from ptzip.pickling.nodes import Node, Tuple, atom
+from ptzip.pickling.made import atom
+from ptzip.pickling.nodes import Node, Tuple
 from ptzip.source import Joined, Payload, Slice
 from ptzip.tensors.gathered import Gathered
 from ptzip.tensors.rebuild import NUMEL, OFFSET, STRIDE, StorageId, Tensor
@@ -25,34 +26,50 @@ class Island(NamedTuple):
     tensors: list[Tensor]
 
 
-def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> None:
-    """Take the bytes that no tensor uses out of some storages; `tensors` are all that use them, by key."""
-    first = not edit.is_trimmed
-    edit.is_trimmed = True
-    saved = {key: _trim(edit, key, found, uses.ids[key], first) for key, found in tensors.items() if found}
-    saved = {key: count for key, count in saved.items() if count}
+Cuts = dict[str, list[Cut]]
+
+
+def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> Cuts:
+    """Take the bytes that no tensor uses out of some storages; `tensors` are all that use them, by key.
+
+    Returns what is left of those that were cut.
+    """
+    found = {key: islands(on_it) for key, on_it in tensors.items() if on_it}
+    cuts = {key: cut for key, lands in found.items() if (cut := _cuts(lands, uses.ids[key]))}
+    saved = sum(_cut(edit, key, cut, found[key], uses.ids[key]) for key, cut in cuts.items())
     if saved:
-        edit.reduce(Step.DEAD, sum(saved.values()))
-        edit.note(Step.DEAD, "storages", f"{len(saved)} cut to what tensors use of them")
+        edit.reduce(Step.DEAD, saved)
+        edit.note(Step.DEAD, "storages", f"{len(cuts)} cut to what tensors use of them")
+    return cuts
 
 
-def _trim(edit: Edit, key: str, tensors: list[Tensor], ids: list[StorageId], is_first: bool) -> int:
-    """The bytes that are saved of one storage; 0 where it was left alone. The first cuts are noted: casts come after them."""
-    dtype, numel = ids[0].dtype, min(reference.numel for reference in ids)
-    found = islands(tensors)
-    left = sum(map(_length, found))
-    if left >= numel or any(reference.dtype != dtype for reference in ids) or (found and found[-1].stop > numel):
-        return 0
-    payload, at = edit.payload(key), 0
-    parts, cuts = list[Payload](), edit.cuts.setdefault(key, []) if is_first else []
+def _cuts(found: list[Island], ids: list[StorageId]) -> list[Cut]:
+    """What is to be left of a storage; nothing where it stays as it is."""
+    at, cuts = 0, list[Cut]()
     for island in found:
-        parts.append(_moved(island, payload, at, dtype.size))
         cuts.append(Cut(island.first, island.stop, at, _length(island)))
-        at += _length(island)
-    edit.payloads[key] = parts[0] if len(parts) == 1 else Joined(tuple(parts))
+        at += cuts[-1].length
+    is_odd = any(reference.dtype != ids[0].dtype for reference in ids) or cuts[-1].stop > _numel(ids)
+    return [] if at >= _numel(ids) or is_odd else cuts
+
+
+def _cut(edit: Edit, key: str, cuts: list[Cut], found: list[Island], ids: list[StorageId]) -> int:
+    """The bytes that are saved of one storage, once it was cut."""
+    payload, size, before = edit.payload(key), ids[0].dtype.size, _numel(ids)
+    parts = [_moved(island, payload, cut.at, size) for island, cut in zip(found, cuts, strict=True)]
+    edit.payloads[key] = joined(parts)
+    left = cuts[-1].at + cuts[-1].length
     for reference in ids:
         reference.items[NUMEL] = atom(left)
-    return (numel - left) * dtype.size
+    return (before - left) * size
+
+
+def _numel(ids: list[StorageId]) -> int:
+    return min(reference.numel for reference in ids)
+
+
+def joined(parts: list[Payload]) -> Payload:
+    return parts[0] if len(parts) == 1 else Joined(tuple(parts))
 
 
 def islands(tensors: Iterable[Tensor]) -> list[Island]:

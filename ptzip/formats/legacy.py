@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from ptzip.container.archive import Checked
 from ptzip.container.record import ALIGNMENT, Record
-from ptzip.errors import FormatError
+from ptzip.errors import CutError, FormatError
 from ptzip.formats.marks import LEGACY_MAGIC_END, has_legacy_magic
-from ptzip.formats.part import Member, Part
+from ptzip.formats.part import Member, Part, broken
 from ptzip.formats.torchzip import fresh_records
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle, item_slots, text
@@ -77,7 +77,7 @@ def _read_one(
         observe(label + name, pickle)
         raise_limit(pickle)
         if pickle.root is None:
-            raise FormatError(f"the {name} of the legacy stream is broken: {pickle.anomalies[-1]}")
+            raise broken(f"the {name} of the legacy stream", pickle)
         members.append(Member(label + name, at, pickle.end - at, "pickle"))
         pickles.append(pickle)
         at = pickle.end
@@ -105,7 +105,7 @@ def _places(known: dict[str, Storage], keys: Iterator[str], source: Source, at: 
         size = count * known[key].dtype.size
         at += COUNT.size
         if not 0 <= size <= source.size - at:
-            raise FormatError(f"storage {key} is cut off: it has {size} bytes, and {source.size - at} are left", at)
+            raise CutError(f"storage {key} is cut off: it has {size} bytes, and {source.size - at} are left", at)
         places[key] = Span(source, at, size)
         at += size
     return places

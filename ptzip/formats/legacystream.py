@@ -7,8 +7,9 @@ zip, and follow one another in that order.
 import struct
 from collections.abc import Sequence
 
-from ptzip.container.sequence import Stream
-from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, atom, filled, listed
+from ptzip.container.sequence import Sequential
+from ptzip.pickling.made import atom, new_dict, new_list
+from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Literal, Payload
 
@@ -18,25 +19,20 @@ SIZES = {"short": 2, "int": 4, "long": 4}
 """What torch says of every machine (`torch/serialization.py`, `_legacy_save`)."""
 
 
-def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> Stream:
+def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> Sequential:
     """The whole file; `items` are the bytes of an element of each storage."""
-    keys = listed([atom(str(index)) for index in range(len(storages))])
-    names = List("EMPTY_LIST", None, [], [keys] if storages else [])
+    names = new_list([atom(str(index)) for index in range(len(storages))])
     sizes = _dict({name: atom(size) for name, size in SIZES.items()})
-    system: dict[str, Node] = {"protocol_version": atom(PROTOCOL), "little_endian": atom(True), "type_sizes": sizes}
-    pickles = [_pickled(_long(MAGIC)), _pickled(atom(PROTOCOL)), _pickled(_dict(system)), pickle, _pickled(names)]
+    system = _dict({"protocol_version": atom(PROTOCOL), "little_endian": atom(True), "type_sizes": sizes})
+    pickles = [_pickled(atom(MAGIC)), _pickled(atom(PROTOCOL)), _pickled(system), pickle, _pickled(names)]
     parts: list[Payload] = [Literal(data) for data in pickles]
     for payload, item in zip(storages, items, strict=True):
         parts += [Literal(struct.pack("<q", payload.length // item)), payload]
-    return Stream(tuple(parts))
+    return Sequential(tuple(parts))
 
 
-def _long(value: int) -> Atom:
-    return Atom("LONG1", value.to_bytes(10, "little"))
-
-
-def _dict(entries: dict[str, Node]) -> Dict:
-    return Dict("EMPTY_DICT", None, [], [filled([one for name, value in entries.items() for one in (atom(name), value)])])
+def _dict(entries: dict[str, Node]) -> Node:
+    return new_dict([one for name, value in entries.items() for one in (atom(name), value)])
 
 
 def _pickled(root: Node) -> bytes:

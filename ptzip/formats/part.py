@@ -9,10 +9,10 @@ from typing import NamedTuple, Protocol
 
 from ptzip.container.archive import Checked
 from ptzip.container.record import ALIGNMENT, Record
-from ptzip.errors import Anomaly, FormatError, LimitError, UnsupportedError
+from ptzip.errors import Anomaly, CutError, FormatError, LimitError, PickleError, UnsupportedError
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node, Pickle
-from ptzip.pickling.unpickler import read_pickle
+from ptzip.pickling.unpickler import CUT, read_pickle
 from ptzip.source import Payload, read_all
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.rebuild import Storage, storages
@@ -63,7 +63,7 @@ class Part:
     def root(self) -> Node:
         """The tree of the object that was saved; raises FormatError where the pickle is broken."""
         if self.pickle.root is None:
-            raise FormatError(f"{self.name} is broken: {self.pickle.anomalies[-1]}")
+            raise broken(self.name, self.pickle)
         return self.pickle.root
 
     @functools.cached_property
@@ -78,6 +78,13 @@ class Part:
             payload = self.stored(storage.key)
             if payload.length != storage.size:
                 raise FormatError(f"record {payload.name} is {payload.length} bytes long, expected {storage.size}")
+
+
+def broken(name: str, pickle: Pickle) -> FormatError:
+    """The error of a pickle that breaks off: it was cut, or is wrong."""
+    last = pickle.anomalies[-1]
+    kind = CutError if last.kind == CUT else PickleError
+    return kind(f"{name} is broken: {last}")
 
 
 class Layout(Protocol):

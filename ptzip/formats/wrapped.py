@@ -13,7 +13,7 @@ from typing import IO, Any, cast
 
 import zstandard
 
-from ptzip.errors import FormatError, LimitError
+from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.wrapping import GZIP, ZSTD, Wrapping
 from ptzip.limits import Limits
 from ptzip.source import CHUNK, FileSource, Source, SourceFile
@@ -65,7 +65,8 @@ def _unpack(source: Source, kind: Wrapping, file: "tempfile._TemporaryFileWrappe
                     raise LimitError(f"the {kind.name} holds more than {limits.unpacked_bytes} bytes")
                 file.write(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise FormatError(f"this is {kind.name} that is broken or cut off: {error}", done) from error
+        fault = CutError if isinstance(error, EOFError) else FormatError
+        raise fault(f"this is {kind.name} that is broken or cut off: {error}", done) from error
 
 
 def pack(plain: int, descriptor: int) -> None:

@@ -1,4 +1,7 @@
-"""Averaged and live weights that stand beside one another under different names."""
+"""Averaged and live weights that stand beside one another under different names.
+
+Rule: what takes a place is the node itself, so that nothing is copied, and the account knows where it stood.
+"""
 
 from collections.abc import Callable
 
@@ -9,11 +12,8 @@ from ptzip.pickling.nodes import Node, pair_slots, text
 
 def exchange(
     edit: Edit, state: Node, path: str, others: Node, other_path: str, other_name: Callable[[str], str], what: str
-) -> int:
-    """Put in the place of each tensor of a state dict the one that `others` has for it, `what` says which those are.
-
-    Returns how many there were.
-    """
+) -> None:
+    """Put in the place of each tensor of a state dict the one that `others` has for it; `what` says which those are."""
     found = {name: slot.node for key, slot in pair_slots(others) if (name := text(key)) is not None}
     replaced = list[Node]()
     for key, slot in list(pair_slots(state)):
@@ -27,4 +27,3 @@ def exchange(
             edit.gone.add(here)
     if replaced:
         edit.drop_all(Step.EMA, path, replaced, f"{len(replaced)} weights replaced by {what}")
-    return len(replaced)

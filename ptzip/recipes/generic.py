@@ -61,9 +61,8 @@ def _is_scheduler(node: Node) -> bool:
 
 def _is_scaler(node: Node) -> bool:
     """The state of a `GradScaler` (`torch/amp/grad_scaler.py`), or of apex's `amp`."""
-    return (_has(node, 2, "growth_factor", "_growth_tracker", "scale") or _has(node, 1, "loss_scaler0")) and not _has_tensors(
-        node
-    )
+    is_own = _has(node, 2, "growth_factor", "_growth_tracker", "scale")
+    return (is_own or _has(node, 1, "loss_scaler0")) and not _has_tensors(node)
 
 
 def _has_tensors(node: Node) -> bool:

@@ -4,7 +4,8 @@ from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.modules import is_module, parameter_slots
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Node, atom, lookup
+from ptzip.pickling.made import atom
+from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.tensors.rebuild import REQUIRES_GRAD, parameter_arguments
 
 
@@ -15,7 +16,7 @@ def promoted_model(edit: Edit) -> Node:
     """
     better, model = lookup(edit.root, "ema"), lookup(edit.root, "model")
     if edit.ema and better is not None and is_module(better):
-        edit.replace_model(better, "ema", "ema")
+        edit.replace("model", better, "ema")
         return better
     if model is None or not is_module(model):
         raise EditError("there is no pickled module under the keys model and ema, which this recipe needs")

@@ -4,7 +4,6 @@
 whether they are there.
 """
 
-from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has, is_state_dict
@@ -21,7 +20,7 @@ def matches(root: Node) -> bool:
 def drop(edit: Edit) -> None:
     average = lookup(edit.root, "state_dict_ema")
     if edit.ema and is_state_dict(average) and average is not None:
-        edit.replace("state_dict", average, "state_dict_ema", Step.EMA)
+        edit.replace("state_dict", average, "state_dict_ema")
     edit.remove(*TRAINING)
 
 

@@ -7,7 +7,8 @@ package's defaults.
 from ptzip.editing.account import Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.modules import attribute, attributes, child, class_path, is_module
-from ptzip.pickling.nodes import Atom, Node, atom, lookup
+from ptzip.pickling.made import atom
+from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
 
@@ -38,7 +39,7 @@ def _student(edit: Edit, model: Node) -> Node:
     student = child(model, "student_model")
     if student is None or not class_path(model).endswith(".DistillationModel"):
         return model
-    edit.replace_model(student, "its student", f"{edit.moved.get('model', 'model')}.student_model")
+    edit.replace("model", student, f"{edit.moved.get('model', 'model')}.student_model", "its student")
     return student
 
 

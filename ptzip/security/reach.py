@@ -13,18 +13,17 @@ from ptzip.container.archive import is_zip
 from ptzip.errors import LimitError, PtzipError
 from ptzip.formats import marks
 from ptzip.formats.naming import described
-from ptzip.formats.part import Member, Part
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Global, Pickle
-from ptzip.security import joblib, npy, texts
+from ptzip.pickling.nodes import Pickle
+from ptzip.security import npy, texts
 from ptzip.security.budget import Budget
-from ptzip.security.guessing import begins_opcode, does_something, likely_pickle, may_be_pickle
+from ptzip.security.guessing import begins_opcode, likely_pickle
 from ptzip.security.nested import nested
+from ptzip.security.streams import PickleWalk
 from ptzip.security.subjects import CODE, LIMIT, STRANGE, UNREAD, Names, Note, Stream, Subject, inside
 from ptzip.security.unpacking import Packing, packing, unpacked
 from ptzip.security.zips import ZipWalk
 from ptzip.source import BytesSource, Source, Window
-from ptzip.source import Stream as Bytes
 
 HEAD = 16
 MOST_DEEP = 8
@@ -32,8 +31,6 @@ MOST_DEEP = 8
 
 MOST_PADDED = 1 << 20
 """Bytes behind everything of which one is to be no zero, if they are to be looked at."""
-
-TRAILING = "behind the last storage"
 
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
@@ -91,10 +88,9 @@ class Walk:
     def packed(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
         """What is inside compressed bytes; that two bytes of zlib are there by chance is no finding."""
         kind = packing(source.read(0, min(source.size, HEAD)))
-        inner = _unpacked(source, kind, self.budget.limits, self.opened) if kind else None
-        if inner is None or kind is None:
-            yield Note(place, UNREAD, f"this is {described(source)}")
+        if kind is None:
             return
+        inner = _unpacked(source, kind, self.budget.limits, self.opened)
         if depth:  # the file itself may be packed, as large as `Limits` allows
             self.budget.inflate(inner.size)
         yield from self.contents(inner, inside(place, f"what the {kind.name} holds"), depth + 1)
@@ -129,95 +125,7 @@ class Walk:
                 yield from self.stream(Stream(inside(place, "a pickle in the tar"), pickle, trusted=self.trusted), depth)
 
     def _pickles(self, source: Source, place: str, depth: int, is_other: bool) -> Generator[Subject, None, bool]:
-        """Pickles one after the other, as a file of them or as the old format of torch; whether there are any.
-
-        Bytes that are something else besides may well begin like a harmless pickle, which is not worth a word then.
-        """
-        if marks.is_legacy(source):
-            yield from self._legacy(source, place, depth)
-            return True
-        if is_other and not may_be_pickle(source, self.budget.read):
-            return False
-        return (yield from self._streams(source.whole(), source, place, depth, is_other))
-
-    def _legacy(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """All five pickles, and what follows the storages."""
-        from ptzip.formats import legacy
-
-        seen, parts, fault = list[tuple[str, Pickle]](), tuple[Part, ...](), ""
-        members = tuple[Member, ...]()
-        try:
-            layout = legacy.read(source, self.budget.limits, lambda name, pickle: seen.append((name, pickle)))
-            parts, members = layout.parts, layout.members
-        except PtzipError as error:
-            fault = str(error)
-        for name, pickle in seen:
-            own = next((part for part in parts if part.pickle is pickle), None)
-            yield from self.stream(Stream(inside(place, name), pickle, own, self.trusted), depth)
-        if fault:
-            yield Note(place, STRANGE, fault)
-            rest = seen[-1][1].end if seen else 0
-            yield from self._streams(source.whole(), source, place, depth, is_other=True, start=rest)
-        for member in members:
-            window, where = Window(source, member.offset, member.size), inside(place, member.name)
-            if member.note == TRAILING:
-                yield from self.rest(window, where, member.offset, depth)
-            elif member.note != "pickle":
-                yield from self.blob(window, where, depth)
-
-    def _streams(
-        self, data: Bytes, source: Source, place: str, depth: int, is_other: bool, start: int = 0
-    ) -> Generator[Subject, None, bool]:
-        """The pickles from byte `start`, and what is left behind the last; whether there are any."""
-        at, count = start, 0
-        while at < len(data):
-            pickle = yield from self._read(data, at, place, depth)
-            if not _is_one(pickle, data):
-                if not is_other:
-                    yield from self._doubtful(pickle, place)
-                break
-            count += 1
-            left = 0 if is_other else self._left(data, pickle)
-            is_alone = count == 1 and not left and pickle.end >= len(data)
-            where = place if is_alone else inside(place, f"pickle {count}")
-            if not is_other or does_something(pickle):
-                yield from self.stream(Stream(where, pickle, trusted=self.trusted, left=left), depth)
-            at = pickle.end
-            if left:
-                yield from self.rest(Window(source, at, left), inside(place, "trailing bytes"), at, depth, told=True)
-            if left or pickle.root is None:
-                break
-        return count > 0
-
-    def _read(self, data: Bytes, at: int, place: str, depth: int) -> Generator[Subject, None, Pickle]:
-        """One pickle; as joblib reads it where it is joblib's, with what others would make of the bytes of its arrays."""
-        pickle = self.budget.read(data, at)
-        if not joblib.has_arrays(pickle):
-            return pickle
-        arrays = joblib.Arrays(self.budget.read)
-        found = self.budget.read(data, at, arrays.skip)
-        known = {node.path for node in found.calls if isinstance(node, Global)}
-        if any(isinstance(node, Global) and node.path not in known for node in pickle.calls):
-            yield from self.stream(Stream(inside(place, "read without joblib"), pickle, trusted=self.trusted), depth)
-        if arrays.is_odd(found):
-            yield Note(place, STRANGE, "arrays are described otherwise than joblib describes them")
-        for inner in arrays.pickles:
-            where = inside(place, f"the objects of an array at {inner.start}")
-            yield from self.stream(Stream(where, inner, trusted=self.trusted), depth)
-        return found
-
-    def _doubtful(self, pickle: Pickle, place: str) -> Iterator[Subject]:
-        """What is hardly a pickle, though a loader would import something before it finds out."""
-        if pickle.calls:
-            yield Stream(place, pickle, is_doubtful=True)
-
-    def _left(self, data: Bytes, pickle: Pickle) -> int:
-        """How many bytes follow a whole pickle, if they are none themselves."""
-        rest = len(data) - pickle.end
-        if not rest or pickle.root is None:
-            return 0
-        following = self.budget.read(data, pickle.end)
-        return 0 if following.root is not None or does_something(following) else rest
+        return PickleWalk(self, source, place, depth, is_other).subjects()
 
     def rest(self, source: Source, place: str, offset: int, depth: int, told: bool = False) -> Iterator[Subject]:
         """Bytes behind everything that a loader reads."""
@@ -295,10 +203,6 @@ def _is_chance(source: Source, head: bytes) -> bool:
     """Whether the two bytes of zlib are there by chance."""
     kind = packing(head)
     return kind is not None and kind.is_short and not kind.fits(source)
-
-
-def _is_one(pickle: Pickle, data: Bytes) -> bool:
-    return pickle.root is not None or does_something(pickle) or marks.begins_pickle(data[pickle.start : pickle.start + 2])
 
 
 def _unpacked(source: Source, kind: Packing, limits: Limits, opened: contextlib.ExitStack) -> Source:

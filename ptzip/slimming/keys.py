@@ -1,4 +1,7 @@
-"""What happens to each top-level key, as a dry run shows it."""
+"""What happens to each top-level key, as a dry run shows it.
+
+Rule: bytes are those of the input, so that the column adds up to what there was.
+"""
 
 from collections.abc import Iterator
 
@@ -9,19 +12,19 @@ from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
 from ptzip.slimming.report import Key
 from ptzip.tensors.rebuild import storage_id
 
-KEPT, OBJECT = "kept", "object"
+KEPT, OBJECT = "kept", "(object)"
 
 
 def keys(before: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
     """The keys of an unedited checkpoint, and what an edit did to them; one row, where the object itself is weights."""
-    if any(change.path == OBJECT for change in changes):
-        return (Key(OBJECT, _fate(OBJECT, changes), sum(size for _, size in _sizes(before))),)
+    if any(not change.path for change in changes):
+        return (Key(OBJECT, _fate("", changes), sum(size for _, size in _sizes(before))),)
     return tuple(Key(name, _fate(name, changes), size) for name, size in _sizes(before))
 
 
 def _fate(name: str, changes: tuple[Change, ...]) -> str:
     """All that was done to a key; first what was done to it as a whole."""
-    mine = [change for change in changes if change.path == name or change.path.startswith(f"{name}.")]
+    mine = [change for change in changes if change.path == name or f"{change.path}.".startswith(f"{name}." if name else "")]
     whole = [change.what for change in mine if change.path == name]
     inner = len(mine) - len(whole)
     return "; ".join([*whole, *([f"{inner} changes inside"] if inner else [])]) or KEPT

@@ -6,10 +6,9 @@ Rule: a wish that there is not is an error before anything is opened.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ptzip.editing.asked import Value
 from ptzip.errors import EditError
 from ptzip.recipes import AUTO
-
-Value = str | int | float | bool | None
 
 DTYPES = ("float16", "bfloat16", "keep")
 LOCATIONS = ("cpu", "keep")

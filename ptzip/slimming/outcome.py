@@ -1,6 +1,10 @@
-"""What comes of a plan: foretold before a byte is written, and told once the file is in its place."""
+"""What comes of a plan: foretold before a byte is written, and told once the file is written.
+
+Rule: a cast that meets numbers beyond the range, which no plan can know, is planned anew before the file gets its place.
+"""
 
 import contextlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +15,14 @@ from ptzip.slimming.naming import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options
 from ptzip.slimming.planning import Planned, plan
 from ptzip.slimming.report import CastTensor, Check, SlimReport
-from ptzip.slimming.writing import NothingToGain, Progress, crc_lines, crc_warnings, write
+from ptzip.slimming.writing import Progress, crc_lines, crc_warnings, overflowed, write
+from ptzip.target import new_file
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.loss import Loss
+
+
+class NothingToGain(Exception):
+    """All that a plan was to cast is beyond the range."""
 
 
 def foretold(checkpoint: Checkpoint, planned: Planned, options: Options) -> SlimReport:
@@ -45,31 +54,45 @@ def written(
     """Write the file, and tell what it lost; with the names of all tensors that were cast, and with what a check of the
     written file finds, if they are asked for."""
     source = Path(checkpoint.source.name)
-    with contextlib.ExitStack() as opened:
-        taken_back = list[CastTensor]()
+    in_place = target.exists() and target.samefile(source)
+    try:
+        with contextlib.ExitStack() as opened, new_file(target, like=source, sync=in_place) as descriptor:
+            last, wide = _settled(checkpoint, planned, options, descriptor, target, progress, opened)
+            check = _checked(source, f"/dev/fd/{descriptor}", last, options, checkpoint.limits) if with_check else None
+            size = os.fstat(descriptor).st_size
+            done = replace(foretold(checkpoint, last, options), output=str(target), new_size=size, check=check)
+            return _accounted(checkpoint, last, done, wide, with_tensors)
+    except NothingToGain:
+        return replace(foretold(checkpoint, planned, options), changes=(), saved={}, new_size=checkpoint.source.size)
 
-        def beyond(tried: Planned, wide: set[Stretch]) -> Planned | None:
-            if options.on_overflow in ("saturate", "inf"):
-                return None
-            taken_back.extend(_wide(checkpoint, tried))
-            if options.on_overflow == "error":
-                raise EditError(_refusal(tuple(taken_back)))
-            again = opened.enter_context(open_checkpoint(source, checkpoint.limits))
-            return plan(again, options, wide)
 
-        checks: list[Check] = []
+def _settled(
+    checkpoint: Checkpoint,
+    planned: Planned,
+    options: Options,
+    descriptor: int,
+    target: Path,
+    progress: Progress | None,
+    opened: contextlib.ExitStack,
+) -> tuple[Planned, tuple[CastTensor, ...]]:
+    """Write a plan, and others until none loses what is to be kept; the last, and the casts that were taken back.
 
-        def look(last: Planned, path: str) -> None:
-            if with_check:
-                checks.append(_checked(source, path, last, options, checkpoint.limits))
-
-        try:
-            last, size = write(planned, target, source, beyond, look, progress)
-        except NothingToGain:
-            return replace(foretold(checkpoint, planned, options), changes=(), saved={}, new_size=checkpoint.source.size)
-        done = replace(foretold(checkpoint, last, options), output=str(target), new_size=size)
-        done = _accounted(checkpoint, last, done, tuple(taken_back), with_tensors)
-        return replace(done, check=checks[0]) if checks else done
+    Mostly the first is the last. Raises NothingToGain where the last is that of the file as it is.
+    """
+    taken_back, beyond = list[CastTensor](), set[Stretch]()
+    while True:
+        write(planned.file, descriptor, target, progress)
+        found = overflowed(planned.finished)
+        if not found or options.on_overflow in ("saturate", "inf"):
+            return planned, tuple(taken_back)
+        taken_back += wide_tensors(_names(checkpoint, planned), planned.finished)
+        if options.on_overflow == "error":
+            raise EditError(_refusal(taken_back))
+        beyond |= found  # an equal storage that stood for another one may show only now
+        again = opened.enter_context(open_checkpoint(checkpoint.source.name, checkpoint.limits))
+        planned = plan(again, options, beyond)
+        if not planned.edit.has_gain:
+            raise NothingToGain
 
 
 def _checked(source: Path, written: str, planned: Planned, options: Options, limits: Limits) -> Check:
@@ -89,16 +112,8 @@ def _accounted(
         loss=sum((cast.loss for cast in last.finished.casts), Loss()),
         warnings=(*crc_warnings(last), *last.edit.warnings),
         wide=tuple(name for one in wide for name in one.names),
-        tensors=(*_casts(checkpoint, last), *wide) if with_tensors else (),
+        tensors=(*cast_tensors(_names(checkpoint, last), last.finished), *wide) if with_tensors else (),
     )
-
-
-def _casts(checkpoint: Checkpoint, planned: Planned) -> tuple[CastTensor, ...]:
-    return cast_tensors(_names(checkpoint, planned), planned.finished)
-
-
-def _wide(checkpoint: Checkpoint, planned: Planned) -> tuple[CastTensor, ...]:
-    return wide_tensors(_names(checkpoint, planned), planned.finished)
 
 
 def _names(checkpoint: Checkpoint, planned: Planned) -> Names:
@@ -107,7 +122,7 @@ def _names(checkpoint: Checkpoint, planned: Planned) -> Names:
         return Names(fresh, planned.edit.cuts)
 
 
-def _refusal(wide: tuple[CastTensor, ...]) -> str:
+def _refusal(wide: list[CastTensor]) -> str:
     count, names = sum(one.loss.overflowed for one in wide), [name for one in wide for name in one.names]
     more = f" and {len(names) - 3} more tensors" if len(names) > 3 else ""
     return f"{count:,} values are beyond the range of the new dtype, in {', '.join(names[:3])}{more}"

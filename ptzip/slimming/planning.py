@@ -117,7 +117,7 @@ def _cast(edit: Edit, recipe: Recipe, options: Options, wide: Collection[Stretch
     if recipe is not GENERIC and not any(is_module(found) or tensor_slots(found) for _, found in weights):
         raise EditError(f"recipe {recipe.name} finds no weights in this file")
     if options.trim:
-        trim(edit, uses, uses.tensors)
+        edit.cuts = trim(edit, uses, uses.tensors)
     if options.dtype == "keep":
         return
     spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))

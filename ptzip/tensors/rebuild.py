@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
-from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, atom, named, plain, text
+from ptzip.pickling.made import atom, named
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
 from ptzip.tensors.dtypes import BY_STORAGE, DType
 from ptzip.tensors.strides import is_countable, reach
 

@@ -49,7 +49,7 @@ def remains(source: Source, limits: Limits) -> Remains:
         return Remains(Problem(CUT, name, f"it is cut off inside its pickle, {there}", at))
     part = Part(f"record {PICKLE}", pickle, nothing_stored)
     sizes = {key: storage.size for key, storage in part.storages.items()}
-    records = [Record(name, Blank(pickle.end - at)), *_small(source, prefix, pickle.end, at)]
+    records = [Record(name, Blank(pickle.end - at)), *_small(source, prefix, pickle.end)]
     records += [Record(f"{prefix}{STORAGES}{key}", Blank(size)) for key, size in sizes.items()]
     records += _last(prefix, [record.name for record in records])
     planned = writer.plan(records)
@@ -81,7 +81,7 @@ def _head(source: Source, at: int) -> tuple[str, int]:
     return decoded(source.read(at + structs.LOCAL_SIZE, name)), at + structs.LOCAL_SIZE + name + extra
 
 
-def _small(source: Source, prefix: str, end: int, start: int) -> Iterator[Record]:
+def _small(source: Source, prefix: str, end: int) -> Iterator[Record]:
     """The short records between the pickle and the storages, each with its descriptor."""
     at = end + structs.DESCRIPTOR_SIZE
     while True:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.errors import CutError, FormatError, PtzipError
+from ptzip.errors import CutError, FormatError, PickleError, PtzipError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.limits import Limits
 from ptzip.verifying.promises import broken_promises, loading
@@ -18,20 +18,18 @@ def opened(report: VerifyReport, path: Path, values: bool, limits: Limits) -> Ve
     """What the file says once it is opened as whoever loads it does."""
     try:
         with open_checkpoint(path, limits) as checkpoint:
-            problems = (*report.problems, *_fit(checkpoint))
+            problems = tuple(_fit(checkpoint))
             found = report._replace(format=checkpoint.format, problems=problems)
             if problems:
                 return found
             numbers = tuple(_numbers(checkpoint)) if values else ()
             return found._replace(loading=loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
     except FormatError as error:
-        return report._replace(problems=(*report.problems, _unreadable(error)))
+        return report._replace(problems=(_unreadable(error),))
 
 
 def _unreadable(error: FormatError) -> Problem:
-    words = ("cut off", "ends early", "ends inside", "without STOP")
-    is_cut = isinstance(error, CutError) or any(word in error.message for word in words)
-    kind = CUT if is_cut else PICKLE if "pickle" in error.message else HEADER
+    kind = CUT if isinstance(error, CutError) else PICKLE if isinstance(error, PickleError) else HEADER
     return Problem(kind, "", error.message, error.offset)
 
 
@@ -41,7 +39,7 @@ def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
         try:
             part.check_storages()
         except FormatError as error:
-            yield Problem(PICKLE, part.name, error.message, error.offset)
+            yield Problem(CUT if isinstance(error, CutError) else PICKLE, part.name, error.message, error.offset)
     if isinstance(checkpoint.layout, TorchZip):
         yield from broken_promises(checkpoint.layout)
 

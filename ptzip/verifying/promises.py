@@ -18,7 +18,7 @@ from ptzip.inspection.versions import NAMES
 from ptzip.pickling.nodes import Atom, Global, reach
 from ptzip.verifying.report import LAYOUT, Loading, Problem
 
-ZIP_SINCE, WEIGHTS_ONLY_SINCE = (1, 6), (1, 13)
+ZIP_SINCE = (1, 6)
 
 
 class Blank(NamedTuple):

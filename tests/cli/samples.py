@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from ptzip.container import writer
 from ptzip.container.record import Record
-from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Tuple, atom, named
+from ptzip.pickling.made import atom, named
+from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Tuple
 from ptzip.pickling.nodes import Step as Fill
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import Literal

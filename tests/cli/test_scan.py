@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ptzip.pickling.nodes import Tuple, atom
+from ptzip.pickling.made import atom
+from ptzip.pickling.nodes import Tuple
 from tests.cli.samples import archive, called, save, training_records
 from tests.cli.shell import one_line, ptzip, shell
 from tests.security.made import PAYLOAD, name, valued

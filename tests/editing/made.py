@@ -18,21 +18,8 @@ from ptzip.container import writer
 from ptzip.container.record import Record
 from ptzip.editing.edit import Edit
 from ptzip.editing.modules import attributes
-from ptzip.pickling.nodes import (
-    Call,
-    Dict,
-    List,
-    Node,
-    Persistent,
-    Pickle,
-    Step,
-    Tuple,
-    atom,
-    item_slots,
-    lookup,
-    memoized,
-    named,
-)
+from ptzip.pickling.made import atom, memoized, named
+from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Step, Tuple, item_slots, lookup
 from ptzip.pickling.pickler import write_pickle
 from ptzip.source import BytesSource, Literal, read_all
 from ptzip.tensors.dtypes import BY_NAME

@@ -8,7 +8,8 @@ import pytest
 import ptzip
 from ptzip.editing.places import Patterns, places
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Atom, Node, lookup, named
+from ptzip.pickling.made import named
+from ptzip.pickling.nodes import Atom, Node, lookup
 from tests.editing.made import DEFAULTS, Made, at, dtype_at, instance, model, module, node, numbers, ordered
 
 

@@ -85,8 +85,8 @@ def test_a_replaced_model_is_noted_as_a_duplicate() -> None:
     edit = Made().edit({"model": {"a": 1}, "ema": {"b": 2}})
     better = lookup(edit.root, "ema")
     assert better is not None
-    edit.replace_model(better, "ema", "ema")
-    edit.replace_model(better, "ema", "ema")
+    edit.replace("model", better, "ema")
+    edit.replace("model", better, "ema")
     assert lookup(edit.root, "model") is better
     assert edit.moved == {"model": "ema"}
     assert edit.changes == [Change(Step.EMA, "model", "replaced by ema")]

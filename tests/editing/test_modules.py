@@ -13,7 +13,8 @@ from ptzip.editing.modules import (
     modules,
     parameter_slots,
 )
-from ptzip.pickling.nodes import Call, Node, Step, Tuple, lookup, named
+from ptzip.pickling.made import named
+from ptzip.pickling.nodes import Call, Node, Step, Tuple, lookup
 from tests.editing.made import Made, instance, module, node, numbers, ordered
 
 MADE = Made()

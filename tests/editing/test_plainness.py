@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip.pickling.nodes import Dict, Node, Step, named
+from ptzip.pickling.made import named
+from ptzip.pickling.nodes import Dict, Node, Step
 from tests.corpus import parameters
 from tests.editing.made import Made, called, instance, module, node, numbers, ordered
 

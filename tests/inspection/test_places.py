@@ -5,7 +5,8 @@ import pytest
 from ptzip.editing.modules import attributes
 from ptzip.errors import EditError
 from ptzip.inspection.places import children, find, is_tensor, kind, label, makes_other_tensors
-from ptzip.pickling.nodes import Atom, Call, Global, List, Node, Step, Tuple, atom, lookup, named
+from ptzip.pickling.made import atom, named
+from ptzip.pickling.nodes import Atom, Call, Global, List, Node, Step, Tuple, lookup
 from tests.cli.samples import Saving, called, weights
 
 SAVING = Saving()

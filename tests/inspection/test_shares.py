@@ -11,7 +11,8 @@ from ptzip.inspection.imports import imported
 from ptzip.inspection.places import makes_other_tensors
 from ptzip.inspection.shares import Holdings, Seen, Sizes, all_seen, holdings
 from ptzip.inspection.weights import Dead, Parameters, Use, dead, parameters, rows, uses
-from ptzip.pickling.nodes import Node, memoized
+from ptzip.pickling.made import memoized
+from ptzip.pickling.nodes import Node
 from ptzip.source import BytesSource
 from tests.cli.samples import Saving, archive, weights
 from tests.corpus import CORPUS, needs_corpus

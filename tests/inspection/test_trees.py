@@ -1,7 +1,8 @@
 """The object as rows: bounded unless all is asked for, shared objects shown once, cycles ended."""
 
 from ptzip.inspection.trees import DEPTH, WIDTH, Row, rows
-from ptzip.pickling.nodes import List, Node, Step, atom
+from ptzip.pickling.made import atom
+from ptzip.pickling.nodes import List, Node, Step
 from tests.cli.samples import Saving, called, weights
 
 SAVING = Saving()

@@ -9,20 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from ptzip.pickling.nodes import (
-    Atom,
-    Call,
-    Dict,
-    List,
-    Node,
-    Persistent,
-    Set,
-    Tuple,
-    item_slots,
-    pairs,
-    plain,
-    walk,
-)
+from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Persistent, Set, Tuple, item_slots, pairs, plain, walk
 
 CALLS: dict[str, Callable[..., Any]] = {
     "_codecs.encode": codecs.encode,

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.container.archive import read_archive
+from ptzip.pickling.made import assign, atom, discard, memoized, named
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -23,14 +24,9 @@ from ptzip.pickling.nodes import (
     Slot,
     Step,
     Tuple,
-    assign,
-    atom,
     children,
-    discard,
     item_slots,
     lookup,
-    memoized,
-    named,
     pair_slots,
     pairs,
     plain,

@@ -13,22 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import (
-    Detour,
-    List,
-    Node,
-    Pickle,
-    Slot,
-    Step,
-    assign,
-    atom,
-    discard,
-    lookup,
-    memoized,
-    named,
-    slot_of,
-    walk,
-)
+from ptzip.pickling.made import assign, atom, discard, memoized, named
+from ptzip.pickling.nodes import Detour, List, Node, Pickle, Slot, Step, lookup, slot_of, walk
 from ptzip.pickling.pickler import FRAME_TARGET, write_pickle
 from ptzip.pickling.unpickler import read_pickle
 from tests.pickling.evaluation import alike, evaluate

@@ -10,7 +10,8 @@ import pytest
 
 import ptzip
 from ptzip.editing.account import Step
-from ptzip.pickling.nodes import Call, Dict, List, Node, Tuple, atom, filled, listed, memoized, named
+from ptzip.pickling.made import atom, filled, memoized, named, new_list
+from ptzip.pickling.nodes import Call, Dict, Node, Tuple
 from tests.editing.made import DEFAULTS, Made, archive_of, called, instance, key_at, model, module, node, numbers, values_at
 
 LARGE = np.full(4, 1e6, np.float32)
@@ -152,7 +153,7 @@ def test_containers_with_arguments_keep_what_they_hold(tmp_path: Path) -> None:
 def test_keys_inside_keys_and_members_of_sets_can_be_hashed(tmp_path: Path) -> None:
     thing = instance("my.package.Thing", {"x": 1})
     tupled = Dict("EMPTY_DICT", None, [], [filled([Tuple("TUPLE", None, [thing, atom(2)]), atom(3)])])
-    members = List("EMPTY_LIST", None, [], [listed([called("__builtin__", "frozenset", [1])])])
+    members = new_list([called("__builtin__", "frozenset", [1])])
     found = loaded(tmp_path, {"tupled": tupled, "set": called("__builtin__", "set", members)})
     assert list(found["tupled"].values()) == [3]
     assert found["set"] == {(1,)}

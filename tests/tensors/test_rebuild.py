@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import ptzip
 from ptzip.errors import FormatError
-from ptzip.pickling.nodes import Atom, Call, List, Node, Persistent, Slot, Tuple, atom, named, walk
+from ptzip.pickling.made import atom, named
+from ptzip.pickling.nodes import Atom, Call, List, Node, Persistent, Slot, Tuple, walk
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.rebuild import Tensor, parameter_arguments, storage_id, storages, tensor, tensor_slot, view
 from tests.corpus import CORPUS, manifest, needs_corpus
