@@ -6,7 +6,7 @@ Rule: the output is planned whole before a byte is written, and it is written be
 import errno
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -17,7 +17,7 @@ from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO
 from ptzip.slimming.options import Options
 from ptzip.slimming.outcome import foretold, written
-from ptzip.slimming.planning import edited, plan
+from ptzip.slimming.planning import plan
 from ptzip.slimming.report import Key, SlimReport
 from ptzip.slimming.writing import Progress
 from ptzip.target import GZIP, slim_path
@@ -146,21 +146,3 @@ def _refuse(checkpoint: Checkpoint) -> None:
     reason = refusal(checkpoint.pickle) if checkpoint.parts else ""
     if reason:
         raise UnsupportedError(reason)
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """What slimming a file would save of its storages and texts, in bytes; 0 where it is slim already."""
-
-    recipe: str
-    saved: int
-
-
-def slim_forecast(checkpoint: Checkpoint) -> Forecast:
-    """What slimming an open checkpoint by default would save. Raises PtzipError where it cannot be done.
-
-    The checkpoint's own tree is edited for it, so that nothing is read twice: whoever asks is done with the tree. Whether
-    the storages have the bytes that they should have is not asked here.
-    """
-    edit, recipe = edited(checkpoint, Options())
-    return Forecast(recipe, sum(edit.outlook().values()) if edit.has_gain else 0)

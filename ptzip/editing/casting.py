@@ -41,6 +41,7 @@ class Casting:
         self.edit = edit
         self.edges = uses.edges
         self.references = uses.references
+        self.parsed = uses.parsed
         self.wish = wish
         self.castable = CASTABLE[wish.target]
         self.kind = named("torch", BY_NAME[wish.target].storage)
@@ -115,7 +116,9 @@ class Casting:
         """The tensor in a place, if it is to be cast."""
         if id(slot.node) in self.wish.spared:
             return None
-        found = tensor(slot.node)
+        found = self.parsed.get(id(slot.node))
+        if found is None or found.storage.key in self.edit.cuts or found.storage.items[CLASS] is self.kind:
+            found = tensor(slot.node)  # it was not looked at so far, or has changed since
         return found if found is not None and found.storage.dtype.name in self.castable else None
 
     def _stretch(self, found: Tensor) -> Stretch:

@@ -21,6 +21,8 @@ class Uses:
         self.references: Counter[str] = Counter()
         self.ids: dict[str, list[StorageId]] = {}
         self.calls: list[Call] = []
+        self.parsed: dict[int, Tensor] = {}
+        """The tensors that calls make, by the calls' identities, once somebody asked for them."""
         for node in reach(root):
             for below in children(node):
                 if type(below) in COUNTED:
@@ -38,6 +40,7 @@ class Uses:
         for call in self.calls:
             one = tensor(call)
             if one is not None:
+                self.parsed[id(call)] = one
                 found.setdefault(one.storage.key, []).append(one)
         return {key: tensors for key, tensors in found.items() if self._are_all(key, tensors)}
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ptzip.api import slim_forecast
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
 from ptzip.formats.records import PICKLE, STORAGES
@@ -18,6 +17,7 @@ from ptzip.inspection.records import Row, records
 from ptzip.inspection.shares import NOTHING, Holdings, Seen, Share, Sizes, all_seen, holdings
 from ptzip.inspection.versions import Versions, versions
 from ptzip.inspection.weights import Dead, Parameters, Twins, Use, dead, parameters, twins, uses
+from ptzip.slimming.planning import forecast
 
 BROKEN = "broken storage"
 """The kind of the anomalies with which nothing is slimmed."""
@@ -71,7 +71,7 @@ class Summary(NamedTuple):
 
 
 def summary(checkpoint: Checkpoint) -> Summary:
-    """Everything that a screenful shows. The checkpoint's tree is edited at the end: see `api.slim_forecast`."""
+    """Everything that a screenful shows. The checkpoint's tree is edited at the end: see `planning.forecast`."""
     faults: list[str] = []
     parts = checkpoint.parts
     names = imported(parts)
@@ -149,7 +149,7 @@ def _odd_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[
 
 def _slimming(checkpoint: Checkpoint) -> Slimming:
     try:
-        found = slim_forecast(checkpoint)
+        found = forecast(checkpoint)
     except PtzipError as error:
         return Slimming(refusal=str(error))
     return Slimming(found.recipe, found.saved, "" if found.saved else "it is slim already")

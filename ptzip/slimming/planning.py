@@ -124,3 +124,20 @@ def _cast(edit: Edit, recipe: Recipe, options: Options, wide: Collection[Stretch
     left = cast(edit, uses, weights, Wish(options.dtype, options.on_overflow == "saturate", spared, frozenset(wide)))
     if options.trim:
         trim(edit, uses, {key: uses.left_on(key) for key in left})
+
+
+class Forecast(NamedTuple):
+    """What slimming a file would save of its storages and texts, in bytes; 0 where it is slim already."""
+
+    recipe: str
+    saved: int
+
+
+def forecast(checkpoint: Checkpoint) -> Forecast:
+    """What slimming an open checkpoint by default would save. Raises PtzipError where it cannot be done.
+
+    The checkpoint's own tree is edited for it, so that nothing is read twice: whoever asks is done with the tree. Whether
+    the storages have the bytes that they should have is not asked here.
+    """
+    edit, recipe = edited(checkpoint, Options())
+    return Forecast(recipe, sum(edit.outlook().values()) if edit.has_gain else 0)
