@@ -15,12 +15,16 @@ from tests.corpus import ROOT
 
 PACKAGE = ROOT / "ptzip"
 
-FORMATS = "errors limits source target container pickling tensors allowed formats"
+FORMATS = "errors limits names source target container pickling tensors allowed formats"
 """The floors up to the one that opens files."""
+
+UPPER = f"{FORMATS} objects checkpoint editing recipes slimming security exports api"
+"""The floors up to the verbs."""
 
 MAY_IMPORT = {
     "errors": "",
     "limits": "errors",
+    "names": "errors",
     "source": "errors limits",
     "target": "errors limits source",
     "container": "errors limits source target",
@@ -36,9 +40,11 @@ MAY_IMPORT = {
     "slimming": f"{FORMATS} objects checkpoint editing recipes",
     "exports": f"{FORMATS} objects checkpoint",
     "api": f"{FORMATS} objects checkpoint editing recipes slimming security exports",
-    "inspection": f"{FORMATS} objects checkpoint editing recipes slimming security exports api",
-    "verifying": f"{FORMATS} objects checkpoint editing recipes slimming security exports api inspection",
-    "reports": f"{FORMATS} objects checkpoint editing recipes slimming security exports api inspection verifying",
+    "inspection": UPPER,
+    "verifying": f"{UPPER} inspection",
+    "comparing": f"{FORMATS} objects checkpoint editing inspection",
+    "repairing": f"{FORMATS} objects checkpoint verifying",
+    "reports": f"{UPPER} inspection verifying comparing repairing",
     "cli": "errors limits ptzip target reports",
     "__main__": "cli",
 }

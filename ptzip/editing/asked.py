@@ -5,8 +5,9 @@ Rule: what is asked for is done though nothing is gained by it, and a pattern th
 
 from ptzip.editing.account import step_of
 from ptzip.editing.edit import Edit
-from ptzip.editing.places import Patterns, Place, place_at, places
+from ptzip.editing.places import Place, place_at, places
 from ptzip.errors import EditError
+from ptzip.names import Patterns
 from ptzip.pickling.made import assign, atom, take_out
 from ptzip.pickling.nodes import Atom, Call, Dict, Node
 from ptzip.tensors.rebuild import tensor_slot

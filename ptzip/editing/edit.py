@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from ptzip.checkpoint import Checkpoint
 from ptzip.container.archive import Checked
 from ptzip.editing.account import Change, Cut, Dropped, Finished, Step, step_of
-from ptzip.editing.places import Patterns, key_name, places
+from ptzip.editing.places import key_name, places
 from ptzip.errors import EditError
+from ptzip.names import Patterns
 from ptzip.pickling.made import assign, atom, discard, memoized, take_out
 from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_slots, reach, text, walk
 from ptzip.pickling.pickler import write_pickle

@@ -6,14 +6,13 @@
 Rule: a place is where a value stands, so a value that stands in two has two paths; tensors have nothing below them.
 """
 
-import fnmatch
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.editing.modules import UNNAMED, attributes, is_module
 from ptzip.errors import LimitError
 from ptzip.limits import is_spelled
+from ptzip.names import Patterns
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
 from ptzip.tensors.rebuild import parameter_arguments, tensor
 
@@ -26,24 +25,6 @@ class Place(NamedTuple):
     path: str
     slot: Slot
     dict: Node | None = None
-
-
-class Patterns:
-    """Globs for dotted paths, as the shell knows them: `*` stands for anything, dots too."""
-
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        self.patterns = tuple(patterns)
-        self._whole = [re.compile(fnmatch.translate(pattern)) for pattern in self.patterns]
-        self.unused = set(self.patterns)
-        """Those that nothing matched so far."""
-
-    def __bool__(self) -> bool:
-        return bool(self.patterns)
-
-    def match(self, path: str) -> bool:
-        found = [pattern for pattern, whole in zip(self.patterns, self._whole, strict=True) if whole.match(path)]
-        self.unused.difference_update(found)
-        return bool(found)
 
 
 def places(root: Node, path: str = "", leave: Patterns | None = None) -> Iterator[Place]:

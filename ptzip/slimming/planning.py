@@ -14,12 +14,12 @@ from ptzip.editing.casting import Wish, cast, tensor_slots
 from ptzip.editing.edit import Edit
 from ptzip.editing.modern import modernise
 from ptzip.editing.modules import is_module
-from ptzip.editing.places import Patterns
 from ptzip.editing.trimming import trim
 from ptzip.editing.uses import Uses
 from ptzip.errors import EditError, UnsupportedError
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.legacystream import stream
+from ptzip.names import Patterns
 from ptzip.pickling.nodes import Global
 from ptzip.recipes import GENERIC, choose
 from ptzip.recipes.recipe import Recipe

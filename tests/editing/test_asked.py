@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.places import Patterns, places
+from ptzip.editing.places import places
 from ptzip.errors import EditError
+from ptzip.names import Patterns
 from ptzip.pickling.made import named
 from ptzip.pickling.nodes import Atom, Node, lookup
 from tests.editing.made import DEFAULTS, Made, at, dtype_at, instance, model, module, node, numbers, ordered
