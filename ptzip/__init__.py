@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
+    from ptzip.exports.convert import convert
+    from ptzip.exports.report import ConvertReport
     from ptzip.limits import Limits
     from ptzip.objects.opaque import Opaque
     from ptzip.security.finding import Finding, ScanReport, Severity, Verdict
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Anomaly",
     "Checkpoint",
+    "ConvertReport",
     "EditError",
     "Finding",
     "FormatError",
@@ -39,6 +42,7 @@ __all__ = [
     "UnsupportedError",
     "Verdict",
     "VerifyReport",
+    "convert",
     "load",
     "open",
     "scan",
@@ -49,6 +53,7 @@ __all__ = [
 _HOMES = {
     "Anomaly": "errors",
     "Checkpoint": "checkpoint",
+    "ConvertReport": "exports.report",
     "EditError": "errors",
     "Finding": "security.finding",
     "FormatError": "errors",
@@ -62,6 +67,7 @@ _HOMES = {
     "Tensor": "tensors.tensor",
     "UnsupportedError": "errors",
     "Verdict": "security.finding",
+    "convert": "exports.convert",
     "load": "api",
     "open": "checkpoint",
     "scan": "security.scanning",

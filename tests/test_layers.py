@@ -62,15 +62,18 @@ STRANGERS = {
 ONLY_IN = {
     "rich": ("reports/progress.py",),
     "argparse": (
-        *("cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py"),
+        *("cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py", "cli/convert.py"),
         *("objects/constructors.py", "objects/reach.py"),
     ),
     "numpy": (
+        "exports/npz.py",
         "objects/arrays.py",
         "objects/settled.py",
         "tensors/arrays.py",
         "tensors/comparing.py",
+        "tensors/inorder.py",
         "tensors/narrowing.py",
+        "tensors/npz.py",
         "tensors/tensor.py",
     ),
     "safetensors": ("tensors/safe.py",),
@@ -83,7 +86,7 @@ ONLY_IN = {
 
 HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *("cli/verify.py", "verifying/opened.py", "verifying/verify.py"),
+    *("cli/convert.py", "cli/printing.py", "cli/verify.py", "exports/sidecar.py", "verifying/opened.py", "verifying/verify.py"),
     *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py", "slimming/outcome.py", "slimming/planning.py"),
     *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
     *(

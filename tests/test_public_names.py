@@ -17,9 +17,9 @@ from tests.corpus import ROOT
 HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
-    *("Anomaly", "Checkpoint", "EditError", "Finding", "FormatError", "LimitError", "Limits", "Opaque", "PtzipError"),
-    *("ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict", "VerifyReport"),
-    *("load", "open", "scan", "slim", "verify"),
+    *("Anomaly", "Checkpoint", "ConvertReport", "EditError", "Finding", "FormatError", "LimitError", "Limits", "Opaque"),
+    *("PtzipError", "ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict", "VerifyReport"),
+    *("convert", "load", "open", "scan", "slim", "verify"),
 ]
 
 

@@ -25,6 +25,7 @@ COMMANDS = (
     Command("inspect", "show what is in a checkpoint and where its bytes go"),
     Command("scan", "tell whether a checkpoint is safe to load"),
     Command("verify", "tell whether a checkpoint is whole"),
+    Command("convert", "hand the tensors on as safetensors, npz or a plain state dict"),
 )
 
 FAILED, INTERRUPTED = 2, 130
@@ -68,8 +69,10 @@ def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
         from ptzip.cli import inspect as command  # type: ignore[no-redef]
     elif wanted == "scan":
         from ptzip.cli import scan as command  # type: ignore[no-redef]
-    else:
+    elif wanted == "verify":
         from ptzip.cli import verify as command  # type: ignore[no-redef]
+    else:
+        from ptzip.cli import convert as command  # type: ignore[no-redef]
     parser.description = command.DESCRIPTION
     command.configure(parser)
     parser.set_defaults(run=command.run)

@@ -6,10 +6,14 @@ Rule: a reader that leaves early (`| head -1`) does not stop the work, and a str
 import contextlib
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
 from ptzip.reports.line import printable
+
+BAR_FROM = 64_000_000
+"""Files of at least this many bytes get a progress bar on a terminal."""
 
 
 def show(text: str) -> None:
@@ -25,10 +29,24 @@ def complain(kind: str, text: str) -> None:
 
 def message(error: Exception, name: str) -> str:
     """One line for people; what the system says is followed by the file it is about, where that is not `name`."""
+    if isinstance(error, FileExistsError):
+        return f"the output {error.filename} is there already (use -f to replace it)"
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     is_other = error.filename is not None and Path(error.filename) != Path(name)
     return error.strerror.lower() + (f": {error.filename}" if is_other else "")
+
+
+@contextlib.contextmanager
+def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal while a large file is worked on; yields what moves it, or None."""
+    if is_silent or sys.stderr is None or not sys.stderr.isatty() or Path(name).stat().st_size < BAR_FROM:
+        yield None
+        return
+    from ptzip.reports.progress import bar  # here, since rich takes longer to load than most files to be done
+
+    with bar(Path(name).name) as advance:
+        yield advance
 
 
 def _print(text: str, stream: TextIO | None) -> None:

@@ -1,16 +1,14 @@
 """`ptzip slim FILE…`: take out of training checkpoints what only training needs."""
 
 import argparse
-import contextlib
 import json
 import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import complain, message, show
+from ptzip.cli.printing import complain, message, progress_bar, show
 from ptzip.errors import EditError
 from ptzip.target import slim_path
 
@@ -18,9 +16,6 @@ DESCRIPTION = (
     "Drop the optimizer, the results text and duplicate weights, and store the model in half precision, "
     "as the framework's own stripper would."
 )
-
-BAR_FROM = 64_000_000
-"""Files of at least this many bytes get a progress bar on a terminal."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +85,7 @@ def run(arguments: argparse.Namespace) -> int:
             report = _slim(name, _target(name, arguments, taken), arguments)
         except (ptzip.PtzipError, OSError) as error:
             failed = True
-            told = _message(error, name)
+            told = message(error, name)
             reports.append({"path": name, "error": told})
             complain("error", f"{name}: {told}")
             continue
@@ -108,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.SlimReport":
-    with _progress(name, arguments) as progress:
+    with progress_bar(name, arguments.quiet or arguments.json) as progress:
         return ptzip.slim(
             name,
             target,
@@ -184,26 +179,8 @@ def _is_folder(arguments: argparse.Namespace) -> bool:
     return bool(name) and (name.endswith(os.sep) or len(arguments.files) > 1 or Path(name).is_dir())
 
 
-@contextlib.contextmanager
-def _progress(name: str, arguments: argparse.Namespace) -> Iterator[Callable[[int, int], None] | None]:
-    silent = arguments.quiet or arguments.json or sys.stderr is None or not sys.stderr.isatty()
-    if silent or Path(name).stat().st_size < BAR_FROM:
-        yield None
-        return
-    from ptzip.reports.progress import bar
-
-    with bar(Path(name).name) as advance:
-        yield advance
-
-
 def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
     from ptzip.reports.text import plan_lines, slim_lines
 
     plan = plan_lines(report) if with_plan else ()
     show("\n".join([*slim_lines(report), *plan]))
-
-
-def _message(error: Exception, name: str) -> str:
-    if isinstance(error, FileExistsError):
-        return f"the output {error.filename} is there already (use -f to replace it)"
-    return message(error, name)

@@ -52,3 +52,13 @@ def places(name: str) -> tuple[str, ...]:
     """Where the storages of a pickle record may be: in the folder of its name, or where the kind of archive keeps all."""
     stem = name.removesuffix(".pkl")
     return (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
+
+
+def crc_lines(records: list[Checked]) -> tuple[str, ...]:
+    """One line for each record whose bytes do not have its CRC, and one for all that have none (0, as some savers write)."""
+    wrong = [record for record in records if record.is_wrong()]
+    missing = [record.name for record in wrong if not record.expected]
+    lines = [f"the CRC of record {record.name} is wrong: its bytes may be damaged" for record in wrong if record.expected]
+    if missing:
+        lines.append(f"{len(missing)} records were saved without a CRC and could not be checked, {missing[0]} the first")
+    return tuple(lines)

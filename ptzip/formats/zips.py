@@ -7,7 +7,7 @@ something else is not one here either.
 import functools
 from dataclasses import dataclass
 
-from ptzip.container.archive import Archive, Entry, archive_offset, is_zip, read_archive
+from ptzip.container.archive import Archive, Checked, Entry, archive_offset, is_zip, read_archive
 from ptzip.errors import FormatError
 from ptzip.formats.part import Layout, Member, Part, ReadOnly, read_record
 from ptzip.formats.records import PICKLE, VERSION, checked, finder, is_big_endian, places, records
@@ -16,15 +16,19 @@ from ptzip.limits import Limits
 from ptzip.source import Source, Window
 
 TORCHSCRIPT, PACKAGE, EXPORTED, SHARD = "TorchScript archive", "torch.package", "exported program (.pt2)", "DCP shard"
-OTHER = "zip of another program"
+NPZ, OTHER = "npz of numpy", "zip of another program"
 
 REFUSALS = {
     TORCHSCRIPT: "a TorchScript archive: its code fixes dtypes, so it is not a checkpoint to slim",
     PACKAGE: "a torch.package: its pickles belong to its code, so it is not a checkpoint to slim",
+    NPZ: "an npz of numpy, which holds arrays only: there is nothing to strip",
     EXPORTED: "an exported program (.pt2), not a checkpoint to slim",
     OTHER: "a zip, but not one of torch.save: it has no record data.pkl",
 }
 """Why each kind cannot be slimmed."""
+
+ARRAY = ".npy"
+"""How every record of an npz is called."""
 
 MARKS = (
     ("constants.pkl", TORCHSCRIPT),
@@ -59,6 +63,12 @@ class ForeignZip(ReadOnly):
         return Part(
             f"record {name}", read_record(record, self.limits), finder(places(name), found), is_big_endian(found), record
         )
+
+    @property
+    def arrays(self) -> dict[str, Checked]:
+        """The records of an npz by the names of the arrays in them; of any other zip none."""
+        is_npz = self.name == NPZ
+        return {entry.name.removesuffix(ARRAY): checked(entry) for entry in self.archive.entries if is_npz}
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -99,6 +109,8 @@ def _read_one(source: Source, limits: Limits) -> Layout:
     prefix = first[: first.find("/") + 1]
     found = records(archive, prefix)
     kind = next((kind for name, kind in MARKS if name in found), None)
+    if all(entry.name.endswith(ARRAY) for entry in archive.entries):
+        kind = NPZ
     if kind is None and PICKLE in found:
         layout: Layout = TorchZip(archive, prefix, limits)
     elif kind is None and VERSION in found:

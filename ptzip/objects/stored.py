@@ -33,7 +33,7 @@ class Storages:
 
     def _storage(self, key: str, dtype: DType, size: int, location: str) -> Storage:
         if key not in self._made:
-            payload = functools.partial(self.part.stored, key)
+            payload = functools.cache(functools.partial(self.part.stored, key))  # one, so that its CRC is noted once
             self._made[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
         return self._made[key]
 

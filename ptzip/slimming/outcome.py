@@ -10,12 +10,13 @@ from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
+from ptzip.formats.records import crc_lines
 from ptzip.limits import Limits
 from ptzip.slimming.naming import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options
 from ptzip.slimming.planning import Planned, plan
 from ptzip.slimming.report import CastTensor, Check, SlimReport
-from ptzip.slimming.writing import Progress, crc_lines, crc_warnings, overflowed, write
+from ptzip.slimming.writing import Progress, crc_warnings, overflowed, write
 from ptzip.target import new_file
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.loss import Loss

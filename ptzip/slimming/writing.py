@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ptzip.container.archive import Checked
 from ptzip.editing.account import Finished
+from ptzip.formats.records import crc_lines
 from ptzip.slimming.planning import NewFile, Planned
 from ptzip.target import ZSTD
 from ptzip.tensors.cast import Stretch
@@ -60,13 +61,3 @@ def _copied(planned: Planned) -> list[Checked]:
     """The records that were copied and are no storages."""
     storages = set(map(id, planned.finished.storages))
     return [payload for payload in planned.file.payloads if isinstance(payload, Checked) and id(payload) not in storages]
-
-
-def crc_lines(records: list[Checked]) -> tuple[str, ...]:
-    """One line for each record whose bytes do not have its CRC, and one for all that have none (0, as some savers write)."""
-    wrong = [record for record in records if record.is_wrong()]
-    missing = [record.name for record in wrong if not record.expected]
-    lines = [f"the CRC of record {record.name} is wrong: its bytes may be damaged" for record in wrong if record.expected]
-    if missing:
-        lines.append(f"{len(missing)} records were saved without a CRC and could not be checked, {missing[0]} the first")
-    return tuple(lines)

@@ -197,15 +197,16 @@ def _packed(tensor: Described, data: Bytes, start: int) -> bytes:
         return data[first - start : last - start].tobytes()
     check_repeats(tensor.nbytes, last - first)
     array = _view(tensor, data, start, np.dtype(f"V{row(tensor).size}"))
-    return _resolved(tensor, array.tobytes()) if tensor.is_conj or tensor.is_neg else array.tobytes()
+    return resolved(tensor, array.tobytes())
 
 
-def _resolved(tensor: Described, data: bytes) -> bytes:
-    """Conjugated and negated: the sign bit of the imaginary parts, and of all, is turned."""
+def resolved(tensor: Described, data: bytes) -> bytes:
+    """Conjugated and negated where the tensor says so: the sign bit of the imaginary parts, and of all, is turned."""
+    if not tensor.is_conj and not tensor.is_neg:
+        return data
+    check_marks(tensor)
     is_complex = tensor.dtype.startswith("complex")
     unit = row(tensor).size // (2 if is_complex else 1)
-    if not is_complex and not tensor.dtype.startswith(("float", "bfloat")):
-        raise UnsupportedError(f"a tensor of dtype {tensor.dtype} cannot be conjugated or negated")
     parts = np.frombuffer(bytearray(data), f"<u{unit}")
     sign = parts.dtype.type(1 << (8 * unit - 1))
     if tensor.is_neg:
@@ -213,6 +214,12 @@ def _resolved(tensor: Described, data: bytes) -> bytes:
     if tensor.is_conj and is_complex:
         parts[1::2] ^= sign
     return parts.tobytes()
+
+
+def check_marks(tensor: Described) -> None:
+    """Raise UnsupportedError where a tensor is conjugated or negated whose numbers cannot be."""
+    if (tensor.is_conj or tensor.is_neg) and not tensor.dtype.startswith(("complex", "float", "bfloat")):
+        raise UnsupportedError(f"a tensor of dtype {tensor.dtype} cannot be conjugated or negated")
 
 
 def _unpacked(pairs: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

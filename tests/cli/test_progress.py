@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import pytest
 
-from ptzip.cli import slim
+from ptzip.cli import printing
 from tests.cli.samples import save
 from tests.cli.shell import environment
 
 BAR = "━"
 """What rich draws a bar with."""
 
-SMALL_ENOUGH = "import sys; from ptzip.cli import main, slim; slim.BAR_FROM = 1000; sys.exit(main.main(sys.argv[1:]))"
+SMALL_ENOUGH = "import sys; from ptzip.cli import main, printing; printing.BAR_FROM = 1000; sys.exit(main.main(sys.argv[1:]))"
 """ptzip with bars for files of 1,000 bytes on."""
 
 AS_IT_IS = "import sys; from ptzip.cli import main; sys.exit(main.main(sys.argv[1:]))"
@@ -91,7 +91,7 @@ def test_a_small_file_gets_no_bar(last: Path) -> None:
 
 
 def test_bars_begin_at_64_megabytes() -> None:
-    assert slim.BAR_FROM == 64_000_000
+    assert printing.BAR_FROM == 64_000_000
 
 
 @pytest.mark.parametrize("flag", ["-q", "--json"])

@@ -3,7 +3,7 @@
 import pytest
 
 from ptzip.inspection.versions import LEGACY_FLAG, Versions
-from ptzip.reports.inspection.plain import plain
+from ptzip.objects.plain import plain
 from ptzip.reports.inspection.words import WIDTH, count, cut, filled, releases, share, table, value
 
 

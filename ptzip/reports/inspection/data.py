@@ -8,7 +8,7 @@ from ptzip.inspection.records import Row as Record
 from ptzip.inspection.trees import Row as Branch
 from ptzip.inspection.values import Statistics
 from ptzip.inspection.weights import Row as Weight
-from ptzip.reports.inspection.plain import plain
+from ptzip.objects.plain import plain
 from ptzip.tensors.tensor import Tensor
 
 

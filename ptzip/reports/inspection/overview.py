@@ -7,7 +7,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.inspection.shares import Share
 from ptzip.inspection.summary import Summary, summary
 from ptzip.inspection.versions import Release
-from ptzip.reports.inspection.plain import plain
+from ptzip.objects.plain import plain
 from ptzip.reports.inspection.screen import screen
 
 

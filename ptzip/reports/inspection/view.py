@@ -11,9 +11,9 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats.part import Part
 from ptzip.inspection import disassembly, places, records, trees, values, weights
+from ptzip.objects.plain import plain
 from ptzip.pickling.nodes import Node
 from ptzip.reports.inspection import data, views
-from ptzip.reports.inspection.plain import plain
 from ptzip.reports.line import printable
 from ptzip.tensors.tensor import Tensor
 

@@ -1,0 +1,160 @@
+"""`convert`: the tensors of a checkpoint, handed on in another format.
+
+Rule: what is written, and what has no form and is left out, is known before a byte is; all files get their names at the end, or
+none does.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.container.archive import Checked
+from ptzip.errors import EditError
+from ptzip.exports import npz, safetensors, statedict
+from ptzip.exports.chosen import Tensors, chosen, ties, without_parts
+from ptzip.exports.file import File
+from ptzip.exports.report import ConvertReport, LeftOut
+from ptzip.exports.sidecar import side_file
+from ptzip.formats.records import crc_lines
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.names import rename as parsed
+from ptzip.target import new_file
+from ptzip.tensors.tensor import Tensor
+
+
+class Target(NamedTuple):
+    """A format to write: the suffixes of its files, why a tensor of a name has no form in it, and its files."""
+
+    name: str
+    suffixes: tuple[str, ...]
+    refusal: Callable[[str, Tensor], str]
+    planned: Callable[[Tensors, Path, int | None], list[File]]
+
+
+SHARDED = "safetensors"
+
+TARGETS = (
+    Target(SHARDED, (safetensors.SUFFIX,), safetensors.refusal, safetensors.planned),
+    Target("npz", (npz.SUFFIX,), npz.refusal, npz.planned),
+    Target("state dict", statedict.SUFFIXES, statedict.refusal, statedict.planned),
+)
+
+Progress = Callable[[int, int], None]
+
+
+def convert(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    select: Iterable[str] = (),
+    rename: Iterable[str] = (),
+    prefix: str = "",
+    max_shard_size: str | None = None,
+    sidecar: bool = False,
+    strict: bool = False,
+    overwrite: bool = True,
+    progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> ConvertReport:
+    """Write the tensors of a checkpoint in the format that the suffix of `target` says: `.safetensors`, `.npz`, or `.pt`
+    (`.pth`, `.bin`, `.ckpt`), a dict of tensors by their dotted names.
+
+    `select` are globs of names, all by default; `rename` gives names that begin with OLD another beginning, each as `OLD=NEW`;
+    `prefix` then stands in front of every one. `max_shard_size` ("5GB") makes several files, and an index, of safetensors.
+    `sidecar` writes what is no tensor as JSON beside the output. With `strict` nothing is written where a tensor has no form in
+    the new format. Raises PtzipError or OSError.
+    """
+    place, path = Path(target), Path(source)
+    form = _target(place)
+    largest = _largest(max_shard_size, form)
+    with open_checkpoint(path, limits) as checkpoint:
+        if checkpoint.parts:
+            checkpoint.main.check_storages()
+        found = checkpoint.tensors()
+        wanted = chosen(found, tuple(select), [parsed(rule) for rule in rename], prefix)
+        left_out = tuple(LeftOut(name, why) for name, tensor in wanted.items() if (why := _refusal(name, tensor, form)))
+        gone = {one.name for one in left_out}
+        kept = without_parts({name: tensor for name, tensor in wanted.items() if name not in gone})
+        if not kept:
+            raise EditError(f"no tensor has a form in {form.name}: {left_out[0].name} is left out, since {left_out[0].why}")
+        files = [] if strict and left_out else form.planned(kept, place, largest)
+        files += [side_file(checkpoint, place)] if sidecar and files else []
+        _check_places(files, path, overwrite)
+        _write(files, path, progress)
+        return ConvertReport(
+            path=str(path),
+            outputs=tuple(str(file.place) for file in files),
+            format=form.name,
+            tensors=len(kept),
+            size=sum(file.content.size for file in files),
+            ties=ties(kept),
+            left_out=left_out,
+            others=_others(checkpoint, found),
+            warnings=crc_lines(_records(kept)),
+        )
+
+
+def _target(place: Path) -> Target:
+    for target in TARGETS:
+        if place.suffix.lower() in target.suffixes:
+            return target
+    known = ", ".join(suffix for target in TARGETS for suffix in target.suffixes)
+    raise EditError(f"the output {place} ends in none of {known}, which say what to write")
+
+
+def _largest(size: str | None, form: Target) -> int | None:
+    if size is not None and form.name != SHARDED:
+        raise EditError(f"only {SHARDED} are written in shards, and the output would be {form.name}")
+    return None if size is None else safetensors.bytes_of(size)
+
+
+def _refusal(name: str, tensor: Tensor, form: Target) -> str:
+    """Why a tensor is left out, or ""."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "its name is not text"
+    return form.refusal(name, tensor)
+
+
+def _check_places(files: list[File], source: Path, overwrite: bool) -> None:
+    """Raise EditError where the input would be written to, FileExistsError where something is there already."""
+    for file in files:
+        if file.place.exists() and file.place.samefile(source):
+            raise EditError(f"the output {file.place} is the input itself")
+        if not overwrite and os.path.lexists(file.place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file.place))
+
+
+def _write(files: list[File], source: Path, progress: Progress | None) -> None:
+    """Write all files, the last of which is the last to get its name: an index says that all others are there."""
+    done, total = 0, sum(file.content.size for file in files)
+
+    def advance(count: int) -> None:
+        nonlocal done
+        done += count
+        if progress:
+            progress(done, total)
+
+    with contextlib.ExitStack() as opened:
+        descriptors = [opened.enter_context(new_file(file.place, like=source)) for file in reversed(files)]
+        for file, descriptor in zip(files, reversed(descriptors), strict=True):
+            file.content.write(descriptor, advance)
+
+
+def _others(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The top-level keys under which there is no tensor."""
+    keys = checkpoint.keys if checkpoint.parts else []
+    return tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found))
+
+
+def _records(tensors: Tensors) -> list[Checked]:
+    """The records that were read, as far as they have a CRC."""
+    payloads = {
+        id(held): held.payload() for tensor in tensors.values() if (held := tensor.storage) is not None and not held.base
+    }
+    return [payload for payload in payloads.values() if isinstance(payload, Checked)]

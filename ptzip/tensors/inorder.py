@@ -1,0 +1,118 @@
+"""The values of a strided tensor one after the other, the last dimension first, little-endian: a payload.
+
+Rule: what lies so already passes as it is; anything else is gathered in blocks, so that memory does not grow with the tensor.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ptzip.source import CHUNK
+from ptzip.tensors.arrays import is_contiguous, native, resolved, row, span, storage_of, swapped_unit
+from ptzip.tensors.dtypes import PACKED
+from ptzip.tensors.storage import Storage
+from ptzip.tensors.strides import reach
+from ptzip.tensors.tensor import Tensor
+
+BLOCK = 16 * CHUNK
+"""Bytes that are gathered together: the more, the fewer reads a transposed tensor takes."""
+
+DENSE, MOST_DENSE = 4, CHUNK // 4
+"""A stretch is read whole if it is at most so many times as long as what is used of it, or no longer than so many bytes."""
+
+
+class InOrder(NamedTuple):
+    """The payload. Raises as `Tensor.tobytes` does, when it is read."""
+
+    tensor: Tensor
+
+    @property
+    def length(self) -> int:
+        return self.tensor.nbytes
+
+    @property
+    def seekable(self) -> bool:
+        """Each block is made of a stretch that may be longer, so parts are better asked for in order."""
+        return _lies_so(self.tensor) and storage_of(self.tensor).checked_payload().seekable
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        """The bytes from `start` to `stop`, both between two elements."""
+        if start >= stop:
+            return
+        if _lies_so(self.tensor):
+            first, _ = span(self.tensor)
+            yield from storage_of(self.tensor).chunks(first + start, first + stop)
+            return
+        for at in range(start, stop, BLOCK):
+            block = self._block(at, min(at + BLOCK, stop))
+            yield from (block[place : place + CHUNK] for place in range(0, len(block), CHUNK))
+
+    def _block(self, start: int, stop: int) -> memoryview:
+        item = row(self.tensor).size
+        first, last = start // item, stop // item
+        whole = Box(self.tensor.offset, self.tensor.shape, self.tensor.stride)
+        boxes = [_gathered(self.tensor, box) for box in _cut(whole, first, last)]
+        data = boxes[0] if len(boxes) == 1 else b"".join(boxes)
+        return memoryview(resolved(self.tensor, data))
+
+
+class Box(NamedTuple):
+    """Elements of a tensor that are a strided tensor themselves."""
+
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def _lies_so(tensor: Tensor) -> bool:
+    if tensor.dtype in PACKED:
+        return True  # `span` refuses any other
+    is_swapped = storage_of(tensor).big_endian and swapped_unit(storage_of(tensor)) > 1
+    return is_contiguous(tensor) and not (is_swapped or tensor.is_conj or tensor.is_neg)
+
+
+def _cut(box: Box, first: int, last: int) -> Iterator[Box]:
+    """The elements from number `first` to before `last`, in order: a row in part, whole rows, a row in part."""
+    if not box.shape:
+        yield box
+        return
+    inner = Box(box.offset, box.shape[1:], box.stride[1:])
+    size = math.prod(inner.shape)
+    at, into = divmod(first, size)
+    if into or last < (at + 1) * size:
+        end = min(last, (at + 1) * size)
+        yield from _cut(inner._replace(offset=box.offset + at * box.stride[0]), into, end - at * size)
+        first, at = end, at + 1
+    whole = last // size
+    if at < whole:
+        yield Box(box.offset + at * box.stride[0], (whole - at, *inner.shape), box.stride)
+        first = whole * size
+    if first < last:
+        yield from _cut(inner._replace(offset=box.offset + whole * box.stride[0]), 0, last - first)
+
+
+def _gathered(tensor: Tensor, box: Box) -> bytes:
+    """The bytes of a box, in its order."""
+    item = row(tensor).size
+    out = np.empty(box.shape, f"V{item}")
+    _fill(out, storage_of(tensor), box, item)
+    return out.tobytes()
+
+
+def _fill(out: npt.NDArray[Any], storage: Storage, box: Box, item: int) -> None:
+    """Fill an array: from one stretch of the storage, or where that is mostly other things one half after the other."""
+    first, stop = reach(box.offset, box.shape, box.stride)
+    size = (stop - first) * item
+    if size <= max(MOST_DENSE, DENSE * out.nbytes) or not storage.checked_payload().seekable:
+        data = native(storage, first * item, stop * item)
+        out[...] = np.ndarray(box.shape, f"V{item}", data.data, 0, [step * item for step in box.stride])
+        return
+    axis = max(range(len(box.shape)), key=lambda place: (box.shape[place] - 1) * box.stride[place])
+    half = box.shape[axis] // 2
+    for begin, end in ((0, half), (half, box.shape[axis])):
+        shape = (*box.shape[:axis], end - begin, *box.shape[axis + 1 :])
+        part = out[(*[slice(None)] * axis, slice(begin, end))]
+        _fill(part, storage, Box(box.offset + begin * box.stride[axis], shape, box.stride), item)

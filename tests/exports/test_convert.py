@@ -1,0 +1,273 @@
+"""`ptzip convert`: what is written is what was there, ties are kept, and what has no form is named."""
+
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+
+import ptzip
+from tests.cli.shell import ptzip as run
+from tests.corpus import FIXTURES
+from tests.editing.made import Made, numbers
+
+TRAINING = FIXTURES / "training.pt"
+
+
+def saved(tmp_path: Path, made: Made, root: dict[str, Any]) -> Path:
+    return made.save(tmp_path / "in.pt", root)
+
+
+def values(path: Path) -> dict[str, bytes]:
+    """The bytes of every tensor of a file, by name."""
+    with ptzip.open(path) as found:
+        return {name: tensor.tobytes() for name, tensor in found.tensors().items()}
+
+
+def header(path: Path) -> dict[str, Any]:
+    data = path.read_bytes()
+    found: dict[str, Any] = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    return found
+
+
+# From one format to another
+
+
+@pytest.mark.parametrize("way", ["safetensors pt", "npz pt", "pt safetensors npz", "npz safetensors pt", "safetensors npz"])
+def test_the_way_through_any_formats_keeps_names_and_bytes(way: str, tmp_path: Path) -> None:
+    at = TRAINING
+    for step, suffix in enumerate(way.split()):
+        ptzip.convert(at, tmp_path / f"{step}.{suffix}")
+        at = tmp_path / f"{step}.{suffix}"
+    assert values(at) == values(TRAINING)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz", "pt"])
+def test_the_same_input_gives_the_same_bytes(suffix: str, tmp_path: Path) -> None:
+    one, other = tmp_path / f"one.{suffix}", tmp_path / f"other.{suffix}"
+    ptzip.convert(TRAINING, one)
+    ptzip.convert(TRAINING, other)
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_a_compressed_npz_of_numpy_is_read(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    arrays: dict[str, Any] = {
+        "f": rng.standard_normal((3, 5)).astype(np.float32),
+        "fortran": np.asfortranarray(rng.standard_normal((4, 6))),
+        "big": rng.standard_normal(7).astype(">f4"),
+        "scalar": np.array(3, np.int16),
+        "empty": np.zeros((0, 3), np.uint8),
+        "flag": np.array([True, False]),
+    }
+    np.savez_compressed(tmp_path / "in.npz", allow_pickle=False, **arrays)
+    ptzip.convert(tmp_path / "in.npz", tmp_path / "out.safetensors")
+    with safe_open(tmp_path / "out.safetensors", framework="numpy") as opened:
+        for name, array in arrays.items():
+            found = opened.get_tensor(name)
+            assert found.dtype == array.dtype.newbyteorder("=")
+            np.testing.assert_array_equal(found, array)
+
+
+def test_arrays_of_objects_are_left_out_and_nothing_of_them_is_unpickled(tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", a=np.ones(3), o=np.array([{}], dtype=object), s=np.array(["text"]))
+    report = ptzip.convert(tmp_path / "in.npz", tmp_path / "out.pt")
+    assert [one.name for one in report.left_out] == ["o", "s"]
+    assert list(values(tmp_path / "out.pt")) == ["a"]
+
+
+@pytest.mark.parametrize("damage", [b"\x93NUMPX", b"\x93NUMPY\x01\x00\xff\xff", b"\x93NUMPY\x01\x00\x04\x00{[1}"])
+def test_a_broken_header_in_an_npz_is_an_error_of_ptzip(damage: bytes, tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", a=np.ones(3))
+    data = (tmp_path / "in.npz").read_bytes()
+    at = data.index(b"\x93NUMPY")
+    (tmp_path / "in.npz").write_bytes(data[:at] + damage + data[at + len(damage) :])
+    with pytest.raises(ptzip.FormatError, match=r"a\.npy"):
+        ptzip.convert(tmp_path / "in.npz", tmp_path / "out.pt")
+    assert not (tmp_path / "out.pt").exists()
+
+
+def test_an_npz_is_opened_and_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "in.npz", a=np.arange(6).reshape(2, 3))
+    with ptzip.open(tmp_path / "in.npz") as found:
+        assert found.format == "npz of numpy"
+    loaded: Any = ptzip.load(tmp_path / "in.npz")
+    np.testing.assert_array_equal(loaded["a"], np.arange(6).reshape(2, 3))
+
+
+# Ties and views
+
+
+def tied(tmp_path: Path) -> Path:
+    """Two names of one tensor, a view of half of it, and the same transposed."""
+    made = Made()
+    held = made.storage(numbers(6))
+    one, other = (made.view(held, (2, 3), (3, 1)) for _ in range(2))
+    views = {"half": made.view(held, (3,), offset=3), "turned": made.view(held, (3, 2), (1, 3))}
+    return saved(tmp_path, made, {"lm_head.weight": one, "embed.weight": other, **views})
+
+
+def test_a_tie_is_kept_once_in_safetensors_and_its_other_name_is_in_the_metadata(tmp_path: Path) -> None:
+    report = ptzip.convert(tied(tmp_path), tmp_path / "x.safetensors")
+    assert report.ties == {"lm_head.weight": "embed.weight"}
+    assert header(tmp_path / "x.safetensors")["__metadata__"] == {"format": "pt", "lm_head.weight": "embed.weight"}
+    with safe_open(tmp_path / "x.safetensors", framework="numpy") as opened:
+        assert sorted(opened.keys()) == ["embed.weight", "half", "turned"]
+    assert values(tmp_path / "x.safetensors") == values(tmp_path / "in.pt")
+
+
+def test_a_state_dict_shares_what_was_shared(tmp_path: Path) -> None:
+    ptzip.convert(tied(tmp_path), tmp_path / "x.pt")
+    with ptzip.open(tmp_path / "x.pt") as found:
+        assert len(found.storages) == 1
+        assert {tensor.storage.size for tensor in found.tensors().values() if tensor.storage} == {24}
+    ptzip.convert(tied(tmp_path), tmp_path / "x.safetensors")
+    ptzip.convert(tmp_path / "x.safetensors", tmp_path / "again.pt")
+    with ptzip.open(tmp_path / "again.pt") as found:
+        tensors = found.tensors()
+        assert tensors["lm_head.weight"].storage is tensors["embed.weight"].storage
+
+
+def test_a_state_dict_has_only_the_bytes_that_its_tensors_use(tmp_path: Path) -> None:
+    ptzip.convert(tied(tmp_path), tmp_path / "x.pt", select=["half"])
+    with ptzip.open(tmp_path / "x.pt") as found:
+        (tensor,) = found.tensors().values()
+        assert tensor.storage is not None
+        assert (tensor.offset, tensor.storage.size, tensor.tobytes()) == (0, 12, values(tmp_path / "in.pt")["half"])
+
+
+# Names
+
+
+def test_names_are_selected_renamed_and_given_a_prefix(tmp_path: Path) -> None:
+    ptzip.convert(TRAINING, tmp_path / "x.pt", select=["model.*.weight"], rename=["model.model=body", "body="], prefix="net.")
+    old = {name: data for name, data in values(TRAINING).items() if name.startswith("model.") and name.endswith(".weight")}
+    new = {name.replace("model.model.", "net.body.", 1): data for name, data in old.items()}
+    assert values(tmp_path / "x.pt") == new
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"select": ["nothing.*"]}, r"no tensor is called nothing\.\*"),
+        ({"rename": ["model"]}, "model is no OLD=NEW"),
+        ({"select": ["model.model.?.conv.weight"], "rename": ["model.model.0=x", "model.model.1=x"]}, "two tensors would be"),
+        ({"max_shard_size": "5 bananas"}, "5 bananas is no size"),
+        ({"max_shard_size": "0"}, "0 is no size"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_nothing_is_written(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(ptzip.EditError, match=message):
+        ptzip.convert(TRAINING, tmp_path / "x.safetensors", **options)
+    assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "\ud800"])
+def test_a_name_that_the_format_cannot_have_is_left_out(name: str, tmp_path: Path) -> None:
+    made = Made()
+    path = saved(tmp_path, made, {"a": made.tensor(numbers(3))})
+    with pytest.raises(ptzip.EditError, match="no tensor has a form in safetensors"):
+        ptzip.convert(path, tmp_path / "x.safetensors", rename=[f"a={name}"])
+
+
+# Shards
+
+
+def test_shards_hold_everything_and_none_is_larger_than_asked_for(tmp_path: Path) -> None:
+    report = ptzip.convert(TRAINING, tmp_path / "model.safetensors", max_shard_size="100KB")
+    *shards, index = (Path(output) for output in report.outputs)
+    assert [path.name for path in shards] == [
+        f"model-{at:05d}-of-{len(shards):05d}.safetensors" for at in range(1, len(shards) + 1)
+    ]
+    told = json.loads(index.read_text())
+    found: dict[str, bytes] = {}
+    for path in shards:
+        part = values(path)
+        names = set(header(path)) - {"__metadata__"}
+        assert {name for name, home in told["weight_map"].items() if home == path.name} == names
+        assert sum(len(part[name]) for name in names) <= 100_000 or len(names) == 1
+        found |= part
+    assert found == values(TRAINING)
+    assert told["metadata"]["total_size"] == sum(len(found[name]) for name in told["weight_map"])
+    assert index.name == "model.safetensors.index.json"
+
+
+def test_what_fits_one_shard_is_one_file(tmp_path: Path) -> None:
+    report = ptzip.convert(TRAINING, tmp_path / "model.safetensors", max_shard_size="5GB")
+    assert report.outputs == (str(tmp_path / "model.safetensors"),)
+
+
+# Damage, and what is left behind
+
+
+def test_nothing_is_written_where_a_storage_is_missing(tmp_path: Path) -> None:
+    data = TRAINING.read_bytes()
+    (tmp_path / "in.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ptzip.FormatError):
+        ptzip.convert(tmp_path / "in.pt", tmp_path / "x.safetensors")
+    assert os.listdir(tmp_path) == ["in.pt"]  # noqa: PTH208
+
+
+def test_a_record_with_a_wrong_crc_is_told(tmp_path: Path) -> None:
+    data = bytearray(TRAINING.read_bytes())
+    with ptzip.open(TRAINING) as found:
+        entries = [entry for entry in found.layout.archive.entries if "/data/" in entry.name and entry.size > 1000]  # type: ignore[attr-defined]
+        entry = random.Random(1).choice(entries)
+        data[entry.data_offset + 100] ^= 1
+    (tmp_path / "in.pt").write_bytes(data)
+    report = ptzip.convert(tmp_path / "in.pt", tmp_path / "x.safetensors")
+    assert report.warnings == (f"the CRC of record {entry.name} is wrong: its bytes may be damaged",)
+
+
+def test_the_sidecar_has_what_is_no_tensor(tmp_path: Path) -> None:
+    report = ptzip.convert(TRAINING, tmp_path / "x.safetensors", sidecar=True)
+    assert report.outputs == (str(tmp_path / "x.safetensors"), str(tmp_path / "x.json"))
+    told = json.loads((tmp_path / "x.json").read_text())
+    assert (told["epoch"], told["best_fitness"]) == (41, [0.4125])
+    assert told["model"]["class"].startswith("models.")
+    assert report.others == ("epoch", "best_fitness", "training_results")
+
+
+# The command
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "last.pt").write_bytes(TRAINING.read_bytes())
+    return tmp_path
+
+
+@pytest.mark.usefixtures("place")
+def test_lines_and_exit_codes() -> None:
+    done = run("convert", "last.pt", "-o", "last.safetensors")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "last.pt -> last.safetensors  [safetensors]",
+        "  56 tensors, 3 of them other names of the rest, 871.3 kB",
+        "  no tensors: epoch, best_fitness, training_results",
+    ]
+    again = run("convert", "last.pt", "-o", "last.safetensors")
+    assert (again.code, again.err.strip()) == (
+        2,
+        "ptzip: error: last.pt: the output last.safetensors is there already (use -f to replace it)",
+    )
+    assert run("convert", "last.pt", "-o", "last.safetensors", "-f", "-q") == (0, "", "")
+    assert run("convert", "last.pt", "-o", "last.gguf").code == 2
+    assert run("convert", "last.pt", "-o", "last.pt", "-f").code == 2
+
+
+def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> None:
+    made = Made()
+    root = {"a": made.tensor(numbers(3)), "b": made.tensor(numbers(3).astype(np.complex128))}
+    made.save(place / "in.pt", root)
+    done = run("convert", "in.pt", "-o", "x.safetensors")
+    assert (done.code, done.err.strip()) == (0, "ptzip: warning: in.pt: left out b: safetensors have no dtype complex128")
+    strict = run("convert", "in.pt", "-o", "y.safetensors", "--strict")
+    assert (strict.code, (place / "y.safetensors").exists()) == (1, False)
+    told = json.loads(run("convert", "in.pt", "-o", "z.safetensors", "--json").out)
+    assert told["left_out"] == [{"name": "b", "why": "safetensors have no dtype complex128"}]

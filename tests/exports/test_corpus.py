@@ -1,0 +1,168 @@
+"""Every tensor of the corpus, converted, and read by the library or the program that the format is for.
+
+Rule: what is read is compared with the manifest, which is what torch read from the input; what is left out has no form there.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ptzip
+from tests.test_truth import TRUTHS, parameters
+from tests.truth import Found, Truth
+
+FILES = parameters([truth for truth in TRUTHS if truth.tensors])
+
+NOT_IN_SAFETENSORS = {
+    *("complex32", "complex128", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2"),
+    *("qint8", "quint8", "qint32", "quint4x2"),
+}
+NOT_IN_NUMPY = NOT_IN_SAFETENSORS - {"complex128"} | {
+    *("bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2"),
+}
+
+
+def is_dense(found: Found) -> bool:
+    """Whether a tensor has values of its own, one after the other."""
+    return "sha256" in found.said
+
+
+def dtype(found: Found) -> str:
+    return str(found.said.get("dtype")).removeprefix("torch.")
+
+
+def without_form(truth: Truth, missing: set[str]) -> set[str]:
+    """The names of the tensors that a format without these dtypes cannot hold."""
+    return {found.name for found in truth.tensors if not is_dense(found) or dtype(found) in missing}
+
+
+def converted(truth: Truth, target: Path) -> ptzip.ConvertReport | None:
+    """The report, or None where nothing of the file has a form."""
+    try:
+        return ptzip.convert(truth.path, target)
+    except ptzip.EditError as error:
+        if str(error).startswith("no tensor has a form in"):
+            return None
+        raise
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def differences(truth: Truth, read: dict[str, str], missing: set[str]) -> list[str]:
+    """The tensors that are not what torch read from the input, or not there."""
+    expected = {found.name: found.said["sha256"] for found in truth.tensors if "sha256" in found.said}
+    return [name for name, digest in expected.items() if name not in missing and read.get(name) != digest]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("truth", FILES)
+def test_the_library_reads_every_tensor_from_safetensors(truth: Truth, tmp_path: Path) -> None:
+    from safetensors import safe_open
+
+    missing = without_form(truth, NOT_IN_SAFETENSORS)
+    report = converted(truth, tmp_path / "x.safetensors")
+    if report is None:
+        assert missing == {found.name for found in truth.tensors}
+        return
+    assert {one.name for one in report.left_out} & {found.name for found in truth.tensors} == missing
+    with safe_open(tmp_path / "x.safetensors", framework="pt") as opened:
+        metadata, names = opened.metadata(), set(opened.keys())
+        read = {name: sha256(raw(opened.get_tensor(name))) for name in names}
+    assert metadata == {"format": "pt", **report.ties}
+    assert names.isdisjoint(report.ties)
+    assert differences(truth, read | {name: read[kept] for name, kept in report.ties.items()}, missing) == []
+
+
+def raw(tensor: Any) -> bytes:
+    """The bytes of a contiguous tensor of torch."""
+    import torch
+
+    flat = tensor.detach().contiguous().reshape(-1)
+    flat = flat.as_strided(flat.shape, (1,))
+    return flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings(
+    "ignore:TypedStorage is deprecated",
+    "ignore:ComplexHalf",
+    "ignore:Sparse",
+    "ignore:The PyTorch API",
+    "ignore:torch.quantize",
+)
+@pytest.mark.parametrize("truth", FILES)
+def test_torch_reads_every_tensor_from_a_state_dict(truth: Truth, tmp_path: Path) -> None:
+    import torch
+
+    report = converted(truth, tmp_path / "x.pt")
+    if report is None:
+        assert not any(map(is_dense, truth.tensors))
+        return
+    loaded = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert torch.load(tmp_path / "x.pt", weights_only=True, mmap=True).keys() == loaded.keys()
+    missing = {one.name for one in report.left_out}
+    assert missing.isdisjoint(found.name for found in truth.tensors if is_dense(found))
+    read = {name: member(loaded, name) for name in (found.name for found in truth.tensors) if name not in missing}
+    digests = {
+        name: sha256(values(tensor))
+        for name, tensor in read.items()
+        if not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
+    }
+    assert differences(truth, digests, missing) == []
+    wrong = [
+        found.name
+        for found in truth.tensors
+        if found.name in read and is_dense(found) and facts(read[found.name]) != told(found)
+    ]
+    assert wrong == []
+
+
+def member(loaded: dict[str, Any], name: str) -> Any:
+    """The tensor of a name; the parts of a sparse or quantized one are asked of it."""
+    import torch
+
+    if name in loaded:
+        return loaded[name]
+    whole, _, part = name.rpartition(".")
+    return getattr(loaded[whole], f"_{part}" if loaded[whole].layout == torch.sparse_coo else PARTS.get(part, part))()
+
+
+PARTS = {"q_scales": "q_per_channel_scales", "q_zero_points": "q_per_channel_zero_points"}
+"""What torch calls the components of a quantized tensor."""
+
+
+def values(tensor: Any) -> bytes:
+    import torch
+
+    if tensor.is_quantized:
+        if tensor.dtype == torch.quint4x2:
+            return bytes(tensor.contiguous().untyped_storage())[: -(-tensor.numel() // 2)]
+        return raw(tensor.int_repr())
+    return raw(tensor.resolve_conj().resolve_neg())
+
+
+def facts(tensor: Any) -> tuple[Any, ...]:
+    return str(tensor.dtype), list(tensor.shape), str(tensor.layout)
+
+
+def told(found: Found) -> tuple[Any, ...]:
+    said = found.said
+    return f"torch.{dtype(found)}", said["shape"], said.get("layout", "torch.strided")
+
+
+@pytest.mark.parametrize("truth", FILES)
+def test_numpy_reads_every_tensor_from_an_npz(truth: Truth, tmp_path: Path) -> None:
+    missing = without_form(truth, NOT_IN_NUMPY)
+    report = converted(truth, tmp_path / "x.npz")
+    if report is None:
+        assert missing == {found.name for found in truth.tensors}
+        return
+    assert {one.name for one in report.left_out} & {found.name for found in truth.tensors} == missing
+    with np.load(tmp_path / "x.npz") as opened:
+        read = {name: sha256(np.ascontiguousarray(opened[name]).tobytes()) for name in opened.files}
+    assert differences(truth, read, missing) == []
