@@ -5,12 +5,14 @@ Rule: what lies so already passes as it is; anything else is gathered in blocks,
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.source import CHUNK
+from ptzip.container.archive import Checked
+from ptzip.source import CHUNK, Payload
 from ptzip.tensors.arrays import is_contiguous, native, resolved, row, span, storage_of, swapped_unit
 from ptzip.tensors.dtypes import PACKED
 from ptzip.tensors.storage import Storage
@@ -18,10 +20,12 @@ from ptzip.tensors.strides import reach
 from ptzip.tensors.tensor import Tensor
 
 BLOCK = 16 * CHUNK
-"""Bytes that are gathered together: the more, the fewer reads a transposed tensor takes."""
+"""Bytes that are gathered together: the more, the fewer reads a large transposed tensor takes."""
 
-DENSE, MOST_DENSE = 4, CHUNK // 4
-"""A stretch is read whole if it is at most so many times as long as what is used of it, or no longer than so many bytes."""
+DENSE = 2
+MOST_READ, LEAST_READ = 4 * CHUNK, CHUNK // 4
+"""A stretch is read whole if it is at most `DENSE` times as long as what is used of it; of at most so many bytes, and of at least
+so many without asking."""
 
 
 class InOrder(NamedTuple):
@@ -49,14 +53,19 @@ class InOrder(NamedTuple):
         for at in range(start, stop, BLOCK):
             block = self._block(at, min(at + BLOCK, stop))
             yield from (block[place : place + CHUNK] for place in range(0, len(block), CHUNK))
+            del block  # before the next one is made
 
     def _block(self, start: int, stop: int) -> memoryview:
         item = row(self.tensor).size
-        first, last = start // item, stop // item
-        whole = Box(self.tensor.offset, self.tensor.shape, self.tensor.stride)
-        boxes = [_gathered(self.tensor, box) for box in _cut(whole, first, last)]
-        data = boxes[0] if len(boxes) == 1 else b"".join(boxes)
-        return memoryview(resolved(self.tensor, data))
+        first, last, at = start // item, stop // item, 0
+        out = np.empty(last - first, f"V{item}")
+        for box in _cut(Box(self.tensor.offset, self.tensor.shape, self.tensor.stride), first, last):
+            end = at + math.prod(box.shape)
+            _gather(out[at:end].reshape(box.shape), self.tensor, box)
+            at = end
+        data = out.view(np.uint8).data
+        is_marked = self.tensor.is_conj or self.tensor.is_neg
+        return memoryview(resolved(self.tensor, bytes(data))) if is_marked else data
 
 
 class Box(NamedTuple):
@@ -94,25 +103,42 @@ def _cut(box: Box, first: int, last: int) -> Iterator[Box]:
         yield from _cut(inner._replace(offset=box.offset + whole * box.stride[0]), 0, last - first)
 
 
-def _gathered(tensor: Tensor, box: Box) -> bytes:
-    """The bytes of a box, in its order."""
-    item = row(tensor).size
-    out = np.empty(box.shape, f"V{item}")
-    _fill(out, storage_of(tensor), box, item)
-    return out.tobytes()
+def _gather(out: npt.NDArray[Any], tensor: Tensor, box: Box) -> None:
+    """Fill an array with a box: from one stretch of the storage, unless that is mostly other things."""
+    held, item = storage_of(tensor), out.itemsize
+    if _is_dense(box, item) or not held.checked_payload().seekable:
+        _read(out, held, box)
+    else:
+        _fill(out, replace(held, payload=lambda: _bare(held), base=None), box)
 
 
-def _fill(out: npt.NDArray[Any], storage: Storage, box: Box, item: int) -> None:
-    """Fill an array: from one stretch of the storage, or where that is mostly other things one half after the other."""
+def _bare(storage: Storage) -> Payload:
+    """The bytes without an account of their CRC, which would grow with every one of many small reads."""
+    payload = storage.checked_payload()
+    while isinstance(payload, Checked):
+        payload = payload.base
+    return payload
+
+
+def _is_dense(box: Box, item: int) -> bool:
     first, stop = reach(box.offset, box.shape, box.stride)
-    size = (stop - first) * item
-    if size <= max(MOST_DENSE, DENSE * out.nbytes) or not storage.checked_payload().seekable:
-        data = native(storage, first * item, stop * item)
-        out[...] = np.ndarray(box.shape, f"V{item}", data.data, 0, [step * item for step in box.stride])
+    return (stop - first) * item <= max(LEAST_READ, min(MOST_READ, DENSE * math.prod(box.shape) * item))
+
+
+def _fill(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
+    """Fill an array one half after the other, until what is used lies close together."""
+    if _is_dense(box, out.itemsize):
+        _read(out, storage, box)
         return
     axis = max(range(len(box.shape)), key=lambda place: (box.shape[place] - 1) * box.stride[place])
     half = box.shape[axis] // 2
     for begin, end in ((0, half), (half, box.shape[axis])):
         shape = (*box.shape[:axis], end - begin, *box.shape[axis + 1 :])
         part = out[(*[slice(None)] * axis, slice(begin, end))]
-        _fill(part, storage, Box(box.offset + begin * box.stride[axis], shape, box.stride), item)
+        _fill(part, storage, Box(box.offset + begin * box.stride[axis], shape, box.stride))
+
+
+def _read(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
+    (first, stop), item = reach(box.offset, box.shape, box.stride), out.itemsize
+    data = native(storage, first * item, stop * item)
+    out[...] = np.ndarray(box.shape, out.dtype, data.data, 0, [step * item for step in box.stride])
