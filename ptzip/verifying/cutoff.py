@@ -20,10 +20,13 @@ from ptzip.pickling.unpickler import read_seen
 from ptzip.source import Source
 from ptzip.tensors.tensor import Tensor
 from ptzip.verifying.promises import Blank
-from ptzip.verifying.report import CUT, Problem, Rest
+from ptzip.verifying.report import CUT, HEADER, Problem, Rest
 
 SMALL = 1 << 12
 """Records beside the storages are shorter."""
+
+COMPUTED = ".format_version"
+"""The record that torch writes since 2.7, and with it the storages in the order of their first appearance."""
 
 ID = ".data/serialization_id"
 ID_SIZE = 40
@@ -41,35 +44,43 @@ def remains(source: Source, limits: Limits) -> Remains:
     """What can be told of a zip without a directory."""
     name, at = _head(source, 0)
     prefix = name[: name.find("/") + 1]
-    if name != prefix + PICKLE:
+    if name.lower() != (prefix + PICKLE).lower():
         return Remains(Problem(CUT, "", "it is cut off: there is no central directory, and its first record is no pickle", 0))
     pickle = read_seen(source.whole(), at, limits)
     if pickle.root is None:
         there = f"of which {source.size - at:,} bytes are there"
         return Remains(Problem(CUT, name, f"it is cut off inside its pickle, {there}", at))
     part = Part(f"record {PICKLE}", pickle, nothing_stored)
-    sizes = {key: storage.size for key, storage in part.storages.items()}
     records = [Record(name, Blank(pickle.end - at)), *_small(source, prefix, pickle.end)]
+    sizes = _in_order(part, any(record.name == f"{prefix}{COMPUTED}" for record in records))
     records += [Record(f"{prefix}{STORAGES}{key}", Blank(size)) for key, size in sizes.items()]
     records += _last(prefix, [record.name for record in records])
     planned = writer.plan(records)
     ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
     whole = {key for key in sizes if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
     missing = max(planned.size - source.size, 0)
+    if not missing:
+        return Remains(Problem(HEADER, "", "there is no end of the central directory, though no bytes seem to be missing", 0))
     message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
     return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
 
 
+def _in_order(part: Part, by_appearance: bool) -> dict[str, int]:
+    """The sizes of the storages by key, as their records follow one another: torch before 2.7 sorted the keys as texts."""
+    sizes = {key: storage.size for key, storage in part.storages.items()}
+    return sizes if by_appearance else {key: sizes[key] for key in sorted(sizes)}
+
+
 def _rest(part: Part, whole: set[str], missing: int, limits: Limits) -> Rest:
     tensors = named_tensors(build(part, unknown="keep", limits=limits))
-    kept = [name for name, tensor in tensors.items() if _keys(tensor) <= whole]
+    kept = [name for name, tensor in tensors.items() if storage_keys(tensor) <= whole]
     return Rest(missing, tuple(kept), tuple(name for name in tensors if name not in set(kept)))
 
 
-def _keys(tensor: Tensor) -> set[str]:
+def storage_keys(tensor: Tensor) -> set[str]:
     """The storages that a tensor needs."""
     own = {tensor.storage.key} if tensor.storage is not None else set[str]()
-    return own.union(*(_keys(inner) for inner in tensor.components.values()))
+    return own.union(*(storage_keys(inner) for inner in tensor.components.values()))
 
 
 def _head(source: Source, at: int) -> tuple[str, int]:
