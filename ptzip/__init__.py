@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
     from ptzip.limits import Limits
     from ptzip.objects.opaque import Opaque
+    from ptzip.repairing.repair import repair
+    from ptzip.repairing.report import RepairReport
     from ptzip.security.finding import Finding, ScanReport, Severity, Verdict
     from ptzip.security.scanning import scan
     from ptzip.slimming.report import SlimReport
@@ -32,6 +34,7 @@ __all__ = [
     "Limits",
     "Opaque",
     "PtzipError",
+    "RepairReport",
     "ScanReport",
     "Severity",
     "SlimReport",
@@ -41,6 +44,7 @@ __all__ = [
     "VerifyReport",
     "load",
     "open",
+    "repair",
     "scan",
     "slim",
     "verify",
@@ -56,6 +60,7 @@ _HOMES = {
     "Limits": "limits",
     "Opaque": "objects.opaque",
     "PtzipError": "errors",
+    "RepairReport": "repairing.report",
     "ScanReport": "security.finding",
     "Severity": "security.finding",
     "SlimReport": "slimming.report",
@@ -64,6 +69,7 @@ _HOMES = {
     "Verdict": "security.finding",
     "load": "api",
     "open": "checkpoint",
+    "repair": "repairing.repair",
     "scan": "security.scanning",
     "VerifyReport": "verifying.report",
     "slim": "api",

@@ -18,8 +18,8 @@ HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", 
 
 PUBLIC = [
     *("Anomaly", "Checkpoint", "EditError", "Finding", "FormatError", "LimitError", "Limits", "Opaque", "PtzipError"),
-    *("ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict", "VerifyReport"),
-    *("load", "open", "scan", "slim", "verify"),
+    *("RepairReport", "ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict", "VerifyReport"),
+    *("load", "open", "repair", "scan", "slim", "verify"),
 ]
 
 
