@@ -59,9 +59,13 @@ def remains(source: Source, limits: Limits) -> Remains:
     ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
     whole = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
     missing = max(planned.size - source.size, 0)
-    if not missing:
-        return Remains(Problem(HEADER, "", "there is no end of the central directory, though no bytes seem to be missing", 0))
+    end = source.whole().rfind(structs.END_SIGNATURE, max(ends.values()))
+    if not missing and end >= 0:
+        message = "the end of the central directory is further from the end of the file than its comment can be long"
+        return Remains(Problem(HEADER, "", message, end))
     message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
+    if not missing:
+        message = "it is cut off: all storages are there, but the end of the central directory is not"
     return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
 
 

@@ -18,6 +18,8 @@ COUNTED = {"entries_here": FULL16, "entries": FULL16, "directory_size": FULL32, 
 END = struct.Struct("<4s4HIIH")
 LOCATOR_OFFSET = 8
 
+WRONG_SIGNATURE = "the end of a central directory stands here, but its signature is wrong"
+
 TAIL = 1 << 18
 """The last entry of a directory, its ends and a comment are shorter together."""
 
@@ -70,7 +72,12 @@ def _behind(archive: Archive) -> Iterator[Problem]:
     """A further zip that was begun: shards are zips one after the other."""
     at = archive.end_offset + structs.END_SIZE + len(archive.end.comment)
     head = archive.source.read(at, min(len(structs.LOCAL_SIGNATURE), archive.source.size - at))
-    if head and structs.LOCAL_SIGNATURE.startswith(head):
+    if not head or not structs.LOCAL_SIGNATURE.startswith(head):
+        return
+    place = nameless_end(archive.source)
+    if place is not None:
+        yield Problem(HEADER, "", WRONG_SIGNATURE, place)
+    else:
         yield Problem(CUT, "", "it is cut off: a further zip begins behind the end of this one, and has no end", at)
 
 

@@ -15,7 +15,7 @@ from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.source import FileSource, Source, Window
 from ptzip.verifying.checksums import Reading
-from ptzip.verifying.directory import contradictions, nameless_end, unreadable
+from ptzip.verifying.directory import WRONG_SIGNATURE, contradictions, nameless_end, unreadable
 from ptzip.verifying.report import CUT, HEADER, Problem, VerifyReport
 
 
@@ -39,8 +39,7 @@ def _cut(source: FileSource, limits: Limits) -> VerifyReport:
     """A zip without the end of its directory: it was cut off, or that end is not known for one."""
     place = nameless_end(source)
     if place is not None:
-        message = "the end of the central directory stands here, but its signature is wrong"
-        return VerifyReport(source.name, source.size, "zip", (Problem(HEADER, "", message, place),))
+        return VerifyReport(source.name, source.size, "zip", (Problem(HEADER, "", WRONG_SIGNATURE, place),))
     from ptzip.verifying.cutoff import remains  # here, since few files are
 
     try:
@@ -104,8 +103,18 @@ def _headers(archive: Archive) -> Iterator[Problem]:
             for found in differences(entry):
                 said = f"the directory says {found.field} {found.central}, its own header {found.local}"
                 yield Problem(HEADER, entry.name, said, entry.header_offset)
+            if not entry.compressed_size and not _is_list(entry.local.extra):  # of others, the data would be elsewhere
+                yield Problem(HEADER, entry.name, "its extra field is no list of fields", entry.header_offset)
         except PtzipError as error:
             yield Problem(HEADER, entry.name, str(error), entry.header_offset)
+
+
+def _is_list(extra: bytes) -> bool:
+    """Whether an extra field is made of fields (APPNOTE 4.5.1): an identity, a length, and so many bytes."""
+    at = 0
+    while at + 4 <= len(extra):
+        at += 4 + int.from_bytes(extra[at + 2 : at + 4], "little")
+    return at == len(extra)
 
 
 def _other(source: Source, path: Path, values: bool, limits: Limits) -> VerifyReport:
