@@ -70,14 +70,14 @@ def _repaired(source: FileSource, path: Path, place: Path, limits: Limits) -> Re
     before = verify(path, limits=limits)
     tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
     report = RepairReport(str(path), "", source.size, source.size, problems=before.problems)
-    report = _sorted(report, found, tensors)
+    new = rebuilt(found, _dtypes(tensors))
+    report = _sorted(report, found, tensors)._replace(doubt=new.doubt)
     if before.is_whole:
         return report
-    new = rebuilt(found, _dtypes(tensors))
     planned = writer.plan(new.records, new.alignment)
     with new_file(place, like=path) as descriptor:
         writer.write(planned, descriptor)
-    return report._replace(output=str(place), new_size=planned.size, dropped=new.dropped, doubt=new.doubt)
+    return report._replace(output=str(place), new_size=planned.size, dropped=new.dropped)
 
 
 def _check_zip(source: Source) -> None:

@@ -3,6 +3,7 @@
 Rule: every number that some reader uses is compared, since one reader takes the zip64 end and another does not look at it.
 """
 
+import contextlib
 import struct
 from collections.abc import Iterator
 
@@ -36,6 +37,7 @@ def contradictions(archive: Archive) -> Iterator[Problem]:
         message = f"the end counts {facts.entries_here} entries of {facts.entries}"
         yield Problem(HEADER, "", message, archive.end_offset)
     yield from _extent(archive)
+    yield from _overlaps(archive)
     yield from _behind(archive)
 
 
@@ -54,6 +56,17 @@ def _extent(archive: Archive) -> Iterator[Problem]:
     if stop != follows:
         message = f"the central directory ends at byte {stop}, and its end record does not follow but at byte {follows}"
         yield Problem(HEADER, "", message, stop)
+
+
+def _overlaps(archive: Archive) -> Iterator[Problem]:
+    """Records that reach into the next one, or into the directory."""
+    entries = sorted(archive.entries, key=lambda entry: entry.header_offset)
+    stops = [*(entry.header_offset for entry in entries[1:]), (archive.end64 or archive.end).directory_offset]
+    for entry, stop in zip(entries, stops, strict=False):
+        with contextlib.suppress(FormatError):  # one without a local header is told elsewhere
+            if entry.data_offset + entry.compressed_size > stop:
+                message = f"it reaches into what begins at byte {stop:,}"
+                yield Problem(HEADER, entry.name, message, entry.header_offset)
 
 
 def _length(central: structs.CentralEntry) -> int:
@@ -104,7 +117,7 @@ def nameless_end(source: Source) -> int | None:
         (structs.LOCATOR64_SIGNATURE, structs.LOCATOR64_SIZE),
     ):
         at += size if data.startswith(signature, at) else 0
-    if at + structs.END_SIZE > tail:
+    if at + structs.END_SIZE > tail or data.startswith(structs.END_SIGNATURE, at):
         return None
     *_, size, offset, _ = END.unpack_from(data, at)
     place = source.size - tail + at

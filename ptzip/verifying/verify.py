@@ -103,18 +103,8 @@ def _headers(archive: Archive) -> Iterator[Problem]:
             for found in differences(entry):
                 said = f"the directory says {found.field} {found.central}, its own header {found.local}"
                 yield Problem(HEADER, entry.name, said, entry.header_offset)
-            if not entry.compressed_size and not _is_list(entry.local.extra):  # of others, the data would be elsewhere
-                yield Problem(HEADER, entry.name, "its extra field is no list of fields", entry.header_offset)
         except PtzipError as error:
             yield Problem(HEADER, entry.name, str(error), entry.header_offset)
-
-
-def _is_list(extra: bytes) -> bool:
-    """Whether an extra field is made of fields (APPNOTE 4.5.1): an identity, a length, and so many bytes."""
-    at = 0
-    while at + 4 <= len(extra):
-        at += 4 + int.from_bytes(extra[at + 2 : at + 4], "little")
-    return at == len(extra)
 
 
 def _other(source: Source, path: Path, values: bool, limits: Limits) -> VerifyReport:

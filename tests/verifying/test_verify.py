@@ -124,7 +124,7 @@ COMMENTED = {"trailing_zeros.pt", "zip_comment.pt"}
 COUNT = 50
 """Cuts and flips of each zip."""
 
-LARGE, FEW = 3_000_000, 8
+LARGE, FEW = 3_000_000, 5
 """Of files from so many bytes there are fewer; they are cut in the test above."""
 
 EVERY = [pytest.param(path, id=path.name) for path in zips("format", "yolo")]
