@@ -63,8 +63,9 @@ class Search:
             for name, size in wanted.items():
                 if name not in found and (hit := self._verified(name, size, names, taken, is_own)):
                     found[name] = hit
-        rest = ((name, self._other_length(name) or self._unverified(name, size)) for name, size in wanted.items())
-        return found | {name: hit for name, hit in rest if hit is not None and name not in found}
+        left = ((name, size) for name, size in wanted.items() if name not in found)
+        rest = ((name, self._other_length(name) or self._unverified(name, size)) for name, size in left)
+        return found | {name: hit for name, hit in rest if hit is not None}
 
     def called(self, name: str) -> list[int]:
         """The places that some witness calls so, first those that most do."""
