@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ptzip.exports.report import ConvertReport
     from ptzip.limits import Limits
     from ptzip.objects.opaque import Opaque
+    from ptzip.repairing.repair import repair
+    from ptzip.repairing.report import RepairReport
     from ptzip.security.finding import Finding, ScanReport, Severity, Verdict
     from ptzip.security.scanning import scan
     from ptzip.slimming.report import SlimReport
@@ -35,6 +37,7 @@ __all__ = [
     "Limits",
     "Opaque",
     "PtzipError",
+    "RepairReport",
     "ScanReport",
     "Severity",
     "SlimReport",
@@ -45,6 +48,7 @@ __all__ = [
     "convert",
     "load",
     "open",
+    "repair",
     "scan",
     "slim",
     "verify",
@@ -61,6 +65,7 @@ _HOMES = {
     "Limits": "limits",
     "Opaque": "objects.opaque",
     "PtzipError": "errors",
+    "RepairReport": "repairing.report",
     "ScanReport": "security.finding",
     "Severity": "security.finding",
     "SlimReport": "slimming.report",
@@ -70,6 +75,7 @@ _HOMES = {
     "convert": "exports.convert",
     "load": "api",
     "open": "checkpoint",
+    "repair": "repairing.repair",
     "scan": "security.scanning",
     "VerifyReport": "verifying.report",
     "slim": "api",

@@ -62,7 +62,7 @@ STRANGERS = {
 ONLY_IN = {
     "rich": ("reports/progress.py",),
     "argparse": (
-        *("cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py", "cli/convert.py"),
+        *("cli/inspect.py", "cli/main.py", "cli/repair.py", "cli/scan.py", "cli/slim.py", "cli/verify.py", "cli/convert.py"),
         *("objects/constructors.py", "objects/reach.py"),
     ),
     "numpy": (
@@ -86,7 +86,15 @@ ONLY_IN = {
 
 HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *("cli/convert.py", "cli/printing.py", "cli/verify.py", "exports/sidecar.py", "verifying/opened.py", "verifying/verify.py"),
+    *(
+        "cli/convert.py",
+        "cli/printing.py",
+        "cli/repair.py",
+        "cli/verify.py",
+        "exports/sidecar.py",
+        "verifying/opened.py",
+        "verifying/verify.py",
+    ),
     *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py", "slimming/outcome.py", "slimming/planning.py"),
     *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
     *(

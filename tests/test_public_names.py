@@ -18,8 +18,18 @@ HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", 
 
 PUBLIC = [
     *("Anomaly", "Checkpoint", "ConvertReport", "EditError", "Finding", "FormatError", "LimitError", "Limits", "Opaque"),
-    *("PtzipError", "ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict", "VerifyReport"),
-    *("convert", "load", "open", "scan", "slim", "verify"),
+    *(
+        "PtzipError",
+        "RepairReport",
+        "ScanReport",
+        "Severity",
+        "SlimReport",
+        "Tensor",
+        "UnsupportedError",
+        "Verdict",
+        "VerifyReport",
+    ),
+    *("convert", "load", "open", "repair", "scan", "slim", "verify"),
 ]
 
 

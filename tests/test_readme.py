@@ -43,6 +43,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in ("last.pt", "runs/a/last.pt"):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(FIXTURES / "training.pt", tmp_path / path)
+    (tmp_path / "cut.pt").write_bytes((FIXTURES / "training.pt").read_bytes()[:890_000])
     (tmp_path / "small").mkdir()
     save(tmp_path / "weights.pt", training_records())
     shutil.copy(FIXTURES / "training.pt", tmp_path / "unknown.pt")

@@ -24,8 +24,8 @@ BLOCK = 16 * CHUNK
 
 DENSE = 2
 MOST_READ, LEAST_READ = 4 * CHUNK, CHUNK // 4
-"""A stretch is read whole if it is at most `DENSE` times as long as what is used of it; of at most so many bytes, and of at least
-so many without asking."""
+"""A stretch is read whole if it is at most `DENSE` times as long as what is used of it; of at most so many bytes, and of fewer
+than the other number without asking."""
 
 
 class InOrder(NamedTuple):

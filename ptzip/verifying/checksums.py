@@ -51,9 +51,9 @@ class Reading:
         """What was read, once all is."""
         problems = [*self.problems, *(problem for job in self.jobs if (problem := job.result()))]
         broken = {problem.place for problem in problems}
-        wrong = [entry for entry, record in self.records if record.is_wrong() and record.name not in broken]
-        unchecked = tuple(entry.name for entry in wrong if not entry.crc)
-        problems += [_damaged(entry) for entry in wrong if entry.crc]
+        wrong = [(entry, record) for entry, record in self.records if record.is_wrong() and record.name not in broken]
+        unchecked = tuple(entry.name for entry, _ in wrong if not entry.crc)
+        problems += [_damaged(entry) for entry, record in wrong if entry.crc and not _is_own(entry, record)]
         return Checksums(len(self.records) - len(wrong) - len(broken), unchecked, tuple(problems))
 
 
@@ -76,6 +76,15 @@ def _read(job: Job) -> Problem | None:
     except PtzipError as error:
         return Problem(DATA, record.name, str(error))
     return None
+
+
+def _is_own(entry: Entry, record: Checked) -> bool:
+    """Whether the bytes have the CRC that the record's own header or descriptor gives: then the directory's is wrong."""
+    try:
+        own = entry.descriptor or entry.local
+    except PtzipError:
+        return False
+    return own.crc == record.pieces.crc(record.length)
 
 
 def _damaged(entry: Entry) -> Problem:

@@ -9,21 +9,28 @@ from typing import NamedTuple
 
 from ptzip.container import structs, writer
 from ptzip.container.archive import decoded
-from ptzip.container.record import Record
+from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
 from ptzip.formats.part import Part, nothing_stored
 from ptzip.formats.records import PICKLE, STORAGES
+from ptzip.formats.torchzip import MOST_ALIGNMENT
 from ptzip.limits import Limits
 from ptzip.objects.builder import build
 from ptzip.objects.paths import named_tensors
 from ptzip.pickling.unpickler import read_seen
-from ptzip.source import Source
+from ptzip.source import Literal, Source, read_all
 from ptzip.tensors.tensor import Tensor
 from ptzip.verifying.promises import Blank
-from ptzip.verifying.report import CUT, Problem, Rest
+from ptzip.verifying.report import CUT, HEADER, Problem, Rest
 
 SMALL = 1 << 12
 """Records beside the storages are shorter."""
+
+COMPUTED = ".format_version"
+"""The record that torch writes since 2.7, and with it the storages in the order of their first appearance."""
+
+ALIGNED = ".storage_alignment"
+"""The record that says to how many bytes records are aligned."""
 
 ID = ".data/serialization_id"
 ID_SIZE = 40
@@ -41,35 +48,58 @@ def remains(source: Source, limits: Limits) -> Remains:
     """What can be told of a zip without a directory."""
     name, at = _head(source, 0)
     prefix = name[: name.find("/") + 1]
-    if name != prefix + PICKLE:
+    if name.lower() != (prefix + PICKLE).lower():
         return Remains(Problem(CUT, "", "it is cut off: there is no central directory, and its first record is no pickle", 0))
     pickle = read_seen(source.whole(), at, limits)
     if pickle.root is None:
         there = f"of which {source.size - at:,} bytes are there"
         return Remains(Problem(CUT, name, f"it is cut off inside its pickle, {there}", at))
     part = Part(f"record {PICKLE}", pickle, nothing_stored)
-    sizes = {key: storage.size for key, storage in part.storages.items()}
-    records = [Record(name, Blank(pickle.end - at)), *_small(source, prefix, pickle.end)]
+    planned = layout(source, name, at, pickle.end, part)
+    ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
+    whole = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
+    missing = max(planned.size - source.size, 0)
+    end = source.whole().rfind(structs.END_SIGNATURE, max(ends.values()))
+    if not missing and end >= 0:
+        message = "the end of the central directory is further from the end of the file than its comment can be long"
+        return Remains(Problem(HEADER, "", message, end))
+    message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
+    if not missing:
+        message = "it is cut off: all storages are there, but the end of the central directory is not"
+    return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
+
+
+def layout(source: Source, name: str, start: int, stop: int, part: Part) -> writer.Plan:
+    """Where torch put every record, told by its pickle of that name, which lies from `start` to `stop`.
+
+    Exact for files of torch 1.6 and later that nobody wrote anew.
+    """
+    prefix = name[: name.find("/") + 1]
+    small = list(_small(source, prefix, stop))
+    sizes = _in_order(part, any(record.name == f"{prefix}{COMPUTED}" for record in small))
+    records = [Record(name, Blank(stop - start)), *small]
     records += [Record(f"{prefix}{STORAGES}{key}", Blank(size)) for key, size in sizes.items()]
     records += _last(prefix, [record.name for record in records])
-    planned = writer.plan(records)
-    ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
-    whole = {key for key in sizes if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
-    missing = max(planned.size - source.size, 0)
-    message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
-    return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
+    digits = next((read_all(record.payload) for record in small if record.name == f"{prefix}{ALIGNED}"), b"")
+    return writer.plan(records, int(digits) if digits.isdigit() and 0 < int(digits) <= MOST_ALIGNMENT else ALIGNMENT)
+
+
+def _in_order(part: Part, by_appearance: bool) -> dict[str, int]:
+    """The sizes of the storages by key, as their records follow one another: torch before 2.7 sorted the keys as texts."""
+    sizes = {key: storage.size for key, storage in part.storages.items()}
+    return sizes if by_appearance else {key: sizes[key] for key in sorted(sizes)}
 
 
 def _rest(part: Part, whole: set[str], missing: int, limits: Limits) -> Rest:
     tensors = named_tensors(build(part, unknown="keep", limits=limits))
-    kept = [name for name, tensor in tensors.items() if _keys(tensor) <= whole]
+    kept = [name for name, tensor in tensors.items() if storage_keys(tensor) <= whole]
     return Rest(missing, tuple(kept), tuple(name for name in tensors if name not in set(kept)))
 
 
-def _keys(tensor: Tensor) -> set[str]:
+def storage_keys(tensor: Tensor) -> set[str]:
     """The storages that a tensor needs."""
     own = {tensor.storage.key} if tensor.storage is not None else set[str]()
-    return own.union(*(_keys(inner) for inner in tensor.components.values()))
+    return own.union(*(storage_keys(inner) for inner in tensor.components.values()))
 
 
 def _head(source: Source, at: int) -> tuple[str, int]:
@@ -89,13 +119,13 @@ def _small(source: Source, prefix: str, end: int) -> Iterator[Record]:
             name, data = _head(source, at)
         except FormatError:
             return
-        if name.startswith(prefix + STORAGES):
+        if name.startswith(prefix + STORAGES) or data > source.size:
             return
         room = source.read(data, max(0, min(SMALL, source.size - data)))
         length = room.find(structs.DESCRIPTOR_SIGNATURE)
         if length < 0:
             return
-        yield Record(name, Blank(length))
+        yield Record(name, Literal(room[:length]))
         at = data + length + structs.DESCRIPTOR_SIZE
 
 

@@ -10,7 +10,7 @@ from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, PtzipError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.limits import Limits
-from ptzip.verifying.promises import broken_promises, loading
+from ptzip.verifying.promises import broken_promises, loading, strays
 from ptzip.verifying.report import CUT, HEADER, PICKLE, Numbers, Problem, VerifyReport
 
 
@@ -41,6 +41,7 @@ def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
         except FormatError as error:
             yield Problem(CUT if isinstance(error, CutError) else PICKLE, part.name, error.message, error.offset)
     if isinstance(checkpoint.layout, TorchZip):
+        yield from strays(checkpoint.layout)
         yield from broken_promises(checkpoint.layout)
 
 

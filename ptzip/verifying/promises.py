@@ -44,6 +44,22 @@ def broken_promises(layout: TorchZip) -> Iterator[Problem]:
             return
 
 
+def strays(layout: TorchZip) -> Iterator[Problem]:
+    """Entries outside the archive's folder, and records that stand twice."""
+    seen = set[str]()
+    for entry in layout.archive.entries:
+        name = entry.name.lower()
+        if not entry.name.startswith(layout.prefix):
+            yield Problem(
+                LAYOUT, entry.name, f"it lies outside the folder {layout.prefix}, which torch refuses", entry.header_offset
+            )
+        elif name in seen:
+            yield Problem(
+                LAYOUT, entry.name, "there are two records of this name, and nobody knows which is read", entry.header_offset
+            )
+        seen.add(name)
+
+
 def loading(checkpoint: Checkpoint) -> Loading | None:
     """What loads a file whose pickle is whole; None where it is no file of torch.save."""
     layout = checkpoint.layout

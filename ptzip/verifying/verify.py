@@ -10,11 +10,12 @@ from pathlib import Path
 
 from ptzip.container.archive import Archive, archive_offset, is_zip, read_archive
 from ptzip.container.differences import differences
-from ptzip.container.structs import LOCAL_SIGNATURE, LOCAL_SIZE
+from ptzip.container.structs import LOCAL_SIGNATURE
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.source import FileSource, Source, Window
 from ptzip.verifying.checksums import Reading
+from ptzip.verifying.directory import WRONG_SIGNATURE, contradictions, nameless_end, unreadable
 from ptzip.verifying.report import CUT, HEADER, Problem, VerifyReport
 
 
@@ -27,7 +28,7 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
     try:
         if is_zip(source):
             return _zip(source, Path(path), values, limits)
-        if source.size > LOCAL_SIZE and source.read(0, 4) == LOCAL_SIGNATURE:
+        if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
             return _cut(source, limits)
         return _other(source, Path(path), values, limits)
     finally:
@@ -35,6 +36,10 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
 
 
 def _cut(source: FileSource, limits: Limits) -> VerifyReport:
+    """A zip without the end of its directory: it was cut off, or that end is not known for one."""
+    place = nameless_end(source)
+    if place is not None:
+        return VerifyReport(source.name, source.size, "zip", (Problem(HEADER, "", WRONG_SIGNATURE, place),))
     from ptzip.verifying.cutoff import remains  # here, since few files are
 
     try:
@@ -53,9 +58,9 @@ def _zip(source: FileSource, path: Path, values: bool, limits: Limits) -> Verify
         try:
             archives = [read_archive(window, limits) for window in _windows(source)]
         except FormatError as error:
-            return report._replace(problems=(Problem(HEADER, "", error.message, error.offset),))
+            return report._replace(problems=(unreadable(source, error),))
         readings = [opened.enter_context(Reading(archive)) for archive in archives]
-        headers = [problem for archive in archives for problem in _headers(archive)]
+        headers = [problem for archive in archives for problem in (*contradictions(archive), *_headers(archive))]
         refusal, report = _tried(report, path, values, limits)
         sums = [reading.result() for reading in readings]
     if refusal is not None and not headers and not any(one.problems for one in sums):

@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 
 import ptzip
+from ptzip.container.archive import read_archive
+from ptzip.container.differences import differences
+from ptzip.source import BytesSource
 from ptzip.verifying.report import VerifyReport
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
 from tests.editing.made import Made, numbers
+from tests.headers import Flip, copied, cuts, flips, turned, zips
 
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
@@ -112,6 +116,49 @@ def test_a_flip_in_a_header_is_told_as_one(signature: bytes, offset: int, tmp_pa
     for at in random.Random(offset).sample(found, min(10, len(found))):
         report = of(flipped(data, at), tmp_path)
         assert {problem.kind for problem in report.problems} & {"header", "layout", "pickle"}, at
+
+
+COMMENTED = {"trailing_zeros.pt", "zip_comment.pt"}
+"""Bytes follow the end of these, so that another length of its comment may be the right one."""
+
+COUNT = 50
+"""Cuts and flips of each zip."""
+
+LARGE, FEW = 3_000_000, 5
+"""Of files from so many bytes there are fewer; they are cut in the test above."""
+
+EVERY = [pytest.param(path, id=path.name) for path in zips("format", "yolo")]
+
+COMPLETE = {"dcp_shard.distcp", "trailing_zeros.pt"}
+"""Of what is cut off these, nobody reads the last: a shard's further zips, and zeros behind the end."""
+
+
+@pytest.mark.parametrize("path", [path for path in EVERY if path.values[0].stat().st_size < LARGE])  # type: ignore[union-attr]
+def test_whatever_is_cut_off_is_called_a_cut(path: Path, tmp_path: Path) -> None:
+    place = copied(path, tmp_path)
+    for size in cuts(path.stat().st_size, COUNT, path.name):
+        os.truncate(place, size)
+        kinds = {problem.kind for problem in ptzip.verify(place).problems}
+        assert kinds == {"cut"} or (path.name in COMPLETE and not kinds), size
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_whatever_is_turned_in_a_header_is_called_its_fault(path: Path, tmp_path: Path) -> None:
+    data, place = path.read_bytes(), copied(path, tmp_path)
+    for flip in flips(data, COUNT if len(data) < LARGE else FEW, path.name):
+        with turned(place, flip):
+            kinds = {problem.kind for problem in ptzip.verify(place).problems}
+        if path.name in COMMENTED and (flip.header, flip.field) == ("end", "comment length"):
+            assert kinds <= {"cut", "header"}, "a longer comment may be one that was cut"
+        else:
+            assert "header" in kinds or (not kinds and says_the_truth(flip, data)), flip
+
+
+def says_the_truth(flip: Flip, data: bytes) -> bool:
+    """Whether what a local header leaves to the descriptor, as 0, has become what the descriptor says."""
+    if flip.header != "local header" or flip.field not in ("crc", "stored size", "size"):
+        return False
+    return not any(True for entry in read_archive(BytesSource(flip.of(data))).entries for _ in differences(entry))
 
 
 def test_a_flip_in_a_storage_is_told_with_its_record(tmp_path: Path) -> None:

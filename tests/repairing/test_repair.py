@@ -1,0 +1,304 @@
+"""`ptzip repair`: what is saved is what it was, and what is not is named."""
+
+import json
+import os
+import random
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import ptzip
+from ptzip.container import structs
+from ptzip.repairing import headers
+from ptzip.source import read_all
+from tests.cli.shell import one_line
+from tests.cli.shell import ptzip as run
+from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
+from tests.headers import copied, cuts, flips, turned, zips
+from tests.records import torch_zip
+from tests.repairing.damaged import NOTHING, REFUSED, SAVED, described, outcome
+
+COUNT, LARGE, FEW = 3, 3_000_000, 1
+"""Cuts, flips in headers and flips elsewhere of each zip, fewer of large ones; `damaged.py` tries any number."""
+
+SHARD = "dcp_shard.distcp"
+"""What is cut off the first zip of a shard is a checkpoint like any other."""
+
+FOREIGN = {"t16_torchscript_scripted.pt", "torch_package.pt", "torchscript_lite.ptl", SHARD}
+"""Zips that torch.save did not write."""
+
+ONLY = r"only zips of torch\.save are repaired"
+
+WITHOUT_CRC = {"no_crc.pt", "skip_data.pt"}
+
+EVERY = [pytest.param(path, id=path.name) for path in zips("format", "yolo") if path.name != SHARD]
+SMALL = [path for path in EVERY if path.values[0].stat().st_size < LARGE]  # type: ignore[union-attr]
+
+TRAINING = FIXTURES / "training.pt"
+
+
+def count(path: Path) -> int:
+    return COUNT if path.stat().st_size < LARGE else FEW
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_of_a_file_that_was_cut_every_tensor_is_as_it_was_or_named(path: Path, tmp_path: Path) -> None:
+    before, place = described(path), copied(path, tmp_path)
+    for size in cuts(path.stat().st_size, count(path), path.name):
+        os.truncate(place, size)
+        found = outcome(place, before, tmp_path / "out.pt")
+        assert found.silence == (), size
+        if found.report and found.report.output:
+            assert {problem.kind for problem in found.report.problems} == {"cut"}
+
+
+@pytest.mark.parametrize("path", EVERY)
+def test_what_is_turned_in_a_header_costs_nothing(path: Path, tmp_path: Path) -> None:
+    data, before, place = path.read_bytes(), described(path), copied(path, tmp_path)
+    for flip in flips(data, count(path), path.name):
+        with turned(place, flip):
+            found = outcome(place, before, tmp_path / "out.pt")
+        assert found.silence == (), flip
+        if path.name in FOREIGN:
+            assert found.what == REFUSED
+        elif path.name not in WITHOUT_CRC:
+            assert found.what in (SAVED, NOTHING), flip
+
+
+@pytest.mark.parametrize("path", SMALL)
+def test_whatever_is_turned_no_tensor_is_another_unsaid(path: Path, tmp_path: Path) -> None:
+    data, before, place = path.read_bytes(), described(path), tmp_path / "x.pt"
+    chance = random.Random(path.name)
+    for at in chance.sample(range(len(data)), COUNT):
+        place.write_bytes(data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :])
+        assert outcome(place, before, tmp_path / "out.pt").silence == (), at
+
+
+@pytest.mark.parametrize("path", SMALL)
+def test_a_whole_file_is_left_alone_and_all_of_it_found_whole(path: Path, tmp_path: Path) -> None:
+    if path.name in FOREIGN:
+        with pytest.raises(ptzip.UnsupportedError, match=ONLY):
+            ptzip.repair(path, tmp_path / "out.pt")
+        return
+    report = ptzip.repair(path, tmp_path / "out.pt")
+    assert (report.lost, report.damaged) == ((), ())
+    assert bool(report.unverifiable) == (path.name in WITHOUT_CRC)
+    assert report.output == ("" if path.name != "unaligned.pt" else str(tmp_path / "out.pt"))
+
+
+# One damage at a time
+
+
+def names(data: bytes, signature: bytes, offset: int, name: bytes) -> int:
+    """Where the name of one header stands."""
+    at = data.find(signature)
+    while data[at + offset : at + offset + len(name)] != name:
+        at = data.index(signature, at + 4)
+    return at + offset
+
+
+def test_a_digit_of_a_name_does_not_make_one_storage_another(tmp_path: Path) -> None:
+    data, before = TRAINING.read_bytes(), described(TRAINING)
+    for key in range(2, 10):
+        for signature, offset in ((structs.LOCAL_SIGNATURE, 30), (structs.CENTRAL_SIGNATURE, 46)):
+            name = f"training/data/{key}".encode()
+            at = names(data, signature, offset, name) + len(name) - 1
+            place = tmp_path / "x.pt"
+            place.write_bytes(data[:at] + str(key ^ 1).encode() + data[at + 1 :])
+            found = outcome(place, before, tmp_path / "out.pt")
+            assert (found.what, found.silence) == (SAVED, ())
+
+
+def test_without_a_directory_a_digit_is_not_believed_against_the_layout(tmp_path: Path) -> None:
+    data, before = TRAINING.read_bytes(), described(TRAINING)
+    for key in range(2, 6):
+        name = f"training/data/{key}".encode()
+        at = names(data, structs.LOCAL_SIGNATURE, 30, name) + len(name) - 1
+        place = tmp_path / "x.pt"
+        place.write_bytes((data[:at] + str(key ^ 1).encode() + data[at + 1 :])[:800_000])
+        assert outcome(place, before, tmp_path / "out.pt").silence == ()
+
+
+def test_a_flip_in_a_storage_is_damage_and_its_bytes_stay(tmp_path: Path) -> None:
+    data = bytearray(TRAINING.read_bytes())
+    with ptzip.open(TRAINING) as checkpoint:
+        entry = torch_zip(checkpoint).records["data/7"]
+        start, size = entry.data_offset, entry.size
+        named = [name for name, tensor in checkpoint.tensors().items() if tensor.storage and tensor.storage.key == "7"]
+    data[start] ^= 1
+    (tmp_path / "x.pt").write_bytes(data)
+    report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+    assert list(report.damaged) == named
+    assert (report.lost, report.unverifiable, report.doubt) == ((), (), "")
+    with ptzip.open(tmp_path / "out.pt") as checkpoint:
+        stored = read_all(torch_zip(checkpoint).records["data/7"].payload)
+    assert stored == data[start : start + size]
+
+
+def test_a_flip_in_the_pickle_puts_all_in_doubt_or_is_refused(tmp_path: Path) -> None:
+    data = TRAINING.read_bytes()
+    with ptzip.open(TRAINING) as checkpoint:
+        entry = torch_zip(checkpoint).records["data.pkl"]
+        pickle = range(entry.data_offset, entry.data_offset + entry.size)
+    doubted = 0
+    for at in random.Random(3).sample(pickle, 20):
+        (tmp_path / "x.pt").write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        try:
+            report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt", overwrite=True)
+        except ptzip.PtzipError:
+            continue
+        doubted += 1
+        assert "in doubt" in report.doubt
+        assert not report.is_saved
+    assert doubted
+
+
+def test_records_without_a_crc_are_unverifiable(tmp_path: Path) -> None:
+    data = bytearray(TRAINING.read_bytes())
+    for signature, offset in ((structs.CENTRAL_SIGNATURE, 16), (structs.DESCRIPTOR_SIGNATURE, 4)):
+        at = data.find(signature)
+        while at >= 0:
+            data[at + offset : at + offset + 4] = bytes(4)
+            at = data.find(signature, at + 4)
+    (tmp_path / "x.pt").write_bytes(data[:-10])
+    report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+    assert (report.whole, report.lost, report.damaged) == ((), (), ())
+    assert len(report.unverifiable) == 56
+    assert "no CRC" in report.doubt
+
+
+def test_what_is_lost_is_nan_or_zero(tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(TRAINING.read_bytes()[:400_000])
+    report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+    with ptzip.open(tmp_path / "out.pt") as checkpoint:
+        lost = [checkpoint.tensors()[name] for name in report.lost]
+        values = [(tensor.dtype, tensor.numpy()) for tensor in lost]
+    assert {dtype for dtype, _ in values} == {"float32", "float64", "int64"}
+    assert all((array != array).all() if dtype != "int64" else (array == 0).all() for dtype, array in values)
+    assert ptzip.verify(tmp_path / "out.pt").is_whole
+
+
+def test_entries_of_others_are_dropped_and_deflated_ones_stored(tmp_path: Path) -> None:
+    with ptzip.open(TRAINING) as checkpoint:
+        records = {entry.name: read_all(entry.payload) for entry in torch_zip(checkpoint).archive.entries}
+    with zipfile.ZipFile(tmp_path / "x.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("training/", b"")
+        for name, content in records.items():
+            archive.writestr(name, content)
+        archive.writestr("training/data/999", b"left")
+        archive.writestr("__MACOSX/training/._data.pkl", b"finder")
+    before = described(TRAINING)
+    found = outcome(tmp_path / "x.pt", before, tmp_path / "out.pt")
+    assert (found.what, found.silence) == (SAVED, ())
+    assert found.report is not None
+    dropped = {one.name: one.reason for one in found.report.dropped}
+    assert dropped["__MACOSX/training/._data.pkl"] == "it lies outside the folder training/"
+    assert dropped["training/data/999"] == "no pickle refers to it"
+    assert dropped["training/"] == "it is a folder"
+    assert ptzip.verify(tmp_path / "out.pt").is_whole
+
+
+def test_a_file_of_nothing_but_signatures_is_too_much(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(headers, "MOST", 10)
+    (tmp_path / "x.pt").write_bytes(structs.LOCAL_SIGNATURE * 100)
+    with pytest.raises(ptzip.LimitError, match="more than 10 signatures"):
+        ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+
+
+@pytest.mark.parametrize("size", [0, 1, 3])
+def test_what_is_no_zip_is_refused(size: int, tmp_path: Path) -> None:
+    (tmp_path / "x.pt").write_bytes(b"PK\x03"[:size])
+    with pytest.raises(ptzip.UnsupportedError, match=ONLY):
+        ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+
+
+@needs_corpus
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    for path in files("format"):
+        if path.read_bytes()[:2] != b"PK":
+            with pytest.raises(ptzip.UnsupportedError, match=ONLY):
+                ptzip.repair(path, tmp_path / "out.pt")
+    assert not list(tmp_path.iterdir())
+
+
+# torch itself
+
+
+@needs_corpus
+@pytest.mark.torch
+def test_torch_loads_what_was_repaired(tmp_path: Path) -> None:
+    import torch
+
+    for name in ("full_training_ckpt", "mixed_precision", "align_4096", "many_storages", "views"):
+        path = CORPUS / "format" / "t213" / f"{name}.pt"
+        with ptzip.open(path) as checkpoint:
+            header = torch_zip(checkpoint).records["data/0"].header_offset
+        data = bytearray(path.read_bytes())
+        data[header] ^= 1
+        (tmp_path / "x.pt").write_bytes(data[:-5])
+        report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt", overwrite=True)
+        assert report.is_saved
+        for mmap in (False, True):
+            before, after = (
+                torch.load(place, mmap=mmap, weights_only=False, map_location="cpu") for place in (path, tmp_path / "out.pt")
+            )
+            assert equal(before, after)
+
+
+def equal(one: object, other: object) -> bool:
+    """Whether two values of torch are the same, NaN and all."""
+    import torch
+
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one.contiguous().view(-1).cpu(), other.contiguous().view(-1).cpu())
+    if isinstance(one, dict) and isinstance(other, dict):
+        return list(one) == list(other) and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    return type(one) is type(other)
+
+
+# The command
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    data = TRAINING.read_bytes()
+    at = data.rindex(structs.END_SIGNATURE)
+    for name, content in {"good.pt": data, "cut.pt": data[:400_000], "header.pt": data[:at] + b"pk" + data[at + 2 :]}.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "stub.pt").write_bytes(data[:3000])
+    return tmp_path
+
+
+@pytest.mark.usefixtures("place")
+def test_lines_and_exit_codes() -> None:
+    good, cut, header = (run("repair", f"{name}.pt", "-o", f"{name}.new.pt") for name in ("good", "cut", "header"))
+    assert (good.code, cut.code, header.code) == (0, 1, 0)
+    assert good.out == "good.pt: nothing to repair, nothing written\n"
+    assert not Path("good.new.pt").exists()
+    assert cut.out.splitlines()[0] == "cut.pt -> cut.new.pt: 20 of 56 tensors are whole"
+    assert "  lost, NaN or 0 in the new file (36):" in cut.out.splitlines()
+    assert header.out.splitlines()[0] == "header.pt -> header.new.pt: 56 of 56 tensors are whole"
+
+
+@pytest.mark.usefixtures("place")
+def test_what_cannot_be_done_is_one_line() -> None:
+    error = "ptzip: error: stub.pt: "
+    assert "data.pkl is cut off or cannot be found" in one_line(run("repair", "stub.pt", "-o", "out.pt"), error)
+    error = "ptzip: error: cut.pt: "
+    assert (
+        one_line(run("repair", "cut.pt", "-o", "good.pt"), error)
+        == "the output good.pt is there already (use -f to replace it)"
+    )
+    assert "is the input itself" in one_line(run("repair", "cut.pt", "-f", "-o", "cut.pt"), error)
+    assert run("repair", "-q", "-f", "header.pt", "-o", "good.pt") == (0, "", "")
+
+
+@pytest.mark.usefixtures("place")
+def test_json_has_everything() -> None:
+    report = json.loads(run("repair", "--json", "cut.pt", "-o", "out.pt").out)
+    assert (report["saved"], len(report["whole"]), len(report["lost"])) == (False, 20, 36)
+    assert report["problems"][0]["kind"] == "cut"
