@@ -1,0 +1,118 @@
+"""What differs between two checkpoints: their objects, walked by the names of things, and their tensors, number by number.
+
+Rule: no more than a stretch of a tensor of each file is in memory, and what cannot be compared is told, never passed over as
+equal.
+"""
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.comparing.matching import match
+from ptzip.comparing.numbers import Tolerance
+from ptzip.comparing.objects import Objects
+from ptzip.comparing.report import Changed, DiffReport, Lone, Only
+from ptzip.comparing.tensors import Pairs, form
+from ptzip.comparing.values import told
+from ptzip.errors import EditError
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.names import Rename
+from ptzip.objects.named import tensors_in, values_of
+from ptzip.tensors.tensor import Tensor
+
+
+class Side(NamedTuple):
+    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors."""
+
+    values: dict[str, object]
+    tensors: Mapping[str, Tensor]
+
+
+def diff(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    *,
+    renames: Iterable[Rename | tuple[str, str]] = (),
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    limits: Limits = DEFAULT_LIMITS,
+) -> DiffReport:
+    """Compare two checkpoints of whatever formats.
+
+    `renames` are beginnings of names in A, each with the one that B has for it: ("ema", "model"). Values are the same where
+    `|a - b| <= atol + rtol * |b|`; plain values of the objects are where they are equal. Raises PtzipError or OSError.
+    """
+    tolerance = Tolerance(rtol, atol)
+    if not all(0 <= bound < float("inf") for bound in tolerance):
+        raise EditError(f"the tolerance is rtol {rtol} and atol {atol}, expected numbers of at least 0")
+    with open_checkpoint(Path(a), limits) as one, open_checkpoint(Path(b), limits) as other:
+        found = _compared(_side(one), _side(other), [Rename(*rename) for rename in renames], tolerance)
+        return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
+
+
+def _side(checkpoint: Checkpoint) -> Side:
+    values = list(values_of(checkpoint.layout, checkpoint.limits))
+    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors())
+
+
+def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance) -> DiffReport:
+    matches = match(a.tensors, b.tensors, renames)
+    pairs = Pairs(tolerance)
+    differing = [pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs]
+    lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
+    lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)
+    objects = _objects(a, b, renames)
+    return DiffReport(
+        *("", ""),
+        *tolerance,
+        compared=len(differing),
+        tensors=tuple(pair for pair in differing if pair is not None),
+        lone_a=lone_a,
+        lone_b=lone_b,
+        moved=matches.moved,
+        only_a=_counted(objects.only_a, lone_a),
+        only_b=_counted(objects.only_b, lone_b),
+        changed=_counted(objects.changed, lone_a, lone_b),
+    )
+
+
+def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
+    """The objects compared, where both files have some."""
+    found = Objects(renames)
+    if not a.values or not b.values:
+        return found
+    for prefix, value in a.values.items():
+        if prefix in b.values:
+            found.compare(value, b.values[prefix], prefix)
+    found.only_a += [Only(prefix, told(value)) for prefix, value in a.values.items() if prefix not in b.values]
+    found.only_b += [Only(prefix, told(value)) for prefix, value in b.values.items() if prefix not in a.values]
+    return found
+
+
+Row = TypeVar("Row", Only, Changed)
+
+
+def _counted(rows: list[Row], *sides: tuple[Lone, ...]) -> tuple[Row, ...]:
+    """The rows with the tensors that are below each: that of its name, and those whose names go on behind it."""
+    sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
+    names = sorted(sizes)
+    found = list[Row]()
+    for row in rows:
+        first, last = bisect_left(names, f"{row.name}."), bisect_left(names, f"{row.name}{AFTER_DOT}")
+        held = [*([row.name] if row.name in sizes else []), *names[first:last]] if row.name else names
+        found.append(row._replace(tensors=len(held), size=sum(sizes[name] for name in held)))
+    return tuple(found)
+
+
+AFTER_DOT = chr(ord(".") + 1)
+"""Texts that go on with a dot stand before all that go on with this."""
+
+
+def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:
+    """What was not compared."""
+    bare = [checkpoint for checkpoint in (a, b) if not checkpoint.parts]
+    if len(bare) == 1:
+        yield f"{bare[0].source.name} is a {bare[0].format}, which has tensors alone: the objects were not compared"
