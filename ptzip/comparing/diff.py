@@ -8,7 +8,7 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.comparing.matching import match
@@ -65,6 +65,7 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
     lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)
     objects = _objects(a, b, renames)
+    in_a, in_b, in_both = Held(lone_a), Held(lone_b), Held(lone_a, lone_b)
     return DiffReport(
         *("", ""),
         *tolerance,
@@ -73,9 +74,9 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
         lone_a=lone_a,
         lone_b=lone_b,
         moved=matches.moved,
-        only_a=_counted(objects.only_a, lone_a),
-        only_b=_counted(objects.only_b, lone_b),
-        changed=_counted(objects.changed, lone_a, lone_b),
+        only_a=tuple(Only(row.name, row.what, *in_a.below(row.name)) for row in objects.only_a),
+        only_b=tuple(Only(row.name, row.what, *in_b.below(row.name)) for row in objects.only_b),
+        changed=tuple(Changed(row.name, row.old, row.new, *in_both.below(row.name)) for row in objects.changed),
     )
 
 
@@ -92,19 +93,18 @@ def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
     return found
 
 
-Row = TypeVar("Row", Only, Changed)
+class Held:
+    """How many tensors without a counterpart are below a name, and their bytes."""
 
+    def __init__(self, *sides: tuple[Lone, ...]) -> None:
+        self.sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
+        self.names = sorted(self.sizes)
 
-def _counted(rows: list[Row], *sides: tuple[Lone, ...]) -> tuple[Row, ...]:
-    """The rows with the tensors that are below each: that of its name, and those whose names go on behind it."""
-    sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
-    names = sorted(sizes)
-    found = list[Row]()
-    for row in rows:
-        first, last = bisect_left(names, f"{row.name}."), bisect_left(names, f"{row.name}{AFTER_DOT}")
-        held = [*([row.name] if row.name in sizes else []), *names[first:last]] if row.name else names
-        found.append(row._replace(tensors=len(held), size=sum(sizes[name] for name in held)))
-    return tuple(found)
+    def below(self, name: str) -> tuple[int, int]:
+        """That of the name itself, and those whose names go on behind it."""
+        first, last = bisect_left(self.names, f"{name}."), bisect_left(self.names, f"{name}{AFTER_DOT}")
+        held = [*([name] if name in self.sizes else []), *self.names[first:last]] if name else self.names
+        return len(held), sum(self.sizes[each] for each in held)
 
 
 AFTER_DOT = chr(ord(".") + 1)

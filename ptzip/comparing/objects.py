@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from ptzip.comparing.report import Changed, Only
-from ptzip.comparing.tensors import are_same as are_storages_same
+from ptzip.comparing.tensors import are_storages_same
 from ptzip.comparing.values import CONTAINERS, HOLDERS, Child, are_same, children, told
 from ptzip.errors import LimitError, PtzipError
 from ptzip.names import Rename, renamed

@@ -12,9 +12,12 @@ from ptzip.comparing.numbers import Sums, Tolerance, sums
 from ptzip.comparing.payloads import bare, checksum
 from ptzip.comparing.report import Fact, Form, Numbers, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
-from ptzip.source import CHUNK
+from ptzip.source import Payload, Slice
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
+
+PIECE = 1 << 18
+"""Bytes that are compared at once: few enough to be taken from the same memory again and again."""
 
 Seen = Hashable
 """What tells the bytes of a tensor, and how it lies on them, from all others of its file."""
@@ -106,17 +109,22 @@ def _may_be_equal(old: Tensor, new: Tensor) -> bool:
 
 
 def _are_bytes_equal(cut: Boxes) -> bool:
-    return all(_bytes(one) == _bytes(other) for one, other in cut.pairs())
+    return all(_is_box_equal(one, other) for one, other in cut.pairs())
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    """The bytes of a tensor, as they lie in the file where that is how they are."""
+def _is_box_equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two boxes have the same bytes; where these lie in the files as they are, piece by piece."""
+    a, b = _stretch(one), _stretch(other)
+    return _are_same(a, b) if a is not None and b is not None else one.tobytes() == other.tobytes()
+
+
+def _stretch(tensor: Tensor) -> Slice | None:
+    """The bytes of a tensor, where they follow one another in the file as they do in the tensor."""
     held = tensor.storage
     is_plain = tensor.stride in ((), (1,)) and not (tensor.is_conj or tensor.is_neg)
     if held is None or held.big_endian or not is_plain:
-        return tensor.tobytes()
-    start = tensor.offset * tensor.itemsize
-    return held.read(start, start + tensor.nbytes)
+        return None
+    return Slice(held.payload(), tensor.offset * tensor.itemsize, tensor.nbytes)
 
 
 def _of_storages(old: Tensor, new: Tensor, why: str) -> Found:
@@ -124,7 +132,11 @@ def _of_storages(old: Tensor, new: Tensor, why: str) -> Found:
     if old.storage is None or new.storage is None or _laid(old) != _laid(new):
         return Found(problem=why)
     try:
-        return Found(are_equal=True) if are_same(old.storage, new.storage) else Found(problem=f"its bytes differ, and {why}")
+        return (
+            Found(are_equal=True)
+            if are_storages_same(old.storage, new.storage)
+            else Found(problem=f"its bytes differ, and {why}")
+        )
     except PtzipError as error:
         return Found(problem=str(error))
 
@@ -135,13 +147,14 @@ def _laid(tensor: Tensor) -> Hashable:
     return order, tensor.dtype, tensor.offset, tensor.stride, tensor.is_conj, tensor.is_neg
 
 
-def are_same(one: Storage, other: Storage) -> bool:
+def are_storages_same(one: Storage, other: Storage) -> bool:
     """Whether two storages have the same bytes."""
-    a, b = bare(one), bare(other)
-    if a.length != b.length:
-        return False
-    for at in range(0, a.length, CHUNK):
-        stop = min(at + CHUNK, a.length)
-        if b"".join(a.chunks(at, stop)) != b"".join(b.chunks(at, stop)):
-            return False
-    return True
+    return _are_same(bare(one), bare(other))
+
+
+def _are_same(a: Payload, b: Payload) -> bool:
+    return a.length == b.length and all(_part(a, at) == _part(b, at) for at in range(0, a.length, PIECE))
+
+
+def _part(payload: Payload, at: int) -> bytes:
+    return b"".join(payload.chunks(at, min(at + PIECE, payload.length)))
