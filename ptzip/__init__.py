@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ptzip.api import load, slim
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
+    from ptzip.comparing.diff import diff
+    from ptzip.comparing.report import DiffReport
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
     from ptzip.limits import Limits
     from ptzip.objects.opaque import Opaque
@@ -25,6 +27,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Anomaly",
     "Checkpoint",
+    "DiffReport",
     "EditError",
     "Finding",
     "FormatError",
@@ -39,6 +42,7 @@ __all__ = [
     "UnsupportedError",
     "Verdict",
     "VerifyReport",
+    "diff",
     "load",
     "open",
     "scan",
@@ -49,6 +53,7 @@ __all__ = [
 _HOMES = {
     "Anomaly": "errors",
     "Checkpoint": "checkpoint",
+    "DiffReport": "comparing.report",
     "EditError": "errors",
     "Finding": "security.finding",
     "FormatError": "errors",
@@ -62,6 +67,7 @@ _HOMES = {
     "Tensor": "tensors.tensor",
     "UnsupportedError": "errors",
     "Verdict": "security.finding",
+    "diff": "comparing.diff",
     "load": "api",
     "open": "checkpoint",
     "scan": "security.scanning",

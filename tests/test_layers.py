@@ -62,10 +62,11 @@ STRANGERS = {
 ONLY_IN = {
     "rich": ("reports/progress.py",),
     "argparse": (
-        *("cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py"),
+        *("cli/diff.py", "cli/gitdiff.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py"),
         *("objects/constructors.py", "objects/reach.py"),
     ),
     "numpy": (
+        "comparing/numbers.py",
         "objects/arrays.py",
         "objects/settled.py",
         "tensors/arrays.py",
@@ -83,7 +84,7 @@ ONLY_IN = {
 
 HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *("cli/verify.py", "verifying/opened.py", "verifying/verify.py"),
+    *("cli/diff.py", "cli/verify.py", "verifying/opened.py", "verifying/verify.py"),
     *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py", "slimming/outcome.py", "slimming/planning.py"),
     *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
     *(

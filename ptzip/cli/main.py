@@ -25,6 +25,7 @@ COMMANDS = (
     Command("inspect", "show what is in a checkpoint and where its bytes go"),
     Command("scan", "tell whether a checkpoint is safe to load"),
     Command("verify", "tell whether a checkpoint is whole"),
+    Command("diff", "tell what differs between two checkpoints"),
 )
 
 FAILED, INTERRUPTED = 2, 130
@@ -68,6 +69,8 @@ def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
         from ptzip.cli import inspect as command  # type: ignore[no-redef]
     elif wanted == "scan":
         from ptzip.cli import scan as command  # type: ignore[no-redef]
+    elif wanted == "diff":
+        from ptzip.cli import diff as command  # type: ignore[no-redef]
     else:
         from ptzip.cli import verify as command  # type: ignore[no-redef]
     parser.description = command.DESCRIPTION

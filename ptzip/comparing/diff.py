@@ -19,7 +19,7 @@ from ptzip.comparing.tensors import Pairs, form
 from ptzip.comparing.values import told
 from ptzip.errors import EditError
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.names import Rename
+from ptzip.names import Rename, rename
 from ptzip.objects.named import tensors_in, values_of
 from ptzip.tensors.tensor import Tensor
 
@@ -35,21 +35,21 @@ def diff(
     a: str | os.PathLike[str],
     b: str | os.PathLike[str],
     *,
-    renames: Iterable[Rename | tuple[str, str]] = (),
+    renames: Iterable[str] = (),
     rtol: float = 0.0,
     atol: float = 0.0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> DiffReport:
     """Compare two checkpoints of whatever formats.
 
-    `renames` are beginnings of names in A, each with the one that B has for it: ("ema", "model"). Values are the same where
-    `|a - b| <= atol + rtol * |b|`; plain values of the objects are where they are equal. Raises PtzipError or OSError.
+    `renames` are beginnings of names in A, whole parts of them, with those that B has instead, as in "ema=model". Numbers of
+    tensors are the same where `|a - b| <= atol + rtol * |b|`, everything else where it is equal. Raises PtzipError or OSError.
     """
     tolerance = Tolerance(rtol, atol)
     if not all(0 <= bound < float("inf") for bound in tolerance):
         raise EditError(f"the tolerance is rtol {rtol} and atol {atol}, expected numbers of at least 0")
     with open_checkpoint(Path(a), limits) as one, open_checkpoint(Path(b), limits) as other:
-        found = _compared(_side(one), _side(other), [Rename(*rename) for rename in renames], tolerance)
+        found = _compared(_side(one), _side(other), [rename(each) for each in renames], tolerance)
         return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
 
 

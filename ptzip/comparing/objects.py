@@ -140,11 +140,11 @@ class Objects:
         return sorted(keyed, key=lambda found: found[0] == found[1].key)
 
     def new_key(self, child: Child, pair: Pair) -> Hashable:
-        if child.part is None or not isinstance(child.key, tuple):
+        """The key that a key of a dict has in B, where it begins with a name that is another there."""
+        if child.part is None or not isinstance(child.key, tuple) or child.key[-1] != child.part:
             return child.key
-        name = pair.name_a.below(child.part).spelled()
-        target, above = renamed(name, self.renames), pair.name_b.spelled()
-        is_here = target != name and (not above or target.startswith(f"{above}."))
+        target, above = renamed(pair.name_a.below(child.part).spelled(), self.renames), pair.name_b.spelled()
+        is_here = not above or target.startswith(f"{above}.")
         return (*child.key[:-1], target[len(above) :].removeprefix(".")) if is_here else child.key
 
     def unclaimed(self, below: list[Child], name: Name, side: int) -> list[Child]:

@@ -143,7 +143,12 @@ class DiffReport(NamedTuple):
         return tuple(pair for pair in self.tensors if pair.problem)
 
     @property
+    def differs(self) -> bool:
+        """Whether anything is known to differ beyond the tolerance."""
+        known = [pair for pair in self.differing if not pair.problem or pair.facts or pair.old != pair.new]
+        return any((known, self.lone_a, self.lone_b, self.moved, self.only_a, self.only_b, self.changed))
+
+    @property
     def is_same(self) -> bool:
-        """Whether nothing of what can be compared differs beyond the tolerance, and every tensor could be."""
-        others = (self.lone_a, self.lone_b, self.moved, self.only_a, self.only_b, self.changed)
-        return not self.differing and not any(others)
+        """Whether nothing differs beyond the tolerance, and every tensor could be compared."""
+        return not self.differs and not self.unknown
