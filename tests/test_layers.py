@@ -62,7 +62,7 @@ STRANGERS = {
 ONLY_IN = {
     "rich": ("reports/progress.py",),
     "argparse": (
-        *("cli/diff.py", "cli/gitdiff.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py"),
+        *("cli/diff.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/slim.py", "cli/verify.py"),
         *("objects/constructors.py", "objects/reach.py"),
     ),
     "numpy": (

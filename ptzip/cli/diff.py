@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.git is not None:
         from ptzip.cli.gitdiff import show_change  # here, since only git asks for it
 
-        return show_change(arguments.git, arguments)
+        return show_change(arguments.git, lambda old, new: compared(old, new, arguments), lambda it: spelled(it, arguments))
     if len(arguments.files) != 2:
         complain("error", f"diff compares 2 files, and {len(arguments.files)} are named")
         return 2

@@ -3,11 +3,10 @@
 Rule: it always ends well, since git gives up where its driver fails; what cannot be compared is one line.
 """
 
-import argparse
 import os
+from collections.abc import Callable
 
 import ptzip
-from ptzip.cli.diff import compared, spelled
 from ptzip.cli.printing import message, show
 from ptzip.reports.line import printable
 
@@ -15,7 +14,11 @@ OLD, NEW = 1, 4
 """Where the files stand among PATH OLD HEX MODE NEW HEX MODE [NEW-PATH WHAT]; of a path with conflicts there is PATH alone."""
 
 
-def show_change(words: list[str], arguments: argparse.Namespace) -> int:
+Compare = Callable[[str, str], "ptzip.DiffReport"]
+Spell = Callable[["ptzip.DiffReport"], str]
+
+
+def show_change(words: list[str], compare: Compare, spell: Spell) -> int:
     """Print what differs between two versions of a file. 2 where these are not the words that git gives."""
     if len(words) == 1:
         show(f"{printable(words[0])}: not merged")
@@ -25,20 +28,18 @@ def show_change(words: list[str], arguments: argparse.Namespace) -> int:
         return 2
     path, old, new = words[0], words[OLD], words[NEW]
     try:
-        show(_change(path, old, new, arguments))
+        if os.devnull in (old, new):
+            show(_alone(path, old, new))
+        else:
+            show(spell(compare(old, new)._replace(a=f"a/{path}", b=f"b/{path}")))
     except (ptzip.PtzipError, OSError) as error:
         show(f"{printable(path)}: not compared: {printable(message(error, path))}")
     return 0
 
 
-def _change(path: str, old: str, new: str, arguments: argparse.Namespace) -> str:
-    if os.devnull in (old, new):
-        return f"{printable(path)}: {'new' if old == os.devnull else 'deleted'}, {_told(new if old == os.devnull else old)}"
-    report = compared(old, new, arguments)
-    return spelled(report._replace(a=f"a/{path}", b=f"b/{path}"), arguments)
-
-
-def _told(file: str) -> str:
-    """A checkpoint in a few words."""
+def _alone(path: str, old: str, new: str) -> str:
+    """A checkpoint that is new or was deleted, in a few words."""
+    what, file = ("new", new) if old == os.devnull else ("deleted", old)
     with ptzip.open(file) as checkpoint:
-        return f"{checkpoint.format}, {len(checkpoint.tensors()):,} tensors, {checkpoint.source.size:,} bytes"
+        count, size = len(checkpoint.tensors()), checkpoint.source.size
+        return f"{printable(path)}: {what}, {checkpoint.format}, {count:,} tensors, {size:,} bytes"

@@ -151,7 +151,7 @@ def test_the_numbers_of_a_pair_are_told(tmp_path: Path) -> None:
     ("options", "is_same"),
     [({}, False), ({"atol": 0.4}, False), ({"atol": 0.5}, True), ({"rtol": 0.2}, True), ({"rtol": 0.19}, False)],
 )
-def test_tolerance(options: dict[str, float], is_same: bool, tmp_path: Path) -> None:
+def test_tolerance(options: dict[str, Any], is_same: bool, tmp_path: Path) -> None:
     a = saved(tmp_path, "a.pt", w=np.array([1.0, 2.0], np.float32))
     b = saved(tmp_path, "b.pt", w=np.array([1.0, 2.5], np.float32))
     report = ptzip.diff(a, b, **options)
@@ -160,7 +160,7 @@ def test_tolerance(options: dict[str, float], is_same: bool, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("options", [{"rtol": -1.0}, {"atol": math.nan}, {"rtol": math.inf}])
-def test_a_tolerance_that_is_none_is_an_error(options: dict[str, float], tmp_path: Path) -> None:
+def test_a_tolerance_that_is_none_is_an_error(options: dict[str, Any], tmp_path: Path) -> None:
     path = saved(tmp_path, "a.pt", w=numbers(3))
     with pytest.raises(ptzip.EditError, match="the tolerance is"):
         ptzip.diff(path, path, **options)
