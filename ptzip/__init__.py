@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ptzip.api import load, slim
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
+    from ptzip.comparing.diff import diff
+    from ptzip.comparing.report import DiffReport
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
     from ptzip.exports.convert import convert
     from ptzip.exports.report import ConvertReport
@@ -30,6 +32,7 @@ __all__ = [
     "Anomaly",
     "Checkpoint",
     "ConvertReport",
+    "DiffReport",
     "EditError",
     "Finding",
     "FormatError",
@@ -46,6 +49,7 @@ __all__ = [
     "Verdict",
     "VerifyReport",
     "convert",
+    "diff",
     "load",
     "open",
     "repair",
@@ -58,6 +62,7 @@ _HOMES = {
     "Anomaly": "errors",
     "Checkpoint": "checkpoint",
     "ConvertReport": "exports.report",
+    "DiffReport": "comparing.report",
     "EditError": "errors",
     "Finding": "security.finding",
     "FormatError": "errors",
@@ -73,6 +78,7 @@ _HOMES = {
     "UnsupportedError": "errors",
     "Verdict": "security.finding",
     "convert": "exports.convert",
+    "diff": "comparing.diff",
     "load": "api",
     "open": "checkpoint",
     "repair": "repairing.repair",

@@ -62,10 +62,20 @@ STRANGERS = {
 ONLY_IN = {
     "rich": ("reports/progress.py",),
     "argparse": (
-        *("cli/inspect.py", "cli/main.py", "cli/repair.py", "cli/scan.py", "cli/slim.py", "cli/verify.py", "cli/convert.py"),
+        *(
+            "cli/diff.py",
+            "cli/inspect.py",
+            "cli/main.py",
+            "cli/repair.py",
+            "cli/scan.py",
+            "cli/slim.py",
+            "cli/verify.py",
+            "cli/convert.py",
+        ),
         *("objects/constructors.py", "objects/reach.py"),
     ),
     "numpy": (
+        "comparing/numbers.py",
         "exports/npz.py",
         "objects/arrays.py",
         "objects/settled.py",
@@ -88,6 +98,7 @@ HIDDEN_IMPORTS = (
     *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
     *(
         "cli/convert.py",
+        "cli/diff.py",
         "cli/printing.py",
         "cli/repair.py",
         "cli/verify.py",

@@ -17,19 +17,9 @@ from tests.corpus import ROOT
 HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
-    *("Anomaly", "Checkpoint", "ConvertReport", "EditError", "Finding", "FormatError", "LimitError", "Limits", "Opaque"),
-    *(
-        "PtzipError",
-        "RepairReport",
-        "ScanReport",
-        "Severity",
-        "SlimReport",
-        "Tensor",
-        "UnsupportedError",
-        "Verdict",
-        "VerifyReport",
-    ),
-    *("convert", "load", "open", "repair", "scan", "slim", "verify"),
+    *("Anomaly", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError", "LimitError", "Limits"),
+    *("Opaque", "PtzipError", "RepairReport", "ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict"),
+    *("VerifyReport", "convert", "diff", "load", "open", "repair", "scan", "slim", "verify"),
 ]
 
 
@@ -49,6 +39,7 @@ def loaded(code: str) -> set[str]:
         "from ptzip.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass",
         "from ptzip.cli.main import main\ntry: main(['slim', '--help'])\nexcept SystemExit: pass",
         "from ptzip.cli.main import main\ntry: main(['scan', '--help'])\nexcept SystemExit: pass",
+        "from ptzip.cli.main import main\ntry: main(['diff', '--help'])\nexcept SystemExit: pass",
         "from ptzip.cli.main import main\ntry: main(['--version'])\nexcept SystemExit: pass",
         "import ptzip; ptzip.scan('fixtures/training.pt')",
     ],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ptzip import slim
 from tests.cli.samples import save, training_records
 from tests.cli.shell import environment
 from tests.corpus import FIXTURES, ROOT
@@ -47,6 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "small").mkdir()
     save(tmp_path / "weights.pt", training_records())
     shutil.copy(FIXTURES / "training.pt", tmp_path / "unknown.pt")
+    slim(FIXTURES / "training.pt", tmp_path / "slim.pt")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -25,6 +25,7 @@ COMMANDS = (
     Command("inspect", "show what is in a checkpoint and where its bytes go"),
     Command("scan", "tell whether a checkpoint is safe to load"),
     Command("verify", "tell whether a checkpoint is whole"),
+    Command("diff", "tell what differs between two checkpoints"),
     Command("repair", "save what can be saved of a damaged checkpoint"),
     Command("convert", "hand the tensors on as safetensors, npz or a plain state dict"),
 )
@@ -72,6 +73,8 @@ def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
         from ptzip.cli import scan as command  # type: ignore[no-redef]
     elif wanted == "verify":
         from ptzip.cli import verify as command  # type: ignore[no-redef]
+    elif wanted == "diff":
+        from ptzip.cli import diff as command  # type: ignore[no-redef]
     elif wanted == "repair":
         from ptzip.cli import repair as command  # type: ignore[no-redef]
     else:

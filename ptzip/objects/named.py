@@ -3,9 +3,9 @@
 Rule: the first pickle holds the object, and its tensors have no prefix; those of every other one are called by it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from ptzip.formats.part import Layout, Part
+from ptzip.formats.part import Layout
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.zips import NPZ, ForeignZip
 from ptzip.limits import Limits
@@ -30,17 +30,22 @@ def arrays_of(layout: Layout) -> Mapping[str, Tensor] | None:
 def tensors_of(layout: Layout, limits: Limits) -> Mapping[str, Tensor]:
     """Every tensor of a file. A pickle that is broken has none, unless it is the first: then this raises FormatError."""
     alone = arrays_of(layout)
-    if alone is not None:
-        return alone
-    found: dict[str, Tensor] = {}
+    return tensors_in(values_of(layout, limits)) if alone is None else alone
+
+
+def values_of(layout: Layout, limits: Limits) -> Iterator[tuple[str, object]]:
+    """The value of each pickle of a file, and what stands in front of its names; what is not known stays an `Opaque`."""
     for place, part in enumerate(layout.parts):
         prefix = part.name.removeprefix("record ") if place else ""
         if part.pickle.root is not None or not prefix:
-            _add(found, prefix, part, limits)
+            yield prefix, build(part, unknown="keep", limits=limits)
+
+
+def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:
+    """The tensors of such values by name."""
+    found: dict[str, Tensor] = {}
+    for prefix, value in values:
+        for name, tensor in named_tensors(value).items():
+            full = f"{prefix}.{name}" if prefix and name else prefix or name
+            found[free_name(found, full, tensor)] = tensor
     return found
-
-
-def _add(found: dict[str, Tensor], prefix: str, part: Part, limits: Limits) -> None:
-    for name, tensor in named_tensors(build(part, unknown="keep", limits=limits)).items():
-        full = f"{prefix}.{name}" if prefix and name else prefix or name
-        found[free_name(found, full, tensor)] = tensor
