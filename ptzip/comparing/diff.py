@@ -119,4 +119,4 @@ def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:
         yield f"{bare[0].source.name} is a {bare[0].format}, which has tensors alone: the objects were not compared"
     foreign = next((one for one in (a, b) if isinstance(one.layout, ForeignZip) and one.parts), None)
     if foreign is not None:
-        yield f"{foreign.source.name} is a {foreign.format}: its code, and what else is no pickle and no tensor, was not compared"
+        yield f"{foreign.source.name} is a {foreign.format}: code, and what else is no pickle and no tensor, was not compared"
