@@ -27,19 +27,23 @@ from ptzip.tensors.tensor import Tensor
 
 
 class Target(NamedTuple):
-    """A format to write: the suffixes of its files, why a tensor of a name has no form in it, and its files."""
+    """A format to write: the suffixes of its files, why a tensor of a name has no form in it, and its files.
+
+    With `has_ties` a tensor is written once, whatever its names.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     refusal: Callable[[str, Tensor], str]
     planned: Callable[[Tensors, Path, int | None], list[File]]
+    has_ties: bool = True
 
 
 SHARDED = "safetensors"
 
 TARGETS = (
     Target(SHARDED, (safetensors.SUFFIX,), safetensors.refusal, safetensors.planned),
-    Target("npz", (npz.SUFFIX,), npz.refusal, npz.planned),
+    Target("npz", (npz.SUFFIX,), npz.refusal, npz.planned, has_ties=False),
     Target("state dict", statedict.SUFFIXES, statedict.refusal, statedict.planned),
 )
 
@@ -71,18 +75,14 @@ def convert(
     place, path = Path(target), Path(source)
     form = _target(place)
     largest = _largest(max_shard_size, form)
+    renames = [parsed(rule) for rule in rename]
     with open_checkpoint(path, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
         found = checkpoint.tensors()
-        wanted = chosen(found, tuple(select), [parsed(rule) for rule in rename], prefix)
-        left_out = tuple(LeftOut(name, why) for name, tensor in wanted.items() if (why := _refusal(name, tensor, form)))
-        gone = {one.name for one in left_out}
-        kept = without_parts({name: tensor for name, tensor in wanted.items() if name not in gone})
-        if not kept:
-            raise EditError(f"no tensor has a form in {form.name}: {left_out[0].name} is left out, since {left_out[0].why}")
-        files = [] if strict and left_out else form.planned(kept, place, largest)
-        files += [side_file(checkpoint, place)] if sidecar and files else []
+        kept, left_out = _sorted_out(chosen(found, tuple(select), renames, prefix), form)
+        is_written = not (strict and left_out)
+        files = _planned(checkpoint, kept, left_out, form, place, largest, sidecar) if is_written else []
         _check_places(files, path, overwrite)
         _write(files, path, progress)
         return ConvertReport(
@@ -91,11 +91,34 @@ def convert(
             format=form.name,
             tensors=len(kept),
             size=sum(file.content.size for file in files),
-            ties=ties(kept),
+            ties=ties(kept) if form.has_ties else {},
             left_out=left_out,
             others=_others(checkpoint, found),
             warnings=crc_lines(_records(kept)),
         )
+
+
+def _sorted_out(wanted: Tensors, form: Target) -> tuple[Tensors, tuple[LeftOut, ...]]:
+    """The tensors that are written, and those that are left out."""
+    left_out = tuple(LeftOut(name, why) for name, tensor in wanted.items() if (why := _refusal(name, tensor, form)))
+    gone = {one.name for one in left_out}
+    return without_parts({name: tensor for name, tensor in wanted.items() if name not in gone}), left_out
+
+
+def _planned(
+    checkpoint: Checkpoint,
+    kept: Tensors,
+    left_out: tuple[LeftOut, ...],
+    form: Target,
+    place: Path,
+    largest: int | None,
+    sidecar: bool,
+) -> list[File]:
+    """All files. Raises EditError where there is nothing to write."""
+    if not kept:
+        raise EditError(f"no tensor has a form in {form.name}: {left_out[0].name} is left out, since {left_out[0].why}")
+    files = form.planned(kept, place, largest)
+    return [*files, side_file(checkpoint, place)] if sidecar else files
 
 
 def _target(place: Path) -> Target:

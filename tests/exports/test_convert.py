@@ -120,6 +120,12 @@ def test_a_tie_is_kept_once_in_safetensors_and_its_other_name_is_in_the_metadata
     assert values(tmp_path / "x.safetensors") == values(tmp_path / "in.pt")
 
 
+def test_an_npz_has_a_tensor_under_each_of_its_names(tmp_path: Path) -> None:
+    report = ptzip.convert(tied(tmp_path), tmp_path / "x.npz")
+    assert (report.tensors, report.ties) == (4, {})
+    assert values(tmp_path / "x.npz") == values(tmp_path / "in.pt")
+
+
 def test_a_state_dict_shares_what_was_shared(tmp_path: Path) -> None:
     ptzip.convert(tied(tmp_path), tmp_path / "x.pt")
     with ptzip.open(tmp_path / "x.pt") as found:
@@ -269,5 +275,7 @@ def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> No
     assert (done.code, done.err.strip()) == (0, "ptzip: warning: in.pt: left out b: safetensors have no dtype complex128")
     strict = run("convert", "in.pt", "-o", "y.safetensors", "--strict")
     assert (strict.code, (place / "y.safetensors").exists()) == (1, False)
+    nothing = run("convert", "in.pt", "-o", "y.safetensors", "--select", "b", "--strict")
+    assert (nothing.code, (place / "y.safetensors").exists()) == (1, False)
     told = json.loads(run("convert", "in.pt", "-o", "z.safetensors", "--json").out)
     assert told["left_out"] == [{"name": "b", "why": "safetensors have no dtype complex128"}]
