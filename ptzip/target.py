@@ -6,11 +6,25 @@ Rule: under the target's own name there is never a half-written file, and on any
 import contextlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from ptzip.errors import EditError
-from ptzip.source import special
+from ptzip.source import Payload, special
+
+
+class NewFile(Protocol):
+    """A file of which every part is known, and nothing is read yet; `size` is in bytes."""
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def payloads(self) -> list[Payload]: ...
+
+    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
+
 
 ZSTD, GZIP = ".zst", ".gz"
 """Suffixes of compressed files: both are read, the first is written too."""

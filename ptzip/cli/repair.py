@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         report = ptzip.repair(name, arguments.output, overwrite=arguments.force)
     except (ptzip.PtzipError, OSError) as error:
-        told = _message(error, name)
+        told = message(error, name)
         complain("error", f"{name}: {told}")
         if arguments.json:
             show(json.dumps({"path": name, "error": told}, indent=2))
@@ -40,9 +40,3 @@ def run(arguments: argparse.Namespace) -> int:
     elif not (arguments.quiet and is_done):
         show("\n".join(lines(report)))
     return 0 if is_done else 1
-
-
-def _message(error: Exception, name: str) -> str:
-    if isinstance(error, FileExistsError):
-        return f"the output {error.filename} is there already (use -f to replace it)"
-    return message(error, name)

@@ -6,6 +6,7 @@ Rule: no checksum is computed on the way, since all bytes are compared; whether 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from ptzip.container import archive
 from ptzip.container.archive import Checked
 from ptzip.source import Payload
 from ptzip.tensors.storage import Storage
@@ -22,8 +23,7 @@ def held(tensor: Tensor) -> Tensor:
 
 def bare(storage: Storage) -> Payload:
     """The payload of a storage; one that can only be read from its beginning is read on from where it was left."""
-    found = storage.checked_payload()
-    found = found.base if isinstance(found, Checked) else found
+    found = archive.bare(storage.checked_payload())
     return found if found.seekable else Ongoing(found)
 
 

@@ -71,7 +71,8 @@ def facts(old: Tensor, new: Tensor) -> Iterator[Fact]:
 
 def _seen(tensor: Tensor) -> Seen:
     held = tensor.storage
-    place = (id(held.base or held), held.start) if held is not None else id(tensor)
+    root, start = held.root if held is not None else (tensor, 0)
+    place = id(root), start
     return place, tensor.dtype, tensor.offset, tensor.shape, tensor.stride, tensor.is_conj, tensor.is_neg, tensor.layout
 
 

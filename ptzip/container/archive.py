@@ -165,6 +165,13 @@ class Checked:
         return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
 
 
+def bare(payload: Payload) -> Payload:
+    """The payload without an account of its CRC, for who reads other parts of it than all, or some again and again."""
+    while isinstance(payload, Checked):
+        payload = payload.base
+    return payload
+
+
 class Archive(NamedTuple):
     """A zip, read: its entries in the order of the central directory."""
 

@@ -44,9 +44,7 @@ def ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
 
 def _form(tensor: Tensor) -> object:
     """Where the bytes of a tensor are, and how they are read: the same for no two that differ."""
-    held, start = tensor.storage, 0
-    while held is not None and held.base is not None:
-        held, start = held.base, start + held.start
+    held, start = tensor.storage.root if tensor.storage else (None, 0)
     marks = tensor.is_conj, tensor.is_neg, tensor.qscheme, tensor.scale, tensor.zero_point, *map(id, tensor.components.values())
     return id(held), start, tensor.dtype, tensor.offset, tensor.shape, tensor.stride, marks
 

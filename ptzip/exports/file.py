@@ -1,21 +1,13 @@
 """A file that is to be written: where it goes, and all that it will hold, of which nothing is read yet."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-
-class Content(Protocol):
-    """See `container.writer.Plan` and `container.sequence.Sequential`."""
-
-    @property
-    def size(self) -> int: ...
-
-    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
+from ptzip.target import NewFile
 
 
 class File(NamedTuple):
     """One file, and its place."""
 
     place: Path
-    content: Content
+    content: NewFile

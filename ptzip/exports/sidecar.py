@@ -71,7 +71,7 @@ class _Telling:
         if isinstance(value, list | tuple | set | frozenset | deque):
             return self._listed(value, depth)
         if isinstance(value, SIMPLE):
-            return self._pairs(vars_of(value).items(), depth)
+            return self._pairs(value.__dict__.items(), depth)
         if isinstance(value, Opaque):
             return self._object(value, depth)
         return _array(value) if isinstance(value, Array) else plain(value)
@@ -105,11 +105,6 @@ def _is_idle(key: object, value: object) -> bool:
 
 def _key(key: object, place: int) -> str:
     return key_text(key) or str(place)
-
-
-def vars_of(value: object) -> dict[str, object]:
-    """The attributes of a namespace."""
-    return dict(value.__dict__)
 
 
 LARGEST = 1000

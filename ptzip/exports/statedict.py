@@ -103,11 +103,8 @@ def _with_storage(tensors: list[Tensor]) -> Iterator[Tensor]:
 
 def _held(tensor: Tensor) -> tuple[Storage, int]:
     """The storage that a tensor is on, and where in it that of a view begins, in bytes."""
-    held, start = tensor.storage, 0
-    assert held is not None
-    while held.base is not None:
-        held, start = held.base, start + held.start
-    return held, start
+    assert tensor.storage is not None, "refused before"
+    return tensor.storage.root
 
 
 def _node(tensor: Tensor, cuts: Cuts) -> Call:

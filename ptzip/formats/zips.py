@@ -67,8 +67,8 @@ class ForeignZip(ReadOnly):
     @property
     def arrays(self) -> dict[str, Checked]:
         """The records of an npz by the names of the arrays in them; of any other zip none."""
-        is_npz = self.name == NPZ
-        return {entry.name.removesuffix(ARRAY): checked(entry) for entry in self.archive.entries if is_npz}
+        entries = self.archive.entries if self.name == NPZ else ()
+        return {entry.name.removesuffix(ARRAY): checked(entry) for entry in entries}
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.container.archive import Checked
+from ptzip.container.archive import bare
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.objects import arrays as made
 from ptzip.objects.ndarrays import Array, ArrayType, NumpyName, RandomState
@@ -20,7 +20,7 @@ from ptzip.objects.opaque import Opaque
 from ptzip.objects.paths import named_tensors
 from ptzip.objects.reach import SIMPLE, below, reachable
 from ptzip.objects.values import Generator, Size
-from ptzip.source import Payload, Source, Span, Window
+from ptzip.source import Source, Span, Window
 from ptzip.tensors import arrays
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
@@ -116,9 +116,7 @@ class _Settling:
 
     def mapped_bytes(self, storage: Storage) -> Bytes | None:
         """The bytes where they lie in the file, or None where they are not there as they are."""
-        payload: Payload = storage.checked_payload()
-        while isinstance(payload, Checked):
-            payload = payload.base
+        payload = bare(storage.checked_payload())
         if not isinstance(payload, Span) or (storage.big_endian and arrays.swapped_unit(storage) > 1) or not storage.size:
             return None
         source, offset = _outermost(payload.source, payload.offset)

@@ -3,8 +3,8 @@
 Rule: nothing of a storage is read here, save what `dedupe` compares.
 """
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple, Protocol
+from collections.abc import Collection
+from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.container import writer
@@ -25,25 +25,13 @@ from ptzip.recipes import GENERIC, choose
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refused import refusal
 from ptzip.slimming.options import Options
-from ptzip.source import Payload
+from ptzip.target import NewFile
 from ptzip.tensors.cast import Stretch
 
 NO_LEGACY = frozenset(
     ("torch._utils._rebuild_tensor_v3", "torch.storage.UntypedStorage", "torch._utils._rebuild_nested_tensor")
 )
 """What torch itself cannot read from a legacy stream."""
-
-
-class NewFile(Protocol):
-    """A file of which every part is known, and nothing is read yet."""
-
-    @property
-    def size(self) -> int: ...
-
-    @property
-    def payloads(self) -> list[Payload]: ...
-
-    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
 
 
 class Planned(NamedTuple):

@@ -10,8 +10,8 @@ from pathlib import Path
 from ptzip.container.archive import Checked
 from ptzip.editing.account import Finished
 from ptzip.formats.records import crc_lines
-from ptzip.slimming.planning import NewFile, Planned
-from ptzip.target import ZSTD
+from ptzip.slimming.planning import Planned
+from ptzip.target import ZSTD, NewFile
 from ptzip.tensors.cast import Stretch
 
 Progress = Callable[[int, int], None]

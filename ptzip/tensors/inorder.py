@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.container.archive import Checked
-from ptzip.source import CHUNK, Payload
+from ptzip.container.archive import bare
+from ptzip.source import CHUNK
 from ptzip.tensors.arrays import is_contiguous, native, resolved, row, span, storage_of, swapped_unit
 from ptzip.tensors.dtypes import PACKED
 from ptzip.tensors.storage import Storage
@@ -109,15 +109,8 @@ def _gather(out: npt.NDArray[Any], tensor: Tensor, box: Box) -> None:
     if _is_dense(box, item) or not held.checked_payload().seekable:
         _read(out, held, box)
     else:
-        _fill(out, replace(held, payload=lambda: _bare(held), base=None), box)
-
-
-def _bare(storage: Storage) -> Payload:
-    """The bytes without an account of their CRC, which would grow with every one of many small reads."""
-    payload = storage.checked_payload()
-    while isinstance(payload, Checked):
-        payload = payload.base
-    return payload
+        without_crc = bare(held.checked_payload())  # a CRC for every one of many small reads would fill the memory
+        _fill(out, replace(held, payload=lambda: without_crc, base=None), box)
 
 
 def _is_dense(box: Box, item: int) -> bool:

@@ -28,6 +28,14 @@ class Storage:
     base: Optional["Storage"] = None
     start: int = 0
 
+    @property
+    def root(self) -> "tuple[Storage, int]":
+        """The storage that this is a view of, and the byte of it where this begins; itself and 0 where it is no view."""
+        held, start = self, 0
+        while held.base is not None:
+            held, start = held.base, start + held.start
+        return held, start
+
     def read(self, start: int, stop: int) -> bytes:
         """Some of the bytes, in the order of the file; raises as `chunks` does."""
         return b"".join(self.chunks(start, stop))
