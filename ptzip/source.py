@@ -17,6 +17,12 @@ from ptzip.errors import CutError, FormatError
 CHUNK = 1 << 20
 """Bytes move in pieces of this size, in bytes: large enough for the system calls, small enough for the caches."""
 
+STRIPE = 8 << 20
+"""Several threads share a payload in pieces of this size."""
+
+WORKERS = max(1, min(4, os.cpu_count() or 1))
+"""The threads that read or write one file."""
+
 
 SPECIAL = {
     stat.S_IFDIR: "a directory",
@@ -42,6 +48,10 @@ class Source(Protocol):
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`; raises FormatError where the source ends before."""
+        ...
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        """As many bytes from `offset` as the buffer holds; raises FormatError where the source ends before."""
         ...
 
     def whole(self) -> Stream:
@@ -88,6 +98,14 @@ class FileSource:
             data += more
         return _whole(data, offset, length)
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        at = 0
+        while at < len(buffer):
+            count = os.preadv(self._file.fileno(), [buffer[at:]], offset + at)
+            if not count:
+                raise _early(offset, len(buffer), at)
+            at += count
+
     def whole(self) -> Stream:
         return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
 
@@ -113,6 +131,9 @@ class BytesSource:
 
     def read(self, offset: int, length: int) -> bytes:
         return _whole(self._data[offset : offset + length], offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.read(offset, len(buffer))
 
     def whole(self) -> Stream:
         return self._data
@@ -174,6 +195,11 @@ class Window(NamedTuple):
             raise _early(offset, length, self.size - offset)
         return self.base.read(self.offset + offset, length)
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        if offset + len(buffer) > self.size:
+            raise _early(offset, len(buffer), self.size - offset)
+        self.base.read_into(self.offset + offset, buffer)
+
     def whole(self) -> bytes:
         return self.read(0, self.size)
 
@@ -211,6 +237,13 @@ class Span(NamedTuple):
     def chunks(self, start: int, stop: int) -> Iterator[bytes]:
         for at in range(start, stop, CHUNK):
             yield self.source.read(self.offset + at, min(CHUNK, stop - at))
+
+    def passing(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """The bytes from `start` to `stop`, each piece in the place of the one before it."""
+        for at in range(start, stop, len(buffer)):
+            piece = buffer[: min(len(buffer), stop - at)]
+            self.source.read_into(self.offset + at, piece)
+            yield piece
 
 
 class Slice(NamedTuple):

@@ -89,7 +89,7 @@ ONLY_IN = {
     "safetensors": ("tensors/safe.py",),
     "isal": ("container/checksum.py",),
     "numkong": ("tensors/narrowing.py",),
-    "concurrent": ("cli/scan.py", "container/writer.py", "verifying/checksums.py"),
+    "concurrent": ("cli/scan.py", "container/writer.py"),
     "importlib": ("__init__.py",),
 }
 """Modules from outside, and the few files of ptzip that may import them."""

@@ -6,31 +6,24 @@ for an empty record), zip64 fields where it writes them, and always a zip64 end.
 from that layout alone, and reads wrong bytes where a file differs.
 """
 
-import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptzip.container import structs
 from ptzip.container.archive import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR
 from ptzip.container.checksum import Pieces, crc32
 from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
-from ptzip.source import CHUNK, Payload, read_all
+from ptzip.source import CHUNK, STRIPE, WORKERS, Payload, read_all
 from ptzip.target import write_at
 
 UTF8_NAMES = 0x0800
 MADE_BY, NEEDED64, END64_LEFT = 798, 45, 44
-STRIPE = 8 << 20
-"""Two cores share a payload in pieces of this size."""
-
-WORKERS = max(1, min(4, os.cpu_count() or 1))
-
 Progress = Callable[[int], None]
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(NamedTuple):
     """A record with its place: `head` is its local header, which begins at `offset`."""
 
     record: Record
@@ -58,8 +51,7 @@ class Placed:
         return self.data_offset + size + (descriptor if size else 0)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """Where everything will lie; `size` is that of the whole file in bytes."""
 
     placed: tuple[Placed, ...]

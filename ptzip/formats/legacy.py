@@ -9,7 +9,6 @@ a count is told by the class in the key's persistent id. Several such streams ma
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from ptzip.container.archive import Checked
 from ptzip.container.record import ALIGNMENT, Record
@@ -32,12 +31,12 @@ SEVERAL = "this file holds several objects one after the other, and a slim file 
 Observer = Callable[[str, Pickle], None]
 
 
-@dataclass(frozen=True)
 class Legacy:
     """One or several such streams, opened: the pickles were read, and the count in front of each storage."""
 
-    parts: tuple[Part, ...]
-    members: tuple[Member, ...]
+    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
+        self.parts = parts
+        self.members = members
 
     name = "legacy torch.save stream"
     alignment = ALIGNMENT

@@ -5,7 +5,6 @@ something else is not one here either.
 """
 
 import functools
-from dataclasses import dataclass
 
 from ptzip.container.archive import Archive, Checked, Entry, archive_offset, is_zip, read_archive
 from ptzip.errors import FormatError
@@ -39,15 +38,15 @@ MARKS = (
 """The records that tell a kind (`torch/jit`, `torch/package`, `torch/export/pt2_archive`)."""
 
 
-@dataclass(frozen=True)
 class ForeignZip(ReadOnly):
     """A zip that torch.save did not write: TorchScript and torch.package have pickles, the others only members."""
 
-    archive: Archive
-    prefix: str
-    name: str
-    refusal: str
-    limits: Limits
+    def __init__(self, archive: Archive, prefix: str, name: str, refusal: str, limits: Limits) -> None:
+        self.archive = archive
+        self.prefix = prefix
+        self.name = name
+        self.refusal = refusal
+        self.limits = limits
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
@@ -75,12 +74,12 @@ class ForeignZip(ReadOnly):
         return entry_members(self.archive)
 
 
-@dataclass(frozen=True)
 class Shard(ReadOnly):
     """Several zips one after the other, as torch.distributed.checkpoint writes them; each holds one tensor."""
 
-    zips: tuple[Layout, ...]
-    starts: tuple[int, ...]
+    def __init__(self, zips: tuple[Layout, ...], starts: tuple[int, ...]) -> None:
+        self.zips = zips
+        self.starts = starts
 
     name = SHARD
     refusal = "this is a shard of torch.distributed.checkpoint: its offsets are kept in another file, so it cannot be slimmed"

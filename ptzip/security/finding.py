@@ -4,7 +4,6 @@ Rule: clean is only what was read whole and found to hold nothing beyond the all
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
@@ -48,8 +47,7 @@ class Rule(NamedTuple):
         return " ".join((self.check.__doc__ or "").split())
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One hit of a rule, and where it is: `record` names the place inside the file, `offset` counts bytes from its start.
 
     `times` is how often the same was found; the offset is that of the first.
@@ -68,8 +66,7 @@ class Finding:
         return f"{self.rule} {self.record}{at}: {self.message}{often}"
 
 
-@dataclass(frozen=True, slots=True)
-class ScanReport:
+class ScanReport(NamedTuple):
     """What a scan of one file found. `globals` is every name that its pickles would import, as "module.name", sorted.
 
     `reason` says what of it could not be read, "" where all was.

@@ -1,18 +1,19 @@
 """The CRC of every record of a zip, on all cores.
 
-Rule: a record is read once, in stretches that several threads share; no more than one of each thread is in memory. They are
-long, since whoever comes back from one may wait for the interpreter.
+Rule: a record is read once, in stretches that several threads share; no more than one piece of each thread is in memory. The
+threads are plain ones: executors take longer to import than most files to be read.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import mmap
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ptzip.container.archive import Archive, Checked, Entry
 from ptzip.container.checksum import crc32
-from ptzip.container.writer import STRIPE, WORKERS
 from ptzip.errors import PtzipError
-from ptzip.source import Span
+from ptzip.source import CHUNK, STRIPE, WORKERS, Span
 from ptzip.verifying.report import DATA, HEADER, Problem
 
 
@@ -28,33 +29,60 @@ Job = tuple[Checked, int, int]
 
 
 class Reading:
-    """Every record of an archive, being read; to be used in a `with` block, which waits for it or gives it up."""
+    """Every record of some archives, being read; to be used in a `with` block, which waits for it or gives it up."""
 
-    def __init__(self, archive: Archive) -> None:
+    def __init__(self, archives: Iterable[Archive]) -> None:
         self.records = list[tuple[Entry, Checked]]()
         self.problems = list[Problem]()
-        for entry in archive.entries:
-            try:
-                self.records.append((entry, Checked(entry.payload, entry.name, entry.crc)))
-            except PtzipError as error:
-                self.problems.append(Problem(HEADER, entry.name, str(error), entry.header_offset))
-        self.pool = ThreadPoolExecutor(WORKERS)
-        self.jobs = [self.pool.submit(_read, job) for job in _jobs([record for _, record in self.records])]
+        self.broken = dict[Checked, Problem]()
+        self.failures = list[BaseException]()
+        for archive in archives:
+            self._add(archive)
+        self.jobs = deque(_jobs([record for _, record in self.records]))
+        self.threads = [threading.Thread(target=self._work) for _ in range(min(WORKERS, len(self.jobs)))]
+        for thread in self.threads:
+            thread.start()
 
     def __enter__(self) -> "Reading":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.pool.shutdown(cancel_futures=True)
+        self.jobs.clear()
+        self._join()
 
     def result(self) -> Checksums:
-        """What was read, once all is."""
-        problems = [*self.problems, *(problem for job in self.jobs if (problem := job.result()))]
-        broken = {problem.place for problem in problems}
-        wrong = [(entry, record) for entry, record in self.records if record.is_wrong() and record.name not in broken]
+        """What was read, once all is; raises what a thread failed with, as OSError."""
+        self._join()
+        for failure in self.failures:
+            raise failure
+        whole = [(entry, record) for entry, record in self.records if record not in self.broken]
+        wrong = [(entry, record) for entry, record in whole if record.is_wrong()]
         unchecked = tuple(entry.name for entry, _ in wrong if not entry.crc)
-        problems += [_damaged(entry) for entry, record in wrong if entry.crc and not _is_own(entry, record)]
-        return Checksums(len(self.records) - len(wrong) - len(broken), unchecked, tuple(problems))
+        damaged = [_damaged(entry) for entry, record in wrong if entry.crc and not _is_own(entry, record)]
+        return Checksums(len(whole) - len(wrong), unchecked, (*self.problems, *self.broken.values(), *damaged))
+
+    def _add(self, archive: Archive) -> None:
+        for entry in archive.entries:
+            try:
+                self.records.append((entry, Checked(entry.payload, entry.name, entry.crc)))
+            except PtzipError as error:
+                self.problems.append(Problem(HEADER, entry.name, str(error), entry.header_offset))
+
+    def _join(self) -> None:
+        for thread in self.threads:
+            thread.join()
+
+    def _work(self) -> None:
+        """What each thread does, until nothing is left."""
+        buffer = memoryview(mmap.mmap(-1, CHUNK))  # begins at a page: some processors copy to other places at half the speed
+        while job := _next(self.jobs):
+            try:
+                _read(*job, buffer)
+            except PtzipError as error:
+                self.broken.setdefault(job[0], Problem(DATA, job[0].name, str(error)))
+            except BaseException as error:
+                self.failures.append(error)
+                self.jobs.clear()
 
 
 def _jobs(records: list[Checked]) -> Iterator[Job]:
@@ -64,18 +92,22 @@ def _jobs(records: list[Checked]) -> Iterator[Job]:
             yield record, start, min(start + step, record.length)
 
 
-def _read(job: Job) -> Problem | None:
-    record, start, stop = job
+def _next(jobs: deque[Job]) -> Job | None:
     try:
-        if isinstance(record.base, Span):
-            data = record.base.source.read(record.base.offset + start, stop - start)
-            record.pieces.add(start, stop, crc32(data))
-            return None
+        return jobs.popleft()
+    except IndexError:
+        return None
+
+
+def _read(record: Checked, start: int, stop: int, buffer: memoryview) -> None:
+    if isinstance(record.base, Span):
+        crc = 0
+        for piece in record.base.passing(start, stop, buffer):
+            crc = crc32(piece, crc)
+        record.pieces.add(start, stop, crc)
+    else:
         for _ in record.chunks(start, stop):
             pass
-    except PtzipError as error:
-        return Problem(DATA, record.name, str(error))
-    return None
 
 
 def _is_own(entry: Entry, record: Checked) -> bool:

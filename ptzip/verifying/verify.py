@@ -3,7 +3,6 @@
 Rule: everything is looked at and everything wrong is told; only what cannot be read on stops at the first problem.
 """
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,22 +53,18 @@ def _cut(source: FileSource, limits: Limits) -> VerifyReport:
 def _zip(source: FileSource, path: Path, values: bool, limits: Limits) -> VerifyReport:
     """While the records are read, the file is opened, and what that takes is loaded."""
     report = VerifyReport(source.name, source.size, "zip")
-    with contextlib.ExitStack() as opened:
-        try:
-            archives = [read_archive(window, limits) for window in _windows(source)]
-        except FormatError as error:
-            return report._replace(problems=(unreadable(source, error),))
-        readings = [opened.enter_context(Reading(archive)) for archive in archives]
+    try:
+        archives = [read_archive(window, limits) for window in _windows(source)]
+    except FormatError as error:
+        return report._replace(problems=(unreadable(source, error),))
+    with Reading(archives) as reading:
         headers = [problem for archive in archives for problem in (*contradictions(archive), *_headers(archive))]
         refusal, report = _tried(report, path, values, limits)
-        sums = [reading.result() for reading in readings]
-    if refusal is not None and not headers and not any(one.problems for one in sums):
+        sums = reading.result()
+    if refusal is not None and not headers and not sums.problems:
         raise refusal
-    return report._replace(
-        problems=(*headers, *(problem for one in sums for problem in one.problems), *report.problems),
-        records=sum(one.right for one in sums),
-        unchecked=tuple(name for one in sums for name in one.unchecked),
-    )
+    problems = (*headers, *sums.problems, *report.problems)
+    return report._replace(problems=problems, records=sums.right, unchecked=sums.unchecked)
 
 
 def _tried(report: VerifyReport, path: Path, values: bool, limits: Limits) -> tuple[PtzipError | None, VerifyReport]:

@@ -25,7 +25,7 @@ from ptzip.container.archive import DEFLATED, decoded, read_archive
 from ptzip.container.record import Record
 from ptzip.container.writer import Placed, encode_name, plan
 from ptzip.errors import FormatError
-from ptzip.source import CHUNK, Literal, Slice
+from ptzip.source import CHUNK, STRIPE, Literal, Slice
 from ptzip.target import new_file
 
 GIB = 1 << 30
@@ -218,6 +218,9 @@ class Rest:
         assert len(data) == length, "this part was not written in one piece"
         return data
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.read(offset, len(buffer))
+
     def whole(self) -> bytes:
         raise AssertionError("an archive is never read whole")
 
@@ -382,7 +385,7 @@ def test_progress_counts_every_byte_of_the_payloads() -> None:
 
 
 def test_a_large_payload_is_written_in_real_stripes(tmp_path: Path) -> None:
-    data = random.Random(1).randbytes(1 << 16) * (2 * writer.STRIPE // (1 << 16)) + b"and some more"
+    data = random.Random(1).randbytes(1 << 16) * (2 * STRIPE // (1 << 16)) + b"and some more"
     with new_file(tmp_path / "out.pt") as descriptor:
         writer.write(plan([Record("a/data/0", Literal(data)), Record("a/version", Slice(Literal(data), 0, 3))]), descriptor)
     with zipfile.ZipFile(tmp_path / "out.pt") as made:
