@@ -1,10 +1,9 @@
 """`ptzip convert FILE -o OUT`: the tensors of a checkpoint in another format."""
 
 import argparse
-import json
 
 import ptzip
-from ptzip.cli.printing import complain, message, progress_bar, show
+from ptzip.cli.printing import as_json, complain, message, progress_bar, show
 
 DESCRIPTION = (
     "Write the tensors of a checkpoint as .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt), as the suffix of "
@@ -38,14 +37,14 @@ def run(arguments: argparse.Namespace) -> int:
     except (ptzip.PtzipError, OSError) as error:
         complain("error", f"{name}: {message(error, name)}")
         if arguments.json:
-            show(json.dumps({"path": name, "error": message(error, name)}, indent=2))
+            show(as_json({"path": name, "error": message(error, name)}))
         return 2
     from ptzip.reports.convert import convert_data, lines, warnings  # here, since --help needs none of it
 
     for warning in warnings(report):
         complain("warning", f"{name}: {warning}")
     if arguments.json:
-        show(json.dumps(convert_data(report), indent=2))
+        show(as_json(convert_data(report)))
     elif not arguments.quiet:
         show("\n".join(lines(report)))
     return 1 if arguments.strict and report.left_out else 0

@@ -1,10 +1,9 @@
 """`ptzip diff A B`: what differs between two checkpoints?"""
 
 import argparse
-import json
 
 import ptzip
-from ptzip.cli.printing import complain, message, show
+from ptzip.cli.printing import as_json, complain, message, show
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
@@ -70,4 +69,4 @@ def spelled(report: ptzip.DiffReport, arguments: argparse.Namespace) -> str:
     """A report as it is printed."""
     from ptzip.reports.diff import diff_data, lines  # here, since --help needs none of it
 
-    return json.dumps(diff_data(report), indent=2) if arguments.json else "\n".join(lines(report, arguments.all))
+    return as_json(diff_data(report)) if arguments.json else "\n".join(lines(report, arguments.all))

@@ -1,13 +1,12 @@
 """`ptzip inspect FILE[::PATH]…`: what is in a checkpoint and where its bytes go."""
 
 import argparse
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ptzip
-from ptzip.cli.printing import complain, message, show
+from ptzip.cli.printing import as_json, complain, message, show
 
 if TYPE_CHECKING:
     from ptzip.reports.inspection.view import Question
@@ -54,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             answers.append({"path": path, "error": message(error, path)})
             complain("error", f"{name}: {message(error, path)}")
     if arguments.json:
-        show(json.dumps(answers, indent=2))
+        show(as_json(answers))
     return 2 if failed else 0
 
 

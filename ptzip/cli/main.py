@@ -7,7 +7,7 @@ command that is run is loaded.
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import ptzip
 from ptzip.cli.printing import complain, spell_everything
@@ -36,7 +36,7 @@ FAILED, INTERRUPTED = 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names."""
     words = sys.argv[1:] if argv is None else list(argv)
-    arguments = _parser(words[0] if words else "").parse_args(words)
+    arguments = _arguments(words)
     spell_everything()
     try:
         code: int = arguments.run(arguments)
@@ -48,7 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser(wanted: str) -> argparse.ArgumentParser:
+def _arguments(words: list[str]) -> argparse.Namespace:
+    """What the words say; ends the process where they ask for help or are wrong."""
+    if not words or words[0] not in [command.name for command in COMMANDS]:
+        _show_overview(words)
+    parser = argparse.ArgumentParser(prog=f"ptzip {words[0]}")
+    _configure(parser, words[0])
+    return parser.parse_args(words[1:])
+
+
+def _show_overview(words: list[str]) -> NoReturn:
+    """What `ptzip --help` shows; whoever names a command does not wait for the parsers of all."""
     parser = argparse.ArgumentParser(
         prog="ptzip",
         description="Look into PyTorch checkpoints and make them small, without torch. No code of a file is ever run.",
@@ -57,10 +67,9 @@ def _parser(wanted: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ptzip {ptzip.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
-        below = commands.add_parser(command.name, help=command.summary)
-        if command.name == wanted:
-            _configure(below, wanted)
-    return parser
+        commands.add_parser(command.name, help=command.summary)
+    parser.parse_args(words)
+    parser.error(f"the first word has to be a COMMAND, not {words[0]}")
 
 
 def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:

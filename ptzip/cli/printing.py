@@ -21,6 +21,13 @@ def show(text: str) -> None:
     _print(text, sys.stdout)
 
 
+def as_json(data: object) -> str:
+    """What `--json` prints."""
+    import json  # here, since few ask for it
+
+    return json.dumps(data, indent=2)
+
+
 def complain(kind: str, text: str) -> None:
     """Print `ptzip: KIND: TEXT`, which stays one line whatever the text holds."""
     with contextlib.suppress(OSError):  # there is nowhere left to say it

@@ -1,10 +1,9 @@
 """`ptzip repair FILE -o OUT`: what can be saved of a checkpoint that was cut off or damaged?"""
 
 import argparse
-import json
 
 import ptzip
-from ptzip.cli.printing import complain, message, show
+from ptzip.cli.printing import as_json, complain, message, show
 
 DESCRIPTION = (
     "Write what can be saved of a cut or damaged zip of torch.save to a new file that torch loads, and name what cannot: "
@@ -32,11 +31,11 @@ def run(arguments: argparse.Namespace) -> int:
         told = message(error, name)
         complain("error", f"{name}: {told}")
         if arguments.json:
-            show(json.dumps({"path": name, "error": told}, indent=2))
+            show(as_json({"path": name, "error": told}))
         return 2
     is_done = report.is_saved or not report.output
     if arguments.json:
-        show(json.dumps(repair_data(report), indent=2))
+        show(as_json(repair_data(report)))
     elif not (arguments.quiet and is_done):
         show("\n".join(lines(report)))
     return 0 if is_done else 1

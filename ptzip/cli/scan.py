@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import ptzip
-from ptzip.cli.printing import complain, message, show
+from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.cli.settings import scan_settings
 
 DESCRIPTION = (
@@ -148,7 +148,8 @@ def _show_all(reports: list["ptzip.ScanReport"], arguments: argparse.Namespace) 
     elif arguments.format != "text":
         from ptzip.reports import sarif, scan
 
-        show(scan.as_json(reports) if arguments.format == "json" else sarif.as_sarif(reports, ptzip.__version__))
+        in_json = [scan.scan_data(report) for report in reports]
+        show(as_json(in_json if arguments.format == "json" else sarif.sarif_data(reports, ptzip.__version__)))
 
 
 def _explain(rule: str) -> int:

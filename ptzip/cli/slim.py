@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import complain, message, progress_bar, show
+from ptzip.cli.printing import as_json, complain, message, progress_bar, show
 from ptzip.errors import EditError
 from ptzip.target import slim_path
 
@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif not arguments.quiet:
             _print(report, arguments.dry_run)
     if arguments.json:
-        show(json.dumps(reports, indent=2))
+        show(as_json(reports))
     return 2 if failed else 0
 
 

@@ -1,11 +1,10 @@
 """`ptzip verify FILE…`: is this checkpoint whole?"""
 
 import argparse
-import json
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import complain, message, show
+from ptzip.cli.printing import as_json, complain, message, show
 
 DESCRIPTION = (
     "Read every byte: structure, both headers and the CRC of every record, the storages against the pickle, the offsets that "
@@ -39,5 +38,5 @@ def run(arguments: argparse.Namespace) -> int:
         if not arguments.json and not (arguments.quiet and report.is_whole):
             show("\n".join(lines(report)))
     if arguments.json:
-        show(json.dumps(reports, indent=2))
+        show(as_json(reports))
     return max(codes)

@@ -53,6 +53,8 @@ def combine(first: int, second: int, second_length: int) -> int:
     A CRC is linear over GF(2): appending zeros to the first piece multiplies it by a matrix that depends on their number
     only, and the second piece is then added (the idea is Mark Adler's, in zlib's `crc32_combine`).
     """
+    if not first:  # a matrix leaves it 0: this is every record of one piece
+        return second
     exponent = 0
     while second_length >> exponent:
         if second_length >> exponent & 1:

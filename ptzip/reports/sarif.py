@@ -1,6 +1,5 @@
 """Scans as SARIF 2.1.0 (OASIS Static Analysis Results Interchange Format), which code hosts show beside the files."""
 
-import json
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
@@ -14,12 +13,12 @@ UNREADABLE = "PTZ000"
 """The rule under which a file that cannot be read is listed: it never passes for clean."""
 
 
-def as_sarif(reports: Iterable[ScanReport], version: str) -> str:
+def sarif_data(reports: Iterable[ScanReport], version: str) -> dict[str, Any]:
     """One run with every finding of every file."""
     results = [result for report in reports for result in _results(report)]
     driver = {"name": "ptzip", "version": version, "rules": _rules()}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2)
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 
 def _rules() -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Scans for people and for programs: one line a file and its findings, JSON, and what a rule is about."""
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from ptzip.reports.line import printable
@@ -30,10 +29,6 @@ def spelled(finding: Finding) -> str:
     where = f" {', '.join(place)}:" if place else ":"
     often = f" ({finding.times:,} times)" if finding.times > 1 else ""
     return f"{finding.rule} {finding.severity.name.lower()}{where} {finding.message}{often}"
-
-
-def as_json(reports: Iterable[ScanReport]) -> str:
-    return json.dumps([scan_data(report) for report in reports], indent=2)
 
 
 def scan_data(report: ScanReport) -> dict[str, Any]:
