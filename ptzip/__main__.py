@@ -14,6 +14,8 @@ from ptzip.cli.main import main
 OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """A pickle's tree is many small objects that all stay; looking for garbage among them is a sixth of the reading."""
 
+SECONDS_BETWEEN_THREADS = 50e-6
+"""A thread that comes back from reading or writing waits for the interpreter no longer: a hundredth of what is usual."""
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code that a shell gives to a process that SIGTERM ended."""
@@ -27,6 +29,7 @@ def _leave(_signal: int, _frame: object) -> NoReturn:
 def run() -> int:
     """Run the command line; returns the exit code."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for algebra that is never done here
+    sys.setswitchinterval(SECONDS_BETWEEN_THREADS)
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     signal.signal(signal.SIGTERM, _leave)
     code = main()

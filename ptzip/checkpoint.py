@@ -5,7 +5,6 @@ own opening and is written by `api`.
 """
 
 import os
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,7 @@ from ptzip.formats.part import Layout, Part
 from ptzip.formats.wrapping import wrapping
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
-from ptzip.source import CHUNK, BytesSource, FileSource
-from ptzip.target import new_file, write_at
+from ptzip.source import CHUNK, BytesSource, FileSource, write_at
 from ptzip.tensors.rebuild import Storage
 
 if TYPE_CHECKING:
@@ -110,6 +108,10 @@ class Checkpoint:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the same bytes to `path`."""
+        from pathlib import Path  # here, since most who open a file write none, and wait for this
+
+        from ptzip.target import new_file
+
         with new_file(Path(path)) as descriptor:
             for at in range(0, self.source.size, CHUNK):
                 write_at(descriptor, self.source.read(at, min(CHUNK, self.source.size - at)), at)

@@ -142,6 +142,14 @@ class BytesSource:
         pass
 
 
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`; raises OSError where the disk is full."""
+    view = memoryview(data)
+    while len(view):
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done
+
+
 def _whole(data: bytes, offset: int, length: int) -> bytes:
     if len(data) != length:
         raise _early(offset, length, len(data))

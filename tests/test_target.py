@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ptzip.errors import PtzipError
-from ptzip.target import new_file, write_at
+from ptzip.source import write_at
+from ptzip.target import new_file
 
 
 def write(target: Path, data: bytes, like: Path | None = None, sync: bool = False) -> None:

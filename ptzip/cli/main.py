@@ -5,6 +5,7 @@ command that is run is loaded.
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
@@ -30,6 +31,9 @@ COMMANDS = (
     Command("convert", "hand the tensors on as safetensors, npz or a plain state dict"),
 )
 
+NARROW = functools.partial(argparse.HelpFormatter, width=80)
+"""While flags are added, each is formatted for a check; to ask the terminal for its width takes imports."""
+
 FAILED, INTERRUPTED = 2, 130
 
 
@@ -52,8 +56,9 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     """What the words say; ends the process where they ask for help or are wrong."""
     if not words or words[0] not in [command.name for command in COMMANDS]:
         _show_overview(words)
-    parser = argparse.ArgumentParser(prog=f"ptzip {words[0]}")
+    parser = argparse.ArgumentParser(prog=f"ptzip {words[0]}", formatter_class=NARROW)
     _configure(parser, words[0])
+    parser.formatter_class = argparse.HelpFormatter
     return parser.parse_args(words[1:])
 
 

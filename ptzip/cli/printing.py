@@ -7,7 +7,6 @@ import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TextIO
 
 from ptzip.reports.line import printable
@@ -40,20 +39,24 @@ def message(error: Exception, name: str) -> str:
         return f"the output {error.filename} is there already (use -f to replace it)"
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
-    is_other = error.filename is not None and Path(error.filename) != Path(name)
+    is_other = error.filename is not None and os.path.normpath(error.filename) != os.path.normpath(name)
     return error.strerror.lower() + (f": {error.filename}" if is_other else "")
 
 
 @contextlib.contextmanager
 def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on a terminal while a large file is worked on; yields what moves it, or None."""
-    if is_silent or sys.stderr is None or not sys.stderr.isatty() or Path(name).stat().st_size < BAR_FROM:
+    if is_silent or sys.stderr is None or not sys.stderr.isatty() or not _is_large(name):
         yield None
         return
     from ptzip.reports.progress import bar  # here, since rich takes longer to load than most files to be done
 
-    with bar(Path(name).name) as advance:
+    with bar(os.path.split(name)[1]) as advance:
         yield advance
+
+
+def _is_large(name: str) -> bool:
+    return os.stat(name).st_size >= BAR_FROM  # noqa: PTH116 (pathlib takes a twentieth of the time of most commands to import)
 
 
 def _print(text: str, stream: TextIO | None) -> None:

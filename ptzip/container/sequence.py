@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
-from ptzip.source import Payload
-from ptzip.target import write_at
+from ptzip.source import Payload, write_at
 
 
 class Sequential(NamedTuple):

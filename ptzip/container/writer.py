@@ -15,8 +15,7 @@ from ptzip.container.archive import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR
 from ptzip.container.checksum import Pieces, crc32
 from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
-from ptzip.source import CHUNK, STRIPE, WORKERS, Payload, read_all
-from ptzip.target import write_at
+from ptzip.source import CHUNK, STRIPE, WORKERS, Payload, read_all, write_at
 
 UTF8_NAMES = 0x0800
 MADE_BY, NEEDED64, END64_LEFT = 798, 45, 44

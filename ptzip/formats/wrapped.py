@@ -16,8 +16,7 @@ import zstandard
 from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.wrapping import GZIP, ZSTD, Wrapping
 from ptzip.limits import Limits
-from ptzip.source import CHUNK, FileSource, Source, SourceFile
-from ptzip.target import write_at
+from ptzip.source import CHUNK, FileSource, Source, SourceFile, write_at
 
 READERS: dict[Wrapping, Callable[[IO[bytes]], Any]] = {
     GZIP: lambda file: gzip.GzipFile(fileobj=file),

@@ -13,8 +13,11 @@ from typing import NamedTuple
 from ptzip.container.archive import Archive, Checked, Entry
 from ptzip.container.checksum import crc32
 from ptzip.errors import PtzipError
-from ptzip.source import CHUNK, STRIPE, WORKERS, Span
+from ptzip.source import STRIPE, WORKERS, Span
 from ptzip.verifying.report import DATA, HEADER, Problem
+
+PIECE = 4 << 20
+"""Bytes read at once: after each piece a thread may have to wait for the interpreter."""
 
 
 class Checksums(NamedTuple):
@@ -74,7 +77,7 @@ class Reading:
 
     def _work(self) -> None:
         """What each thread does, until nothing is left."""
-        buffer = memoryview(mmap.mmap(-1, CHUNK))  # begins at a page: some processors copy to other places at half the speed
+        buffer = memoryview(mmap.mmap(-1, PIECE))  # begins at a page: some processors copy to other places at half the speed
         while job := _next(self.jobs):
             try:
                 _read(*job, buffer)

@@ -4,7 +4,6 @@ Rule: a problem is a value here; only what is no fault of the file is raised.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, PtzipError
@@ -14,10 +13,10 @@ from ptzip.verifying.promises import broken_promises, loading, strays
 from ptzip.verifying.report import CUT, HEADER, PICKLE, Numbers, Problem, VerifyReport
 
 
-def opened(report: VerifyReport, path: Path, values: bool, limits: Limits) -> VerifyReport:
+def opened(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
     """What the file says once it is opened as whoever loads it does."""
     try:
-        with open_checkpoint(path, limits) as checkpoint:
+        with open_checkpoint(report.path, limits) as checkpoint:
             problems = tuple(_fit(checkpoint))
             found = report._replace(format=checkpoint.format, problems=problems)
             if problems:

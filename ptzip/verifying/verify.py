@@ -5,7 +5,6 @@ Rule: everything is looked at and everything wrong is told; only what cannot be 
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 from ptzip.container.archive import Archive, archive_offset, is_zip, read_archive
 from ptzip.container.differences import differences
@@ -26,10 +25,10 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
     source = FileSource(path)
     try:
         if is_zip(source):
-            return _zip(source, Path(path), values, limits)
+            return _zip(source, values, limits)
         if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
             return _cut(source, limits)
-        return _other(source, Path(path), values, limits)
+        return _other(source, values, limits)
     finally:
         source.close()
 
@@ -50,7 +49,7 @@ def _cut(source: FileSource, limits: Limits) -> VerifyReport:
     return VerifyReport(source.name, source.size, "torch.save zip", (found.problem,), rest=found.rest)
 
 
-def _zip(source: FileSource, path: Path, values: bool, limits: Limits) -> VerifyReport:
+def _zip(source: FileSource, values: bool, limits: Limits) -> VerifyReport:
     """While the records are read, the file is opened, and what that takes is loaded."""
     report = VerifyReport(source.name, source.size, "zip")
     try:
@@ -59,7 +58,7 @@ def _zip(source: FileSource, path: Path, values: bool, limits: Limits) -> Verify
         return report._replace(problems=(unreadable(source, error),))
     with Reading(archives) as reading:
         headers = [problem for archive in archives for problem in (*contradictions(archive), *_headers(archive))]
-        refusal, report = _tried(report, path, values, limits)
+        refusal, report = _tried(report, values, limits)
         sums = reading.result()
     if refusal is not None and not headers and not sums.problems:
         raise refusal
@@ -67,18 +66,18 @@ def _zip(source: FileSource, path: Path, values: bool, limits: Limits) -> Verify
     return report._replace(problems=problems, records=sums.right, unchecked=sums.unchecked)
 
 
-def _tried(report: VerifyReport, path: Path, values: bool, limits: Limits) -> tuple[PtzipError | None, VerifyReport]:
+def _tried(report: VerifyReport, values: bool, limits: Limits) -> tuple[PtzipError | None, VerifyReport]:
     """What opening the file finds, or why it cannot be opened: damage may look like something that is not supported."""
     try:
-        return None, _opened(report, path, values, limits)
+        return None, _opened(report, values, limits)
     except (UnsupportedError, LimitError) as error:
         return error, report
 
 
-def _opened(report: VerifyReport, path: Path, values: bool, limits: Limits) -> VerifyReport:
+def _opened(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
     from ptzip.verifying.opened import opened  # here, so that the records are read meanwhile
 
-    return opened(report, path, values, limits)
+    return opened(report, values, limits)
 
 
 def _windows(source: Source) -> Iterator[Source]:
@@ -102,6 +101,6 @@ def _headers(archive: Archive) -> Iterator[Problem]:
             yield Problem(HEADER, entry.name, str(error), entry.header_offset)
 
 
-def _other(source: Source, path: Path, values: bool, limits: Limits) -> VerifyReport:
+def _other(source: Source, values: bool, limits: Limits) -> VerifyReport:
     """A file without checksums: it is whole, if everything that it promises is there."""
-    return _opened(VerifyReport(source.name, source.size), path, values, limits)
+    return _opened(VerifyReport(source.name, source.size), values, limits)

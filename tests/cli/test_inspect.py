@@ -13,8 +13,7 @@ import pytest
 
 from ptzip.container import structs, writer
 from ptzip.container.record import Record
-from ptzip.source import CHUNK, Literal
-from ptzip.target import write_at
+from ptzip.source import CHUNK, Literal, write_at
 from tests.cli.samples import Saving, archive, called, module_records, save, training_records, weights
 from tests.cli.shell import environment, one_line, ptzip, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
