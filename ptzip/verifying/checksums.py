@@ -1,7 +1,8 @@
 """The CRC of every record of a zip, on all cores.
 
-Rule: a record is read once, in stretches that several threads share; no more than one piece of each thread is in memory. The
-threads are plain ones: executors take longer to import than most files to be read.
+Rule: a record is read once, in stretches that several threads share; no more than one piece of each thread is in memory.
+Whoever waits for the others works too, so that there are never more threads than cores. They are plain ones: executors take
+longer to import than most files to be read.
 """
 
 import mmap
@@ -42,7 +43,7 @@ class Reading:
         for archive in archives:
             self._add(archive)
         self.jobs = deque(_jobs([record for _, record in self.records]))
-        self.threads = [threading.Thread(target=self._work) for _ in range(min(WORKERS, len(self.jobs)))]
+        self.threads = [threading.Thread(target=self._work) for _ in range(min(WORKERS - 1, len(self.jobs)))]
         for thread in self.threads:
             thread.start()
 
@@ -55,6 +56,7 @@ class Reading:
 
     def result(self) -> Checksums:
         """What was read, once all is; raises what a thread failed with, as OSError."""
+        self._work()
         self._join()
         for failure in self.failures:
             raise failure
@@ -76,7 +78,7 @@ class Reading:
             thread.join()
 
     def _work(self) -> None:
-        """What each thread does, until nothing is left."""
+        """Read until nothing is left."""
         buffer = memoryview(mmap.mmap(-1, PIECE))  # begins at a page: some processors copy to other places at half the speed
         while job := _next(self.jobs):
             try:
