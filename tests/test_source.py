@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ptzip.errors import FormatError
-from ptzip.source import CHUNK, BytesSource, FileSource, Literal, Payload, Slice, Source, Span, read_all
+from ptzip.source import CHUNK, BytesSource, FileSource, Literal, Payload, Slice, Source, Span, Window, read_all
 
 DATA = bytes(range(256)) * 40
 LONG = bytes(range(251)) * (2 * CHUNK // 251 + 99)
@@ -61,6 +61,10 @@ def test_a_source_gives_any_part_of_its_bytes(opened: Opener, offset: int, lengt
     source = opened(DATA)
     assert source.size == len(DATA)
     assert source.read(offset, length) == DATA[offset : offset + length]
+    for kind in (source, Window(opened(b"before" + DATA + b"behind"), 6, len(DATA))):
+        buffer = memoryview(bytearray(length))
+        kind.read_into(offset, buffer)
+        assert buffer == DATA[offset : offset + length]
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,21 @@ def test_a_source_that_ends_before_says_where(opened: Opener, offset: int, lengt
     with pytest.raises(FormatError, match=f"ends early: {length} bytes were expected, {left} are there") as caught:
         opened(DATA).read(offset, length)
     assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize(("offset", "left"), [(len(DATA), 0), (len(DATA) - 3, 3), (len(DATA) + 4, 0)])
+def test_what_does_not_fill_a_buffer_is_a_format_error(opened: Opener, offset: int, left: int) -> None:
+    for kind in (opened(DATA), Window(opened(b"before" + DATA + b"behind"), 6, len(DATA))):
+        with pytest.raises(FormatError, match=f"ends early: 7 bytes were expected, {left} are there"):
+            kind.read_into(offset, memoryview(bytearray(7)))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 7), (5, 17), (0, 700), (9993, 10000)])
+def test_what_passes_through_a_buffer_is_the_same_bytes(opened: Opener, start: int, stop: int) -> None:
+    span = Span(opened(DATA), 3, 10_000)
+    pieces = [bytes(piece) for piece in span.passing(start, stop, memoryview(bytearray(7)))]
+    assert b"".join(pieces) == DATA[3 + start : 3 + stop]
+    assert all(len(piece) == 7 for piece in pieces[:-1])
 
 
 def test_a_file_that_shrinks_under_the_reader_is_a_format_error(tmp_path: Path) -> None:

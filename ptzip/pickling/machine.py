@@ -20,6 +20,10 @@ class Got:
         """The opcode by which this slot is spelled."""
 
 
+FETCHED = (Got, Detour)
+"""What stands on the stack for a value that was made elsewhere."""
+
+
 class Popped:
     """Values popped by a run of POPs, as a pickler does before it fetches a recursive tuple; see `nodes.Detour`."""
 
@@ -83,7 +87,7 @@ class Machine:
         if len(self.stack) <= self.floor():
             raise FormatError("an opcode finds nothing on the pickle's stack", self.at)
         item = self.stack[-1]
-        if isinstance(item, Got | Detour):
+        if isinstance(item, FETCHED):
             self.note("late step", "a value is changed where it was fetched from the memo")
             return plain(item if isinstance(item, Node) else item.node)
         return item

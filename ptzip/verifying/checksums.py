@@ -7,7 +7,6 @@ longer to import than most files to be read.
 
 import mmap
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -40,10 +39,9 @@ class Reading:
         self.problems = list[Problem]()
         self.broken = dict[Checked, Problem]()
         self.failures = list[BaseException]()
-        for archive in archives:
-            self._add(archive)
-        self.jobs = deque(_jobs([record for _, record in self.records]))
-        self.threads = [threading.Thread(target=self._work) for _ in range(min(WORKERS - 1, len(self.jobs)))]
+        self.jobs = self._jobs(archives)
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._work) for _ in range(WORKERS - 1)]
         for thread in self.threads:
             thread.start()
 
@@ -51,7 +49,7 @@ class Reading:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.jobs.clear()
+        self._give_up()
         self._join()
 
     def result(self) -> Checksums:
@@ -66,12 +64,25 @@ class Reading:
         damaged = [_damaged(entry) for entry, record in wrong if entry.crc and not _is_own(entry, record)]
         return Checksums(len(whole) - len(wrong), unchecked, (*self.problems, *self.broken.values(), *damaged))
 
-    def _add(self, archive: Archive) -> None:
-        for entry in archive.entries:
+    def _jobs(self, archives: Iterable[Archive]) -> Iterator[Job]:
+        for entry in (entry for archive in archives for entry in archive.entries):
             try:
-                self.records.append((entry, Checked(entry.payload, entry.name, entry.crc)))
+                record = Checked(entry.payload, entry.name, entry.crc)
             except PtzipError as error:
                 self.problems.append(Problem(HEADER, entry.name, str(error), entry.header_offset))
+                continue
+            self.records.append((entry, record))
+            step = STRIPE if record.seekable else max(record.length, 1)
+            for start in range(0, max(record.length, 1), step):
+                yield record, start, min(start + step, record.length)
+
+    def _next(self) -> Job | None:
+        with self.lock:
+            return next(self.jobs, None)
+
+    def _give_up(self) -> None:
+        with self.lock:
+            self.jobs = iter(())
 
     def _join(self) -> None:
         for thread in self.threads:
@@ -80,39 +91,29 @@ class Reading:
     def _work(self) -> None:
         """Read until nothing is left."""
         buffer = memoryview(mmap.mmap(-1, PIECE))  # begins at a page: some processors copy to other places at half the speed
-        while job := _next(self.jobs):
-            try:
-                _read(*job, buffer)
-            except PtzipError as error:
-                self.broken.setdefault(job[0], Problem(DATA, job[0].name, str(error)))
-            except BaseException as error:
-                self.failures.append(error)
-                self.jobs.clear()
+        try:
+            while job := self._next():
+                self._read(*job, buffer)
+        except BaseException as error:
+            self.failures.append(error)
+            self._give_up()
+
+    def _read(self, record: Checked, start: int, stop: int, buffer: memoryview) -> None:
+        try:
+            if isinstance(record.base, Span):
+                record.pieces.add(start, stop, _crc(record.base.passing(start, stop, buffer)))
+            else:
+                for _ in record.chunks(start, stop):
+                    pass
+        except PtzipError as error:
+            self.broken.setdefault(record, Problem(DATA, record.name, str(error)))
 
 
-def _jobs(records: list[Checked]) -> Iterator[Job]:
-    for record in records:
-        step = STRIPE if record.seekable else max(record.length, 1)
-        for start in range(0, max(record.length, 1), step):
-            yield record, start, min(start + step, record.length)
-
-
-def _next(jobs: deque[Job]) -> Job | None:
-    try:
-        return jobs.popleft()
-    except IndexError:
-        return None
-
-
-def _read(record: Checked, start: int, stop: int, buffer: memoryview) -> None:
-    if isinstance(record.base, Span):
-        crc = 0
-        for piece in record.base.passing(start, stop, buffer):
-            crc = crc32(piece, crc)
-        record.pieces.add(start, stop, crc)
-    else:
-        for _ in record.chunks(start, stop):
-            pass
+def _crc(pieces: Iterable[memoryview]) -> int:
+    crc = 0
+    for piece in pieces:
+        crc = crc32(piece, crc)
+    return crc
 
 
 def _is_own(entry: Entry, record: Checked) -> bool:

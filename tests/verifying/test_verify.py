@@ -1,5 +1,6 @@
 """`ptzip verify`: what is wrong with a file is named by its cause and its place, and a whole file is called whole."""
 
+import errno
 import json
 import os
 import random
@@ -12,7 +13,7 @@ import pytest
 import ptzip
 from ptzip.container.archive import read_archive
 from ptzip.container.differences import differences
-from ptzip.source import BytesSource
+from ptzip.source import BytesSource, FileSource
 from ptzip.verifying.report import VerifyReport
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
@@ -180,6 +181,16 @@ def test_a_flip_in_the_pickle_is_told(tmp_path: Path) -> None:
         start = record.data_offset
     for at in random.Random(2).sample(range(start, start + record.size), 20):
         assert {"data"} <= {problem.kind for problem in of(flipped(data, at), tmp_path).problems}
+
+
+def test_what_the_disk_does_not_give_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(self: FileSource, offset: int, buffer: memoryview) -> None:
+        raise OSError(errno.EIO, "the disk failed", self.name)
+
+    monkeypatch.setattr(FileSource, "read_into", failing)
+    with pytest.raises(OSError, match="the disk failed"):
+        ptzip.verify(FIXTURES / "training.pt")
+    assert run("verify", str(FIXTURES / "training.pt")).code == 2
 
 
 def test_records_without_a_crc_cannot_be_checked(tmp_path: Path) -> None:
