@@ -6,7 +6,7 @@ Each has a declaration: its fields in the order of the file, with their widths a
 
 import io
 import struct
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from ptzip.errors import FormatError
 
@@ -114,14 +114,19 @@ T = TypeVar("T", LocalHeader, CentralEntry, Descriptor, Descriptor64, End, End64
 
 
 class _Layout:
-    """A signature, numbers, and behind them the bytes whose lengths are among the numbers."""
+    """A signature, numbers, and behind them the bytes whose lengths are among the numbers.
+
+    The lengths stand together, `before` is how many numbers stand before them. A tuple of this layout has the numbers that are
+    no lengths, and then the bytes.
+    """
 
     def __init__(self, signature: bytes, fields: str) -> None:
         named = [field.split(":") for field in fields.split()]
+        names = [name for name, _ in named]
         self.signature = signature
         self.packer = struct.Struct("<4s" + "".join(width for _, width in named))
-        self.names = tuple(name for name, _ in named)
-        self.counted = tuple(name.removesuffix(LENGTH) for name in self.names if name.endswith(LENGTH))
+        self.counted = tuple(name.removesuffix(LENGTH) for name in names if name.endswith(LENGTH))
+        self.before = names.index(self.counted[0] + LENGTH) if self.counted else len(names)
 
 
 LENGTH = "_length"
@@ -159,19 +164,20 @@ def parse(kind: type[T], stream: io.BytesIO, offset: int) -> T:
     fixed = stream.read(layout.packer.size)
     if len(fixed) < layout.packer.size or not fixed.startswith(layout.signature):
         raise FormatError(f"no whole {kind.__name__} is here, which was expected", offset)
-    found: dict[str, int | bytes] = dict(zip(layout.names, layout.packer.unpack(fixed)[1:], strict=True))
-    for name in layout.counted:
-        length = int(found.pop(name + LENGTH))
-        found[name] = counted = stream.read(length)
-        if len(counted) < length:
+    numbers = layout.packer.unpack(fixed)[1:]
+    start, stop = layout.before, layout.before + len(layout.counted)
+    counted = [stream.read(length) for length in numbers[start:stop]]
+    for name, length, found in zip(layout.counted, numbers[start:stop], counted, strict=True):
+        if len(found) < length:
             raise FormatError(f"a {kind.__name__} ends inside its {name}", offset)
-    return kind(**found)  # type: ignore[arg-type]
+    return kind(*numbers[:start], *numbers[stop:], *counted)
 
 
 def build(structure: Structure) -> bytes:
     """The bytes of a structure."""
-    layout, values = _LAYOUTS[type(structure)], structure._asdict()
-    counted = [values[name] for name in layout.counted]
-    lengths = {name + LENGTH: len(values[name]) for name in layout.counted}
-    numbers = values | lengths
-    return layout.packer.pack(layout.signature, *(numbers[name] for name in layout.names)) + b"".join(counted)
+    layout, values = _LAYOUTS[type(structure)], cast("tuple[Any, ...]", structure)
+    split = len(values) - len(layout.counted)
+    numbers, counted = values[:split], values[split:]
+    lengths = [len(part) for part in counted]
+    fixed = layout.packer.pack(layout.signature, *numbers[: layout.before], *lengths, *numbers[layout.before :])
+    return fixed + b"".join(counted)
