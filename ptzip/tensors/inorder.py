@@ -4,6 +4,7 @@ Rule: what lies so already passes as it is; anything else is gathered in blocks,
 """
 
 import math
+import operator
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -26,6 +27,9 @@ DENSE = 2
 MOST_READ, LEAST_READ = 4 * CHUNK, CHUNK // 4
 """A stretch is read whole if it is at most `DENSE` times as long as what is used of it; of at most so many bytes, and of fewer
 than the other number without asking."""
+
+APART = 1 << 14
+"""From so many bytes between the beginnings of two runs on, a read for each takes less time than to read what is between."""
 
 
 class InOrder(NamedTuple):
@@ -50,8 +54,9 @@ class InOrder(NamedTuple):
             first, _ = span(self.tensor)
             yield from storage_of(self.tensor).chunks(first + start, first + stop)
             return
-        for at in range(start, stop, BLOCK):
-            block = self._block(at, min(at + BLOCK, stop))
+        step = _whole_rows(self.tensor)
+        for at in range(start, stop, step):
+            block = self._block(at, min(at + step, stop))
             yield from (block[place : place + CHUNK] for place in range(0, len(block), CHUNK))
             del block  # before the next one is made
 
@@ -74,6 +79,16 @@ class Box(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
+
+
+def _whole_rows(tensor: Tensor) -> int:
+    """The bytes of a block, which ends where a row does: parts of a row lie scattered, element by element."""
+    whole = row(tensor).size
+    for size in reversed(tensor.shape):
+        if whole * size > BLOCK:
+            break
+        whole *= size
+    return max(BLOCK // whole, 1) * whole
 
 
 def _lies_so(tensor: Tensor) -> bool:
@@ -119,7 +134,10 @@ def _is_dense(box: Box, item: int) -> bool:
 
 
 def _fill(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
-    """Fill an array one half after the other, until what is used lies close together."""
+    """Fill an array one half after the other, until what is used lies close together, or each run of it by itself."""
+    if _is_scattered(box, out.itemsize):
+        _read_runs(out, storage, box)
+        return
     if _is_dense(box, out.itemsize):
         _read(out, storage, box)
         return
@@ -135,3 +153,20 @@ def _read(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
     (first, stop), item = reach(box.offset, box.shape, box.stride), out.itemsize
     data = native(storage, first * item, stop * item)
     out[...] = np.ndarray(box.shape, out.dtype, data.data, 0, [step * item for step in box.stride])
+
+
+def _is_scattered(box: Box, item: int) -> bool:
+    """Whether a box is of runs, elements side by side, that lie far apart."""
+    if 1 not in box.stride:
+        return False
+    first, stop = reach(box.offset, box.shape, box.stride)
+    return (stop - first) * item * box.shape[box.stride.index(1)] >= APART * math.prod(box.shape)
+
+
+def _read_runs(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
+    axis, item = box.stride.index(1), out.itemsize
+    runs, length = np.moveaxis(out, axis, -1), box.shape[axis]
+    steps = [step for place, step in enumerate(box.stride) if place != axis]
+    for index in np.ndindex(runs.shape[:-1]):
+        first = box.offset + sum(map(operator.mul, index, steps))
+        runs[index] = native(storage, first * item, (first + length) * item).view(out.dtype)

@@ -2,6 +2,7 @@
 
 import math
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -24,8 +25,11 @@ def on(data: bytes, dtype: str, **told: Any) -> Tensor:
     return Tensor(dtype, storage=held, **told)
 
 
+View = tuple[tuple[int, ...], tuple[int, ...], int]
+
+
 @st.composite
-def views(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+def views(draw: st.DrawFn) -> View:
     """A shape, strides and an offset, as slicing, turning and expanding make them."""
     sizes = draw(st.lists(st.integers(1, 6), max_size=4))
     steps = draw(st.permutations(range(len(sizes))))
@@ -39,9 +43,16 @@ def views(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], int]:
 
 @settings(max_examples=300, deadline=None)
 @given(views(), st.sampled_from(["float32", "int8", "float16", "complex64", "int64"]), st.booleans(), st.data())
+@pytest.mark.parametrize(("apart", "least"), [(inorder.APART, inorder.LEAST_READ), (1 << 14, 0), (16, 0), (0, 0)])
 def test_any_part_of_any_view_is_what_numpy_makes_of_it(
-    view: tuple[tuple[int, ...], tuple[int, ...], int], dtype: str, big_endian: bool, data: st.DataObject
+    apart: int,
+    least: int,
+    view: tuple[tuple[int, ...], tuple[int, ...], int],
+    dtype: str,
+    big_endian: bool,
+    data: st.DataObject,
 ) -> None:
+    """Read in stretches, in halves, and run by run, as large tensors are."""
     shape, stride, offset = view
     _, stop = reach(offset, shape, stride)
     numbers = np.random.default_rng(stop).integers(0, 100, stop).astype(dtype)
@@ -52,7 +63,8 @@ def test_any_part_of_any_view_is_what_numpy_makes_of_it(
     count = math.prod(shape)
     first = data.draw(st.integers(0, count))
     last = data.draw(st.integers(first, count))
-    part = b"".join(payload.chunks(first * numbers.itemsize, last * numbers.itemsize))
+    with mock.patch.multiple(inorder, APART=apart, LEAST_READ=least):
+        part = b"".join(payload.chunks(first * numbers.itemsize, last * numbers.itemsize))
     assert payload.length == len(expected)
     assert part == expected[first * numbers.itemsize : last * numbers.itemsize]
 
@@ -64,6 +76,14 @@ def test_it_is_the_same_in_blocks_of_any_size(block: int, monkeypatch: pytest.Mo
     numbers = np.arange(6 * 7 * 5, dtype=np.float32).reshape(6, 7, 5)
     tensor = on(numbers.tobytes(), "float32", shape=(5, 6, 7), stride=(1, 35, 5))
     assert b"".join(InOrder(tensor).chunks(0, numbers.nbytes)) == np.ascontiguousarray(numbers.transpose(2, 0, 1)).tobytes()
+
+
+@pytest.mark.parametrize("shape", [(100, 7), (7, 100), (3, 5, 7), (1, 1), (1000,), (2, 3, 1000)])
+def test_a_block_ends_where_a_row_does_unless_rows_are_longer(shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inorder, "BLOCK", 400)
+    step, row = inorder._whole_rows(on(b"", "float32", shape=shape, stride=(0,) * len(shape))), 4 * shape[-1]
+    assert 0 < step <= 400
+    assert step % row == 0 or row > 400
 
 
 def test_a_large_transposed_tensor_is_gathered_in_bounded_memory() -> None:
