@@ -4,17 +4,21 @@ Rule: what counts as whole has a CRC, and a name that two witnesses give, or one
 another: a flipped bit in a name must not let one tensor stand for another.
 """
 
+import struct
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from ptzip.container.archive import DEFLATED, STORED, Inflated
+from ptzip.container import structs
+from ptzip.container.archive import DEFLATED, FULL32, STORED, Inflated
 from ptzip.container.checksum import crc32
-from ptzip.container.structs import DESCRIPTOR_SIGNATURE
 from ptzip.errors import PtzipError
 from ptzip.repairing.headers import read_some
 from ptzip.repairing.places import Form, Place, Places
 from ptzip.source import Literal, Payload, Source, Span
+
+DESCRIPTOR = struct.Struct("<4s3I")
+"""A data descriptor, of a wide one as far as the lower half of the length."""
 
 WITNESSES = 2
 """So many have to give a name."""
@@ -50,9 +54,12 @@ class Search:
         self.places = places
         self._crcs: dict[tuple[int, Form], int | None] = {}
         self._called: dict[str, list[int]] = {}
+        self._listed: dict[int, set[int]] = {}
         for at, place in places.items():
             for name in {said.lower() for said in place.names.values()}:
                 self._called.setdefault(name, []).append(at)
+            for crc in place.listed:
+                self._listed.setdefault(crc, set()).add(at)
 
     def all(self, wanted: Mapping[str, int | None]) -> dict[str, Found]:
         """The records that are there, of `wanted` sizes by name; None is a size that nobody knows."""
@@ -105,7 +112,7 @@ class Search:
         for at in self.called(name):
             for form in self._forms(at, size):
                 payload = self._payload(at, form, name)
-                if payload is not None and payload.length:
+                if payload is not None and payload.length and (form.method == STORED or self._crc(at, form) is not None):
                     is_wrong = any(self.places[at].crcs) and not self._is_right(at, form)
                     return Found(payload, at, State.DAMAGED if is_wrong else State.UNVERIFIABLE)
         return None
@@ -114,18 +121,29 @@ class Search:
         """The forms that the data at a place may have, if they are of a size; stored, where nobody says that they are."""
         told = [form for form in self.places[at].forms if size is None or form.size == size]
         yield from told
-        if size is not None and Form(size, size) not in told:
+        is_packed = any(form.method != STORED for form in told)
+        if size is not None and not is_packed and Form(size, size) not in told:
             yield Form(size, size)
 
     def _is_right(self, at: int, form: Form) -> bool:
         """Whether the bytes have a CRC that is recorded for them; 0 is what some savers write who compute none."""
         crc = self._crc(at, form)
-        return bool(crc) and (crc in self.places[at].crcs or crc == self._behind(at + form.length))
+        if not crc or self._is_of_another(at, crc):
+            return False
+        return crc in self.places[at].crcs or crc == self._behind(at, form.length)
 
-    def _behind(self, at: int) -> int | None:
-        """The CRC of a descriptor that stands there, whatever its signature."""
-        data = read_some(self.source, at + len(DESCRIPTOR_SIGNATURE), 4)
-        return None if data is None else int.from_bytes(data, "little")
+    def _is_of_another(self, at: int, crc: int) -> bool:
+        """Whether the directory says of these bytes that they belong elsewhere, and of this place that others do."""
+        own = self.places[at].listed - {0}
+        return bool(own) and crc not in own and bool(self._listed.get(crc, set()) - {at})
+
+    def _behind(self, at: int, length: int) -> int | None:
+        """The CRC of a descriptor behind the data, of which the signature or the length may be wrong, but not both."""
+        found = read_some(self.source, at + length, structs.DESCRIPTOR_SIZE)
+        if found is None:
+            return None
+        signature, crc, said, _ = DESCRIPTOR.unpack(found)
+        return int(crc) if signature == structs.DESCRIPTOR_SIGNATURE or said == length & FULL32 else None
 
     def _crc(self, at: int, form: Form) -> int | None:
         if (at, form) not in self._crcs:

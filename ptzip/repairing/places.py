@@ -24,11 +24,15 @@ class Form(NamedTuple):
 
 @dataclass
 class Place:
-    """What was said of the data that begin at a byte: the forms and CRCs by the first who said so, names by witness."""
+    """What was said of the data that begin at a byte: the forms and CRCs by the first who said so, names by witness.
+
+    `listed` are the CRCs of the directory: what stands beside the data may have been moved with them.
+    """
 
     names: dict[str, str] = field(default_factory=dict)
     forms: dict[Form, None] = field(default_factory=dict)
     crcs: set[int] = field(default_factory=set)
+    listed: set[int] = field(default_factory=set)
 
     def say(self, witness: str, name: str, form: Form | None = None, crc: int | None = None) -> None:
         self.names[witness] = name
@@ -62,6 +66,7 @@ def places(source: Source, headers: Headers) -> Places:
             form = Form(central.length, central.size, central.method)
             place = found.setdefault(at, Place())
             place.say(f"directory {central.at}", central.name, form, central.crc)
+            place.listed.add(central.crc)
             place.say(f"header {central.header}", _name_at(source, central))
     for local in headers.locals:
         place = found.setdefault(local.data, Place())

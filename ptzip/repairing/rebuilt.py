@@ -13,7 +13,7 @@ from ptzip.formats.torchzip import MOST_ALIGNMENT, SERIALIZATION_ID
 from ptzip.repairing.found import Found, State
 from ptzip.repairing.report import Dropped
 from ptzip.repairing.salvage import SHORT, Salvage
-from ptzip.source import CHUNK, Literal, Payload, read_all
+from ptzip.source import CHUNK, Joined, Literal, Payload, Slice, read_all
 from ptzip.tensors.dtypes import DType
 
 OURS = b"3\n"
@@ -65,7 +65,8 @@ def rebuilt(found: Salvage, dtypes: dict[str, str]) -> Rebuilt:
     records = [Record(prefix + PICKLE, found.pickle.payload)]
     records += [Record(prefix + name, Literal(data)) for name, data in (*promises, *order)]
     records += [Record(f"{prefix}{STORAGES}{one.key}", _bytes(found, one.key, one.size, one.dtype, dtypes)) for one in storages]
-    records.append(Record(f"{prefix}version", Literal(beside.get("version") or OURS)))
+    version = beside.get("version", b"")
+    records.append(Record(f"{prefix}version", Literal(version if version.strip().isdigit() else OURS)))
     return Rebuilt(records, alignment, (*broken, *_dropped(found)), _doubt(found) or doubt)
 
 
@@ -76,9 +77,10 @@ def _text(record: Found) -> bytes:
 
 
 def _bytes(found: Salvage, key: str, size: int, dtype: DType, dtypes: dict[str, str]) -> Payload:
-    if key in found.storages:
-        return found.storages[key].payload
-    return filled(dtypes.get(key, dtype.name), size)
+    """As many bytes as the pickle says, or torch would refuse the whole file."""
+    payload = found.storages[key].payload if key in found.storages else Literal(b"")
+    rest = filled(dtypes.get(key, dtype.name), max(size - payload.length, 0))
+    return payload if payload.length == size else Slice(Joined((payload, rest)), 0, size)
 
 
 Beside = tuple[tuple[str, bytes], ...]

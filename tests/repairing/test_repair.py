@@ -10,14 +10,16 @@ import pytest
 
 import ptzip
 from ptzip.container import structs
+from ptzip.container.archive import Entry
 from ptzip.repairing import headers
 from ptzip.source import read_all
 from tests.cli.shell import one_line
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
+from tests.editing.made import Made, numbers
 from tests.headers import copied, cuts, flips, turned, zips
 from tests.records import torch_zip
-from tests.repairing.damaged import NOTHING, REFUSED, SAVED, described, outcome
+from tests.repairing.damaged import NAMED, NOTHING, REFUSED, SAVED, described, outcome
 
 COUNT, LARGE, FEW = 3, 3_000_000, 1
 """Cuts, flips in headers and flips elsewhere of each zip, fewer of large ones; `damaged.py` tries any number."""
@@ -197,6 +199,89 @@ def test_entries_of_others_are_dropped_and_deflated_ones_stored(tmp_path: Path) 
     assert dropped["training/data/999"] == "no pickle refers to it"
     assert dropped["training/"] == "it is a folder"
     assert ptzip.verify(tmp_path / "out.pt").is_whole
+
+
+def entries(path: Path) -> dict[str, Entry]:
+    with ptzip.open(path) as checkpoint:
+        return {name: entry for name, entry in torch_zip(checkpoint).records.items() if entry.data_offset}
+
+
+def same_size(found: dict[str, Entry]) -> tuple[Entry, Entry]:
+    """Two storages of one length and other bytes."""
+    stored = [entry for name, entry in found.items() if name.startswith("data/") and entry.size > 4]
+    pairs = ((one, other) for one in stored for other in stored if one.size == other.size and one.crc != other.crc)
+    return next(pairs)
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_bytes_that_moved_with_their_descriptor_are_not_whole(both: bool, tmp_path: Path) -> None:
+    data, before = bytearray(TRAINING.read_bytes()), described(TRAINING)
+    one, other = same_size(entries(TRAINING))
+    length = one.size + structs.DESCRIPTOR_SIZE
+    first, second = (slice(entry.data_offset, entry.data_offset + length) for entry in (one, other))
+    data[first], data[second] = (data[second] if both else data[first]), data[first]
+    (tmp_path / "x.pt").write_bytes(data)
+    found = outcome(tmp_path / "x.pt", before, tmp_path / "out.pt")
+    assert (found.what, found.silence) == (NAMED, ())
+
+
+def test_bytes_of_ones_are_not_their_own_descriptor(tmp_path: Path) -> None:
+    made = Made()
+    path = made.save(tmp_path / "a.pt", {"f": made.tensor(numbers(1)), "g": made.tensor(numbers(9))})
+    before, at = described(path), entries(path)["data/0"].data_offset
+    data = bytearray(path.read_bytes())
+    data[at : at + 20] = b"\xff" * 20
+    (tmp_path / "x.pt").write_bytes(data)
+    found = outcome(tmp_path / "x.pt", before, tmp_path / "out.pt")
+    assert found.silence == ()
+    assert found.report is not None
+    assert found.report.damaged == ("f",)
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff"])
+def test_a_tail_that_was_never_written_leaves_a_version_that_can_be_read(byte: bytes, tmp_path: Path) -> None:
+    data, at = TRAINING.read_bytes(), entries(TRAINING)["version"].data_offset
+    (tmp_path / "x.pt").write_bytes(data[:at] + byte * (len(data) - at))
+    assert ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt").is_saved
+    with ptzip.open(tmp_path / "out.pt") as checkpoint:
+        assert read_all(torch_zip(checkpoint).records["version"].payload).strip() == b"3"
+
+
+def test_a_damaged_deflate_stream_loses_its_own_tensors_only(tmp_path: Path) -> None:
+    with ptzip.open(TRAINING) as checkpoint:
+        records = {entry.name: read_all(entry.payload) for entry in torch_zip(checkpoint).archive.entries}
+    with zipfile.ZipFile(tmp_path / "x.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    hit = max(
+        (entry for name, entry in entries(tmp_path / "x.pt").items() if name.startswith("data/")), key=lambda one: one.size
+    )
+    data = bytearray((tmp_path / "x.pt").read_bytes())
+    middle = hit.data_offset + hit.compressed_size // 2
+    data[middle : middle + 40] = bytes(40)
+    (tmp_path / "x.pt").write_bytes(data)
+    found = outcome(tmp_path / "x.pt", described(TRAINING), tmp_path / "out.pt")
+    assert (found.what, found.silence) == (NAMED, ())
+    assert found.report is not None
+    assert len(found.report.lost) >= 1
+    assert ptzip.verify(tmp_path / "out.pt").is_whole
+
+
+def test_records_of_another_length_get_the_length_that_torch_asks_for(tmp_path: Path) -> None:
+    made = Made()
+    path = made.save(tmp_path / "a.pt", {"f": made.tensor(numbers(99)), "g": made.tensor(numbers(9))})
+    with ptzip.open(path) as checkpoint:
+        records = {entry.name: read_all(entry.payload) for entry in torch_zip(checkpoint).archive.entries}
+    with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:
+        for name, content in records.items():
+            archive.writestr(name, content[:100] if name.endswith("data/0") else content)
+    report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+    assert report.damaged == ("f",)
+    assert ptzip.verify(tmp_path / "out.pt").is_whole
+    with ptzip.open(tmp_path / "out.pt") as checkpoint:
+        array = checkpoint.tensors()["f"].numpy()
+    assert (array[:25] == numbers(99)[:25]).all()
+    assert (array[25:] != array[25:]).all()
 
 
 def test_a_file_of_nothing_but_signatures_is_too_much(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
