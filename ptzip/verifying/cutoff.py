@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.container import structs, writer
-from ptzip.container.archive import decoded
+from ptzip.container.archive import STORED, decoded
 from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import FormatError
 from ptzip.formats.part import Part, nothing_stored
@@ -22,6 +22,11 @@ from ptzip.source import Literal, Source, read_all
 from ptzip.tensors.tensor import Tensor
 from ptzip.verifying.promises import Blank
 from ptzip.verifying.report import CUT, HEADER, Problem, Rest
+
+METHOD = 8
+"""Where a local header says how its data are compressed."""
+
+UNTOLD = "so nobody can tell how much is missing (`ptzip repair` finds what is there)"
 
 SMALL = 1 << 12
 """Records beside the storages are shorter."""
@@ -50,23 +55,44 @@ def remains(source: Source, limits: Limits) -> Remains:
     prefix = name[: name.find("/") + 1]
     if name.lower() != (prefix + PICKLE).lower():
         return Remains(Problem(CUT, "", "it is cut off: there is no central directory, and its first record is no pickle", 0))
+    if int.from_bytes(source.read(METHOD, 2), "little") != STORED:
+        return Remains(Problem(CUT, "", f"it is cut off: its records are compressed, {UNTOLD}", source.size))
     pickle = read_seen(source.whole(), at, limits)
     if pickle.root is None:
         there = f"of which {source.size - at:,} bytes are there"
         return Remains(Problem(CUT, name, f"it is cut off inside its pickle, {there}", at))
     part = Part(f"record {PICKLE}", pickle, nothing_stored)
     planned = layout(source, name, at, pickle.end, part)
+    if not _is_laid_out(source, planned, at):
+        return Remains(Problem(CUT, "", f"it is cut off: another program than torch laid it out, {UNTOLD}", source.size))
     ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
     whole = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
     missing = max(planned.size - source.size, 0)
     end = source.whole().rfind(structs.END_SIGNATURE, max(ends.values()))
-    if not missing and end >= 0:
+    if not missing and 0 <= end <= source.size - structs.END_SIZE:
         message = "the end of the central directory is further from the end of the file than its comment can be long"
         return Remains(Problem(HEADER, "", message, end))
     message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
+    if not _is_certain(source, planned, prefix):
+        message = f"it is cut off before its first storage: at least {missing:,} bytes are missing"
     if not missing:
         message = "it is cut off: all storages are there, but the end of the central directory is not"
     return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
+
+
+def _is_laid_out(source: Source, planned: writer.Plan, start: int) -> bool:
+    """Whether the pickle begins where torch puts it, and every record that begins in the file is where it should be."""
+    begun = [placed for placed in planned.placed if placed.data_offset <= source.size]
+    names = ((placed, writer.encode_name(placed.record.name)) for placed in begun)
+    return planned.placed[0].data_offset == start and all(
+        source.read(placed.offset + structs.LOCAL_SIZE, len(name)) == name for placed, name in names
+    )
+
+
+def _is_certain(source: Source, planned: writer.Plan, prefix: str) -> bool:
+    """Whether the file goes on to its first storage: what stands before it depends on the version of torch."""
+    first = next((placed for placed in planned.placed if placed.record.name.startswith(prefix + STORAGES)), planned.placed[0])
+    return first.data_offset <= source.size
 
 
 def layout(source: Source, name: str, start: int, stop: int, part: Part) -> writer.Plan:

@@ -4,6 +4,7 @@ Rule: every number that some reader uses is compared, since one reader takes the
 """
 
 import contextlib
+import io
 import struct
 from collections.abc import Iterator
 
@@ -36,9 +37,26 @@ def contradictions(archive: Archive) -> Iterator[Problem]:
     if facts.entries_here != facts.entries:
         message = f"the end counts {facts.entries_here} entries of {facts.entries}"
         yield Problem(HEADER, "", message, archive.end_offset)
+    yield from _disks(archive)
     yield from _extent(archive)
     yield from _overlaps(archive)
     yield from _behind(archive)
+
+
+def _disks(archive: Archive) -> Iterator[Problem]:
+    """Numbers of disks of a zip that lies on several, which torch refuses."""
+    end, end64 = archive.end, archive.end64
+    told = {"disk": end.disk, "disk of the directory": end.directory_disk}
+    if end64:
+        at = archive.end_offset - structs.LOCATOR64_SIZE
+        stream = io.BytesIO(archive.source.read(at, structs.LOCATOR64_SIZE))
+        locator = structs.parse(structs.Locator64, stream, at)
+        told = {what: number for what, number in told.items() if number != FULL16}
+        told |= {"disk of the zip64 end": locator.disk, "last of the disks": max(locator.disks - 1, -locator.disks + 1)}
+        told |= {"disk in the zip64 end": end64.disk, "disk of the directory in the zip64 end": end64.directory_disk}
+    for what, number in told.items():
+        if number:
+            yield Problem(HEADER, "", f"the {what} has number {number}, expected 0", archive.end_offset)
 
 
 def _number(end: structs.End | structs.End64 | None, field: str) -> int:

@@ -3,14 +3,19 @@
 Rule: a problem is a value here; only what is no fault of the file is raised.
 """
 
+import contextlib
 from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, PtzipError
+from ptzip.formats.marks import SAFETENSORS_LENGTH
+from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.torchzip import TorchZip
 from ptzip.limits import Limits
 from ptzip.verifying.promises import broken_promises, loading, strays
-from ptzip.verifying.report import CUT, HEADER, PICKLE, Numbers, Problem, VerifyReport
+from ptzip.verifying.report import CUT, HEADER, LAYOUT, PICKLE, Numbers, Problem, VerifyReport
+
+HEADER_AT = SAFETENSORS_LENGTH.size
 
 
 def opened(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
@@ -39,9 +44,34 @@ def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
             part.check_storages()
         except FormatError as error:
             yield Problem(CUT if isinstance(error, CutError) else PICKLE, part.name, error.message, error.offset)
+    if not checkpoint.parts:
+        yield from _of_arrays(checkpoint)
     if isinstance(checkpoint.layout, TorchZip):
         yield from strays(checkpoint.layout)
         yield from broken_promises(checkpoint.layout)
+
+
+def _of_arrays(checkpoint: Checkpoint) -> Iterator[Problem]:
+    """What is wrong with a file that holds tensors alone: what reads their headers looks for faults."""
+    found = list(_uncovered(checkpoint.layout)) if isinstance(checkpoint.layout, SafeTensors) else []
+    yield from found
+    if not found:
+        checkpoint.tensors()
+
+
+def _uncovered(layout: SafeTensors) -> Iterator[Problem]:
+    """Bytes that a safetensors file has too few or too many, by the offsets in its header, as far as it can be read."""
+    import json  # here, since few files have such a header
+
+    size = layout.source.size
+    with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, FormatError):
+        told = json.loads(layout.source.read(HEADER_AT, layout.start - HEADER_AT))
+        stops = [int(tensor["data_offsets"][1]) for name, tensor in told.items() if name != "__metadata__"]
+        whole = layout.start + max(stops, default=0)
+        if size < whole:
+            yield Problem(CUT, "", f"it is cut off: {whole - size:,} of {whole:,} bytes are missing", size)
+        if size > whole:
+            yield Problem(LAYOUT, "", f"{size - whole:,} bytes follow the last tensor, which safetensors refuses", whole)
 
 
 def _numbers(checkpoint: Checkpoint) -> Iterator[Numbers]:

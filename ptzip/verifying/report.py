@@ -17,8 +17,8 @@ class Problem(NamedTuple):
 
 
 class Loading(NamedTuple):
-    """What loads the file: torch from release `low` on, with `mmap=True`, with `weights_only=True`; `blocked` are the names
-    that the last refuses."""
+    """What loads a file of torch.save that is whole and not compressed: torch from release `low` on, with `mmap=True`, with
+    `weights_only=True`; `blocked` are the names that the last refuses."""
 
     low: tuple[int, int] | None
     mmap: bool
@@ -27,7 +27,8 @@ class Loading(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What is left of a file that was cut off: how many bytes are missing, and which tensors are whole."""
+    """What is left of a file that was cut off: how many bytes are missing (if it has no storage, at least), and which tensors
+    are whole."""
 
     missing: int
     whole: tuple[str, ...]

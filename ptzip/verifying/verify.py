@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from ptzip.container.archive import Archive, archive_offset, is_zip, read_archive
 from ptzip.container.differences import differences
 from ptzip.container.structs import LOCAL_SIGNATURE
-from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
+from ptzip.errors import CutError, FormatError, LimitError, PtzipError, UnsupportedError
+from ptzip.formats.wrapping import Wrapping, wrapping
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.source import FileSource, Source, Window
 from ptzip.verifying.checksums import Reading
 from ptzip.verifying.directory import WRONG_SIGNATURE, contradictions, nameless_end, unreadable
-from ptzip.verifying.report import CUT, HEADER, Problem, VerifyReport
+from ptzip.verifying.report import CUT, DATA, HEADER, Problem, VerifyReport
 
 
 def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits = DEFAULT_LIMITS) -> VerifyReport:
@@ -24,13 +25,33 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
     """
     source = FileSource(path)
     try:
-        if is_zip(source):
-            return _zip(source, values, limits)
-        if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
-            return _cut(source, limits)
-        return _other(source, values, limits)
+        kind = wrapping(source)
+        return _unpacked(source, kind, values, limits) if kind else _judged(source, values, limits)
     finally:
         source.close()
+
+
+def _unpacked(source: FileSource, kind: Wrapping, values: bool, limits: Limits) -> VerifyReport:
+    """What is inside a compressed file, which torch does not load before it is unpacked."""
+    from ptzip.formats.wrapped import unwrapped  # here, since few files need what unpacks them
+
+    try:
+        inner = unwrapped(source, kind, limits)
+    except FormatError as error:
+        problem = Problem(CUT if isinstance(error, CutError) else DATA, "", error.message, error.offset)
+        return VerifyReport(source.name, source.size, kind.name, (problem,))
+    try:
+        return _judged(inner, values, limits)._replace(size=source.size, loading=None)
+    finally:
+        inner.close()
+
+
+def _judged(source: FileSource, values: bool, limits: Limits) -> VerifyReport:
+    if is_zip(source):
+        return _zip(source, values, limits)
+    if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
+        return _cut(source, limits)
+    return _other(source, values, limits)
 
 
 def _cut(source: FileSource, limits: Limits) -> VerifyReport:
@@ -63,7 +84,8 @@ def _zip(source: FileSource, values: bool, limits: Limits) -> VerifyReport:
     if refusal is not None and not headers and not sums.problems:
         raise refusal
     problems = (*headers, *sums.problems, *report.problems)
-    return report._replace(problems=problems, records=sums.right, unchecked=sums.unchecked)
+    loading = None if problems else report.loading
+    return report._replace(problems=problems, records=sums.right, unchecked=sums.unchecked, loading=loading)
 
 
 def _tried(report: VerifyReport, values: bool, limits: Limits) -> tuple[PtzipError | None, VerifyReport]:

@@ -1,24 +1,29 @@
 """`ptzip verify`: what is wrong with a file is named by its cause and its place, and a whole file is called whole."""
 
 import errno
+import gzip
 import json
 import os
 import random
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import zstandard
 
 import ptzip
 from ptzip.container.archive import read_archive
 from ptzip.container.differences import differences
-from ptzip.source import BytesSource, FileSource
+from ptzip.source import BytesSource, FileSource, read_all
 from ptzip.verifying.report import VerifyReport
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
 from tests.editing.made import Made, numbers
 from tests.headers import Flip, copied, cuts, flips, turned, zips
+from tests.records import storage_record, torch_zip
 
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
@@ -181,6 +186,83 @@ def test_a_flip_in_the_pickle_is_told(tmp_path: Path) -> None:
         start = record.data_offset
     for at in random.Random(2).sample(range(start, start + record.size), 20):
         assert {"data"} <= {problem.kind for problem in of(flipped(data, at), tmp_path).problems}
+
+
+@pytest.fixture
+def safe(tmp_path: Path) -> Path:
+    made = Made()
+    path = made.save(tmp_path / "a.pt", {"a.weight": made.tensor(numbers(30)), "b.weight": made.tensor(numbers(3))})
+    ptzip.convert(path, tmp_path / "a.safetensors")
+    return tmp_path / "a.safetensors"
+
+
+@pytest.mark.parametrize("missing", [1, 7, 120, 132])
+def test_of_safetensors_that_were_cut_the_missing_bytes_are_counted(safe: Path, missing: int) -> None:
+    assert ptzip.verify(safe).is_whole
+    whole = safe.stat().st_size
+    os.truncate(safe, whole - missing)
+    (problem,) = ptzip.verify(safe).problems
+    assert (problem.kind, problem.message) == ("cut", f"it is cut off: {missing} of {whole} bytes are missing")
+
+
+def test_what_follows_or_breaks_safetensors_is_told(safe: Path) -> None:
+    data = safe.read_bytes()
+    safe.write_bytes(data + b"x")
+    assert [problem.kind for problem in ptzip.verify(safe).problems] == ["layout"]
+    safe.write_bytes(data.replace(b"dtype", b"ctype", 1))
+    assert [problem.kind for problem in ptzip.verify(safe).problems] == ["header"]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_what_is_inside_a_compressed_file_is_verified(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    data = (FIXTURES / "training.pt").read_bytes()
+    report = of(pack(data), tmp_path)
+    assert (report.is_whole, report.records, report.loading) == (True, 57, None)
+    with ptzip.open(FIXTURES / "training.pt") as found:
+        at = storage_record(found, "7").data_offset
+    assert [problem.kind for problem in of(pack(flipped(data, at)), tmp_path).problems] == ["data"]
+    assert [problem.kind for problem in of(pack(data[:-1000]), tmp_path).problems] == ["cut"]
+    assert [problem.kind for problem in of(pack(data)[:-1000], tmp_path).problems] == ["cut"]
+
+
+def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Path) -> None:
+    data = (FIXTURES / "training.pt").read_bytes()
+    with ptzip.open(FIXTURES / "training.pt") as found:
+        first = storage_record(found, "0").data_offset
+    for size, words in ((first - 1, "at least"), (first, f"{len(data) - first:,} of {len(data):,} bytes")):
+        (problem,) = of(data[:size], tmp_path).problems
+        assert words in problem.message
+
+
+@pytest.mark.parametrize(("method", "words"), [(zipfile.ZIP_STORED, "another program"), (zipfile.ZIP_DEFLATED, "compressed")])
+def test_of_a_cut_file_of_another_program_nothing_is_computed(method: int, words: str, tmp_path: Path) -> None:
+    with ptzip.open(FIXTURES / "training.pt") as found:
+        records = {entry.name: read_all(entry.payload) for entry in torch_zip(found).archive.entries}
+    with zipfile.ZipFile(tmp_path / "whole.pt", "w", method) as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    data = (tmp_path / "whole.pt").read_bytes()
+    report = of(data[: len(data) // 2], tmp_path)
+    assert report.rest is None
+    assert [problem.kind for problem in report.problems] == ["cut"]
+    assert words in report.problems[0].message
+
+
+def test_a_zip_that_lies_on_several_disks_is_told(tmp_path: Path) -> None:
+    data = (FIXTURES / "training.pt").read_bytes()
+    locator = data.rindex(b"PK\x06\x07")
+    for at in (locator + 4, locator + 16, locator + 17):
+        assert [problem.kind for problem in of(flipped(data, at), tmp_path).problems] == ["header"]
+
+
+@pytest.mark.parametrize("name", ["version", "byteorder"])
+def test_what_is_not_whole_is_not_said_to_load(name: str, tmp_path: Path) -> None:
+    data = (FIXTURES / "training.pt").read_bytes()
+    with ptzip.open(FIXTURES / "training.pt") as found:
+        at = torch_zip(found).records[name].data_offset
+    report = of(flipped(data, at), tmp_path)
+    assert [problem.kind for problem in report.problems] == ["data"]
+    assert report.loading is None
 
 
 def test_what_the_disk_does_not_give_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
