@@ -44,6 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     except (ptzip.PtzipError, OSError) as error:
         fault = _at_fault(old, new)
         complain("error", f"{fault}: {message(error, fault)}")
+        if arguments.json:
+            show(as_json({"a": old, "b": new, "error": message(error, fault)}))
         return 2
     if not arguments.quiet:
         show(spelled(report, arguments))

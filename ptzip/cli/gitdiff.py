@@ -10,7 +10,7 @@ import ptzip
 from ptzip.cli.printing import message, show
 from ptzip.reports.line import printable
 
-OLD, NEW = 1, 4
+OLD, NEW, NEW_PATH = 1, 4, 7
 """Where the files stand among PATH OLD HEX MODE NEW HEX MODE [NEW-PATH WHAT]; of a path with conflicts there is PATH alone."""
 
 
@@ -27,11 +27,12 @@ def show_change(words: list[str], compare: Compare, spell: Spell) -> int:
         show("ptzip diff --git is for git: PATH OLD HEX MODE NEW HEX MODE")
         return 2
     path, old, new = words[0], words[OLD], words[NEW]
+    new_path = words[NEW_PATH] if len(words) > NEW_PATH else path
     try:
         if os.devnull in (old, new):
             show(_alone(path, old, new))
         else:
-            show(spell(compare(old, new)._replace(a=f"a/{path}", b=f"b/{path}")))
+            show(spell(compare(old, new)._replace(a=f"a/{path}", b=f"b/{new_path}")))
     except (ptzip.PtzipError, OSError) as error:
         show(f"{printable(path)}: not compared: {printable(message(error, path))}")
     return 0

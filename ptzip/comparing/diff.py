@@ -21,15 +21,17 @@ from ptzip.errors import EditError
 from ptzip.formats.zips import ForeignZip
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.names import Rename, rename
-from ptzip.objects.named import tensors_in, values_of
+from ptzip.objects.named import metadata_of, tensors_in, values_of
 from ptzip.tensors.tensor import Tensor
 
 
 class Side(NamedTuple):
-    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors."""
+    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors; the metadata
+    of safetensors, None of any other."""
 
     values: dict[str, object]
     tensors: Mapping[str, Tensor]
+    metadata: dict[str, str] | None = None
 
 
 def diff(
@@ -54,14 +56,18 @@ def diff(
         return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
 
 
+METADATA = "__metadata__"
+"""What safetensors call theirs."""
+
+
 def _side(checkpoint: Checkpoint) -> Side:
     values = list(values_of(checkpoint.layout, checkpoint.limits))
-    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors())
+    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), metadata_of(checkpoint.layout))
 
 
 def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance) -> DiffReport:
     matches = match(a.tensors, b.tensors, renames)
-    pairs = Pairs(tolerance)
+    pairs = Pairs(tolerance, are_bare=not (a.values and b.values))
     differing = [pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs]
     lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)
@@ -84,6 +90,8 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
 def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
     """The objects compared, where both files have some."""
     found = Objects(renames)
+    if a.metadata is not None and b.metadata is not None:
+        found.compare(a.metadata, b.metadata, METADATA)
     if not a.values or not b.values:
         return found
     for prefix, value in a.values.items():

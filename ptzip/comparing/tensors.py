@@ -13,6 +13,7 @@ from ptzip.comparing.payloads import bare, checksum
 from ptzip.comparing.report import Fact, Form, Numbers, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.source import Payload, Slice
+from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 
@@ -34,18 +35,27 @@ class Found(NamedTuple):
 class Pairs:
     """Comparisons of pairs of tensors, of two files; a pair of the same bytes is read once, whatever its names."""
 
-    def __init__(self, tolerance: Tolerance) -> None:
+    def __init__(self, tolerance: Tolerance, are_bare: bool = False) -> None:
         self.tolerance = tolerance
+        self.are_bare = are_bare
+        """Whether one of the files has no words for what makes a parameter of a tensor."""
         self.done: dict[tuple[Seen, Seen], Found] = {}
 
     def compare(self, old_name: str, old: Tensor, name: str, new: Tensor) -> TensorDiff | None:
         """How two tensors differ, or None where they are the same in everything."""
-        told = tuple(facts(old, new))
+        told = tuple(fact for fact in facts(old, new) if not (self.are_bare and fact.what in OF_OBJECTS))
         seen = _seen(old), _seen(new)
         if seen not in self.done:
             self.done[seen] = _compared(old, new, self.tolerance)
         found = TensorDiff(old_name, name, form(old), form(new), told, *self.done[seen])
         return None if found.are_equal and found.old == found.new and not told else found
+
+
+NO_DTYPE = ""
+"""That of a parameter that was not initialized: it has no values."""
+
+OF_OBJECTS = ("class", "requires_grad", "device")
+"""What a file that holds tensors alone does not say of them."""
 
 
 def form(tensor: Tensor) -> Form:
@@ -80,7 +90,8 @@ def _compared(old: Tensor, new: Tensor, tolerance: Tolerance) -> Found:
     if old.shape != new.shape or old.layout != new.layout:
         return Found()
     if old.storage is None and new.storage is None:  # it is what it is made of, which has names of its own, or it has no values
-        return Found(are_equal=True)
+        is_known = bool(old.components) or {old.dtype, new.dtype} <= {*BY_NAME, NO_DTYPE}
+        return Found(is_known, problem="" if is_known else f"values of dtype {old.dtype} are not read")
     try:
         return _of_values(old, new, tolerance)
     except (UnsupportedError, LimitError) as error:

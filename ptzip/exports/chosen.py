@@ -34,12 +34,21 @@ def chosen(found: Mapping[str, Tensor], select: Sequence[str], renames: Sequence
 
 
 def ties(tensors: Mapping[str, Tensor]) -> dict[str, str]:
-    """The names that stand for the same as another, each beside that one: the first in the order of the alphabet."""
+    """The names that stand for the same as another, each beside that one: the name that safetensors have it under, else the
+    first in the order of the alphabet, those of private attributes last."""
     groups: dict[object, list[str]] = {}
     for name, tensor in tensors.items():
         if tensor.storage is not None and tensor.numel:
             groups.setdefault(_form(tensor), []).append(name)
-    return {name: min(names) for names in groups.values() for name in names if name != min(names)}
+    kept = {min(names, key=lambda name: _rank(name, tensors[name])): names for names in groups.values()}
+    return {name: first for first, names in kept.items() for name in names if name != first}
+
+
+def _rank(name: str, tensor: Tensor) -> tuple[bool, bool, str]:
+    """Storages of safetensors have the names of their tensors for keys, those of torch have numbers."""
+    key = tensor.storage.root[0].key if tensor.storage else ""
+    is_stored = not key.isdigit() and f".{name}".endswith(f".{key}")
+    return not is_stored, any(part.startswith("_") for part in name.split(".")), name
 
 
 def _form(tensor: Tensor) -> object:

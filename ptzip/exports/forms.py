@@ -12,9 +12,18 @@ from ptzip.tensors.tensor import Tensor
 def no_values(tensor: Tensor) -> str:
     """Why the values of a tensor cannot be written one after the other, or ""."""
     try:
-        held = storage_of(tensor)
         first, last = span(tensor)
         check_repeats(tensor.nbytes, last - first)
+    except PtzipError as error:
+        return str(error)
+    return no_bytes(tensor)
+
+
+def no_bytes(tensor: Tensor) -> str:
+    """Why the bytes that a tensor lies on cannot be written, or ""."""
+    try:
+        held = storage_of(tensor)
+        _, last = span(tensor)
         check_marks(tensor)
         if last > held.checked_payload().length:
             return f"it reaches to byte {last} of storage {held.key}, which has {held.size}"

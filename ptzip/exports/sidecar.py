@@ -14,6 +14,7 @@ from ptzip.container.sequence import Sequential
 from ptzip.errors import LimitError
 from ptzip.exports.file import File
 from ptzip.objects.builder import build
+from ptzip.objects.named import metadata_of
 from ptzip.objects.ndarrays import Array
 from ptzip.objects.opaque import Opaque
 from ptzip.objects.paths import key_text
@@ -37,7 +38,8 @@ CLASS = "class"
 
 def side_file(checkpoint: Checkpoint, output: Path) -> File:
     """The file beside `output` with everything that is no tensor. Raises LimitError where that is too much."""
-    value = build(checkpoint.main, unknown="keep", limits=checkpoint.limits) if checkpoint.parts else {}
+    alone = metadata_of(checkpoint.layout) or {}
+    value = build(checkpoint.main, unknown="keep", limits=checkpoint.limits) if checkpoint.parts else alone
     told = _Telling().of(value, 0)
     text = json.dumps(None if told is NOTHING else told, indent=2, ensure_ascii=True)
     return File(output.with_suffix(SUFFIX), Sequential((Literal(f"{text}\n".encode()),)))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ptzip.container import writer
 from ptzip.exports.chosen import Tensors
 from ptzip.exports.file import File
-from ptzip.exports.forms import no_values
+from ptzip.exports.forms import no_bytes
 from ptzip.formats.torchzip import fresh_records
 from ptzip.pickling.made import atom, called, named, new_dict, new_tuple, ordered
 from ptzip.pickling.nodes import Call, Node, Persistent, Pickle
@@ -41,7 +41,7 @@ def refusal(name: str, tensor: Tensor) -> str:
         return ""
     if tensor.layout in (*SPARSE, "nested"):
         return next((why for part, inner in tensor.components.items() if (why := refusal(part, inner))), "")
-    return no_values(tensor)
+    return no_bytes(tensor)
 
 
 def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:

@@ -27,6 +27,15 @@ def arrays_of(layout: Layout) -> Mapping[str, Tensor] | None:
     return None
 
 
+def metadata_of(layout: Layout) -> dict[str, str] | None:
+    """What a safetensors file says beside its tensors; None of any other file."""
+    if not isinstance(layout, SafeTensors):
+        return None
+    from ptzip.tensors import safe  # here, as above
+
+    return safe.metadata(layout.source)
+
+
 def tensors_of(layout: Layout, limits: Limits) -> Mapping[str, Tensor]:
     """Every tensor of a file. A pickle that is broken has none, unless it is the first: then this raises FormatError."""
     alone = arrays_of(layout)

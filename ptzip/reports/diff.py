@@ -136,9 +136,13 @@ def _worst(found: list[Numbers]) -> str:
     return said + (f", {lone:,} finite in one alone" if lone else "")
 
 
+ROUNDING = 1e-13
+"""How far sums of float64 may be off."""
+
+
 def _cosine(value: float | None) -> str:
-    """Rounded down, so that 1 is said of nothing less."""
-    return "" if value is None else f"{math.floor(value * 1e8) / 1e8:.8f}"
+    """Rounded down, so that 1 is said of nothing less than what float64 cannot tell from it."""
+    return "" if value is None else f"{math.floor((value + ROUNDING) * 1e8) / 1e8:.8f}"
 
 
 def _facts(tensors: Iterable[TensorDiff]) -> Rows:

@@ -49,6 +49,14 @@ def tensors(source: FileSource, start: int) -> dict[str, Tensor]:
         raise FormatError(f"this is a safetensors file that is broken: {error}") from error
 
 
+def metadata(source: FileSource) -> dict[str, str]:
+    """The texts of the header by key. Raises FormatError where it is broken."""
+    try:
+        return _told(source.path)[1]
+    except SafetensorError as error:
+        raise FormatError(f"this is a safetensors file that is broken: {error}") from error
+
+
 def _told(path: str) -> tuple[list[Told], dict[str, str]]:
     with safe_open(path, framework="numpy") as opened:
         slices = [(name, opened.get_slice(name)) for name in opened.offset_keys()]

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 import ptzip
 from ptzip.comparing import boxes
 from ptzip.comparing.report import Fact, Numbers, TensorDiff
+from ptzip.reports.diff import _cosine
 from ptzip.tensors.storage import Storage
 from tests.cli.shell import environment
 from tests.cli.shell import ptzip as run
@@ -385,6 +387,12 @@ def repository(place: Path) -> Path:
     return place
 
 
+@pytest.mark.usefixtures("place")
+def test_a_rename_that_git_found_goes_by_both_names() -> None:
+    words = ("c.pt", "a.pt", "0", "0", "a.pt", "0", "0", "d.pt", "similarity index 100%")
+    assert run("diff", "--git", *words).out.startswith("a/c.pt and b/d.pt are the same")
+
+
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 @pytest.mark.usefixtures("repository")
 def test_git_shows_what_differs() -> None:
@@ -416,3 +424,33 @@ def test_what_git_says_of_conflicts_is_taken() -> None:
         == "a/-x.pt and b/-x.pt are the same: 56 tensors\n"
     )
     assert run("diff", "--git", "last.pt", "a.pt").code == 2
+
+
+def test_arrays_that_are_not_read_are_not_called_the_same(tmp_path: Path) -> None:
+    for name, word in (("a", "dog"), ("b", "cow")):
+        np.savez(tmp_path / f"{name}.npz", s=np.array(["cat", word]), w=np.ones(2))
+    report = ptzip.diff(tmp_path / "a.npz", tmp_path / "b.npz")
+    assert not report.is_same
+    assert [(pair.name, pair.problem) for pair in report.tensors] == [("s", "values of dtype <U3 are not read")]
+
+
+def test_the_metadata_of_safetensors_are_compared(tmp_path: Path) -> None:
+    for name, alpha in (("a", "1"), ("b", "64")):
+        save_file({"w": np.zeros(3, np.float32)}, tmp_path / f"{name}.safetensors", {"format": "pt", "alpha": alpha})
+    report = ptzip.diff(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert [(row.name, row.old, row.new) for row in report.changed] == [("__metadata__.alpha", "'1'", "'64'")]
+    assert ptzip.diff(tmp_path / "a.safetensors", tmp_path / "a.safetensors").is_same
+
+
+def test_a_file_is_the_same_as_what_convert_makes_of_it(tmp_path: Path) -> None:
+    """Parameters and plain tensors: what safetensors and npz have no words for is no difference."""
+    path = FIXTURES / "training.pt"
+    for suffix in (".safetensors", ".npz"):
+        ptzip.convert(path, tmp_path / f"x{suffix}")
+        report = ptzip.diff(path, tmp_path / f"x{suffix}")
+        assert not report.differs, report
+
+
+def test_parallel_vectors_have_a_cosine_of_1() -> None:
+    assert _cosine(0.9999999999999998) == "1.00000000"
+    assert _cosine(0.99999999999) == "0.99999999"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 import ptzip
 from tests.cli.shell import ptzip as run
@@ -109,6 +110,30 @@ def tied(tmp_path: Path) -> Path:
     one, other = (made.view(held, (2, 3), (3, 1)) for _ in range(2))
     views = {"half": made.view(held, (3,), offset=3), "turned": made.view(held, (3, 2), (1, 3))}
     return saved(tmp_path, made, {"lm_head.weight": one, "embed.weight": other, **views})
+
+
+def test_the_name_that_safetensors_have_a_tie_under_stays(tmp_path: Path) -> None:
+    data = np.arange(6, dtype=np.float32)
+    save_file(
+        {"model.embed.weight": data}, tmp_path / "a.safetensors", {"format": "pt", "lm_head.weight": "model.embed.weight"}
+    )
+    report = ptzip.convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
+    assert report.ties == {"lm_head.weight": "model.embed.weight"}
+    report = ptzip.convert(tmp_path / "a.safetensors", tmp_path / "c.safetensors", prefix="x")
+    assert report.ties == {"x.lm_head.weight": "x.model.embed.weight"}
+
+
+def test_a_tie_goes_by_no_private_name(tmp_path: Path) -> None:
+    made = Made()
+    tensor = made.tensor(numbers(5))
+    made.save(tmp_path / "a.pt", {"_flat_weights.0": tensor, "weight_ih_l0": tensor})
+    assert ptzip.convert(tmp_path / "a.pt", tmp_path / "a.safetensors").ties == {"_flat_weights.0": "weight_ih_l0"}
+
+
+def test_the_metadata_of_safetensors_go_into_the_sidecar(tmp_path: Path) -> None:
+    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", {"format": "pt", "alpha": "64"})
+    ptzip.convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", sidecar=True)
+    assert json.loads((tmp_path / "b.json").read_text()) == {"format": "pt", "alpha": "64"}
 
 
 def test_a_tie_is_kept_once_in_safetensors_and_its_other_name_is_in_the_metadata(tmp_path: Path) -> None:
@@ -279,3 +304,15 @@ def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> No
     assert (nothing.code, (place / "y.safetensors").exists()) == (1, False)
     told = json.loads(run("convert", "in.pt", "-o", "z.safetensors", "--json").out)
     assert told["left_out"] == [{"name": "b", "why": "safetensors have no dtype complex128"}]
+
+
+def test_a_state_dict_keeps_what_few_bytes_stand_for(tmp_path: Path) -> None:
+    made = Made()
+    mask = made.view(made.storage(numbers(1)), (5000, 5000), (0, 0))
+    path = made.save(tmp_path / "a.pt", {"mask": mask, "w": made.tensor(numbers(2))})
+    assert ptzip.convert(path, tmp_path / "b.pt").left_out == ()
+    with ptzip.open(tmp_path / "b.pt") as checkpoint:
+        found = checkpoint.tensors()["mask"]
+        assert (found.shape, found.stride) == ((5000, 5000), (0, 0))
+    (left,) = ptzip.convert(path, tmp_path / "b.safetensors").left_out
+    assert left.name == "mask"
