@@ -17,21 +17,26 @@ from ptzip.comparing.objects import Objects
 from ptzip.comparing.report import Changed, DiffReport, Lone, Only
 from ptzip.comparing.tensors import Pairs, form
 from ptzip.comparing.values import told
-from ptzip.errors import EditError
+from ptzip.errors import EditError, LimitError
+from ptzip.formats.part import Layout
 from ptzip.formats.zips import ForeignZip
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.names import Rename, rename
 from ptzip.objects.named import metadata_of, tensors_in, values_of
+from ptzip.source import read_all
 from ptzip.tensors.tensor import Tensor
 
 
 class Side(NamedTuple):
-    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors; the metadata
-    of safetensors, None of any other."""
+    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors.
+
+    Only some have `metadata`, as safetensors, or `code`, as TorchScript archives and packages do.
+    """
 
     values: dict[str, object]
     tensors: Mapping[str, Tensor]
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, str] | None
+    code: dict[str, str] | None
 
 
 def diff(
@@ -56,13 +61,27 @@ def diff(
         return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
 
 
+SOURCE = ".py"
+
 METADATA = "__metadata__"
 """What safetensors call theirs."""
 
 
 def _side(checkpoint: Checkpoint) -> Side:
     values = list(values_of(checkpoint.layout, checkpoint.limits))
-    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), metadata_of(checkpoint.layout))
+    layout, tensors = checkpoint.layout, tensors_in(values) if values else checkpoint.tensors()
+    return Side(dict(values), tensors, metadata_of(layout), _code(layout, checkpoint.limits))
+
+
+def _code(layout: Layout, limits: Limits) -> dict[str, str] | None:
+    """The files of source code in a zip. Raises LimitError where one is larger than a pickle may be."""
+    if not isinstance(layout, ForeignZip) or not layout.parts:
+        return None
+    found = {entry.name[len(layout.prefix) :]: entry for entry in layout.archive.entries if entry.name.endswith(SOURCE)}
+    for name, entry in found.items():
+        if entry.size > limits.pickle_bytes:
+            raise LimitError(f"record {name} is {entry.size} bytes long, more than {limits.pickle_bytes}")
+    return {name: read_all(entry.payload).decode("utf-8", "backslashreplace") for name, entry in found.items()}
 
 
 def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance) -> DiffReport:
@@ -92,6 +111,8 @@ def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
     found = Objects(renames)
     if a.metadata is not None and b.metadata is not None:
         found.compare(a.metadata, b.metadata, METADATA)
+    if a.code is not None and b.code is not None:
+        found.compare(a.code, b.code, "")
     if not a.values or not b.values:
         return found
     for prefix, value in a.values.items():
@@ -127,4 +148,4 @@ def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:
         yield f"{bare[0].source.name} is a {bare[0].format}, which has tensors alone: the objects were not compared"
     foreign = next((one for one in (a, b) if isinstance(one.layout, ForeignZip) and one.parts), None)
     if foreign is not None:
-        yield f"{foreign.source.name} is a {foreign.format}: code, and what else is no pickle and no tensor, was not compared"
+        yield f"{foreign.source.name} is a {foreign.format}: what is no pickle, no code and no tensor was not compared"

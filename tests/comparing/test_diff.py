@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from ptzip.reports.diff import _cosine
 from ptzip.tensors.storage import Storage
 from tests.cli.shell import environment
 from tests.cli.shell import ptzip as run
-from tests.corpus import FIXTURES, parameters
+from tests.corpus import CORPUS, FIXTURES, needs_corpus, parameters
 from tests.editing.made import Made, model, module, numbers
 from tests.torch_truth import load
 
@@ -454,3 +455,15 @@ def test_a_file_is_the_same_as_what_convert_makes_of_it(tmp_path: Path) -> None:
 def test_parallel_vectors_have_a_cosine_of_1() -> None:
     assert _cosine(0.9999999999999998) == "1.00000000"
     assert _cosine(0.99999999999) == "0.99999999"
+
+
+@needs_corpus
+def test_the_code_of_torchscript_is_compared(tmp_path: Path) -> None:
+    (path,) = CORPUS.glob("format/**/t16_torchscript_scripted.pt")
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "new.pt", "w") as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name) + (b"# more\n" if name.endswith(".py") else b""))
+    assert not ptzip.diff(path, path).differs
+    names = [row.name for row in ptzip.diff(path, tmp_path / "new.pt").changed]
+    assert names
+    assert all(name.startswith("code/") for name in names)
