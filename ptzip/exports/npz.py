@@ -35,6 +35,8 @@ def refusal(name: str, tensor: Tensor) -> str:
     """Why a tensor has no form in this format, or ""."""
     if len(name) > LONGEST_NAME or len(tensor.shape) > MOST_DIMENSIONS:
         return f"its name or its shape is longer than npz takes: {len(name)} letters, {len(tensor.shape)} dimensions"
+    if "\0" in name:
+        return "its name holds a NUL, and what reads a zip goes no further"
     return no_values(tensor) or ("" if tensor.dtype in WRITTEN else f"numpy has no dtype {tensor.dtype} of its own")
 
 

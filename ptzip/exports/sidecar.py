@@ -4,6 +4,7 @@ Rule: it is for reading, so what JSON lacks is spelled as text; tensors are left
 an object of which nothing is left goes too.
 """
 
+import itertools
 import json
 from collections import deque
 from collections.abc import Iterable
@@ -80,7 +81,9 @@ class _Telling:
 
     def _pairs(self, pairs: Iterable[tuple[object, object]], depth: int) -> object:
         items = list(pairs)
-        told = {_key(key, place): self.of(value, depth) for place, (key, value) in enumerate(items)}
+        told = dict[str, object]()
+        for place, (key, value) in enumerate(items):
+            told[_free(told, _key(key, place))] = self.of(value, depth)
         left = {name: value for name, value in told.items() if value is not NOTHING}
         return left if left or not items else NOTHING
 
@@ -107,6 +110,12 @@ def _is_idle(key: object, value: object) -> bool:
 
 def _key(key: object, place: int) -> str:
     return key_text(key) or str(place)
+
+
+def _free(taken: dict[str, object], key: str) -> str:
+    """A key that is not taken: 0 and "0" are two keys in Python, and one in JSON."""
+    numbered = (f"{key} ({number})" for number in itertools.count(2))
+    return key if key not in taken else next(name for name in numbered if name not in taken)
 
 
 LARGEST = 1000

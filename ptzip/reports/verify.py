@@ -9,6 +9,13 @@ from ptzip.verifying.report import Loading, Problem, Rest, VerifyReport
 MOST_SHOWN = 20
 """Problems and names of one file that are printed; JSON has all."""
 
+OTHERWISE = (
+    (" in gzip", "torch loads it once it is unpacked"),
+    (" in zstd", "torch loads it once it is unpacked"),
+    ("DCP shard", "torch.load takes no zips one after the other: only torch.distributed.checkpoint reads them"),
+)
+"""What is said of formats that torch.load does not take as they are."""
+
 
 def lines(report: VerifyReport) -> Iterator[str]:
     """`OK:` or `ERROR:`, and the details below."""
@@ -25,6 +32,7 @@ def lines(report: VerifyReport) -> Iterator[str]:
         yield f"  {printable(found.name)}: {found.nan:,} NaN, {found.infinite:,} infinite"
     if report.loading is not None:
         yield f"  {printable(_loads(report.loading))}"
+    yield from (f"  {said}" for sign, said in OTHERWISE if report.is_whole and sign in report.format)
 
 
 def spelled(problem: Problem) -> str:

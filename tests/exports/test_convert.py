@@ -316,3 +316,16 @@ def test_a_state_dict_keeps_what_few_bytes_stand_for(tmp_path: Path) -> None:
         assert (found.shape, found.stride) == ((5000, 5000), (0, 0))
     (left,) = ptzip.convert(path, tmp_path / "b.safetensors").left_out
     assert left.name == "mask"
+
+
+def test_keys_of_one_text_are_all_in_the_sidecar(tmp_path: Path) -> None:
+    made = Made()
+    path = made.save(tmp_path / "a.pt", {"w": made.tensor(numbers(2)), "names": {0: "a", "0": "b", "0 (2)": "c"}})
+    ptzip.convert(path, tmp_path / "b.safetensors", sidecar=True)
+    assert json.loads((tmp_path / "b.json").read_text()) == {"names": {"0": "a", "0 (2)": "b", "0 (2) (2)": "c"}}
+
+
+def test_a_name_with_a_nul_is_left_out_of_npz(tmp_path: Path) -> None:
+    made = Made()
+    path = made.save(tmp_path / "a.pt", {"a\0b": made.tensor(numbers(2)), "w": made.tensor(numbers(2))})
+    assert [left.name for left in ptzip.convert(path, tmp_path / "b.npz").left_out] == ["a\0b"]

@@ -225,6 +225,14 @@ def test_what_is_inside_a_compressed_file_is_verified(pack: Callable[[bytes], by
     assert [problem.kind for problem in of(pack(data)[:-1000], tmp_path).problems] == ["cut"]
 
 
+@needs_corpus
+def test_what_torch_does_not_load_as_it_is_is_said(tmp_path: Path) -> None:
+    (shard,) = CORPUS.glob("format/**/dcp_shard.distcp")
+    (tmp_path / "x.pt.gz").write_bytes(gzip.compress((FIXTURES / "training.pt").read_bytes()))
+    assert "only torch.distributed.checkpoint reads them" in run("verify", str(shard)).out
+    assert "torch loads it once it is unpacked" in run("verify", str(tmp_path / "x.pt.gz")).out
+
+
 def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     with ptzip.open(FIXTURES / "training.pt") as found:
