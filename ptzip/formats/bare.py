@@ -4,8 +4,6 @@ Rule: protocols 0 and 1 have no mark of their own, so a file is taken for one of
 what stands behind the last whole pickle is listed.
 """
 
-from dataclasses import dataclass
-
 from ptzip.errors import FormatError
 from ptzip.formats.marks import begins_pickle
 from ptzip.formats.naming import described
@@ -16,12 +14,12 @@ from ptzip.pickling.unpickler import read_pickle
 from ptzip.source import Source
 
 
-@dataclass(frozen=True)
 class Bare(ReadOnly):
     """Some pickles, opened."""
 
-    parts: tuple[Part, ...]
-    members: tuple[Member, ...]
+    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
+        self.parts = parts
+        self.members = members
 
     name = "bare pickle"
     refusal = "this is a bare pickle: its tensors are inside the pickle, so there is nothing to slim"

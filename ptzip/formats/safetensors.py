@@ -3,8 +3,6 @@
 Rule: the file is told by its content, a length of 8 bytes and that much JSON (the format's README); torch goes by the name.
 """
 
-from dataclasses import dataclass
-
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.marks import SAFETENSORS_LENGTH
 from ptzip.formats.part import Member, Part, ReadOnly
@@ -12,12 +10,12 @@ from ptzip.limits import Limits
 from ptzip.source import FileSource, Source
 
 
-@dataclass(frozen=True)
 class SafeTensors(ReadOnly):
     """One such file, whose tensors are told by `tensors.safe` through the library; their bytes begin at byte `start`."""
 
-    source: FileSource
-    start: int
+    def __init__(self, source: FileSource, start: int) -> None:
+        self.source = source
+        self.start = start
 
     name = "safetensors"
     refusal = "this is a safetensors file, which holds weights only: there is nothing to strip"

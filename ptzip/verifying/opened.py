@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, PtzipError
+from ptzip.formats.bare import Bare
 from ptzip.formats.marks import SAFETENSORS_LENGTH
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.torchzip import TorchZip
@@ -44,11 +45,21 @@ def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
             part.check_storages()
         except FormatError as error:
             yield Problem(CUT if isinstance(error, CutError) else PICKLE, part.name, error.message, error.offset)
+    if isinstance(checkpoint.layout, Bare):
+        yield from _unread(checkpoint.layout)
     if not checkpoint.parts:
         yield from _of_arrays(checkpoint)
     if isinstance(checkpoint.layout, TorchZip):
         yield from strays(checkpoint.layout)
         yield from broken_promises(checkpoint.layout)
+
+
+def _unread(layout: Bare) -> Iterator[Problem]:
+    """Bytes behind the last pickle of a file of pickles, as where the first of a legacy stream lost its magic number."""
+    end = layout.parts[-1].pickle.end
+    size = sum(member.size for member in layout.members if member.offset >= end)
+    if size:
+        yield Problem(LAYOUT, "", f"{size:,} bytes follow the last pickle, and are none", end)
 
 
 def _of_arrays(checkpoint: Checkpoint) -> Iterator[Problem]:

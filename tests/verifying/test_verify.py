@@ -233,6 +233,16 @@ def test_what_torch_does_not_load_as_it_is_is_said(tmp_path: Path) -> None:
     assert "torch loads it once it is unpacked" in run("verify", str(tmp_path / "x.pt.gz")).out
 
 
+def test_a_legacy_stream_without_its_magic_number_is_not_whole(tmp_path: Path) -> None:
+    made = Made()
+    source = made.save(tmp_path / "a.pt", {"a.weight": made.tensor(numbers(30))})
+    ptzip.slim(source, tmp_path / "b.pt", recipe="generic", format="legacy")
+    assert ptzip.verify(tmp_path / "b.pt").is_whole
+    data = (tmp_path / "b.pt").read_bytes()
+    (problem,) = of(data[:4] + bytes(4) + data[8:], tmp_path).problems
+    assert (problem.kind, problem.message.partition(" bytes ")[2]) == ("layout", "follow the last pickle, and are none")
+
+
 def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     with ptzip.open(FIXTURES / "training.pt") as found:
