@@ -51,7 +51,7 @@ def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], No
         return
     from ptzip.reports.progress import bar  # here, since rich takes longer to load than most files to be done
 
-    with bar(os.path.split(name)[1]) as advance:
+    with bar(name) as advance:
         yield advance
 
 

@@ -30,13 +30,12 @@ from ptzip.tensors.tensor import Tensor
 class Side(NamedTuple):
     """One of the two files: the values of its pickles by what stands in front of their names, and its tensors.
 
-    Only some have `metadata`, as safetensors, or `code`, as TorchScript archives and packages do.
+    `beside` are texts of no pickle, in the same way: the metadata of safetensors, the code of TorchScript and packages.
     """
 
     values: dict[str, object]
     tensors: Mapping[str, Tensor]
-    metadata: dict[str, str] | None
-    code: dict[str, str] | None
+    beside: dict[str, dict[str, str]]
 
 
 def diff(
@@ -62,6 +61,7 @@ def diff(
 
 
 SOURCE = ".py"
+"""How records of code end."""
 
 METADATA = "__metadata__"
 """What safetensors call theirs."""
@@ -69,8 +69,9 @@ METADATA = "__metadata__"
 
 def _side(checkpoint: Checkpoint) -> Side:
     values = list(values_of(checkpoint.layout, checkpoint.limits))
-    layout, tensors = checkpoint.layout, tensors_in(values) if values else checkpoint.tensors()
-    return Side(dict(values), tensors, metadata_of(layout), _code(layout, checkpoint.limits))
+    told = {METADATA: metadata_of(checkpoint.layout), "": _code(checkpoint.layout, checkpoint.limits)}
+    beside = {prefix: texts for prefix, texts in told.items() if texts is not None}
+    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), beside)
 
 
 def _code(layout: Layout, limits: Limits) -> dict[str, str] | None:
@@ -109,10 +110,8 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
 def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
     """The objects compared, where both files have some."""
     found = Objects(renames)
-    if a.metadata is not None and b.metadata is not None:
-        found.compare(a.metadata, b.metadata, METADATA)
-    if a.code is not None and b.code is not None:
-        found.compare(a.code, b.code, "")
+    for prefix in a.beside.keys() & b.beside.keys():
+        found.compare(a.beside[prefix], b.beside[prefix], prefix)
     if not a.values or not b.values:
         return found
     for prefix, value in a.values.items():

@@ -20,6 +20,12 @@ from ptzip.tensors.tensor import Tensor
 PIECE = 1 << 18
 """Bytes that are compared at once: few enough to be taken from the same memory again and again."""
 
+NO_DTYPE = ""
+"""That of a parameter that was not initialized: it has no values."""
+
+OF_OBJECTS = ("class", "requires_grad", "device")
+"""What a file that holds tensors alone does not say of them."""
+
 Seen = Hashable
 """What tells the bytes of a tensor, and how it lies on them, from all others of its file."""
 
@@ -49,13 +55,6 @@ class Pairs:
             self.done[seen] = _compared(old, new, self.tolerance)
         found = TensorDiff(old_name, name, form(old), form(new), told, *self.done[seen])
         return None if found.are_equal and found.old == found.new and not told else found
-
-
-NO_DTYPE = ""
-"""That of a parameter that was not initialized: it has no values."""
-
-OF_OBJECTS = ("class", "requires_grad", "device")
-"""What a file that holds tensors alone does not say of them."""
 
 
 def form(tensor: Tensor) -> Form:
@@ -144,11 +143,8 @@ def _of_storages(old: Tensor, new: Tensor, why: str) -> Found:
     if old.storage is None or new.storage is None or _laid(old) != _laid(new):
         return Found(problem=why)
     try:
-        return (
-            Found(are_equal=True)
-            if are_storages_same(old.storage, new.storage)
-            else Found(problem=f"its bytes differ, and {why}")
-        )
+        is_same = are_storages_same(old.storage, new.storage)
+        return Found(is_same, problem="" if is_same else f"its bytes differ, and {why}")
     except PtzipError as error:
         return Found(problem=str(error))
 

@@ -32,7 +32,7 @@ Effect = Callable[[Machine, str, Any], None]
 
 
 def _atom(machine: Machine, op: str, arg: Any) -> None:
-    machine.stack.append(Atom(op, arg, NOTHING, NOTHING, machine.at))
+    machine.push(Atom(op, arg, NOTHING, NOTHING))
 
 
 def _line(machine: Machine, op: str, arg: Any) -> None:

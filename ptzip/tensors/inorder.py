@@ -164,6 +164,7 @@ def _is_scattered(box: Box, item: int) -> bool:
 
 
 def _read_runs(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
+    """Fill an array with a box of runs, each read by itself."""
     axis, item = box.stride.index(1), out.itemsize
     runs, length = np.moveaxis(out, axis, -1), box.shape[axis]
     steps = [step for place, step in enumerate(box.stride) if place != axis]

@@ -41,26 +41,23 @@ def tensors(source: FileSource, start: int) -> dict[str, Tensor]:
     `start` is where the tensors begin. One of a dtype that torch does not have is told by the name that it has there. Other
     names of a tensor, which huggingface_hub writes into the metadata, come last.
     """
-    try:
-        told, metadata = _told(source.path)
-        found = dict(_tensors(source, start, told))
-        return found | {name: found[kept] for name, kept in metadata.items() if kept in found and name not in found}
-    except SafetensorError as error:
-        raise FormatError(f"this is a safetensors file that is broken: {error}") from error
+    told, texts = _told(source.path)
+    found = dict(_tensors(source, start, told))
+    return found | {name: found[kept] for name, kept in texts.items() if kept in found and name not in found}
 
 
 def metadata(source: FileSource) -> dict[str, str]:
     """The texts of the header by key. Raises FormatError where it is broken."""
-    try:
-        return _told(source.path)[1]
-    except SafetensorError as error:
-        raise FormatError(f"this is a safetensors file that is broken: {error}") from error
+    return _told(source.path)[1]
 
 
 def _told(path: str) -> tuple[list[Told], dict[str, str]]:
-    with safe_open(path, framework="numpy") as opened:
-        slices = [(name, opened.get_slice(name)) for name in opened.offset_keys()]
-        return [(name, found.get_dtype(), tuple(found.get_shape())) for name, found in slices], opened.metadata() or {}
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            slices = [(name, opened.get_slice(name)) for name in opened.offset_keys()]
+            return [(name, found.get_dtype(), tuple(found.get_shape())) for name, found in slices], opened.metadata() or {}
+    except SafetensorError as error:
+        raise FormatError(f"this is a safetensors file that is broken: {error}") from error
 
 
 def _tensors(source: FileSource, start: int, told: list[Told]) -> Iterator[tuple[str, Tensor]]:

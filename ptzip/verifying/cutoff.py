@@ -65,6 +65,11 @@ def remains(source: Source, limits: Limits) -> Remains:
     planned = layout(source, name, at, pickle.end, part)
     if not _is_laid_out(source, planned, at):
         return Remains(Problem(CUT, "", f"it is cut off: another program than torch laid it out, {UNTOLD}", source.size))
+    return _measured(source, planned, part, prefix, limits)
+
+
+def _measured(source: Source, planned: writer.Plan, part: Part, prefix: str, limits: Limits) -> Remains:
+    """What there is and what is missing of a file that torch laid out as planned."""
     ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in planned.placed}
     whole = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
     missing = max(planned.size - source.size, 0)
@@ -72,12 +77,16 @@ def remains(source: Source, limits: Limits) -> Remains:
     if not missing and 0 <= end <= source.size - structs.END_SIZE:
         message = "the end of the central directory is further from the end of the file than its comment can be long"
         return Remains(Problem(HEADER, "", message, end))
-    message = f"it is cut off: {missing:,} of {planned.size:,} bytes are missing"
-    if not _is_certain(source, planned, prefix):
-        message = f"it is cut off before its first storage: at least {missing:,} bytes are missing"
-    if not missing:
-        message = "it is cut off: all storages are there, but the end of the central directory is not"
+    message = _message(missing, planned.size, _is_certain(source, planned, prefix))
     return Remains(Problem(CUT, "", message, source.size), _rest(part, whole, missing, limits))
+
+
+def _message(missing: int, size: int, is_certain: bool) -> str:
+    if not missing:
+        return "it is cut off: all storages are there, but the end of the central directory is not"
+    if not is_certain:
+        return f"it is cut off before its first storage: at least {missing:,} bytes are missing"
+    return f"it is cut off: {missing:,} of {size:,} bytes are missing"
 
 
 def _is_laid_out(source: Source, planned: writer.Plan, start: int) -> bool:

@@ -46,17 +46,16 @@ def contradictions(archive: Archive) -> Iterator[Problem]:
 def _disks(archive: Archive) -> Iterator[Problem]:
     """Numbers of disks of a zip that lies on several, which torch refuses."""
     end, end64 = archive.end, archive.end64
-    told = {"disk": end.disk, "disk of the directory": end.directory_disk}
+    told = [("the end's disk", end.disk, 0), ("the end's disk of the directory", end.directory_disk, 0)]
     if end64:
         at = archive.end_offset - structs.LOCATOR64_SIZE
-        stream = io.BytesIO(archive.source.read(at, structs.LOCATOR64_SIZE))
-        locator = structs.parse(structs.Locator64, stream, at)
-        told = {what: number for what, number in told.items() if number != FULL16}
-        told |= {"disk of the zip64 end": locator.disk, "last of the disks": max(locator.disks - 1, -locator.disks + 1)}
-        told |= {"disk in the zip64 end": end64.disk, "disk of the directory in the zip64 end": end64.directory_disk}
-    for what, number in told.items():
-        if number:
-            yield Problem(HEADER, "", f"the {what} has number {number}, expected 0", archive.end_offset)
+        locator = structs.parse(structs.Locator64, io.BytesIO(archive.source.read(at, structs.LOCATOR64_SIZE)), at)
+        told = [row for row in told if row[1] != FULL16]
+        told += [("the zip64 locator's disk", locator.disk, 0), ("its number of disks", locator.disks, 1)]
+        told += [("the zip64 end's disk", end64.disk, 0), ("its disk of the directory", end64.directory_disk, 0)]
+    for what, number, expected in told:
+        if number != expected:
+            yield Problem(HEADER, "", f"{what} is {number}, expected {expected}", archive.end_offset)
 
 
 def _number(end: structs.End | structs.End64 | None, field: str) -> int:
