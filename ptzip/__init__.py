@@ -10,19 +10,19 @@ if TYPE_CHECKING:
     from ptzip.api import load, slim
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
-    from ptzip.comparing.diff import diff
-    from ptzip.comparing.report import DiffReport
+    from ptzip.converting.convert import convert
+    from ptzip.converting.report import ConvertReport
+    from ptzip.diffing.diff import diff
+    from ptzip.diffing.report import DiffReport
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
-    from ptzip.exports.convert import convert
-    from ptzip.exports.report import ConvertReport
     from ptzip.limits import Limits
-    from ptzip.objects.opaque import Opaque
     from ptzip.repairing.repair import repair
     from ptzip.repairing.report import RepairReport
-    from ptzip.security.finding import Finding, ScanReport, Severity, Verdict
-    from ptzip.security.scanning import scan
+    from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
+    from ptzip.scanning.scan import scan
     from ptzip.slimming.report import SlimReport
     from ptzip.tensors.tensor import Tensor
+    from ptzip.values.opaque import Opaque
     from ptzip.verifying.report import VerifyReport
     from ptzip.verifying.verify import verify
 
@@ -61,28 +61,28 @@ __all__ = [
 _HOMES = {
     "Anomaly": "errors",
     "Checkpoint": "checkpoint",
-    "ConvertReport": "exports.report",
-    "DiffReport": "comparing.report",
+    "ConvertReport": "converting.report",
+    "DiffReport": "diffing.report",
     "EditError": "errors",
-    "Finding": "security.finding",
+    "Finding": "scanning.report",
     "FormatError": "errors",
     "LimitError": "errors",
     "Limits": "limits",
-    "Opaque": "objects.opaque",
+    "Opaque": "values.opaque",
     "PtzipError": "errors",
     "RepairReport": "repairing.report",
-    "ScanReport": "security.finding",
-    "Severity": "security.finding",
+    "ScanReport": "scanning.report",
+    "Severity": "scanning.report",
     "SlimReport": "slimming.report",
     "Tensor": "tensors.tensor",
     "UnsupportedError": "errors",
-    "Verdict": "security.finding",
-    "convert": "exports.convert",
-    "diff": "comparing.diff",
+    "Verdict": "scanning.report",
+    "convert": "converting.convert",
+    "diff": "diffing.diff",
     "load": "api",
     "open": "checkpoint",
     "repair": "repairing.repair",
-    "scan": "security.scanning",
+    "scan": "scanning.scan",
     "VerifyReport": "verifying.report",
     "slim": "api",
     "verify": "verifying.verify",

@@ -11,16 +11,16 @@ from pathlib import Path
 from types import MappingProxyType
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.editing.asked import Value
+from ptzip.editing.drop_and_set import Value
 from ptzip.errors import EditError, UnsupportedError
+from ptzip.io.atomic_output import GZIP, slim_path
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO
 from ptzip.slimming.options import Options
 from ptzip.slimming.outcome import foretold, written
-from ptzip.slimming.planning import plan
+from ptzip.slimming.plan import plan
 from ptzip.slimming.report import Key, SlimReport
-from ptzip.slimming.writing import Progress
-from ptzip.target import GZIP, slim_path
+from ptzip.slimming.write import Progress
 
 
 def slim(
@@ -114,7 +114,7 @@ def _place(place: Path, overwrite: bool, make_folder: bool) -> Path:
 
 def _malice(checkpoint: Checkpoint) -> tuple[str, ...]:
     """One line where the input is malicious: nothing of it was run, and what is kept may still do harm to whoever loads it."""
-    from ptzip.security.refusing import malice
+    from ptzip.scanning.refusal import malice
 
     found = list(malice(checkpoint.parts))
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
@@ -131,7 +131,7 @@ def load(
     raises UnsupportedError, which names it, as does a tensor that has no numpy form; with unknown="keep" the first comes back
     as an inert `Opaque`, the second as a lazy `Tensor`. Raises PtzipError or OSError.
     """
-    from ptzip.objects.loaded import loaded  # here, so that slimming does not wait for what builds values
+    from ptzip.values.load import loaded  # here, so that slimming does not wait for what builds values
 
     with open_checkpoint(path, limits) as checkpoint:
         if unknown == "error":
@@ -141,7 +141,7 @@ def load(
 
 def _refuse(checkpoint: Checkpoint) -> None:
     """Raise UnsupportedError where the pickle of the object has something that `scan` does not allow."""
-    from ptzip.security.refusing import refusal
+    from ptzip.scanning.refusal import refusal
 
     reason = refusal(checkpoint.pickle) if checkpoint.parts else ""
     if reason:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from ptzip import formats
 from ptzip.errors import Anomaly, UnsupportedError
-from ptzip.formats.part import Layout, Part
-from ptzip.formats.wrapping import wrapping
+from ptzip.formats.layout import Layout, Part
+from ptzip.io.atomic_output import write_at
+from ptzip.io.compression import wrapping
+from ptzip.io.sources import CHUNK, BytesSource, FileSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
-from ptzip.source import CHUNK, BytesSource, FileSource, write_at
-from ptzip.tensors.rebuild import Storage
+from ptzip.tensors.references import Storage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,7 @@ class Checkpoint:
         try:
             self.wrapping = wrapping(source)
             if self.wrapping:
-                from ptzip.formats.wrapped import unwrapped  # here, since few files need what unpacks them
+                from ptzip.io.unpacking import unwrapped  # here, since few files need what unpacks them
 
                 self._inner = unwrapped(source, self.wrapping, limits)
             self.layout: Layout = formats.read(self._inner, limits)
@@ -102,7 +103,7 @@ class Checkpoint:
         A tensor is called as in a state dict, under the key that holds it: `model.model.0.conv.weight`. Other pickles of the
         file stand in front of the names of theirs. Raises FormatError where the pickle is broken; a file without one has none.
         """
-        from ptzip.objects.named import tensors_of  # here, so that slimming does not wait for what builds values
+        from ptzip.values.tensor_names import tensors_of  # here, so that slimming does not wait for what builds values
 
         return tensors_of(self.layout, self.limits)
 
@@ -110,7 +111,7 @@ class Checkpoint:
         """Write the same bytes to `path`."""
         from pathlib import Path  # here, since most who open a file write none, and wait for this
 
-        from ptzip.target import new_file
+        from ptzip.io.atomic_output import new_file
 
         with new_file(Path(path)) as descriptor:
             for at in range(0, self.source.size, CHUNK):

@@ -6,9 +6,9 @@ import struct
 import tempfile
 from collections.abc import Callable
 
-from ptzip.container import structs, writer
-from ptzip.container.record import Record
-from ptzip.source import Literal
+from ptzip.io.payloads import Literal
+from ptzip.zip import structs, writer
+from ptzip.zip.record import Record
 from tests import corpus
 from tests.cli.samples import Records, archive, module_records, training_records
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ptzip.container import structs
-from ptzip.container.archive import HAS_DESCRIPTOR, Archive, read_archive
-from ptzip.source import BytesSource
+from ptzip.io.sources import BytesSource
 from ptzip.verifying.verify import _windows
+from ptzip.zip import structs
+from ptzip.zip.reader import HAS_DESCRIPTOR, Archive, read_archive
 from tests import corpus
 
 FIELDS = {

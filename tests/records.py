@@ -4,8 +4,8 @@ import io
 import zipfile
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.container.archive import Entry
 from ptzip.formats.torchzip import TorchZip
+from ptzip.zip.reader import Entry
 
 
 def torch_zip(checkpoint: Checkpoint) -> TorchZip:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.errors import EditError, FormatError, LimitError
-from ptzip.target import slim_path
+from ptzip.io.atomic_output import slim_path
 from ptzip.tensors.loss import Loss
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, numbers

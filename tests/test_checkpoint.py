@@ -9,9 +9,9 @@ import pytest
 import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import FormatError, LimitError
+from ptzip.io.sources import BytesSource, FileSource
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import lookup
-from ptzip.source import BytesSource, FileSource
 from tests.corpus import FIXTURES
 from tests.editing.made import Made, archive_of, node, numbers
 from tests.records import torch_zip

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from ptzip.container import writer
-from ptzip.container.archive import Archive, is_zip, read_archive
-from ptzip.container.record import ALIGNMENT, Record
+from ptzip.io.atomic_output import new_file
+from ptzip.io.payloads import read_all
+from ptzip.io.sources import BytesSource, FileSource, Source
 from ptzip.pickling.nodes import Atom
-from ptzip.pickling.pickler import write_pickle
-from ptzip.pickling.unpickler import read_pickle
-from ptzip.source import BytesSource, FileSource, Source, read_all
-from ptzip.target import new_file
+from ptzip.pickling.reader import read_pickle
+from ptzip.pickling.writer import write_pickle
+from ptzip.zip import writer
+from ptzip.zip.reader import Archive, is_zip, read_archive
+from ptzip.zip.record import ALIGNMENT, Record
 from tests import corpus
 
 OTHER_WRITERS = {

@@ -1,7 +1,7 @@
 """The house of ptzip: which floor may use which, read from the imports themselves.
 
-Rule: a floor is a module or folder right below `ptzip/`; it imports only floors that its row names. The rows are ordered
-from the ground up, and a row names nothing below itself, so there is no way around in a circle.
+A floor is a module or folder right below `ptzip/`; it imports only the floors that its row names. Rows are ordered from the
+ground up and a row names nothing below itself, so there are no cycles. Commands are peers and do not import one another.
 """
 
 import ast
@@ -15,112 +15,76 @@ from tests.corpus import ROOT
 
 PACKAGE = ROOT / "ptzip"
 
-FORMATS = "errors limits names source target container pickling tensors allowed formats"
+GROUND = "errors limits globs"
+FILES = f"{GROUND} io zip pickling tensors formats"
 """The floors up to the one that opens files."""
 
-UPPER = f"{FORMATS} objects checkpoint editing recipes slimming security exports api"
-"""The floors up to the verbs."""
+OPEN = f"{FILES} tree allowlist values checkpoint"
+"""The floors up to an open checkpoint."""
+
+READ_COMMANDS = "converting diffing inspecting scanning verifying repairing"
+REPORTS = f"{OPEN} editing recipes slimming {READ_COMMANDS}"
 
 MAY_IMPORT = {
     "errors": "",
     "limits": "errors",
-    "names": "errors",
-    "source": "errors limits",
-    "target": "errors limits source",
-    "container": "errors limits source target",
-    "pickling": "errors limits source",
-    "tensors": "errors limits source target container pickling",
-    "allowed": "errors limits source pickling tensors",
-    "formats": "errors limits source target container pickling tensors",
-    "objects": FORMATS,
-    "security": FORMATS,
-    "checkpoint": f"{FORMATS} objects",
-    "editing": f"{FORMATS} objects checkpoint",
-    "recipes": f"{FORMATS} objects checkpoint editing",
-    "slimming": f"{FORMATS} objects checkpoint editing recipes",
-    "exports": f"{FORMATS} objects checkpoint",
-    "api": f"{FORMATS} objects checkpoint editing recipes slimming security exports",
-    "inspection": UPPER,
-    "verifying": f"{UPPER} inspection",
-    "comparing": f"{FORMATS} objects checkpoint editing inspection",
-    "repairing": f"{FORMATS} objects checkpoint verifying",
-    "reports": f"{UPPER} inspection verifying comparing repairing",
-    "cli": "errors limits ptzip target reports",
+    "globs": "errors",
+    "io": "errors limits",
+    "zip": "errors limits io",
+    "pickling": "errors limits io",
+    "tensors": "errors limits io pickling",
+    "formats": "errors limits io zip pickling tensors",
+    "tree": f"{GROUND} pickling tensors",
+    "allowlist": "errors limits pickling tensors tree",
+    "values": f"{FILES} tree allowlist",
+    "checkpoint": f"{FILES} tree allowlist values",
+    "editing": OPEN,
+    "recipes": f"{OPEN} editing",
+    **dict.fromkeys(READ_COMMANDS.split(), OPEN),
+    "inspecting": f"{OPEN} editing recipes",
+    "slimming": f"{OPEN} editing recipes",
+    "api": REPORTS,
+    "render": REPORTS,
+    "cli": f"{GROUND} io ptzip api render",
     "__main__": "cli",
 }
-"""Who may import whom. `ptzip` is the package's own public names; `exports` is to come."""
+"""Who may import whom. `ptzip` stands for the package's public names."""
 
-STRANGERS = {
-    "pickling": "container",
-    "container": "pickling",
-    "recipes": "security",
-    "editing": "security",
-    "security": "editing",
+EXCEPTIONS = {
+    ("inspecting/imports.py", "scanning"): "to be removed: names of the standard library",
+    ("inspecting/summary.py", "slimming"): "to be removed: the forecast of what slim saves",
+    ("repairing/repair.py", "verifying"): "to be removed: what a damaged zip lacks",
+    ("repairing/report.py", "verifying"): "to be removed: the shape of a problem",
+    ("repairing/salvage.py", "verifying"): "to be removed: the layout of a truncated zip",
+    ("verifying/loadability.py", "inspecting"): "to be removed: which torch wrote a name",
 }
-"""Who must not know each other, whatever stands above them."""
+"""Imports between peers, each with its reason."""
 
 ONLY_IN = {
-    "rich": ("reports/progress.py",),
+    "rich": ("render/progress.py",),
     "argparse": (
-        *(
-            "cli/diff.py",
-            "cli/inspect.py",
-            "cli/main.py",
-            "cli/repair.py",
-            "cli/scan.py",
-            "cli/slim.py",
-            "cli/verify.py",
-            "cli/convert.py",
-        ),
-        *("objects/constructors.py", "objects/reach.py"),
+        *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "main", "repair", "scan", "slim", "verify")),
+        *("values/constructors.py", "values/contents.py"),
     ),
     "numpy": (
-        "comparing/numbers.py",
-        "exports/npz.py",
-        "objects/arrays.py",
-        "objects/settled.py",
-        "tensors/arrays.py",
-        "tensors/comparing.py",
+        "converting/npz_writer.py",
+        "diffing/numeric.py",
+        "formats/npz.py",
+        "tensors/cast_error.py",
         "tensors/inorder.py",
-        "tensors/narrowing.py",
-        "tensors/npz.py",
+        "tensors/rounding.py",
         "tensors/tensor.py",
+        "tensors/to_numpy.py",
+        "values/materialize.py",
+        "values/numpy_objects.py",
     ),
-    "safetensors": ("tensors/safe.py",),
-    "isal": ("container/checksum.py",),
-    "numkong": ("tensors/narrowing.py",),
-    "concurrent": ("cli/scan.py", "container/writer.py"),
+    "safetensors": ("formats/safetensors_tensors.py",),
+    "isal": ("io/crc32.py",),
+    "numkong": ("tensors/rounding.py",),
+    "concurrent": ("cli/scan.py", "zip/writer.py"),
     "importlib": ("__init__.py",),
 }
 """Modules from outside, and the few files of ptzip that may import them."""
-
-HIDDEN_IMPORTS = (
-    *("api.py", "checkpoint.py", "cli/inspect.py", "cli/main.py", "cli/scan.py", "cli/settings.py", "cli/slim.py"),
-    *(
-        "cli/convert.py",
-        "cli/diff.py",
-        "cli/printing.py",
-        "cli/repair.py",
-        "cli/verify.py",
-        "exports/sidecar.py",
-        "verifying/opened.py",
-        "verifying/verify.py",
-    ),
-    *("objects/named.py", "objects/rebuilds.py", "slimming/writing.py", "slimming/outcome.py", "slimming/planning.py"),
-    *("container/checksum.py", "container/writer.py", "formats/__init__.py", "formats/tar.py"),
-    *(
-        "security/reach.py",
-        "security/refusing.py",
-        "security/scanning.py",
-        "security/streams.py",
-        "security/unpacking.py",
-        "tensors/cast.py",
-        "tensors/gathered.py",
-        "tensors/tensor.py",
-    ),
-)
-"""The files in which a function may import something: what `--help` must not load, what few files need, or numpy where
-nothing is computed."""
 
 NEVER = frozenset(
     (
@@ -147,6 +111,24 @@ FORBIDDEN_NAMES = frozenset({"eval", "exec", "compile", "__import__", "breakpoin
 """Builtins through which a file could reach code; `__init__` alone needs `globals`, to keep what it loaded."""
 
 
+UNEXPLAINED = (
+    "api.py",
+    "checkpoint.py",
+    "cli/inspect.py",
+    "cli/main.py",
+    "cli/scan.py",
+    "cli/slim.py",
+    "formats/__init__.py",
+    "scanning/decompress.py",
+    "slimming/write.py",
+    "values/rebuild_torch.py",
+)
+"""Files with imports inside functions whose reason is still missing; to be emptied."""
+
+MOST_FLOORS = 16
+"""Of folders that import one another; to become 12."""
+
+
 class Import(NamedTuple):
     """One import: `name` is the full name of a module, or of a thing in one."""
 
@@ -169,7 +151,7 @@ def tree(file: str) -> ast.Module:
 
 
 def floor(module: str) -> str:
-    """The floor of a full module name: "container" of `ptzip.container.archive`, "ptzip" of the package itself."""
+    """The floor of a full module name: "zip" of `ptzip.zip.reader`, "ptzip" of the package itself."""
     return module.removeprefix("ptzip.").partition(".")[0]
 
 
@@ -208,21 +190,29 @@ def test_the_table_is_in_order() -> None:
         known.add(name)
 
 
-def test_strangers_are_strangers_in_the_table_too() -> None:
-    for one, other in STRANGERS.items():
-        assert other not in MAY_IMPORT[one].split()
-
-
 def test_every_floor_has_its_row() -> None:
     found = {Path(file).parts[0].removesuffix(".py") for file in files()} - {"__init__"}
-    assert found <= set(MAY_IMPORT)
+    assert found == set(MAY_IMPORT)
+
+
+def test_the_house_has_at_most_twelve_floors() -> None:
+    levels: dict[str, int] = {"ptzip": 0}
+    for name, allowed in MAY_IMPORT.items():
+        used = {floor(found.name) for found in OWN_IMPORTS if floor(module_of(found.file)) == name}
+        levels[name] = 1 + max((levels[other] for other in used & set(allowed.split())), default=0)
+    assert max(levels.values()) <= MOST_FLOORS, levels
 
 
 @pytest.mark.parametrize("name", MAY_IMPORT)
 def test_a_floor_imports_only_what_its_row_names(name: str) -> None:
     allowed = {name, *MAY_IMPORT[name].split()}
     mine = [found for found in OWN_IMPORTS if floor(module_of(found.file)) == name]
-    assert [found.place for found in mine if floor(found.name) not in allowed] == []
+    foreign = [found for found in mine if floor(found.name) not in allowed]
+    assert [found.place for found in foreign if (found.file, floor(found.name)) not in EXCEPTIONS] == []
+
+
+def test_every_exception_is_still_needed() -> None:
+    assert set(EXCEPTIONS) <= {(found.file, floor(found.name)) for found in OWN_IMPORTS}
 
 
 def test_the_package_itself_imports_its_floors_by_name_only_for_type_checkers() -> None:
@@ -265,8 +255,19 @@ def test_nothing_that_loads_or_runs_code_is_imported() -> None:
     assert [found.place for found in ALL_IMPORTS if any(f"{found.name}.".startswith(f"{name}.") for name in NEVER)] == []
 
 
-def test_imports_stand_at_the_top_of_their_file() -> None:
-    assert {found.file for found in ALL_IMPORTS if found.is_hidden} == set(HIDDEN_IMPORTS)
+def test_imports_inside_functions_give_their_reason_beside_them() -> None:
+    """An import inside a function ends with a comment, or follows another import of the same block that does."""
+    assert [
+        found.place for found in ALL_IMPORTS if found.is_hidden and not has_reason(found) and found.file not in UNEXPLAINED
+    ] == []
+
+
+def has_reason(found: Import) -> bool:
+    lines = (PACKAGE / found.file).read_text().splitlines()
+    line = found.line - 1
+    while "#" not in lines[line] and "import " in lines[line - 1]:
+        line -= 1
+    return "#" in lines[line]
 
 
 def names_used(file: str) -> Iterator[tuple[str, int]]:

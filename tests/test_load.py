@@ -14,9 +14,9 @@ import pytest
 
 import ptzip
 from ptzip import Opaque, Tensor
-from ptzip.allowed.names import is_allowed
+from ptzip.allowlist.table import is_allowed
 from tests.corpus import CORPUS, needs_corpus, parameters
-from tests.objects.made import dumped
+from tests.values.made import dumped
 
 REFUSED = frozenset(
     (

@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.container import writer
-from ptzip.container.archive import DEFLATED
-from ptzip.container.record import Record
-from ptzip.source import CHUNK, Literal
-from ptzip.target import new_file
+from ptzip.io.atomic_output import new_file
+from ptzip.io.payloads import Literal
+from ptzip.io.sources import CHUNK
+from ptzip.zip import writer
+from ptzip.zip.reader import DEFLATED
+from ptzip.zip.record import Record
 from tests.cli.samples import Records, archive
 from tests.corpus import ROOT
 from tests.damage import KINDS, SAMPLES

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip import source
+from ptzip.io import sources as source
 from ptzip.pickling.nodes import Atom, lookup, walk
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.loss import Loss
-from ptzip.tensors.rebuild import storages
+from ptzip.tensors.references import storages
 from tests.corpus import CORPUS, FIXTURES, ROOT, files, manifest, needs_corpus, parameters
 from tests.records import storage_record
 from tests.torch_truth import Truth, differences, load, recorded, truth

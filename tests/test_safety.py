@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.pickling.made import atom
+from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Call, Global, Node, Tuple, walk
 from tests import corpus
 from tests.cli.killed import CALLS

@@ -1,0 +1,1 @@
+"""The command line: argv to the API, its result to an exit code."""

@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             show(as_json({"path": name, "error": message(error, name)}))
         return 2
-    from ptzip.reports.convert import convert_data, lines, warnings  # here, since --help needs none of it
+    from ptzip.render.convert import convert_data, lines, warnings  # here, since --help needs none of it
 
     for warning in warnings(report):
         complain("warning", f"{name}: {warning}")

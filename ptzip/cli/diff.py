@@ -69,6 +69,6 @@ def _at_fault(old: str, new: str) -> str:
 
 def spelled(report: ptzip.DiffReport, arguments: argparse.Namespace) -> str:
     """A report as it is printed."""
-    from ptzip.reports.diff import diff_data, lines  # here, since --help needs none of it
+    from ptzip.render.diff import diff_data, lines  # here, since --help needs none of it
 
     return as_json(diff_data(report)) if arguments.json else "\n".join(lines(report, arguments.all))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import ptzip
 from ptzip.cli.printing import message, show
-from ptzip.reports.line import printable
+from ptzip.render.escape import printable
 
 OLD, NEW, NEW_PATH = 1, 4, 7
 """Where the files stand among PATH OLD HEX MODE NEW HEX MODE [NEW-PATH WHAT]; of a path with conflicts there is PATH alone."""

@@ -9,7 +9,7 @@ import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
 
 if TYPE_CHECKING:
-    from ptzip.reports.inspection.view import Question
+    from ptzip.render.inspect import Question
 
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
@@ -69,31 +69,31 @@ def _question(place: str, arguments: argparse.Namespace) -> "Question | None":
     """What is asked for; None for the screenful, which is shown where nothing is."""
     if not (place or arguments.view or arguments.values):
         return None
-    from ptzip.reports.inspection.view import NODE, Question  # here and below: what is not shown is not loaded
+    from ptzip.render.inspect import NODE, Question  # here and below: what is not shown is not loaded
 
     return Question(arguments.view or NODE, place, arguments.all, arguments.values)
 
 
 def _answer(path: str, place: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    from ptzip.reports.inspection import overview
+    from ptzip.render import inspect_overview as overview
 
     asked = _question(place, arguments)
     with ptzip.open(path) as checkpoint:
         if asked is None:
             return overview.answer(checkpoint)
-        from ptzip.reports.inspection import view
+        from ptzip.render import inspect as view
 
         return {"path": path} | ({"node": place} if place else {}) | view.answer(checkpoint, asked)
 
 
 def _show(path: str, place: str, arguments: argparse.Namespace) -> None:
-    from ptzip.reports.inspection import overview
+    from ptzip.render import inspect_overview as overview
 
     asked = _question(place, arguments)
     with ptzip.open(path) as checkpoint:
         if asked is None:
             return _print(overview.lines(checkpoint))
-        from ptzip.reports.inspection import view
+        from ptzip.render import inspect as view
 
         return _print(view.lines(checkpoint, path, asked))
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from ptzip.reports.line import printable
+from ptzip.render.escape import printable
 
 BAR_FROM = 64_000_000
 """Files of at least this many bytes get a progress bar on a terminal."""
@@ -49,7 +49,7 @@ def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], No
     if is_silent or sys.stderr is None or not sys.stderr.isatty() or not _is_large(name):
         yield None
         return
-    from ptzip.reports.progress import bar  # here, since rich takes longer to load than most files to be done
+    from ptzip.render.progress import bar  # here, since rich takes longer to load than most files to be done
 
     with bar(name) as advance:
         yield advance

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Repair the file."""
-    from ptzip.reports.repair import lines, repair_data  # here, since --help needs none of it
+    from ptzip.render.repair import lines, repair_data  # here, since --help needs none of it
 
     name = arguments.file
     try:

@@ -135,7 +135,7 @@ def _is_shown(report: "ptzip.ScanReport") -> bool:
 
 
 def _show(report: "ptzip.ScanReport", quiet: bool) -> None:
-    from ptzip.reports.scan import lines  # here and below, since --help needs none of it
+    from ptzip.render.scan import lines  # here and below, since --help needs none of it
 
     if not quiet or report.verdict != ptzip.Verdict.CLEAN:
         show("\n".join(lines(report)))
@@ -146,14 +146,14 @@ def _show_all(reports: list["ptzip.ScanReport"], arguments: argparse.Namespace) 
         names = sorted({name for report in reports for name in report.globals})
         show("\n".join(names)) if names else None
     elif arguments.format != "text":
-        from ptzip.reports import sarif, scan
+        from ptzip.render import sarif, scan
 
         in_json = [scan.scan_data(report) for report in reports]
         show(as_json(in_json if arguments.format == "json" else sarif.sarif_data(reports, ptzip.__version__)))
 
 
 def _explain(rule: str) -> int:
-    from ptzip.reports.scan import explained
+    from ptzip.render.scan import explained
 
     text = explained(rule)
     if text is None:

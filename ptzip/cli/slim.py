@@ -10,7 +10,7 @@ from typing import Any
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, progress_bar, show
 from ptzip.errors import EditError
-from ptzip.target import slim_path
+from ptzip.io.atomic_output import slim_path
 
 DESCRIPTION = (
     "Drop the optimizer, the results text and duplicate weights, and store the model in half precision, "
@@ -70,7 +70,7 @@ class ListRecipes(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from ptzip.reports.recipes import recipe_lines  # here, since nobody else needs all recipes
+        from ptzip.render.recipes import recipe_lines  # here, since nobody else needs all recipes
 
         show("\n".join(recipe_lines()))
         parser.exit()
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         for warning in report.warnings:
             complain("warning", f"{name}: {warning}")
         if arguments.json:
-            from ptzip.reports.data import slim_data  # here and below: --help must not load numpy
+            from ptzip.render.slim_json import slim_data  # here and below: --help must not load numpy
 
             reports.append(slim_data(report))
         elif not arguments.quiet:
@@ -180,7 +180,7 @@ def _is_folder(arguments: argparse.Namespace) -> bool:
 
 
 def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
-    from ptzip.reports.text import plan_lines, slim_lines
+    from ptzip.render.slim import plan_lines, slim_lines
 
     plan = plan_lines(report) if with_plan else ()
     show("\n".join([*slim_lines(report), *plan]))

@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify each file; one that fails does not stop the others."""
-    from ptzip.reports.verify import lines, verify_data  # here, since --help needs none of it
+    from ptzip.render.verify import lines, verify_data  # here, since --help needs none of it
 
     codes, reports = [0], list[dict[str, Any]]()
     for name in arguments.files:

@@ -1,1 +1,1 @@
-"""Editing: what recipes and flags do to the tree of a checkpoint, and the account of it."""
+"""Changes to the tree of a checkpoint."""

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.container.archive import Checked
-from ptzip.editing.account import Change, Cut, Dropped, Finished, Step, step_of
-from ptzip.editing.places import key_name, places
+from ptzip.editing.changes import Change, Cut, Dropped, Finished, Step, step_of
 from ptzip.errors import EditError
-from ptzip.names import Patterns
-from ptzip.pickling.made import assign, atom, discard, memoized, take_out
+from ptzip.globs import Patterns
+from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import Payload
+from ptzip.pickling.new_nodes import assign, atom, discard, memoized, take_out
 from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_slots, reach, text, walk
-from ptzip.pickling.pickler import write_pickle
-from ptzip.source import Payload
+from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
-from ptzip.tensors.rebuild import KEY, LOCATION, StorageId, storage_id
+from ptzip.tensors.references import KEY, LOCATION, StorageId, storage_id
+from ptzip.tree.paths import key_name, places
 
 
 @dataclass

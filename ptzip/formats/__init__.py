@@ -8,11 +8,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
-from ptzip.formats import marks
-from ptzip.formats.naming import described
-from ptzip.formats.part import Layout
+from ptzip.formats import signatures as marks
+from ptzip.formats.layout import Layout
+from ptzip.formats.unknown_files import described
+from ptzip.io.sources import Source
 from ptzip.limits import Limits
-from ptzip.source import Source
 
 
 class Format(NamedTuple):
@@ -23,7 +23,7 @@ class Format(NamedTuple):
 
 
 def _zip(source: Source, limits: Limits) -> Layout:
-    from ptzip.formats import zips
+    from ptzip.formats import foreign_zips as zips
 
     return zips.read(source, limits)
 

@@ -5,13 +5,13 @@ what stands behind the last whole pickle is listed.
 """
 
 from ptzip.errors import FormatError
-from ptzip.formats.marks import begins_pickle
-from ptzip.formats.naming import described
-from ptzip.formats.part import Member, Part, ReadOnly, nothing_stored
+from ptzip.formats.layout import Member, Part, ReadOnly, nothing_stored
+from ptzip.formats.signatures import begins_pickle
+from ptzip.formats.unknown_files import described
+from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
-from ptzip.pickling.unpickler import read_pickle
-from ptzip.source import Source
+from ptzip.pickling.reader import read_pickle
 
 
 class Bare(ReadOnly):

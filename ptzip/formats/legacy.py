@@ -10,17 +10,18 @@ a count is told by the class in the key's persistent id. Several such streams ma
 import struct
 from collections.abc import Callable, Iterator
 
-from ptzip.container.archive import Checked
-from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import CutError, FormatError
-from ptzip.formats.marks import LEGACY_MAGIC_END, has_legacy_magic
-from ptzip.formats.part import Member, Part, broken
+from ptzip.formats.layout import Member, Part, broken
+from ptzip.formats.signatures import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.torchzip import fresh_records
+from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import Payload, Span
+from ptzip.io.sources import Source, Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle, item_slots, text
-from ptzip.pickling.unpickler import raise_limit, read_seen
-from ptzip.source import Payload, Source, Span, Stream
-from ptzip.tensors.rebuild import Storage, storages
+from ptzip.pickling.reader import raise_limit, read_seen
+from ptzip.tensors.references import Storage, storages
+from ptzip.zip.record import ALIGNMENT, Record
 
 PICKLES = ("magic number", "protocol version", "sys_info", "object", "storage keys")
 OBJECT, KEYS = 3, 4

@@ -4,10 +4,10 @@ Rule: the file is told by its content, a length of 8 bytes and that much JSON (t
 """
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.formats.marks import SAFETENSORS_LENGTH
-from ptzip.formats.part import Member, Part, ReadOnly
+from ptzip.formats.layout import Member, Part, ReadOnly
+from ptzip.formats.signatures import SAFETENSORS_LENGTH
+from ptzip.io.sources import FileSource, Source
 from ptzip.limits import Limits
-from ptzip.source import FileSource, Source
 
 
 class SafeTensors(ReadOnly):

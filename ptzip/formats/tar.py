@@ -13,13 +13,14 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from ptzip.container.archive import Checked
 from ptzip.errors import FormatError, LimitError
-from ptzip.formats.part import Member, NamedTensor, Part, ReadOnly
+from ptzip.formats.layout import Member, NamedTensor, Part, ReadOnly
+from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import Payload, Slice, Span, read_all
+from ptzip.io.sources import Source, SourceFile, Stream
 from ptzip.limits import Limits, spelled
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
-from ptzip.pickling.unpickler import raise_limit, read_seen
-from ptzip.source import Payload, Slice, Source, SourceFile, Span, Stream, read_all
+from ptzip.pickling.reader import raise_limit, read_seen
 from ptzip.tensors.dtypes import BY_STORAGE, BY_TENSOR, DType
 
 NEEDED = ("storages", "tensors", "pickle")

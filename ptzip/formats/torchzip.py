@@ -6,13 +6,14 @@ Rule: records are looked up as torch looks them up; see `records`.
 import functools
 from collections.abc import Iterator
 
-from ptzip.container.archive import STORED, Archive, Checked, Entry
-from ptzip.container.record import ALIGNMENT, Record
 from ptzip.errors import UnsupportedError
-from ptzip.formats.part import Member, Part, read_record
-from ptzip.formats.records import PICKLE, SHORT, STORAGES, checked, finder, is_big_endian, records
+from ptzip.formats.layout import Member, Part, read_record
+from ptzip.formats.torchzip_records import PICKLE, SHORT, STORAGES, checked, finder, is_big_endian, records
+from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import Literal, Payload, read_all
 from ptzip.limits import Limits
-from ptzip.source import Literal, Payload, read_all
+from ptzip.zip.reader import STORED, Archive, Entry
+from ptzip.zip.record import ALIGNMENT, Record
 
 SERIALIZATION_ID = ".data/serialization_id"
 

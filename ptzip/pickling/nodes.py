@@ -8,7 +8,7 @@ the stream fetches from the memo is the same node wherever it stands, and a node
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from ptzip.pickling.meanings import MEANINGS
+from ptzip.pickling.argument_values import MEANINGS
 
 if TYPE_CHECKING:
     from ptzip.errors import Anomaly

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError
-from ptzip.source import Stream
+from ptzip.io.sources import Stream
 
 
 class Argument(NamedTuple):

@@ -4,12 +4,12 @@
 model may be a pickled module or a dict of tensors. `requires_grad` stays as it is.
 """
 
-from ptzip.editing.casting import tensor_slots
+from ptzip.editing.cast_weights import tensor_slots
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import is_module
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Node, lookup, pairs, text
 from ptzip.recipes.recipe import Recipe
+from ptzip.tree.modules import is_module
 
 KEYS = ("epoch", "best_fitness", "training_results", "model", "optimizer")
 

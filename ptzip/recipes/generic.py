@@ -8,15 +8,15 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import is_module
-from ptzip.editing.places import is_leaf, key_name
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup, pairs, reach, text
 from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.transformers_trainer import hint
-from ptzip.tensors.rebuild import tensor
+from ptzip.tensors.references import tensor
+from ptzip.tree.modules import is_module
+from ptzip.tree.paths import is_leaf, key_name
 
 MOST_DEEP = 3
 """Dicts in one another that are looked into."""

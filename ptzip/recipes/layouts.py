@@ -5,7 +5,7 @@ Rule: a layout is told by keys and the form of values, never by a file's name.
 
 from collections.abc import Iterable
 
-from ptzip.editing.casting import tensor_slots
+from ptzip.editing.cast_weights import tensor_slots
 from ptzip.pickling.nodes import Call, Dict, List, Node, lookup, pairs, text
 
 

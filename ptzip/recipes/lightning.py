@@ -8,7 +8,7 @@ import re
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.averages import exchange
+from ptzip.recipes.ema import exchange
 from ptzip.recipes.layouts import has, is_state_dict
 from ptzip.recipes.recipe import Recipe, under
 

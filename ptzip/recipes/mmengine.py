@@ -7,7 +7,7 @@ there, and fail on None.
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Dict, Node, lookup
-from ptzip.recipes.averages import exchange
+from ptzip.recipes.ema import exchange
 from ptzip.recipes.layouts import is_state_dict
 from ptzip.recipes.recipe import Recipe, under
 

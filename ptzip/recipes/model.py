@@ -1,12 +1,12 @@
 """Which module of a checkpoint is kept as its model, and without gradients."""
 
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import is_module, parameter_slots
 from ptzip.errors import EditError
-from ptzip.pickling.made import atom
+from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Node, lookup
-from ptzip.tensors.rebuild import REQUIRES_GRAD, parameter_arguments
+from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
+from ptzip.tree.modules import is_module, parameter_slots
 
 
 def promoted_model(edit: Edit) -> Node:

@@ -5,11 +5,11 @@ for `model.diffusion_model.out.2.weight` (`ldm/modules/ema.py`). Inference with 
 `--no-ema` takes the live weights. Ids and counters are integers, which nothing casts.
 """
 
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes import lightning
-from ptzip.recipes.averages import exchange
+from ptzip.recipes.ema import exchange
 from ptzip.recipes.layouts import is_state_dict, names
 from ptzip.recipes.recipe import Recipe
 

@@ -4,13 +4,13 @@ What cannot come from the file alone is left as it was: the new date and version
 package's defaults.
 """
 
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import attribute, attributes, child, class_path, is_module
-from ptzip.pickling.made import atom
+from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
+from ptzip.tree.modules import attribute, attributes, child, class_path, is_module
 
 TRAINING_KEYS = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")
 

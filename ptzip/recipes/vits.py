@@ -4,7 +4,7 @@ Their `compress_model` and `process_ckpt` leave out every weight of `enc_q`. `op
 `utils.load_checkpoint` passes over for inference. Of a discriminator, which inference does not need, the optimizer goes.
 """
 
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has, is_state_dict, names

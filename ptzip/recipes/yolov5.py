@@ -6,11 +6,11 @@ what the layout shows of it is enough to tell which keys go, save that v2.0 is t
 """
 
 from ptzip.editing.edit import Edit
-from ptzip.editing.heads import has_grid_list
-from ptzip.editing.modules import attribute, class_path, is_module
+from ptzip.editing.yolo_heads import has_grid_list
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
+from ptzip.tree.modules import attribute, class_path, is_module
 
 
 def matches(root: Node) -> bool:

@@ -5,11 +5,11 @@ EMA weights become the model, `optimizer`, `ema` and `updates` None, the model h
 """
 
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import is_module
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
+from ptzip.tree.modules import is_module
 
 
 def matches(root: Node) -> bool:

@@ -4,12 +4,12 @@ Its keys are those of YOLOv5 v5.0, so it is told by the class of its last layer.
 """
 
 from ptzip.editing.edit import Edit
-from ptzip.editing.heads import last_layer
-from ptzip.editing.modules import class_path, is_module
+from ptzip.editing.yolo_heads import last_layer
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
+from ptzip.tree.modules import class_path, is_module
 
 HEADS = frozenset({"IDetect", "IAuxDetect", "IBin", "IKeypoint"})
 """The last layers that YOLOv7 added (`models/yolo.py`)."""

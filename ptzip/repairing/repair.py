@@ -8,25 +8,25 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ptzip.container import writer
-from ptzip.container.archive import is_zip
-from ptzip.container.structs import LOCAL_SIGNATURE
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.formats.naming import described
+from ptzip.formats.unknown_files import described
+from ptzip.io.atomic_output import GZIP, ZSTD, new_file
+from ptzip.io.sources import FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.objects.builder import build
-from ptzip.objects.paths import named_tensors
-from ptzip.repairing.found import State
-from ptzip.repairing.headers import read_headers
-from ptzip.repairing.places import places
-from ptzip.repairing.rebuilt import rebuilt
+from ptzip.repairing.candidates import places
+from ptzip.repairing.rebuild import rebuilt
+from ptzip.repairing.record_search import State
 from ptzip.repairing.report import RepairReport
 from ptzip.repairing.salvage import Salvage, salvage
-from ptzip.source import FileSource, Source
-from ptzip.target import GZIP, ZSTD, new_file
 from ptzip.tensors.tensor import Tensor
-from ptzip.verifying.cutoff import storage_keys
+from ptzip.values.builder import build
+from ptzip.values.value_paths import named_tensors
+from ptzip.verifying.truncation import storage_keys
 from ptzip.verifying.verify import verify
+from ptzip.zip import writer
+from ptzip.zip.header_search import read_headers
+from ptzip.zip.reader import is_zip
+from ptzip.zip.structs import LOCAL_SIGNATURE
 
 
 def repair(

@@ -6,19 +6,20 @@ Rule: the pickle comes first, since it alone says which storages there are and h
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.container.structs import LOCAL_SIZE
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.formats.part import Part, broken, nothing_stored
-from ptzip.formats.records import PICKLE, STORAGES
-from ptzip.formats.zips import MARKS, SHARD, TORCHSCRIPT
+from ptzip.formats.foreign_zips import MARKS, SHARD, TORCHSCRIPT
+from ptzip.formats.layout import Part, broken, nothing_stored
+from ptzip.formats.torchzip_records import PICKLE, STORAGES
+from ptzip.io.payloads import read_all
+from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Global
-from ptzip.pickling.unpickler import read_pickle, read_seen
-from ptzip.repairing.found import WITNESSES, Found, Search, State
-from ptzip.repairing.headers import Headers, read_some
-from ptzip.repairing.places import Form, Place, Places
-from ptzip.source import Source, read_all
-from ptzip.verifying.cutoff import layout
+from ptzip.pickling.reader import read_pickle, read_seen
+from ptzip.repairing.candidates import Form, Place, Places
+from ptzip.repairing.record_search import WITNESSES, Found, Search, State
+from ptzip.verifying.truncation import layout
+from ptzip.zip.header_search import Headers, read_some
+from ptzip.zip.structs import LOCAL_SIZE
 
 BESIDE = ("byteorder", ".format_version", ".storage_alignment", "version")
 """The records that torch reads beside the pickle and the storages."""

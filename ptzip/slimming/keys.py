@@ -6,11 +6,11 @@ Rule: bytes are those of the input, so that the column adds up to what there was
 from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.editing.account import Change
-from ptzip.editing.places import key_name
+from ptzip.editing.changes import Change
 from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
 from ptzip.slimming.report import Key
-from ptzip.tensors.rebuild import storage_id
+from ptzip.tensors.references import storage_id
+from ptzip.tree.paths import key_name
 
 KEPT, OBJECT = "kept", "(object)"
 

@@ -6,7 +6,7 @@ Rule: a wish that there is not is an error before anything is opened.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ptzip.editing.asked import Value
+from ptzip.editing.drop_and_set import Value
 from ptzip.errors import EditError
 from ptzip.recipes import AUTO
 

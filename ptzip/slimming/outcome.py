@@ -10,14 +10,14 @@ from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
-from ptzip.formats.records import crc_lines
+from ptzip.formats.torchzip_records import crc_lines
+from ptzip.io.atomic_output import new_file
 from ptzip.limits import Limits
-from ptzip.slimming.naming import Names, cast_tensors, wide_tensors
+from ptzip.slimming.cast_names import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options
-from ptzip.slimming.planning import Planned, plan
+from ptzip.slimming.plan import Planned, plan
 from ptzip.slimming.report import CastTensor, Check, SlimReport
-from ptzip.slimming.writing import Progress, crc_warnings, overflowed, write
-from ptzip.target import new_file
+from ptzip.slimming.write import Progress, crc_warnings, overflowed, write
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.loss import Loss
 
@@ -98,7 +98,7 @@ def _settled(
 
 def _checked(source: Path, written: str, planned: Planned, options: Options, limits: Limits) -> Check:
     """The written file beside the input, both opened anew."""
-    from ptzip.slimming.checking import check  # here, since it needs numpy
+    from ptzip.slimming.check import check  # here, since it needs numpy
 
     with open_checkpoint(source, limits) as before, open_checkpoint(written, limits) as after:
         return check(before, after, planned.edit, options.on_overflow == "saturate", options.plain)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ptzip.editing.account import Change, Step
+from ptzip.editing.changes import Change, Step
 from ptzip.tensors.loss import Difference, Loss
 
 

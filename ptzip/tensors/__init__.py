@@ -1,0 +1,1 @@
+"""What torch means by storages and tensors: dtypes, references, bytes, casts."""

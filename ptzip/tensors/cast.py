@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ptzip.source import Payload
+from ptzip.io.payloads import Payload
 from ptzip.tensors.loss import Loss
 
 CASTABLE = {"float16": frozenset({"float64", "float32", "bfloat16"}), "bfloat16": frozenset({"float64", "float32"})}
@@ -49,7 +49,7 @@ class Cast:
         return self.base.seekable
 
     def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
-        from ptzip.tensors.narrowing import floats, narrow  # here, so that whoever only plans does not wait for numpy
+        from ptzip.tensors.rounding import floats, narrow  # here, so that whoever only plans does not wait for numpy
 
         first, last = (place // NARROW * self.item for place in (start, stop))
         for chunk in _whole_items(self.base.chunks(first, last), self.item):

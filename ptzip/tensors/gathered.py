@@ -7,7 +7,8 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.source import CHUNK, Payload, Slice, read_all
+from ptzip.io.payloads import Payload, Slice, read_all
+from ptzip.io.sources import CHUNK
 from ptzip.tensors.strides import reach
 
 BLOCK = CHUNK
@@ -47,7 +48,7 @@ class Gathered(NamedTuple):
         return sorted(found, key=lambda dimension: -dimension[1])
 
     def _block(self, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
-        from ptzip.tensors.arrays import packed  # here, so that whoever only plans does not wait for numpy
+        from ptzip.tensors.to_numpy import packed  # here, so that whoever only plans does not wait for numpy
 
         _, end = reach(0, shape, stride)
         data = read_all(Slice(self.base, offset * self.item, end * self.item))

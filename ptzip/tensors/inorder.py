@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.container.archive import bare
-from ptzip.source import CHUNK
-from ptzip.tensors.arrays import is_contiguous, native, resolved, row, span, storage_of, swapped_unit
+from ptzip.io.crc32 import bare
+from ptzip.io.sources import CHUNK
 from ptzip.tensors.dtypes import PACKED
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import reach
 from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.to_numpy import is_contiguous, native, resolved, row, span, storage_of, swapped_unit
 
 BLOCK = 16 * CHUNK
 """Bytes that are gathered together: the more, the fewer reads a large transposed tensor takes."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ptzip.errors import FormatError
-from ptzip.source import Payload
+from ptzip.io.payloads import Payload
 from ptzip.tensors.dtypes import DType
 
 

@@ -76,13 +76,13 @@ class Tensor:
         bfloat16, float8 and float4 are types of ml_dtypes; the two values in a float4_e2m1fn_x2 stand one after the other.
         Raises UnsupportedError where numpy has no form for it, FormatError where the bytes are not there.
         """
-        from ptzip.tensors import arrays  # here, so that whoever only looks at tensors does not wait for numpy
+        from ptzip.tensors import to_numpy as arrays  # here, so that whoever only looks at tensors does not wait for numpy
 
         return arrays.values(self)
 
     def tobytes(self) -> bytes:
         """The values one after the other, the last dimension first, little-endian. Raises as `numpy` does."""
-        from ptzip.tensors import arrays  # as above
+        from ptzip.tensors import to_numpy as arrays  # as above
 
         return arrays.contiguous(self)
 

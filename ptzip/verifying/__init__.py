@@ -1,1 +1,1 @@
-"""Verifying: is a file whole, and what will load it."""
+"""ptzip verify."""

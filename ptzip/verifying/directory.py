@@ -8,11 +8,11 @@ import io
 import struct
 from collections.abc import Iterator
 
-from ptzip.container import structs
-from ptzip.container.archive import FULL16, FULL32, Archive, ends
 from ptzip.errors import FormatError
-from ptzip.source import Source
+from ptzip.io.sources import Source
 from ptzip.verifying.report import CUT, HEADER, Problem
+from ptzip.zip import structs
+from ptzip.zip.reader import FULL16, FULL32, Archive, ends
 
 COUNTED = {"entries_here": FULL16, "entries": FULL16, "directory_size": FULL32, "directory_offset": FULL32}
 """The numbers that both ends have, and what stands in the old one where only the zip64 end holds it (APPNOTE 4.4.1.4)."""

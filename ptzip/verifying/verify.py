@@ -6,16 +6,16 @@ Rule: everything is looked at and everything wrong is told; only what cannot be 
 import os
 from collections.abc import Iterator
 
-from ptzip.container.archive import Archive, archive_offset, is_zip, read_archive
-from ptzip.container.differences import differences
-from ptzip.container.structs import LOCAL_SIGNATURE
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, UnsupportedError
-from ptzip.formats.wrapping import Wrapping, wrapping
+from ptzip.io.compression import Wrapping, wrapping
+from ptzip.io.sources import FileSource, Source, Window
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.source import FileSource, Source, Window
-from ptzip.verifying.checksums import Reading
+from ptzip.verifying.crcs import Reading
 from ptzip.verifying.directory import WRONG_SIGNATURE, contradictions, nameless_end, unreadable
 from ptzip.verifying.report import CUT, DATA, HEADER, Problem, VerifyReport
+from ptzip.zip.header_mismatches import differences
+from ptzip.zip.reader import Archive, archive_offset, is_zip, read_archive
+from ptzip.zip.structs import LOCAL_SIGNATURE
 
 
 def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits = DEFAULT_LIMITS) -> VerifyReport:
@@ -33,7 +33,7 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
 
 def _unpacked(source: FileSource, kind: Wrapping, values: bool, limits: Limits) -> VerifyReport:
     """What is inside a compressed file, which torch does not load before it is unpacked."""
-    from ptzip.formats.wrapped import unwrapped  # here, since few files need what unpacks them
+    from ptzip.io.unpacking import unwrapped  # here, since few files need what unpacks them
 
     try:
         inner = unwrapped(source, kind, limits)
@@ -59,7 +59,7 @@ def _cut(source: FileSource, limits: Limits) -> VerifyReport:
     place = nameless_end(source)
     if place is not None:
         return VerifyReport(source.name, source.size, "zip", (Problem(HEADER, "", WRONG_SIGNATURE, place),))
-    from ptzip.verifying.cutoff import remains  # here, since few files are
+    from ptzip.verifying.truncation import remains  # here, since few files are
 
     try:
         found = remains(source, limits)
@@ -97,7 +97,7 @@ def _tried(report: VerifyReport, values: bool, limits: Limits) -> tuple[PtzipErr
 
 
 def _opened(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
-    from ptzip.verifying.opened import opened  # here, so that the records are read meanwhile
+    from ptzip.verifying.contents import opened  # here, so that the records are read meanwhile
 
     return opened(report, values, limits)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from ptzip.pickling.unpickler import read_pickle
+from ptzip.pickling.reader import read_pickle
 from tests.bench.measure import in_turn, measured, ratios, table, verdict
 
 FASTER, PEAK_MIB = 6, 64

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.container import writer
-from ptzip.container.record import Record
-from ptzip.pickling.made import atom, named
+from ptzip.io.payloads import Literal
+from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Tuple
 from ptzip.pickling.nodes import Step as Fill
-from ptzip.pickling.pickler import write_pickle
-from ptzip.source import Literal
+from ptzip.pickling.writer import write_pickle
+from ptzip.zip import writer
+from ptzip.zip.record import Record
 
 Records = dict[str, bytes]
 """The records of a checkpoint by name, in their order, without the archive's own name in front."""

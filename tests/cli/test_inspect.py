@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from ptzip.container import structs, writer
-from ptzip.container.record import Record
-from ptzip.source import CHUNK, Literal, write_at
+from ptzip.io.atomic_output import write_at
+from ptzip.io.payloads import Literal
+from ptzip.io.sources import CHUNK
+from ptzip.zip import structs, writer
+from ptzip.zip.record import Record
 from tests.cli.samples import Saving, archive, called, module_records, save, training_records, weights
 from tests.cli.shell import environment, one_line, ptzip, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus

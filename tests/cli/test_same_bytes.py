@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.container import writer
+from ptzip.zip import writer
 from tests.cli.samples import Records, module_records, save, training_records
 from tests.cli.shell import shell
 

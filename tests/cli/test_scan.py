@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ptzip.pickling.made import atom
+from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Tuple
 from tests.cli.samples import archive, called, save, training_records
 from tests.cli.shell import one_line, ptzip, shell
-from tests.security.made import PAYLOAD, name, valued
+from tests.scanning.made import PAYLOAD, name, valued
 
 HOSTILE, UNKNOWN, CLEAN = valued(PAYLOAD), valued(name("models.yolo.Model") + b")\x81"), archive(training_records())
 

@@ -433,7 +433,7 @@ def test_a_warning_is_in_the_json_report_too(last: Path) -> None:
 
 
 def test_a_call_that_a_loader_would_make_is_kept_as_it_was(last: Path) -> None:
-    from ptzip.pickling.made import atom
+    from ptzip.pickling.new_nodes import atom
     from ptzip.pickling.nodes import Tuple
 
     keep = called("numpy.core.multiarray", "scalar", Tuple("TUPLE1", None, [atom(1)]))

@@ -21,7 +21,8 @@ import zstandard
 
 import ptzip
 from ptzip.cli.main import main
-from ptzip.formats import bare, legacy, safetensors, tar, zips
+from ptzip.formats import bare, legacy, safetensors, tar
+from ptzip.formats import foreign_zips as zips
 from ptzip.pickling.nodes import Atom, walk
 from ptzip.recipes import NAMES
 from tests.cli.samples import module_records, save

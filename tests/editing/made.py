@@ -14,16 +14,17 @@ import numpy.typing as npt
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.container import writer
-from ptzip.container.record import Record
 from ptzip.editing.edit import Edit
-from ptzip.editing.modules import attributes
-from ptzip.pickling.made import atom, memoized, named
+from ptzip.io.payloads import Literal, read_all
+from ptzip.io.sources import BytesSource
+from ptzip.pickling.new_nodes import atom, memoized, named
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Step, Tuple, item_slots, lookup
-from ptzip.pickling.pickler import write_pickle
-from ptzip.source import BytesSource, Literal, read_all
+from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.rebuild import Tensor, parameter_arguments, tensor
+from ptzip.tensors.references import Tensor, parameter_arguments, tensor
+from ptzip.tree.modules import attributes
+from ptzip.zip import writer
+from ptzip.zip.record import Record
 from tests.records import storage_record, torch_zip
 
 Array = npt.NDArray[Any]

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.account import Change, Step
+from ptzip.editing.changes import Change, Step
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
+from ptzip.io.payloads import read_all
 from ptzip.pickling.nodes import Atom, Node, Persistent, lookup, text, walk
-from ptzip.source import read_all
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, module, node, numbers, slimmed
 

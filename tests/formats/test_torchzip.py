@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.errors import EditError, FormatError, LimitError, UnsupportedError
+from ptzip.io.payloads import read_all
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Persistent
-from ptzip.source import read_all
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.editing.made import DEFAULTS, Made, node, numbers
 from tests.records import storage_record, torch_zip

@@ -8,8 +8,8 @@ import sys
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import PtzipError
-from ptzip.security.scanning import scan
-from ptzip.source import BytesSource
+from ptzip.io.sources import BytesSource
+from ptzip.scanning.scan import scan
 
 
 def one(data: bytes) -> None:

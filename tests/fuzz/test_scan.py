@@ -8,7 +8,7 @@ import time
 
 from tests.damage import KINDS, PIECES, SAMPLES
 from tests.fuzz.target import one
-from tests.security.made import PAYLOAD, call, name, pickled, raw, stack_global, text
+from tests.scanning.made import PAYLOAD, call, name, pickled, raw, stack_global, text
 
 COUNT = 20_000
 MOST_SECONDS = 60

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptzip.container.archive import read_archive
-from ptzip.pickling.made import assign, atom, discard, memoized, named
+from ptzip.io.payloads import read_all
+from ptzip.io.sources import FileSource
+from ptzip.pickling.new_nodes import assign, atom, discard, memoized, named
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -35,9 +36,9 @@ from ptzip.pickling.nodes import (
     text,
     walk,
 )
-from ptzip.pickling.pickler import write_pickle
-from ptzip.pickling.unpickler import read_pickle
-from ptzip.source import FileSource, read_all
+from ptzip.pickling.reader import read_pickle
+from ptzip.pickling.writer import write_pickle
+from ptzip.zip.reader import read_archive
 from tests import corpus
 from tests.pickling.samples import (
     PICKLERS,

@@ -7,8 +7,8 @@ import pytest
 
 import ptzip
 from ptzip.errors import EditError
+from ptzip.io.payloads import read_all
 from ptzip.recipes import basic
-from ptzip.source import read_all
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, at, dtype_at, module, node, numbers, slimmed, tensor_at
 from tests.records import storage_record

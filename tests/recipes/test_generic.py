@@ -9,7 +9,7 @@ import pytest
 import ptzip
 from ptzip.recipes import generic
 from ptzip.recipes.generic import weights
-from ptzip.tensors.narrowing import floats, narrow
+from ptzip.tensors.rounding import floats, narrow
 from ptzip.tensors.tensor import Tensor
 from tests.corpus import parameters
 from tests.editing.made import Made, called, instance, module, node, numbers, ordered

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ptzip.editing.account import Step
+from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node, lookup

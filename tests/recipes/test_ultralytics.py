@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.account import Step
-from ptzip.editing.modules import attribute, class_path
+from ptzip.editing.changes import Step
 from ptzip.pickling.nodes import Atom, Dict, lookup
 from ptzip.recipes import ultralytics
+from ptzip.tree.modules import attribute, class_path
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, at, instance, model, module, node, numbers, slimmed, values_at
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.modules import parameter_slots
 from ptzip.pickling.nodes import Atom, Call, Node, lookup
 from ptzip.recipes import yolov5
-from ptzip.tensors.rebuild import REQUIRES_GRAD, parameter_arguments
+from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
+from ptzip.tree.modules import parameter_slots
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, model, module, node, numbers, slimmed
 

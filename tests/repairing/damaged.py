@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ptzip
-from ptzip.source import read_all
+from ptzip.io.payloads import read_all
 from ptzip.tensors.tensor import Tensor
 from tests.headers import cuts, flips, zips
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.container import structs
-from ptzip.container.archive import Entry
-from ptzip.repairing import headers
-from ptzip.source import read_all
+from ptzip.io.payloads import read_all
+from ptzip.zip import header_search as headers
+from ptzip.zip import structs
+from ptzip.zip.reader import Entry
 from tests.cli.shell import one_line
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, files, needs_corpus

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip.editing.account import Step
-from ptzip.pickling.made import atom, filled, memoized, named, new_list
+from ptzip.editing.changes import Step
+from ptzip.pickling.new_nodes import atom, filled, memoized, named, new_list
 from ptzip.pickling.nodes import Call, Dict, Node, Tuple
 from tests.editing.made import DEFAULTS, Made, archive_of, called, instance, key_at, model, module, node, numbers, values_at
 

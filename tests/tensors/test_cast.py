@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptzip.source import Literal, read_all
-from ptzip.tensors import narrowing
+from ptzip.io.payloads import Literal, read_all
+from ptzip.tensors import rounding as narrowing
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.loss import Loss
-from ptzip.tensors.narrowing import floats, narrow
+from ptzip.tensors.rounding import floats, narrow
 
 Floats = npt.NDArray[np.floating]
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptzip.source import CHUNK, Literal, read_all
+from ptzip.io.payloads import Literal, read_all
+from ptzip.io.sources import CHUNK
 from ptzip.tensors import gathered
 from ptzip.tensors.gathered import Gathered
 

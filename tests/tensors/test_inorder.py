@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptzip.source import Literal
+from ptzip.io.payloads import Literal
 from ptzip.tensors import inorder
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.inorder import InOrder

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
-from ptzip.source import Literal, Payload
-from ptzip.tensors import arrays
+from ptzip.io.payloads import Literal, Payload
+from ptzip.tensors import to_numpy as arrays
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor

@@ -15,10 +15,11 @@ import pytest
 import zstandard
 
 import ptzip
-from ptzip.container.archive import read_archive
-from ptzip.container.differences import differences
-from ptzip.source import BytesSource, FileSource, read_all
+from ptzip.io.payloads import read_all
+from ptzip.io.sources import BytesSource, FileSource
 from ptzip.verifying.report import VerifyReport
+from ptzip.zip.header_mismatches import differences
+from ptzip.zip.reader import read_archive
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
 from tests.editing.made import Made, numbers

@@ -1,0 +1,1 @@
+"""The allow list: what a pickle may name, call and give a state to."""

@@ -1,0 +1,104 @@
+"""Tensors to `.safetensors`: a length of 8 bytes, that much JSON, and the bytes of all tensors (the format's README).
+
+Rule: header and bytes are streamed, the widest dtypes first so that each tensor is aligned to its own; no two tensors may share
+bytes, so a tie is kept once, and its other names stand in the metadata, as `save_torch_state_dict` of huggingface_hub has them.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptzip.converting.output_file import File
+from ptzip.converting.selection import Tensors, ties
+from ptzip.converting.unsupported import no_values
+from ptzip.errors import EditError
+from ptzip.formats.safetensors_tensors import DTYPES, HALF_BYTES, PAIRS
+from ptzip.formats.signatures import SAFETENSORS_LENGTH
+from ptzip.io.payloads import Literal
+from ptzip.io.sequential import Sequential
+from ptzip.tensors.inorder import InOrder
+from ptzip.tensors.tensor import Tensor
+
+SUFFIX = ".safetensors"
+
+SPELLED = {name: code for code, name in DTYPES.items()} | {PAIRS: HALF_BYTES}
+
+METADATA = "__metadata__"
+ALIGNMENT = 8
+"""The header is filled with spaces to a multiple of this."""
+
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B?)", re.IGNORECASE)
+
+
+def refusal(name: str, tensor: Tensor) -> str:
+    """Why a tensor has no form in this format, or ""."""
+    if name == METADATA:
+        return "no tensor may be called so in safetensors"
+    return no_values(tensor) or ("" if tensor.dtype in SPELLED else f"safetensors have no dtype {tensor.dtype}")
+
+
+def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
+    """The files that hold the tensors: one, or shards of at most `largest` bytes and the index that says what is where.
+
+    A tensor that is larger has a shard of its own.
+    """
+    tied = ties(tensors)
+    kept = {name: tensor for name, tensor in tensors.items() if name not in tied}
+    shards = _shards(kept, largest)
+    if len(shards) == 1:
+        return [File(place, _file(shards[0], tied))]
+    names = [f"{place.stem}-{number:05d}-of-{len(shards):05d}{place.suffix}" for number in range(1, len(shards) + 1)]
+    files = [File(place.with_name(name), _file(shard, tied)) for name, shard in zip(names, shards, strict=True)]
+    homes = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+    total = sum(tensor.nbytes for tensor in kept.values())
+    index = {"metadata": {"total_size": total, **tied}, "weight_map": {name: homes[name] for name in kept}}
+    spelled = Literal(json.dumps(index, indent=2).encode())
+    return [*files, File(place.with_name(f"{place.name}.index.json"), Sequential((spelled,)))]
+
+
+def _shards(tensors: Tensors, largest: int | None) -> list[Tensors]:
+    """The tensors in the order of the file, in as many shards as it takes."""
+    found, size = [Tensors()], 0
+    for name, tensor in tensors.items():
+        if largest is not None and found[-1] and size + tensor.nbytes > largest:
+            found.append(Tensors())
+            size = 0
+        found[-1][name] = tensor
+        size += tensor.nbytes
+    return found
+
+
+def _file(tensors: Tensors, tied: Mapping[str, str]) -> Sequential:
+    order = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
+    aliases = {name: kept for name, kept in tied.items() if kept in tensors}
+    return Sequential((Literal(_header(order, aliases)), *map(InOrder, order.values())))
+
+
+def _header(tensors: Tensors, aliases: Mapping[str, str]) -> bytes:
+    told: dict[str, Any] = {METADATA: {"format": "pt", **aliases}}
+    at = 0
+    for name, tensor in tensors.items():
+        told[name] = {"dtype": SPELLED[tensor.dtype], "shape": _shape(tensor), "data_offsets": [at, at + tensor.nbytes]}
+        at += tensor.nbytes
+    text = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % ALIGNMENT)
+    return SAFETENSORS_LENGTH.pack(len(text)) + text
+
+
+def _shape(tensor: Tensor) -> list[int]:
+    """The shape; of float4 that of the values, of which torch counts pairs."""
+    is_pairs = tensor.dtype == PAIRS and tensor.shape
+    return [*tensor.shape[:-1], 2 * tensor.shape[-1]] if is_pairs else list(tensor.shape)
+
+
+def bytes_of(text: str) -> int:
+    """A number of bytes as people spell it: `5GB` is 5,000,000,000, `2GiB` 2,147,483,648. Raises EditError."""
+    found = SIZE.fullmatch(text.strip())
+    unit = found[2].upper() if found else ""
+    unit = unit if unit.endswith("B") else f"{unit}B"
+    if found is None or unit not in UNITS or not (size := int(float(found[1]) * UNITS[unit])):
+        raise EditError(f"{text} is no size, expected one like 5GB or 500MB")
+    return size

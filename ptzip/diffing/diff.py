@@ -1,0 +1,150 @@
+"""What differs between two checkpoints: their objects, walked by the names of things, and their tensors, number by number.
+
+Rule: no more than a stretch of a tensor of each file is in memory, and what cannot be compared is told, never passed over as
+equal.
+"""
+
+import os
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.diffing.matching import match
+from ptzip.diffing.node_values import told
+from ptzip.diffing.numeric import Tolerance
+from ptzip.diffing.objects import Objects
+from ptzip.diffing.report import Changed, DiffReport, Lone, Only
+from ptzip.diffing.tensors import Pairs, form
+from ptzip.errors import EditError, LimitError
+from ptzip.formats.foreign_zips import ForeignZip
+from ptzip.formats.layout import Layout
+from ptzip.globs import Rename, rename
+from ptzip.io.payloads import read_all
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.tensors.tensor import Tensor
+from ptzip.values.tensor_names import metadata_of, tensors_in, values_of
+
+
+class Side(NamedTuple):
+    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors.
+
+    `beside` are texts of no pickle, in the same way: the metadata of safetensors, the code of TorchScript and packages.
+    """
+
+    values: dict[str, object]
+    tensors: Mapping[str, Tensor]
+    beside: dict[str, dict[str, str]]
+
+
+def diff(
+    a: str | os.PathLike[str],
+    b: str | os.PathLike[str],
+    *,
+    renames: Iterable[str] = (),
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    limits: Limits = DEFAULT_LIMITS,
+) -> DiffReport:
+    """Compare two checkpoints of whatever formats.
+
+    `renames` are beginnings of names in A, whole parts of them, with those that B has instead, as in "ema=model". Numbers of
+    tensors are the same where `|a - b| <= atol + rtol * |b|`, everything else where it is equal. Raises PtzipError or OSError.
+    """
+    tolerance = Tolerance(rtol, atol)
+    if not all(0 <= bound < float("inf") for bound in tolerance):
+        raise EditError(f"the tolerance is rtol {rtol} and atol {atol}, expected numbers of at least 0")
+    with open_checkpoint(Path(a), limits) as one, open_checkpoint(Path(b), limits) as other:
+        found = _compared(_side(one), _side(other), [rename(each) for each in renames], tolerance)
+        return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
+
+
+SOURCE = ".py"
+"""How records of code end."""
+
+METADATA = "__metadata__"
+"""What safetensors call theirs."""
+
+
+def _side(checkpoint: Checkpoint) -> Side:
+    values = list(values_of(checkpoint.layout, checkpoint.limits))
+    told = {METADATA: metadata_of(checkpoint.layout), "": _code(checkpoint.layout, checkpoint.limits)}
+    beside = {prefix: texts for prefix, texts in told.items() if texts is not None}
+    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), beside)
+
+
+def _code(layout: Layout, limits: Limits) -> dict[str, str] | None:
+    """The files of source code in a zip. Raises LimitError where one is larger than a pickle may be."""
+    if not isinstance(layout, ForeignZip) or not layout.parts:
+        return None
+    found = {entry.name[len(layout.prefix) :]: entry for entry in layout.archive.entries if entry.name.endswith(SOURCE)}
+    for name, entry in found.items():
+        if entry.size > limits.pickle_bytes:
+            raise LimitError(f"record {name} is {entry.size} bytes long, more than {limits.pickle_bytes}")
+    return {name: read_all(entry.payload).decode("utf-8", "backslashreplace") for name, entry in found.items()}
+
+
+def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance) -> DiffReport:
+    matches = match(a.tensors, b.tensors, renames)
+    pairs = Pairs(tolerance, are_bare=not (a.values and b.values))
+    differing = [pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs]
+    lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
+    lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)
+    objects = _objects(a, b, renames)
+    in_a, in_b, in_both = Held(lone_a), Held(lone_b), Held(lone_a, lone_b)
+    return DiffReport(
+        *("", ""),
+        *tolerance,
+        compared=len(differing),
+        tensors=tuple(pair for pair in differing if pair is not None),
+        lone_a=lone_a,
+        lone_b=lone_b,
+        moved=matches.moved,
+        only_a=tuple(Only(row.name, row.what, *in_a.below(row.name)) for row in objects.only_a),
+        only_b=tuple(Only(row.name, row.what, *in_b.below(row.name)) for row in objects.only_b),
+        changed=tuple(Changed(row.name, row.old, row.new, *in_both.below(row.name)) for row in objects.changed),
+    )
+
+
+def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
+    """The objects compared, where both files have some."""
+    found = Objects(renames)
+    for prefix in a.beside.keys() & b.beside.keys():
+        found.compare(a.beside[prefix], b.beside[prefix], prefix)
+    if not a.values or not b.values:
+        return found
+    for prefix, value in a.values.items():
+        if prefix in b.values:
+            found.compare(value, b.values[prefix], prefix)
+    found.only_a += [Only(prefix, told(value)) for prefix, value in a.values.items() if prefix not in b.values]
+    found.only_b += [Only(prefix, told(value)) for prefix, value in b.values.items() if prefix not in a.values]
+    return found
+
+
+class Held:
+    """How many tensors without a counterpart are below a name, and their bytes."""
+
+    def __init__(self, *sides: tuple[Lone, ...]) -> None:
+        self.sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
+        self.names = sorted(self.sizes)
+
+    def below(self, name: str) -> tuple[int, int]:
+        """That of the name itself, and those whose names go on behind it."""
+        first, last = bisect_left(self.names, f"{name}."), bisect_left(self.names, f"{name}{AFTER_DOT}")
+        held = [*([name] if name in self.sizes else []), *self.names[first:last]] if name else self.names
+        return len(held), sum(self.sizes[each] for each in held)
+
+
+AFTER_DOT = chr(ord(".") + 1)
+"""Texts that go on with a dot stand before all that go on with this."""
+
+
+def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:
+    """What was not compared."""
+    bare = [checkpoint for checkpoint in (a, b) if not checkpoint.parts]
+    if len(bare) == 1:
+        yield f"{bare[0].source.name} is a {bare[0].format}, which has tensors alone: the objects were not compared"
+    foreign = next((one for one in (a, b) if isinstance(one.layout, ForeignZip) and one.parts), None)
+    if foreign is not None:
+        yield f"{foreign.source.name} is a {foreign.format}: what is no pickle, no code and no tensor was not compared"

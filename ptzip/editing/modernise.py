@@ -1,0 +1,64 @@
+"""What old streams spell otherwise, in the form that today's do: persistent ids, and the ordered dicts of Python 2.
+
+A legacy id of a storage has a sixth item, its view metadata, and a class may be an id of its own, `("module", class, file,
+source)` (`torch/serialization.py`, `_legacy_save`). Rule: torch reads the same object afterwards; a view becomes a storage
+of its own, and the source text of classes goes, since the zip has no place for it.
+"""
+
+from ptzip.editing.changes import Step
+from ptzip.editing.edit import Edit
+from ptzip.errors import FormatError
+from ptzip.formats.torchzip import TorchZip
+from ptzip.io.payloads import Slice
+from ptzip.pickling.new_nodes import atom, filled
+from ptzip.pickling.nodes import PUTS, Call, List, Tuple, item_slots, plain, walk
+from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageId, class_id, storage_id
+
+
+def modernise(edit: Edit) -> None:
+    """Rewrite the ids of an edit's tree; does nothing where they are those of a zip."""
+    for node in edit.checkpoint.pickle.persistents:
+        reference = storage_id(node)
+        if reference is not None and len(reference.items) > STORAGE_ITEMS:
+            _without_view(edit, reference)
+    if any(class_id(node) for node in edit.checkpoint.pickle.persistents):
+        _plain_classes(edit)
+    for call in edit.checkpoint.pickle.calls if not isinstance(edit.checkpoint.layout, TorchZip) else ():
+        if isinstance(call, Call) and call.path == "collections.OrderedDict" and len(call.arguments) == 1:
+            _filled(call)
+
+
+def _filled(call: Call) -> None:
+    """`OrderedDict([[key, value], ...])`, as Python 2 spells it, becomes an empty one that is filled."""
+    listed = plain(call.arguments[0])
+    pairs = [slot.node for slot in item_slots(listed)] if isinstance(listed, List) else []
+    items = [[slot.node for slot in item_slots(pair)] for pair in pairs]
+    if items and all(len(pair) == 2 for pair in items):
+        call.parts[1] = Tuple("EMPTY_TUPLE")
+        place = 1 if call.steps and call.steps[0].op in PUTS else 0
+        call.steps = [*call.steps[:place], filled([one for pair in items for one in pair]), *call.steps[place:]]
+
+
+def _without_view(edit: Edit, reference: StorageId) -> None:
+    del reference.items[STORAGE_ITEMS:]
+    if reference.view is None:
+        return
+    key, offset, numel = reference.view
+    size = reference.dtype.size
+    if not 0 <= offset <= offset + numel <= reference.numel:
+        raise FormatError(f"storage {key} reaches past storage {reference.key}, of which it is a view", reference.node.offset)
+    fresh = f"{reference.key} view {key}"
+    reference.items[KEY], reference.items[NUMEL] = atom(fresh), atom(numel)
+    edit.payloads[fresh] = Slice(edit.source(reference.key), offset * size, numel * size)
+
+
+def _plain_classes(edit: Edit) -> None:
+    count = 0
+    for node in walk(edit.root):
+        for holder in (node.parts, *(step.items for step in node.steps)):
+            for index, below in enumerate(holder):
+                kind = class_id(below)
+                if kind is not None:
+                    holder[index] = kind
+                    count += 1
+    edit.note(Step.OTHER, "classes", f"{count} with their source text became plain names", gain=False)

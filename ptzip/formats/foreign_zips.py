@@ -1,0 +1,134 @@
+"""Zips: which kind one is, told by its records, and those that are not written by torch.save.
+
+Rule: torch takes a file for a zip if it begins as one (`torch/serialization.py`, `_is_zipfile`), so a zip that hangs behind
+something else is not one here either.
+"""
+
+import functools
+
+from ptzip.errors import FormatError
+from ptzip.formats.layout import Layout, Member, Part, ReadOnly, read_record
+from ptzip.formats.torchzip import TorchZip, entry_members
+from ptzip.formats.torchzip_records import PICKLE, VERSION, checked, finder, is_big_endian, places, records
+from ptzip.io.crc32 import Checked
+from ptzip.io.sources import Source, Window
+from ptzip.limits import Limits
+from ptzip.zip.reader import Archive, Entry, archive_offset, is_zip, read_archive
+
+TORCHSCRIPT, PACKAGE, EXPORTED, SHARD = "TorchScript archive", "torch.package", "exported program (.pt2)", "DCP shard"
+NPZ, OTHER = "npz of numpy", "zip of another program"
+
+REFUSALS = {
+    TORCHSCRIPT: "a TorchScript archive: its code fixes dtypes, so it is not a checkpoint to slim",
+    PACKAGE: "a torch.package: its pickles belong to its code, so it is not a checkpoint to slim",
+    NPZ: "an npz of numpy, which holds arrays only: there is nothing to strip",
+    EXPORTED: "an exported program (.pt2), not a checkpoint to slim",
+    OTHER: "a zip, but not one of torch.save: it has no record data.pkl",
+}
+"""Why each kind cannot be slimmed."""
+
+ARRAY = ".npy"
+"""How every record of an npz is called."""
+
+MARKS = (
+    ("constants.pkl", TORCHSCRIPT),
+    (".data/extern_modules", PACKAGE),
+    (".data/python_version", PACKAGE),
+    ("archive_format", EXPORTED),
+)
+"""The records that tell a kind (`torch/jit`, `torch/package`, `torch/export/pt2_archive`)."""
+
+
+class ForeignZip(ReadOnly):
+    """A zip that torch.save did not write: TorchScript and torch.package have pickles, the others only members."""
+
+    def __init__(self, archive: Archive, prefix: str, name: str, refusal: str, limits: Limits) -> None:
+        self.archive = archive
+        self.prefix = prefix
+        self.name = name
+        self.refusal = refusal
+        self.limits = limits
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        if self.name not in (TORCHSCRIPT, PACKAGE):
+            return ()
+        found = records(self.archive, self.prefix)
+        pickles = {name: entry for name, entry in found.items() if name.endswith(".pkl") and not name.startswith(".data/")}
+        order = sorted(pickles, key=lambda name: (name != PICKLE, pickles[name].header_offset))
+        return tuple(self._part(name, found) for name in order)
+
+    def _part(self, name: str, found: dict[str, Entry]) -> Part:
+        record = checked(found[name])
+        return Part(
+            f"record {name}", read_record(record, self.limits), finder(places(name), found), is_big_endian(found), record
+        )
+
+    @property
+    def arrays(self) -> dict[str, Checked]:
+        """The records of an npz by the names of the arrays in them; of any other zip none."""
+        entries = self.archive.entries if self.name == NPZ else ()
+        return {entry.name.removesuffix(ARRAY): checked(entry) for entry in entries}
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        return entry_members(self.archive)
+
+
+class Shard(ReadOnly):
+    """Several zips one after the other, as torch.distributed.checkpoint writes them; each holds one tensor."""
+
+    def __init__(self, zips: tuple[Layout, ...], starts: tuple[int, ...]) -> None:
+        self.zips = zips
+        self.starts = starts
+
+    name = SHARD
+    refusal = "this is a shard of torch.distributed.checkpoint: its offsets are kept in another file, so it cannot be slimmed"
+
+    @functools.cached_property
+    def parts(self) -> tuple[Part, ...]:
+        return tuple(part for layout in self.zips for part in layout.parts)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        pairs = zip(self.zips, self.starts, strict=True)
+        return tuple(member._replace(offset=start + member.offset) for layout, start in pairs for member in layout.members)
+
+
+def read(source: Source, limits: Limits) -> Layout:
+    """Open the zip in `source`."""
+    start = archive_offset(source)
+    return _read_shard(source, start, limits) if start else _read_one(source, limits)
+
+
+def _read_one(source: Source, limits: Limits) -> Layout:
+    archive = read_archive(source, limits)
+    if not archive.entries:
+        raise FormatError("this is an empty zip")
+    first = archive.entries[0].name
+    prefix = first[: first.find("/") + 1]
+    found = records(archive, prefix)
+    kind = next((kind for name, kind in MARKS if name in found), None)
+    if all(entry.name.endswith(ARRAY) for entry in archive.entries):
+        kind = NPZ
+    if kind is None and PICKLE in found:
+        layout: Layout = TorchZip(archive, prefix, limits)
+    elif kind is None and VERSION in found:
+        raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE} beside {first}")
+    else:
+        layout = ForeignZip(archive, prefix, kind or OTHER, f"this is {REFUSALS[kind or OTHER]}", limits)
+    _ = layout.parts  # read now, so that whoever opens a file hears what is wrong with it
+    return layout
+
+
+def _read_shard(source: Source, start: int, limits: Limits) -> Shard:
+    """The zips from the last to the first: only the end of one says where it begins."""
+    windows = [Window(source, start, source.size - start)]
+    while windows[0].offset:
+        end = windows[0].offset
+        before = Window(source, 0, end)
+        if not is_zip(before):
+            raise FormatError("this file ends as a zip, but what stands before it is none")
+        begin = archive_offset(before)
+        windows.insert(0, Window(source, begin, end - begin))
+    return Shard(tuple(_read_one(window, limits) for window in windows), tuple(window.offset for window in windows))

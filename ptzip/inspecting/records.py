@@ -1,0 +1,71 @@
+"""The records of a file, one row each: where it lies, how it is stored, and where its two headers differ.
+
+Rule: the central directory is what counts, as for torch; a local header is looked at only to be compared with it.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.errors import FormatError
+from ptzip.formats.foreign_zips import ForeignZip, Shard
+from ptzip.formats.layout import Layout, Member
+from ptzip.formats.torchzip import TorchZip
+from ptzip.zip.header_mismatches import Difference, differences
+from ptzip.zip.reader import Archive
+
+METHODS = {0: "stored", 8: "deflated"}
+MOST_ALIGNED = 4096
+"""Larger powers of two are chance."""
+
+
+class Row(NamedTuple):
+    """One record; `offset` is that of its data, `header` that of its local header, and sizes are in bytes.
+
+    Where the file is no zip, `method` and `crc` are None and `note` says what the stretch is.
+    """
+
+    name: str
+    offset: int
+    size: int
+    header: int | None = None
+    stored: int | None = None
+    method: str | None = None
+    crc: int | None = None
+    differences: tuple[Difference, ...] = ()
+    note: str = ""
+
+    @property
+    def alignment(self) -> int:
+        """The largest power of two that divides the offset, at most `MOST_ALIGNED`."""
+        return min(self.offset & -self.offset, MOST_ALIGNED) if self.offset else MOST_ALIGNED
+
+
+def records(checkpoint: Checkpoint) -> Iterator[Row]:
+    """Everything in the file, in the order of the bytes."""
+    return _rows(checkpoint.layout, 0)
+
+
+def _rows(layout: Layout, start: int) -> Iterator[Row]:
+    if isinstance(layout, Shard):
+        for below, at in zip(layout.zips, layout.starts, strict=True):
+            yield from _rows(below, start + at)
+    elif isinstance(layout, TorchZip | ForeignZip):
+        yield from _entries(layout.archive, start)
+    else:
+        yield from map(_stretch, layout.members)
+
+
+def _stretch(member: Member) -> Row:
+    return Row(member.name, member.offset, member.size, note=member.note)
+
+
+def _entries(archive: Archive, start: int) -> Iterator[Row]:
+    for entry in sorted(archive.entries, key=lambda entry: entry.header_offset):
+        try:
+            offset, found, note = entry.data_offset, tuple(differences(entry)), ""
+        except FormatError as error:
+            offset, found, note = entry.header_offset, (), str(error)
+        method = METHODS.get(entry.method, f"method {entry.method}")
+        header = start + entry.header_offset
+        yield Row(entry.name, start + offset, entry.size, header, entry.compressed_size, method, entry.crc, found, note)

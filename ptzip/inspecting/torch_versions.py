@@ -1,0 +1,107 @@
+"""Which versions of torch may have written a file, told by what is in it.
+
+Source: `format.md` 2.3 and 3.2, measured on files of torch 1.4, 1.6, 1.13 and 2.13 and read in the sources of 2.0 to 2.7.
+Rule: what the zip around the pickle shows sets the range; names in the pickle narrow it, and are left out where they contradict
+it, since any program may have written the file again.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.formats.foreign_zips import ForeignZip
+from ptzip.formats.torchzip import TorchZip
+from ptzip.pickling.nodes import Global
+
+Release = tuple[int, int]
+
+
+class Span(NamedTuple):
+    """Releases from `low` to `high`, both included; None where there is no bound. `sign` is what tells."""
+
+    low: Release | None
+    high: Release | None
+    sign: str
+
+
+class Versions(NamedTuple):
+    """The range that a file points to; `otherwise` is how a later torch writes the same."""
+
+    low: Release | None = None
+    high: Release | None = None
+    signs: tuple[str, ...] = ()
+    otherwise: str = ""
+
+
+LEGACY_FLAG = "_use_new_zipfile_serialization=False"
+POINTER = re.compile(r"data/\d{6,}")
+"""A storage key that is an address; numbers in order of appearance are shorter."""
+
+NAMES = (
+    Span((0, 1), (0, 3), "torch._utils._rebuild_tensor"),
+    Span((0, 4), None, "torch._utils._rebuild_tensor_v2"),
+    Span((2, 1), None, "torch._utils._rebuild_tensor_v3"),
+    Span((2, 0), None, "torch._utils._rebuild_parameter_with_state"),
+    Span((2, 6), None, "torch._utils._rebuild_device_tensor_from_cpu_tensor"),
+    Span((1, 10), (1, 13), "torch._utils._rebuild_sparse_csr_tensor"),
+    Span((1, 9), None, "torch._tensor._rebuild_from_type_v2"),
+    Span((1, 9), None, "torch._tensor._rebuild_from_type"),
+    Span(None, (1, 8), "torch.tensor._rebuild_from_type_v2"),
+    Span(None, (1, 8), "torch.tensor._rebuild_from_type"),
+    Span((1, 11), (1, 12), "torch.storage._UntypedStorage"),
+    Span((1, 13), None, "torch.storage.UntypedStorage"),
+)
+"""Names in a pickle that only some releases write."""
+
+
+def versions(checkpoint: Checkpoint) -> Versions:
+    """The releases that a checkpoint points to; empty where nothing tells."""
+    found = _by_layout(checkpoint)
+    if found is None:
+        return Versions()
+    names = {call.path for part in checkpoint.parts for call in part.pickle.calls if isinstance(call, Global)}
+    spans = _narrowed([found], [span for span in NAMES if span.sign in names])
+    low = max((span.low for span in spans if span.low), default=None)
+    high = min((span.high for span in spans if span.high), default=None)
+    is_legacy = found.sign == "legacy stream"
+    if is_legacy and (high is None or high > (1, 5)) and (low is None or low <= (1, 5)):
+        high = (1, 5)
+    return Versions(low, high, tuple(span.sign for span in spans), LEGACY_FLAG if is_legacy else "")
+
+
+def _by_layout(checkpoint: Checkpoint) -> Span | None:
+    layout = checkpoint.layout
+    if isinstance(layout, TorchZip):
+        return _by_records(layout)
+    if isinstance(layout, ForeignZip):
+        has_id = any(entry.name.endswith("/.data/serialization_id") for entry in layout.archive.entries)
+        return Span((2, 1), None, "record .data/serialization_id") if has_id else None
+    named = {"legacy torch.save stream": Span((0, 1), None, "legacy stream"), "tar of torch 0.1": Span((0, 1), (0, 1), "tar")}
+    return named.get(checkpoint.format)
+
+
+def _by_records(layout: TorchZip) -> Span:
+    records = layout.records
+    if any(name.startswith("tensors/") for name in records):
+        return Span((1, 4), (1, 4), "records tensors/")
+    if ".format_version" in records or ".storage_alignment" in records:
+        return Span((2, 7), None, "record .format_version or .storage_alignment")
+    if "byteorder" in records or ".data/serialization_id" in records:
+        return Span((2, 1), (2, 6), "record byteorder or serialization_id without .format_version")
+    if layout.prefix == "archive/" and any(map(POINTER.fullmatch, records)):
+        return Span((1, 6), (1, 6), "storage keys are addresses")
+    if layout.prefix == "archive/" and not any(name.startswith("data/") for name in records):
+        return Span((1, 6), (2, 0), "no record byteorder, and no storages")
+    return Span((1, 7), (2, 0), "no record byteorder")
+
+
+def _narrowed(spans: list[Span], more: Iterable[Span]) -> list[Span]:
+    """The spans, and of some more those that leave something."""
+    for span in more:
+        together = [*spans, span]
+        low = max((one.low for one in together if one.low), default=(0, 0))
+        high = min((one.high for one in together if one.high), default=(99, 0))
+        if low <= high:
+            spans = together
+    return spans

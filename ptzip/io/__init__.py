@@ -1,0 +1,1 @@
+"""Bytes in files and in memory: sources, payloads, compression, checksums, atomic output."""

@@ -1,0 +1,118 @@
+"""CRC-32 of bytes that come in pieces, in any order, from any thread.
+
+The CRC is that of APPNOTE 4.4.7 (zlib's). `isal` computes it several times faster where it is installed; the value is
+the same, which a test holds.
+"""
+
+import functools
+import zlib
+from collections.abc import Callable, Iterator
+
+from ptzip.io.payloads import Payload
+
+
+@functools.cache
+def _fastest() -> Callable[..., int]:
+    try:
+        from isal.isal_zlib import crc32  # here, since who looks at headers only does not wait for it
+    except ImportError:
+        return zlib.crc32
+    return crc32
+
+
+def crc32(data: bytes | memoryview, start: int = 0) -> int:
+    """The CRC of some bytes, or of more bytes after those whose CRC is `start`."""
+    return _fastest()(data, start)
+
+
+POLYNOMIAL = 0xEDB88320
+"""The polynomial of CRC-32, lowest bit first."""
+
+
+class Pieces:
+    """The CRCs of consecutive pieces of one payload, noted as they are done."""
+
+    def __init__(self) -> None:
+        self._done: list[tuple[int, int, int]] = []
+
+    def add(self, start: int, stop: int, crc: int) -> None:
+        """Note the CRC of the bytes from `start` to `stop`; safe from any thread."""
+        self._done.append((start, stop, crc))
+
+    def crc(self, length: int) -> int | None:
+        """The CRC of all `length` bytes, or None while some are missing."""
+        at, total = 0, 0
+        for start, stop, crc in sorted(set(self._done)):
+            if start != at:
+                return None
+            at, total = stop, combine(total, crc, stop - start)
+        return total if at == length else None
+
+
+def combine(first: int, second: int, second_length: int) -> int:
+    """The CRC of two pieces laid end to end, from their CRCs and the length of the second.
+
+    A CRC is linear over GF(2): appending zeros to the first piece multiplies it by a matrix that depends on their number
+    only, and the second piece is then added (the idea is Mark Adler's, in zlib's `crc32_combine`).
+    """
+    if not first:  # a matrix leaves it 0: this is every record of one piece
+        return second
+    exponent = 0
+    while second_length >> exponent:
+        if second_length >> exponent & 1:
+            first = _apply(_zeros(exponent), first)
+        exponent += 1
+    return first ^ second
+
+
+def _apply(matrix: tuple[int, ...], vector: int) -> int:
+    product = 0
+    for bit, column in enumerate(matrix):
+        if vector >> bit & 1:
+            product ^= column
+    return product
+
+
+@functools.lru_cache
+def _zeros(exponent: int) -> tuple[int, ...]:
+    """The matrix that appends `2 ** exponent` zero bytes."""
+    if exponent > -3:
+        half = _zeros(exponent - 1)
+        return tuple(_apply(half, column) for column in half)
+    return (POLYNOMIAL, *(1 << bit for bit in range(31)))  # one zero bit, an eighth of a byte
+
+
+class Checked:
+    """A payload whose CRC is noted while it passes, to be compared with the recorded one; None where none is."""
+
+    def __init__(self, base: Payload, name: str, expected: int | None) -> None:
+        self.base = base
+        self.name = name
+        self.expected = expected
+        self.pieces = Pieces()
+
+    @property
+    def length(self) -> int:
+        return self.base.length
+
+    @property
+    def seekable(self) -> bool:
+        return self.base.seekable
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        crc = 0
+        for chunk in self.base.chunks(start, stop):
+            crc = crc32(chunk, crc)
+            yield chunk
+        self.pieces.add(start, stop, crc)
+
+    def is_wrong(self) -> bool:
+        """Whether all bytes passed and their CRC is not the recorded one; False where none is recorded."""
+        return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
+
+
+def bare(payload: Payload) -> Payload:
+    """The payload without an account of its CRC, for who reads other parts of it than all, or some again and again."""
+    while isinstance(payload, Checked):
+        payload = payload.base
+    return payload

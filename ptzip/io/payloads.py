@@ -1,0 +1,110 @@
+"""Payloads: a number of bytes to be written, and the chunks that make them up.
+
+Nothing is read before a chunk is pulled, from whatever thread, and no chunk is larger than `CHUNK`.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+from ptzip.io.sources import CHUNK, Source
+
+
+class Payload(Protocol):
+    """Bytes to be written: their number, and any part of them in chunks.
+
+    One that is not `seekable` reads all that stands before a part to get at it, so its parts are better asked for once.
+    """
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def seekable(self) -> bool: ...
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        """The bytes from `start` to `stop`, in pieces of at most `CHUNK`."""
+        ...
+
+
+class Literal(NamedTuple):
+    """A payload that is in memory already."""
+
+    data: bytes
+
+    @property
+    def seekable(self) -> bool:
+        return True
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+        view = memoryview(self.data)
+        for at in range(start, stop, CHUNK):
+            yield view[at : min(at + CHUNK, stop)]
+
+
+class Span(NamedTuple):
+    """A payload that lies in a source, `length` bytes from `offset`."""
+
+    source: Source
+    offset: int
+    length: int
+
+    @property
+    def seekable(self) -> bool:
+        return True
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(start, stop, CHUNK):
+            yield self.source.read(self.offset + at, min(CHUNK, stop - at))
+
+    def passing(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
+        """The bytes from `start` to `stop`, each piece in the place of the one before it."""
+        for at in range(start, stop, len(buffer)):
+            piece = buffer[: min(len(buffer), stop - at)]
+            self.source.read_into(self.offset + at, piece)
+            yield piece
+
+
+class Slice(NamedTuple):
+    """A part of another payload: `length` bytes from its byte `start`."""
+
+    base: Payload
+    start: int
+    length: int
+
+    @property
+    def seekable(self) -> bool:
+        return self.base.seekable
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        return self.base.chunks(self.start + start, self.start + stop)
+
+
+class Joined(NamedTuple):
+    """Payloads one after the other."""
+
+    parts: tuple[Payload, ...]
+
+    @property
+    def seekable(self) -> bool:
+        return all(part.seekable for part in self.parts)
+
+    @property
+    def length(self) -> int:
+        return sum(part.length for part in self.parts)
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        at = 0
+        for part in self.parts:
+            first, last = max(start - at, 0), min(stop - at, part.length)
+            if first < last:
+                yield from part.chunks(first, last)
+            at += part.length
+
+
+def read_all(payload: Payload) -> bytes:
+    """The whole payload in memory."""
+    return b"".join(payload.chunks(0, payload.length))

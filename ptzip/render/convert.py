@@ -1,0 +1,54 @@
+"""Conversions for people and for programs: what was written, and what was left out and why; JSON."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ptzip.converting.report import ConvertReport
+from ptzip.render.escape import printable
+from ptzip.render.slim import size
+
+MOST_SHOWN = 20
+"""Tensors and keys that are printed; JSON has all."""
+
+
+def lines(report: ConvertReport) -> Iterator[str]:
+    """What was written."""
+    if not report.outputs:
+        yield f"{printable(report.path)}: nothing written (--strict)"
+        return
+    first, *more = report.outputs
+    others = f" and {len(more):,} more files" if len(more) > 1 else f", {more[0]}" if more else ""
+    yield f"{printable(report.path)} -> {printable(first + others)}  [{report.format}]"
+    tied = f", {len(report.ties):,} of them other names of the rest" if report.ties else ""
+    yield f"  {report.tensors:,} tensors{tied}, {size(report.size)}"
+    if report.others:
+        yield f"  no tensors: {printable(_some(report.others))}"
+
+
+def warnings(report: ConvertReport) -> Iterator[str]:
+    """What a user should know before the output is used."""
+    for one in report.left_out[:MOST_SHOWN]:
+        yield f"left out {one.name or 'the tensor'}: {one.why}"
+    if len(report.left_out) > MOST_SHOWN:
+        yield f"left out {len(report.left_out) - MOST_SHOWN:,} more tensors (--json has all)"
+    yield from report.warnings
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
+    return ", ".join(names[:MOST_SHOWN]) + more
+
+
+def convert_data(report: ConvertReport) -> dict[str, Any]:
+    """The report as plain data."""
+    return {
+        "path": report.path,
+        "outputs": list(report.outputs),
+        "format": report.format,
+        "tensors": report.tensors,
+        "size": report.size,
+        "ties": dict(report.ties),
+        "left_out": [one._asdict() for one in report.left_out],
+        "others": list(report.others),
+        "warnings": list(report.warnings),
+    }

@@ -1,0 +1,226 @@
+"""Comparisons for people and for programs: what was dropped and added, how far casts moved the weights, what else differs."""
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ptzip.diffing.report import Changed, DiffReport, Form, Lone, Moved, Numbers, Only, TensorDiff
+from ptzip.render.escape import printable
+from ptzip.render.slim import size
+
+MOST_SHOWN = 20
+"""Rows of a kind that are printed; `--all` and JSON have all."""
+
+WIDTH = 24
+"""Of the first column, at least."""
+
+ROOT = "(the object)"
+
+Rows = Sequence[tuple[str, ...]]
+"""The cells of a table, row by row."""
+
+
+def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
+    """A line that says how much differs, and the details below, as tables."""
+    yield printable(_summary(report))
+    most = None if everything else MOST_SHOWN
+    for title, rows in (
+        ("only in A", _only(report.only_a, report.lone_a)),
+        ("only in B", _only(report.only_b, report.lone_b)),
+        ("moved, by their lengths and checksums", _moved(report.moved)),
+        ("casts", _casts(report.tensors)),
+        ("said of tensors", _facts(report.tensors)),
+        ("values", [_changed(row) for row in report.changed]),
+        ("could not be compared", [(pair.name, pair.problem) for pair in report.unknown]),
+        ("tensors that differ most", _differing(report.differing)),
+    ):
+        if rows:
+            yield f"  {title}"
+            yield from (f"    {row}" for row in _table(rows, most))
+    yield from (f"  {printable(note)}" for note in report.notes)
+
+
+def _summary(report: DiffReport) -> str:
+    pair = f"{report.a} and {report.b}"
+    near = report.compared - report.equal
+    if report.is_same:
+        return f"{pair} are the same: {_count(report.compared, 'tensor')}" + (f", {near:,} of them near enough" if near else "")
+    if not report.differs:
+        return f"{pair} could not be compared whole"
+    different, values = len(report.differing), len(report.changed)
+    said = [f"{different:,} of {_count(report.compared, 'tensor')}"] if different else []
+    said += [f"{len(report.lone_a):,} only in A"] if report.lone_a else []
+    said += [f"{len(report.lone_b):,} only in B"] if report.lone_b else []
+    said += [f"{len(report.moved):,} moved"] if report.moved else []
+    values += sum(not row.tensors for row in (*report.only_a, *report.only_b))
+    said += [_count(values, "value")] if values else []
+    return f"{pair} differ: {', '.join(said) or 'parts without tensors'}"
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+def _table(rows: Rows, most: int | None) -> Iterator[str]:
+    """Rows with their columns under one another."""
+    limit = None if most is None else most + (rows[0] is HEAD)
+    shown = [tuple(map(printable, row)) for row in rows[:limit]]
+    widths = [max(len(row[place]) for row in shown if len(row) > place) for place in range(max(map(len, shown)))]
+    widths[0] = max(WIDTH, widths[0])
+    for row in shown:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
+    if len(rows) > len(shown):
+        yield f"... {len(rows) - len(shown):,} more (--all shows them)"
+
+
+class Group:
+    """What one of the files has alone below a top-level key."""
+
+    def __init__(self) -> None:
+        self.tensors = self.size = 0
+        self.values = list[Only]()
+
+    def cells(self, key: str) -> tuple[str, ...]:
+        if not self.tensors and len(self.values) == 1:
+            return self.values[0].name or ROOT, self.values[0].what
+        said = [_count(self.tensors, "tensor"), size(self.size)] if self.tensors else []
+        return key or ROOT, ", ".join([*said, *([_count(len(self.values), "value")] if self.values else [])])
+
+
+def _only(rows: Iterable[Only], lone: Iterable[Lone]) -> Rows:
+    """A row for each top-level key."""
+    groups: dict[str, Group] = {}
+    for tensor in lone:
+        group = groups.setdefault(_key(tensor.name), Group())
+        group.tensors, group.size = group.tensors + 1, group.size + tensor.form.size
+    for row in rows:
+        if not row.tensors:
+            groups.setdefault(_key(row.name), Group()).values.append(row)
+    return [group.cells(key) for key, group in groups.items()]
+
+
+def _key(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _moved(moved: Iterable[Moved]) -> Rows:
+    """A row for each change of the beginning of names."""
+    counts: dict[tuple[str, str], int] = {}
+    for each in moved:
+        old, new = each.old_name.split("."), each.name.split(".")
+        while old and new and old[-1] == new[-1]:
+            old.pop()
+            new.pop()
+        beginnings = ".".join(old), ".".join(new)
+        counts[beginnings] = counts.get(beginnings, 0) + 1
+    return [(f"{old or ROOT} -> {new or ROOT}", _count(count, "tensor")) for (old, new), count in counts.items()]
+
+
+def _casts(tensors: Iterable[TensorDiff]) -> Rows:
+    """A row for each pair of dtypes: how many tensors, and how far they are apart at most."""
+    groups: dict[tuple[str, str], list[Numbers]] = {}
+    for pair in tensors:
+        if pair.is_cast and pair.numbers is not None:
+            groups.setdefault((pair.old.dtype, pair.new.dtype), []).append(pair.numbers)
+    return [(f"{old} -> {new}", _count(len(found), "tensor"), _worst(found)) for (old, new), found in groups.items()]
+
+
+def _worst(found: list[Numbers]) -> str:
+    if not any(numbers.differing for numbers in found):
+        return "with the same numbers"
+    absolute, relative = (max(values) for values in zip(*((each.absolute, each.relative) for each in found), strict=True))
+    said = f"at most {absolute:.2g} off, {relative:.2g} of the value"
+    cosines = [numbers.cosine for numbers in found if numbers.cosine is not None]
+    said += f", cosine at least {_cosine(min(cosines))}" if cosines else ""
+    lone = sum(numbers.lone for numbers in found)
+    return said + (f", {lone:,} finite in one alone" if lone else "")
+
+
+ROUNDING = 1e-13
+"""How far sums of float64 may be off."""
+
+
+def _cosine(value: float | None) -> str:
+    """Rounded down, so that 1 is said of nothing less than what float64 cannot tell from it."""
+    return "" if value is None else f"{math.floor((value + ROUNDING) * 1e8) / 1e8:.8f}"
+
+
+def _facts(tensors: Iterable[TensorDiff]) -> Rows:
+    """A row for each thing that is told of tensors and changed."""
+    counts: dict[tuple[str, str], int] = {}
+    for pair in tensors:
+        for fact in pair.facts:
+            told = fact.what, f"{fact.old} -> {fact.new}"
+            counts[told] = counts.get(told, 0) + 1
+    return [(what, change, _count(count, "tensor")) for (what, change), count in counts.items()]
+
+
+def _changed(row: Changed) -> tuple[str, ...]:
+    below = f" (with {_count(row.tensors, 'tensor')}, {size(row.size)})" if row.tensors else ""
+    return row.name or ROOT, f"{row.old} -> {row.new}{below}"
+
+
+HEAD = ("name", "dtype", "shape", "absolute", "relative", "cosine", "numbers that differ")
+
+
+def _differing(tensors: Iterable[TensorDiff]) -> Rows:
+    """A row for each tensor whose values or form differ: those of other shapes first, then by the largest difference."""
+    found = [pair for pair in tensors if not pair.problem and (not pair.are_near or pair.old != pair.new)]
+    found.sort(key=lambda pair: -(pair.numbers.absolute if pair.numbers else 0.0 if pair.are_equal else math.inf))
+    return [HEAD, *map(_row, found)] if found else []
+
+
+def _row(pair: TensorDiff) -> tuple[str, ...]:
+    name = pair.name if pair.name == pair.old_name else f"{pair.old_name} -> {pair.name}"
+    dtype, shape = _change(pair.old.dtype, pair.new.dtype), _change(str(list(pair.old.shape)), str(list(pair.new.shape)))
+    if pair.old.layout != pair.new.layout:
+        dtype += f" {_change(pair.old.layout, pair.new.layout)}"
+    numbers = pair.numbers
+    if numbers is None:
+        return name or ROOT, dtype, shape
+    share = f"{numbers.differing:,} of {numbers.numel:,}" + (f", {numbers.lone:,} finite in one alone" if numbers.lone else "")
+    return name or ROOT, dtype, shape, f"{numbers.absolute:.2g}", f"{numbers.relative:.2g}", _cosine(numbers.cosine), share
+
+
+def _change(old: str, new: str) -> str:
+    return old if old == new else f"{old} -> {new}"
+
+
+def diff_data(report: DiffReport) -> dict[str, Any]:
+    """The report as plain data; what is infinite is the text "inf", since JSON has no number for it."""
+    return {
+        "a": report.a,
+        "b": report.b,
+        "same": report.is_same,
+        "rtol": report.rtol,
+        "atol": report.atol,
+        "compared": report.compared,
+        "equal": report.equal,
+        "tensors": [_pair_data(pair) for pair in report.tensors],
+        "moved": [{"old_name": each.old_name, "name": each.name, **_form_data(each.form)} for each in report.moved],
+        "tensors_only_in_a": [{"name": each.name, **_form_data(each.form)} for each in report.lone_a],
+        "tensors_only_in_b": [{"name": each.name, **_form_data(each.form)} for each in report.lone_b],
+        "only_in_a": [row._asdict() for row in report.only_a],
+        "only_in_b": [row._asdict() for row in report.only_b],
+        "changed": [row._asdict() for row in report.changed],
+        "notes": list(report.notes),
+    }
+
+
+def _form_data(form: Form) -> dict[str, Any]:
+    return form._asdict() | {"shape": list(form.shape)}
+
+
+def _pair_data(pair: TensorDiff) -> dict[str, Any]:
+    numbers = pair.numbers._asdict() if pair.numbers else {}
+    return {
+        "old_name": pair.old_name,
+        "name": pair.name,
+        "same": pair.is_same,
+        "old": _form_data(pair.old),
+        "new": _form_data(pair.new),
+        "facts": [fact._asdict() for fact in pair.facts],
+        "equal_values": pair.are_equal,
+        "numbers": {name: "inf" if value == math.inf else value for name, value in numbers.items()} or None,
+        "problem": pair.problem or None,
+    }

@@ -1,0 +1,67 @@
+"""The view of a file that is shown where no other is asked for: what the others need is not loaded for it."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.inspecting.key_sizes import Share
+from ptzip.inspecting.summary import Summary, summary
+from ptzip.inspecting.torch_versions import Release
+from ptzip.render.inspect_summary import screen
+from ptzip.values.json_values import plain
+
+
+def lines(checkpoint: Checkpoint) -> Iterator[str]:
+    """The screenful. Raises FormatError behind it where the object of the file could not be read to its end."""
+    yield from screen(summary(checkpoint))
+    if checkpoint.parts:
+        _ = checkpoint.root
+
+
+def answer(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The same as plain data."""
+    return summary_data(summary(checkpoint))
+
+
+def summary_data(found: Summary) -> dict[str, Any]:
+    """One file's screenful."""
+    return {
+        "path": found.path,
+        "size": found.size,
+        "format": found.format,
+        "torch": {
+            "low": _release(found.versions.low),
+            "high": _release(found.versions.high),
+            "signs": list(found.versions.signs),
+            "otherwise": found.versions.otherwise,
+        },
+        "records": found.members,
+        "big_endian": found.big_endian,
+        "pickles": [stream._asdict() for stream in found.streams],
+        "keys": [_key(row) for row in found.shares],
+        "rest": found.rest,
+        "tensors": len(found.tensors),
+        "dtypes": [use._asdict() for use in found.uses],
+        "parameters": [one._asdict() for one in found.parameters],
+        "dead": found.dead._asdict(),
+        "twins": found.twins._asdict(),
+        "imports": [name._asdict() for name in found.imports],
+        "anomalies": [{"kind": one.kind, "message": one.message, "offset": one.offset} for one in found.anomalies],
+        "faults": list(found.faults),
+        "slim": found.slimming._asdict(),
+    }
+
+
+def _release(found: Release | None) -> str | None:
+    return None if found is None else ".".join(map(str, found))
+
+
+def _key(row: Share) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "kind": row.kind,
+        "value": plain(row.value),
+        "below": row.below,
+        "storages": row.storages,
+        "pickle": row.pickle,
+    }

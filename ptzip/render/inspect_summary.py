@@ -1,0 +1,172 @@
+"""The screenful: one file in about thirty lines, whatever it holds."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from ptzip.inspecting.imports import Imported
+from ptzip.inspecting.key_sizes import Seen, Share
+from ptzip.inspecting.summary import Slimming, Summary
+from ptzip.inspecting.tensor_summary import Parameters
+from ptzip.render.escape import printable
+from ptzip.render.inspect_words import count, cut, filled, releases, shape, share, table, value
+from ptzip.render.slim import size
+
+MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES = 16, 16, 8, 6, 8
+"""How many of each fit a screen; the others are counted."""
+
+LABEL = 12
+TENSOR = "tensor"
+
+
+def screen(found: Summary) -> Iterator[str]:
+    """What a file is, and where its bytes go."""
+    yield f"{printable(found.path)}: {size(found.size)}"
+    yield from filled(_format(found), _label("format"))
+    yield from filled([releases(found.versions)] if releases(found.versions) else [], _label("written by"))
+    if found.shares:
+        yield from _shares(found)
+    yield from _numbers(found)
+    yield from _imports(found.imports)
+    yield from _faults(found)
+    yield from filled([_slimming(found.slimming, found.size)], _label("slim"))
+
+
+def _format(found: Summary) -> Iterator[str]:
+    yield found.format
+    if found.members > 1:
+        yield count(found.members, "record")
+    if found.streams:
+        first = found.streams[0]
+        protocol = f" of protocol {first.protocol}" if first.protocol is not None else ""
+        yield f"{count(len(found.streams), 'pickle')}, the first{protocol}" if len(found.streams) > 1 else f"pickle{protocol}"
+    if found.big_endian:
+        yield "big-endian"
+
+
+def _label(word: str) -> str:
+    return f"  {word:<{LABEL}}"
+
+
+def _shares(found: Summary) -> Iterator[str]:
+    rows = found.shares if len(found.shares) <= MOST_KEYS else _folded(found.shares)
+    shown = rows if len(rows) <= MOST_KEYS else _largest(rows)
+    kinds = {one.key: one for one in found.parameters if one.key}
+    alone = {tensor.key: tensor for tensor in found.tensors}
+    lines = [(_key(row), row.size, _what(row, kinds.get(row.key), alone.get(row.key))) for row in shown]
+    if len(shown) < len(rows):
+        rest = sum(row.size for row in rows) - sum(row.size for row in shown)
+        lines.append((f"{len(rows) - len(shown):,} more keys", rest, ""))
+    if found.rest:
+        lines.append(("(file)", found.rest, "headers, padding, other records"))
+    cells = [(name, size(taken), share(taken, found.unpacked), what) for name, taken, what in lines]
+    yield from table(cells, right=frozenset({1, 2}))
+
+
+def _folded(rows: tuple[Share, ...]) -> tuple[Share, ...]:
+    """The keys of a state dict, joined by the first part of their names."""
+    groups: dict[str, list[Share]] = {}
+    for row in rows:
+        groups.setdefault(row.key.partition(".")[0], []).append(row)
+    return tuple(group[0] if len(group) == 1 else _joined(name, group) for name, group in groups.items())
+
+
+def _joined(name: str, group: list[Share]) -> Share:
+    storages, pickle = sum(row.storages for row in group), sum(row.pickle for row in group)
+    return Share(f"{name}.*", count(len(group), "key"), None, 0, storages, pickle)
+
+
+def _largest(rows: tuple[Share, ...]) -> list[Share]:
+    """The largest keys, in the order of the file."""
+    limit = sorted((row.size for row in rows), reverse=True)[MOST_KEYS - 1]
+    larger = [row for row in rows if row.size > limit]
+    equal = [row for row in rows if row.size == limit][: MOST_KEYS - len(larger)]
+    chosen = set(map(id, (*larger, *equal)))
+    return [row for row in rows if id(row) in chosen]
+
+
+def _key(row: Share) -> str:
+    return cut(row.key, 40) if row.key else "(object)"
+
+
+def _what(row: Share, held: Parameters | None, tensor: Seen | None) -> str:
+    words = [printable(row.kind)]
+    if row.value is not None:
+        words = [value(row.value, 40)]
+    elif tensor is not None and not row.below:
+        words = [f"{tensor.dtype} {shape(tensor.shape)}"]
+    elif row.kind == TENSOR:
+        words = ["a tensor that stands above too"]
+    elif row.below:
+        words[0] += f" of {row.below:,}"
+    if held is not None and held.numel:
+        words.append(count(held.numel, "parameter") if held.is_exact else f"{held.numel:,} values")
+    return ", ".join(words)
+
+
+def _numbers(found: Summary) -> Iterator[str]:
+    if found.uses:
+        words = [f"{use.dtype} {size(use.size)} in {count(use.tensors, 'tensor')}" for use in found.uses[:MOST_DTYPES]]
+        if len(found.uses) > MOST_DTYPES:
+            words.append(f"{len(found.uses) - MOST_DTYPES} more dtypes")
+        yield from filled(words, _label("dtypes"))
+        has_modules = any(one.is_exact for one in found.parameters)
+        yield from filled(_parameters(found.parameters), _label("parameters" if has_modules else "values"))
+    if found.dead.size:
+        words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are seen by no tensor"]
+        yield from filled(words, _label("dead bytes"))
+    if found.twins.size * 100 >= found.size:
+        words = [f"{size(found.twins.size)} of {count(found.twins.storages, 'storage')} are elsewhere too (slim --dedupe)"]
+        yield from filled(words, _label("identical"))
+
+
+def _parameters(found: tuple[Parameters, ...]) -> Iterator[str]:
+    """The parameters of modules; where there are none, all numbers of the keys that hold tensors."""
+    exact = [one for one in found if one.is_exact]
+    rest = "at the top" if len(found) > 1 else "in all"
+    for one in (exact or found)[:MOST_PARAMETERS]:
+        yield f"{one.numel:,} {f'in {cut(one.key, 40)}' if one.key else rest}"
+    if len(exact or found) > MOST_PARAMETERS:
+        yield f"{len(exact or found) - MOST_PARAMETERS} more keys"
+
+
+def _imports(found: tuple[Imported, ...]) -> Iterator[str]:
+    others = [name for name in found if not name.is_harmless]
+    words = [cut(name.path) for name in others] if len(others) <= MOST_NAMES else list(_grouped(others))
+    if len(words) > MOST_NAMES:
+        words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]
+    known = len(found) - len(others)
+    yield from filled(
+        [*words, *([f"{known:,} known to be harmless"] if known else [] if words else ["none"])], _label("imports")
+    )
+
+
+def _grouped(names: list[Imported]) -> Iterator[str]:
+    """The names of Python's own modules one by one, the others by package."""
+    groups = Counter(_package(name.path) for name in names if not name.is_of_python)
+    for name in names:
+        package = _package(name.path)
+        if name.is_of_python or groups[package] == 1:
+            yield cut(name.path)
+        elif groups[package] > 1:
+            yield f"{groups.pop(package)} names of {cut(package)}"
+
+
+def _package(path: str) -> str:
+    """The package that a name is of: two words of it for those of torch."""
+    words = path.split(".")
+    return ".".join(words[:2] if words[0] == "torch" and len(words) > 2 else words[:1])
+
+
+def _faults(found: Summary) -> Iterator[str]:
+    lines = [*map(str, found.anomalies)]
+    lines[:0] = [fault for fault in found.faults if not any(fault.endswith(line) for line in lines)]
+    for line in lines[:MOST_ANOMALIES] or ["none"]:
+        yield _label("anomalies") + cut(line, 150)
+    if len(lines) > MOST_ANOMALIES:
+        yield _label("anomalies") + f"{len(lines) - MOST_ANOMALIES} more"
+
+
+def _slimming(found: Slimming, old_size: int) -> str:
+    if found.refusal:
+        return cut(found.refusal, 84)
+    return f"saves {size(found.saved)} ({share(found.saved, old_size)}) of tensors and text  [{found.recipe}]"

@@ -1,0 +1,121 @@
+"""The long views of a file, line by line: tensors, tree, records, opcodes, and the values of one tensor."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ptzip.inspecting.disassembly import Line
+from ptzip.inspecting.records import Row as Record
+from ptzip.inspecting.tensor_summary import Row as Weight
+from ptzip.inspecting.tree_rows import Row as Branch
+from ptzip.render.escape import printable
+from ptzip.render.inspect_words import LONGEST, count, cut, filled, shape, table, value
+from ptzip.render.slim import size
+from ptzip.tensors.statistics import Statistics
+from ptzip.tensors.tensor import Tensor
+
+STEP = "  "
+
+
+def tensor_lines(rows: list[Weight]) -> Iterator[str]:
+    """Name, dtype, shape, bytes; how many, where several are one row."""
+    if not rows:
+        return
+    has_groups = any(row.tensors > 1 for row in rows)
+    head = ("name", "dtype", "shape", "bytes", *(["tensors"] if has_groups else []))
+    lines = [head]
+    for row in rows:
+        dtype = row.dtype if row.layout == "strided" else f"{row.dtype} {row.layout}"
+        group = [f"{row.tensors:,}"] if has_groups else []
+        lines.append((printable(row.name), dtype, shape(row.shape), f"{row.size:,}", *group))
+    yield from table(lines, right=frozenset({3, 4}))
+    yield f"  {count(sum(row.tensors for row in rows), 'tensor')}, {size(sum(row.size for row in rows))}"
+
+
+def tree_lines(rows: Iterable[Branch], everything: bool = False) -> Iterator[str]:
+    """One line for each node."""
+    longest = 1 << 30 if everything else LONGEST
+    for row in rows:
+        indent = STEP * (row.depth + 1)
+        if row.hidden:
+            yield f"{indent}... {row.hidden:,} more"
+        else:
+            yield f"{indent}{printable(row.name) + ': ' if row.name else ''}{_branch(row, longest)}"
+
+
+def _branch(row: Branch, longest: int) -> str:
+    named = printable(row.kind)
+    if row.seen is not None:
+        return f"{named}, the same as {printable(row.seen) or 'the whole'}"
+    if row.tensor is not None:
+        return tensor_words(row.tensor)
+    if row.below is None:
+        return value(row.value, longest) if row.value is not None else named
+    given = f"({', '.join(value(item, longest) for item in row.value)})" if isinstance(row.value, tuple) else ""
+    return f"{named}{cut(given, longest)}" + (f" of {row.below:,}" if row.below else "" if given else ", empty")
+
+
+def tensor_words(tensor: Tensor) -> str:
+    """A tensor in a few words: "float32 [16, 3, 3, 3], Parameter"."""
+    words = [f"{tensor.dtype} {shape(tensor.shape)}"]
+    words += [tensor.layout] if tensor.layout != "strided" else []
+    words += [tensor.device] if tensor.device not in ("", "cpu") else []
+    words += [printable(tensor.class_path.rpartition(".")[2])] if tensor.class_path not in ("", "torch.Tensor") else []
+    words += ["requires grad"] if tensor.requires_grad else []
+    return ", ".join(words)
+
+
+def record_lines(rows: list[Record]) -> Iterator[str]:
+    """Where each record lies; below it, where its headers differ."""
+    is_zip = any(row.header is not None for row in rows)
+    head = ("offset", "size", "aligned", *(("stored", "method", "crc") if is_zip else ()), "name")
+    lines: list[tuple[str, ...]] = [head, *(_record(row, is_zip) for row in rows)]
+    shown = list(table(lines, right=frozenset({0, 1, 2, 3} if is_zip else {0, 1, 2})))
+    yield shown[0]
+    for row, line in zip(rows, shown[1:], strict=True):
+        yield line
+        yield from (
+            f"    {each.field}: {printable(each.central)} in the central directory, {printable(each.local)} in the file"
+            for each in row.differences
+        )
+
+
+def _record(row: Record, is_zip: bool) -> tuple[str, ...]:
+    stored = (str(row.stored), row.method or "", f"{row.crc or 0:08x}") if is_zip else ()
+    note = f"  ({printable(row.note)})" if row.note else ""
+    return (str(row.offset), str(row.size), str(row.alignment), *stored, printable(row.name) + note)
+
+
+def opcode_line(line: Line) -> str:
+    """One opcode: where, what, its argument, and what that stands for."""
+    argument = "" if line.argument is None else " " + value(_spelled(line.argument))
+    meaning = f"  # {cut(line.meaning, 120)}" if line.meaning else ""
+    return f"{line.offset:>8}: {line.op:<16}{argument}{meaning}".rstrip()
+
+
+def _spelled(argument: object) -> object:
+    return " ".join(argument) if isinstance(argument, tuple) else argument
+
+
+def statistics_lines(tensor: Tensor, found: Statistics) -> Iterator[str]:
+    """The values of a tensor in numbers."""
+    yield f"  {tensor_words(tensor)}, {count(tensor.nbytes, 'byte')}"
+    place = f"storage {printable(tensor.storage.key)}, offset {tensor.offset}" if tensor.storage else "no storage"
+    yield f"  {place}, stride {shape(tensor.stride)}"
+    rows = (("min", found.minimum), ("max", found.maximum), ("mean", found.mean))
+    yield from (f"  {word:<10}{_number(number)}" for word, number in rows if number is not None)
+    yield from (
+        f"  {word:<10}{number:,}"
+        for word, number in (("NaN", found.nans), ("Inf", found.infinities), ("zeros", found.zeros), ("values", found.numel))
+    )
+
+
+def _number(number: object) -> str:
+    return f"{number:.9g}" if isinstance(number, float | complex) else str(number)
+
+
+def value_lines(rows: Iterable[tuple[tuple[int, ...], list[Any]]], numel: int, most: int | None) -> Iterator[str]:
+    """The values, row by row, each behind its place."""
+    for place, numbers in rows:
+        yield from filled(map(_number, numbers), f"  {shape(place)} ")
+    if most is not None and numel > most:
+        yield f"  ... {numel - most:,} more values (--all shows them)"

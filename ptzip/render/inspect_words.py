@@ -1,0 +1,96 @@
+"""The small words of every view: values, shapes, ranges and columns.
+
+Rule: whatever comes out of a file passes through here, so that it cannot break a line or fill a screen.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from ptzip.inspecting.torch_versions import Release, Versions
+from ptzip.render.escape import printable
+
+LONGEST = 60
+"""Texts are cut to this many characters unless all is asked for."""
+
+WIDTH = 100
+"""Lists of words are broken into lines of about this many characters."""
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """A text fit to print, and not longer than `longest`."""
+    shown = printable(text[: longest + 1])
+    return shown if len(text) <= longest and len(shown) <= longest else shown[: longest - 3] + "..."
+
+
+def value(found: object, longest: int = LONGEST) -> str:
+    """A number or a text as Python spells it."""
+    if isinstance(found, str | bytes | bytearray) and len(found) > longest:
+        return f"{cut(repr(found[:longest]), longest)} ({len(found):,} {'characters' if isinstance(found, str) else 'bytes'})"
+    if isinstance(found, int) and found.bit_length() > 1000:
+        return f"a number of {found.bit_length():,} bits"
+    if isinstance(found, list | tuple):
+        return cut(_items(found, longest), longest)
+    return cut(repr(found), longest)
+
+
+def _items(found: list[object] | tuple[object, ...], longest: int) -> str:
+    inner = ", ".join(value(item, longest) for item in found[:longest])
+    if isinstance(found, list):
+        return f"[{inner}]"
+    return f"({inner},)" if len(found) == 1 else f"({inner})"
+
+
+def shape(sizes: Iterable[int]) -> str:
+    return f"[{', '.join(map(str, sizes))}]"
+
+
+def share(part: int, whole: int) -> str:
+    return f"{part / whole * 100:.1f} %" if whole else ""
+
+
+def count(number: int, word: str) -> str:
+    """A number of things: "1 tensor", "2,000 tensors"."""
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def releases(found: Versions) -> str:
+    """A range of releases in words; "" where nothing is known."""
+    if found.low is None and found.high is None:
+        return ""
+    if found.low is not None and found.low == found.high:
+        words = f"torch {_release(found.low)}"
+    elif found.high is None:
+        words = f"torch {_release(found.low)} or later"
+    else:
+        words = f"torch {_release(found.low)} to {_release(found.high)}" if found.low else f"torch up to {_release(found.high)}"
+    if not found.otherwise:
+        return words
+    return f"{words}, with {found.otherwise}" if found.high is None else f"{words} (or later, with {found.otherwise})"
+
+
+def _release(found: Release | None) -> str:
+    return ".".join(map(str, found or ()))
+
+
+def table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset(), indent: str = "  ") -> Iterator[str]:
+    """Rows in columns; those whose numbers are in `right` are aligned there."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if index in right else cell.ljust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        yield (indent + "  ".join(cells)).rstrip()
+
+
+def filled(words: Iterable[str], first: str, width: int = WIDTH) -> Iterator[str]:
+    """Words with commas between them, in lines that go on below where the first began."""
+    line, is_empty, words = first, True, list(words)
+    if not words:
+        return
+    for word in words:
+        if not is_empty and len(line) + len(word) + 2 > width:
+            yield line + ","
+            line, is_empty = " " * len(first), True
+        line += word if is_empty else f", {word}"
+        is_empty = False
+    yield line.rstrip()

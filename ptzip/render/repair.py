@@ -1,0 +1,63 @@
+"""Repairs for people and for programs: what was saved, and everything that was not by its name; JSON."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ptzip.render.escape import printable
+from ptzip.render.verify import spelled
+from ptzip.repairing.report import RepairReport
+
+MOST_SHOWN = 20
+"""Names of each list that are printed; JSON has all."""
+
+
+def lines(report: RepairReport) -> Iterator[str]:
+    """What became of the file, then what was wrong with it, then what is not as it was saved."""
+    if report.output:
+        yield printable(f"{report.path} -> {report.output}: {_saved(report)}")
+    else:
+        yield printable(f"{report.path}: nothing to repair, nothing written")
+    yield from _listed("problems that the old file has", [spelled(problem) for problem in report.problems])
+    if report.doubt:
+        yield f"  in doubt: {printable(report.doubt)}"
+    yield from _listed("lost, NaN or 0 in the new file", report.lost)
+    yield from _listed("damaged, kept as they are", report.damaged)
+    yield from _listed("unverifiable, kept as they are", report.unverifiable)
+    yield from _listed("dropped", [f"{one.name}: {one.reason}" for one in report.dropped])
+    if report.output and report.is_saved:
+        yield "  every tensor has the bytes that were saved, by their checksum"
+
+
+def _saved(report: RepairReport) -> str:
+    count = len(report.whole) + len(report.lost) + len(report.damaged) + len(report.unverifiable)
+    if report.doubt:
+        return f"none of {count:,} tensors can be vouched for"
+    return f"{len(report.whole):,} of {count:,} tensors are whole"
+
+
+def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
+    """A heading with a count, and the names below it."""
+    if not names:
+        return
+    yield f"  {what} ({len(names):,}):"
+    yield from (f"    {printable(name)}" for name in names[:MOST_SHOWN])
+    if len(names) > MOST_SHOWN:
+        yield f"    ... {len(names) - MOST_SHOWN:,} more (--json has all)"
+
+
+def repair_data(report: RepairReport) -> dict[str, Any]:
+    """The report as plain data."""
+    return {
+        "path": report.path,
+        "output": report.output,
+        "saved": report.is_saved,
+        "size": report.size,
+        "new_size": report.new_size,
+        "whole": list(report.whole),
+        "lost": list(report.lost),
+        "damaged": list(report.damaged),
+        "unverifiable": list(report.unverifiable),
+        "doubt": report.doubt,
+        "dropped": [one._asdict() for one in report.dropped],
+        "problems": [problem._asdict() for problem in report.problems],
+    }

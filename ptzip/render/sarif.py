@@ -1,0 +1,56 @@
+"""Scans as SARIF 2.1.0 (OASIS Static Analysis Results Interchange Format), which code hosts show beside the files."""
+
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
+from ptzip.scanning.rules import RULES
+
+SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+LEVELS = {Severity.NOTE: "note", Severity.REVIEW: "warning", Severity.MALICIOUS: "error"}
+UNREADABLE = "PTZ000"
+"""The rule under which a file that cannot be read is listed: it never passes for clean."""
+
+
+def sarif_data(reports: Iterable[ScanReport], version: str) -> dict[str, Any]:
+    """One run with every finding of every file."""
+    results = [result for report in reports for result in _results(report)]
+    driver = {"name": "ptzip", "version": version, "rules": _rules()}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
+
+
+def _rules() -> list[dict[str, Any]]:
+    unreadable = {"id": UNREADABLE, "shortDescription": {"text": "a file that cannot be read"}}
+    return [
+        unreadable,
+        *(
+            {
+                "id": rule.id,
+                "shortDescription": {"text": rule.title},
+                "fullDescription": {"text": rule.why},
+                "defaultConfiguration": {"level": LEVELS[rule.severity]},
+            }
+            for rule in RULES
+        ),
+    ]
+
+
+def _results(report: ScanReport) -> list[dict[str, Any]]:
+    found = [_result(report.path, one.rule, LEVELS[one.severity], _text(one), one) for one in report.findings]
+    if report.verdict == Verdict.UNREADABLE:
+        found.append(_result(report.path, UNREADABLE, "error", report.reason, None))
+    return found
+
+
+def _text(finding: Finding) -> str:
+    return f"{finding.record}: {finding.message}" if finding.record else finding.message
+
+
+def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:
+    place: dict[str, Any] = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}}
+    if finding is not None and finding.offset is not None and not finding.record:
+        place["region"] = {"byteOffset": finding.offset, "byteLength": 1}
+    locations = [{"physicalLocation": place}]
+    return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": locations}

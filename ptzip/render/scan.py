@@ -1,0 +1,61 @@
+"""Scans for people and for programs: one line a file and its findings, JSON, and what a rule is about."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ptzip.render.escape import printable
+from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
+from ptzip.scanning.rules import RULES
+
+WORDS = {Verdict.CLEAN: "OK", Verdict.REVIEW: "REVIEW", Verdict.MALICIOUS: "MALICIOUS", Verdict.UNREADABLE: "UNREADABLE"}
+MOST_SHOWN = 20
+"""Findings of one file that are printed; JSON has all."""
+
+
+def lines(report: ScanReport) -> Iterator[str]:
+    """The line of a file, and its findings, the worst first."""
+    reason = f": {report.reason}" if report.verdict == Verdict.UNREADABLE else ""
+    yield printable(f"{WORDS[report.verdict]}: {report.path}{reason}")
+    findings = sorted(report.findings, key=lambda finding: -finding.severity)
+    for finding in findings[:MOST_SHOWN]:
+        yield f"  {printable(spelled(finding))}"
+    if len(findings) > MOST_SHOWN:
+        yield f"  ... {len(findings) - MOST_SHOWN:,} more findings (--format json has all)"
+
+
+def spelled(finding: Finding) -> str:
+    """A finding in one line."""
+    place = [part for part in (finding.record, "" if finding.offset is None else f"byte {finding.offset}") if part]
+    where = f" {', '.join(place)}:" if place else ":"
+    often = f" ({finding.times:,} times)" if finding.times > 1 else ""
+    return f"{finding.rule} {finding.severity.name.lower()}{where} {finding.message}{often}"
+
+
+def scan_data(report: ScanReport) -> dict[str, Any]:
+    """One file's report as plain data."""
+    return {
+        "path": report.path,
+        "verdict": report.verdict.value,
+        "reason": report.reason or None,
+        "findings": [_finding(finding) for finding in report.findings],
+        "globals": list(report.globals),
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.name.lower(),
+        "message": finding.message,
+        "record": finding.record or None,
+        "offset": finding.offset,
+        "times": finding.times,
+    }
+
+
+def explained(wanted: str) -> str | None:
+    """What a rule is about; None where there is no such rule."""
+    found = next((rule for rule in RULES if rule.id == wanted.upper()), None)
+    if found is None:
+        return None
+    return f"{found.id} ({Severity(found.severity).name.lower()}): {found.title}\n\n{found.why}"

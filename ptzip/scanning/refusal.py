@@ -1,0 +1,46 @@
+"""The first thing in a pickle that is not allowed, for whoever would rebuild its object; and what of it is malicious.
+
+Rule: both are what `scan` finds of that pickle by the same rules, so that nothing loads that is not clean.
+"""
+
+from collections.abc import Iterator
+
+from ptzip.formats.layout import Part
+from ptzip.pickling.nodes import Call, Pickle
+from ptzip.scanning.pickle_uses import Known, Uses, built_names, special_methods
+from ptzip.scanning.regions import Stream
+from ptzip.scanning.report import Severity
+
+
+def refusal(pickle: Pickle) -> str:
+    """Why an object is not rebuilt, in one line; "" where all is allowed."""
+    for use in Uses(pickle, ()).found():
+        does = "calls" if isinstance(use.node, Call) else "holds"
+        why = use.why if use.known == Known.MISUSED else "which is not known to be harmless"
+        comma = "" if use.known == Known.MISUSED else ","
+        return f"the pickle {does} {use.what}{comma} {why} (at byte {use.node.offset})"
+    for name in built_names(pickle):
+        return f"the pickle changes {name.path} itself (at byte {name.offset})"
+    for call, method in special_methods(pickle):
+        return f"the pickle replaces {method} of an object of {call.path or '?'} (at byte {call.offset})"
+    return ""
+
+
+def malice(parts: tuple[Part, ...]) -> Iterator[str]:
+    """What is malicious in the pickles of an open file, a line for each."""
+    suspects = [part for part in parts if _is_suspect(part.pickle)]
+    if not suspects:
+        return
+    from ptzip.scanning.rules import RULES  # here, since honest files do not need them, and slimming is to start at once
+
+    for part in suspects:
+        stream = Stream(part.name, part.pickle, part)
+        for rule in RULES:
+            if rule.of is Stream and rule.severity == Severity.MALICIOUS:
+                yield from (f"{rule.id} {part.name}, byte {hit.offset}: {hit.message}" for hit in rule.check(stream))
+
+
+def _is_suspect(pickle: Pickle) -> bool:
+    """Whether the rules are worth asking: something is called or spelled that no honest pickle calls or spells."""
+    is_odd = bool(pickle.anomalies) or any(built_names(pickle)) or any(special_methods(pickle))
+    return is_odd or any(use.known == Known.HARMFUL for use in Uses(pickle, ()).found())

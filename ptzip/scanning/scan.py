@@ -1,0 +1,70 @@
+"""A scan: every subject in reach of a file, under every rule that is about its kind.
+
+Rule: the rules see what was read and nothing else, so that none of them can be the one that runs something.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator
+
+from ptzip.allowlist.table import Name
+from ptzip.errors import FormatError
+from ptzip.io.sources import BytesSource, FileSource, Source
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.pickling.nodes import Global
+from ptzip.scanning.regions import UNREAD, Note, Stream, Subject
+from ptzip.scanning.report import Finding, ScanReport, Verdict, verdict
+from ptzip.scanning.rules import RULES
+from ptzip.scanning.walk import Walk
+
+SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=5_000_000)
+"""What a scan reads of one file; what goes on beyond is a finding."""
+
+
+def scan(source: str | os.PathLike[str] | bytes, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
+    """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing of it is executed.
+
+    `source` is a path, or the bytes of a file. `trust` are names on top of the allow list, "module.Name", or presets:
+    "ultralytics", "yolov5", "lightning", "transformers". What cannot be read is `unreadable`, and no error, save OSError
+    where there is no such file. Raises EditError where a name cannot be trusted.
+    """
+    from ptzip.scanning.trust import trusted  # here, since most scans trust nothing else
+
+    names = trusted(trust) if trust else frozenset[Name]()
+    if isinstance(source, bytes):
+        return scan_source(BytesSource(source), names, limits)
+    try:
+        opened = FileSource(source)
+    except FormatError as error:
+        return ScanReport(os.fspath(source), Verdict.UNREADABLE, reason=str(error))
+    try:
+        return scan_source(opened, names, limits)
+    finally:
+        opened.close()
+
+
+def scan_source(source: Source, trusted: Collection[Name] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
+    """Scan everything in a source."""
+    findings, names, reason = list[Finding](), set[str](), ""
+    with contextlib.ExitStack() as opened:
+        for subject in Walk(limits, trusted, opened).contents(source, ""):
+            if isinstance(subject, Stream):
+                names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
+            if isinstance(subject, Note) and subject.kind == UNREAD:
+                reason = reason or subject.message
+            findings += judged(subject)
+    return ScanReport(source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason)
+
+
+def judged(subject: Subject) -> Iterator[Finding]:
+    """What the rules find in one subject; hits of a rule that say the same are counted together."""
+    is_doubtful = isinstance(subject, Stream) and subject.is_doubtful
+    for rule in RULES if not is_doubtful else ():
+        if rule.of is not type(subject):
+            continue
+        found: dict[str, Finding] = {}
+        for hit in rule.check(subject):
+            known = found.get(hit.message)
+            offset, times = (known.offset, known.times + 1) if known else (hit.offset, 1)
+            found[hit.message] = Finding(rule.id, rule.severity, hit.message, subject.place, offset, times)
+        yield from found.values()

@@ -1,0 +1,122 @@
+"""Rules about tensors: views, storages and the records behind them, as a loader puts them together.
+
+Rule: only what a pickle says and how long its records are is compared; no byte of a tensor is read.
+"""
+
+import re
+from collections.abc import Iterator
+
+from ptzip.errors import PtzipError
+from ptzip.limits import spelled
+from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
+from ptzip.scanning.regions import Stream
+from ptzip.scanning.report import Hit
+from ptzip.tensors.references import REBUILDERS, class_id, storage_id, tensor
+
+TENSOR_CALLS = frozenset((*REBUILDERS, "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_qtensor"))
+ODD_KEY = re.compile(r"\.\.|[\\]|^/|\x00")
+MOST_ELEMENTS = 1 << 48
+
+
+def _tensor_calls(stream: Stream) -> Iterator[Call]:
+    return (node for node in stream.pickle.calls if isinstance(node, Call) and node.path in TENSOR_CALLS)
+
+
+def past_the_storage(stream: Stream) -> Iterator[Hit]:
+    """The tensor is a window onto memory behind its storage. Loaders check that; old ones did not."""
+    for node in _tensor_calls(stream):
+        try:
+            found = tensor(node)
+        except PtzipError:
+            continue
+        if found is not None and found.span[1] > found.storage.numel:
+            yield Hit(f"a tensor reaches to element {found.span[1]:,} of a storage of {found.storage.numel:,}", node.offset)
+
+
+def odd_shapes(stream: Stream) -> Iterator[Hit]:
+    """Negative sizes or strides, or more elements than there is memory."""
+    seen = set[int]()  # what several tensors share is looked at once
+    for node in _tensor_calls(stream):
+        new = [argument for argument in node.arguments[1:4] if isinstance(argument, Atom) or id(argument) not in seen]
+        seen.update(map(id, new))
+        numbers = [_numbers(argument) for argument in new]
+        if any(number < 0 for found in numbers for number in found):
+            yield Hit("a tensor has a negative offset, size or stride", node.offset)
+        elif any(_product(found) > MOST_ELEMENTS for found in numbers[:2]):
+            yield Hit("a tensor has more elements than any memory", node.offset)
+
+
+def _product(numbers: list[int]) -> int:
+    """The product of some sizes, as far as it matters how large it is."""
+    product = 1
+    for number in numbers:
+        product *= number
+        if product > MOST_ELEMENTS or not product:
+            break
+    return product
+
+
+def _numbers(node: Node) -> list[int]:
+    found = plain(node)
+    parts = [plain(part) for part in found.parts] if isinstance(found, Tuple) else [found]
+    return [part.value for part in parts if isinstance(part, Atom) and isinstance(part.value, int)]
+
+
+def other_records(stream: Stream) -> Iterator[Hit]:
+    """The record of a storage is missing, or has another length than the pickle says."""
+    if stream.part is None:
+        return
+    try:
+        known = stream.part.storages
+    except PtzipError as error:
+        yield Hit(str(error))
+        return
+    for storage in known.values():
+        try:
+            length = stream.part.stored(storage.key).length
+        except PtzipError as error:
+            yield Hit(str(error), storage.ids[0].node.offset)
+            continue
+        if length != storage.size:
+            where = storage.ids[0].node.offset
+            yield Hit(f"storage {storage.key} is {length:,} bytes long, and said to be {storage.size:,}", where)
+
+
+def odd_ids(stream: Stream) -> Iterator[Hit]:
+    """torch stores tensors under ids of a fixed form. This is another form, or a key that leads out of the archive."""
+    for node in stream.pickle.persistents:
+        try:
+            found = storage_id(node)
+        except PtzipError as error:
+            yield Hit(str(error), node.offset)
+            continue
+        if found is not None and ODD_KEY.search(found.key):
+            yield Hit(f"the storage key {found.key!r} leads to another place", node.offset)
+        elif found is None and class_id(node) is None and not _is_named(stream, node):
+            yield Hit("a persistent id is that of no storage", node.offset)
+
+
+def _is_named(stream: Stream, node: Persistent) -> bool:
+    """Whether a tar knows a tensor by this id, or torch.package a function of its own."""
+    ident = plain(node.id)
+    if isinstance(ident, Atom):
+        return stream.part is None or spelled(ident.value) in stream.part.tensors
+    return isinstance(ident, Tuple) and bool(ident.parts) and text(plain(ident.parts[0])) == "reduce_package"
+
+
+def computed_ids(stream: Stream) -> Iterator[Hit]:
+    """An id of a storage is plain data; this one calls something first."""
+    seen = set[int]()  # what several ids share is looked at once
+    for node in stream.pickle.persistents:
+        if any(isinstance(below, Call) for part in node.parts for below in reach(part, seen)):
+            yield Hit("a persistent id is computed while loading", node.offset)
+
+
+def filled_tensors(stream: Stream) -> Iterator[Hit]:
+    """Items are set on a tensor while it is loaded, which writes to its memory; old versions of torch wrote out of bounds
+    (CVE-2026-24747).
+    """
+    for node in _tensor_calls(stream):
+        for step in node.steps:
+            if step.op in ("SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS"):
+                yield Hit(f"loading does {step.op} to a tensor, which writes to its memory", node.offset)

@@ -1,0 +1,181 @@
+"""What torch means by persistent ids and rebuild calls.
+
+A storage is a persistent id `("storage", class, key, location, numel)` (`torch/serialization.py`, `persistent_id`); one
+key may stand in many ids. A tensor is a call of a rebuild function (`torch/_utils.py`) on such an id; a parameter is a call
+around a tensor. Rule: what does not have exactly this form is not a tensor here, and is left as it is.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from ptzip.errors import FormatError
+from ptzip.pickling.new_nodes import atom, named
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
+from ptzip.tensors.dtypes import BY_STORAGE, DType
+from ptzip.tensors.strides import is_countable, reach
+
+STORAGE_ITEMS = 5
+CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
+"""The places in a storage's persistent id."""
+
+OFFSET, STRIDE, HOOKS = 1, 3, 5
+"""The places in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
+
+PARAMETERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
+TENSOR, REQUIRES_GRAD = 0, 1
+"""The places in the arguments of a parameter."""
+
+
+class StorageId(NamedTuple):
+    """One reference to a storage; `numel` counts elements of `dtype`."""
+
+    node: Persistent
+    dtype: DType
+    key: str
+    location: str
+    numel: int
+    view: tuple[str, int, int] | None = None
+    """A part of the storage under a key of its own, as (key, offset, numel), in legacy streams of torch 0.x."""
+
+    @property
+    def items(self) -> list[Node]:
+        """The nodes of the id itself, to be edited."""
+        return self.node.id.parts
+
+    @property
+    def size(self) -> int:
+        """The length of the storage in bytes."""
+        return self.numel * self.dtype.size
+
+
+class Storage(NamedTuple):
+    """A storage: all references to one key. torch takes the dtype of the first (`_load_tensor` keeps what it has)."""
+
+    key: str
+    dtype: DType
+    size: int
+    ids: list[StorageId]
+
+
+class Tensor(NamedTuple):
+    """A strided tensor: `offset`, `shape` and `stride` count elements."""
+
+    node: Call
+    storage: StorageId
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The elements of the storage from the first to behind the last that the tensor uses."""
+        return reach(self.offset, self.shape, self.stride)
+
+
+def storage_id(node: Node) -> StorageId | None:
+    """The storage that a persistent id names, or None; raises FormatError where its class is unknown."""
+    if not isinstance(node, Persistent) or not node.parts or not isinstance(node.id, Tuple):
+        return None
+    items = [plain(part) for part in node.id.parts[: STORAGE_ITEMS + 1]]
+    if len(items) < STORAGE_ITEMS or text(items[0]) != "storage":
+        return None
+    key, location, numel = _key(items[KEY]), text(items[LOCATION]), _integer(items[NUMEL])
+    kind = items[CLASS]
+    if key is None or location is None or numel is None or numel < 0 or not isinstance(kind, Global):
+        return None
+    if kind.path not in BY_STORAGE:
+        raise FormatError(f"storage {key} is of class {kind.path}, which is no storage class of torch", node.offset)
+    return StorageId(node, BY_STORAGE[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
+
+
+def class_id(node: Node) -> Global | None:
+    """The class that a persistent id stands for: ("module", class, file, source), in a tar (class, file, source)."""
+    parts = node.id.parts if isinstance(node, Persistent) and isinstance(node.id, Tuple) else []
+    items = [plain(part) for part in parts] if len(parts) <= 4 else []
+    if len(items) == 4 and text(items[0]) == "module":
+        items = items[1:]
+    return items[0] if len(items) == 3 and isinstance(items[0], Global) else None
+
+
+def _view(more: list[Node]) -> tuple[str, int, int] | None:
+    """The view metadata of a legacy id: None, or (key, offset, numel)."""
+    if not more or not isinstance(more[0], Tuple) or len(more[0].parts) != 3:
+        return None
+    key, offset, numel = (plain(part) for part in more[0].parts)
+    numbers = _integer(offset), _integer(numel)
+    return (_key(key) or "", numbers[0], numbers[1]) if None not in numbers else None  # type: ignore[return-value]
+
+
+def _key(node: Node) -> str | None:
+    """A storage key is text, in a torch.package a number."""
+    number = _integer(node)
+    return text(node) if number is None else str(number)
+
+
+def storages(nodes: Iterable[Node]) -> dict[str, Storage]:
+    """The storages that some nodes refer to, by key, in order of first appearance."""
+    found: dict[str, Storage] = {}
+    for node in nodes:
+        reference = storage_id(node)
+        if reference:
+            storage = found.setdefault(reference.key, Storage(reference.key, reference.dtype, reference.size, []))
+            storage.ids.append(reference)
+    return found
+
+
+def tensor(node: Node) -> Tensor | None:
+    """The strided tensor that a call rebuilds: `_rebuild_tensor`, `_rebuild_tensor_v2`; None for anything else."""
+    if not isinstance(node, Call) or node.path not in REBUILDERS:
+        return None
+    arguments = [plain(part) for part in node.arguments]
+    if len(arguments) < REBUILDERS[node.path]:
+        return None
+    storage, offset = storage_id(arguments[0]), _integer(arguments[1])
+    shape, stride = _integers(arguments[2]), _integers(arguments[3])
+    if storage is None or offset is None or shape is None or stride is None or len(shape) != len(stride):
+        return None
+    if min((offset, *shape, *stride)) < 0 or not is_countable(*shape):
+        return None
+    return Tensor(node, storage, offset, shape, stride)
+
+
+REBUILDERS = {"torch._utils._rebuild_tensor": 4, "torch._utils._rebuild_tensor_v2": 6}
+"""The functions whose first four arguments are storage, offset, size and stride, and how many they take at least."""
+
+
+def parameter_arguments(node: Node) -> list[Node]:
+    """The arguments of the call that rebuilds a parameter: tensor, requires_grad, …; empty for any other node."""
+    return node.arguments if isinstance(node, Call) and node.path in PARAMETERS else []
+
+
+def tensor_slot(slot: Slot) -> Slot:
+    """The place of the tensor itself: inside the call, where `slot` holds a parameter."""
+    arguments = parameter_arguments(slot.node)
+    return Slot(arguments, TENSOR) if arguments else slot
+
+
+def view(of: Tensor, storage: Persistent, offset: int, strides: Node | None = None) -> Call:
+    """A new tensor of the same shape on another storage, with a hooks dict of its own."""
+    arguments = list(of.node.arguments)
+    hooks = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")])
+    arguments[0], arguments[OFFSET] = storage, atom(offset)
+    if strides is not None:
+        arguments[STRIDE] = strides
+    if len(arguments) > HOOKS:
+        arguments[HOOKS] = hooks
+    return Call("REDUCE", None, [of.node.parts[0], Tuple("TUPLE", None, arguments)])
+
+
+def _integer(node: Node) -> int | None:
+    value = node.value if isinstance(node, Atom) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and is_countable(value) else None
+
+
+def _integers(node: Node) -> tuple[int, ...] | None:
+    """The items of a tuple of integers, also where it is a `torch.Size`."""
+    if isinstance(node, Call) and node.path == "torch.Size" and node.arguments:
+        node = plain(node.arguments[0])
+    if not isinstance(node, Tuple):
+        return None
+    values = [value for part in node.parts if (value := _integer(plain(part))) is not None]
+    return tuple(values) if len(values) == len(node.parts) else None

@@ -1,0 +1,1 @@
+"""Reading the tree of a pickle: modules, paths, calls."""

@@ -1,0 +1,146 @@
+"""A pickled `nn.Module` as a tree: where its parameters, buffers and plain attributes stand.
+
+Rule: a module is known by its state (a dict with `_modules`), never by its class, which need not exist.
+"""
+
+from collections.abc import Iterator
+
+from ptzip.errors import LimitError
+from ptzip.pickling.nodes import (
+    RECONSTRUCTORS,
+    Atom,
+    Call,
+    Dict,
+    Global,
+    Node,
+    Slot,
+    Tuple,
+    item_slots,
+    lookup,
+    pair_slots,
+    plain,
+    slot_of,
+    state,
+    text,
+)
+from ptzip.tensors.references import tensor_slot
+
+UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
+"""The dicts of a module that are no part of a path."""
+
+MOST_NAMES = 1_000_000
+
+
+def attributes(node: Node) -> Node | None:
+    """The `__dict__` of a pickled object, or None; with `__slots__` the state is a pair, of which it is the first."""
+    built = state(node)
+    if isinstance(built, Tuple) and built.parts:
+        built = plain(built.parts[0])
+    return built if isinstance(built, Dict) else None
+
+
+def is_module(node: Node | None) -> bool:
+    """Whether a node is a pickled `nn.Module`."""
+    return isinstance(node, Call) and lookup(attributes(node), "_modules") is not None
+
+
+def class_path(node: Node) -> str:
+    """Module and name of an object's class, or ""."""
+    if not isinstance(node, Call):
+        return ""
+    made = plain(node.arguments[0]) if node.path in RECONSTRUCTORS and node.arguments else None
+    return made.path if isinstance(made, Global) else node.path
+
+
+def attribute(module: Node, name: str) -> Slot | None:
+    """Where a plain attribute stands."""
+    found = attributes(module)
+    return slot_of(found, name) if found is not None else None
+
+
+def child(module: Node, name: str) -> Node | None:
+    """A child module by its name."""
+    return lookup(lookup(attributes(module), "_modules"), name)
+
+
+def last_child(module: Node) -> Node | None:
+    """The last child of a module, as `module[-1]` of a Sequential."""
+    children = _named(module, "_modules")
+    return children[-1][1].node if children else None
+
+
+def modules(root: Node) -> Iterator[Node]:
+    """A module and all below it, each once, in the order of `nn.Module.modules()`."""
+    seen: set[int] = set()
+    pending = [root]
+    while pending:
+        module = pending.pop()
+        if id(module) not in seen and is_module(module):
+            seen.add(id(module))
+            yield module
+            pending += [slot.node for _, slot in reversed(_named(module, "_modules"))]
+
+
+def parameter_slots(root: Node) -> Iterator[Slot]:
+    """The places of all parameters, each parameter once: tied ones stand in several places."""
+    seen: set[int] = set()
+    for module in modules(root):
+        for _, slot in _named(module, "_parameters"):
+            if id(slot.node) not in seen:
+                seen.add(id(slot.node))
+                yield slot
+
+
+def buffer_slots(root: Node) -> Iterator[Slot]:
+    """The places of all buffers."""
+    for module in modules(root):
+        yield from (slot for _, slot in _named(module, "_buffers"))
+
+
+def _named(module: Node, container: str) -> list[tuple[str, Slot]]:
+    """The places in one of the dicts of a module whose keys are text, by those."""
+    held = lookup(attributes(module), container)
+    return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []
+
+
+def state_dict(root: Node) -> list[tuple[str, Node]]:
+    """The tensors that `module.state_dict()` would hold, by their names: of parameters what is inside, no buffer that is not
+    persistent (`torch/nn/modules/module.py`, `_save_to_state_dict`).
+
+    A module inside itself is left out there. Raises LimitError where there are too many names.
+    """
+    found = list[tuple[str, Node]]()
+    pending: list[tuple[str, Node, frozenset[int]]] = [("", root, frozenset())]
+    while pending:
+        prefix, module, above = pending.pop()
+        found += [(f"{prefix}{name}", value) for name, value in _own_tensors(module)]
+        inner = above | {id(module)}
+        below = [(name, slot.node) for name, slot in _named(module, "_modules") if id(slot.node) not in inner]
+        pending += [(f"{prefix}{name}.", child, inner) for name, child in reversed(below)]
+        if len(found) + len(pending) > MOST_NAMES:
+            raise LimitError(f"the tensors of the module have more than {MOST_NAMES} names")
+    return found
+
+
+def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
+    passing = _passing(module)
+    for container in ("_parameters", "_buffers"):
+        for name, slot in _named(module, container):
+            value = tensor_slot(slot).node
+            if not isinstance(value, Atom) and (container == "_parameters" or name not in passing):
+                yield name, value
+
+
+def plain_names(module: Node) -> list[str]:
+    """The names of a module's attributes that are no part of its state dict."""
+    inside = attributes(module)
+    found = [text(key) for key, _ in pair_slots(inside)] if inside is not None else []
+    return [name for name in found if name is not None and name not in UNNAMED]
+
+
+def _passing(module: Node) -> set[str | None]:
+    """The names of the buffers that are not persistent; protocol 2 spells a set as a call on a list."""
+    held = lookup(attributes(module), "_non_persistent_buffers_set")
+    if isinstance(held, Call) and held.arguments:
+        held = plain(held.arguments[0])
+    return {text(slot.node) for slot in item_slots(held)} if held is not None else set()

@@ -1,0 +1,1 @@
+"""Nodes to Python and numpy values."""

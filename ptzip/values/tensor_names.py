@@ -1,0 +1,60 @@
+"""The tensors of a whole file by name: those of its pickles, of safetensors, or of an npz.
+
+Rule: the first pickle holds the object, and its tensors have no prefix; those of every other one are called by it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ptzip.formats.foreign_zips import NPZ, ForeignZip
+from ptzip.formats.layout import Layout
+from ptzip.formats.safetensors import SafeTensors
+from ptzip.limits import Limits
+from ptzip.tensors.tensor import Tensor
+from ptzip.values.builder import build
+from ptzip.values.value_paths import free_name, named_tensors
+
+
+def arrays_of(layout: Layout) -> Mapping[str, Tensor] | None:
+    """The tensors of a file that holds nothing else, as safetensors and npz do; None for any other."""
+    if isinstance(layout, SafeTensors):
+        from ptzip.formats import safetensors_tensors as safe  # here, so that nobody else waits for the library
+
+        return safe.tensors(layout.source, layout.start)
+    if isinstance(layout, ForeignZip) and layout.name == NPZ:
+        from ptzip.formats import npz  # here, since it needs numpy
+
+        return {name: npz.tensor(name, record) for name, record in layout.arrays.items()}
+    return None
+
+
+def metadata_of(layout: Layout) -> dict[str, str] | None:
+    """What a safetensors file says beside its tensors; None of any other file."""
+    if not isinstance(layout, SafeTensors):
+        return None
+    from ptzip.formats import safetensors_tensors as safe  # here, as above
+
+    return safe.metadata(layout.source)
+
+
+def tensors_of(layout: Layout, limits: Limits) -> Mapping[str, Tensor]:
+    """Every tensor of a file. A pickle that is broken has none, unless it is the first: then this raises FormatError."""
+    alone = arrays_of(layout)
+    return tensors_in(values_of(layout, limits)) if alone is None else alone
+
+
+def values_of(layout: Layout, limits: Limits) -> Iterator[tuple[str, object]]:
+    """The value of each pickle of a file, and what stands in front of its names; what is not known stays an `Opaque`."""
+    for place, part in enumerate(layout.parts):
+        prefix = part.name.removeprefix("record ") if place else ""
+        if part.pickle.root is not None or not prefix:
+            yield prefix, build(part, unknown="keep", limits=limits)
+
+
+def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:
+    """The tensors of such values by name."""
+    found: dict[str, Tensor] = {}
+    for prefix, value in values:
+        for name, tensor in named_tensors(value).items():
+            full = f"{prefix}.{name}" if prefix and name else prefix or name
+            found[free_name(found, full, tensor)] = tensor
+    return found

@@ -1,0 +1,228 @@
+"""Writing a zip the way torch writes it: a plan of the layout from sizes alone, then one pass over the bytes.
+
+Rule: the file is what `PyTorchStreamWriter` (torch/csrc `caffe2/serialize/inline_container.cc`, on miniz) would have
+written for the same records, to the byte: payloads aligned by an `FB` extra field, flags 0x0808 and data descriptors (none
+for an empty record), zip64 fields where it writes them, and always a zip64 end. torch can compute where a storage lies
+from that layout alone, and reads wrong bytes where a file differs.
+"""
+
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from ptzip.errors import FormatError
+from ptzip.io.atomic_output import write_at
+from ptzip.io.crc32 import Pieces, crc32
+from ptzip.io.payloads import Payload, read_all
+from ptzip.io.sources import CHUNK, STRIPE, WORKERS
+from ptzip.zip import structs
+from ptzip.zip.reader import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR
+from ptzip.zip.record import ALIGNMENT, Record
+
+UTF8_NAMES = 0x0800
+MADE_BY, NEEDED64, END64_LEFT = 798, 45, 44
+Progress = Callable[[int], None]
+
+
+class Placed(NamedTuple):
+    """A record with its place: `head` is its local header, which begins at `offset`."""
+
+    record: Record
+    offset: int
+    head: bytes
+
+    @property
+    def data_offset(self) -> int:
+        return self.offset + len(self.head)
+
+    @property
+    def wide(self) -> bool:
+        return max(self.record.full_size, self.record.payload.length, self.offset) >= FULL32
+
+    @property
+    def central_size(self) -> int:
+        """The length of its entry in the central directory."""
+        extra = _zip64_field(self.record, self.offset, compressed=self.record.payload.length)
+        return structs.CENTRAL_SIZE + len(encode_name(self.record.name)) + len(extra)
+
+    @property
+    def end(self) -> int:
+        size = self.record.payload.length
+        descriptor = structs.DESCRIPTOR64_SIZE if self.wide else structs.DESCRIPTOR_SIZE
+        return self.data_offset + size + (descriptor if size else 0)
+
+
+class Plan(NamedTuple):
+    """Where everything will lie; `size` is that of the whole file in bytes."""
+
+    placed: tuple[Placed, ...]
+    size: int
+
+    @property
+    def payloads(self) -> list[Payload]:
+        return [item.record.payload for item in self.placed]
+
+    def write(self, descriptor: int, progress: Progress | None = None) -> None:
+        """Write everything to an open file; see `write`."""
+        write(self, descriptor, progress)
+
+
+def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> Plan:
+    """The layout of `records` in this order."""
+    placed, at = [], 0
+    for record in records:
+        placed.append(Placed(record, at, _local_head(record, at, alignment)))
+        at = placed[-1].end
+    directory = sum(item.central_size for item in placed)
+    ends = structs.END64_SIZE + structs.LOCATOR64_SIZE + structs.END_SIZE
+    return Plan(tuple(placed), at + directory + ends)
+
+
+def write(planned: Plan, descriptor: int, progress: Progress | None = None) -> None:
+    """Write a plan to an open file.
+
+    Payloads pass in chunks, on all workers at once; every other byte is written here.
+    """
+    pieces = [Pieces() for _ in planned.placed]
+
+    def work(job: tuple[int, int, int]) -> int:
+        index, start, stop = job
+        return _write_stripe(planned.placed[index], start, stop, pieces[index], descriptor)
+
+    from concurrent.futures import ThreadPoolExecutor  # here, so that whoever only reads does not wait for it
+
+    with ThreadPoolExecutor(WORKERS) as pool:
+        try:
+            for done in pool.map(work, _jobs(planned)):
+                if progress:
+                    progress(done)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    crcs = [done.crc(item.record.payload.length) or 0 for done, item in zip(pieces, planned.placed, strict=True)]
+    _finish(planned, crcs, descriptor)
+
+
+def _jobs(planned: Plan) -> Iterator[tuple[int, int, int]]:
+    for index, item in enumerate(planned.placed):
+        length = item.record.payload.length
+        step = STRIPE if item.record.payload.seekable and length > STRIPE else max(length, 1)
+        for start in range(0, max(length, 1), step):
+            yield index, start, min(start + step, length)
+
+
+def _write_stripe(item: Placed, start: int, stop: int, pieces: Pieces, descriptor: int) -> int:
+    """One part of a payload; the local header goes with the first byte, the data descriptor with the last of a small one."""
+    payload = item.record.payload
+    if payload.length <= CHUNK:
+        return _write_small(item, pieces, descriptor)
+    if start == 0:
+        write_at(descriptor, item.head, item.offset)
+    at, crc = start, 0
+    for chunk in payload.chunks(start, stop):
+        crc = crc32(chunk, crc)
+        write_at(descriptor, chunk, item.data_offset + at)
+        at += len(chunk)
+    _check_length(item, at, stop)
+    pieces.add(start, stop, crc)
+    return stop - start
+
+
+def _write_small(item: Placed, pieces: Pieces, descriptor: int) -> int:
+    data = read_all(item.record.payload)
+    _check_length(item, len(data), item.record.payload.length)
+    crc = crc32(data)
+    pieces.add(0, len(data), crc)
+    write_at(descriptor, item.head + data + _tail(item, crc), item.offset)
+    return len(data)
+
+
+def _check_length(item: Placed, got: int, expected: int) -> None:
+    if got != expected:
+        raise FormatError(f"record {item.record.name} gave {got} bytes, expected {expected}")
+
+
+def _finish(planned: Plan, crcs: list[int], descriptor: int) -> None:
+    """Descriptors of the larger records, the central directory and its ends."""
+    directory = []
+    at = planned.placed[-1].end if planned.placed else 0
+    for item, crc in zip(planned.placed, crcs, strict=True):
+        if item.record.payload.length > CHUNK:
+            tail = _tail(item, crc)
+            write_at(descriptor, tail, item.end - len(tail))
+        directory.append(_central(item, _crc_field(item, crc)))
+    write_at(descriptor, b"".join(directory) + _ends(len(directory), sum(map(len, directory)), at), at)
+
+
+def _crc_field(item: Placed, crc: int) -> int:
+    return crc if item.record.crc is None else item.record.crc
+
+
+def _tail(item: Placed, crc: int) -> bytes:
+    length = item.record.payload.length
+    if not length:
+        return b""
+    kind = structs.Descriptor64 if item.wide else structs.Descriptor
+    return structs.build(kind(_crc_field(item, crc), length, item.record.full_size))
+
+
+def _local_head(record: Record, offset: int, alignment: int) -> bytes:
+    """Local header, name, the zip64 field in torch's own form (its compressed size stays 0), and the padding."""
+    name = encode_name(record.name)
+    extra = _zip64_field(record, offset, compressed=0)
+    start = offset + structs.LOCAL_SIZE + len(name) + len(extra) + 4
+    pad = -start % alignment
+    extra += b"FB" + struct.pack("<H", pad) + b"Z" * pad
+    flags = UTF8_NAMES | (HAS_DESCRIPTOR if record.payload.length else 0)
+    return structs.build(structs.LocalHeader(_needed(record), flags, record.method, 0, 0, 0, 0, 0, name, extra))
+
+
+def _central(item: Placed, crc: int) -> bytes:
+    record, length = item.record, item.record.payload.length
+    large = _is_large(record)
+    flags = UTF8_NAMES | (HAS_DESCRIPTOR if length else 0)
+    entry = structs.CentralEntry(
+        made_by=0,
+        needed=_needed(record),
+        flags=flags,
+        method=record.method,
+        time=0,
+        date=0,
+        crc=crc,
+        compressed_size=FULL32 if large else length,
+        size=FULL32 if large else record.full_size,
+        disk=0,
+        internal=0,
+        external=0,
+        offset=min(item.offset, FULL32),
+        name=encode_name(record.name),
+        extra=_zip64_field(record, item.offset, compressed=length),
+        comment=b"",
+    )
+    return structs.build(entry)
+
+
+def _needed(record: Record) -> int:
+    return 20 if record.method == DEFLATED else 0
+
+
+def _is_large(record: Record) -> bool:
+    return max(record.full_size, record.payload.length) >= FULL32
+
+
+def _zip64_field(record: Record, offset: int, compressed: int) -> bytes:
+    values = [record.full_size, compressed] if _is_large(record) else []
+    if offset >= FULL32:
+        values.append(offset)
+    return struct.pack(f"<HH{len(values)}Q", 1, 8 * len(values), *values) if values else b""
+
+
+def _ends(count: int, size: int, offset: int) -> bytes:
+    end64 = structs.End64(END64_LEFT, MADE_BY, NEEDED64, 0, 0, count, count, size, offset)
+    end = structs.End(0, 0, min(count, FULL16), min(count, FULL16), min(size, FULL32), min(offset, FULL32), b"")
+    return structs.build(end64) + structs.build(structs.Locator64(0, offset + size, 1)) + structs.build(end)
+
+
+def encode_name(name: str) -> bytes:
+    """An entry's name as its bytes; the other half of `archive.decoded`."""
+    return name.encode("utf-8", "surrogateescape")

@@ -1,0 +1,38 @@
+"""The names that a loader would import, those to be looked at first in front."""
+
+import pytest
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.inspecting.imports import Imported, imported
+from ptzip.io.sources import BytesSource
+from tests.cli.samples import Saving, archive, called, training_records, weights
+
+
+def names(data: bytes) -> tuple[Imported, ...]:
+    with Checkpoint(BytesSource(data)) as checkpoint:
+        return imported(checkpoint.parts)
+
+
+def test_a_plain_checkpoint_imports_nothing_but_the_harmless() -> None:
+    assert all(name.is_harmless for name in names(archive(training_records())))
+
+
+def test_names_of_python_itself_come_first_and_the_harmless_last() -> None:
+    saving = Saving()
+    evil = called("posix", "system", saving.node(("true",)))
+    root = saving.node({"model": saving.module("models.Net", {"weight": weights(4)}), "evil": evil})
+    found = names(archive(saving.records(root)))
+    assert [name.path for name in found[:2]] == ["posix.system", "models.Net"]
+    assert found[0] == Imported("posix.system", 1, is_called=True, is_harmless=False)
+    assert all(name.is_harmless for name in found[2:])
+
+
+def test_a_name_that_is_thrown_away_is_listed_too() -> None:
+    assert [name.path for name in names(b"\x80\x02cposix\nsystem\n0N.")] == ["posix.system"]
+
+
+@pytest.mark.parametrize("path", ["builtins.eval", "builtins.getattr", "torch.load", "models.Net", "os.system"])
+def test_what_is_not_on_the_allow_list_is_not_harmless(path: str) -> None:
+    module, _, name = path.rpartition(".")
+    (found,) = names(f"c{module}\n{name}\n.".encode())
+    assert not found.is_harmless

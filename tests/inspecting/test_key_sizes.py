@@ -1,0 +1,141 @@
+"""Where bytes go: each storage counted once, for the first key that holds it, and each byte of a pickle for one key."""
+
+from pathlib import Path
+
+import pytest
+
+import ptzip
+from ptzip.checkpoint import Checkpoint
+from ptzip.formats.layout import Part
+from ptzip.inspecting.imports import imported
+from ptzip.inspecting.key_sizes import Holdings, Seen, Sizes, all_seen, holdings
+from ptzip.inspecting.node_paths import makes_other_tensors
+from ptzip.inspecting.tensor_summary import Dead, Parameters, Use, dead, parameters, rows, uses
+from ptzip.io.sources import BytesSource
+from ptzip.pickling.new_nodes import memoized
+from ptzip.pickling.nodes import Node
+from tests.cli.samples import Saving, archive, weights
+from tests.corpus import CORPUS, needs_corpus
+from tests.corpus import parameters as corpus_files
+
+
+def opened(saving: Saving, root: Node) -> Checkpoint:
+    return Checkpoint(BytesSource(archive(saving.records(root))))
+
+
+def held(part: Part) -> Holdings:
+    return holdings(part, Sizes(part))
+
+
+def test_a_storage_counts_for_the_first_key_that_holds_it() -> None:
+    saving = Saving()
+    shared = saving.tensor(weights(64))
+    with opened(saving, saving.node({"a": 1, "model": [shared], "ema": [shared, saving.tensor(weights(16))]})) as checkpoint:
+        found = {share.key: share.storages for share in held(checkpoint.main).shares}
+    assert found == {"a": 0, "model": 256, "ema": 64}
+
+
+def test_the_keys_take_all_of_the_pickle_but_its_ends() -> None:
+    saving = Saving()
+    with opened(saving, saving.node({"text": "x" * 1000, "list": [1, 2, 3], "last": 5})) as checkpoint:
+        shares = held(checkpoint.main).shares
+        size = checkpoint.pickle.end
+    assert shares[0].pickle > 1000
+    assert all(share.pickle for share in shares)
+    assert size - 6 <= sum(share.pickle for share in shares) <= size
+
+
+def test_a_key_says_what_it_holds() -> None:
+    saving = Saving()
+    module = saving.module("models.Net", {"weight": weights(4)})
+    with opened(
+        saving, saving.node({"epoch": 9, "model": module, "list": [1, 2], "bare": saving.tensor(weights(2))})
+    ) as checkpoint:
+        epoch, model, items, bare = held(checkpoint.main).shares
+    assert (epoch.kind, epoch.value, epoch.below) == ("int", 9, 0)
+    assert (model.kind, model.has_module) == ("models.Net", True)
+    assert (items.kind, items.below, items.has_module) == ("list", 2, False)
+    assert bare.kind == "tensor"
+
+
+def test_an_object_that_is_no_dict_is_one_share() -> None:
+    saving = Saving()
+    with opened(saving, saving.node([saving.tensor(weights(64))])) as checkpoint:
+        (share,) = held(checkpoint.main).shares
+    assert (share.key, share.kind, share.storages, share.pickle) == ("", "list", 256, checkpoint.pickle.end)
+
+
+def test_parameters_of_modules_are_told_from_all_values() -> None:
+    saving = Saving()
+    module = saving.module("models.Net", {"weight": weights(64)}, stride=saving.tensor(weights(3)))
+    state = {"weight": saving.parameter(weights(10)), "mean": saving.tensor(weights(5))}
+    with opened(saving, saving.node({"model": module, "state_dict": state, "bare": saving.tensor(weights(2))})) as checkpoint:
+        found = held(checkpoint.main)
+    assert parameters(found.tensors, found.shares) == (
+        Parameters("model", 64, True),
+        Parameters("state_dict", 15, False),
+        Parameters("", 2, False),
+    )
+
+
+def test_dtypes_are_counted_the_largest_first() -> None:
+    saving = Saving()
+    tensors = [saving.tensor(weights(count, dtype)) for count, dtype in ((4, "float32"), (100, "float16"), (4, "float32"))]
+    tensors[0].add(memoized())
+    with opened(saving, saving.node({"model": [*tensors, tensors[0]]})) as checkpoint:
+        assert uses(held(checkpoint.main).tensors) == (Use("float16", 1, 200), Use("float32", 2, 32))
+
+
+def test_dead_bytes_are_what_no_tensor_sees_of_a_storage() -> None:
+    saving = Saving()
+    whole = saving.tensor(weights(64))
+    whole.parts[1].parts[1:4] = [saving.node(8), saving.node((2, 4)), saving.node((8, 1))]  # bytes 32 to 80
+    with opened(saving, saving.node({"model": [whole, saving.tensor(weights(4))]})) as checkpoint:
+        assert dead(held(checkpoint.main).tensors) == Dead(256 - 48, 1)
+
+
+def test_overlapping_views_count_once() -> None:
+    saving = Saving()
+    one = saving.tensor(weights(64))
+    with opened(saving, saving.node({"model": [one]})) as checkpoint:
+        (seen,) = held(checkpoint.main).tensors
+    views = [seen._replace(first=first, last=last) for first, last in ((0, 100), (40, 120), (200, 256), (210, 220))]
+    assert dead(views) == Dead(256 - 120 - 56, 1)
+
+
+@pytest.mark.parametrize("path", [*corpus_files("yolo"), *corpus_files("format")])
+def test_the_quick_look_sees_what_building_all_objects_sees(path: Path) -> None:
+    """Where both can tell: the tensors of the first pickle, strided and made by the functions that it knows."""
+    try:
+        with ptzip.open(path) as checkpoint:
+            found = held(checkpoint.main)
+            built = all_seen(checkpoint.tensors(), {share.key: share for share in found.shares})
+            is_simple = not any(makes_other_tensors(name.path) for name in imported(checkpoint.parts) if name.is_called)
+    except ptzip.PtzipError:
+        pytest.skip("has no object")
+    if not is_simple or len(checkpoint.parts) > 1:
+        pytest.skip("has tensors of other kinds")
+    assert sorted(map(facts, built)) == sorted(map(facts, found.tensors))
+    assert dead(built) == dead(found.tensors)
+
+
+def facts(seen: Seen) -> tuple[object, ...]:
+    return (seen.dtype, seen.shape, seen.numel, seen.size, seen.is_parameter, seen.first, seen.last)
+
+
+@needs_corpus
+def test_tensors_whose_names_differ_in_numbers_alone_are_one_row() -> None:
+    with ptzip.open(CORPUS / "yolo" / "y5_v70_n_sgd.last.pt") as checkpoint:
+        tensors = checkpoint.tensors()
+    folded, single = rows(tensors, folded=True), rows(tensors, folded=False)
+    assert len(folded) < len(single) == len(tensors)
+    assert sum(row.tensors for row in folded) == len(tensors)
+    assert sum(row.size for row in folded) == sum(row.size for row in single)
+    assert any(row.name == "model.model.#.bn.weight" for row in folded)
+
+
+def test_only_whole_parts_of_a_name_become_a_number_sign() -> None:
+    saving = Saving()
+    root = {"conv2d": {"0": saving.tensor(weights(4)), "layer1": [saving.tensor(weights(4))]}}
+    with opened(saving, saving.node(root)) as checkpoint:
+        assert [row.name for row in rows(checkpoint.tensors(), folded=True)] == ["conv2d.#", "conv2d.layer1.#"]

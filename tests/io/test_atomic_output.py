@@ -1,0 +1,157 @@
+"""The file in the making: its name appears only with the whole file, and an error leaves nothing behind."""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ptzip.errors import PtzipError
+from ptzip.io.atomic_output import new_file, write_at
+
+
+def write(target: Path, data: bytes, like: Path | None = None, sync: bool = False) -> None:
+    """Write a file as every writer of ptzip does."""
+    with new_file(target, like, sync) as descriptor:
+        write_at(descriptor, data, 0)
+
+
+def listed(folder: Path) -> list[str]:
+    """The names of what is in a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
+def test_the_name_appears_with_the_whole_file(tmp_path: Path) -> None:
+    target = tmp_path / "out.pt"
+    with new_file(target) as descriptor:
+        write_at(descriptor, b"half", 0)
+        assert not target.exists()
+        write_at(descriptor, b" whole", 4)
+    assert target.read_bytes() == b"half whole"
+    assert listed(tmp_path) == ["out.pt"]
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_file_that_is_there_is_replaced_at_the_end(tmp_path: Path, sync: bool) -> None:
+    target = tmp_path / "out.pt"
+    target.write_bytes(b"the old one, which is longer")
+    with new_file(target, sync=sync) as descriptor:
+        write_at(descriptor, b"new", 0)
+        assert target.read_bytes() == b"the old one, which is longer"
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(("sync", "expected"), [(True, ["fsync", "replace", "fsync"]), (False, ["replace"])])
+def test_the_bytes_are_on_the_disk_before_the_old_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, expected: list[str]
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any) -> Any:
+            done.append(name)
+            return function(*arguments)
+
+        return run
+
+    monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
+    monkeypatch.setattr(Path, "replace", noted("replace", Path.replace))
+    write(tmp_path / "out.pt", b"new", sync=sync)
+    assert done == expected
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_nothing_and_the_old_file_whole(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "out.pt"
+    target.write_bytes(b"old")
+    with pytest.raises(error), new_file(target) as descriptor:  # noqa: PT012 (the block is what is tested)
+        write_at(descriptor, b"half", 0)
+        raise error
+    assert listed(tmp_path) == ["out.pt"]
+    assert target.read_bytes() == b"old"
+
+
+def test_the_descriptor_is_closed_in_either_case(tmp_path: Path) -> None:
+    with new_file(tmp_path / "out.pt") as done:
+        pass
+    with pytest.raises(ValueError, match="no"), new_file(tmp_path / "out.pt") as failed:
+        raise ValueError("no")
+    for descriptor in (done, failed):
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(descriptor)
+
+
+def test_the_permissions_are_those_of_the_original(tmp_path: Path) -> None:
+    original = tmp_path / "private.pt"
+    original.write_bytes(b"secret")
+    original.chmod(0o640)
+    write(tmp_path / "out.pt", b"new", like=original)
+    assert stat.S_IMODE((tmp_path / "out.pt").stat().st_mode) == 0o640
+
+
+def test_without_an_original_the_permissions_are_those_of_a_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_bytes(b"")
+    write(tmp_path / "out.pt", b"new")
+    assert (tmp_path / "out.pt").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_symbolic_link_stays_and_what_it_points_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    real, link = tmp_path / "runs" / "real.pt", tmp_path / "link.pt"
+    real.write_bytes(b"old")
+    link.symlink_to(real)
+    write(link, b"new")
+    assert link.is_symlink()
+    assert real.read_bytes() == b"new"
+    assert listed(tmp_path / "runs") == ["real.pt"]
+
+
+def test_a_link_that_points_nowhere_is_given_its_file(tmp_path: Path) -> None:
+    (tmp_path / "link.pt").symlink_to(tmp_path / "later.pt")
+    write(tmp_path / "link.pt", b"new")
+    assert (tmp_path / "later.pt").read_bytes() == b"new"
+
+
+def test_a_directory_cannot_be_the_target(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises((PtzipError, OSError)):
+        write(tmp_path / "folder", b"new")
+    assert listed(tmp_path) == ["folder"]
+
+
+def test_a_missing_folder_is_an_error_that_names_the_target(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        write(tmp_path / "missing" / "out.pt", b"new")
+    assert caught.value.filename == str(tmp_path / "missing" / "out.pt")
+
+
+@pytest.mark.parametrize("name", ["x" * 251 + ".pt", "模" * 84 + ".pt"])
+def test_a_name_may_be_as_long_as_names_may_be(tmp_path: Path, name: str) -> None:
+    with new_file(tmp_path / name):
+        (temporary,) = listed(tmp_path)
+        assert len(os.fsencode(temporary)) <= 255
+    assert listed(tmp_path) == [name]
+
+
+def test_two_writers_of_one_target_do_not_meet(tmp_path: Path) -> None:
+    with new_file(tmp_path / "out.pt") as first, new_file(tmp_path / "out.pt") as second:
+        write_at(first, b"first", 0)
+        write_at(second, b"second", 0)
+    assert (tmp_path / "out.pt").read_bytes() == b"first"
+
+
+def test_bytes_land_where_they_belong_in_any_order(tmp_path: Path) -> None:
+    with new_file(tmp_path / "out.pt") as descriptor:
+        write_at(descriptor, memoryview(b"world"), 6)
+        write_at(descriptor, b"", 3)
+        write_at(descriptor, b"hello,", 0)
+    assert (tmp_path / "out.pt").read_bytes() == b"hello,world"
+
+
+def test_a_disk_that_takes_few_bytes_at_a_time_gets_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pwrite = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, view, offset: pwrite(file, view[:3], offset))
+    write(tmp_path / "out.pt", b"more than three bytes")
+    assert (tmp_path / "out.pt").read_bytes() == b"more than three bytes"

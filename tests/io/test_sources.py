@@ -1,0 +1,185 @@
+"""Sources and payloads: every part of them is the same part of the same bytes, in chunks that are never large.
+
+Each is compared with a slice of plain bytes, also across the borders of chunks.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ptzip.errors import FormatError
+from ptzip.io.payloads import Literal, Payload, Slice, Span, read_all
+from ptzip.io.sources import CHUNK, BytesSource, FileSource, Source, Window
+
+DATA = bytes(range(256)) * 40
+LONG = bytes(range(251)) * (2 * CHUNK // 251 + 99)
+"""Two chunks and a bit, of a period that no chunk has."""
+
+PARTS = ((0, 0), (0, 1), (0, CHUNK), (5, CHUNK + 7), (CHUNK - 1, CHUNK + 1), (CHUNK, 2 * CHUNK), (3, len(LONG)), (0, len(LONG)))
+
+Opener = Callable[[bytes], Source]
+
+
+@dataclass(frozen=True)
+class OneWay:
+    """A payload that has to go from its start to reach a part, as a compressed record."""
+
+    data: bytes
+    seekable = False
+
+    @property
+    def length(self) -> int:
+        return len(self.data)
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        for at in range(0, self.length, 1000):
+            if part := self.data[max(at, start) : min(at + 1000, stop)]:
+                yield part
+
+
+@pytest.fixture(params=["file", "bytes"])
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
+    """Makes a source of some bytes, of either kind."""
+    files: list[FileSource] = []
+
+    def open_file(data: bytes) -> Source:
+        path = tmp_path / f"{len(files)}.bin"
+        path.write_bytes(data)
+        files.append(FileSource(path))
+        return files[-1]
+
+    yield open_file if request.param == "file" else BytesSource
+    for file in files:
+        file.close()
+
+
+@pytest.mark.parametrize(("offset", "length"), [(0, 0), (0, 1), (7, 1000), (0, len(DATA)), (len(DATA), 0)])
+def test_a_source_gives_any_part_of_its_bytes(opened: Opener, offset: int, length: int) -> None:
+    source = opened(DATA)
+    assert source.size == len(DATA)
+    assert source.read(offset, length) == DATA[offset : offset + length]
+    for kind in (source, Window(opened(b"before" + DATA + b"behind"), 6, len(DATA))):
+        buffer = memoryview(bytearray(length))
+        kind.read_into(offset, buffer)
+        assert buffer == DATA[offset : offset + length]
+
+
+@pytest.mark.parametrize(
+    ("offset", "length", "left"),
+    [(0, len(DATA) + 1, len(DATA)), (len(DATA), 1, 0), (len(DATA) - 1, 2, 1), (1 << 70, 1, 0), (3, 1 << 70, len(DATA) - 3)],
+)
+def test_a_source_that_ends_before_says_where(opened: Opener, offset: int, length: int, left: int) -> None:
+    with pytest.raises(FormatError, match=f"ends early: {length} bytes were expected, {left} are there") as caught:
+        opened(DATA).read(offset, length)
+    assert caught.value.offset == offset
+
+
+@pytest.mark.parametrize(("offset", "left"), [(len(DATA), 0), (len(DATA) - 3, 3), (len(DATA) + 4, 0)])
+def test_what_does_not_fill_a_buffer_is_a_format_error(opened: Opener, offset: int, left: int) -> None:
+    for kind in (opened(DATA), Window(opened(b"before" + DATA + b"behind"), 6, len(DATA))):
+        with pytest.raises(FormatError, match=f"ends early: 7 bytes were expected, {left} are there"):
+            kind.read_into(offset, memoryview(bytearray(7)))
+
+
+@pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 7), (5, 17), (0, 700), (9993, 10000)])
+def test_what_passes_through_a_buffer_is_the_same_bytes(opened: Opener, start: int, stop: int) -> None:
+    span = Span(opened(DATA), 3, 10_000)
+    pieces = [bytes(piece) for piece in span.passing(start, stop, memoryview(bytearray(7)))]
+    assert b"".join(pieces) == DATA[3 + start : 3 + stop]
+    assert all(len(piece) == 7 for piece in pieces[:-1])
+
+
+def test_a_file_that_shrinks_under_the_reader_is_a_format_error(tmp_path: Path) -> None:
+    path = tmp_path / "shrinking.pt"
+    path.write_bytes(DATA)
+    source = FileSource(path)
+    os.truncate(path, 100)
+    with pytest.raises(FormatError, match="10240 bytes were expected, 100 are there"):
+        source.read(0, len(DATA))
+    source.close()
+
+
+def test_a_file_that_gives_few_bytes_at_a_time_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "slow.pt"
+    path.write_bytes(DATA)
+    source, pread = FileSource(path), os.pread
+    monkeypatch.setattr(os, "pread", lambda file, length, offset: pread(file, (length + 1) // 2, offset))
+    assert source.read(3, 5000) == DATA[3:5003]
+    source.close()
+
+
+def test_a_file_is_read_by_many_threads_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "shared.pt"
+    path.write_bytes(DATA)
+    source = FileSource(path)
+    with ThreadPoolExecutor(8) as pool:
+        parts = list(pool.map(lambda at: source.read(at, 10), range(0, len(DATA), 10)))
+    assert b"".join(parts) == DATA
+    source.close()
+
+
+def test_only_a_regular_file_is_a_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pt")
+    with pytest.raises(FormatError, match="a pipe"):
+        FileSource(tmp_path / "pipe.pt")
+    with pytest.raises(FormatError, match="a directory"):
+        FileSource(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        FileSource(tmp_path / "missing.pt")
+
+
+@pytest.fixture(params=["literal", "span", "slice", "slice of one way"])
+def payload(request: pytest.FixtureRequest) -> Payload:
+    """The bytes of `LONG` by each kind of payload."""
+    padded = b"before" + LONG + b"behind"
+    kinds: dict[str, Payload] = {
+        "literal": Literal(LONG),
+        "span": Span(BytesSource(padded), 6, len(LONG)),
+        "slice": Slice(Literal(padded), 6, len(LONG)),
+        "slice of one way": Slice(OneWay(padded), 6, len(LONG)),
+    }
+    return kinds[request.param]
+
+
+@pytest.mark.parametrize(("start", "stop"), PARTS)
+def test_any_part_of_a_payload_is_that_part_of_its_bytes(payload: Payload, start: int, stop: int) -> None:
+    assert payload.length == len(LONG)
+    assert b"".join(payload.chunks(start, stop)) == LONG[start:stop]
+
+
+def test_no_chunk_is_empty_or_larger_than_a_chunk(payload: Payload) -> None:
+    lengths = [len(chunk) for chunk in payload.chunks(0, payload.length)]
+    assert min(lengths) > 0
+    assert max(lengths) <= CHUNK
+
+
+def test_a_whole_payload_is_all_its_chunks(payload: Payload) -> None:
+    assert read_all(payload) == LONG
+
+
+def test_a_slice_is_as_seekable_as_what_it_is_cut_from() -> None:
+    assert Slice(Literal(DATA), 1, 2).seekable
+    assert not Slice(OneWay(DATA), 1, 2).seekable
+
+
+def test_a_slice_reads_nothing_but_its_part() -> None:
+    part = Slice(Span(BytesSource(DATA), 0, 1 << 60), 100, 50)
+    assert read_all(part) == DATA[100:150]
+
+
+@pytest.mark.parametrize("base", [Literal(DATA), OneWay(DATA)])
+def test_a_slice_of_a_slice_counts_from_the_outer_one(base: Payload) -> None:
+    inner = Slice(Slice(base, 100, 5000), 50, 4000)
+    assert read_all(inner) == DATA[150:4150]
+    assert b"".join(inner.chunks(10, 20)) == DATA[160:170]
+
+
+def test_nothing_is_read_before_it_is_pulled() -> None:
+    past = Span(BytesSource(b"short"), 0, 1 << 60)
+    chunks = past.chunks(0, past.length)
+    with pytest.raises(FormatError, match="ends early"):
+        next(chunks)

@@ -1,0 +1,83 @@
+"""Reports as plain data: what `--json` prints, made of a report built by hand."""
+
+import dataclasses
+import json
+
+from ptzip.editing.changes import Change, Step
+from ptzip.render.slim_json import slim_data
+from ptzip.slimming.report import CastTensor, Key, SlimReport
+from ptzip.tensors.loss import Loss
+
+SAVED = {Step.RESULTS: 100, Step.OPTIMIZER: 400, Step.EMA: 0, Step.HALF: 200, Step.OTHER: 0}
+CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.OTHER, "epoch", "-1", gain=False))
+REPORT = SlimReport("last.pt", "last.slim.pt", "basic", 1000, 250, SAVED, CHANGES, Loss(3, 4, 5, 6), ("a warning",))
+REPORT = dataclasses.replace(
+    REPORT,
+    wide=("a.weight",),
+    keys=(Key("epoch", "-1", 0),),
+    tensors=(CastTensor(("a.weight",), "float32", "float32", 7, Loss(1)),),
+)
+
+
+def test_a_report_is_plain_data_with_these_names() -> None:
+    assert slim_data(REPORT) == {
+        "path": "last.pt",
+        "output": "last.slim.pt",
+        "recipe": "basic",
+        "already_slim": False,
+        "old_size": 1000,
+        "new_size": 250,
+        "saved": {
+            "results": 100,
+            "optimizer": 400,
+            "EMA or duplicate model": 0,
+            "half precision": 200,
+            "other": 0,
+            "pickle and zip": 50,
+        },
+        "saved_share": 0.75,
+        "changes": [
+            {"step": "optimizer", "path": "optimizer", "what": "None"},
+            {"step": "other", "path": "epoch", "what": "-1"},
+        ],
+        "overflowed": 3,
+        "vanished": 4,
+        "nan": 5,
+        "infinite": 6,
+        "kept_wide": ["a.weight"],
+        "keys": [{"name": "epoch", "what": "-1", "size": 0}],
+        "tensors": [
+            {
+                "names": ["a.weight"],
+                "old_dtype": "float32",
+                "dtype": "float32",
+                "numel": 7,
+                "overflowed": 1,
+                "vanished": 0,
+                "nan": 0,
+                "infinite": 0,
+            }
+        ],
+        "check": None,
+        "warnings": ["a warning"],
+    }
+
+
+def test_a_report_survives_json() -> None:
+    assert json.loads(json.dumps(slim_data(REPORT))) == slim_data(REPORT)
+
+
+def test_a_name_that_is_no_utf8_survives_json_in_ascii() -> None:
+    text = json.dumps(slim_data(dataclasses.replace(REPORT, path="a\udcff.pt")))
+    assert text.isascii()
+    assert json.loads(text)["path"] == "a\udcff.pt"
+
+
+def test_losses_that_are_not_known_yet_are_null() -> None:
+    data = slim_data(dataclasses.replace(REPORT, output=None, loss=None))
+    assert (data["output"], data["overflowed"], data["vanished"]) == (None, None, None)
+
+
+def test_what_is_saved_adds_up() -> None:
+    data = slim_data(REPORT)
+    assert sum(data["saved"].values()) == data["old_size"] - data["new_size"]

@@ -1,0 +1,61 @@
+"""What a user vouches for is allowed by exact name; nothing of Python itself can be."""
+
+import pytest
+
+from ptzip.errors import EditError
+from ptzip.scanning.report import Verdict
+from ptzip.scanning.scan import scan
+from ptzip.scanning.trust import trusted
+from ptzip.scanning.trust_presets import PRESETS
+from tests.corpus import CORPUS, needs_corpus
+from tests.scanning.made import call, name, valued
+
+MODEL = valued(name("models.yolo.Model") + b")\x81}b")
+
+
+def test_a_trusted_name_is_allowed_and_its_neighbours_are_not() -> None:
+    assert scan(MODEL).verdict == Verdict.REVIEW
+    assert scan(MODEL, trust=["models.yolo.Model"]).verdict == Verdict.CLEAN
+    assert scan(MODEL, trust=["models.yolo.Other", "models.yolo"]).verdict == Verdict.REVIEW
+    assert scan(MODEL, trust=["yolov5"]).verdict == Verdict.CLEAN
+
+
+def test_a_class_inside_a_class_is_named_with_a_colon() -> None:
+    assert trusted(["models:Outer.Inner"]) == {("models", "Outer.Inner")}
+
+
+def test_trust_does_not_reach_what_a_trusted_name_is_given() -> None:
+    data = valued(call("models.yolo.Model", name("posix.system")))
+    assert scan(data, trust=["models.yolo.Model"]).verdict == Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize(
+    "wrong", ["os.system", "builtins.eval", "subprocess.Popen", "models", "models.*", "", "x.__builtins__"]
+)
+def test_what_cannot_be_trusted_is_an_error(wrong: str) -> None:
+    with pytest.raises(EditError, match="cannot be trusted"):
+        trusted([wrong])
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_preset_holds_exact_names_of_classes(preset: str) -> None:
+    assert PRESETS[preset]
+    for module, inner in PRESETS[preset]:
+        assert module.replace(".", "").replace("_", "").isalnum()
+        assert inner.isidentifier()
+        trusted([f"{module}.{inner}"])
+
+
+@needs_corpus
+@pytest.mark.parametrize(
+    ("preset", "file"),
+    [
+        ("ultralytics", "yolo/ul_8.4.190_v8n.last.pt"),
+        ("yolov5", "yolo/y5_v70_n_sgd.last.pt"),
+        ("yolov5", "yolo/y5_v70_s_sgd.blog.pt"),
+        ("transformers", "real/rxnmapper/training_args.bin"),
+        ("transformers", "real/gh__margotwagner__roberta_psychotherapy_eval/training_args.bin"),
+    ],
+)
+def test_with_its_preset_a_checkpoint_of_a_project_is_clean(preset: str, file: str) -> None:
+    assert scan(CORPUS / file, trust=[preset]).verdict == Verdict.CLEAN
