@@ -16,7 +16,7 @@ from ptzip.io.compression import wrapping
 from ptzip.io.sources import CHUNK, BytesSource, FileSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
-from ptzip.tensors.references import Storage
+from ptzip.tensors.references import StorageRefs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,7 @@ class Checkpoint:
         return self.main.root
 
     @property
-    def storages(self) -> dict[str, Storage]:
+    def storages(self) -> dict[str, StorageRefs]:
         """Every storage that the pickle refers to, by key, in order of first appearance."""
         return self.main.storages
 

@@ -26,6 +26,8 @@ from tests.corpus import ROOT
 from tests.damage import KINDS, SAMPLES
 from tests.mutated import survive
 
+pytestmark = pytest.mark.slow
+
 COUNT = 400
 """Files for each kind of damage."""
 

@@ -24,7 +24,7 @@ from ptzip.io import sources as source
 from ptzip.pickling.nodes import Atom, lookup, walk
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.loss import Loss
-from ptzip.tensors.references import storages
+from ptzip.tensors.references import storage_refs
 from tests.corpus import CORPUS, FIXTURES, ROOT, files, manifest, needs_corpus, parameters
 from tests.records import storage_record
 from tests.torch_truth import Truth, differences, load, recorded, truth
@@ -263,7 +263,7 @@ def kept_keys(path: Path) -> set[str]:
         ema = lookup(checkpoint.root, "ema")
         kept = ema if ema is not None and not isinstance(ema, Atom) else lookup(checkpoint.root, "model")
         assert kept is not None
-        return set(storages(walk(kept)))
+        return set(storage_refs(walk(kept)))
 
 
 def check_reads(path: Path, reads: list[tuple[int, int]]) -> int:

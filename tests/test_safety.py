@@ -28,6 +28,8 @@ from tests.cli.shell import environment, names, one_line
 from tests.cli.shell import ptzip as run
 from tests.cli.watched import CAUGHT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

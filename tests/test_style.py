@@ -7,6 +7,8 @@ import pytest
 
 from tests.corpus import ROOT
 
+pytestmark = pytest.mark.slow
+
 CHECKS = (
     pytest.param(["ruff", "format", "--check", "."], id="formatted"),
     pytest.param(["ruff", "check", "."], id="linted"),

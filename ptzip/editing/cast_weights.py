@@ -20,7 +20,7 @@ from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, pair_slots
 from ptzip.tensors.cast import CASTABLE, Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageId, Tensor, tensor, tensor_slot, view
+from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageRef, TensorRef, tensor_ref, tensor_ref_on, tensor_slot
 from ptzip.tree.modules import buffer_slots, is_module, parameter_slots
 
 
@@ -68,7 +68,7 @@ class Casting:
 
     def tied(self, slots: Iterable[Slot]) -> None:
         """The tensors at some places, those on one storage together, so that what was shared stays shared."""
-        groups: dict[str, list[tuple[Slot, Tensor]]] = {}
+        groups: dict[str, list[tuple[Slot, TensorRef]]] = {}
         for slot in map(tensor_slot, slots):
             found = self._wanted(slot)
             if found is not None:
@@ -81,18 +81,18 @@ class Casting:
             else:
                 self._move(group)
 
-    def _together(self, group: list[tuple[Slot, Tensor]], ids: list[StorageId]) -> None:
+    def _together(self, group: list[tuple[Slot, TensorRef]], ids: list[StorageRef]) -> None:
         """All tensors of a storage, which is cast whole, or not at all."""
         if Stretch(ids[0].key, 0, ids[0].numel) not in self.wish.wide:
             self._note(group)
             for reference in ids:
                 self._recast(reference)
 
-    def _note(self, group: list[tuple[Slot, Tensor]]) -> None:
+    def _note(self, group: list[tuple[Slot, TensorRef]]) -> None:
         self.count += len(group)
         self.moved.update((id(slot.holder), slot.index) for slot, _ in group)
 
-    def _move(self, group: list[tuple[Slot, Tensor]]) -> None:
+    def _move(self, group: list[tuple[Slot, TensorRef]]) -> None:
         """Some tensors of a storage, to one new storage, where they share what they did."""
         reference, spans = group[0][1].storage, [found.span for _, found in group]
         first, stop = min(span[0] for span in spans), max(span[1] for span in spans)
@@ -108,23 +108,23 @@ class Casting:
             node = id(found.node)
             if node not in made:
                 identity = self._identity(reference, key, part.length // reference.dtype.size)
-                made[node] = view(found, identity, *lies[node])
+                made[node] = tensor_ref_on(found, identity, *lies[node])
             slot.put(made[node])
             self._left(found)
 
-    def _wanted(self, slot: Slot) -> Tensor | None:
+    def _wanted(self, slot: Slot) -> TensorRef | None:
         """The tensor in a place, if it is to be cast."""
         if id(slot.node) in self.wish.spared:
             return None
         found = self.parsed.get(id(slot.node))
         if found is None or found.storage.key in self.edit.cuts or found.storage.items[CLASS] is self.kind:
-            found = tensor(slot.node)  # it was not looked at so far, or has changed since
+            found = tensor_ref(slot.node)  # it was not looked at so far, or has changed since
         return found if found is not None and found.storage.dtype.name in self.castable else None
 
-    def _stretch(self, found: Tensor) -> Stretch:
+    def _stretch(self, found: TensorRef) -> Stretch:
         return Stretch(found.storage.key, *found.span)
 
-    def _is_alone(self, found: Tensor) -> bool:
+    def _is_alone(self, found: TensorRef) -> bool:
         """Whether nothing but this tensor uses the storage, and it uses all of it."""
         reference = found.storage
         return (
@@ -134,7 +134,7 @@ class Casting:
             and found.span == (0, reference.numel)
         )
 
-    def _recast(self, reference: StorageId) -> None:
+    def _recast(self, reference: StorageRef) -> None:
         """Another class in the id, a cast around the payload; the key stays."""
         reference.items[CLASS] = self.kind
         payload = self.edit.payload(reference.key)
@@ -142,46 +142,46 @@ class Casting:
             stretch = Stretch(reference.key, 0, reference.numel)
             self.edit.payloads[reference.key] = self._cast(payload, reference, stretch)
 
-    def _split(self, slot: Slot, found: Tensor) -> None:
+    def _split(self, slot: Slot, found: TensorRef) -> None:
         """A new storage for what this tensor uses, and a new tensor on it in this slot only."""
         reference, (first, stop) = found.storage, found.span
         self._check(found, stop)
         size = reference.dtype.size
         part, strides = cut_out(Island(first, stop, [found]), self.edit.payload(reference.key), size)
         key = self._stored(part, reference, self._stretch(found))
-        slot.put(view(found, self._identity(reference, key, part.length // size), 0, strides))
+        slot.put(tensor_ref_on(found, self._identity(reference, key, part.length // size), 0, strides))
         self._left(found)
 
-    def _check(self, found: Tensor, stop: int) -> None:
+    def _check(self, found: TensorRef, stop: int) -> None:
         if stop > found.storage.numel:
             raise FormatError(f"a tensor reaches past its storage {found.storage.key}", found.node.offset)
 
-    def _stored(self, part: Payload, reference: StorageId, stretch: Stretch) -> str:
+    def _stored(self, part: Payload, reference: StorageRef, stretch: Stretch) -> str:
         """The key of a new storage, the cast of a part of an old one."""
         key = f"{reference.key} part {len(self.edit.payloads)}"
         self.edit.payloads[key] = self._cast(part, reference, stretch)
         self.references[key] += 1
         return key
 
-    def _identity(self, reference: StorageId, key: str, numel: int) -> Persistent:
+    def _identity(self, reference: StorageRef, key: str, numel: int) -> Persistent:
         """The persistent id of a new storage."""
         items = list(reference.items)
         items[CLASS], items[KEY], items[NUMEL] = self.kind, atom(key), atom(numel)
         return Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)])
 
-    def _left(self, found: Tensor) -> None:
+    def _left(self, found: TensorRef) -> None:
         """Note that a tensor stands in one place less."""
         self.edges[id(found.node)] -= 1
         if not self.edges[id(found.node)]:
             self.references[found.storage.key] -= 1
             self.left.add(found.storage.key)
 
-    def _cast(self, payload: Payload, reference: StorageId, stretch: Stretch) -> Cast:
+    def _cast(self, payload: Payload, reference: StorageRef, stretch: Stretch) -> Cast:
         dtype, big_endian = reference.dtype, self.edit.checkpoint.main.big_endian
         return Cast(payload, dtype.name, dtype.size, big_endian, self.wish.target, self.wish.saturate, stretch)
 
 
-def _gathered(tensors: list[Tensor], whole: Payload, size: int) -> tuple[Payload, dict[int, tuple[int, Node | None]]]:
+def _gathered(tensors: list[TensorRef], whole: Payload, size: int) -> tuple[Payload, dict[int, tuple[int, Node | None]]]:
     """What some tensors of a storage use of it, without the rest; by the identities of their nodes, their offsets in that, and
     their strides where they are others now."""
     parts, lies = list[Payload](), dict[int, tuple[int, Node | None]]()
@@ -226,4 +226,4 @@ def tensor_slots(weights: Node | None) -> list[Slot]:
     """The places of the tensors in a dict of them; none where it is no such dict."""
     if not isinstance(weights, Dict | Call):
         return []
-    return [slot for _, slot in pair_slots(weights) if tensor(tensor_slot(slot).node)]
+    return [slot for _, slot in pair_slots(weights) if tensor_ref(tensor_slot(slot).node)]

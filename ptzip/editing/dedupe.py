@@ -13,7 +13,7 @@ from ptzip.editing.edit import Edit, renumber
 from ptzip.editing.storage_users import Uses
 from ptzip.io.payloads import Payload
 from ptzip.tensors.cast import Cast
-from ptzip.tensors.references import StorageId
+from ptzip.tensors.references import StorageRef
 
 
 class Likeness(NamedTuple):
@@ -42,7 +42,7 @@ def share(edit: Edit, location: str | None = None) -> None:
         edit.note(Step.SHARED, "storages", "those with the same bytes are one")
 
 
-def _alike(edit: Edit, ids: dict[str, list[StorageId]], location: str | None) -> list[list[str]]:
+def _alike(edit: Edit, ids: dict[str, list[StorageRef]], location: str | None) -> list[list[str]]:
     """Groups of storages that may be the same."""
     groups: dict[Likeness, list[str]] = {}
     for key, (reference, *_) in ids.items():

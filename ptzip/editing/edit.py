@@ -17,7 +17,7 @@ from ptzip.pickling.new_nodes import assign, atom, discard, memoized, take_out
 from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_slots, reach, text, walk
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
-from ptzip.tensors.references import KEY, LOCATION, StorageId, storage_id
+from ptzip.tensors.references import KEY, LOCATION, StorageRef, storage_ref
 from ptzip.tree.paths import key_name, places
 
 
@@ -208,7 +208,7 @@ class Edit:
         `location` is where every storage will be loaded to, whatever device it was saved from; None keeps that. In a legacy
         stream an id says of which storage it is a view: of none.
         """
-        references: dict[str, list[StorageId]] = {}
+        references: dict[str, list[StorageRef]] = {}
         for reference in _references(self.root):
             references.setdefault(reference.key, []).append(reference)
         for number, ids in enumerate(references.values()):
@@ -226,7 +226,7 @@ class Edit:
         items = [ids[0].dtype.size for ids in references.values()]
         return Finished(write_pickle(self.checkpoint.pickle), storages, items, saved, read, casts)
 
-    def _relocate(self, references: list[StorageId], location: str) -> None:
+    def _relocate(self, references: list[StorageRef], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]
         if elsewhere:
             shared = atom(location)
@@ -251,20 +251,20 @@ class Edit:
 
 def storages_of(root: Node) -> set[str]:
     """The storages that are used below a node."""
-    ids = (storage_id(node) for node in reach(root) if isinstance(node, Persistent))
+    ids = (storage_ref(node) for node in reach(root) if isinstance(node, Persistent))
     return {reference.key for reference in ids if reference}
 
 
-def _references(root: Node) -> Iterator[StorageId]:
+def _references(root: Node) -> Iterator[StorageRef]:
     for node in walk(root):
         if isinstance(node, Persistent):
-            reference = storage_id(node)
+            reference = storage_ref(node)
             if reference is None:
                 raise EditError(f"the persistent id at byte {node.offset} is none of a storage, so it cannot be renumbered")
             yield reference
 
 
-def renumber(ids: list[StorageId], key: str) -> None:
+def renumber(ids: list[StorageRef], key: str) -> None:
     """Give all references of a storage a new key node; the old one may stand for other things too."""
     if ids[0].key == key:
         return

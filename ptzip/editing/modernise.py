@@ -12,16 +12,16 @@ from ptzip.formats.torchzip import TorchZip
 from ptzip.io.payloads import Slice
 from ptzip.pickling.new_nodes import atom, filled
 from ptzip.pickling.nodes import PUTS, Call, List, Tuple, item_slots, plain, walk
-from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageId, class_id, storage_id
+from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageRef, class_ref, storage_ref
 
 
 def modernise(edit: Edit) -> None:
     """Rewrite the ids of an edit's tree; does nothing where they are those of a zip."""
     for node in edit.checkpoint.pickle.persistents:
-        reference = storage_id(node)
+        reference = storage_ref(node)
         if reference is not None and len(reference.items) > STORAGE_ITEMS:
             _without_view(edit, reference)
-    if any(class_id(node) for node in edit.checkpoint.pickle.persistents):
+    if any(class_ref(node) for node in edit.checkpoint.pickle.persistents):
         _plain_classes(edit)
     for call in edit.checkpoint.pickle.calls if not isinstance(edit.checkpoint.layout, TorchZip) else ():
         if isinstance(call, Call) and call.path == "collections.OrderedDict" and len(call.arguments) == 1:
@@ -39,7 +39,7 @@ def _filled(call: Call) -> None:
         call.steps = [*call.steps[:place], filled([one for pair in items for one in pair]), *call.steps[place:]]
 
 
-def _without_view(edit: Edit, reference: StorageId) -> None:
+def _without_view(edit: Edit, reference: StorageRef) -> None:
     del reference.items[STORAGE_ITEMS:]
     if reference.view is None:
         return
@@ -57,7 +57,7 @@ def _plain_classes(edit: Edit) -> None:
     for node in walk(edit.root):
         for holder in (node.parts, *(step.items for step in node.steps)):
             for index, below in enumerate(holder):
-                kind = class_id(below)
+                kind = class_ref(below)
                 if kind is not None:
                     holder[index] = kind
                     count += 1

@@ -15,7 +15,7 @@ from ptzip.io.payloads import Joined, Payload, Slice
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Node, Tuple
 from ptzip.tensors.gathered import Gathered
-from ptzip.tensors.references import NUMEL, OFFSET, STRIDE, StorageId, Tensor
+from ptzip.tensors.references import NUMEL, OFFSET, STRIDE, StorageRef, TensorRef
 
 
 class Island(NamedTuple):
@@ -23,13 +23,13 @@ class Island(NamedTuple):
 
     first: int
     stop: int
-    tensors: list[Tensor]
+    tensors: list[TensorRef]
 
 
 Cuts = dict[str, list[Cut]]
 
 
-def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> Cuts:
+def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[TensorRef]]) -> Cuts:
     """Take the bytes that no tensor uses out of some storages; `tensors` are all that use them, by key.
 
     Returns what is left of those that were cut.
@@ -43,7 +43,7 @@ def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[Tensor]]) -> Cuts:
     return cuts
 
 
-def _cuts(found: list[Island], ids: list[StorageId]) -> list[Cut]:
+def _cuts(found: list[Island], ids: list[StorageRef]) -> list[Cut]:
     """What is to be left of a storage; nothing where it stays as it is."""
     at, cuts = 0, list[Cut]()
     for island in found:
@@ -53,7 +53,7 @@ def _cuts(found: list[Island], ids: list[StorageId]) -> list[Cut]:
     return [] if at >= _numel(ids) or is_odd else cuts
 
 
-def _cut(edit: Edit, key: str, cuts: list[Cut], found: list[Island], ids: list[StorageId]) -> int:
+def _cut(edit: Edit, key: str, cuts: list[Cut], found: list[Island], ids: list[StorageRef]) -> int:
     """The bytes that are saved of one storage, once it was cut."""
     payload, size, before = edit.payload(key), ids[0].dtype.size, _numel(ids)
     parts = [_moved(island, payload, cut.at, size) for island, cut in zip(found, cuts, strict=True)]
@@ -64,7 +64,7 @@ def _cut(edit: Edit, key: str, cuts: list[Cut], found: list[Island], ids: list[S
     return (before - left) * size
 
 
-def _numel(ids: list[StorageId]) -> int:
+def _numel(ids: list[StorageRef]) -> int:
     return min(reference.numel for reference in ids)
 
 
@@ -72,7 +72,7 @@ def joined(parts: list[Payload]) -> Payload:
     return parts[0] if len(parts) == 1 else Joined(tuple(parts))
 
 
-def islands(tensors: Iterable[Tensor]) -> list[Island]:
+def islands(tensors: Iterable[TensorRef]) -> list[Island]:
     """What the tensors of one storage use, in order."""
     found = list[Island]()
     for one in sorted(tensors, key=lambda one: one.span):

@@ -14,7 +14,7 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.reader import CUT, read_pickle
 from ptzip.tensors.dtypes import DType
-from ptzip.tensors.references import Storage, storages
+from ptzip.tensors.references import StorageRefs, storage_refs
 from ptzip.zip.record import ALIGNMENT, Record
 
 
@@ -67,9 +67,9 @@ class Part:
         return self.pickle.root
 
     @functools.cached_property
-    def storages(self) -> dict[str, Storage]:
+    def storages(self) -> dict[str, StorageRefs]:
         """Every storage that the pickle refers to, by key, in order of first appearance."""
-        return storages(self.pickle.persistents)
+        return storage_refs(self.pickle.persistents)
 
     def check_storages(self) -> None:
         """Raise FormatError unless every storage has bytes of the right number."""

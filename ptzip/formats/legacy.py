@@ -20,7 +20,7 @@ from ptzip.io.sources import Source, Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle, item_slots, text
 from ptzip.pickling.reader import raise_limit, read_seen
-from ptzip.tensors.references import Storage, storages
+from ptzip.tensors.references import StorageRefs, storage_refs
 from ptzip.zip.record import ALIGNMENT, Record
 
 PICKLES = ("magic number", "protocol version", "sys_info", "object", "storage keys")
@@ -81,7 +81,7 @@ def _read_one(
         members.append(Member(label + name, at, pickle.end - at, "pickle"))
         pickles.append(pickle)
         at = pickle.end
-    places = _places(storages(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
+    places = _places(storage_refs(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
     members += [Member(f"{label}storage {key}", span.offset, span.length) for key, span in places.items()]
     end = max((span.offset + span.length for span in places.values()), default=at)
     return Part(f"{label}pickle", pickles[OBJECT], finder(places)), members, end
@@ -95,7 +95,7 @@ def _keys(pickle: Pickle) -> Iterator[str]:
         yield key
 
 
-def _places(known: dict[str, Storage], keys: Iterator[str], source: Source, at: int) -> dict[str, Span]:
+def _places(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, at: int) -> dict[str, Span]:
     """Where each storage lies."""
     places: dict[str, Span] = {}
     for key in keys:

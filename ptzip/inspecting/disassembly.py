@@ -14,7 +14,7 @@ from ptzip.io.payloads import read_all
 from ptzip.io.sources import Stream
 from ptzip.pickling.nodes import Call, Global, Node, Pickle
 from ptzip.pickling.opcodes import BY_CODE
-from ptzip.tensors.references import storage_id
+from ptzip.tensors.references import storage_ref
 
 SPELLED = frozenset({"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING", "STRING", "UNICODE"})
 GETS, PUTS = frozenset({"GET", "BINGET", "LONG_BINGET"}), frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
@@ -76,7 +76,7 @@ def _said(node: Node) -> str:
     if isinstance(node, Call):
         return f"{node.path or '?'}(...)"
     try:
-        storage = storage_id(node)
+        storage = storage_ref(node)
     except FormatError:
         return ""
     return f"storage {storage.key}: {storage.numel} x {storage.dtype.name} on {storage.location}" if storage else ""

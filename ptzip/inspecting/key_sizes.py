@@ -13,7 +13,7 @@ from ptzip.formats.layout import Part
 from ptzip.inspecting.node_paths import Child, children, is_tensor, kind, label
 from ptzip.pickling import nodes
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain
-from ptzip.tensors import references as rebuild
+from ptzip.tensors import references
 from ptzip.tensors.strides import reach
 from ptzip.tree.modules import is_module
 
@@ -142,13 +142,13 @@ class _Look:
 
     def call(self, node: Call, key: str) -> None:
         path = node.path
-        if path in rebuild.PARAMETERS and node.arguments:
+        if path in references.PARAMETERS and node.arguments:
             self.parameters.add(id(plain(node.arguments[0])))
-        tensor = rebuild.tensor(node) if path in rebuild.REBUILDERS else None
+        tensor = references.tensor_ref(node) if path in references.REBUILDERS else None
         if tensor is not None:
             self.tensors.append(self.seen_tensor(key, tensor, id(node) in self.parameters))
 
-    def seen_tensor(self, key: str, tensor: rebuild.Tensor, is_parameter: bool) -> Seen:
+    def seen_tensor(self, key: str, tensor: references.TensorRef, is_parameter: bool) -> Seen:
         storage = self.part.storages[tensor.storage.key]
         dtype, item, numel = storage.dtype.name, storage.dtype.size, math.prod(tensor.shape)
         first, last = tensor.span

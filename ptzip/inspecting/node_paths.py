@@ -25,7 +25,7 @@ from ptzip.pickling.nodes import (
     state,
     text,
 )
-from ptzip.tensors.references import PARAMETERS, REBUILDERS, class_id
+from ptzip.tensors.references import PARAMETERS, REBUILDERS, class_ref
 from ptzip.tree.modules import class_path
 
 HOLDERS = ("_parameters", "_buffers", "_modules")
@@ -110,7 +110,7 @@ def kind(node: Node) -> str:
     if is_tensor(node):
         return "tensor"
     if isinstance(node, Call):
-        described = class_id(node.function)
+        described = class_ref(node.function)
         return _array(node) or class_path(node) or (described.path if described else "call")
     if isinstance(node, Atom):
         return type(node.value).__name__ if node.value is not None else "None"

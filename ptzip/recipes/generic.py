@@ -14,7 +14,7 @@ from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Persistent, Tuple
 from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.transformers_trainer import hint
-from ptzip.tensors.references import tensor
+from ptzip.tensors.references import tensor_ref
 from ptzip.tree.modules import is_module
 from ptzip.tree.paths import is_leaf, key_name
 
@@ -75,7 +75,7 @@ STATE_BYTES = frozenset((16, 44, 816, 5048, 5056, 816040, 824000))
 
 def _is_random(node: Node) -> bool:
     """A state of torch (bytes), of numpy (its name, then numbers) or of Python (a version, then 625 numbers)."""
-    found = tensor(node)
+    found = tensor_ref(node)
     if found is not None:
         return found.storage.dtype.name == "uint8" and len(found.shape) == 1 and found.shape[0] in STATE_BYTES
     items = [slot.node for slot in item_slots(node)] if isinstance(node, Tuple) else []

@@ -28,7 +28,7 @@ from ptzip.pickling.nodes import (
 )
 from ptzip.scanning import dangerous_names as harm
 from ptzip.scanning import joblib
-from ptzip.tensors.references import class_id
+from ptzip.tensors.references import class_ref
 
 GETATTR = frozenset({"builtins.getattr", "__builtin__.getattr"})
 NEW_OBJECTS = frozenset({"copyreg.__newobj__", "copy_reg.__newobj__", "copyreg.__newobj_ex__"})
@@ -188,7 +188,7 @@ def _named(node: Node) -> Subject | None:
         node = plain(node.arguments[0])
     if isinstance(node, Call) and node.path.partition(".")[0] in harm.CODE_PICKLERS:
         node = node.function
-    owner = class_id(node) if isinstance(node, Persistent) else node
+    owner = class_ref(node) if isinstance(node, Persistent) else node
     if not isinstance(owner, Global) or not all(attributes):
         return None
     return Subject(owner, owner.module, ".".join((owner.name, *attributes)))
@@ -255,7 +255,7 @@ def thrown_away(pickle: Pickle) -> set[int]:
 def built_names(pickle: Pickle) -> Iterator[Global]:
     """Names themselves that are given a state: classes, functions, modules, also those that a persistent id stands for."""
     for ident in pickle.persistents:
-        described = class_id(ident) if _is_built(ident) else None
+        described = class_ref(ident) if _is_built(ident) else None
         if described is not None:
             yield described
     for node in pickle.calls:

@@ -11,7 +11,7 @@ from ptzip.limits import spelled
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
 from ptzip.scanning.regions import Stream
 from ptzip.scanning.report import Hit
-from ptzip.tensors.references import REBUILDERS, class_id, storage_id, tensor
+from ptzip.tensors.references import REBUILDERS, class_ref, storage_ref, tensor_ref
 
 TENSOR_CALLS = frozenset((*REBUILDERS, "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_qtensor"))
 ODD_KEY = re.compile(r"\.\.|[\\]|^/|\x00")
@@ -26,7 +26,7 @@ def past_the_storage(stream: Stream) -> Iterator[Hit]:
     """The tensor is a window onto memory behind its storage. Loaders check that; old ones did not."""
     for node in _tensor_calls(stream):
         try:
-            found = tensor(node)
+            found = tensor_ref(node)
         except PtzipError:
             continue
         if found is not None and found.span[1] > found.storage.numel:
@@ -86,13 +86,13 @@ def odd_ids(stream: Stream) -> Iterator[Hit]:
     """torch stores tensors under ids of a fixed form. This is another form, or a key that leads out of the archive."""
     for node in stream.pickle.persistents:
         try:
-            found = storage_id(node)
+            found = storage_ref(node)
         except PtzipError as error:
             yield Hit(str(error), node.offset)
             continue
         if found is not None and ODD_KEY.search(found.key):
             yield Hit(f"the storage key {found.key!r} leads to another place", node.offset)
-        elif found is None and class_id(node) is None and not _is_named(stream, node):
+        elif found is None and class_ref(node) is None and not _is_named(stream, node):
             yield Hit("a persistent id is that of no storage", node.offset)
 
 

@@ -9,7 +9,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.changes import Change
 from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
 from ptzip.slimming.report import Key
-from ptzip.tensors.references import storage_id
+from ptzip.tensors.references import storage_ref
 from ptzip.tree.paths import key_name
 
 KEPT, OBJECT = "kept", "(object)"
@@ -44,7 +44,7 @@ def _below(value: Node, seen: set[int]) -> tuple[set[str], int]:
     """The storages and the bytes of texts below a node that were not met before."""
     used, texts = set[str](), 0
     for node in reach(value, seen):
-        reference = storage_id(node) if isinstance(node, Persistent) else None
+        reference = storage_ref(node) if isinstance(node, Persistent) else None
         if reference is not None:
             used.add(reference.key)
         elif isinstance(node, Atom) and isinstance(node.arg, str | bytes):

@@ -26,7 +26,7 @@ TENSOR, REQUIRES_GRAD = 0, 1
 """The places in the arguments of a parameter."""
 
 
-class StorageId(NamedTuple):
+class StorageRef(NamedTuple):
     """One reference to a storage; `numel` counts elements of `dtype`."""
 
     node: Persistent
@@ -48,20 +48,20 @@ class StorageId(NamedTuple):
         return self.numel * self.dtype.size
 
 
-class Storage(NamedTuple):
+class StorageRefs(NamedTuple):
     """A storage: all references to one key. torch takes the dtype of the first (`_load_tensor` keeps what it has)."""
 
     key: str
     dtype: DType
     size: int
-    ids: list[StorageId]
+    ids: list[StorageRef]
 
 
-class Tensor(NamedTuple):
+class TensorRef(NamedTuple):
     """A strided tensor: `offset`, `shape` and `stride` count elements."""
 
     node: Call
-    storage: StorageId
+    storage: StorageRef
     offset: int
     shape: tuple[int, ...]
     stride: tuple[int, ...]
@@ -72,7 +72,7 @@ class Tensor(NamedTuple):
         return reach(self.offset, self.shape, self.stride)
 
 
-def storage_id(node: Node) -> StorageId | None:
+def storage_ref(node: Node) -> StorageRef | None:
     """The storage that a persistent id names, or None; raises FormatError where its class is unknown."""
     if not isinstance(node, Persistent) or not node.parts or not isinstance(node.id, Tuple):
         return None
@@ -85,10 +85,10 @@ def storage_id(node: Node) -> StorageId | None:
         return None
     if kind.path not in BY_STORAGE:
         raise FormatError(f"storage {key} is of class {kind.path}, which is no storage class of torch", node.offset)
-    return StorageId(node, BY_STORAGE[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
+    return StorageRef(node, BY_STORAGE[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
 
 
-def class_id(node: Node) -> Global | None:
+def class_ref(node: Node) -> Global | None:
     """The class that a persistent id stands for: ("module", class, file, source), in a tar (class, file, source)."""
     parts = node.id.parts if isinstance(node, Persistent) and isinstance(node.id, Tuple) else []
     items = [plain(part) for part in parts] if len(parts) <= 4 else []
@@ -112,31 +112,31 @@ def _key(node: Node) -> str | None:
     return text(node) if number is None else str(number)
 
 
-def storages(nodes: Iterable[Node]) -> dict[str, Storage]:
+def storage_refs(nodes: Iterable[Node]) -> dict[str, StorageRefs]:
     """The storages that some nodes refer to, by key, in order of first appearance."""
-    found: dict[str, Storage] = {}
+    found: dict[str, StorageRefs] = {}
     for node in nodes:
-        reference = storage_id(node)
+        reference = storage_ref(node)
         if reference:
-            storage = found.setdefault(reference.key, Storage(reference.key, reference.dtype, reference.size, []))
+            storage = found.setdefault(reference.key, StorageRefs(reference.key, reference.dtype, reference.size, []))
             storage.ids.append(reference)
     return found
 
 
-def tensor(node: Node) -> Tensor | None:
+def tensor_ref(node: Node) -> TensorRef | None:
     """The strided tensor that a call rebuilds: `_rebuild_tensor`, `_rebuild_tensor_v2`; None for anything else."""
     if not isinstance(node, Call) or node.path not in REBUILDERS:
         return None
     arguments = [plain(part) for part in node.arguments]
     if len(arguments) < REBUILDERS[node.path]:
         return None
-    storage, offset = storage_id(arguments[0]), _integer(arguments[1])
+    storage, offset = storage_ref(arguments[0]), _integer(arguments[1])
     shape, stride = _integers(arguments[2]), _integers(arguments[3])
     if storage is None or offset is None or shape is None or stride is None or len(shape) != len(stride):
         return None
     if min((offset, *shape, *stride)) < 0 or not is_countable(*shape):
         return None
-    return Tensor(node, storage, offset, shape, stride)
+    return TensorRef(node, storage, offset, shape, stride)
 
 
 REBUILDERS = {"torch._utils._rebuild_tensor": 4, "torch._utils._rebuild_tensor_v2": 6}
@@ -154,7 +154,7 @@ def tensor_slot(slot: Slot) -> Slot:
     return Slot(arguments, TENSOR) if arguments else slot
 
 
-def view(of: Tensor, storage: Persistent, offset: int, strides: Node | None = None) -> Call:
+def tensor_ref_on(of: TensorRef, storage: Persistent, offset: int, strides: Node | None = None) -> Call:
     """A new tensor of the same shape on another storage, with a hooks dict of its own."""
     arguments = list(of.node.arguments)
     hooks = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")])

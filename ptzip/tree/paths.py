@@ -13,7 +13,7 @@ from ptzip.errors import LimitError
 from ptzip.globs import Patterns
 from ptzip.limits import is_spelled
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
-from ptzip.tensors.references import parameter_arguments, tensor
+from ptzip.tensors.references import parameter_arguments, tensor_ref
 from ptzip.tree.modules import UNNAMED, attributes, is_module
 
 MOST_PLACES = 2_000_000
@@ -59,7 +59,7 @@ def _goes_on(place: Place, leave: Patterns | None) -> bool:
 
 def is_leaf(node: Node) -> bool:
     """Whether a node is a plain value or a tensor, which have nothing below them."""
-    return isinstance(node, Atom) or bool(parameter_arguments(node)) or tensor(node) is not None
+    return isinstance(node, Atom) or bool(parameter_arguments(node)) or tensor_ref(node) is not None
 
 
 def _right_below(node: Node, prefix: str) -> Iterator[Place]:

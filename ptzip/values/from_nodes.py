@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.limits import spelled
 from ptzip.pickling.nodes import RECONSTRUCTORS, Atom, Call, Detour, Dict, Global, List, Node, Persistent, Set, Tuple, plain
-from ptzip.tensors.references import class_id, storage_id
+from ptzip.tensors.references import class_ref, storage_ref
 from ptzip.values.build_state import Building, called
 from ptzip.values.constructors import STATES
 from ptzip.values.opaque import Opaque
@@ -61,11 +61,11 @@ def _global(building: Building, node: Node) -> object:
 
 def _persistent(building: Building, node: Node) -> object:
     """A storage, a class with its source, a tensor of a tar, a call of torch.package; else something unknown."""
-    reference = storage_id(node)
+    reference = storage_ref(node)
     if reference is not None and isinstance(node, Persistent):
         return building.storages.storage(reference)
     ident = plain(node.id) if isinstance(node, Persistent) else node
-    cls = class_id(node)
+    cls = class_ref(node)
     if cls is not None:
         return building.name(cls.module, cls.name)
     key = str(ident.value) if isinstance(ident, Atom) else ""

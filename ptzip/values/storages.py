@@ -9,7 +9,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.layout import NamedTensor, Part
 from ptzip.io.payloads import Payload, Slice
 from ptzip.tensors.dtypes import DType
-from ptzip.tensors.references import StorageId
+from ptzip.tensors.references import StorageRef
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 
@@ -25,7 +25,7 @@ class Storages:
         self._made: dict[str, Storage] = {}
         self._views: dict[tuple[str, View], Storage] = {}
 
-    def storage(self, reference: StorageId) -> Storage:
+    def storage(self, reference: StorageRef) -> Storage:
         """The storage of a persistent id; torch takes the dtype of the first reference to a key."""
         known = self.part.storages[reference.key]
         found = self._storage(known.key, known.dtype, known.size, reference.location)

@@ -18,6 +18,8 @@ import ptzip as package
 from tests.cli.samples import Records, archive, module_records, save, training_records
 from tests.cli.shell import names, one_line, ptzip
 
+pytestmark = pytest.mark.slow
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 14808437\n"
 
 

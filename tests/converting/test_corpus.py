@@ -14,6 +14,8 @@ import ptzip
 from tests.test_truth import TRUTHS, parameters
 from tests.truth import Found, Truth
 
+pytestmark = pytest.mark.slow
+
 FILES = parameters([truth for truth in TRUTHS if truth.tensors])
 
 NOT_IN_SAFETENSORS = {

@@ -21,7 +21,7 @@ from ptzip.pickling.new_nodes import atom, memoized, named
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Step, Tuple, item_slots, lookup
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.references import Tensor, parameter_arguments, tensor
+from ptzip.tensors.references import TensorRef, parameter_arguments, tensor_ref
 from ptzip.tree.modules import attributes
 from ptzip.zip import writer
 from ptzip.zip.record import Record
@@ -167,8 +167,8 @@ def at(root: Node, *path: str | int) -> Node:
     return arguments[0] if arguments else root
 
 
-def tensor_at(checkpoint: ptzip.Checkpoint, *path: str | int) -> Tensor:
-    found = tensor(at(checkpoint.root, *path))
+def tensor_at(checkpoint: ptzip.Checkpoint, *path: str | int) -> TensorRef:
+    found = tensor_ref(at(checkpoint.root, *path))
     assert found is not None, f"no tensor at {path}"
     return found
 

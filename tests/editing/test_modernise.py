@@ -12,7 +12,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.io.atomic_output import new_file
 from ptzip.pickling.nodes import Persistent, walk
-from ptzip.tensors.references import STORAGE_ITEMS, storage_id
+from ptzip.tensors.references import STORAGE_ITEMS, storage_ref
 from ptzip.zip import writer
 from tests.corpus import CORPUS, needs_corpus
 
@@ -62,7 +62,7 @@ def test_no_id_of_a_legacy_stream_is_left(legacy: Path, tmp_path: Path) -> None:
     ptzip.slim(legacy, tmp_path / "slim.pt")
     with ptzip.open(tmp_path / "slim.pt") as slim:
         assert isinstance(slim.layout, TorchZip)
-        ids = [storage_id(node) for node in walk(slim.root) if isinstance(node, Persistent)]
+        ids = [storage_ref(node) for node in walk(slim.root) if isinstance(node, Persistent)]
         assert ids
         assert all(each is not None and len(each.items) == STORAGE_ITEMS for each in ids)
 
@@ -109,7 +109,7 @@ def test_a_slimmed_legacy_file_is_slim(legacy: Path, tmp_path: Path) -> None:
 def test_a_view_that_reaches_past_its_storage_is_refused(tmp_path: Path) -> None:
     data = bytearray((CORPUS / "format" / "syn" / "legacy_view_metadata.pt").read_bytes())
     with ptzip.open(CORPUS / "format" / "syn" / "legacy_view_metadata.pt") as checkpoint:
-        views = [each.view for each in map(storage_id, checkpoint.pickle.persistents) if each is not None]
+        views = [each.view for each in map(storage_ref, checkpoint.pickle.persistents) if each is not None]
     assert views[-1] == ("56", 2, 3)
     offset = data.index(b"K\x02K\x03\x87") + 1
     data[offset] = 4  # of six elements, the last three are from 3 on

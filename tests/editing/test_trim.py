@@ -12,7 +12,7 @@ import ptzip
 from ptzip.editing.changes import Step
 from ptzip.editing.trim import islands
 from ptzip.pickling.nodes import Node
-from ptzip.tensors.references import tensor
+from ptzip.tensors.references import tensor_ref
 from tests.editing.made import Made, called, key_at, numbers, tensor_at, values_at
 from tests.records import storage_record
 
@@ -133,5 +133,5 @@ def test_any_views_have_the_same_numbers_afterwards(tmp_path_factory: pytest.Tem
 def test_islands_are_apart() -> None:
     made = Made()
     large = made.storage(numbers(100))
-    found = [tensor(made.view(large, (5,), (1,), start)) for start in (40, 3, 7, 12)]
+    found = [tensor_ref(made.view(large, (5,), (1,), start)) for start in (40, 3, 7, 12)]
     assert [(one.first, one.stop) for one in islands(one for one in found if one)] == [(3, 12), (12, 17), (40, 45)]

@@ -10,10 +10,13 @@ import io
 import pickle
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptzip.scanning.scan import scan
+
+pytestmark = pytest.mark.slow
 
 SAFE: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,

@@ -6,9 +6,13 @@ Rule: the inputs are the same in every run. Most are bare pickles, which are the
 import random
 import time
 
+import pytest
+
 from tests.damage import KINDS, PIECES, SAMPLES
 from tests.fuzz.target import one
 from tests.scanning.made import PAYLOAD, call, name, pickled, raw, stack_global, text
+
+pytestmark = pytest.mark.slow
 
 COUNT = 20_000
 MOST_SECONDS = 60

@@ -21,6 +21,8 @@ from tests.headers import copied, cuts, flips, turned, zips
 from tests.records import torch_zip
 from tests.repairing.damaged import NAMED, NOTHING, REFUSED, SAVED, described, outcome
 
+pytestmark = pytest.mark.slow
+
 COUNT, LARGE, FEW = 3, 3_000_000, 1
 """Cuts, flips in headers and flips elsewhere of each zip, fewer of large ones; `damaged.py` tries any number."""
 

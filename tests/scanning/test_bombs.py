@@ -9,6 +9,8 @@ import pytest
 from tests.corpus import ROOT
 from tests.scanning.bombs import BOMBS
 
+pytestmark = pytest.mark.slow
+
 MOST_SECONDS, MOST_MIB = 2, 256
 
 

@@ -13,7 +13,15 @@ from ptzip.errors import FormatError
 from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Atom, Call, List, Node, Persistent, Slot, Tuple, walk
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.references import Tensor, parameter_arguments, storage_id, storages, tensor, tensor_slot, view
+from ptzip.tensors.references import (
+    TensorRef,
+    parameter_arguments,
+    storage_ref,
+    storage_refs,
+    tensor_ref,
+    tensor_ref_on,
+    tensor_slot,
+)
 from tests.corpus import CORPUS, manifest, needs_corpus
 
 UNDERSTOOD = {f"torch._utils _rebuild_{name}" for name in ("tensor", "tensor_v2", "parameter")}
@@ -50,8 +58,8 @@ def rebuilt(offset: int = 0, shape: tuple[int, ...] = (2, 3), stride: tuple[int,
     return call("_rebuild_tensor_v2", *arguments)
 
 
-def found(node: Node) -> Tensor:
-    result = tensor(node)
+def found(node: Node) -> TensorRef:
+    result = tensor_ref(node)
     assert result is not None
     return result
 
@@ -60,7 +68,7 @@ def found(node: Node) -> Tensor:
 
 
 def test_a_persistent_id_says_class_key_location_and_length() -> None:
-    reference = storage_id(pid(location="cuda:0"))
+    reference = storage_ref(pid(location="cuda:0"))
     assert reference is not None
     assert (reference.dtype, reference.key, reference.location) == (BY_NAME["float32"], "7", "cuda:0")
     assert (reference.numel, reference.size) == (24, 96)
@@ -82,17 +90,17 @@ def test_a_persistent_id_says_class_key_location_and_length() -> None:
     ],
 )
 def test_an_id_of_another_form_is_no_storage(node: Node) -> None:
-    assert storage_id(node) is None
+    assert storage_ref(node) is None
 
 
 def test_an_unknown_storage_class_is_an_error_that_names_it() -> None:
     with pytest.raises(FormatError, match=r"storage 7 is of class os\.system, which is no storage class of torch"):
-        storage_id(pid(kind=named("os", "system")))
+        storage_ref(pid(kind=named("os", "system")))
 
 
 def test_ids_of_one_key_are_one_storage_with_the_dtype_of_the_first() -> None:
     half = named("torch", "HalfStorage")
-    groups = storages([pid("b", 2), pid("a", 3), atom(1), pid("b", 4, half)])
+    groups = storage_refs([pid("b", 2), pid("a", 3), atom(1), pid("b", 4, half)])
     assert list(groups) == ["b", "a"]
     assert (groups["b"].dtype.name, groups["b"].size, len(groups["b"].ids)) == ("float32", 8, 2)
 
@@ -131,7 +139,7 @@ def test_a_shape_may_be_a_torch_size() -> None:
     ],
 )
 def test_a_call_of_another_form_is_no_tensor(node: Node) -> None:
-    assert tensor(node) is None
+    assert tensor_ref(node) is None
 
 
 @pytest.mark.parametrize(
@@ -184,7 +192,7 @@ def test_a_tensor_that_is_no_parameter_stands_in_its_own_place() -> None:
 
 def test_a_view_has_the_shape_of_the_old_tensor_and_hooks_of_its_own() -> None:
     old = found(rebuilt(offset=5, shape=(2, 3), stride=(1, 2)))
-    new = found(view(old, pid("new", 6), 0))
+    new = found(tensor_ref_on(old, pid("new", 6), 0))
     assert (new.storage.key, new.offset, new.shape, new.stride) == ("new", 0, (2, 3), (1, 2))
     assert new.node.arguments[2] is old.node.arguments[2]
     assert new.node.arguments[5] is not old.node.arguments[5]
@@ -220,5 +228,5 @@ def test_every_tensor_of_a_file_is_found_as_torch_found_it(name: str) -> None:
 
 def every_tensor(path: Path) -> set[tuple[Any, ...]]:
     with ptzip.open(path) as checkpoint:
-        read = [result for node in walk(checkpoint.root) if (result := tensor(node))]
+        read = [result for node in walk(checkpoint.root) if (result := tensor_ref(node))]
         return {(f"torch.{t.storage.dtype.name}", t.shape, t.stride, t.offset, t.storage.size) for t in read}

@@ -26,6 +26,8 @@ from tests.editing.made import Made, numbers
 from tests.headers import Flip, copied, cuts, flips, turned, zips
 from tests.records import storage_record, torch_zip
 
+pytestmark = pytest.mark.slow
+
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
 NOT_WHOLE = {
