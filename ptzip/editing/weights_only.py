@@ -23,7 +23,6 @@ from ptzip.io.payloads import Literal
 from ptzip.pickling.new_nodes import atom, called, memoized, named, new_dict, new_list, new_tuple, ordered
 from ptzip.pickling.nodes import (
     PUTS,
-    RECONSTRUCTORS,
     Atom,
     Call,
     Dict,
@@ -40,7 +39,8 @@ from ptzip.pickling.nodes import (
 )
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import contiguous
-from ptzip.tree.modules import attributes, class_path, is_module, plain_names, state_dict
+from ptzip.tree.calls import RECONSTRUCTORS, class_path
+from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
 from ptzip.tree.paths import key_name
 
 SUBCLASS = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))

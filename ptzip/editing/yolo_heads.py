@@ -7,7 +7,8 @@ asked, so the layer is told by the attributes it has.
 from collections.abc import Callable, Iterator
 
 from ptzip.pickling.nodes import List, Node, Slot, item_slots
-from ptzip.tree.modules import attribute, child, class_path, last_child
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import attribute, child, last_child
 
 
 def _has_grid_list(head: Node) -> bool:

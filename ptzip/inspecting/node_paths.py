@@ -26,7 +26,7 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.tensors.references import PARAMETERS, REBUILDERS, class_ref
-from ptzip.tree.modules import class_path
+from ptzip.tree.calls import class_path
 
 HOLDERS = ("_parameters", "_buffers", "_modules")
 """What holds the children of a module, in the order of `state_dict()`."""

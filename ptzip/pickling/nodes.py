@@ -22,10 +22,6 @@ LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
 """The opcodes whose argument is the text itself."""
 
-RECONSTRUCTORS = frozenset({"copyreg._reconstructor", "copy_reg._reconstructor"})
-"""What pickles of protocol 0 and 1 call, with the class of an object as the first argument."""
-
-
 NOTHING: list[Any] = cast("list[Any]", ())
 """No parts, no steps, no items: one for all nodes of a stream that have none, since a list for each takes its time."""
 

@@ -11,7 +11,7 @@ from ptzip.errors import EditError
 from ptzip.pickling.nodes import Call, Node
 from ptzip.recipes.layouts import has, is_optimizer, is_state_dict
 from ptzip.recipes.recipe import Recipe
-from ptzip.tree.modules import class_path
+from ptzip.tree.calls import class_path
 
 TRAINING_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth")
 ARGUMENTS = "TrainingArguments"

@@ -10,7 +10,8 @@ from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
-from ptzip.tree.modules import attribute, attributes, child, class_path, is_module
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import attribute, attributes, child, is_module
 
 TRAINING_KEYS = ("optimizer", "best_fitness", "stopper", "ema", "updates", "scaler")
 

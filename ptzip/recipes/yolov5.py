@@ -10,7 +10,8 @@ from ptzip.editing.yolo_heads import has_grid_list
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
-from ptzip.tree.modules import attribute, class_path, is_module
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import attribute, is_module
 
 
 def matches(root: Node) -> bool:

@@ -9,7 +9,8 @@ from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has
 from ptzip.recipes.model import freeze, promoted_model
 from ptzip.recipes.recipe import Recipe
-from ptzip.tree.modules import class_path, is_module
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import is_module
 
 HEADS = frozenset({"IDetect", "IAuxDetect", "IBin", "IKeypoint"})
 """The last layers that YOLOv7 added (`models/yolo.py`)."""

@@ -11,7 +11,6 @@ from typing import NamedTuple
 from ptzip.allowlist import argument_checks as shapes
 from ptzip.allowlist.table import ALLOWED, Name, Use
 from ptzip.pickling.nodes import (
-    RECONSTRUCTORS,
     Atom,
     Call,
     Dict,
@@ -29,6 +28,7 @@ from ptzip.pickling.nodes import (
 from ptzip.scanning import dangerous_names as harm
 from ptzip.scanning import joblib
 from ptzip.tensors.references import class_ref
+from ptzip.tree.calls import RECONSTRUCTORS
 
 GETATTR = frozenset({"builtins.getattr", "__builtin__.getattr"})
 NEW_OBJECTS = frozenset({"copyreg.__newobj__", "copy_reg.__newobj__", "copyreg.__newobj_ex__"})

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 
 from ptzip.errors import LimitError
 from ptzip.pickling.nodes import (
-    RECONSTRUCTORS,
     Atom,
     Call,
     Dict,
-    Global,
     Node,
     Slot,
     Tuple,
@@ -42,14 +40,6 @@ def attributes(node: Node) -> Node | None:
 def is_module(node: Node | None) -> bool:
     """Whether a node is a pickled `nn.Module`."""
     return isinstance(node, Call) and lookup(attributes(node), "_modules") is not None
-
-
-def class_path(node: Node) -> str:
-    """Module and name of an object's class, or ""."""
-    if not isinstance(node, Call):
-        return ""
-    made = plain(node.arguments[0]) if node.path in RECONSTRUCTORS and node.arguments else None
-    return made.path if isinstance(made, Global) else node.path
 
 
 def attribute(module: Node, name: str) -> Slot | None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.limits import spelled
-from ptzip.pickling.nodes import RECONSTRUCTORS, Atom, Call, Detour, Dict, Global, List, Node, Persistent, Set, Tuple, plain
+from ptzip.pickling.nodes import Atom, Call, Detour, Dict, Global, List, Node, Persistent, Set, Tuple, plain
 from ptzip.tensors.references import class_ref, storage_ref
+from ptzip.tree.calls import RECONSTRUCTORS
 from ptzip.values.build_state import Building, called
 from ptzip.values.constructors import STATES
 from ptzip.values.opaque import Opaque

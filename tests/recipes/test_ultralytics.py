@@ -9,7 +9,8 @@ import ptzip
 from ptzip.editing.changes import Step
 from ptzip.pickling.nodes import Atom, Dict, lookup
 from ptzip.recipes import ultralytics
-from ptzip.tree.modules import attribute, class_path
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import attribute
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, at, instance, model, module, node, numbers, slimmed, values_at
 

@@ -9,7 +9,6 @@ from ptzip.tree.modules import (
     attributes,
     buffer_slots,
     child,
-    class_path,
     is_module,
     last_child,
     modules,
@@ -41,16 +40,6 @@ def test_an_object_whose_state_has_modules_is_a_module() -> None:
 )
 def test_nothing_else_is_a_module(value: Node | None) -> None:
     assert not is_module(value)
-
-
-def test_the_class_is_what_is_constructed() -> None:
-    old = Call(
-        "REDUCE",
-        None,
-        [named("copy_reg", "_reconstructor"), Tuple("TUPLE2", None, [named("models.yolo", "Model"), node(None)])],
-    )
-    assert class_path(old) == class_path(module("models.yolo.Model")) == "models.yolo.Model"
-    assert class_path(node({})) == ""
 
 
 def test_the_state_of_a_class_with_slots_is_a_pair() -> None:
