@@ -13,7 +13,7 @@ from ptzip.errors import Anomaly, UnsupportedError
 from ptzip.formats.layout import Layout, Part
 from ptzip.io.atomic_output import write_at
 from ptzip.io.compression import wrapping
-from ptzip.io.sources import CHUNK, BytesSource, FileSource
+from ptzip.io.sources import CHUNK, FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Checkpoint:
     """An open checkpoint; close it, or use it in a `with` block. It owns its source, and closes it on any error too."""
 
-    def __init__(self, source: FileSource | BytesSource, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, source: Source, limits: Limits = DEFAULT_LIMITS) -> None:
         self.source = self._inner = source
         self.limits = limits
         try:
@@ -53,7 +53,7 @@ class Checkpoint:
             self._inner.close()
 
     @property
-    def content(self) -> FileSource | BytesSource:
+    def content(self) -> Source:
         """The bytes that the layout speaks of: those of the file, or what was inside a compressed one."""
         return self._inner
 

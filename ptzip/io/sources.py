@@ -1,27 +1,23 @@
-"""Bytes at rest, and bytes on their way.
-
-A `Source` is where bytes lie: a file or a buffer, read at any offset. A `Payload` is a length and the chunks that make it
-up, pulled once, from whatever thread. Rule: nothing is read before it is pulled, and no chunk is larger than `CHUNK`.
-"""
+"""Sources: bytes at rest in a file, in memory or behind a file object, read at any offset from any thread."""
 
 import errno
 import io
 import mmap
 import os
 import stat
-from typing import NamedTuple, Protocol
+import threading
+from typing import BinaryIO, NamedTuple, Protocol
 
-from ptzip.errors import CutError, FormatError
+from ptzip.errors import CutError, FormatError, PtzipError
 
 CHUNK = 1 << 20
-"""Bytes move in pieces of this size, in bytes: large enough for the system calls, small enough for the caches."""
+"""Bytes per read or write: large enough for the system calls, small enough for the caches."""
 
 STRIPE = 8 << 20
-"""Several threads share a payload in pieces of this size."""
+"""Bytes of a payload that one thread handles at a time."""
 
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 """The threads that read or write one file."""
-
 
 SPECIAL = {
     stat.S_IFDIR: "a directory",
@@ -31,13 +27,15 @@ SPECIAL = {
     stat.S_IFSOCK: "a socket",
 }
 
-
 Stream = bytes | mmap.mmap
 """Bytes that can be indexed, sliced and searched."""
 
+Openable = str | os.PathLike[str] | bytes | BinaryIO
+"""What a checkpoint can be opened from: a path, its bytes, or a binary file object with `read` and `seek`."""
+
 
 class Source(Protocol):
-    """Where bytes lie."""
+    """Bytes at rest: `size` of them, under a `name` for messages. A closed source raises PtzipError when it is read."""
 
     @property
     def name(self) -> str: ...
@@ -46,16 +44,32 @@ class Source(Protocol):
     def size(self) -> int: ...
 
     def read(self, offset: int, length: int) -> bytes:
-        """Exactly `length` bytes from `offset`; raises FormatError where the source ends before."""
+        """Exactly `length` bytes from `offset`; raises CutError where the source ends before."""
         ...
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        """As many bytes from `offset` as the buffer holds; raises FormatError where the source ends before."""
+        """Fill `buffer` with the bytes from `offset`; raises CutError where the source ends before."""
         ...
 
     def whole(self) -> Stream:
-        """All bytes, to be looked at from any place; those of a file are not read before they are looked at."""
+        """All bytes; those of a file are mapped, and read when accessed."""
         ...
+
+    def close(self) -> None: ...
+
+
+def open_source(source: Openable) -> Source:
+    """A path, bytes or a binary file object as a source, which the caller closes. A file object stays open then.
+
+    Raises FormatError where a path leads to something other than a regular file, OSError where it cannot be opened.
+    """
+    if isinstance(source, str | os.PathLike):
+        return FileSource(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return BytesSource(bytes(source))
+    if not (hasattr(source, "read") and hasattr(source, "seek")):
+        raise TypeError(f"cannot open {type(source).__name__}: expected a path, bytes, or a binary file object")
+    return FileObjectSource(source)
 
 
 class FileSource:
@@ -63,7 +77,7 @@ class FileSource:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = self.path = os.fspath(path)
-        kind = special(path)  # asked before it is opened, since opening a pipe waits for a writer
+        kind = special(path)  # checked before opening: opening a pipe waits for a writer
         if kind:
             raise FormatError(f"this is {kind}, expected a regular file")
         self._file = io.FileIO(path)
@@ -71,28 +85,122 @@ class FileSource:
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:
-            raise _early(offset, length, self.size - offset)
-        data = os.pread(self._file.fileno(), length, offset)
+            raise _ends_early(offset, length, self.size - offset)
+        descriptor = self._descriptor()
+        data = os.pread(descriptor, length, offset)
         while 0 < len(data) < length:
-            more = os.pread(self._file.fileno(), length - len(data), offset + len(data))
+            more = os.pread(descriptor, length - len(data), offset + len(data))
             if not more:
                 break
             data += more
-        return _whole(data, offset, length)
+        return _complete(data, offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        at = 0
+        descriptor, at = self._descriptor(), 0
         while at < len(buffer):
-            count = os.preadv(self._file.fileno(), [buffer[at:]], offset + at)
+            count = os.preadv(descriptor, [buffer[at:]], offset + at)
             if not count:
-                raise _early(offset, len(buffer), at)
+                raise _ends_early(offset, len(buffer), at)
             at += count
 
     def whole(self) -> Stream:
-        return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+        return mmap.mmap(self._descriptor(), 0, access=mmap.ACCESS_READ) if self.size else b""
+
+    def _descriptor(self) -> int:
+        try:
+            return self._file.fileno()
+        except ValueError:
+            raise _closed(self.name) from None
 
     def close(self) -> None:
         self._file.close()
+
+
+class BytesSource:
+    """A buffer in memory."""
+
+    def __init__(self, data: bytes, name: str = "<bytes>") -> None:
+        self.name = name
+        self.size = len(data)
+        self._data: bytes | None = data
+
+    def read(self, offset: int, length: int) -> bytes:
+        return _complete(self.whole()[offset : offset + length], offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.read(offset, len(buffer))
+
+    def whole(self) -> bytes:
+        if self._data is None:
+            raise _closed(self.name)
+        return self._data
+
+    def close(self) -> None:
+        self._data = None
+
+
+class FileObjectSource:
+    """A binary file object of the caller, from its first byte to its last; one thread reads at a time."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        if not isinstance(file.read(0), bytes):
+            raise TypeError("cannot open a file object in text mode: open the file with mode 'rb'")
+        name = getattr(file, "name", None)
+        self.name = name if isinstance(name, str) else "<file object>"
+        self._file: BinaryIO | None = file
+        self._lock = threading.Lock()
+        self.size = file.seek(0, os.SEEK_END)
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset + length > self.size:
+            raise _ends_early(offset, length, self.size - offset)
+        pieces, missing = list[bytes](), length
+        with self._lock:
+            if self._file is None or self._file.closed:
+                raise _closed(self.name)
+            self._file.seek(offset)
+            while missing and (piece := self._file.read(missing)):  # an unbuffered file may give fewer bytes
+                pieces.append(piece)
+                missing -= len(piece)
+        return _complete(b"".join(pieces), offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.read(offset, len(buffer))
+
+    def whole(self) -> bytes:
+        return self.read(0, self.size)
+
+    def close(self) -> None:
+        """Let go of the file object, which is its caller's to close."""
+        self._file = None
+
+
+class Window(NamedTuple):
+    """A part of another source, as a source: `size` bytes from `offset`. Closing it leaves the other open."""
+
+    base: Source
+    offset: int
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset + length > self.size:
+            raise _ends_early(offset, length, self.size - offset)
+        return self.base.read(self.offset + offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        if offset + len(buffer) > self.size:
+            raise _ends_early(offset, len(buffer), self.size - offset)
+        self.base.read_into(self.offset + offset, buffer)
+
+    def whole(self) -> bytes:
+        return self.read(0, self.size)
+
+    def close(self) -> None:
+        pass
 
 
 def special(path: str | os.PathLike[str]) -> str | None:
@@ -103,39 +211,22 @@ def special(path: str | os.PathLike[str]) -> str | None:
     return None if stat.S_ISREG(mode) else SPECIAL.get(stat.S_IFMT(mode), "a special file")
 
 
-class BytesSource:
-    """A buffer in memory."""
-
-    def __init__(self, data: bytes, name: str = "<bytes>") -> None:
-        self.name = name
-        self.size = len(data)
-        self._data = data
-
-    def read(self, offset: int, length: int) -> bytes:
-        return _whole(self._data[offset : offset + length], offset, length)
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = self.read(offset, len(buffer))
-
-    def whole(self) -> Stream:
-        return self._data
-
-    def close(self) -> None:
-        pass
-
-
-def _whole(data: bytes, offset: int, length: int) -> bytes:
+def _complete(data: bytes, offset: int, length: int) -> bytes:
     if len(data) != length:
-        raise _early(offset, length, len(data))
+        raise _ends_early(offset, length, len(data))
     return data
 
 
-def _early(offset: int, length: int, left: int) -> CutError:
-    return CutError(f"the file ends early: {length} bytes were expected, {max(left, 0)} are there", offset)
+def _ends_early(offset: int, length: int, available: int) -> CutError:
+    return CutError(f"the file ends early: expected {length} bytes, found {max(available, 0)}", offset)
+
+
+def _closed(name: str) -> PtzipError:
+    return PtzipError(f"{name} is closed: read from it before closing it, or open it again")
 
 
 class SourceFile(io.RawIOBase):
-    """A source as a file, for libraries that read one."""
+    """A source as a file object, for libraries that read one."""
 
     def __init__(self, source: Source) -> None:
         self._source, self._at = source, 0
@@ -155,32 +246,7 @@ class SourceFile(io.RawIOBase):
         return self._at
 
     def read(self, size: int = -1) -> bytes:
-        left = max(self._source.size - self._at, 0)
-        data = self._source.read(self._at, left if size < 0 else min(size, left))
+        available = max(self._source.size - self._at, 0)
+        data = self._source.read(self._at, available if size < 0 else min(size, available))
         self._at += len(data)
         return data
-
-
-class Window(NamedTuple):
-    """A part of another source, as a source: `size` bytes from `offset`."""
-
-    base: Source
-    offset: int
-    size: int
-
-    @property
-    def name(self) -> str:
-        return self.base.name
-
-    def read(self, offset: int, length: int) -> bytes:
-        if offset + length > self.size:
-            raise _early(offset, length, self.size - offset)
-        return self.base.read(self.offset + offset, length)
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        if offset + len(buffer) > self.size:
-            raise _early(offset, len(buffer), self.size - offset)
-        self.base.read_into(self.offset + offset, buffer)
-
-    def whole(self) -> bytes:
-        return self.read(0, self.size)

@@ -3,6 +3,7 @@
 Each is compared with a slice of plain bytes, also across the borders of chunks.
 """
 
+import io
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from ptzip.errors import FormatError
+from ptzip.errors import FormatError, PtzipError
 from ptzip.io.payloads import Literal, Payload, Slice, Span, read_all
-from ptzip.io.sources import CHUNK, BytesSource, FileSource, Source, Window
+from ptzip.io.sources import CHUNK, BytesSource, FileSource, Openable, Source, Window, open_source
 
 DATA = bytes(range(256)) * 40
 LONG = bytes(range(251)) * (2 * CHUNK // 251 + 99)
@@ -41,20 +42,33 @@ class OneWay:
                 yield part
 
 
-@pytest.fixture(params=["file", "bytes"])
+class FewBytes(io.BytesIO):
+    """An unbuffered file object, which gives fewer bytes than requested."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(-(-size // 2) if size and size > 0 else size)
+
+
+@pytest.fixture(params=["file", "bytes", "file object", "unbuffered file object"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
-    """Makes a source of some bytes, of either kind."""
-    files: list[FileSource] = []
+    """Makes a source of some bytes, of each kind."""
+    sources: list[Source] = []
 
-    def open_file(data: bytes) -> Source:
-        path = tmp_path / f"{len(files)}.bin"
+    def open_as(data: bytes) -> Source:
+        path = tmp_path / f"{len(sources)}.bin"
         path.write_bytes(data)
-        files.append(FileSource(path))
-        return files[-1]
+        kinds: dict[str, Openable] = {
+            "file": path,
+            "bytes": data,
+            "file object": io.BytesIO(data),
+            "unbuffered file object": FewBytes(data),
+        }
+        sources.append(open_source(kinds[request.param]))
+        return sources[-1]
 
-    yield open_file if request.param == "file" else BytesSource
-    for file in files:
-        file.close()
+    yield open_as
+    for source in sources:
+        source.close()
 
 
 @pytest.mark.parametrize(("offset", "length"), [(0, 0), (0, 1), (7, 1000), (0, len(DATA)), (len(DATA), 0)])
@@ -62,6 +76,7 @@ def test_a_source_gives_any_part_of_its_bytes(opened: Opener, offset: int, lengt
     source = opened(DATA)
     assert source.size == len(DATA)
     assert source.read(offset, length) == DATA[offset : offset + length]
+    assert source.whole()[offset : offset + length] == DATA[offset : offset + length]
     for kind in (source, Window(opened(b"before" + DATA + b"behind"), 6, len(DATA))):
         buffer = memoryview(bytearray(length))
         kind.read_into(offset, buffer)
@@ -73,7 +88,7 @@ def test_a_source_gives_any_part_of_its_bytes(opened: Opener, offset: int, lengt
     [(0, len(DATA) + 1, len(DATA)), (len(DATA), 1, 0), (len(DATA) - 1, 2, 1), (1 << 70, 1, 0), (3, 1 << 70, len(DATA) - 3)],
 )
 def test_a_source_that_ends_before_says_where(opened: Opener, offset: int, length: int, left: int) -> None:
-    with pytest.raises(FormatError, match=f"ends early: {length} bytes were expected, {left} are there") as caught:
+    with pytest.raises(FormatError, match=f"ends early: expected {length} bytes, found {left}") as caught:
         opened(DATA).read(offset, length)
     assert caught.value.offset == offset
 
@@ -81,7 +96,7 @@ def test_a_source_that_ends_before_says_where(opened: Opener, offset: int, lengt
 @pytest.mark.parametrize(("offset", "left"), [(len(DATA), 0), (len(DATA) - 3, 3), (len(DATA) + 4, 0)])
 def test_what_does_not_fill_a_buffer_is_a_format_error(opened: Opener, offset: int, left: int) -> None:
     for kind in (opened(DATA), Window(opened(b"before" + DATA + b"behind"), 6, len(DATA))):
-        with pytest.raises(FormatError, match=f"ends early: 7 bytes were expected, {left} are there"):
+        with pytest.raises(FormatError, match=f"ends early: expected 7 bytes, found {left}"):
             kind.read_into(offset, memoryview(bytearray(7)))
 
 
@@ -98,7 +113,7 @@ def test_a_file_that_shrinks_under_the_reader_is_a_format_error(tmp_path: Path) 
     path.write_bytes(DATA)
     source = FileSource(path)
     os.truncate(path, 100)
-    with pytest.raises(FormatError, match="10240 bytes were expected, 100 are there"):
+    with pytest.raises(FormatError, match="expected 10240 bytes, found 100"):
         source.read(0, len(DATA))
     source.close()
 
@@ -112,14 +127,41 @@ def test_a_file_that_gives_few_bytes_at_a_time_is_read_whole(tmp_path: Path, mon
     source.close()
 
 
-def test_a_file_is_read_by_many_threads_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "shared.pt"
-    path.write_bytes(DATA)
-    source = FileSource(path)
+def test_a_source_is_read_by_many_threads_at_once(opened: Opener) -> None:
+    source = opened(DATA)
     with ThreadPoolExecutor(8) as pool:
         parts = list(pool.map(lambda at: source.read(at, 10), range(0, len(DATA), 10)))
     assert b"".join(parts) == DATA
+
+
+def test_a_closed_source_says_that_it_is_closed(opened: Opener) -> None:
+    source = opened(DATA)
     source.close()
+    for use in (lambda: source.read(0, 4), lambda: source.read_into(0, memoryview(bytearray(4))), source.whole):
+        with pytest.raises(PtzipError, match=r"^\S.* is closed: "):
+            use()
+
+
+def test_the_file_object_of_a_source_is_left_open_and_may_be_closed_by_its_owner(tmp_path: Path) -> None:
+    path = tmp_path / "owned.pt"
+    path.write_bytes(DATA)
+    with path.open("rb") as file:
+        file.seek(100)
+        source = open_source(file)
+        assert source.name == str(path)
+        assert source.read(0, 8) == DATA[:8]
+        source.close()
+        assert file.read(0) == b""
+        source = open_source(file)
+    with pytest.raises(PtzipError, match="is closed"):
+        source.read(0, 4)
+
+
+def test_what_cannot_be_opened_is_a_type_error_that_says_what_can() -> None:
+    with pytest.raises(TypeError, match="cannot open int: expected a path, bytes, or a binary file object"):
+        open_source(3)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="text mode: open the file with mode 'rb'"):
+        open_source(io.StringIO("text"))  # type: ignore[arg-type]
 
 
 def test_only_a_regular_file_is_a_source(tmp_path: Path) -> None:

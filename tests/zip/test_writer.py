@@ -225,6 +225,8 @@ class Rest:
     def whole(self) -> bytes:
         raise AssertionError("an archive is never read whole")
 
+    def close(self) -> None: ...
+
 
 @pytest.fixture
 def rest(monkeypatch: pytest.MonkeyPatch) -> Rest:
