@@ -12,7 +12,7 @@ import ptzip
 from ptzip.editing.changes import Step
 from ptzip.errors import EditError, FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, numbers
 from tests.records import storage_record

@@ -23,8 +23,8 @@ import ptzip
 from ptzip.io import sources as source
 from ptzip.pickling.nodes import Atom, lookup, walk
 from ptzip.tensors.dtypes import DType
-from ptzip.tensors.loss import Loss
 from ptzip.tensors.references import storage_refs
+from ptzip.tensors.rounding import Loss
 from tests.corpus import CORPUS, FIXTURES, ROOT, files, manifest, needs_corpus, parameters
 from tests.records import storage_record
 from tests.torch_truth import Truth, differences, load, recorded, truth

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ptzip.editing.changes import Step
 from ptzip.render.escape import printable
 from ptzip.slimming.report import Check, SlimReport
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss
 
 LABEL_WIDTH = 24
 SIZE_WIDTH = 10

@@ -10,8 +10,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.edit import Edit
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.slimming.report import Check
-from ptzip.tensors.cast_error import difference
-from ptzip.tensors.loss import Difference
+from ptzip.tensors.cast_error import CastError, cast_error
 from ptzip.tensors.tensor import Tensor
 
 
@@ -19,7 +18,7 @@ def check(before: Checkpoint, after: Checkpoint, edit: Edit, saturate: bool = Fa
     """Compare all tensors of two checkpoints. Raises FormatError where one is not what it was, nor a rounding of that."""
     old, new = before.tensors(), after.tensors()
     count = equal = unread = 0
-    worst, seen = Difference(), set[str]()
+    worst, seen = CastError(), set[str]()
     for name, tensor in new.items():
         source = old_name(name, edit.moved)
         if source not in old and is_plain:
@@ -73,8 +72,8 @@ def _pairs(name: str, old: Tensor | None, new: Tensor) -> Iterator[tuple[Tensor,
         yield from _pairs(f"{name}.{part}", old.components[part], inner)
 
 
-def _compared(name: str, old: Tensor, new: Tensor, saturate: bool) -> Difference:
-    found = difference(old, new, saturate)
+def _compared(name: str, old: Tensor, new: Tensor, saturate: bool) -> CastError:
+    found = cast_error(old, new, saturate)
     if not found.is_rounded:
         raise FormatError(f"{name} is not in the written file what the {new.dtype} of its {old.dtype} would be")
     return found

@@ -19,7 +19,7 @@ from ptzip.slimming.plan import Planned, plan
 from ptzip.slimming.report import CastTensor, Check, SlimReport
 from ptzip.slimming.write import Progress, crc_warnings, overflowed, write
 from ptzip.tensors.cast import Stretch
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss
 
 
 class NothingToGain(Exception):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ptzip.editing.changes import Change, Step
-from ptzip.tensors.loss import Difference, Loss
+from ptzip.tensors.cast_error import CastError
+from ptzip.tensors.rounding import Loss
 
 
 class CastTensor(NamedTuple):
@@ -38,7 +39,7 @@ class Check(NamedTuple):
 
     tensors: int = 0
     equal: int = 0
-    worst: Difference = Difference()
+    worst: CastError = CastError()
     missing: int = 0
     unread: int = 0
 

@@ -1,6 +1,6 @@
-"""Lazy casts of payloads to float16 or bfloat16.
+"""Lazy casts: a payload of floats, read as float16 or bfloat16.
 
-Rule: nothing is read or cast, and numpy is not loaded, before the bytes are asked for; how they are cast is in `narrowing`.
+Nothing is read or cast before a chunk is pulled, and planning a cast does not load numpy. `rounding` computes the bits.
 """
 
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ptzip.io.payloads import Payload
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss, floats, narrow
 
 CASTABLE = {"float16": frozenset({"float64", "float32", "bfloat16"}), "bfloat16": frozenset({"float64", "float32"})}
-"""What is turned into each dtype. torch's `half()` takes float8 too, which no module holds as a weight; `bfloat16()` takes
-float16, which would lose bits and gain nothing."""
+"""The source dtypes of each target. torch's `half()` also casts float8, which no module holds as a weight; casting float16 to
+bfloat16 would lose bits and save nothing."""
 
-NARROW = 2
-"""The bytes of an element, of either."""
+CAST_SIZE = 2
+"""The bytes of an element of either target."""
 
 
 class Stretch(NamedTuple):
@@ -28,7 +28,7 @@ class Stretch(NamedTuple):
 
 @dataclass(frozen=True)
 class Cast:
-    """A payload of floats, given in another dtype; `losses` fills while the chunks pass, from any thread."""
+    """A payload of floats of `item` bytes each, cast to `target`. `losses` fills while chunks are pulled, from any thread."""
 
     base: Payload
     dtype: str
@@ -37,21 +37,19 @@ class Cast:
     target: str = "float16"
     saturate: bool = False
     origin: Stretch | None = None
-    """Where the floats stand in the input."""
+    """Where the floats are in the input."""
     losses: list[Loss] = field(default_factory=list)
 
     @property
     def length(self) -> int:
-        return self.base.length // self.item * NARROW
+        return self.base.length // self.item * CAST_SIZE
 
     @property
     def seekable(self) -> bool:
         return self.base.seekable
 
     def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
-        from ptzip.tensors.rounding import floats, narrow  # here, so that whoever only plans does not wait for numpy
-
-        first, last = (place // NARROW * self.item for place in (start, stop))
+        first, last = (offset // CAST_SIZE * self.item for offset in (start, stop))
         for chunk in _whole_items(self.base.chunks(first, last), self.item):
             bits, loss = narrow(floats(chunk, self.dtype, self.big_endian), self.target, self.saturate)
             if loss != Loss():

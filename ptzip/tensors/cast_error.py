@@ -1,57 +1,75 @@
-"""Two tensors, number by number: the same, rounded, or something else.
+"""The error of a cast: two tensors compared number by number, and whether one is the exact rounding of the other."""
 
-Rule: no more than a stretch of each is widened at once.
-"""
-
-from collections.abc import Iterator
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import NamedTuple
 
 from ptzip.io.sources import CHUNK
-from ptzip.tensors.loss import Difference
 from ptzip.tensors.rounding import INFINITY, MAGNITUDE, floats, narrow
 from ptzip.tensors.tensor import Tensor
 
-TINY = {"float16": 2.0**-14, "bfloat16": 2.0**-126}
-"""The smallest number that has all its digits."""
+SMALLEST_NORMAL = {"float16": 2.0**-14, "bfloat16": 2.0**-126}
+"""Smaller numbers are subnormal: they have fewer digits."""
 
 
-def difference(old: Tensor, new: Tensor, saturate: bool = False) -> Difference:
-    """How far `new` is from `old`, which has the same shape. Raises as `Tensor.tobytes` does."""
+class CastError(NamedTuple):
+    """How far a tensor is from the one that it was cast from.
+
+    `absolute` and `relative` are the largest errors of numbers that are finite in both; the relative one skips numbers below
+    the normal range, of which `subnormal` counts those of the result. `is_rounded`: each number is what `rounding.narrow` makes
+    of it. `is_equal`: all numbers are equal.
+    """
+
+    numel: int = 0
+    absolute: float = 0.0
+    relative: float = 0.0
+    subnormal: int = 0
+    is_equal: bool = True
+    is_rounded: bool = True
+
+    def joined(self, other: "CastError") -> "CastError":
+        return CastError(
+            self.numel + other.numel,
+            max(self.absolute, other.absolute),
+            max(self.relative, other.relative),
+            self.subnormal + other.subnormal,
+            self.is_equal and other.is_equal,
+            self.is_rounded and other.is_rounded,
+        )
+
+
+def cast_error(old: Tensor, new: Tensor, saturate: bool = False) -> CastError:
+    """The error of `new` against `old`, a tensor of the same shape. Raises as `Tensor.tobytes` does.
+
+    No more than `CHUNK` numbers are widened at once.
+    """
     if old.dtype == new.dtype:
         is_equal = old.tobytes() == new.tobytes()
-        return Difference(new.numel, is_equal=is_equal, is_rounded=is_equal)
-    found = Difference()
-    for before, bits in _stretches(old, new):
-        found = found.joined(_of(before, bits, new.dtype, saturate))
+        return CastError(new.numel, is_equal=is_equal, is_rounded=is_equal)
+    before, after, found = old.tobytes(), new.tobytes(), CastError()
+    for at in range(0, new.numel, CHUNK):
+        stop = min(at + CHUNK, new.numel)
+        numbers = before[at * old.itemsize : stop * old.itemsize], after[at * new.itemsize : stop * new.itemsize]
+        found = found.joined(_of_piece(numbers[0], old.dtype, numbers[1], new.dtype, saturate))
     return found
 
 
-def _stretches(old: Tensor, new: Tensor) -> Iterator[tuple[npt.NDArray[np.floating], npt.NDArray[np.uint16]]]:
-    before, after = old.tobytes(), np.frombuffer(new.tobytes(), np.uint16)
-    for at in range(0, after.size, CHUNK):
-        stop = min(at + CHUNK, after.size)
-        yield floats(before[at * old.itemsize : stop * old.itemsize], old.dtype), after[at:stop]
+def _of_piece(old: bytes, old_dtype: str, new: bytes, dtype: str, saturate: bool) -> CastError:
+    import numpy as np  # here, since the report of `slim` needs the class alone
 
-
-def _of(before: npt.NDArray[np.floating], bits: npt.NDArray[np.uint16], dtype: str, saturate: bool) -> Difference:
-    expected, _ = narrow(before, dtype, saturate)
+    numbers, bits = floats(old, old_dtype), np.frombuffer(new, np.uint16)
+    expected, _ = narrow(numbers, dtype, saturate)
     both_nan = ((expected & MAGNITUDE) > INFINITY[dtype]) & ((bits & MAGNITUDE) > INFINITY[dtype])
-    is_rounded = bool(((expected == bits) | both_nan).all())
-    wide, after = before.astype(np.float64), floats(bits.tobytes(), dtype).astype(np.float64)
-    finite = np.isfinite(wide) & np.isfinite(after)
+    before, after = numbers.astype(np.float64), floats(new, dtype).astype(np.float64)
+    finite = np.isfinite(before) & np.isfinite(after)
     with np.errstate(all="ignore"):
-        error = np.abs(wide - after)[finite]
-        normal = error / np.abs(wide[finite])
-    has_digits = np.abs(wide[finite]) >= TINY[dtype]
+        absolute = np.abs(before - after)[finite]
+        relative = absolute / np.abs(before[finite])
+    is_normal = np.abs(before[finite]) >= SMALLEST_NORMAL[dtype]
     magnitude = np.abs(after)
-    subnormal = int(np.count_nonzero((magnitude > 0) & (magnitude < TINY[dtype])))
-    return Difference(
-        bits.size, _largest(error), _largest(normal[has_digits]), subnormal, bool((wide == after).all()), is_rounded
+    return CastError(
+        numel=bits.size,
+        absolute=float(absolute.max(initial=0.0)),
+        relative=float(relative[is_normal].max(initial=0.0)),
+        subnormal=int(np.count_nonzero((magnitude > 0) & (magnitude < SMALLEST_NORMAL[dtype]))),
+        is_equal=bool((before == after).all()),
+        is_rounded=bool(((expected == bits) | both_nan).all()),
     )
-
-
-def _largest(numbers: npt.NDArray[Any]) -> float:
-    return float(numbers.max()) if numbers.size else 0.0

@@ -7,7 +7,7 @@ import pytest
 from ptzip.editing.changes import Change, Step
 from ptzip.render.slim import plan_lines, size, slim_lines
 from ptzip.slimming.report import SlimReport
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss
 
 SAVED = {Step.RESULTS: 11_390, Step.OPTIMIZER: 28_100_000, Step.EMA: 0, Step.HALF: 14_087_000, Step.OTHER: 0}
 CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.HALF, "model", "177 tensors to float16"))

@@ -6,7 +6,7 @@ import json
 from ptzip.editing.changes import Change, Step
 from ptzip.render.slim_json import slim_data
 from ptzip.slimming.report import CastTensor, Key, SlimReport
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss
 
 SAVED = {Step.RESULTS: 100, Step.OPTIMIZER: 400, Step.EMA: 0, Step.HALF: 200, Step.OTHER: 0}
 CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.OTHER, "epoch", "-1", gain=False))

@@ -8,7 +8,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import EditError
-from ptzip.tensors.loss import Loss
+from ptzip.tensors.rounding import Loss
 from tests.cli.shell import ptzip as run
 from tests.editing.made import Made, dtype_at, numbers, values_at
 

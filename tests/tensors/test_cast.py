@@ -1,9 +1,10 @@
-"""Casts to float16 and bfloat16: the bytes are those of torch, however the input is cut, and what is lost is counted.
+"""Casts to float16 and bfloat16: the bytes are those of torch however the input is cut, and losses are counted.
 
-The reference is written here in integer arithmetic, so that numpy's cast and numkong's are judged by neither of the two.
+The reference is written here in integer arithmetic, independent of the casts of numpy and numkong.
 """
 
 import itertools
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,10 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptzip.io.payloads import Literal, read_all
-from ptzip.tensors import rounding as narrowing
+from ptzip.tensors import rounding
 from ptzip.tensors.cast import Cast
-from ptzip.tensors.loss import Loss
-from ptzip.tensors.rounding import floats, narrow
+from ptzip.tensors.rounding import Loss, floats, narrow
 
 Floats = npt.NDArray[np.floating]
 
@@ -32,13 +32,15 @@ NAN = 0x7E00
 
 
 @pytest.fixture(params=["numpy", "numkong"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Cast by numpy, and by numkong where it is installed."""
     if request.param == "numkong":
-        monkeypatch.setattr(narrowing, "fast_cast", pytest.importorskip("numkong").astype)
+        pytest.importorskip("numkong")
     else:
-        monkeypatch.setattr(narrowing, "fast_cast", None)
-    return str(request.param)
+        monkeypatch.setitem(sys.modules, "numkong", None)
+    rounding._to_float16.cache_clear()
+    yield request.param
+    rounding._to_float16.cache_clear()
 
 
 def to_half(numbers: Floats) -> tuple[npt.NDArray[np.float16], Loss]:
