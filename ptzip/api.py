@@ -136,7 +136,7 @@ def load(
     with open_checkpoint(path, limits) as checkpoint:
         if unknown == "error":
             _refuse(checkpoint)
-        return loaded(checkpoint.layout, unknown=unknown, mapped=mmap, limits=limits)
+        return loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=limits)
 
 
 def _refuse(checkpoint: Checkpoint) -> None:

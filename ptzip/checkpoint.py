@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ptzip import formats
 from ptzip.errors import Anomaly, UnsupportedError
-from ptzip.formats.layout import Layout, Part
+from ptzip.formats.container import Container, Part
 from ptzip.io.atomic_output import write_at
 from ptzip.io.compression import wrapping
 from ptzip.io.sources import CHUNK, FileSource, Source
@@ -36,7 +36,7 @@ class Checkpoint:
                 from ptzip.io.unpacking import unwrapped  # here, since few files need what unpacks them
 
                 self._inner = unwrapped(source, self.wrapping, limits)
-            self.layout: Layout = formats.read(self._inner, limits)
+            self.container: Container = formats.read(self._inner, limits)
         except BaseException:
             self.close()
             raise
@@ -60,12 +60,12 @@ class Checkpoint:
     @property
     def format(self) -> str:
         """The format of the file, in a few words."""
-        return f"{self.layout.name} in {self.wrapping.name}" if self.wrapping else self.layout.name
+        return f"{self.container.name} in {self.wrapping.name}" if self.wrapping else self.container.name
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The pickles of the file, the one that holds the object first."""
-        return self.layout.parts
+        return self.container.parts
 
     @property
     def main(self) -> Part:
@@ -105,7 +105,7 @@ class Checkpoint:
         """
         from ptzip.values.tensor_names import tensors_of  # here, so that slimming does not wait for what builds values
 
-        return tensors_of(self.layout, self.limits)
+        return tensors_of(self.container, self.limits)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the same bytes to `path`."""

@@ -6,7 +6,7 @@ import struct
 import tempfile
 from collections.abc import Callable
 
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.zip import structs, writer
 from ptzip.zip.record import Record
 from tests import corpus
@@ -190,7 +190,7 @@ FILLINGS = (
 
 def archived(records: list[tuple[str, bytes]]) -> bytes:
     """A zip of records, of which several may have one name."""
-    planned = writer.plan([Record(f"last/{name}", Literal(data)) for name, data in records])
+    planned = writer.plan([Record(f"last/{name}", BytesPayload(data)) for name, data in records])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())
         return file.read()

@@ -10,8 +10,8 @@ from ptzip.zip.reader import Entry
 
 def torch_zip(checkpoint: Checkpoint) -> TorchZip:
     """The layout of a checkpoint, as what it must be."""
-    assert isinstance(checkpoint.layout, TorchZip)
-    return checkpoint.layout
+    assert isinstance(checkpoint.container, TorchZip)
+    return checkpoint.container
 
 
 def storage_record(checkpoint: Checkpoint, key: str) -> Entry:

@@ -181,7 +181,7 @@ def test_a_checkpoint_that_is_let_go_is_freed_at_once(path: Path) -> None:
     try:
         with ptzip.open(path) as checkpoint:
             checkpoint.tensors()
-            held = [weakref.ref(each) for each in (checkpoint, checkpoint.layout, checkpoint.main)]
+            held = [weakref.ref(each) for each in (checkpoint, checkpoint.container, checkpoint.main)]
         del checkpoint
         assert [each() for each in held] == [None] * len(held)
     finally:

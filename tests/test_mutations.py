@@ -16,7 +16,7 @@ import pytest
 
 import ptzip
 from ptzip.io.atomic_output import new_file
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.io.sources import CHUNK
 from ptzip.zip import writer
 from ptzip.zip.reader import DEFLATED
@@ -67,8 +67,8 @@ def bomb(size: int) -> bytes:
 
 def bombed(folder: Path, name: str, claimed: int) -> Path:
     """A checkpoint in which one record inflates to 32 MiB, and is said to be of some size."""
-    zeros = Record(f"last/{name}", Literal(bomb(32 * CHUNK)), DEFLATED, claimed)
-    others = [Record(f"last/{other}", Literal(data)) for other, data in SAMPLES[0].items() if other != name]
+    zeros = Record(f"last/{name}", BytesPayload(bomb(32 * CHUNK)), DEFLATED, claimed)
+    others = [Record(f"last/{other}", BytesPayload(data)) for other, data in SAMPLES[0].items() if other != name]
     with new_file(folder / "bomb.pt") as descriptor:
         writer.write(writer.plan([zeros, *others]), descriptor)
     return folder / "bomb.pt"

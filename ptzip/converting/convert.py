@@ -23,7 +23,7 @@ from ptzip.errors import EditError
 from ptzip.formats.torchzip_records import crc_lines
 from ptzip.globs import rename as parsed
 from ptzip.io.atomic_output import new_file
-from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import CheckedPayload
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 
@@ -177,9 +177,9 @@ def _others(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, .
     return tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found))
 
 
-def _records(tensors: Tensors) -> list[Checked]:
+def _records(tensors: Tensors) -> list[CheckedPayload]:
     """The records that were read, as far as they have a CRC."""
     payloads = {
         id(held): held.payload() for tensor in tensors.values() if (held := tensor.storage) is not None and not held.base
     }
-    return [payload for payload in payloads.values() if isinstance(payload, Checked)]
+    return [payload for payload in payloads.values() if isinstance(payload, CheckedPayload)]

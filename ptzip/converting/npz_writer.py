@@ -12,7 +12,7 @@ from ptzip.converting.output_file import File
 from ptzip.converting.selection import Tensors
 from ptzip.converting.unsupported import no_values
 from ptzip.formats.foreign_zips import ARRAY
-from ptzip.io.payloads import Joined, Literal
+from ptzip.io.payloads import BytesPayload, JoinedPayload
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.tensor import Tensor
@@ -42,7 +42,9 @@ def refusal(name: str, tensor: Tensor) -> str:
 
 def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
     """The file that holds the tensors."""
-    records = [Record(f"{name}{ARRAY}", Joined((Literal(_header(one)), InOrder(one)))) for name, one in tensors.items()]
+    records = [
+        Record(f"{name}{ARRAY}", JoinedPayload((BytesPayload(_header(one)), InOrder(one)))) for name, one in tensors.items()
+    ]
     return [File(place, writer.plan(records))]
 
 

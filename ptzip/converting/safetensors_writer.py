@@ -16,7 +16,7 @@ from ptzip.converting.unsupported import no_values
 from ptzip.errors import EditError
 from ptzip.formats.safetensors_tensors import DTYPES, HALF_BYTES, PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.io.sequential import Sequential
 from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.tensor import Tensor
@@ -55,7 +55,7 @@ def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
     homes = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
     total = sum(tensor.nbytes for tensor in kept.values())
     index = {"metadata": {"total_size": total, **tied}, "weight_map": {name: homes[name] for name in kept}}
-    spelled = Literal(json.dumps(index, indent=2).encode())
+    spelled = BytesPayload(json.dumps(index, indent=2).encode())
     return [*files, File(place.with_name(f"{place.name}.index.json"), Sequential((spelled,)))]
 
 
@@ -74,7 +74,7 @@ def _shards(tensors: Tensors, largest: int | None) -> list[Tensors]:
 def _file(tensors: Tensors, tied: Mapping[str, str]) -> Sequential:
     order = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
     aliases = {name: kept for name, kept in tied.items() if kept in tensors}
-    return Sequential((Literal(_header(order, aliases)), *map(InOrder, order.values())))
+    return Sequential((BytesPayload(_header(order, aliases)), *map(InOrder, order.values())))
 
 
 def _header(tensors: Tensors, aliases: Mapping[str, str]) -> bytes:

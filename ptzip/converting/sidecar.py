@@ -13,7 +13,7 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint
 from ptzip.converting.output_file import File
 from ptzip.errors import LimitError
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.io.sequential import Sequential
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
@@ -39,11 +39,11 @@ CLASS = "class"
 
 def side_file(checkpoint: Checkpoint, output: Path) -> File:
     """The file beside `output` with everything that is no tensor. Raises LimitError where that is too much."""
-    alone = metadata_of(checkpoint.layout) or {}
+    alone = metadata_of(checkpoint.container) or {}
     value = build(checkpoint.main, unknown="keep", limits=checkpoint.limits) if checkpoint.parts else alone
     told = _Telling().of(value, 0)
     text = json.dumps(None if told is NOTHING else told, indent=2, ensure_ascii=True)
-    return File(output.with_suffix(SUFFIX), Sequential((Literal(f"{text}\n".encode()),)))
+    return File(output.with_suffix(SUFFIX), Sequential((BytesPayload(f"{text}\n".encode()),)))
 
 
 class _Telling:

@@ -18,8 +18,8 @@ from ptzip.diffing.objects import Objects
 from ptzip.diffing.report import Changed, DiffReport, Lone, Only
 from ptzip.diffing.tensors import Pairs, form
 from ptzip.errors import EditError, LimitError
+from ptzip.formats.container import Container
 from ptzip.formats.foreign_zips import ForeignZip
-from ptzip.formats.layout import Layout
 from ptzip.globs import Rename, rename
 from ptzip.io.payloads import read_all
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -68,17 +68,17 @@ METADATA = "__metadata__"
 
 
 def _side(checkpoint: Checkpoint) -> Side:
-    values = list(values_of(checkpoint.layout, checkpoint.limits))
-    told = {METADATA: metadata_of(checkpoint.layout), "": _code(checkpoint.layout, checkpoint.limits)}
+    values = list(values_of(checkpoint.container, checkpoint.limits))
+    told = {METADATA: metadata_of(checkpoint.container), "": _code(checkpoint.container, checkpoint.limits)}
     beside = {prefix: texts for prefix, texts in told.items() if texts is not None}
     return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), beside)
 
 
-def _code(layout: Layout, limits: Limits) -> dict[str, str] | None:
+def _code(container: Container, limits: Limits) -> dict[str, str] | None:
     """The files of source code in a zip. Raises LimitError where one is larger than a pickle may be."""
-    if not isinstance(layout, ForeignZip) or not layout.parts:
+    if not isinstance(container, ForeignZip) or not container.parts:
         return None
-    found = {entry.name[len(layout.prefix) :]: entry for entry in layout.archive.entries if entry.name.endswith(SOURCE)}
+    found = {entry.name[len(container.prefix) :]: entry for entry in container.archive.entries if entry.name.endswith(SOURCE)}
     for name, entry in found.items():
         if entry.size > limits.pickle_bytes:
             raise LimitError(f"record {name} is {entry.size} bytes long, more than {limits.pickle_bytes}")
@@ -145,6 +145,6 @@ def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:
     bare = [checkpoint for checkpoint in (a, b) if not checkpoint.parts]
     if len(bare) == 1:
         yield f"{bare[0].source.name} is a {bare[0].format}, which has tensors alone: the objects were not compared"
-    foreign = next((one for one in (a, b) if isinstance(one.layout, ForeignZip) and one.parts), None)
+    foreign = next((one for one in (a, b) if isinstance(one.container, ForeignZip) and one.parts), None)
     if foreign is not None:
         yield f"{foreign.source.name} is a {foreign.format}: what is no pickle, no code and no tensor was not compared"

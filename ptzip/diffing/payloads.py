@@ -6,9 +6,7 @@ Rule: no checksum is computed on the way, since all bytes are compared; whether 
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ptzip.io import crc32
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Payload
+from ptzip.io.payloads import CheckedPayload, Payload, unchecked
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 
@@ -23,14 +21,14 @@ def held(tensor: Tensor) -> Tensor:
 
 def bare(storage: Storage) -> Payload:
     """The payload of a storage; one that can only be read from its beginning is read on from where it was left."""
-    found = crc32.bare(storage.checked_payload())
+    found = unchecked(storage.checked_payload())
     return found if found.seekable else Ongoing(found)
 
 
 def checksum(storage: Storage) -> int | None:
     """The CRC that the file tells of a whole storage; None where it tells none."""
     payload = storage.payload()
-    return payload.expected or None if isinstance(payload, Checked) else None
+    return payload.expected or None if isinstance(payload, CheckedPayload) else None
 
 
 class Ongoing:

@@ -12,7 +12,7 @@ from ptzip.diffing.numeric import Sums, Tolerance, sums
 from ptzip.diffing.payloads import bare, checksum
 from ptzip.diffing.report import Fact, Form, Numbers, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
-from ptzip.io.payloads import Payload, Slice
+from ptzip.io.payloads import Payload, SlicePayload
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
@@ -129,13 +129,13 @@ def _is_box_equal(one: Tensor, other: Tensor) -> bool:
     return _are_same(a, b) if a is not None and b is not None else one.tobytes() == other.tobytes()
 
 
-def _stretch(tensor: Tensor) -> Slice | None:
+def _stretch(tensor: Tensor) -> SlicePayload | None:
     """The bytes of a tensor, where they follow one another in the file as they do in the tensor."""
     held = tensor.storage
     is_plain = tensor.stride in ((), (1,)) and not (tensor.is_conj or tensor.is_neg)
     if held is None or held.big_endian or not is_plain:
         return None
-    return Slice(held.payload(), tensor.offset * tensor.itemsize, tensor.nbytes)
+    return SlicePayload(held.payload(), tensor.offset * tensor.itemsize, tensor.nbytes)
 
 
 def _of_storages(old: Tensor, new: Tensor, why: str) -> Found:

@@ -6,8 +6,7 @@ Rule: values only; who does what is in `edit`.
 from enum import StrEnum
 from typing import NamedTuple
 
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Payload
+from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.tensors.cast import Cast
 
 
@@ -83,5 +82,5 @@ class Finished(NamedTuple):
     storages: list[Payload]
     items: list[int]
     saved: dict[Step, int]
-    read: list[Checked]
+    read: list[CheckedPayload]
     casts: list[Cast]

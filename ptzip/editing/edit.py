@@ -11,8 +11,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.changes import Change, Cut, Dropped, Finished, Step, step_of
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Payload
+from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.pickling.new_nodes import assign, atom, discard, memoized, take_out
 from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_slots, reach, text, walk
 from ptzip.pickling.writer import write_pickle
@@ -29,7 +28,7 @@ class Edit:
     changes: list[Change] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     payloads: dict[str, Payload] = field(default_factory=dict)
-    sources: dict[str, Checked] = field(default_factory=dict)
+    sources: dict[str, CheckedPayload] = field(default_factory=dict)
     kept: Patterns = field(default_factory=Patterns)
     """The paths that nothing is taken from, whatever a recipe does."""
     ema: bool = True
@@ -187,7 +186,7 @@ class Edit:
         is_more = step is not Step.RESULTS and not all(isinstance(value, Atom) for value in values)
         self.note(step, path, what, gain=gain or is_more or text_bytes > 0 or bool(found))
 
-    def source(self, key: str) -> Checked:
+    def source(self, key: str) -> CheckedPayload:
         """The bytes of a storage as they are in the file."""
         if key not in self.sources:
             self.sources[key] = self.checkpoint.main.stored(key)

@@ -9,7 +9,7 @@ from ptzip.editing.changes import Step
 from ptzip.editing.edit import Edit
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
-from ptzip.io.payloads import Slice
+from ptzip.io.payloads import SlicePayload
 from ptzip.pickling.new_nodes import atom, filled
 from ptzip.pickling.nodes import PUTS, Call, List, Tuple, item_slots, plain, walk
 from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageRef, class_ref, storage_ref
@@ -23,7 +23,7 @@ def modernise(edit: Edit) -> None:
             _without_view(edit, reference)
     if any(class_ref(node) for node in edit.checkpoint.pickle.persistents):
         _plain_classes(edit)
-    for call in edit.checkpoint.pickle.calls if not isinstance(edit.checkpoint.layout, TorchZip) else ():
+    for call in edit.checkpoint.pickle.calls if not isinstance(edit.checkpoint.container, TorchZip) else ():
         if isinstance(call, Call) and call.path == "collections.OrderedDict" and len(call.arguments) == 1:
             _filled(call)
 
@@ -49,7 +49,7 @@ def _without_view(edit: Edit, reference: StorageRef) -> None:
         raise FormatError(f"storage {key} reaches past storage {reference.key}, of which it is a view", reference.node.offset)
     fresh = f"{reference.key} view {key}"
     reference.items[KEY], reference.items[NUMEL] = atom(fresh), atom(numel)
-    edit.payloads[fresh] = Slice(edit.source(reference.key), offset * size, numel * size)
+    edit.payloads[fresh] = SlicePayload(edit.source(reference.key), offset * size, numel * size)
 
 
 def _plain_classes(edit: Edit) -> None:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ptzip.editing.changes import Cut, Step
 from ptzip.editing.edit import Edit
 from ptzip.editing.storage_users import Uses
-from ptzip.io.payloads import Joined, Payload, Slice
+from ptzip.io.payloads import JoinedPayload, Payload, SlicePayload
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Node, Tuple
 from ptzip.tensors.gathered import Gathered
@@ -69,7 +69,7 @@ def _numel(ids: list[StorageRef]) -> int:
 
 
 def joined(parts: list[Payload]) -> Payload:
-    return parts[0] if len(parts) == 1 else Joined(tuple(parts))
+    return parts[0] if len(parts) == 1 else JoinedPayload(tuple(parts))
 
 
 def islands(tensors: Iterable[TensorRef]) -> list[Island]:
@@ -121,7 +121,7 @@ def _moved(island: Island, payload: Payload, at: int, size: int) -> Payload:
 
 def cut_out(island: Island, payload: Payload, size: int) -> tuple[Payload, Node | None]:
     """The bytes of an island in a payload, and the strides of its tensors in them, where those are others now."""
-    part, one = Slice(payload, island.first * size, (island.stop - island.first) * size), island.tensors[0]
+    part, one = SlicePayload(payload, island.first * size, (island.stop - island.first) * size), island.tensors[0]
     if not _has_gaps(island):
         return part, None
     strides = Tuple("TUPLE", None, [atom(step) for step in _close(one.shape, one.stride)])

@@ -19,7 +19,7 @@ from ptzip.editing.edit import Edit, storages_of
 from ptzip.editing.numpy_nodes import ARRAYS, SCALARS, Array, array, scalar
 from ptzip.editing.protocol2 import respelled
 from ptzip.errors import EditError
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.pickling.new_nodes import atom, called, memoized, named, new_dict, new_list, new_tuple, ordered
 from ptzip.pickling.nodes import (
     PUTS,
@@ -171,7 +171,7 @@ class Plainness:
         """A tensor on a new storage."""
         key, dtype = f"array {self.arrays}", BY_NAME[found.dtype]
         self.arrays += 1
-        self.edit.payloads[key] = Literal(found.data)
+        self.edit.payloads[key] = BytesPayload(found.data)
         self.edit.reduce(Step.OTHER, -len(found.data))
         numel = atom(len(found.data) // dtype.size)
         identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.formats import signatures as marks
-from ptzip.formats.layout import Layout
+from ptzip.formats.container import Container
 from ptzip.formats.unknown_files import described
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
@@ -19,34 +19,34 @@ class Format(NamedTuple):
     """`sniff` looks at the first bytes; `read` opens the file or raises PtzipError."""
 
     sniff: Callable[[Source], bool]
-    read: Callable[[Source, Limits], Layout]
+    read: Callable[[Source, Limits], Container]
 
 
-def _zip(source: Source, limits: Limits) -> Layout:
+def _zip(source: Source, limits: Limits) -> Container:
     from ptzip.formats import foreign_zips as zips
 
     return zips.read(source, limits)
 
 
-def _tar(source: Source, limits: Limits) -> Layout:
+def _tar(source: Source, limits: Limits) -> Container:
     from ptzip.formats import tar
 
     return tar.read(source, limits)
 
 
-def _safetensors(source: Source, limits: Limits) -> Layout:
+def _safetensors(source: Source, limits: Limits) -> Container:
     from ptzip.formats import safetensors
 
     return safetensors.read(source, limits)
 
 
-def _legacy(source: Source, limits: Limits) -> Layout:
+def _legacy(source: Source, limits: Limits) -> Container:
     from ptzip.formats import legacy
 
     return legacy.read(source, limits)
 
 
-def _bare(source: Source, limits: Limits) -> Layout:
+def _bare(source: Source, limits: Limits) -> Container:
     from ptzip.formats import bare
 
     return bare.read(source, limits)
@@ -61,7 +61,7 @@ FORMATS = (
 )
 
 
-def read(source: Source, limits: Limits) -> Layout:
+def read(source: Source, limits: Limits) -> Container:
     """Open a file by the format it has. Raises FormatError, which names what the file is where it is no checkpoint."""
     for kind in FORMATS:
         if kind.sniff(source):

@@ -7,10 +7,10 @@ something else is not one here either.
 import functools
 
 from ptzip.errors import FormatError
-from ptzip.formats.layout import Layout, Member, Part, ReadOnly, read_record
+from ptzip.formats.container import Container, Member, Part, ReadOnly, read_record
 from ptzip.formats.torchzip import TorchZip, entry_members
 from ptzip.formats.torchzip_records import PICKLE, VERSION, checked, finder, is_big_endian, places, records
-from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
 from ptzip.zip.reader import Archive, Entry, archive_offset, is_zip, read_archive
@@ -65,7 +65,7 @@ class ForeignZip(ReadOnly):
         )
 
     @property
-    def arrays(self) -> dict[str, Checked]:
+    def arrays(self) -> dict[str, CheckedPayload]:
         """The records of an npz by the names of the arrays in them; of any other zip none."""
         entries = self.archive.entries if self.name == NPZ else ()
         return {entry.name.removesuffix(ARRAY): checked(entry) for entry in entries}
@@ -78,7 +78,7 @@ class ForeignZip(ReadOnly):
 class Shard(ReadOnly):
     """Several zips one after the other, as torch.distributed.checkpoint writes them; each holds one tensor."""
 
-    def __init__(self, zips: tuple[Layout, ...], starts: tuple[int, ...]) -> None:
+    def __init__(self, zips: tuple[Container, ...], starts: tuple[int, ...]) -> None:
         self.zips = zips
         self.starts = starts
 
@@ -87,21 +87,23 @@ class Shard(ReadOnly):
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
-        return tuple(part for layout in self.zips for part in layout.parts)
+        return tuple(part for container in self.zips for part in container.parts)
 
     @property
     def members(self) -> tuple[Member, ...]:
         pairs = zip(self.zips, self.starts, strict=True)
-        return tuple(member._replace(offset=start + member.offset) for layout, start in pairs for member in layout.members)
+        return tuple(
+            member._replace(offset=start + member.offset) for container, start in pairs for member in container.members
+        )
 
 
-def read(source: Source, limits: Limits) -> Layout:
+def read(source: Source, limits: Limits) -> Container:
     """Open the zip in `source`."""
     start = archive_offset(source)
     return _read_shard(source, start, limits) if start else _read_one(source, limits)
 
 
-def _read_one(source: Source, limits: Limits) -> Layout:
+def _read_one(source: Source, limits: Limits) -> Container:
     archive = read_archive(source, limits)
     if not archive.entries:
         raise FormatError("this is an empty zip")
@@ -112,13 +114,13 @@ def _read_one(source: Source, limits: Limits) -> Layout:
     if all(entry.name.endswith(ARRAY) for entry in archive.entries):
         kind = NPZ
     if kind is None and PICKLE in found:
-        layout: Layout = TorchZip(archive, prefix, limits)
+        container: Container = TorchZip(archive, prefix, limits)
     elif kind is None and VERSION in found:
         raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE} beside {first}")
     else:
-        layout = ForeignZip(archive, prefix, kind or OTHER, f"this is {REFUSALS[kind or OTHER]}", limits)
-    _ = layout.parts  # read now, so that whoever opens a file hears what is wrong with it
-    return layout
+        container = ForeignZip(archive, prefix, kind or OTHER, f"this is {REFUSALS[kind or OTHER]}", limits)
+    _ = container.parts  # read now, so that whoever opens a file hears what is wrong with it
+    return container
 
 
 def _read_shard(source: Source, start: int, limits: Limits) -> Shard:

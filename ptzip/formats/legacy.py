@@ -11,11 +11,10 @@ import struct
 from collections.abc import Callable, Iterator
 
 from ptzip.errors import CutError, FormatError
-from ptzip.formats.layout import Member, Part, broken
+from ptzip.formats.container import Member, Part, broken
 from ptzip.formats.signatures import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.torchzip import fresh_records
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Payload, Span
+from ptzip.io.payloads import CheckedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source, Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle, item_slots, text
@@ -95,9 +94,9 @@ def _keys(pickle: Pickle) -> Iterator[str]:
         yield key
 
 
-def _places(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, at: int) -> dict[str, Span]:
+def _places(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, at: int) -> dict[str, SourcePayload]:
     """Where each storage lies."""
-    places: dict[str, Span] = {}
+    places: dict[str, SourcePayload] = {}
     for key in keys:
         if key not in known:
             raise FormatError(f"storage {key} is listed, but the pickle does not refer to it", at)
@@ -106,17 +105,17 @@ def _places(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, 
         at += COUNT.size
         if not 0 <= size <= source.size - at:
             raise CutError(f"storage {key} is cut off: it has {size} bytes, and {source.size - at} are left", at)
-        places[key] = Span(source, at, size)
+        places[key] = SourcePayload(source, at, size)
         at += size
     return places
 
 
-def finder(places: dict[str, Span]) -> Callable[[str], Checked]:
+def finder(places: dict[str, SourcePayload]) -> Callable[[str], CheckedPayload]:
     """`Part.stored` of storages without a checksum."""
 
-    def find(key: str) -> Checked:
+    def find(key: str) -> CheckedPayload:
         if key not in places:
             raise FormatError(f"storage {key} is missing, but the pickle refers to it")
-        return Checked(places[key], f"storage {key}", None)
+        return CheckedPayload(places[key], f"storage {key}", None)
 
     return find

@@ -7,7 +7,7 @@ zip, and follow one another in that order.
 import struct
 from collections.abc import Sequence
 
-from ptzip.io.payloads import Literal, Payload
+from ptzip.io.payloads import BytesPayload, Payload
 from ptzip.io.sequential import Sequential
 from ptzip.pickling.new_nodes import atom, new_dict, new_list
 from ptzip.pickling.nodes import Node, Pickle
@@ -25,9 +25,9 @@ def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> 
     sizes = _dict({name: atom(size) for name, size in SIZES.items()})
     system = _dict({"protocol_version": atom(PROTOCOL), "little_endian": atom(True), "type_sizes": sizes})
     pickles = [_pickled(atom(MAGIC)), _pickled(atom(PROTOCOL)), _pickled(system), pickle, _pickled(names)]
-    parts: list[Payload] = [Literal(data) for data in pickles]
+    parts: list[Payload] = [BytesPayload(data) for data in pickles]
     for payload, item in zip(storages, items, strict=True):
-        parts += [Literal(struct.pack("<q", payload.length // item)), payload]
+        parts += [BytesPayload(struct.pack("<q", payload.length // item)), payload]
     return Sequential(tuple(parts))
 
 

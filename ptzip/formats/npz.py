@@ -10,8 +10,7 @@ import tokenize
 import numpy as np
 
 from ptzip.errors import FormatError
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Slice
+from ptzip.io.payloads import CheckedPayload, SlicePayload
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous, is_countable
@@ -24,7 +23,7 @@ HEAD = 1 << 14
 """numpy takes no header that is longer."""
 
 
-def tensor(name: str, record: Checked) -> Tensor:
+def tensor(name: str, record: CheckedPayload) -> Tensor:
     """The array in a record, as a tensor of that name; nothing but its header is read. Raises FormatError."""
     shape, is_fortran, dtype, start = _header(record)
     if not is_countable(*shape):
@@ -36,12 +35,12 @@ def tensor(name: str, record: Checked) -> Tensor:
     if start + size != record.length:
         raise FormatError(f"{record.name} holds {record.length - start} bytes of values, expected {size}")
     is_foreign = dtype.byteorder == ">"
-    held = Storage(name, known, size, lambda: Slice(record, start, size), big_endian=is_foreign)
+    held = Storage(name, known, size, lambda: SlicePayload(record, start, size), big_endian=is_foreign)
     stride = contiguous(shape[::-1])[::-1] if is_fortran else contiguous(shape)
     return Tensor(known.name, shape, stride, storage=held)
 
 
-def _header(record: Checked) -> "tuple[tuple[int, ...], bool, np.dtype, int]":
+def _header(record: CheckedPayload) -> "tuple[tuple[int, ...], bool, np.dtype, int]":
     """Shape, order and dtype, and where the values begin (`numpy/lib/format.py`)."""
     stream = io.BytesIO(_head(record))
     try:
@@ -55,7 +54,7 @@ def _header(record: Checked) -> "tuple[tuple[int, ...], bool, np.dtype, int]":
     return tuple(map(int, shape)), is_fortran, dtype, stream.tell()
 
 
-def _head(record: Checked) -> bytes:
+def _head(record: CheckedPayload) -> bytes:
     """The first bytes, of a deflated record too, which is not read on behind them."""
     found = b""
     for chunk in record.base.chunks(0, min(HEAD, record.length)):

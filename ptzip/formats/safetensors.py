@@ -4,7 +4,7 @@ Rule: the file is told by its content, a length of 8 bytes and that much JSON (t
 """
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.formats.layout import Member, Part, ReadOnly
+from ptzip.formats.container import Member, Part, ReadOnly
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.io.sources import FileSource, Source
 from ptzip.limits import Limits

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from safetensors import SafetensorError, safe_open
 
 from ptzip.errors import FormatError
-from ptzip.io.payloads import Span
+from ptzip.io.payloads import SourcePayload
 from ptzip.io.sources import FileSource
 from ptzip.tensors.dtypes import BY_NAME, BYTES
 from ptzip.tensors.storage import Storage
@@ -66,11 +66,11 @@ def _tensors(source: FileSource, start: int, told: list[Told]) -> Iterator[tuple
         if dtype not in BITS:
             raise FormatError(f"tensor {name} is of dtype {dtype}, whose size is not known")
         size = math.prod(shape) * BITS[dtype] // 8
-        yield name, _tensor(name, dtype, shape, Span(source, start, size))
+        yield name, _tensor(name, dtype, shape, SourcePayload(source, start, size))
         start += size
 
 
-def _tensor(name: str, dtype: str, shape: tuple[int, ...], span: Span) -> Tensor:
+def _tensor(name: str, dtype: str, shape: tuple[int, ...], span: SourcePayload) -> Tensor:
     if dtype == HALF_BYTES and shape and shape[-1] % 2 == 0:
         dtype, shape = PAIRS, (*shape[:-1], shape[-1] // 2)
     known = DTYPES.get(dtype, dtype)

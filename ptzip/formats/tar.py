@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ptzip.errors import FormatError, LimitError
-from ptzip.formats.layout import Member, NamedTensor, Part, ReadOnly
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Payload, Slice, Span, read_all
+from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly
+from ptzip.io.payloads import CheckedPayload, Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import Source, SourceFile, Stream
 from ptzip.limits import Limits, spelled
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
@@ -69,10 +68,10 @@ class _Reader:
         found = struct.Struct(layout)
         return found.unpack(read_all(self.span(found.size)))
 
-    def span(self, size: int) -> Span:
+    def span(self, size: int) -> SourcePayload:
         if not 0 <= size <= self.end - self.at:
             raise FormatError(f"{size} bytes are announced in the tar, and {self.end - self.at} are left", self.at)
-        found = Span(self.source, self.at, size)
+        found = SourcePayload(self.source, self.at, size)
         self.at += size
         return found
 
@@ -84,10 +83,10 @@ class _Storages:
     payloads: dict[str, Payload] = field(default_factory=dict)
     dtypes: dict[str, DType] = field(default_factory=dict)
 
-    def find(self, key: str) -> Checked:
+    def find(self, key: str) -> CheckedPayload:
         if key not in self.payloads:
             raise FormatError(f"storage {key} is missing, but a tensor refers to it")
-        return Checked(self.payloads[key], f"storage {key}", None)
+        return CheckedPayload(self.payloads[key], f"storage {key}", None)
 
 
 def read(source: Source, limits: Limits, observe: Observer = lambda _: None) -> Tar:
@@ -148,7 +147,7 @@ def _read_storages(reader: _Reader) -> _Storages:
 def _part(payload: Payload, start: int, length: int) -> Payload:
     if not 0 <= start <= start + length <= payload.length:
         raise FormatError(f"a storage is said to be bytes {start} to {start + length} of one of {payload.length} bytes")
-    return Slice(payload, start, length)
+    return SlicePayload(payload, start, length)
 
 
 def _read_tensors(reader: _Reader, stored: _Storages) -> Iterator[tuple[str, NamedTensor]]:

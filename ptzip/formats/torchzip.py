@@ -7,10 +7,9 @@ import functools
 from collections.abc import Iterator
 
 from ptzip.errors import UnsupportedError
-from ptzip.formats.layout import Member, Part, read_record
+from ptzip.formats.container import Member, Part, read_record
 from ptzip.formats.torchzip_records import PICKLE, SHORT, STORAGES, checked, finder, is_big_endian, records
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Literal, Payload, read_all
+from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, read_all
 from ptzip.limits import Limits
 from ptzip.zip.reader import STORED, Archive, Entry
 from ptzip.zip.record import ALIGNMENT, Record
@@ -73,12 +72,12 @@ class TorchZip:
         for entry in self.archive.entries:
             name = entry.name[len(self.prefix) :].lower()
             if name == PICKLE:
-                yield Record(entry.name, Literal(pickle))
+                yield Record(entry.name, BytesPayload(pickle))
             elif name.startswith(STORAGES) and name != STORAGES:
                 yield from pending
                 pending = []
             elif name != SERIALIZATION_ID and not name.endswith("/"):
-                stored = Checked(entry.stored, entry.name, entry.crc) if entry.method == STORED else entry.stored
+                stored = CheckedPayload(entry.stored, entry.name, entry.crc) if entry.method == STORED else entry.stored
                 yield Record(entry.name, stored, entry.method, entry.size, crc=entry.crc)
         yield from pending
 
@@ -87,9 +86,9 @@ def fresh_records(pickle: bytes, storages: list[Payload], prefix: str = "archive
     """The records of a new archive, in the order in which torch 2.7 and later write them; torch 1.6 reads them too."""
     head = ((PICKLE, pickle), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"))
     return [
-        *(Record(prefix + name, Literal(data)) for name, data in head),
+        *(Record(prefix + name, BytesPayload(data)) for name, data in head),
         *(Record(f"{prefix}{STORAGES}{index}", payload) for index, payload in enumerate(storages)),
-        Record(f"{prefix}version", Literal(b"3\n")),
+        Record(f"{prefix}version", BytesPayload(b"3\n")),
     ]
 
 

@@ -7,8 +7,7 @@ and case does not matter (`PyTorchStreamReader`, `caffe2/serialize/inline_contai
 from collections.abc import Callable
 
 from ptzip.errors import FormatError
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import read_all
+from ptzip.io.payloads import CheckedPayload, read_all
 from ptzip.zip.reader import Archive, Entry
 
 PICKLE, STORAGES = "data.pkl", "data/"
@@ -25,10 +24,10 @@ def records(archive: Archive, prefix: str) -> dict[str, Entry]:
     return {entry.name[len(prefix) :].lower(): entry for entry in reversed(archive.entries) if entry.name.startswith(prefix)}
 
 
-def finder(places: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str], Checked]:
+def finder(places: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str], CheckedPayload]:
     """`Part.stored` of a zip: the bytes of the first record that is there of those at `places`, patterns of the key."""
 
-    def find(key: str) -> Checked:
+    def find(key: str) -> CheckedPayload:
         names = [place.format(key) for place in places]
         entry = next((found[name.lower()] for name in names if name.lower() in found), None)
         if entry is None:
@@ -38,9 +37,9 @@ def finder(places: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str], 
     return find
 
 
-def checked(entry: Entry) -> Checked:
+def checked(entry: Entry) -> CheckedPayload:
     """The bytes of a record, whose CRC is noted while they pass."""
-    return Checked(entry.payload, entry.name, entry.crc)
+    return CheckedPayload(entry.payload, entry.name, entry.crc)
 
 
 def is_big_endian(found: dict[str, Entry]) -> bool:
@@ -55,7 +54,7 @@ def places(name: str) -> tuple[str, ...]:
     return (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
 
 
-def crc_lines(records: list[Checked]) -> tuple[str, ...]:
+def crc_lines(records: list[CheckedPayload]) -> tuple[str, ...]:
     """One line for each record whose bytes do not have its CRC, and one for all that have none (0, as some savers write)."""
     wrong = [record for record in records if record.is_wrong()]
     missing = [record.name for record in wrong if not record.expected]

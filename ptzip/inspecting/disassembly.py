@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import FormatError
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Stream
 from ptzip.pickling.nodes import Call, Global, Node, Pickle

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ptzip.allowlist.table import is_allowed
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Call, Global
 from ptzip.scanning.dangerous_names import LANGUAGE
 

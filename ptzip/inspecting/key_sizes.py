@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import PtzipError
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.inspecting.node_paths import Child, children, is_tensor, kind, label
 from ptzip.pickling import nodes
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain

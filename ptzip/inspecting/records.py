@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import FormatError
+from ptzip.formats.container import Container, Member
 from ptzip.formats.foreign_zips import ForeignZip, Shard
-from ptzip.formats.layout import Layout, Member
 from ptzip.formats.torchzip import TorchZip
 from ptzip.zip.header_mismatches import Difference, differences
 from ptzip.zip.reader import Archive
@@ -43,17 +43,17 @@ class Row(NamedTuple):
 
 def records(checkpoint: Checkpoint) -> Iterator[Row]:
     """Everything in the file, in the order of the bytes."""
-    return _rows(checkpoint.layout, 0)
+    return _rows(checkpoint.container, 0)
 
 
-def _rows(layout: Layout, start: int) -> Iterator[Row]:
-    if isinstance(layout, Shard):
-        for below, at in zip(layout.zips, layout.starts, strict=True):
+def _rows(container: Container, start: int) -> Iterator[Row]:
+    if isinstance(container, Shard):
+        for below, at in zip(container.zips, container.starts, strict=True):
             yield from _rows(below, start + at)
-    elif isinstance(layout, TorchZip | ForeignZip):
-        yield from _entries(layout.archive, start)
+    elif isinstance(container, TorchZip | ForeignZip):
+        yield from _entries(container.archive, start)
     else:
-        yield from map(_stretch, layout.members)
+        yield from map(_stretch, container.members)
 
 
 def _stretch(member: Member) -> Row:

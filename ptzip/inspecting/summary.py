@@ -127,7 +127,7 @@ def _odd_records(rows: tuple[Row, ...]) -> Iterator[Anomaly]:
 
 
 def _odd_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[Anomaly]:
-    layout = checkpoint.layout
+    layout = checkpoint.container
     if not isinstance(layout, TorchZip) or checkpoint.main.pickle.root is None:
         return
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import PtzipError
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.inspecting.key_sizes import Seen, Share
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ def versions(checkpoint: Checkpoint) -> Versions:
 
 
 def _by_layout(checkpoint: Checkpoint) -> Span | None:
-    layout = checkpoint.layout
+    layout = checkpoint.container
     if isinstance(layout, TorchZip):
         return _by_records(layout)
     if isinstance(layout, ForeignZip):

@@ -6,9 +6,7 @@ the same, which a test holds.
 
 import functools
 import zlib
-from collections.abc import Callable, Iterator
-
-from ptzip.io.payloads import Payload
+from collections.abc import Callable
 
 
 @functools.cache
@@ -80,39 +78,3 @@ def _zeros(exponent: int) -> tuple[int, ...]:
         half = _zeros(exponent - 1)
         return tuple(_apply(half, column) for column in half)
     return (POLYNOMIAL, *(1 << bit for bit in range(31)))  # one zero bit, an eighth of a byte
-
-
-class Checked:
-    """A payload whose CRC is noted while it passes, to be compared with the recorded one; None where none is."""
-
-    def __init__(self, base: Payload, name: str, expected: int | None) -> None:
-        self.base = base
-        self.name = name
-        self.expected = expected
-        self.pieces = Pieces()
-
-    @property
-    def length(self) -> int:
-        return self.base.length
-
-    @property
-    def seekable(self) -> bool:
-        return self.base.seekable
-
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        crc = 0
-        for chunk in self.base.chunks(start, stop):
-            crc = crc32(chunk, crc)
-            yield chunk
-        self.pieces.add(start, stop, crc)
-
-    def is_wrong(self) -> bool:
-        """Whether all bytes passed and their CRC is not the recorded one; False where none is recorded."""
-        return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
-
-
-def bare(payload: Payload) -> Payload:
-    """The payload without an account of its CRC, for who reads other parts of it than all, or some again and again."""
-    while isinstance(payload, Checked):
-        payload = payload.base
-    return payload

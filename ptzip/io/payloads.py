@@ -6,6 +6,7 @@ Nothing is read before a chunk is pulled, from whatever thread, and no chunk is 
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from ptzip.io.crc32 import Pieces, crc32
 from ptzip.io.sources import CHUNK, Source
 
 
@@ -26,7 +27,7 @@ class Payload(Protocol):
         ...
 
 
-class Literal(NamedTuple):
+class BytesPayload(NamedTuple):
     """A payload that is in memory already."""
 
     data: bytes
@@ -45,7 +46,7 @@ class Literal(NamedTuple):
             yield view[at : min(at + CHUNK, stop)]
 
 
-class Span(NamedTuple):
+class SourcePayload(NamedTuple):
     """A payload that lies in a source, `length` bytes from `offset`."""
 
     source: Source
@@ -68,7 +69,7 @@ class Span(NamedTuple):
             yield piece
 
 
-class Slice(NamedTuple):
+class SlicePayload(NamedTuple):
     """A part of another payload: `length` bytes from its byte `start`."""
 
     base: Payload
@@ -83,7 +84,7 @@ class Slice(NamedTuple):
         return self.base.chunks(self.start + start, self.start + stop)
 
 
-class Joined(NamedTuple):
+class JoinedPayload(NamedTuple):
     """Payloads one after the other."""
 
     parts: tuple[Payload, ...]
@@ -103,6 +104,42 @@ class Joined(NamedTuple):
             if first < last:
                 yield from part.chunks(first, last)
             at += part.length
+
+
+class CheckedPayload:
+    """A payload whose CRC is noted while it passes, to be compared with the recorded one; None where none is."""
+
+    def __init__(self, base: Payload, name: str, expected: int | None) -> None:
+        self.base = base
+        self.name = name
+        self.expected = expected
+        self.pieces = Pieces()
+
+    @property
+    def length(self) -> int:
+        return self.base.length
+
+    @property
+    def seekable(self) -> bool:
+        return self.base.seekable
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+        crc = 0
+        for chunk in self.base.chunks(start, stop):
+            crc = crc32(chunk, crc)
+            yield chunk
+        self.pieces.add(start, stop, crc)
+
+    def is_wrong(self) -> bool:
+        """Whether all bytes passed and their CRC is not the recorded one; False where none is recorded."""
+        return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
+
+
+def unchecked(payload: Payload) -> Payload:
+    """The payload without an account of its CRC, for who reads other parts of it than all, or some again and again."""
+    while isinstance(payload, CheckedPayload):
+        payload = payload.base
+    return payload
 
 
 def read_all(payload: Payload) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError, UnsupportedError
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.inspecting import disassembly, records
 from ptzip.inspecting import node_paths as places
 from ptzip.inspecting import tensor_summary as weights

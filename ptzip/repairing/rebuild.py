@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ptzip.formats.torchzip import MOST_ALIGNMENT, SERIALIZATION_ID
 from ptzip.formats.torchzip_records import PICKLE, STORAGES
-from ptzip.io.payloads import Joined, Literal, Payload, Slice, read_all
+from ptzip.io.payloads import BytesPayload, JoinedPayload, Payload, SlicePayload, read_all
 from ptzip.io.sources import CHUNK
 from ptzip.repairing.record_search import Found, State
 from ptzip.repairing.report import Dropped
@@ -64,10 +64,10 @@ def rebuilt(found: Salvage, dtypes: dict[str, str]) -> Rebuilt:
     order, doubt = _byteorder(found, beside)
     storages = found.part.storages.values()
     records = [Record(prefix + PICKLE, found.pickle.payload)]
-    records += [Record(prefix + name, Literal(data)) for name, data in (*promises, *order)]
+    records += [Record(prefix + name, BytesPayload(data)) for name, data in (*promises, *order)]
     records += [Record(f"{prefix}{STORAGES}{one.key}", _bytes(found, one.key, one.size, one.dtype, dtypes)) for one in storages]
     version = beside.get("version", b"")
-    records.append(Record(f"{prefix}version", Literal(version if version.strip().isdigit() else OURS)))
+    records.append(Record(f"{prefix}version", BytesPayload(version if version.strip().isdigit() else OURS)))
     return Rebuilt(records, alignment, (*broken, *_dropped(found)), _doubt(found) or doubt)
 
 
@@ -79,9 +79,9 @@ def _text(record: Found) -> bytes:
 
 def _bytes(found: Salvage, key: str, size: int, dtype: DType, dtypes: dict[str, str]) -> Payload:
     """As many bytes as the pickle says, or torch would refuse the whole file."""
-    payload = found.storages[key].payload if key in found.storages else Literal(b"")
+    payload = found.storages[key].payload if key in found.storages else BytesPayload(b"")
     rest = filled(dtypes.get(key, dtype.name), max(size - payload.length, 0))
-    return payload if payload.length == size else Slice(Joined((payload, rest)), 0, size)
+    return payload if payload.length == size else SlicePayload(JoinedPayload((payload, rest)), 0, size)
 
 
 Beside = tuple[tuple[str, bytes], ...]

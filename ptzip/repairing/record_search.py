@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 from ptzip.errors import PtzipError
 from ptzip.io.crc32 import crc32
-from ptzip.io.payloads import Literal, Payload, Span
+from ptzip.io.payloads import BytesPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
 from ptzip.repairing.candidates import Form, Place, Places
 from ptzip.zip import structs
 from ptzip.zip.header_search import read_some
-from ptzip.zip.reader import DEFLATED, FULL32, STORED, Inflated
+from ptzip.zip.reader import DEFLATED, FULL32, STORED, InflatedPayload
 
 DESCRIPTOR = struct.Struct("<4s3I")
 """A data descriptor, of a wide one as far as the lower half of the length."""
@@ -44,7 +44,7 @@ class Found(NamedTuple):
 IsOwn = Callable[[str, Place, set[str], set[str]], bool]
 """Whether a name is that of a place, told with all names that are looked for and those that were found."""
 
-EMPTY = Found(Literal(b""), NOWHERE, State.WHOLE)
+EMPTY = Found(BytesPayload(b""), NOWHERE, State.WHOLE)
 
 
 class Search:
@@ -166,7 +166,7 @@ class Search:
         """The bytes at a place, or None where they cannot be of that form."""
         if at + form.length > self.source.size:
             return None
-        stored = Span(self.source, at, form.length)
+        stored = SourcePayload(self.source, at, form.length)
         if form.method == DEFLATED:
-            return Inflated(stored, form.size, name)
+            return InflatedPayload(stored, form.size, name)
         return stored if form.method == STORED and form.length == form.size else None

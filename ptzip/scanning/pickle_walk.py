@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 
 from ptzip.errors import PtzipError
 from ptzip.formats import signatures as marks
-from ptzip.formats.layout import Member, Part
+from ptzip.formats.container import Member, Part
 from ptzip.io.sources import Source, Window
 from ptzip.io.sources import Stream as Bytes
 from ptzip.pickling.nodes import Global, Pickle

@@ -5,7 +5,7 @@ Rule: both are what `scan` finds of that pickle by the same rules, so that nothi
 
 from collections.abc import Iterator
 
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Call, Pickle
 from ptzip.scanning.pickle_uses import Known, Uses, built_names, special_methods
 from ptzip.scanning.regions import Stream

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple, Protocol
 
 from ptzip.allowlist.table import Name
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.io.sources import Source
 from ptzip.pickling.nodes import Pickle
 from ptzip.scanning.budget import Budget

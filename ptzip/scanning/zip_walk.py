@@ -8,13 +8,13 @@ import zlib
 from collections.abc import Iterator
 
 from ptzip.errors import FormatError, LimitError, PtzipError
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.formats.torchzip_records import PICKLE, STORAGES, finder, places, records
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning import code as texts
 from ptzip.scanning.regions import BOMB, LIMIT, SEVERAL, STRANGE, UNREAD, Looker, Note, Stream, Subject, Zip, inside
-from ptzip.zip.reader import Archive, Entry, Inflated, archive_offset, ends, is_zip, read_archive
+from ptzip.zip.reader import Archive, Entry, InflatedPayload, archive_offset, ends, is_zip, read_archive
 from ptzip.zip.structs import END_SIZE
 
 MOST_INFLATED = 1 << 26
@@ -186,7 +186,7 @@ class ArchiveWalk:
         """The bytes of an entry, or what hinders."""
         try:
             payload = entry.payload
-            if not isinstance(payload, Inflated):
+            if not isinstance(payload, InflatedPayload):
                 stored = entry.stored
                 return Window(stored.source, stored.offset, stored.length)
             if entry.size > SMALL and entry.size > MOST_GROWTH * max(entry.compressed_size, 1):

@@ -45,15 +45,15 @@ class Planned(NamedTuple):
 
 def plan(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = ()) -> Planned:
     """The edit of a checkpoint, spelled, and the file that comes of it; `wide` are floats that are not to be cast."""
-    if not checkpoint.layout.refusal:
+    if not checkpoint.container.refusal:
         checkpoint.main.check_storages()
     edit, recipe = edited(checkpoint, options, wide)
     is_legacy = _is_legacy(checkpoint, options.format)
     finished = edit.finish(None if options.location == "keep" else options.location, is_legacy)
     if is_legacy:
         return Planned(edit, recipe, finished, stream(finished.pickle, finished.storages, finished.items))
-    records = checkpoint.layout.rewritten(finished.pickle, finished.storages)
-    return Planned(edit, recipe, finished, writer.plan(records, checkpoint.layout.alignment))
+    records = checkpoint.container.rewritten(finished.pickle, finished.storages)
+    return Planned(edit, recipe, finished, writer.plan(records, checkpoint.container.alignment))
 
 
 def _is_legacy(checkpoint: Checkpoint, wanted: str | None) -> bool:
@@ -63,13 +63,13 @@ def _is_legacy(checkpoint: Checkpoint, wanted: str | None) -> bool:
     newer = [node for node in checkpoint.pickle.calls if isinstance(node, Global) and node.path in NO_LEGACY]
     if wanted == "legacy" and newer:
         raise EditError(f"{newer[0].path} has no place in the legacy format, whose loader reads storages last")
-    return wanted == "legacy" or (wanted == "same" and isinstance(checkpoint.layout, Legacy))
+    return wanted == "legacy" or (wanted == "same" and isinstance(checkpoint.container, Legacy))
 
 
 def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = ()) -> tuple[Edit, str]:
     """The edit of a checkpoint, and the name of the recipe that did it."""
-    if checkpoint.layout.refusal:
-        raise UnsupportedError(checkpoint.layout.refusal)
+    if checkpoint.container.refusal:
+        raise UnsupportedError(checkpoint.container.refusal)
     if reason := refusal(checkpoint.pickle, checkpoint.root):
         raise EditError(reason)
     edit = Edit(checkpoint, kept=Patterns(options.keep), ema=options.ema)
@@ -82,7 +82,7 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
         from ptzip.editing.dedupe import share  # as above
 
         share(edit, None if options.location == "keep" else options.location)
-    if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.layout, Legacy):
+    if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.container, Legacy):
         edit.note(Step.OTHER, "file", f"format {options.format}")
     return edit, recipe.name
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ptzip.editing.changes import Finished
 from ptzip.formats.torchzip_records import crc_lines
 from ptzip.io.atomic_output import ZSTD, NewFile
-from ptzip.io.crc32 import Checked
+from ptzip.io.payloads import CheckedPayload
 from ptzip.slimming.plan import Planned
 from ptzip.tensors.cast import Stretch
 
@@ -57,7 +57,7 @@ def crc_warnings(planned: Planned) -> tuple[str, ...]:
     return crc_lines(planned.finished.read + _copied(planned))
 
 
-def _copied(planned: Planned) -> list[Checked]:
+def _copied(planned: Planned) -> list[CheckedPayload]:
     """The records that were copied and are no storages."""
     storages = set(map(id, planned.finished.storages))
-    return [payload for payload in planned.file.payloads if isinstance(payload, Checked) and id(payload) not in storages]
+    return [payload for payload in planned.file.payloads if isinstance(payload, CheckedPayload) and id(payload) not in storages]

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.io.payloads import Payload, Slice, read_all
+from ptzip.io.payloads import Payload, SlicePayload, read_all
 from ptzip.io.sources import CHUNK
 from ptzip.tensors.strides import reach
 
@@ -51,7 +51,7 @@ class Gathered(NamedTuple):
         from ptzip.tensors.to_numpy import packed  # here, so that whoever only plans does not wait for numpy
 
         _, end = reach(0, shape, stride)
-        data = read_all(Slice(self.base, offset * self.item, end * self.item))
+        data = read_all(SlicePayload(self.base, offset * self.item, end * self.item))
         return packed(data, self.item, shape, stride)
 
 

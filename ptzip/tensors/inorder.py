@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.io.crc32 import bare
+from ptzip.io.payloads import unchecked
 from ptzip.io.sources import CHUNK
 from ptzip.tensors.dtypes import PACKED
 from ptzip.tensors.storage import Storage
@@ -124,7 +124,7 @@ def _gather(out: npt.NDArray[Any], tensor: Tensor, box: Box) -> None:
     if _is_dense(box, item) or not held.checked_payload().seekable:
         _read(out, held, box)
     else:
-        without_crc = bare(held.checked_payload())  # a CRC for every one of many small reads would fill the memory
+        without_crc = unchecked(held.checked_payload())  # a CRC for every one of many small reads would fill the memory
         _fill(out, replace(held, payload=lambda: without_crc, base=None), box)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ptzip.allowlist.table import is_allowed
 from ptzip.errors import FormatError, LimitError, UnsupportedError
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.tensor import Tensor

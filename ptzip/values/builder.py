@@ -7,7 +7,7 @@ Rule: values are made in the order of the stream, iteratively, so that nesting h
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.formats import legacy
 from ptzip.formats import signatures as marks
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.io.sources import BytesSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import PUTS, Atom, Node, Step

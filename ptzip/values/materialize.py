@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.io.crc32 import bare
-from ptzip.io.payloads import Span
+from ptzip.io.payloads import SourcePayload, unchecked
 from ptzip.io.sources import Source, Window
 from ptzip.tensors import to_numpy as arrays
 from ptzip.tensors.storage import Storage
@@ -117,8 +116,12 @@ class _Settling:
 
     def mapped_bytes(self, storage: Storage) -> Bytes | None:
         """The bytes where they lie in the file, or None where they are not there as they are."""
-        payload = bare(storage.checked_payload())
-        if not isinstance(payload, Span) or (storage.big_endian and arrays.swapped_unit(storage) > 1) or not storage.size:
+        payload = unchecked(storage.checked_payload())
+        if (
+            not isinstance(payload, SourcePayload)
+            or (storage.big_endian and arrays.swapped_unit(storage) > 1)
+            or not storage.size
+        ):
             return None
         source, offset = _outermost(payload.source, payload.offset)
         if id(source) not in self.maps:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from ptzip.errors import UnsupportedError
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.tensors.dtypes import BY_NAME, BY_TENSOR, DType
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
@@ -158,7 +158,7 @@ def listed(value: object, dtype: str) -> Tensor:
         return tensor(value)
     numbers = [number(item) if dtype.startswith("float") else place(item) for item in value]
     data = struct.pack(f"<{len(numbers)}{PACKED_AS[dtype]}", *numbers)
-    held = Storage("", BY_NAME[dtype], len(data), lambda: Literal(data))
+    held = Storage("", BY_NAME[dtype], len(data), lambda: BytesPayload(data))
     return Tensor(dtype, (len(numbers),), (1,), storage=held)
 
 
@@ -260,7 +260,7 @@ def _remade(values: Callable[[str], bytes], shape: tuple[int, ...], dtype: objec
     name = dtype_name(dtype)
     if name not in BY_NAME:
         raise UnsupportedError(f"tensors of dtype {name} cannot be made of others")
-    held = Storage("", BY_NAME[name], math.prod(shape) * BY_NAME[name].size, lambda: Literal(values(name)), str(device))
+    held = Storage("", BY_NAME[name], math.prod(shape) * BY_NAME[name].size, lambda: BytesPayload(values(name)), str(device))
     return Tensor(name, shape, contiguous(shape), requires_grad=bool(grad), storage=held, device=str(device))
 
 

@@ -6,8 +6,8 @@ Rule: one key is one `Storage` object, and one view of it too, so that tensors o
 import functools
 
 from ptzip.errors import FormatError
-from ptzip.formats.layout import NamedTensor, Part
-from ptzip.io.payloads import Payload, Slice
+from ptzip.formats.container import NamedTensor, Part
+from ptzip.io.payloads import Payload, SlicePayload
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.references import StorageRef
 from ptzip.tensors.storage import Storage
@@ -45,7 +45,7 @@ class Storages:
                 raise FormatError(f"storage {key} reaches past storage {base.key}, of which it is a view")
 
             def payload() -> Payload:
-                return Slice(base.payload(), start, size)
+                return SlicePayload(base.payload(), start, size)
 
             made = Storage(key, base.dtype, size, payload, base.location, base.big_endian, base, start)
             self._views[base.key, view] = made

@@ -5,8 +5,8 @@ Rule: the first pickle holds the object, and its tensors have no prefix; those o
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from ptzip.formats.container import Container
 from ptzip.formats.foreign_zips import NPZ, ForeignZip
-from ptzip.formats.layout import Layout
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.limits import Limits
 from ptzip.tensors.tensor import Tensor
@@ -14,37 +14,37 @@ from ptzip.values.builder import build
 from ptzip.values.value_paths import free_name, named_tensors
 
 
-def arrays_of(layout: Layout) -> Mapping[str, Tensor] | None:
+def arrays_of(container: Container) -> Mapping[str, Tensor] | None:
     """The tensors of a file that holds nothing else, as safetensors and npz do; None for any other."""
-    if isinstance(layout, SafeTensors):
+    if isinstance(container, SafeTensors):
         from ptzip.formats import safetensors_tensors as safe  # here, so that nobody else waits for the library
 
-        return safe.tensors(layout.source, layout.start)
-    if isinstance(layout, ForeignZip) and layout.name == NPZ:
+        return safe.tensors(container.source, container.start)
+    if isinstance(container, ForeignZip) and container.name == NPZ:
         from ptzip.formats import npz  # here, since it needs numpy
 
-        return {name: npz.tensor(name, record) for name, record in layout.arrays.items()}
+        return {name: npz.tensor(name, record) for name, record in container.arrays.items()}
     return None
 
 
-def metadata_of(layout: Layout) -> dict[str, str] | None:
+def metadata_of(container: Container) -> dict[str, str] | None:
     """What a safetensors file says beside its tensors; None of any other file."""
-    if not isinstance(layout, SafeTensors):
+    if not isinstance(container, SafeTensors):
         return None
     from ptzip.formats import safetensors_tensors as safe  # here, as above
 
-    return safe.metadata(layout.source)
+    return safe.metadata(container.source)
 
 
-def tensors_of(layout: Layout, limits: Limits) -> Mapping[str, Tensor]:
+def tensors_of(container: Container, limits: Limits) -> Mapping[str, Tensor]:
     """Every tensor of a file. A pickle that is broken has none, unless it is the first: then this raises FormatError."""
-    alone = arrays_of(layout)
-    return tensors_in(values_of(layout, limits)) if alone is None else alone
+    alone = arrays_of(container)
+    return tensors_in(values_of(container, limits)) if alone is None else alone
 
 
-def values_of(layout: Layout, limits: Limits) -> Iterator[tuple[str, object]]:
+def values_of(container: Container, limits: Limits) -> Iterator[tuple[str, object]]:
     """The value of each pickle of a file, and what stands in front of its names; what is not known stays an `Opaque`."""
-    for place, part in enumerate(layout.parts):
+    for place, part in enumerate(container.parts):
         prefix = part.name.removeprefix("record ") if place else ""
         if part.pickle.root is not None or not prefix:
             yield prefix, build(part, unknown="keep", limits=limits)

@@ -40,45 +40,45 @@ def _unreadable(error: FormatError) -> Problem:
 
 def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
     """Pickles that break off, storages of another length, and offsets that are not kept."""
-    for part in checkpoint.parts if checkpoint.layout.refusal == "" else checkpoint.parts[:1]:
+    for part in checkpoint.parts if checkpoint.container.refusal == "" else checkpoint.parts[:1]:
         try:
             part.check_storages()
         except FormatError as error:
             yield Problem(CUT if isinstance(error, CutError) else PICKLE, part.name, error.message, error.offset)
-    if isinstance(checkpoint.layout, Bare):
-        yield from _unread(checkpoint.layout)
+    if isinstance(checkpoint.container, Bare):
+        yield from _unread(checkpoint.container)
     if not checkpoint.parts:
         yield from _of_arrays(checkpoint)
-    if isinstance(checkpoint.layout, TorchZip):
-        yield from strays(checkpoint.layout)
-        yield from broken_promises(checkpoint.layout)
+    if isinstance(checkpoint.container, TorchZip):
+        yield from strays(checkpoint.container)
+        yield from broken_promises(checkpoint.container)
 
 
-def _unread(layout: Bare) -> Iterator[Problem]:
+def _unread(container: Bare) -> Iterator[Problem]:
     """Bytes behind the last pickle of a file of pickles, as where the first of a legacy stream lost its magic number."""
-    end = layout.parts[-1].pickle.end
-    size = sum(member.size for member in layout.members if member.offset >= end)
+    end = container.parts[-1].pickle.end
+    size = sum(member.size for member in container.members if member.offset >= end)
     if size:
         yield Problem(LAYOUT, "", f"{size:,} bytes follow the last pickle, and are none", end)
 
 
 def _of_arrays(checkpoint: Checkpoint) -> Iterator[Problem]:
     """What is wrong with a file that holds tensors alone: what reads their headers looks for faults."""
-    found = list(_uncovered(checkpoint.layout)) if isinstance(checkpoint.layout, SafeTensors) else []
+    found = list(_uncovered(checkpoint.container)) if isinstance(checkpoint.container, SafeTensors) else []
     yield from found
     if not found:
         checkpoint.tensors()
 
 
-def _uncovered(layout: SafeTensors) -> Iterator[Problem]:
+def _uncovered(container: SafeTensors) -> Iterator[Problem]:
     """Bytes that a safetensors file has too few or too many, by the offsets in its header, as far as it can be read."""
     import json  # here, since few files have such a header
 
-    size = layout.source.size
+    size = container.source.size
     with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, FormatError):
-        told = json.loads(layout.source.read(HEADER_AT, layout.start - HEADER_AT))
+        told = json.loads(container.source.read(HEADER_AT, container.start - HEADER_AT))
         stops = [int(tensor["data_offsets"][1]) for name, tensor in told.items() if name != "__metadata__"]
-        whole = layout.start + max(stops, default=0)
+        whole = container.start + max(stops, default=0)
         if size < whole:
             yield Problem(CUT, "", f"it is cut off: {whole - size:,} of {whole:,} bytes are missing", size)
         if size > whole:

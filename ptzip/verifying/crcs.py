@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ptzip.errors import PtzipError
-from ptzip.io.crc32 import Checked, crc32
-from ptzip.io.payloads import Span
+from ptzip.io.crc32 import crc32
+from ptzip.io.payloads import CheckedPayload, SourcePayload
 from ptzip.io.sources import STRIPE, WORKERS
 from ptzip.verifying.report import DATA, HEADER, Problem
 from ptzip.zip.reader import Archive, Entry
@@ -29,16 +29,16 @@ class Checksums(NamedTuple):
     problems: tuple[Problem, ...]
 
 
-Job = tuple[Checked, int, int]
+Job = tuple[CheckedPayload, int, int]
 
 
 class Reading:
     """Every record of some archives, being read; to be used in a `with` block, which waits for it or gives it up."""
 
     def __init__(self, archives: Iterable[Archive]) -> None:
-        self.records = list[tuple[Entry, Checked]]()
+        self.records = list[tuple[Entry, CheckedPayload]]()
         self.problems = list[Problem]()
-        self.broken = dict[Checked, Problem]()
+        self.broken = dict[CheckedPayload, Problem]()
         self.failures = list[BaseException]()
         self.jobs = self._jobs(archives)
         self.lock = threading.Lock()
@@ -68,7 +68,7 @@ class Reading:
     def _jobs(self, archives: Iterable[Archive]) -> Iterator[Job]:
         for entry in (entry for archive in archives for entry in archive.entries):
             try:
-                record = Checked(entry.payload, entry.name, entry.crc)
+                record = CheckedPayload(entry.payload, entry.name, entry.crc)
             except PtzipError as error:
                 self.problems.append(Problem(HEADER, entry.name, str(error), entry.header_offset))
                 continue
@@ -99,9 +99,9 @@ class Reading:
             self.failures.append(error)
             self._give_up()
 
-    def _read(self, record: Checked, start: int, stop: int, buffer: memoryview) -> None:
+    def _read(self, record: CheckedPayload, start: int, stop: int, buffer: memoryview) -> None:
         try:
-            if isinstance(record.base, Span):
+            if isinstance(record.base, SourcePayload):
                 record.pieces.add(start, stop, _crc(record.base.passing(start, stop, buffer)))
             else:
                 for _ in record.chunks(start, stop):
@@ -117,7 +117,7 @@ def _crc(pieces: Iterable[memoryview]) -> int:
     return crc
 
 
-def _is_own(entry: Entry, record: Checked) -> bool:
+def _is_own(entry: Entry, record: CheckedPayload) -> bool:
     """Whether the bytes have the CRC that the record's own header or descriptor gives: then the directory's is wrong."""
     try:
         own = entry.descriptor or entry.local

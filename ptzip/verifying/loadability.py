@@ -62,7 +62,7 @@ def strays(layout: TorchZip) -> Iterator[Problem]:
 
 def loading(checkpoint: Checkpoint) -> Loading | None:
     """What loads a file whose pickle is whole; None where it is no file of torch.save."""
-    layout = checkpoint.layout
+    layout = checkpoint.container
     if not isinstance(layout, TorchZip | Legacy):
         return None
     names = {node.path for node in checkpoint.pickle.calls if isinstance(node, Global)}

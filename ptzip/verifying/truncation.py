@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
-from ptzip.formats.layout import Part, nothing_stored
+from ptzip.formats.container import Part, nothing_stored
 from ptzip.formats.torchzip import MOST_ALIGNMENT
 from ptzip.formats.torchzip_records import PICKLE, STORAGES
-from ptzip.io.payloads import Literal, read_all
+from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.reader import read_seen
@@ -161,7 +161,7 @@ def _small(source: Source, prefix: str, end: int) -> Iterator[Record]:
         length = room.find(structs.DESCRIPTOR_SIGNATURE)
         if length < 0:
             return
-        yield Record(name, Literal(room[:length]))
+        yield Record(name, BytesPayload(room[:length]))
         at = data + length + structs.DESCRIPTOR_SIZE
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
-from ptzip.io.payloads import Payload, Span
+from ptzip.io.payloads import Payload, SourcePayload
 from ptzip.io.sources import CHUNK, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.zip import structs
@@ -78,11 +78,11 @@ class Entry:
         return structs.parse(structs.Descriptor, io.BytesIO(data), offset)
 
     @property
-    def stored(self) -> Span:
+    def stored(self) -> SourcePayload:
         """The bytes as they lie in the file, compressed or not."""
         if self.data_offset + self.compressed_size > self.source.size:
             raise FormatError(f"{self.name} reaches past the end of the file", self.data_offset)
-        return Span(self.source, self.data_offset, self.compressed_size)
+        return SourcePayload(self.source, self.data_offset, self.compressed_size)
 
     @property
     def payload(self) -> Payload:
@@ -90,7 +90,7 @@ class Entry:
         if self.central.flags & ENCRYPTED:
             raise UnsupportedError(f"{self.name} is encrypted")
         if self.method == DEFLATED:
-            return Inflated(self.stored, self.size, self.name)
+            return InflatedPayload(self.stored, self.size, self.name)
         if self.method != STORED:
             raise UnsupportedError(f"{self.name} is compressed by method {self.method}, expected 0 or 8")
         if self.size != self.compressed_size:
@@ -98,7 +98,7 @@ class Entry:
         return self.stored
 
 
-class Inflated(NamedTuple):
+class InflatedPayload(NamedTuple):
     """The bytes of a deflated entry (raw deflate, APPNOTE 4.4.5), never more than the directory promises."""
 
     stored: Payload

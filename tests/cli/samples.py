@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Tuple
 from ptzip.pickling.nodes import Step as Fill
@@ -116,7 +116,7 @@ def module_records(**attributes: Any) -> Records:
 
 def archive(records: Records, name: str = "last") -> bytes:
     """The zip that torch writes of some records, whose archive is called `name`."""
-    planned = writer.plan([Record(f"{name}/{record}", Literal(data)) for record, data in records.items()])
+    planned = writer.plan([Record(f"{name}/{record}", BytesPayload(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())
         return os.pread(file.fileno(), planned.size, 0)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ptzip.io.atomic_output import write_at
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.io.sources import CHUNK
 from ptzip.zip import structs, writer
 from ptzip.zip.record import Record
@@ -250,13 +250,15 @@ def sparse(path: Path, count: int, size: int) -> list[tuple[int, int]]:
     model = {f"layer{index}.weight": saving.tensor(weights(4)) for index in range(count)}
     records = saving.records(saving.node({"epoch": 1, "model": model, "optimizer": None}))
     pickle = records.pop("data.pkl").replace(b"K\x04t", b"J" + (size // 4).to_bytes(4, "little") + b"t")
-    named = [Record("a/data.pkl", Literal(pickle))]
-    named += [Record(f"a/{name}", Hole(size) if name.startswith("data/") else Literal(data)) for name, data in records.items()]
+    named = [Record("a/data.pkl", BytesPayload(pickle))]
+    named += [
+        Record(f"a/{name}", Hole(size) if name.startswith("data/") else BytesPayload(data)) for name, data in records.items()
+    ]
     planned = writer.plan(named)
     with path.open("wb") as file:
         for placed in planned.placed:
             write_at(file.fileno(), placed.head, placed.offset)
-            if isinstance(placed.record.payload, Literal):
+            if isinstance(placed.record.payload, BytesPayload):
                 write_at(file.fileno(), placed.record.payload.data, placed.data_offset)
             length = placed.record.payload.length
             write_at(file.fileno(), structs.build(structs.Descriptor(0, length, length)), placed.data_offset + length)

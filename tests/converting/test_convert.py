@@ -246,7 +246,7 @@ def test_nothing_is_written_where_a_storage_is_missing(tmp_path: Path) -> None:
 def test_a_record_with_a_wrong_crc_is_told(tmp_path: Path) -> None:
     data = bytearray(TRAINING.read_bytes())
     with ptzip.open(TRAINING) as found:
-        entries = [entry for entry in found.layout.archive.entries if "/data/" in entry.name and entry.size > 1000]  # type: ignore[attr-defined]
+        entries = [entry for entry in found.container.archive.entries if "/data/" in entry.name and entry.size > 1000]  # type: ignore[attr-defined]
         entry = random.Random(1).choice(entries)
         data[entry.data_offset + 100] ^= 1
     (tmp_path / "in.pt").write_bytes(data)

@@ -13,14 +13,14 @@ from ptzip.diffing import boxes as module
 from ptzip.diffing.boxes import boxes
 from ptzip.diffing.payloads import Ongoing
 from ptzip.errors import FormatError, LimitError
-from ptzip.io.payloads import Joined, Literal
+from ptzip.io.payloads import BytesPayload, JoinedPayload
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 
 
 def tensor(array: npt.NDArray[Any], shape: tuple[int, ...], stride: tuple[int, ...], offset: int = 0) -> Tensor:
-    data = Literal(array.tobytes())
+    data = BytesPayload(array.tobytes())
     dtype = BY_NAME[array.dtype.name]
     return Tensor(dtype.name, shape, stride, offset, storage=Storage("0", dtype, data.length, lambda: data))
 
@@ -86,7 +86,7 @@ def test_a_tensor_that_reaches_past_its_storage_is_an_error() -> None:
 
 
 def test_a_payload_that_is_read_from_its_beginning_is_read_on() -> None:
-    class Counted(Joined):
+    class Counted(JoinedPayload):
         """Counts how often it is begun."""
 
         begun = 0
@@ -96,7 +96,7 @@ def test_a_payload_that_is_read_from_its_beginning_is_read_on() -> None:
             return super().chunks(start, stop)
 
     data = bytes(range(200))
-    payload = Ongoing(Counted((Literal(data[:70]), Literal(data[70:]))))
+    payload = Ongoing(Counted((BytesPayload(data[:70]), BytesPayload(data[70:]))))
     for start, stop in ((0, 30), (30, 30), (30, 100), (120, 200)):
         assert b"".join(payload.chunks(start, stop)) == data[start:stop]
     assert Counted.begun == 1

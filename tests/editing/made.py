@@ -15,7 +15,7 @@ import numpy.typing as npt
 import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.edit import Edit
-from ptzip.io.payloads import Literal, read_all
+from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.io.sources import BytesSource
 from ptzip.pickling.new_nodes import atom, memoized, named
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Step, Tuple, item_slots, lookup
@@ -86,7 +86,7 @@ class Made:
 
 def archive_of(name: str, records: dict[str, bytes]) -> bytes:
     """A zip as torch writes it."""
-    planned = writer.plan([Record(f"{name}/{record}", Literal(data)) for record, data in records.items()])
+    planned = writer.plan([Record(f"{name}/{record}", BytesPayload(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())
         return os.pread(file.fileno(), planned.size, 0)

@@ -61,7 +61,7 @@ def test_torch_reads_from_a_slimmed_legacy_file_what_it_reads_from_a_slimmed_zip
 def test_no_id_of_a_legacy_stream_is_left(legacy: Path, tmp_path: Path) -> None:
     ptzip.slim(legacy, tmp_path / "slim.pt")
     with ptzip.open(tmp_path / "slim.pt") as slim:
-        assert isinstance(slim.layout, TorchZip)
+        assert isinstance(slim.container, TorchZip)
         ids = [storage_ref(node) for node in walk(slim.root) if isinstance(node, Persistent)]
         assert ids
         assert all(each is not None and len(each.items) == STORAGE_ITEMS for each in ids)
@@ -83,7 +83,7 @@ def test_a_view_of_a_storage_becomes_a_storage_of_its_own(tmp_path: Path) -> Non
         edit = Edit(checkpoint)
         modernise(edit)
         finished = edit.finish()
-        writer.write(writer.plan(checkpoint.layout.rewritten(finished.pickle, finished.storages)), descriptor)
+        writer.write(writer.plan(checkpoint.container.rewritten(finished.pickle, finished.storages)), descriptor)
     new, old = torch.load(tmp_path / "new.pt"), torch.load(path)
     assert [each.tolist() for each in new] == [each.tolist() for each in old]
 

@@ -38,7 +38,7 @@ def entries() -> list[Any]:
 def test_a_file_of_the_corpus_opens_as_what_it_is(entry: dict[str, Any]) -> None:
     with ptzip.open(CORPUS / "format" / entry["file"]) as checkpoint:
         assert checkpoint.format == FORMAT_OF[entry["kind"]]
-        assert sum(member.size for member in checkpoint.layout.members) <= entry["size"] * 1000
+        assert sum(member.size for member in checkpoint.container.members) <= entry["size"] * 1000
 
 
 REFUSED_FILES = {"truncated.pt", "RFB-320.bin", "bad_pytorch.pt", "not_a_pickle.bin", "gh__pytorch__serve/model.pt"}

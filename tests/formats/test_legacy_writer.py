@@ -26,11 +26,11 @@ def test_a_stream_becomes_a_zip_or_stays_one(tmp_path: Path) -> None:
     stream = tmp_path / "stream.pt"
     ptzip.slim(FIXTURES / "training.pt", stream, format="legacy", dtype="keep")
     with ptzip.open(stream) as found:
-        assert isinstance(found.layout, Legacy)
+        assert isinstance(found.container, Legacy)
     for wanted, kind in (("same", True), ("zip", False)):
         ptzip.slim(stream, tmp_path / "out.pt", format=wanted)
         with ptzip.open(tmp_path / "out.pt") as found:
-            assert isinstance(found.layout, Legacy) is kind
+            assert isinstance(found.container, Legacy) is kind
 
 
 def test_a_slim_stream_becomes_a_zip_where_that_is_asked_for(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.formats.layout import Part
+from ptzip.formats.container import Part
 from ptzip.inspecting.imports import imported
 from ptzip.inspecting.key_sizes import Holdings, Seen, Sizes, all_seen, holdings
 from ptzip.inspecting.node_paths import makes_other_tensors

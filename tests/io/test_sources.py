@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ptzip.errors import FormatError, PtzipError
-from ptzip.io.payloads import Literal, Payload, Slice, Span, read_all
+from ptzip.io.payloads import BytesPayload, Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import CHUNK, BytesSource, FileSource, Openable, Source, Window, open_source
 
 DATA = bytes(range(256)) * 40
@@ -102,7 +102,7 @@ def test_what_does_not_fill_a_buffer_is_a_format_error(opened: Opener, offset: i
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 7), (5, 17), (0, 700), (9993, 10000)])
 def test_what_passes_through_a_buffer_is_the_same_bytes(opened: Opener, start: int, stop: int) -> None:
-    span = Span(opened(DATA), 3, 10_000)
+    span = SourcePayload(opened(DATA), 3, 10_000)
     pieces = [bytes(piece) for piece in span.passing(start, stop, memoryview(bytearray(7)))]
     assert b"".join(pieces) == DATA[3 + start : 3 + stop]
     assert all(len(piece) == 7 for piece in pieces[:-1])
@@ -179,10 +179,10 @@ def payload(request: pytest.FixtureRequest) -> Payload:
     """The bytes of `LONG` by each kind of payload."""
     padded = b"before" + LONG + b"behind"
     kinds: dict[str, Payload] = {
-        "literal": Literal(LONG),
-        "span": Span(BytesSource(padded), 6, len(LONG)),
-        "slice": Slice(Literal(padded), 6, len(LONG)),
-        "slice of one way": Slice(OneWay(padded), 6, len(LONG)),
+        "literal": BytesPayload(LONG),
+        "span": SourcePayload(BytesSource(padded), 6, len(LONG)),
+        "slice": SlicePayload(BytesPayload(padded), 6, len(LONG)),
+        "slice of one way": SlicePayload(OneWay(padded), 6, len(LONG)),
     }
     return kinds[request.param]
 
@@ -204,24 +204,24 @@ def test_a_whole_payload_is_all_its_chunks(payload: Payload) -> None:
 
 
 def test_a_slice_is_as_seekable_as_what_it_is_cut_from() -> None:
-    assert Slice(Literal(DATA), 1, 2).seekable
-    assert not Slice(OneWay(DATA), 1, 2).seekable
+    assert SlicePayload(BytesPayload(DATA), 1, 2).seekable
+    assert not SlicePayload(OneWay(DATA), 1, 2).seekable
 
 
 def test_a_slice_reads_nothing_but_its_part() -> None:
-    part = Slice(Span(BytesSource(DATA), 0, 1 << 60), 100, 50)
+    part = SlicePayload(SourcePayload(BytesSource(DATA), 0, 1 << 60), 100, 50)
     assert read_all(part) == DATA[100:150]
 
 
-@pytest.mark.parametrize("base", [Literal(DATA), OneWay(DATA)])
+@pytest.mark.parametrize("base", [BytesPayload(DATA), OneWay(DATA)])
 def test_a_slice_of_a_slice_counts_from_the_outer_one(base: Payload) -> None:
-    inner = Slice(Slice(base, 100, 5000), 50, 4000)
+    inner = SlicePayload(SlicePayload(base, 100, 5000), 50, 4000)
     assert read_all(inner) == DATA[150:4150]
     assert b"".join(inner.chunks(10, 20)) == DATA[160:170]
 
 
 def test_nothing_is_read_before_it_is_pulled() -> None:
-    past = Span(BytesSource(b"short"), 0, 1 << 60)
+    past = SourcePayload(BytesSource(b"short"), 0, 1 << 60)
     chunks = past.chunks(0, past.length)
     with pytest.raises(FormatError, match="ends early"):
         next(chunks)

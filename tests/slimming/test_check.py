@@ -9,7 +9,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import FormatError
-from ptzip.io.payloads import Slice
+from ptzip.io.payloads import SlicePayload
 from ptzip.slimming.check import old_name
 from ptzip.tensors import cast as casts
 from tests.cli.shell import ptzip as run
@@ -92,7 +92,7 @@ def test_a_tensor_in_the_wrong_place_is_an_error(tmp_path: Path, monkeypatch: py
     made = Made()
     view = made.view(made.storage(numbers(100)), (5,), (1,), 50)
     path = made.save(tmp_path / "last.pt", {"a.weight": view})
-    monkeypatch.setattr(Slice, "chunks", shifted)
+    monkeypatch.setattr(SlicePayload, "chunks", shifted)
     with pytest.raises(FormatError, match=r"a\.weight is not in the written file what"):
         ptzip.slim(path, tmp_path / "out.pt", check=True)
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptzip.io.payloads import Literal, read_all
+from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.tensors import rounding
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.rounding import Loss, floats, narrow
@@ -137,8 +137,8 @@ def test_big_endian_numbers_stay_big_endian(way: str, dtype: str) -> None:
     little = np.random.default_rng(3).uniform(-9, 9, 1000).astype("<f8" if dtype == "float64" else "<f4").tobytes()
     item = 8 if dtype == "float64" else 4 if dtype == "float32" else 2
     big = np.frombuffer(little, f"<u{item}").byteswap().tobytes()
-    from_little = read_all(Cast(Literal(little), dtype, item))
-    assert read_all(Cast(Literal(big), dtype, item, big_endian=True)) == np.frombuffer(from_little, "<u2").byteswap().tobytes()
+    from_little = read_all(Cast(BytesPayload(little), dtype, item))
+    assert read_all(Cast(BytesPayload(big), dtype, item, big_endian=True)) == np.frombuffer(from_little, "<u2").byteswap().tobytes()
 
 
 # What is lost
@@ -239,8 +239,8 @@ def test_chunks_that_are_cut_anywhere_give_the_same_bytes(
 ) -> None:
     name, item = dtype
     data = np.random.default_rng(seed).integers(0, 256, count * item, dtype=np.uint8).tobytes()
-    whole = read_all(Cast(Literal(data), name, item))
-    assert len(whole) == Cast(Literal(data), name, item).length == 2 * count
+    whole = read_all(Cast(BytesPayload(data), name, item))
+    assert len(whole) == Cast(BytesPayload(data), name, item).length == 2 * count
     assert read_all(Cast(Cut(data, tuple(sizes)), name, item)) == whole
 
 
@@ -263,12 +263,12 @@ def test_numpys_warnings_do_not_leave_a_cast_in_any_thread() -> None:
     data = np.array([1e38, 1e-38] * 100, np.float32).tobytes()
     results: list[bytes] = []
     with np.errstate(all="raise"):
-        threads = [threading.Thread(target=lambda: results.append(read_all(Cast(Literal(data), "float32", 4)))) for _ in "ab"]
+        threads = [threading.Thread(target=lambda: results.append(read_all(Cast(BytesPayload(data), "float32", 4)))) for _ in "ab"]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        results.append(read_all(Cast(Literal(data), "float32", 4)))
+        results.append(read_all(Cast(BytesPayload(data), "float32", 4)))
     assert len(results) == 3
     assert len(set(results)) == 1
 
@@ -331,5 +331,5 @@ def test_a_cast_of_other_floats_equals_torch(way: str, dtype: str) -> None:
     doubles = np.ldexp(random.uniform(-1, 1, 500_000), random.integers(-40, 20, 500_000))
     tensor = torch.from_numpy(doubles).to(getattr(torch, dtype))
     data = tensor.view(torch.uint8).numpy().tobytes()
-    halves = np.frombuffer(read_all(Cast(Literal(data), dtype, tensor.element_size())), np.float16)
+    halves = np.frombuffer(read_all(Cast(BytesPayload(data), dtype, tensor.element_size())), np.float16)
     np.testing.assert_array_equal(bits(halves), bits(tensor.half().numpy()))

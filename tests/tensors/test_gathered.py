@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptzip.io.payloads import Literal, read_all
+from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.io.sources import CHUNK
 from ptzip.tensors import gathered
 from ptzip.tensors.gathered import Gathered
@@ -35,7 +35,7 @@ def test_any_part_is_that_part_of_the_whole(dims: Any, first: int, last: int, ch
     random.shuffle(pairs)
     shape, stride = tuple(size for size, _ in pairs), tuple(step for _, step in pairs)
     base = np.arange(step + 1, dtype=np.float32)
-    payload = Gathered(Literal(base.tobytes()), 4, shape, stride)
+    payload = Gathered(BytesPayload(base.tobytes()), 4, shape, stride)
     whole = expected(base, shape, stride)
     before, gathered.BLOCK = gathered.BLOCK, chunk
     try:
@@ -51,7 +51,7 @@ def test_any_part_is_that_part_of_the_whole(dims: Any, first: int, last: int, ch
 def test_no_piece_is_larger_than_a_chunk(shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
     span = sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) + 1
     base = np.arange(span, dtype=np.uint32)
-    payload = Gathered(Literal(base.tobytes()), 4, shape, stride)
+    payload = Gathered(BytesPayload(base.tobytes()), 4, shape, stride)
     pieces = list(payload.chunks(0, payload.length))
     assert max(map(len, pieces)) <= CHUNK
     assert b"".join(pieces) == expected(base, shape, stride)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.tensors import inorder
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.inorder import InOrder
@@ -21,7 +21,7 @@ from ptzip.tensors.tensor import Tensor
 def on(data: bytes, dtype: str, **told: Any) -> Tensor:
     """A tensor on some bytes."""
     big_endian = told.pop("big_endian", False)
-    held = Storage("0", BY_NAME[dtype], len(data), lambda: Literal(data), big_endian=big_endian)
+    held = Storage("0", BY_NAME[dtype], len(data), lambda: BytesPayload(data), big_endian=big_endian)
     return Tensor(dtype, storage=held, **told)
 
 

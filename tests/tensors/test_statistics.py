@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 
 from ptzip.errors import LimitError
-from ptzip.io.payloads import Literal
+from ptzip.io.payloads import BytesPayload
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.statistics import listed, rows, statistics
 from ptzip.tensors.storage import Storage
@@ -14,7 +14,7 @@ from ptzip.tensors.tensor import Tensor
 
 def tensor(array: npt.NDArray[np.generic], dtype: str = "", shape: tuple[int, ...] | None = None) -> Tensor:
     name = dtype or array.dtype.name
-    storage = Storage("0", BY_NAME[name], array.nbytes, lambda: Literal(array.tobytes()))
+    storage = Storage("0", BY_NAME[name], array.nbytes, lambda: BytesPayload(array.tobytes()))
     strides = tuple(step // array.itemsize for step in array.strides)
     return Tensor(
         name, array.shape if shape is None else shape, strides if shape is None else (0,) * len(shape), storage=storage

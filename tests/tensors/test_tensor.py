@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
-from ptzip.io.payloads import Literal, Payload
+from ptzip.io.payloads import BytesPayload, Payload
 from ptzip.tensors import to_numpy as arrays
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.storage import Storage
@@ -26,7 +26,7 @@ BYTES = bytes(range(256))
 
 
 def storage(data: bytes, dtype: str = "float32", **more: Any) -> Storage:
-    return Storage("0", BY_NAME[dtype], len(data), lambda: Literal(data), **more)
+    return Storage("0", BY_NAME[dtype], len(data), lambda: BytesPayload(data), **more)
 
 
 def strided(data: bytes, dtype: str, shape: tuple[int, ...], stride: tuple[int, ...], offset: int = 0, **more: Any) -> Tensor:
@@ -257,7 +257,7 @@ def test_a_tensor_cannot_be_changed() -> None:
 
 @pytest.mark.parametrize("wrong", [3, 5])
 def test_a_storage_of_another_length_than_announced_is_a_format_error(wrong: int) -> None:
-    held = Storage("k", BY_NAME["uint8"], 4, lambda: Literal(bytes(wrong)))
+    held = Storage("k", BY_NAME["uint8"], 4, lambda: BytesPayload(bytes(wrong)))
     with pytest.raises(FormatError, match=f"storage k is {wrong} bytes long, expected 4"):
         held.read(0, 4)
 

@@ -7,9 +7,8 @@ import pickle
 from collections.abc import Mapping
 
 from ptzip.errors import FormatError
-from ptzip.formats.layout import Part
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Literal
+from ptzip.formats.container import Part
+from ptzip.io.payloads import BytesPayload, CheckedPayload
 from ptzip.pickling.reader import read_pickle
 from ptzip.values.builder import build
 from ptzip.values.materialize import settle
@@ -20,10 +19,10 @@ NO_STORAGES: Mapping[str, bytes] = {}
 def part(data: bytes, storages: Mapping[str, bytes] = NO_STORAGES, big_endian: bool = False) -> Part:
     """A part of a file: a pickle, and the storages that it may ask for."""
 
-    def stored(key: str) -> Checked:
+    def stored(key: str) -> CheckedPayload:
         if key not in storages:
             raise FormatError(f"storage {key} is missing")
-        return Checked(Literal(storages[key]), f"data/{key}", None)
+        return CheckedPayload(BytesPayload(storages[key]), f"data/{key}", None)
 
     return Part("a pickle", read_pickle(data), stored, big_endian)
 

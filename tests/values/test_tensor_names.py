@@ -10,7 +10,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import FormatError
-from ptzip.formats.layout import Member, NamedTensor, Part
+from ptzip.formats.container import Member, NamedTensor, Part
 from ptzip.io.payloads import Payload
 from ptzip.limits import DEFAULT_LIMITS
 from ptzip.tensors.dtypes import BY_NAME

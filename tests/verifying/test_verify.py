@@ -80,7 +80,7 @@ TORCH_WROTE = [FIXTURES / "training.pt", FIXTURES / "ultralytics-8.4.pt", FIXTUR
 def test_of_a_file_that_was_cut_it_is_told_how_much_is_missing_and_what_is_whole(path: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
     with ptzip.open(path) as found:
-        ends = {entry.name.partition("/data/")[2]: entry.data_offset + entry.size for entry in found.layout.archive.entries}  # type: ignore[attr-defined]
+        ends = {entry.name.partition("/data/")[2]: entry.data_offset + entry.size for entry in found.container.archive.entries}  # type: ignore[attr-defined]
         needed = {name: tensor.storage.key for name, tensor in found.tensors().items() if tensor.storage is not None}
     cut = tmp_path / "cut.pt"
     cut.write_bytes(data)
@@ -174,7 +174,7 @@ def test_a_flip_in_a_storage_is_told_with_its_record(tmp_path: Path) -> None:
     path = FIXTURES / "training.pt"
     data = path.read_bytes()
     with ptzip.open(path) as found:
-        entries = [entry for entry in found.layout.archive.entries if "/data/" in entry.name]  # type: ignore[attr-defined]
+        entries = [entry for entry in found.container.archive.entries if "/data/" in entry.name]  # type: ignore[attr-defined]
         middles = {entry.name: entry.data_offset + entry.size // 2 for entry in entries}
     for name in random.Random(1).sample(sorted(middles), 20):
         report = of(flipped(data, middles[name]), tmp_path)
@@ -185,7 +185,7 @@ def test_a_flip_in_the_pickle_is_told(tmp_path: Path) -> None:
     path = FIXTURES / "training.pt"
     data = path.read_bytes()
     with ptzip.open(path) as found:
-        record = next(entry for entry in found.layout.archive.entries if entry.name.endswith("data.pkl"))  # type: ignore[attr-defined]
+        record = next(entry for entry in found.container.archive.entries if entry.name.endswith("data.pkl"))  # type: ignore[attr-defined]
         start = record.data_offset
     for at in random.Random(2).sample(range(start, start + record.size), 20):
         assert {"data"} <= {problem.kind for problem in of(flipped(data, at), tmp_path).problems}

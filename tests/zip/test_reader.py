@@ -17,13 +17,12 @@ import pytest
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.io import sources as source_module
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Literal, read_all
+from ptzip.io.payloads import BytesPayload, CheckedPayload, read_all
 from ptzip.io.sources import CHUNK, BytesSource, FileSource
 from ptzip.limits import Limits
 from ptzip.zip import reader as archive
 from ptzip.zip import structs
-from ptzip.zip.reader import DEFLATED, Archive, Entry, Inflated, decoded, extra_fields, is_zip, read_archive
+from ptzip.zip.reader import DEFLATED, Archive, Entry, InflatedPayload, decoded, extra_fields, is_zip, read_archive
 from ptzip.zip.writer import encode_name
 from tests import corpus
 
@@ -323,9 +322,9 @@ def test_entries_of_one_name_are_kept_in_their_order() -> None:
     assert read_all(named(found, "a").payload) == b"first"
 
 
-def deflated(data: bytes, size: int | None = None) -> Inflated:
+def deflated(data: bytes, size: int | None = None) -> InflatedPayload:
     packed = zlib.compress(data, wbits=-zlib.MAX_WBITS)
-    return Inflated(Literal(packed), len(data) if size is None else size, "record")
+    return InflatedPayload(BytesPayload(packed), len(data) if size is None else size, "record")
 
 
 @pytest.mark.usefixtures("tiny_chunks")
@@ -350,7 +349,7 @@ def bomb(size: int) -> bytes:
 
 
 def test_a_bomb_is_a_format_error_before_its_bytes_are_made() -> None:
-    packed = Inflated(Literal(bomb(64 * CHUNK)), 1000, "record")
+    packed = InflatedPayload(BytesPayload(bomb(64 * CHUNK)), 1000, "record")
     tracemalloc.start()
     with pytest.raises(FormatError, match="record inflates to more than its 1000 bytes"):
         read_all(packed)
@@ -384,12 +383,12 @@ def test_a_deflated_entry_that_is_cut_off_is_a_format_error() -> None:
     whole = zlib.compress(TEXT, wbits=-zlib.MAX_WBITS)
     for length in range(len(whole) - 3):
         with pytest.raises(FormatError):
-            read_all(Inflated(Literal(whole[:length]), len(TEXT), "record"))
+            read_all(InflatedPayload(BytesPayload(whole[:length]), len(TEXT), "record"))
 
 
 def test_what_is_no_deflate_stream_is_a_format_error() -> None:
     with pytest.raises(FormatError, match="record is no deflate stream"):
-        read_all(Inflated(Literal(b"\xff" * 50), 50, "record"))
+        read_all(InflatedPayload(BytesPayload(b"\xff" * 50), 50, "record"))
 
 
 def test_a_deflated_entry_is_told_by_its_method() -> None:
@@ -439,7 +438,7 @@ def test_extra_fields_are_told_apart_as_far_as_they_can_be(extra: bytes, fields:
 
 def test_a_payload_that_passed_whole_tells_whether_its_crc_was_right() -> None:
     for expected, is_wrong in ((zlib.crc32(TEXT), False), (1, True)):
-        payload = Checked(Literal(TEXT), "record", expected)
+        payload = CheckedPayload(BytesPayload(TEXT), "record", expected)
         list(payload.chunks(100, payload.length))
         assert not payload.is_wrong()  # not all bytes have passed
         assert b"".join(payload.chunks(0, 100)) == TEXT[:100]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ptzip.errors import FormatError
 from ptzip.io import sources as source_module
 from ptzip.io.atomic_output import new_file
-from ptzip.io.payloads import Literal, Slice
+from ptzip.io.payloads import BytesPayload, SlicePayload
 from ptzip.io.sources import CHUNK, STRIPE
 from ptzip.zip import structs, writer
 from ptzip.zip.reader import DEFLATED, decoded, read_archive
@@ -42,7 +42,7 @@ def written(records: Sequence[Record], alignment: int = 64) -> bytes:
 
 
 def stored(data: dict[str, bytes]) -> list[Record]:
-    return [Record(name, Literal(content)) for name, content in data.items()]
+    return [Record(name, BytesPayload(content)) for name, content in data.items()]
 
 
 def local(name: bytes, flags: int, extra: bytes) -> bytes:
@@ -107,7 +107,7 @@ def test_nothing_at_all_is_an_empty_zip() -> None:
 def test_a_deflated_record_is_copied_as_it_lies() -> None:
     text = b"compressed " * 1000
     packed = zlib.compress(text, wbits=-zlib.MAX_WBITS)
-    data = written([Record("a/code.py", Literal(packed), DEFLATED, len(text), zlib.crc32(text))])
+    data = written([Record("a/code.py", BytesPayload(packed), DEFLATED, len(text), zlib.crc32(text))])
     with zipfile.ZipFile(io.BytesIO(data)) as made:
         assert made.testzip() is None
         assert made.read("a/code.py") == text
@@ -117,7 +117,7 @@ def test_a_deflated_record_is_copied_as_it_lies() -> None:
 @pytest.mark.parametrize("size", [1, CHUNK, CHUNK + 1])
 def test_a_given_crc_is_written_in_place_of_the_real_one(tmp_path: Path, size: int) -> None:
     with new_file(tmp_path / "out.pt") as descriptor:
-        writer.write(plan([Record("a", Literal(bytes(size)), crc=0)]), descriptor)
+        writer.write(plan([Record("a", BytesPayload(bytes(size)), crc=0)]), descriptor)
     with (tmp_path / "out.pt").open("rb") as file:
         info = zipfile.ZipFile(file).infolist()[0]
         file.seek(64 + size)
@@ -134,7 +134,7 @@ def test_more_entries_than_the_end_record_can_count_are_in_the_zip64_end() -> No
 @pytest.mark.parametrize("name", [b"plain", "模型".encode(), b"\xff\xfe", b"\xed\xa0\x80"])
 def test_a_name_is_written_as_the_bytes_that_were_read(name: bytes) -> None:
     assert encode_name(decoded(name)) == name
-    assert written([Record(decoded(name), Literal(b""))])[30 : 30 + len(name)] == name
+    assert written([Record(decoded(name), BytesPayload(b""))])[30 : 30 + len(name)] == name
 
 
 @dataclass(frozen=True)
@@ -290,9 +290,9 @@ class Broken:
 @pytest.mark.parametrize(("length", "breaks_at"), [(10, 0), (3 * CHUNK, 2 * CHUNK), (40 * CHUNK, 35 * CHUNK)])
 def test_an_error_of_a_payload_passes_and_leaves_nothing(tmp_path: Path, length: int, breaks_at: int, seekable: bool) -> None:
     records = [
-        Record("good", Literal(b"x" * 100)),
+        Record("good", BytesPayload(b"x" * 100)),
         Record("bad", Broken(length, breaks_at, seekable)),
-        Record("last", Literal(b"y")),
+        Record("last", BytesPayload(b"y")),
     ]
     with pytest.raises(OSError, match="the disk is gone"), new_file(tmp_path / "out.pt") as descriptor:
         writer.write(plan(records), descriptor)
@@ -336,7 +336,7 @@ class Watched:
         self.asked.append((start, stop))
         if self.barrier:
             self.barrier.wait(timeout=20)
-        yield from Literal(self.data).chunks(start, stop)
+        yield from BytesPayload(self.data).chunks(start, stop)
 
 
 @pytest.fixture
@@ -355,8 +355,8 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("size", [0, 1, 29, 30, 31, 99, 100, 101, 130, 199, 200, 201, 1234])
 def test_stripes_on_several_threads_make_the_same_file_as_a_single_pass(size: int) -> None:
     data = random.Random(size).randbytes(size)
-    striped = written([Record("a", Literal(data)), Record("b", Watched(data, seekable=True))])
-    single = written([Record("a", Literal(data)), Record("b", Watched(data, seekable=False))])
+    striped = written([Record("a", BytesPayload(data)), Record("b", Watched(data, seekable=True))])
+    single = written([Record("a", BytesPayload(data)), Record("b", Watched(data, seekable=False))])
     assert striped == single
     with zipfile.ZipFile(io.BytesIO(striped)) as made:
         assert made.testzip() is None
@@ -382,7 +382,7 @@ def test_progress_counts_every_byte_of_the_payloads() -> None:
     steps: list[int] = []
     sizes = (0, 5, 30, 31, 250)
     with tempfile.TemporaryFile() as file:
-        writer.write(plan([Record(str(size), Literal(bytes(size))) for size in sizes]), file.fileno(), steps.append)
+        writer.write(plan([Record(str(size), BytesPayload(bytes(size))) for size in sizes]), file.fileno(), steps.append)
     assert sum(steps) == sum(sizes)
     assert len(steps) > len(sizes)
 
@@ -390,7 +390,10 @@ def test_progress_counts_every_byte_of_the_payloads() -> None:
 def test_a_large_payload_is_written_in_real_stripes(tmp_path: Path) -> None:
     data = random.Random(1).randbytes(1 << 16) * (2 * STRIPE // (1 << 16)) + b"and some more"
     with new_file(tmp_path / "out.pt") as descriptor:
-        writer.write(plan([Record("a/data/0", Literal(data)), Record("a/version", Slice(Literal(data), 0, 3))]), descriptor)
+        writer.write(
+            plan([Record("a/data/0", BytesPayload(data)), Record("a/version", SlicePayload(BytesPayload(data), 0, 3))]),
+            descriptor,
+        )
     with zipfile.ZipFile(tmp_path / "out.pt") as made:
         assert made.testzip() is None
         assert made.read("a/data/0") == data

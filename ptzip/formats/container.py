@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from ptzip.errors import Anomaly, CutError, FormatError, LimitError, PickleError, UnsupportedError
-from ptzip.io.crc32 import Checked
-from ptzip.io.payloads import Payload, read_all
+from ptzip.io.payloads import CheckedPayload, Payload, read_all
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.reader import CUT, read_pickle
@@ -47,9 +46,9 @@ class Part:
         self,
         name: str,
         pickle: Pickle,
-        stored: Callable[[str], Checked],
+        stored: Callable[[str], CheckedPayload],
         big_endian: bool = False,
-        record: Checked | None = None,
+        record: CheckedPayload | None = None,
         tensors: Mapping[str, NamedTensor] | None = None,
     ) -> None:
         self.name = name
@@ -87,7 +86,7 @@ def broken(name: str, pickle: Pickle) -> FormatError:
     return kind(f"{name} is broken: {last}")
 
 
-class Layout(Protocol):
+class Container(Protocol):
     """One file, opened by the format it has."""
 
     @property
@@ -133,7 +132,7 @@ class ReadOnly:
         raise UnsupportedError(self.refusal)
 
 
-def read_record(record: Checked, limits: Limits) -> Pickle:
+def read_record(record: CheckedPayload, limits: Limits) -> Pickle:
     """The pickle in a record; what follows its STOP is an anomaly."""
     if record.length > limits.pickle_bytes:
         raise LimitError(f"record {record.name} is {record.length} bytes long, more than {limits.pickle_bytes}")
@@ -145,6 +144,6 @@ def read_record(record: Checked, limits: Limits) -> Pickle:
     return pickle
 
 
-def nothing_stored(key: str) -> Checked:
+def nothing_stored(key: str) -> CheckedPayload:
     """`Part.stored` of a pickle that has no storages beside it."""
     raise FormatError(f"storage {key} is not in this file: the pickle was taken out of its checkpoint")
