@@ -15,7 +15,7 @@ from tests.corpus import ROOT
 
 PACKAGE = ROOT / "ptzip"
 
-GROUND = "errors limits globs"
+GROUND = "errors limits text globs"
 FILES = f"{GROUND} io zip pickling tensors formats"
 """The floors up to the one that opens files."""
 
@@ -27,15 +27,16 @@ REPORTS = f"{OPEN} editing recipes slimming {READ_COMMANDS}"
 
 MAY_IMPORT = {
     "errors": "",
-    "limits": "errors",
+    "limits": "",
+    "text": "",
     "globs": "errors",
     "io": "errors limits",
     "zip": "errors limits io",
     "pickling": "errors limits io",
     "tensors": "errors limits io pickling",
-    "formats": "errors limits io zip pickling tensors",
+    "formats": "errors limits text io zip pickling tensors",
     "tree": f"{GROUND} pickling tensors",
-    "allowlist": "errors limits pickling tensors tree",
+    "allowlist": "errors limits text pickling tensors tree",
     "values": f"{FILES} tree allowlist",
     "checkpoint": f"{FILES} tree allowlist values",
     "editing": OPEN,

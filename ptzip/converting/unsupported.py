@@ -4,7 +4,7 @@ Rule: it is asked before a byte is written, so that what is left out can be name
 """
 
 from ptzip.errors import PtzipError
-from ptzip.limits import check_repeats
+from ptzip.tensors.strides import check_repeats
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import check_marks, span, storage_of
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from ptzip.diffing.payloads import held
 from ptzip.errors import FormatError
-from ptzip.limits import check_repeats
 from ptzip.tensors import to_numpy as arrays
+from ptzip.tensors.strides import check_repeats
 from ptzip.tensors.tensor import Tensor
 
 STRETCH = 1 << 22

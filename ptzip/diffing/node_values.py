@@ -12,9 +12,9 @@ from collections.abc import Hashable, Iterable
 from typing import NamedTuple
 
 from ptzip.errors import PtzipError
-from ptzip.limits import is_spelled, spelled
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
+from ptzip.text import has_decimal
 from ptzip.values.contents import SIMPLE
 from ptzip.values.numpy_objects import made
 from ptzip.values.opaque import Opaque
@@ -171,8 +171,8 @@ def _text(value: str | bytes | bytearray) -> str:
 
 
 def _spelled(value: object) -> str:
-    if isinstance(value, int) and not is_spelled(value):
-        return f"{spelled(value)[:LONGEST]}... ({value.bit_length():,} bits)"
+    if isinstance(value, int) and not has_decimal(value):
+        return f"{hex(value)[:LONGEST]}... ({value.bit_length():,} bits)"
     try:
         text = repr(value)
     except ValueError:  # it holds a number of more digits than Python spells

@@ -17,10 +17,11 @@ from ptzip.errors import FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly
 from ptzip.io.payloads import CheckedPayload, Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import Source, SourceFile, Stream
-from ptzip.limits import Limits, spelled
+from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
 from ptzip.pickling.reader import raise_limit, read_seen
 from ptzip.tensors.dtypes import BY_STORAGE, BY_TENSOR, DType
+from ptzip.text import as_text
 
 NEEDED = ("storages", "tensors", "pickle")
 MOST_DIMENSIONS = 64
@@ -176,4 +177,4 @@ def _fields(node: Node, count: int) -> list[str]:
     items = [plain(part) for part in node.parts] if isinstance(node, Tuple) else []
     if len(items) != count:
         raise FormatError(f"a tuple in the tar has {len(items)} items, expected {count}", node.offset)
-    return [item.path if isinstance(item, Global) else spelled(item.value) if isinstance(item, Atom) else "" for item in items]
+    return [item.path if isinstance(item, Global) else as_text(item.value) if isinstance(item, Atom) else "" for item in items]

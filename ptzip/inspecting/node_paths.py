@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import EditError
-from ptzip.limits import spelled
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -26,6 +25,7 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.tensors.references import PARAMETERS, REBUILDERS, class_ref
+from ptzip.text import as_text
 from ptzip.tree.calls import class_path
 
 HOLDERS = ("_parameters", "_buffers", "_modules")
@@ -97,7 +97,7 @@ def _is_old_tensor(path: str) -> bool:
 def label(key: Node) -> str:
     """The key of a dict as a part of a name."""
     if isinstance(key, Atom):
-        return spelled(key.value)
+        return as_text(key.value)
     if isinstance(key, Global):
         return key.path
     if isinstance(key, Tuple):

@@ -1,7 +1,7 @@
 """Calls in a few words, as they would stand in a program."""
 
-from ptzip.limits import is_spelled
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
+from ptzip.text import has_decimal
 
 LONGEST = 60
 MOST_ITEMS = 4
@@ -34,4 +34,4 @@ def _cut(node: Atom) -> str:
     value = node.value
     if isinstance(value, str | bytes | bytearray):
         return repr(value) if len(value) <= LONGEST else f"{value[:LONGEST]!r}..."
-    return str(value) if is_spelled(value) else "a huge number"
+    return str(value) if has_decimal(value) else "a huge number"

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 
 from ptzip.errors import PtzipError
-from ptzip.limits import spelled
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
 from ptzip.scanning.regions import Stream
 from ptzip.scanning.report import Hit
 from ptzip.tensors.references import REBUILDERS, class_ref, storage_ref, tensor_ref
+from ptzip.text import as_text
 
 TENSOR_CALLS = frozenset((*REBUILDERS, "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_qtensor"))
 ODD_KEY = re.compile(r"\.\.|[\\]|^/|\x00")
@@ -100,7 +100,7 @@ def _is_named(stream: Stream, node: Persistent) -> bool:
     """Whether a tar knows a tensor by this id, or torch.package a function of its own."""
     ident = plain(node.id)
     if isinstance(ident, Atom):
-        return stream.part is None or spelled(ident.value) in stream.part.tensors
+        return stream.part is None or as_text(ident.value) in stream.part.tensors
     return isinstance(ident, Tuple) and bool(ident.parts) and text(plain(ident.parts[0])) == "reduce_package"
 
 

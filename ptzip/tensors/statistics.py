@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ptzip.limits import check_repeats
+from ptzip.tensors.strides import check_repeats
 from ptzip.tensors.tensor import Tensor
 
 

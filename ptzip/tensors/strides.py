@@ -2,6 +2,8 @@
 
 import math
 
+from ptzip.errors import LimitError
+
 
 def is_countable(*numbers: int) -> bool:
     """Whether numbers and their product fit in the int64 that torch and numpy count with; a 0 makes no product smaller."""
@@ -23,3 +25,14 @@ def reach(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of elements that follow one another, the last dimension first."""
     return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))
+
+
+FREE_REPEATS = 1 << 26
+MOST_REPEATS = 64
+"""A copy of up to `FREE_REPEATS` bytes is always allowed, a larger one only up to `MOST_REPEATS` times the stored bytes."""
+
+
+def check_repeats(copied: int, stored: int) -> None:
+    """Raise LimitError where strides of 0 repeat a few stored bytes so often that a copy would fill the memory."""
+    if copied > max(FREE_REPEATS, MOST_REPEATS * stored):
+        raise LimitError(f"a tensor repeats {stored} bytes into {copied}, more than is copied")

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.limits import check_repeats
 from ptzip.tensors.dtypes import BY_NAME, PACKED, DType
 from ptzip.tensors.storage import Storage
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import check_repeats, reach
 
 Bytes = npt.NDArray[np.uint8]
 Span = tuple[int, int]

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from ptzip.errors import LimitError
 from ptzip.globs import Patterns
-from ptzip.limits import is_spelled
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
 from ptzip.tensors.references import parameter_arguments, tensor_ref
+from ptzip.text import has_decimal
 from ptzip.tree.modules import UNNAMED, attributes, is_module
 
 MOST_PLACES = 2_000_000
@@ -82,7 +82,7 @@ def _right_below(node: Node, prefix: str) -> Iterator[Place]:
 def key_name(key: Node) -> str:
     """A key as a part of a path; "?" where it is no plain value, or a number too long to be spelled."""
     found = plain(key)
-    return str(found.value) if isinstance(found, Atom) and is_spelled(found.value) else "?"
+    return str(found.value) if isinstance(found, Atom) and has_decimal(found.value) else "?"
 
 
 def place_at(root: Node, path: str) -> Place | None:

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.limits import spelled
 from ptzip.pickling.nodes import Atom, Call, Detour, Dict, Global, List, Node, Persistent, Set, Tuple, plain
 from ptzip.tensors.references import class_ref, storage_ref
+from ptzip.text import as_text
 from ptzip.tree.calls import RECONSTRUCTORS
 from ptzip.values.build_state import Building, called
 from ptzip.values.constructors import STATES
@@ -113,7 +113,7 @@ def _arguments(building: Building, node: Call) -> tuple[tuple[object, ...], dict
     named = building.value(node.parts[2]) if node.op == "NEWOBJ_EX" else {}
     if not isinstance(given, tuple) or not isinstance(named, dict):
         raise FormatError("a call has arguments that are no tuple", node.offset)
-    return given, {spelled(key): value for key, value in named.items()}
+    return given, {as_text(key): value for key, value in named.items()}
 
 
 def _function(building: Building, node: Call) -> tuple[str, str]:

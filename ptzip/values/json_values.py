@@ -3,12 +3,12 @@
 import math
 from typing import Any
 
-from ptzip.limits import is_spelled
+from ptzip.text import has_decimal
 
 
 def plain(value: object) -> Any:
     """The value, or what stands for it."""
-    if isinstance(value, int) and not is_spelled(value):
+    if isinstance(value, int) and not has_decimal(value):
         return hex(value)
     if value is None or isinstance(value, bool | int | str):
         return value

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from ptzip.errors import LimitError
-from ptzip.limits import is_spelled
 from ptzip.tensors.tensor import Tensor
+from ptzip.text import has_decimal
 from ptzip.values.contents import SIMPLE, below
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array, RandomState
@@ -167,8 +167,8 @@ def _keyed(pairs: list[tuple[object, object]]) -> Parts:
 def key_text(key: object) -> str | None:
     """The text of a key, or None where it has none that is short."""
     if isinstance(key, tuple) and all(isinstance(item, str | int | float | type(None)) for item in key):
-        return short if all(map(is_spelled, key)) and len(short := repr(key)) <= LONGEST_KEY else None
-    if not isinstance(key, SHORT_KEYS) or not is_spelled(key):
+        return short if all(map(has_decimal, key)) and len(short := repr(key)) <= LONGEST_KEY else None
+    if not isinstance(key, SHORT_KEYS) or not has_decimal(key):
         return None
     return short if len(short := str(key)) <= LONGEST_KEY else None
 

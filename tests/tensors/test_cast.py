@@ -138,7 +138,10 @@ def test_big_endian_numbers_stay_big_endian(way: str, dtype: str) -> None:
     item = 8 if dtype == "float64" else 4 if dtype == "float32" else 2
     big = np.frombuffer(little, f"<u{item}").byteswap().tobytes()
     from_little = read_all(Cast(BytesPayload(little), dtype, item))
-    assert read_all(Cast(BytesPayload(big), dtype, item, big_endian=True)) == np.frombuffer(from_little, "<u2").byteswap().tobytes()
+    assert (
+        read_all(Cast(BytesPayload(big), dtype, item, big_endian=True))
+        == np.frombuffer(from_little, "<u2").byteswap().tobytes()
+    )
 
 
 # What is lost
@@ -263,7 +266,9 @@ def test_numpys_warnings_do_not_leave_a_cast_in_any_thread() -> None:
     data = np.array([1e38, 1e-38] * 100, np.float32).tobytes()
     results: list[bytes] = []
     with np.errstate(all="raise"):
-        threads = [threading.Thread(target=lambda: results.append(read_all(Cast(BytesPayload(data), "float32", 4)))) for _ in "ab"]
+        threads = [
+            threading.Thread(target=lambda: results.append(read_all(Cast(BytesPayload(data), "float32", 4)))) for _ in "ab"
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
