@@ -3,46 +3,53 @@
 Rule: what is asked for is done though nothing is gained by it, and a pattern that matches nothing is told of.
 """
 
+from collections.abc import Iterator
+
 from ptzip.editing.changes import step_of
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import assign, atom, take_out
-from ptzip.pickling.nodes import Atom, Call, Dict, Node
+from ptzip.pickling.nodes import Atom, Call, Dict, Node, Slot
 from ptzip.tensors.references import tensor_slot
-from ptzip.tree.paths import Place, place_at, places
+from ptzip.tree.children import node_at, node_paths
 
 Value = str | int | float | bool | None
 
 
 def drop(edit: Edit, patterns: Patterns) -> None:
     """Take out what matches: a key of a dict goes, any other place is None afterwards."""
-    everywhere = list(places(edit.root, leave=patterns)) if patterns else []
-    found = [place for place in everywhere if patterns.match(place.path)]
-    slots = {(id(place.slot.holder), place.slot.index) for place in found}
-    edit.gone.update(place.path for place in everywhere if (id(place.slot.holder), place.slot.index) in slots)
-    unique = {(id(place.slot.holder), place.slot.index): place for place in found}
-    for place in reversed(list(unique.values())):  # the last of a dict first, so that the places of the others stay
-        value = place.slot.node
-        if isinstance(value, Atom) and value.value is None and place.dict is None:
+    everywhere = list(_paths(edit.root, patterns)) if patterns else []
+    found = {_position(slot): (path, slot, owner) for path, slot, owner in everywhere if patterns.match(path)}
+    edit.gone.update(path for path, slot, _ in everywhere if _position(slot) in found)
+    for path, slot, owner in reversed(list(found.values())):  # the last of a dict first, so that the others keep their indices
+        value = slot.node
+        if owner is not None:
+            take_out(owner, slot)
+        elif isinstance(value, Atom) and value.value is None:
             continue
-        _take_out(place)
-        edit.drop(step_of(place.path), place.path, value, "removed" if place.dict else "None", gain=True)
+        else:
+            slot.put(atom(None))
+        edit.drop(step_of(path), path, value, "removed" if owner else "None", gain=True)
     edit.warnings += [f"--drop {pattern} matches nothing" for pattern in sorted(patterns.unused)]
 
 
-def _take_out(place: Place) -> None:
-    if place.dict is not None:
-        take_out(place.dict, place.slot)
-    else:
-        place.slot.put(atom(None))
+def _paths(root: Node, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:
+    """Everything that an edit can replace, with its path and the dict that has it as the value of a key."""
+    for path, child in node_paths(root, closed=patterns):
+        if child.slot is not None:
+            yield path, child.slot, child.owner
+
+
+def _position(slot: Slot) -> tuple[int, int]:
+    return id(slot.holder), slot.index
 
 
 def put(edit: Edit, path: str, value: Value) -> None:
     """Set the value at a path, or a new key of a dict that is there. Raises EditError where there is no such place."""
-    place = place_at(edit.root, path)
-    if place is not None:
-        _replace(edit, place, value)
+    found = node_at(edit.root, path)
+    if found is not None and found.slot is not None:
+        _replace(edit, path, found.slot, value)
         return
     above, _, key = path.rpartition(".")
     holder = _holder(edit.root, above)
@@ -52,27 +59,23 @@ def put(edit: Edit, path: str, value: Value) -> None:
     edit.note(step_of(path), path, repr(value))
 
 
-def _replace(edit: Edit, place: Place, value: Value) -> None:
-    before = place.slot.node
+def _replace(edit: Edit, path: str, slot: Slot, value: Value) -> None:
+    before = slot.node
     if isinstance(before, Atom):
         is_same = before.value == value or (before.value != before.value and value != value)  # NaN is NaN
         if not is_same or type(before.value) is not type(value):
-            place.slot.put(atom(value))
-            edit.note(step_of(place.path), place.path, repr(value))
+            slot.put(atom(value))
+            edit.note(step_of(path), path, repr(value))
         return
-    place.slot.put(atom(value))
-    edit.drop(step_of(place.path), place.path, before, repr(value))
+    slot.put(atom(value))
+    edit.drop(step_of(path), path, before, repr(value))
 
 
 def _holder(root: Node, path: str) -> Node | None:
     """The dict at a path."""
-    found = root
-    if path:
-        place = place_at(root, path)
-        if place is None:
-            return None
-        found = place.slot.node
-    return found if isinstance(found, Dict | Call) and not _is_other(found) else None
+    found = node_at(root, path)
+    is_dict = found is not None and isinstance(found.value, Dict | Call) and not _is_other(found.value)
+    return found.value if found is not None and is_dict else None
 
 
 def _is_other(node: Node) -> bool:
@@ -89,6 +92,6 @@ def spared(edit: Edit, patterns: Patterns) -> set[int]:
 
 def matching(root: Node, patterns: Patterns) -> set[int]:
     """The same, for patterns that need not match."""
-    from_here = [place for place in places(root, leave=patterns) if patterns.match(place.path)] if patterns else []
-    below = [inner for place in from_here for inner in places(place.slot.node)]
-    return {id(tensor_slot(place.slot).node) for place in (*from_here, *below)}
+    from_here = [slot for path, slot, _ in _paths(root, patterns) if patterns.match(path)] if patterns else []
+    below = [child.slot for slot in from_here for _, child in node_paths(slot.node) if child.slot]
+    return {id(tensor_slot(slot).node) for slot in (*from_here, *below)}

@@ -17,7 +17,7 @@ from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import KEY, LOCATION, StorageRef, storage_ref
-from ptzip.tree.paths import key_name, places
+from ptzip.tree.children import keyed_children, node_paths
 
 
 @dataclass
@@ -122,7 +122,7 @@ class Edit:
         """Whether the user keeps a value, or something in it."""
         if not self.kept:
             return False
-        return self.kept.match(path) or any(self.kept.match(place.path) for place in places(value, path))
+        return self.kept.match(path) or any(self.kept.match(below) for below, _ in node_paths(value, path))
 
     def _is_kept(self, path: str, value: Node) -> bool:
         """The same; of a value that is kept in part, all else goes here."""
@@ -136,8 +136,10 @@ class Edit:
         """Take out of a dict what is neither kept nor holds something that is; not of one that stands elsewhere too."""
         if id(value) in way or self._stands_twice(value):
             return
-        for key, slot in reversed(list(pair_slots(value))):
-            below, inner = f"{path}.{key_name(key)}", slot.node
+        for child in reversed(list(keyed_children(value))):
+            below, inner, slot = f"{path}.{child.part}", child.value, child.slot
+            if slot is None:
+                continue
             if not self.keeps(below, inner):
                 take_out(value, slot)
                 self._drop(below, inner, "removed")

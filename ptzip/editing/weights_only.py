@@ -40,8 +40,8 @@ from ptzip.pickling.nodes import (
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import contiguous
 from ptzip.tree.calls import RECONSTRUCTORS, class_path
+from ptzip.tree.children import node_key_text
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
-from ptzip.tree.paths import key_name
 
 SUBCLASS = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
 SETS = frozenset(("builtins.set", "__builtin__.set"))
@@ -205,7 +205,7 @@ def _inside(node: Node, path: str, held: Held) -> list[Place]:
     for holder in holders:
         for index in range(len(holder)):
             key = keys.get((id(holder), index))
-            name = f"{path}.{key_name(key)}".lstrip(".") if key is not None else path
+            name = f"{path}.{node_key_text(key) or '?'}".lstrip(".") if key is not None else path
             places.append(Place(Slot(holder, index), name, Held.KEY if (id(holder), index + 1) in keys else asked))
     return places[::-1]
 

@@ -15,8 +15,9 @@ from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.transformers_trainer import hint
 from ptzip.tensors.references import tensor_ref
+from ptzip.tree.children import keyed_children
+from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import is_module
-from ptzip.tree.paths import is_leaf, key_name
 
 MOST_DEEP = 3
 """Dicts in one another that are looked into."""
@@ -123,7 +124,7 @@ def _is_weights(node: Node) -> bool:
 
 def _entries(node: Node) -> Iterator[tuple[str, Node]]:
     if isinstance(node, Dict | Call):
-        yield from ((key_name(key), value) for key, value in pairs(node))
+        yield from ((child.part or "", child.value) for child in keyed_children(node))
     if isinstance(node, List | Tuple):
         yield from ((str(index), slot.node) for index, slot in enumerate(item_slots(node)))
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.changes import Change
-from ptzip.pickling.nodes import Atom, Node, Persistent, pairs, reach
+from ptzip.pickling.nodes import Atom, Node, Persistent, reach
 from ptzip.slimming.report import Key
 from ptzip.tensors.references import storage_ref
-from ptzip.tree.paths import key_name
+from ptzip.tree.children import keyed_children
 
 KEPT, OBJECT = "kept", "(object)"
 
@@ -34,9 +34,9 @@ def _sizes(checkpoint: Checkpoint) -> Iterator[tuple[str, int]]:
     """The bytes below each key, each storage once, for the first key that has it."""
     seen, storages = set[int](), checkpoint.storages
     counted = set[str]()
-    for key, value in pairs(checkpoint.root):
-        used, texts = _below(value, seen)
-        yield key_name(key), texts + sum(storages[one].size for one in used - counted)
+    for child in keyed_children(checkpoint.root):
+        used, texts = _below(child.value, seen)
+        yield child.part or "", texts + sum(storages[one].size for one in used - counted)
         counted |= used
 
 

@@ -1,90 +1,174 @@
-"""Every place of a tree by its dotted path, as `inspect` and a state dict call it: `model.model.0.conv.weight`.
+"""Dotted paths, as a state dict and every command use them: `model.model.0.conv.weight`.
 
-    a key of a dict, an index of a list, an attribute of an object: itself, as text
-    _modules, _parameters, _buffers of a module: nothing
+    key of a dict, attribute of an object     its text; its position, where it has no short text (a tensor, an object)
+    item of a list or tuple                   its index; the items of a set, which have no order, are named like keys
+    argument of a call                        its index; the arguments of a container are the items of the container
+    component of a tensor                     its name, as in `indices` and `values`
+    _modules, _parameters, _buffers           nothing, so that a module's tensors are named as in its state dict
+    state that is not a dict of attributes    nothing: its items are named as those of the object
 
-Rule: a place is where a value stands, so a value that stands in two has two paths; tensors have nothing below them.
+`walk` and `find` work on every tree whose children give their part of the path: on the nodes of a pickle (`tree.children`) and
+on the values that are built from them (`values.value_paths`).
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Optional, Protocol, TypeVar
 
-from ptzip.errors import LimitError
-from ptzip.globs import Patterns
-from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Slot, Tuple, item_slots, pair_slots, plain
-from ptzip.tensors.references import parameter_arguments, tensor_ref
+from ptzip.errors import EditError, LimitError
 from ptzip.text import has_decimal
-from ptzip.tree.modules import UNNAMED, attributes, is_module
 
-MOST_PLACES = 2_000_000
+MOST_PATHS = 2_000_000
+MOST_CHARACTERS = 1 << 28
+"""How many paths a tree may have, and how many characters they may have together."""
+
+LONGEST_KEY = 1000
+"""How many characters the text of a key may have to be a part of a path."""
+
+LISTED_NAMES = 20
+"""How many names an error lists."""
 
 
-class Place(NamedTuple):
-    """`dict` is the dict that has it for a key, which can be taken out of it; elsewhere only the value can go."""
+class Path(NamedTuple):
+    """A path as a chain of parts, joined only where its text is needed; `length` is that of the text."""
 
-    path: str
-    slot: Slot
-    dict: Node | None = None
+    above: Optional["Path"] = None
+    part: str = ""
+    length: int = 0
+
+    def below(self, part: str | None) -> "Path":
+        """The path of a child; None adds nothing."""
+        return self if part is None else Path(self, part, self.length + len(part) + (self.above is not None))
+
+    def __str__(self) -> str:
+        parts, path = list[str](), self
+        while path.above is not None:
+            parts.append(path.part)
+            path = path.above
+        return ".".join(reversed(parts))
 
 
-def places(root: Node, path: str = "", leave: Patterns | None = None) -> Iterator[Place]:
-    """The places below a node, one that holds others before them; below what matches `leave`, none.
+TOP = Path()
 
-    Raises LimitError where there are too many, as in a tree of a few nodes that stand in one another again and again.
+
+class HasPart(Protocol):
+    """What is right below a node or value: its part of the path, or None where it adds none."""
+
+    @property
+    def part(self) -> str | None: ...
+
+    @property
+    def value(self) -> Any: ...
+
+
+Child = TypeVar("Child", bound=HasPart)
+ChildrenOf = Callable[[Any], Sequence[Child]]
+
+
+def key_text(key: object) -> str | None:
+    """The text of a key that is a plain value or a tuple of plain values; None where it is neither, or has no short text."""
+    if isinstance(key, tuple):
+        is_plain = all(isinstance(item, str | int | float | None) and has_decimal(item) for item in key)
+        found = repr(key) if is_plain else None
+    else:
+        found = str(key) if isinstance(key, str | int | float | bytes | None) and has_decimal(key) else None
+    return found if found is not None and len(found) <= LONGEST_KEY else None
+
+
+def walk(
+    root: object,
+    children_of: "ChildrenOf[Child]",
+    top: Path = TOP,
+    *,
+    is_wanted: Callable[[Any], bool] | None = None,
+    is_named_once: Callable[[Any], bool] | None = None,
+    is_closed: Callable[[Path], bool] | None = None,
+) -> Iterator[tuple[Path, Child]]:
+    """Everything below `root`, whose own path is `top`, with its path: depth first, a value before what is below it.
+
+    A value in several positions has a path for each; `is_named_once` picks those that are entered at their first position only.
+    Nothing is entered inside itself, or below a path that `is_closed` picks. With `is_wanted` only the values that it picks are
+    yielded, and a value is entered once only where nothing below it was, so that sharing does not multiply the work.
+
+    Raises LimitError where there are too many paths.
     """
-    pending: list[tuple[str, Node] | int] = [(path, root)]
-    way, count = set[int](), 0
+    ancestors, has_wanted = [id(root)], [False]
+    inside, entered, barren = {id(root)}, {id(root)}, set[int]()
+    pending: list[tuple[Path, Child] | None] = [None, *((top.below(one.part), one) for one in reversed(children_of(root)))]
+    paths = characters = 0
     while pending:
         item = pending.pop()
-        if isinstance(item, int):  # everything below a node was seen
-            way.discard(item)
+        if item is None:  # all that is below the innermost ancestor was visited
+            key = ancestors.pop()
+            inside.remove(key)
+            if not has_wanted.pop():
+                barren.add(key)
+            elif has_wanted:
+                has_wanted[-1] = True
             continue
-        prefix, node = item
-        if id(node) in way:
+        path, child = item
+        value, key = child.value, id(child.value)
+        if is_wanted is None or is_wanted(value):
+            has_wanted[-1] = True
+            paths, characters = paths + 1, characters + path.length
+            if paths > MOST_PATHS or characters > MOST_CHARACTERS:
+                raise LimitError(
+                    f"the object has more than {MOST_PATHS} paths, or paths of more than {MOST_CHARACTERS} characters"
+                )
+            yield item
+        if key in inside or key in barren or (is_closed is not None and is_closed(path)):
             continue
-        found = list(_right_below(node, f"{prefix}." if prefix else ""))
-        yield from found
-        count += len(found)
-        if count > MOST_PLACES:
-            raise LimitError(f"the object has more than {MOST_PLACES} places")
-        way.add(id(node))
-        pending.append(id(node))
-        pending += [(place.path, place.slot.node) for place in reversed(found) if _goes_on(place, leave)]
+        if is_named_once is not None and key in entered and is_named_once(value):
+            continue
+        below = children_of(value)
+        if below:
+            entered.add(key)
+            inside.add(key)
+            ancestors.append(key)
+            has_wanted.append(False)
+            pending.append(None)
+            pending += [(path.below(one.part), one) for one in reversed(below)]
 
 
-def _goes_on(place: Place, leave: Patterns | None) -> bool:
-    """Whether what is below a place is looked at, too."""
-    return not is_leaf(place.slot.node) and not (leave and leave.match(place.path))
+class Match(NamedTuple):
+    """How far a path leads: to `child`, at `path`; `rest` is the text that nothing there matches, None where all did."""
+
+    path: Path
+    child: Any
+    rest: str | None
 
 
-def is_leaf(node: Node) -> bool:
-    """Whether a node is a plain value or a tensor, which have nothing below them."""
-    return isinstance(node, Atom) or bool(parameter_arguments(node)) or tensor_ref(node) is not None
+def search(start: Child, path: str, children_of: "ChildrenOf[Child]") -> Match:
+    """Follow a path from `start`. A key may have dots itself, so longer matches are tried first.
+
+    The value at the whole path is found if there is one; else the match is the one that leads furthest.
+    """
+    end = len(path) + 1  # a part ends with a dot, or with the path
+    best = (0 if path else end, TOP, start)
+    pending, seen = [best], set[tuple[int, int]]()
+    while pending:
+        at, above, child = item = pending.pop()
+        if at > best[0]:
+            best = item
+        if at == end:
+            return Match(above, child, None)
+        if (id(child.value), at) in seen:
+            continue
+        seen.add((id(child.value), at))
+        below = sorted(children_of(child.value), key=lambda one: len(one.part or ""))
+        for one in below:
+            stop = at if one.part is None else at + len(one.part) + 1
+            if one.part is None or (path.startswith(one.part, at) and (stop == end or path[stop - 1 : stop] == ".")):
+                pending.append((stop, above.below(one.part), one))
+    return Match(best[1], best[2], path[best[0] :])
 
 
-def _right_below(node: Node, prefix: str) -> Iterator[Place]:
-    if isinstance(node, Dict | Call):
-        yield from (Place(f"{prefix}{key_name(key)}", slot, node) for key, slot in pair_slots(node))
-    if isinstance(node, List | Tuple | Call):
-        yield from (Place(f"{prefix}{index}", slot) for index, slot in enumerate(item_slots(node)))
-    inside = attributes(node) if isinstance(node, Call) else None
-    if inside is not None:
-        is_nameless = is_module(node)
-        for key, slot in pair_slots(inside):
-            name = key_name(key)
-            if is_nameless and name in UNNAMED:
-                held = pair_slots(slot.node)
-                yield from (Place(f"{prefix}{key_name(inner)}", member) for inner, member in held)
-            else:
-                yield Place(f"{prefix}{name}", slot)
-
-
-def key_name(key: Node) -> str:
-    """A key as a part of a path; "?" where it is no plain value, or a number too long to be spelled."""
-    found = plain(key)
-    return str(found.value) if isinstance(found, Atom) and has_decimal(found.value) else "?"
-
-
-def place_at(root: Node, path: str) -> Place | None:
-    """The place with exactly this path, if there is one."""
-    return next((place for place in places(root) if place.path == path), None)
+def find(start: Child, path: str, children_of: "ChildrenOf[Child]") -> Child:
+    """The child at a path. Raises EditError, which lists what there is, where there is none."""
+    match = search(start, path, children_of)
+    if match.rest is None:
+        found: Child = match.child
+        return found
+    names = [one.part for one in children_of(match.child.value) if one.part is not None]
+    listed = ", ".join(names[:LISTED_NAMES]) + (", ..." if len(names) > LISTED_NAMES else "")
+    where = f"below {str(match.path)!r}" if match.path.above else "at the top level"
+    raise EditError(f"there is no {match.rest!r} {where}, which has {listed or 'nothing in it'}")

@@ -10,7 +10,7 @@ from ptzip.errors import EditError
 from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Atom, Node, lookup
-from ptzip.tree.paths import places
+from ptzip.tree.children import node_paths
 from tests.editing.made import DEFAULTS, Made, at, dtype_at, instance, model, module, node, numbers, ordered
 
 
@@ -28,7 +28,7 @@ def value(root: Node, *path: str | int) -> Any:
 def test_paths_are_those_of_inspect() -> None:
     layer = module(parameters={"weight": Made().parameter(numbers(2))}, stride=4)
     root = node({"model": module(children={"0": layer}), "args": instance("a.B", {"lr": [0.1, 0.2]}), 3: "x"})
-    found = [place.path for place in places(root)]
+    found = [path for path, _ in node_paths(root)]
     assert {"model", "model.0", "model.0.weight", "model.0.stride", "model.training", "args.lr", "args.lr.1", "3"} <= set(found)
     assert not any("_parameters" in path for path in found)
 

@@ -1,0 +1,285 @@
+"""What is right below a node of a pickle, by the rules of `tree.paths`, with the slots in which an edit can replace it.
+
+The values below are those that a loader would build, however the pickle spells them: an OrderedDict from a list of pairs, a set
+from a list of items, and attributes from a dict or, with `__slots__`, from a pair of dicts are all the same here.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from ptzip.globs import Patterns
+from ptzip.pickling.nodes import (
+    Atom,
+    Call,
+    Dict,
+    Global,
+    List,
+    Node,
+    Persistent,
+    Set,
+    Slot,
+    Tuple,
+    item_slots,
+    lookup,
+    pair_slots,
+    plain,
+    state,
+    text,
+)
+from ptzip.tensors.references import PARAMETERS
+from ptzip.tree.calls import GETATTR, NEW_OBJECTS, RECONSTRUCTORS, class_path
+from ptzip.tree.kinds import JAGGED, is_array, is_tensor
+from ptzip.tree.modules import UNNAMED, is_module
+from ptzip.tree.paths import TOP, find, key_text, search, walk
+
+BUILTINS = ("builtins", "__builtin__")
+PAIRED = frozenset(
+    {
+        *("collections.OrderedDict", "collections.defaultdict", "collections.Counter"),
+        *(f"{module}.dict" for module in BUILTINS),
+    }
+)
+"""Containers whose argument is a dict or a list of pairs."""
+
+SETS = frozenset(f"{module}.{name}" for module in BUILTINS for name in ("set", "frozenset"))
+LISTED = frozenset({"collections.deque", *(f"{module}.{name}" for module in BUILTINS for name in ("list", "tuple"))})
+"""Containers whose argument has their items."""
+
+FIRST_ARGUMENT = "torch.jit._pickle."
+"""How the names of the functions begin that return their first argument (TorchScript)."""
+
+FROM_TYPE = ("._rebuild_from_type", "._rebuild_from_type_v2")
+"""The functions that call another rebuild function, and set a class and a state (`torch/_tensor.py`)."""
+
+STATES = {"torch._C.Generator": ("seed", "offset", "state")}
+"""Classes whose state is a tuple of fixed parts."""
+
+SPARSE = {
+    "sparse_coo": ("indices", "values"),
+    "sparse_csr": ("crow_indices", "col_indices", "values"),
+    "sparse_bsr": ("crow_indices", "col_indices", "values"),
+    "sparse_csc": ("ccol_indices", "row_indices", "values"),
+    "sparse_bsc": ("ccol_indices", "row_indices", "values"),
+}
+"""The components of a sparse tensor by its layout, in the order of the pickle."""
+
+
+class NodeChild(NamedTuple):
+    """A node below another, with its part of the path, None where it adds none.
+
+    `slot` is the position that holds it, None where nothing else can be put there; `owner` is the dict that can lose its key.
+    """
+
+    part: str | None
+    value: Node
+    slot: Slot | None = None
+    owner: Node | None = None
+
+
+def node_children(node: Node) -> list[NodeChild]:
+    """What is right below a node; nothing below plain values, names and persistent ids."""
+    if isinstance(node, Atom | Global | Persistent):
+        return []
+    if not isinstance(node, Call):
+        return [*keyed_children(node), *_items(node, isinstance(node, Set))]
+    if is_tensor(node):
+        return list(_of_tensor(node))
+    if is_array(node):
+        return list(_of_array(node))
+    if node.path in GETATTR:
+        return []
+    return [*keyed_children(node), *_items(node), *_arguments(node), *_of_state(node)]
+
+
+def node_key_text(key: Node) -> str | None:
+    """The text of a key, or None where it has none: see `key_text`."""
+    if isinstance(key, Atom):
+        return key_text(key.value)
+    if isinstance(key, Tuple):
+        parts = [plain(part) for part in key.parts]
+        return key_text(tuple(part.value for part in parts if isinstance(part, Atom))) if _are_atoms(parts) else None
+    if isinstance(key, Global):
+        return key_text(key.path.replace("__builtin__.", "builtins.", 1))
+    if isinstance(key, Call) and key.path == "torch.device" and _are_atoms(key.arguments):
+        return key_text(":".join(str(part.value) for part in map(plain, key.arguments) if isinstance(part, Atom)))
+    return None
+
+
+def _are_atoms(nodes: list[Node]) -> bool:
+    return all(isinstance(plain(node), Atom) for node in nodes)
+
+
+def keyed_children(node: Node) -> Iterator[NodeChild]:
+    """The values of a dict, or of an object filled like one, by their keys."""
+    for index, (key, slot) in enumerate(pair_slots(node)):
+        yield from _entry(index, key, slot, node)
+
+
+def _entry(index: int, key: Node, slot: Slot, owner: Node | None = None) -> Iterator[NodeChild]:
+    """The value of a key; a key without a text is a child as well, since it may be a tensor or have one below it."""
+    name = node_key_text(key)
+    if name is None and not isinstance(key, Atom):
+        yield NodeChild(str(index), key)
+    yield NodeChild(str(index) if name is None else name, slot.node, slot, owner)
+
+
+def _items(node: Node, is_set: bool = False) -> Iterator[NodeChild]:
+    for index, slot in enumerate(item_slots(node)):
+        name = node_key_text(slot.node) if is_set else None
+        yield NodeChild(str(index) if name is None else name, slot.node, slot)
+
+
+def _arguments(node: Call) -> Iterator[NodeChild]:
+    """What a call is given: the contents of a container; for any other call, the arguments that are not plain values."""
+    path = node.path
+    holder, first = (node.parts, 1) if node.op == "OBJ" else (node.arguments, 0)
+    given = [Slot(holder, index) for index in range(first, len(holder))]
+    if path in PAIRED or path in SETS or path in LISTED:
+        for slot in given:
+            yield from _contents(slot, path in PAIRED, path in SETS)
+    elif path.startswith(FIRST_ARGUMENT):
+        inner: Node = node
+        while isinstance(inner, Call) and inner.path.startswith(FIRST_ARGUMENT) and inner.arguments:
+            inner = plain(inner.arguments[0])
+        yield from [] if inner is node else node_children(inner)
+    elif path in RECONSTRUCTORS and len(given) > 2 and isinstance(given[2].node, Dict | List):
+        yield from node_children(given[2].node)
+    else:
+        own = given[2:] if path in RECONSTRUCTORS else given[1:] if path in NEW_OBJECTS else given
+        yield from (NodeChild(str(index), slot.node, slot) for index, slot in enumerate(own) if not _is_plain(slot.node))
+    if node.op == "NEWOBJ_EX":
+        yield from (child._replace(owner=None) for child in keyed_children(plain(node.parts[2])))
+
+
+def _contents(slot: Slot, is_paired: bool, is_set: bool) -> Iterator[NodeChild]:
+    """The contents of a container, from one argument of its class."""
+    argument = slot.node
+    if isinstance(argument, Dict):
+        yield from keyed_children(argument)
+    elif isinstance(argument, Call):
+        yield NodeChild(None, argument, slot)
+    elif not is_paired:
+        yield from _items(argument, is_set)
+    else:
+        for index, item in enumerate(item_slots(argument)):
+            pair = list(item_slots(item.node)) if isinstance(item.node, List | Tuple) else []
+            if len(pair) == 2:
+                yield from _entry(index, pair[0].node, pair[1])
+            else:
+                yield NodeChild(str(index), item.node, item)
+
+
+def _is_plain(node: Node) -> bool:
+    return isinstance(node, Atom | Global) or (isinstance(node, Tuple) and _are_atoms(node.parts))
+
+
+def _of_state(node: Call) -> Iterator[NodeChild]:
+    """What BUILD gives an object: its attributes, mostly."""
+    parts_of_class = STATES.get(class_path(node))
+    for step in node.steps:
+        if step.op != "BUILD":
+            continue
+        slot = Slot(step.items, 0)
+        built = slot.node
+        if _is_attributes(built):
+            yield from _attributes(built, is_module(node))
+        elif parts_of_class and isinstance(built, Tuple):
+            yield from (NodeChild(name, one.node, one) for name, one in zip(parts_of_class, item_slots(built), strict=False))
+        elif isinstance(built, List | Tuple | Set):
+            yield from node_children(built)
+        else:
+            yield NodeChild("state" if isinstance(built, Atom) else None, built, slot)
+
+
+def _is_attributes(built: Node) -> bool:
+    """Whether a state is a dict of attributes or, with `__slots__`, a pair of them, either of which may be None."""
+    if not isinstance(built, Tuple):
+        return isinstance(built, Dict)
+    parts = [plain(part) for part in built.parts]
+    return len(parts) == 2 and all(isinstance(part, Dict) or _is_none(part) for part in parts)
+
+
+def _is_none(node: Node) -> bool:
+    return isinstance(node, Atom) and node.value is None
+
+
+def _attributes(built: Node, of_module: bool = False) -> Iterator[NodeChild]:
+    for part in [plain(part) for part in built.parts] if isinstance(built, Tuple) else [built]:
+        for index, (key, slot) in enumerate(pair_slots(part)):
+            if of_module and text(key) in UNNAMED:
+                yield from (child._replace(owner=None) for child in _members(slot.node))
+            else:
+                yield from _entry(index, key, slot)
+
+
+def _members(held: Node) -> list[NodeChild]:
+    """The parameters, buffers or modules of a module."""
+    return [*keyed_children(held), *(_arguments(held) if isinstance(held, Call) and held.path in PAIRED else ())]
+
+
+def _of_array(node: Call) -> Iterator[NodeChild]:
+    """The items of an array of Python objects, whose state ends with a list of them; other arrays have bytes there."""
+    built = state(node)
+    data = plain(built.parts[-1]) if isinstance(built, Tuple) and built.parts else None
+    if isinstance(data, List):
+        yield from _items(data)
+
+
+def _of_tensor(node: Call) -> Iterator[NodeChild]:
+    """The components of a tensor, which nothing else can replace, and the attributes that Python code gave to it."""
+    function, arguments = node.path, node.arguments
+    while True:
+        given = [plain(argument) for argument in arguments]
+        if function in PARAMETERS and given:
+            attributes, inner = given[3:4], given[0]
+            function, arguments = (inner.path, inner.arguments) if isinstance(inner, Call) else ("", [])
+        elif function.endswith(FROM_TYPE) and len(given) > 2:
+            attributes, rebuild = given[3:4], given[0]
+            function, arguments = rebuild.path if isinstance(rebuild, Global) else "", given[2].parts
+        else:
+            break
+        for built in attributes:
+            yield from _attributes(built)
+    yield from (NodeChild(name, plain(component)) for name, component in _components(function, given))
+    for step in node.steps:
+        if step.op == "BUILD" and isinstance(plain(step.items[0]), Dict):
+            yield from _attributes(plain(step.items[0]))
+
+
+def _components(function: str, arguments: list[Node]) -> Iterable[tuple[str, Node]]:
+    """The tensors that a tensor is made of, by the function of `torch/_utils.py` that rebuilds it."""
+    if function in ("torch._utils._rebuild_sparse_tensor", "torch._utils._rebuild_sparse_csr_tensor") and len(arguments) > 1:
+        return zip(SPARSE.get(_layout(arguments[0]), ()), arguments[1].parts, strict=False)
+    if function == "torch._utils._rebuild_qtensor" and len(arguments) > 4 and len(arguments[4].parts) == 4:
+        return zip(("q_scales", "q_zero_points"), arguments[4].parts[1:], strict=False)
+    if function == "torch._utils._rebuild_nested_tensor":
+        return zip(("buffer", "sizes", "strides", "offsets"), arguments, strict=False)
+    if function == JAGGED and arguments:
+        return [(name, part) for name in ("values", "offsets", "lengths") if (part := lookup(arguments[0], name)) is not None]
+    return []
+
+
+def _layout(node: Node) -> str:
+    """The name of a layout, which is a name in torch, or the argument of `torch.serialization._get_layout`."""
+    if isinstance(node, Call) and node.arguments:
+        return (text(plain(node.arguments[0])) or "").removeprefix("torch.")
+    return node.name if isinstance(node, Global) else ""
+
+
+def node_paths(root: Node, above: str = "", closed: Patterns | None = None) -> Iterator[tuple[str, NodeChild]]:
+    """Everything below a node, whose own path is `above`, with its path; nothing below a path that matches `closed`."""
+    top = TOP.below(above or None)
+    is_closed = (lambda path: closed.match(str(path))) if closed else None
+    for path, child in walk(root, node_children, top, is_closed=is_closed):
+        yield str(path), child
+
+
+def find_node(root: Node, path: str) -> NodeChild:
+    """The node at a path, "" for the root. Raises EditError, which lists what there is, where there is none."""
+    return find(NodeChild(None, root), path, node_children)
+
+
+def node_at(root: Node, path: str) -> NodeChild | None:
+    """The node at a path, or None."""
+    match = search(NodeChild(None, root), path, node_children)
+    return match.child if match.rest is None else None
