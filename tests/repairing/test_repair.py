@@ -338,7 +338,9 @@ def equal(one: object, other: object) -> bool:
     import torch
 
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.dtype == other.dtype and torch.equal(one.contiguous().view(-1).cpu(), other.contiguous().view(-1).cpu())
+        return one.dtype == other.dtype and bool(
+            torch.equal(one.contiguous().view(-1).cpu(), other.contiguous().view(-1).cpu())
+        )
     if isinstance(one, dict) and isinstance(other, dict):
         return list(one) == list(other) and all(equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
