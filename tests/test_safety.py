@@ -28,8 +28,6 @@ from tests.cli.shell import environment, names, one_line
 from tests.cli.shell import ptzip as run
 from tests.cli.watched import CAUGHT
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -105,6 +103,7 @@ def watched(*files: str | Path, out: str | Path = "out") -> list[tuple[str, str,
     return [(file, recipe, outcome) for file, recipe, outcome in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "code",
     [
@@ -126,6 +125,7 @@ def test_the_watched_process_is_stopped_by(code: str) -> None:
     assert names() == []
 
 
+@pytest.mark.slow
 def test_opening_scanning_inspecting_and_slimming_runs_nothing_of_a_hostile_file() -> None:
     for name, records in PAYLOADS.items():
         save(Path(name), records)
@@ -183,6 +183,7 @@ def test_what_a_popped_call_would_have_done_is_still_seen() -> None:
         assert [anomaly.kind for anomaly in checkpoint.anomalies] == ["popped"]
 
 
+@pytest.mark.slow
 @corpus.needs_corpus
 def test_nothing_of_any_hostile_file_of_the_corpus_runs() -> None:
     files = corpus.files("threats")
@@ -204,6 +205,7 @@ def kill_points(path: Path) -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_killed_before_in_or_after_any_system_call_the_file_is_the_old_or_the_new_one() -> None:
     path = save(Path("last.pt"))
     new = slimmed(path).hex()
@@ -253,6 +255,7 @@ def slimmed(path: Path) -> bytes:
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("milliseconds", [0, 3, 8, 15, 30])
 def test_killed_from_outside_while_a_large_file_is_written_it_is_the_old_or_the_new_one(milliseconds: int) -> None:
     path = save(Path("last.pt"), training_records(count=1 << 21))
@@ -276,6 +279,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 64, 2134])
 @pytest.mark.parametrize("flags", [(), ("-i",), ("-f", "-o", "there.pt")])
 def test_a_file_that_may_not_grow_is_one_error_line_and_leaves_all_as_it_was(limit: int, flags: tuple[str, ...]) -> None:
@@ -356,6 +360,7 @@ def fail_everywhere(path: Path, fault: int, *flags: str) -> Iterator[tuple[str, 
         yield failing.failed, result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
 @pytest.mark.parametrize("flags", [("-i",), ("-f",)])
 def test_any_system_call_that_fails_is_one_error_line_and_leaves_all_as_it_was(fault: int, flags: tuple[str, ...]) -> None:

@@ -18,8 +18,6 @@ import ptzip as package
 from tests.cli.samples import Records, archive, module_records, save, training_records
 from tests.cli.shell import names, one_line, ptzip
 
-pytestmark = pytest.mark.slow
-
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 14808437\n"
 
 
@@ -130,6 +128,7 @@ def refusal() -> str | None:
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("records", [training_records(), module_records()], ids=["dict", "module"])
 def test_a_checkpoint_cut_off_at_any_byte_is_refused(records: Records) -> None:
     path = save(Path("last.pt"), records)
@@ -158,6 +157,7 @@ def test_a_checkpoint_that_lacks_its_first_bytes_is_refused(missing: int) -> Non
     assert refusal() is not None
 
 
+@pytest.mark.slow
 def test_a_pickle_cut_off_anywhere_is_refused() -> None:
     records = training_records()
     pickle = records["data.pkl"]
@@ -166,6 +166,7 @@ def test_a_pickle_cut_off_anywhere_is_refused() -> None:
         assert (refusal() or "none").startswith("record data.pkl is broken: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["archive", "pickle"])
 def test_a_changed_byte_is_taken_or_refused_but_never_crashes(place: str) -> None:
     """Five hundred times, drawn from a fixed seed."""

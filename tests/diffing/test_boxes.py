@@ -50,6 +50,7 @@ def test_every_pair_of_elements_comes_as_often_as_it_is_there(seed: int, monkeyp
     assert found == Counter(zip(a.numpy().reshape(-1).tolist(), b.numpy().reshape(-1).tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [(500, 1), (1, 400), (0, 1), (1, 0)])
 def test_no_box_is_large(stride: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STRETCH", 4000)

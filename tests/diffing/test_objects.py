@@ -140,6 +140,7 @@ def test_sharing_itself_is_no_difference(tmp_path: Path) -> None:
     assert changes(found([one, one], [{"x": 1}, {"x": 2}], tmp_path)) == [("1.x", "1", "2")]
 
 
+@pytest.mark.slow
 def test_depth_has_no_limit_of_its_own(tmp_path: Path) -> None:
     def deep(value: bytes) -> bytes:
         return b"\x80\x02" + b"]" * 100_000 + value + b"a" * 100_000 + b"."

@@ -117,6 +117,7 @@ def views(draw: st.DrawFn) -> list[tuple[tuple[int, ...], tuple[int, ...], int]]
     return [(shape, stride, offset) for shape, stride, offset in found if offset + 18 + 1 <= 60 or 0 in shape]
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(views())
 def test_any_views_have_the_same_numbers_afterwards(tmp_path_factory: pytest.TempPathFactory, found: Any) -> None:

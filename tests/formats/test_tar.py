@@ -127,6 +127,7 @@ def test_a_tar_without_a_member_of_torch_is_refused(name: str, tmp_path: Path) -
         ptzip.open(tmp_path / "old.pt")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tensors", "storages"])
 def test_a_member_cut_off_at_any_byte_is_refused(name: str, tmp_path: Path) -> None:
     data = MEMBERS[name]

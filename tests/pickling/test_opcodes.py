@@ -108,6 +108,7 @@ def test_nan_keeps_its_payload(raw: bytes) -> None:
     assert opcodes.FLOAT8.write(value) == raw
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [kind for kind in ARGUMENTS if kind != "NOTHING"])
 @given(st.data())
 def test_an_argument_that_is_cut_short_is_a_format_error(kind: str, data: st.DataObject) -> None:

@@ -21,8 +21,6 @@ from tests.headers import copied, cuts, flips, turned, zips
 from tests.records import torch_zip
 from tests.repairing.damaged import NAMED, NOTHING, REFUSED, SAVED, described, outcome
 
-pytestmark = pytest.mark.slow
-
 COUNT, LARGE, FEW = 3, 3_000_000, 1
 """Cuts, flips in headers and flips elsewhere of each zip, fewer of large ones; `damaged.py` tries any number."""
 
@@ -46,6 +44,7 @@ def count(path: Path) -> int:
     return COUNT if path.stat().st_size < LARGE else FEW
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EVERY)
 def test_of_a_file_that_was_cut_every_tensor_is_as_it_was_or_named(path: Path, tmp_path: Path) -> None:
     before, place = described(path), copied(path, tmp_path)
@@ -57,6 +56,7 @@ def test_of_a_file_that_was_cut_every_tensor_is_as_it_was_or_named(path: Path, t
             assert {problem.kind for problem in found.report.problems} == {"cut"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EVERY)
 def test_what_is_turned_in_a_header_costs_nothing(path: Path, tmp_path: Path) -> None:
     data, before, place = path.read_bytes(), described(path), copied(path, tmp_path)
@@ -70,6 +70,7 @@ def test_what_is_turned_in_a_header_costs_nothing(path: Path, tmp_path: Path) ->
             assert found.what in (SAVED, NOTHING), flip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SMALL)
 def test_whatever_is_turned_no_tensor_is_another_unsaid(path: Path, tmp_path: Path) -> None:
     data, before, place = path.read_bytes(), described(path), tmp_path / "x.pt"
@@ -140,6 +141,7 @@ def test_a_flip_in_a_storage_is_damage_and_its_bytes_stay(tmp_path: Path) -> Non
     assert stored == data[start : start + size]
 
 
+@pytest.mark.slow
 def test_a_flip_in_the_pickle_puts_all_in_doubt_or_is_refused(tmp_path: Path) -> None:
     data = TRAINING.read_bytes()
     with ptzip.open(TRAINING) as checkpoint:

@@ -18,6 +18,7 @@ def many(count: int) -> bytes:
     return b"N." * count + PAYLOAD + b"."
 
 
+@pytest.mark.slow
 def test_what_stands_behind_many_pickles_is_not_passed_over() -> None:
     assert verdict(many(1000)) == "malicious"
     assert verdict(many(budget.MOST_PICKLES)) != "clean"

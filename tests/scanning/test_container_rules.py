@@ -102,6 +102,7 @@ def test_what_honest_writers_may_do_leaves_a_file_clean(data: bytes) -> None:
     assert {finding.severity for finding in report.findings} <= {Severity.NOTE}
 
 
+@pytest.mark.slow
 def test_an_archive_of_more_records_than_its_end_can_count_is_clean() -> None:
     data = zipped({f"a/data/{number}": b"" for number in range(66_000)} | {"a/data.pkl": EMPTY, "a/version": b"3"})
     assert verdict(data) == "clean"

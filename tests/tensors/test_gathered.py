@@ -47,6 +47,7 @@ def test_any_part_is_that_part_of_the_whole(dims: Any, first: int, last: int, ch
         gathered.BLOCK = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "stride"), [((1 << 20,), (3,)), ((4, 1 << 19), (1 << 20, 2)), ((1 << 10, 4), (4096, 1))])
 def test_no_piece_is_larger_than_a_chunk(shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
     span = sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) + 1

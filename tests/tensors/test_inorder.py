@@ -41,6 +41,7 @@ def views(draw: st.DrawFn) -> View:
     return tuple(sizes), tuple(stride), draw(st.integers(0, 5))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(views(), st.sampled_from(["float32", "int8", "float16", "complex64", "int64"]), st.booleans(), st.data())
 @pytest.mark.parametrize(("apart", "least"), [(inorder.APART, inorder.LEAST_READ), (1 << 14, 0), (16, 0), (0, 0)])

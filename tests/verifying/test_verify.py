@@ -26,8 +26,6 @@ from tests.editing.made import Made, numbers
 from tests.headers import Flip, copied, cuts, flips, turned, zips
 from tests.records import storage_record, torch_zip
 
-pytestmark = pytest.mark.slow
-
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
 NOT_WHOLE = {
@@ -76,6 +74,7 @@ def of(data: bytes, tmp_path: Path, **options: Any) -> VerifyReport:
 TORCH_WROTE = [FIXTURES / "training.pt", FIXTURES / "ultralytics-8.4.pt", FIXTURES / "yolov5-v7.0-adam.pt"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*(pytest.param(path, id=path.stem) for path in TORCH_WROTE), *parameters("yolo")])
 def test_of_a_file_that_was_cut_it_is_told_how_much_is_missing_and_what_is_whole(path: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
@@ -142,6 +141,7 @@ COMPLETE = {"dcp_shard.distcp", "trailing_zeros.pt"}
 """Of what is cut off these, nobody reads the last: a shard's further zips, and zeros behind the end."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in EVERY if path.values[0].stat().st_size < LARGE])  # type: ignore[union-attr]
 def test_whatever_is_cut_off_is_called_a_cut(path: Path, tmp_path: Path) -> None:
     place = copied(path, tmp_path)
@@ -151,6 +151,7 @@ def test_whatever_is_cut_off_is_called_a_cut(path: Path, tmp_path: Path) -> None
         assert kinds == {"cut"} or (path.name in COMPLETE and not kinds), size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EVERY)
 def test_whatever_is_turned_in_a_header_is_called_its_fault(path: Path, tmp_path: Path) -> None:
     data, place = path.read_bytes(), copied(path, tmp_path)
