@@ -13,7 +13,8 @@ from types import MappingProxyType
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.editing.drop_and_set import Value
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.io.atomic_output import GZIP, slim_path
+from ptzip.io.atomic_output import slim_path
+from ptzip.io.compression import compression_named
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO
 from ptzip.slimming.options import Options
@@ -103,8 +104,8 @@ def _keys(checkpoint: Checkpoint, report: SlimReport) -> tuple[Key, ...]:
 
 def _place(place: Path, overwrite: bool, make_folder: bool) -> Path:
     """Where the output goes, once it is known that it can."""
-    if place.suffix == GZIP:
-        raise EditError(f"the output {place} would be gzip, which is not written: use .zst, or no compression")
+    if (kind := compression_named(place)) and not kind.is_written:
+        raise EditError(f"the output {place} would be {kind.name}, which is not written: use .zst, or no compression")
     if not overwrite and os.path.lexists(place):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
     if make_folder:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from ptzip import formats
 from ptzip.errors import Anomaly, UnsupportedError
 from ptzip.formats.container import Container, Part
-from ptzip.io.atomic_output import write_at
-from ptzip.io.compression import wrapping
+from ptzip.io.compression import opened_compression, unpacked
+from ptzip.io.payloads import write_at
 from ptzip.io.sources import CHUNK, FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
@@ -31,11 +31,9 @@ class Checkpoint:
         self.source = self._inner = source
         self.limits = limits
         try:
-            self.wrapping = wrapping(source)
-            if self.wrapping:
-                from ptzip.io.unpacking import unwrapped  # here, since few files need what unpacks them
-
-                self._inner = unwrapped(source, self.wrapping, limits)
+            self.compression = opened_compression(source)
+            if self.compression:
+                self._inner = unpacked(source, self.compression, limits)
             self.container: Container = formats.read(self._inner, limits)
         except BaseException:
             self.close()
@@ -60,7 +58,7 @@ class Checkpoint:
     @property
     def format(self) -> str:
         """The format of the file, in a few words."""
-        return f"{self.container.name} in {self.wrapping.name}" if self.wrapping else self.container.name
+        return f"{self.container.name} in {self.compression.name}" if self.compression else self.container.name
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -120,7 +120,6 @@ UNEXPLAINED = (
     "cli/scan.py",
     "cli/slim.py",
     "formats/__init__.py",
-    "scanning/decompress.py",
     "slimming/write.py",
     "values/rebuild_torch.py",
 )

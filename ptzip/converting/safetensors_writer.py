@@ -16,8 +16,8 @@ from ptzip.converting.unsupported import no_values
 from ptzip.errors import EditError
 from ptzip.formats.safetensors_tensors import DTYPES, HALF_BYTES, PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
+from ptzip.io.atomic_output import SequentialFile
 from ptzip.io.payloads import BytesPayload
-from ptzip.io.sequential import Sequential
 from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.tensor import Tensor
 
@@ -56,7 +56,7 @@ def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
     total = sum(tensor.nbytes for tensor in kept.values())
     index = {"metadata": {"total_size": total, **tied}, "weight_map": {name: homes[name] for name in kept}}
     spelled = BytesPayload(json.dumps(index, indent=2).encode())
-    return [*files, File(place.with_name(f"{place.name}.index.json"), Sequential((spelled,)))]
+    return [*files, File(place.with_name(f"{place.name}.index.json"), SequentialFile((spelled,)))]
 
 
 def _shards(tensors: Tensors, largest: int | None) -> list[Tensors]:
@@ -71,10 +71,10 @@ def _shards(tensors: Tensors, largest: int | None) -> list[Tensors]:
     return found
 
 
-def _file(tensors: Tensors, tied: Mapping[str, str]) -> Sequential:
+def _file(tensors: Tensors, tied: Mapping[str, str]) -> SequentialFile:
     order = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
     aliases = {name: kept for name, kept in tied.items() if kept in tensors}
-    return Sequential((BytesPayload(_header(order, aliases)), *map(InOrder, order.values())))
+    return SequentialFile((BytesPayload(_header(order, aliases)), *map(InOrder, order.values())))
 
 
 def _header(tensors: Tensors, aliases: Mapping[str, str]) -> bytes:

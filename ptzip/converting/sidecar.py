@@ -13,8 +13,8 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint
 from ptzip.converting.output_file import File
 from ptzip.errors import LimitError
+from ptzip.io.atomic_output import SequentialFile
 from ptzip.io.payloads import BytesPayload
-from ptzip.io.sequential import Sequential
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
@@ -43,7 +43,7 @@ def side_file(checkpoint: Checkpoint, output: Path) -> File:
     value = build(checkpoint.main, unknown="keep", limits=checkpoint.limits) if checkpoint.parts else alone
     told = _Telling().of(value, 0)
     text = json.dumps(None if told is NOTHING else told, indent=2, ensure_ascii=True)
-    return File(output.with_suffix(SUFFIX), Sequential((BytesPayload(f"{text}\n".encode()),)))
+    return File(output.with_suffix(SUFFIX), SequentialFile((BytesPayload(f"{text}\n".encode()),)))
 
 
 class _Telling:

@@ -7,8 +7,8 @@ zip, and follow one another in that order.
 import struct
 from collections.abc import Sequence
 
+from ptzip.io.atomic_output import SequentialFile
 from ptzip.io.payloads import BytesPayload, Payload
-from ptzip.io.sequential import Sequential
 from ptzip.pickling.new_nodes import atom, new_dict, new_list
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.writer import write_pickle
@@ -19,7 +19,7 @@ SIZES = {"short": 2, "int": 4, "long": 4}
 """What torch says of every machine (`torch/serialization.py`, `_legacy_save`)."""
 
 
-def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> Sequential:
+def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> SequentialFile:
     """The whole file; `items` are the bytes of an element of each storage."""
     names = new_list([atom(str(index)) for index in range(len(storages))])
     sizes = _dict({name: atom(size) for name, size in SIZES.items()})
@@ -28,7 +28,7 @@ def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> 
     parts: list[Payload] = [BytesPayload(data) for data in pickles]
     for payload, item in zip(storages, items, strict=True):
         parts += [BytesPayload(struct.pack("<q", payload.length // item)), payload]
-    return Sequential(tuple(parts))
+    return SequentialFile(tuple(parts))
 
 
 def _dict(entries: dict[str, Node]) -> Node:

@@ -1,6 +1,6 @@
-"""The file that is being written: made beside the target, moved into its place when it is whole.
+"""Writing a file atomically: into a new file beside the target, which is renamed to it when complete.
 
-Rule: under the target's own name there is never a half-written file, and on any error nothing is left behind.
+A half-written file never has the target's name, and no error leaves a file behind.
 """
 
 import contextlib
@@ -8,15 +8,16 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from ptzip.errors import EditError
-from ptzip.io.payloads import Payload
+from ptzip.errors import EditError, FormatError
+from ptzip.io.compression import compression_named
+from ptzip.io.payloads import Payload, write_at
 from ptzip.io.sources import special
 
 
 class NewFile(Protocol):
-    """A file of which every part is known, and nothing is read yet; `size` is in bytes."""
+    """A planned file of `size` bytes: its payloads are known, none is read yet."""
 
     @property
     def size(self) -> int: ...
@@ -27,23 +28,45 @@ class NewFile(Protocol):
     def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
 
 
-ZSTD, GZIP = ".zst", ".gz"
-"""Suffixes of compressed files: both are read, the first is written too."""
+class SequentialFile(NamedTuple):
+    """A planned file that is its payloads one after the other, as the old format of torch and safetensors are."""
+
+    parts: tuple[Payload, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(part.length for part in self.parts)
+
+    @property
+    def payloads(self) -> list[Payload]:
+        return list(self.parts)
+
+    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None:
+        """Write everything to an open file."""
+        at = 0
+        for part in self.parts:
+            start = at
+            for chunk in part.chunks(0, part.length):
+                write_at(descriptor, chunk, at)
+                at += len(chunk)
+                if progress:
+                    progress(len(chunk))
+            if at - start != part.length:
+                raise FormatError(f"a part of the file has {at - start} bytes, expected {part.length}")
 
 
 @contextlib.contextmanager
 def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iterator[int]:
     """Yield a descriptor of a new file that replaces `target` at the end of the block, unless the block raises.
 
-    `like` gives the permissions; `sync`, for a file that is replaced, keeps its owner too and waits until the bytes are on
-    the disk before the old file is let go.
-    A symbolic link stays one: what it points to is replaced.
+    `like` gives the permissions. `sync` is for replacing an original: the new file keeps the owner too, and is on the disk
+    before the old one is unlinked. Of a symbolic link the file it points to is replaced.
     """
     place = Path(os.path.realpath(target))
     if place.exists() and (kind := special(place)):
         raise EditError(f"the output {target} is {kind}, expected a regular file")
     temporary = place.with_name(f".ptzip-{os.urandom(8).hex()}.tmp")
-    try:  # from before the file is there, so that an interrupt at any moment leaves none
+    try:  # begins before the file exists, so that an interrupt at any moment leaves none
         with _named(target):
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -65,18 +88,17 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
 
 
 def slim_path(source: str | os.PathLike[str]) -> Path:
-    """Where the slim version of a file goes by default: `last.pt` becomes `last.slim.pt` beside it.
+    """The default output of `slim`: `last.slim.pt` beside `last.pt`.
 
-    `last.pt.zst` becomes `last.slim.pt.zst`; other compression is not written, so its suffix goes.
+    `last.pt.zst` becomes `last.slim.pt.zst`; the suffix of a compression that is not written is dropped.
     """
-    path = Path(source)
-    packed = path.suffix if path.suffix in (ZSTD, GZIP) else ""
-    plain = path.with_suffix("") if packed else path
-    return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{packed.removesuffix(GZIP)}"
+    path, kind = Path(source), compression_named(source)
+    plain = path.with_suffix("") if kind else path
+    return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{kind.suffix if kind and kind.is_written else ''}"
 
 
 def _take_after(descriptor: int, status: os.stat_result, is_replaced: bool) -> None:
-    """Give a new file the permissions, and where it replaces the old one the owner, as far as the system allows it."""
+    """Give a new file the old one's permissions, and where it replaces it the owner, as far as the system allows."""
     with contextlib.suppress(OSError):
         os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
     if is_replaced:
@@ -86,7 +108,7 @@ def _take_after(descriptor: int, status: os.stat_result, is_replaced: bool) -> N
 
 @contextlib.contextmanager
 def _named(target: Path) -> Iterator[None]:
-    """Let an error name the target: nobody knows the temporary file."""
+    """Let an OSError name the target, not the temporary file."""
     try:
         yield
     except OSError as error:
@@ -101,11 +123,3 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-
-
-def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of `data` at `offset`; raises OSError where the disk is full."""
-    view = memoryview(data)
-    while len(view):
-        done = os.pwrite(descriptor, view, offset)
-        view, offset = view[done:], offset + done

@@ -1,22 +1,223 @@
-"""How a compressed file begins; what unpacks it is in `wrapped`, which is loaded when there is something to unpack."""
+"""The compressions a file may be wrapped in: one row each, and what unpacks and writes them.
 
-from typing import NamedTuple
+Checkpoints are read at random offsets, so what a file holds is unpacked first: into memory, or beyond `IN_MEMORY` bytes into a
+temporary file that is deleted when the source is closed.
+"""
 
-from ptzip.io.sources import Source
+import contextlib
+import os
+import zlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ptzip.errors import CutError, FormatError, LimitError, PtzipError
+from ptzip.io.payloads import write_at
+from ptzip.io.sources import CHUNK, BytesSource, FileSource, Source, SourceFile
+from ptzip.limits import Limits
+
+if TYPE_CHECKING:
+    import tempfile
+
+IN_MEMORY = 1 << 26
+"""Bytes that are unpacked into memory; more go to a temporary file."""
+
+MOST_GROWTH = 200
+"""A scan unpacks no more than `IN_MEMORY` bytes to more than this many times their size: weights hardly shrink."""
+
+HEAD = 8
+"""Every magic number is shorter."""
 
 
-class Wrapping(NamedTuple):
-    """A kind of compression and its first bytes."""
+def _gzip(file: Any) -> Any:
+    import gzip  # here and below: few files are compressed
+
+    return gzip.GzipFile(fileobj=file)
+
+
+def _zstd(file: Any) -> Any:
+    import zstandard  # a tenth of a scan's time
+
+    return zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
+
+
+def _bzip2(file: Any) -> Any:
+    import bz2  # few files are compressed
+
+    return bz2.BZ2File(file)
+
+
+def _xz(file: Any) -> Any:
+    import lzma  # few files are compressed
+
+    return lzma.LZMAFile(file)
+
+
+class _Zlib:
+    """A zlib stream as a file object, which the standard library lacks."""
+
+    def __init__(self, file: SourceFile) -> None:
+        self._file, self._inflater, self._pending = file, zlib.decompressobj(), b""
+
+    def read(self, size: int) -> bytes:
+        piece = b""
+        while not piece and not self._inflater.eof:
+            data = self._pending or self._file.read(CHUNK)
+            if not data:
+                raise EOFError("it is cut off")
+            piece = self._inflater.decompress(data, size)
+            self._pending = self._inflater.unconsumed_tail
+        return piece
+
+
+class Compression(NamedTuple):
+    """One compression.
+
+    `magics` are the first bytes, `is_weak` where they are so short that other files begin so by chance. `reader` makes a file
+    object of the unpacked bytes. A checkpoint is opened in the compressions that have `is_opened`, and written in those that
+    have `is_written`; `scan` looks into all of them.
+    """
 
     name: str
-    magic: bytes
+    magics: tuple[bytes, ...]
+    suffix: str
+    reader: Callable[[Any], Any]
+    is_opened: bool = False
+    is_written: bool = False
+    is_weak: bool = False
 
 
-GZIP, ZSTD = Wrapping("gzip", b"\x1f\x8b"), Wrapping("zstd", b"\x28\xb5\x2f\xfd")
-"""RFC 1952 and RFC 8878."""
+COMPRESSIONS = (
+    Compression("gzip", (b"\x1f\x8b",), ".gz", _gzip, is_opened=True),  # RFC 1952
+    Compression("zstd", (b"\x28\xb5\x2f\xfd",), ".zst", _zstd, is_opened=True, is_written=True),  # RFC 8878
+    Compression("bzip2", (b"BZh",), ".bz2", _bzip2),
+    Compression("xz", (b"\xfd7zXZ\x00", b"\x5d\x00\x00"), ".xz", _xz),  # and the older .lzma
+    Compression("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), ".zlib", _Zlib, is_weak=True),  # RFC 1950
+)
 
 
-def wrapping(source: Source) -> Wrapping | None:
-    """How a file is compressed, or None."""
-    head = source.read(0, min(4, source.size))
-    return next((kind for kind in (GZIP, ZSTD) if head.startswith(kind.magic)), None)
+def compression_of(source: Source) -> Compression | None:
+    """How a source is compressed, by its first bytes; None where it is not."""
+    head = source.read(0, min(HEAD, source.size))
+    kind = next((kind for kind in COMPRESSIONS if head.startswith(kind.magics)), None)
+    return None if kind and kind.is_weak and not _begins(source, kind) else kind
+
+
+def opened_compression(source: Source) -> Compression | None:
+    """The compression in which a checkpoint file is opened; None where it is not compressed so."""
+    kind = compression_of(source)
+    return kind if kind and kind.is_opened else None
+
+
+def _begins(source: Source, kind: Compression) -> bool:
+    """Whether at least one byte can be unpacked."""
+    try:
+        return bool(kind.reader(SourceFile(source)).read(1))
+    except (zlib.error, EOFError):
+        return False
+
+
+def compression_named(path: str | os.PathLike[str]) -> Compression | None:
+    """The compression that the suffix of an output announces; None where it announces none."""
+    return next((kind for kind in COMPRESSIONS if os.fspath(path).endswith(kind.suffix)), None)
+
+
+class UnpackedSource(FileSource):
+    """The content of a compressed file, in a temporary file that is deleted on close."""
+
+    def __init__(self, file: "tempfile._TemporaryFileWrapper[bytes]", name: str) -> None:
+        super().__init__(file.name)
+        self._temporary = file
+        self.name = name
+
+    def close(self) -> None:
+        super().close()
+        self._temporary.close()
+
+
+def unpacked(source: Source, kind: Compression, limits: Limits, *, is_scan: bool = False) -> Source:
+    """The content of a compressed source, to be closed by the caller.
+
+    Raises CutError or FormatError where the compressed bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`.
+    A scan also gets what comes before the damage, as a loader does, and a LimitError for more than `MOST_GROWTH`-fold growth.
+    """
+    pieces, size = list[bytes](), 0
+    content = _scanned(source, kind) if is_scan else _content(source, kind)
+    with contextlib.ExitStack() as on_error:
+        file = None
+        for piece in content:
+            size += len(piece)
+            if size > limits.unpacked_bytes:
+                raise LimitError(f"the {kind.name} holds more than {limits.unpacked_bytes:,} bytes")
+            if file is None and size > IN_MEMORY:
+                import tempfile  # few files are that large
+
+                file = on_error.enter_context(tempfile.NamedTemporaryFile(prefix="ptzip-", suffix=".pt"))
+                file.writelines(pieces)
+                pieces.clear()
+            if file is None:
+                pieces.append(piece)
+            else:
+                file.write(piece)
+        if file is None:
+            return BytesSource(b"".join(pieces), source.name)
+        file.flush()
+        opened = UnpackedSource(file, source.name)
+        on_error.pop_all()
+        return opened
+
+
+def _content(source: Source, kind: Compression) -> Iterator[bytes]:
+    """The unpacked bytes in pieces."""
+    done = 0
+    for piece in _pieces(kind.reader(SourceFile(source))):
+        if isinstance(piece, Exception):
+            fault = CutError if isinstance(piece, EOFError) else FormatError
+            raise fault(f"this is {kind.name} that is broken or cut off: {piece}", done) from piece
+        done += len(piece)
+        yield piece
+
+
+def _scanned(source: Source, kind: Compression) -> Iterator[bytes]:
+    """The unpacked bytes in pieces, up to where they end or break."""
+    file, done = SourceFile(source), 0
+    for piece in _pieces(kind.reader(file)):
+        if isinstance(piece, Exception):
+            if done:
+                return
+            raise FormatError(f"this begins as {kind.name}, but cannot be unpacked: {piece}") from piece
+        done += len(piece)
+        if done > IN_MEMORY and done > MOST_GROWTH * file.tell():
+            raise LimitError(f"{file.tell():,} bytes of {kind.name} unpack to more than {done:,} bytes")
+        yield piece
+
+
+def _pieces(reader: Any) -> Iterator[bytes | Exception]:
+    """What a decompressor reads, and last the error that ends it; errors of reading the file itself are raised."""
+    while True:
+        try:
+            piece = reader.read(CHUNK)
+        except PtzipError:
+            raise
+        except OSError as error:
+            if error.errno is not None:
+                raise
+            piece = error  # that is how gzip and bz2 report broken bytes
+        except Exception as error:  # each library has its own: zlib.error, EOFError, LZMAError, ZstdError
+            piece = error
+        if piece:
+            yield piece
+        if not piece or isinstance(piece, Exception):
+            return
+
+
+def compress(plain: int, descriptor: int) -> None:
+    """Write the content of the open file `plain` to another, in zstd."""
+    import zstandard  # a tenth of a scan's time
+
+    size = os.fstat(plain).st_size
+    packer, at = zstandard.ZstdCompressor().compressobj(size=size), 0
+    for start in range(0, size, CHUNK):
+        data = packer.compress(os.pread(plain, CHUNK, start))
+        write_at(descriptor, data, at)
+        at += len(data)
+    write_at(descriptor, packer.flush(), at)

@@ -3,6 +3,7 @@
 Nothing is read before a chunk is pulled, from whatever thread, and no chunk is larger than `CHUNK`.
 """
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -145,3 +146,11 @@ def unchecked(payload: Payload) -> Payload:
 def read_all(payload: Payload) -> bytes:
     """The whole payload in memory."""
     return b"".join(payload.chunks(0, payload.length))
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of `data` at `offset`; raises OSError where the disk is full."""
+    view = memoryview(data)
+    while len(view):
+        done = os.pwrite(descriptor, view, offset)
+        view, offset = view[done:], offset + done

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ptzip.errors import EditError, UnsupportedError
 from ptzip.formats.unknown_files import described
-from ptzip.io.atomic_output import GZIP, ZSTD, new_file
+from ptzip.io.atomic_output import new_file
+from ptzip.io.compression import compression_named
 from ptzip.io.sources import FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.repairing.candidates import places
@@ -57,7 +58,7 @@ def _check(path: Path, place: Path, overwrite: bool) -> None:
     """Raise unless the output can go where it shall."""
     if path.exists() and place.exists() and place.samefile(path):
         raise EditError(f"the output {place} is the input itself, which a repair never touches")
-    if place.suffix in (GZIP, ZSTD):
+    if compression_named(place):
         raise EditError(f"the output {place} would be compressed, and a repaired file is a plain zip")
     if not overwrite and os.path.lexists(place):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))

@@ -12,13 +12,13 @@ from ptzip.allowlist.table import Name
 from ptzip.errors import LimitError, PtzipError
 from ptzip.formats import signatures as marks
 from ptzip.formats.unknown_files import described
+from ptzip.io.compression import compression_of, unpacked
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
 from ptzip.scanning import code as texts
 from ptzip.scanning import npy
 from ptzip.scanning.budget import Budget
-from ptzip.scanning.decompress import Packing, packing, unpacked
 from ptzip.scanning.nested_bytes import nested
 from ptzip.scanning.pickle_guess import begins_opcode, likely_pickle
 from ptzip.scanning.pickle_walk import PickleWalk
@@ -88,10 +88,11 @@ class Walk:
 
     def packed(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
         """What is inside compressed bytes; that two bytes of zlib are there by chance is no finding."""
-        kind = packing(source.read(0, min(source.size, HEAD)))
+        kind = compression_of(source)
         if kind is None:
             return
-        inner = _unpacked(source, kind, self.budget.limits, self.opened)
+        inner = unpacked(source, kind, self.budget.limits, is_scan=True)
+        self.opened.callback(inner.close)
         if depth:  # the file itself may be packed, as large as `Limits` allows
             self.budget.inflate(inner.size)
         yield from self.contents(inner, inside(place, f"what the {kind.name} holds"), depth + 1)
@@ -155,7 +156,7 @@ class Walk:
             inner = BytesSource(data, where)
             if is_loaded:
                 yield from self._loaded(inner, where, depth)
-            elif is_zip(inner) or packing(data[:8]):
+            elif is_zip(inner) or compression_of(inner):
                 yield from self.silently(inner, where, depth)
             else:
                 pickle = likely_pickle(inner, self.budget.read, thorough=True)
@@ -189,7 +190,7 @@ ZIP_START = b"PK\x03\x04"
 """torch takes a file that begins so for a zip, and never for pickles."""
 
 KINDS = (
-    Kind(lambda source, head: packing(head) is not None and not _is_chance(source, head), Walk.packed),
+    Kind(lambda source, _: compression_of(source) is not None, Walk.packed),
     Kind(lambda _, head: head.startswith(tuple(CLOSED)), Walk.closed),
     Kind(lambda _, head: head.startswith((*texts.NATIVE, b"#!")), Walk.native),
     Kind(lambda _, head: npy.sniff(head), Walk.array),
@@ -198,13 +199,3 @@ KINDS = (
     Kind(lambda source, _: is_zip(source), Walk.zips),
 )
 """All of them; a file that bears several marks is walked as each."""
-
-
-def _is_chance(source: Source, head: bytes) -> bool:
-    """Whether the two bytes of zlib are there by chance."""
-    kind = packing(head)
-    return kind is not None and kind.is_short and not kind.fits(source)
-
-
-def _unpacked(source: Source, kind: Packing, limits: Limits, opened: contextlib.ExitStack) -> Source:
-    return opened.enter_context(contextlib.closing(unpacked(source, kind, limits)))

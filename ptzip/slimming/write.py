@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ptzip.editing.changes import Finished
 from ptzip.formats.torchzip_records import crc_lines
-from ptzip.io.atomic_output import ZSTD, NewFile
+from ptzip.io.atomic_output import NewFile
+from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CheckedPayload
 from ptzip.slimming.plan import Planned
 from ptzip.tensors.cast import Stretch
@@ -30,7 +31,7 @@ def write(file: NewFile, descriptor: int, target: Path, progress: Progress | Non
 
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
-    if target.suffix == ZSTD:
+    if compression_named(target):
         _write_packed(file, descriptor, target.parent, advance)
     else:
         file.write(descriptor, advance)
@@ -38,13 +39,11 @@ def write(file: NewFile, descriptor: int, target: Path, progress: Progress | Non
 
 def _write_packed(file: NewFile, descriptor: int, folder: Path, advance: Callable[[int], None]) -> None:
     """A zip is written at any place, zstd only from the start to the end: so the one first, beside the other."""
-    import tempfile  # here and below, since few files are written so
-
-    from ptzip.io import unpacking as wrapped
+    import tempfile  # few outputs are compressed
 
     with tempfile.TemporaryFile(dir=folder) as plain:
         file.write(plain.fileno(), advance)
-        wrapped.pack(plain.fileno(), descriptor)
+        compress(plain.fileno(), descriptor)
 
 
 def overflowed(finished: Finished) -> set[Stretch]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, UnsupportedError
-from ptzip.io.compression import Wrapping, wrapping
+from ptzip.io.compression import Compression, opened_compression, unpacked
 from ptzip.io.sources import FileSource, Source, Window
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import Reading
@@ -25,18 +25,16 @@ def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits
     """
     source = FileSource(path)
     try:
-        kind = wrapping(source)
+        kind = opened_compression(source)
         return _unpacked(source, kind, values, limits) if kind else _judged(source, values, limits)
     finally:
         source.close()
 
 
-def _unpacked(source: FileSource, kind: Wrapping, values: bool, limits: Limits) -> VerifyReport:
+def _unpacked(source: Source, kind: Compression, values: bool, limits: Limits) -> VerifyReport:
     """What is inside a compressed file, which torch does not load before it is unpacked."""
-    from ptzip.io.unpacking import unwrapped  # here, since few files need what unpacks them
-
     try:
-        inner = unwrapped(source, kind, limits)
+        inner = unpacked(source, kind, limits)
     except FormatError as error:
         problem = Problem(CUT if isinstance(error, CutError) else DATA, "", error.message, error.offset)
         return VerifyReport(source.name, source.size, kind.name, (problem,))
@@ -46,7 +44,7 @@ def _unpacked(source: FileSource, kind: Wrapping, values: bool, limits: Limits) 
         inner.close()
 
 
-def _judged(source: FileSource, values: bool, limits: Limits) -> VerifyReport:
+def _judged(source: Source, values: bool, limits: Limits) -> VerifyReport:
     if is_zip(source):
         return _zip(source, values, limits)
     if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
@@ -54,7 +52,7 @@ def _judged(source: FileSource, values: bool, limits: Limits) -> VerifyReport:
     return _other(source, values, limits)
 
 
-def _cut(source: FileSource, limits: Limits) -> VerifyReport:
+def _cut(source: Source, limits: Limits) -> VerifyReport:
     """A zip without the end of its directory: it was cut off, or that end is not known for one."""
     place = nameless_end(source)
     if place is not None:
@@ -70,7 +68,7 @@ def _cut(source: FileSource, limits: Limits) -> VerifyReport:
     return VerifyReport(source.name, source.size, "torch.save zip", (found.problem,), rest=found.rest)
 
 
-def _zip(source: FileSource, values: bool, limits: Limits) -> VerifyReport:
+def _zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
     """While the records are read, the file is opened, and what that takes is loaded."""
     report = VerifyReport(source.name, source.size, "zip")
     try:

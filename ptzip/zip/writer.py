@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
-from ptzip.io.atomic_output import write_at
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.payloads import Payload, read_all
+from ptzip.io.payloads import Payload, read_all, write_at
 from ptzip.io.sources import CHUNK, STRIPE, WORKERS
 from ptzip.zip import structs
 from ptzip.zip.reader import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR

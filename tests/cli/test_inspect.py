@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from ptzip.io.atomic_output import write_at
-from ptzip.io.payloads import BytesPayload
+from ptzip.io.payloads import BytesPayload, write_at
 from ptzip.io.sources import CHUNK
 from ptzip.zip import structs, writer
 from ptzip.zip.record import Record

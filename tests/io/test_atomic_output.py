@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ptzip.errors import PtzipError
-from ptzip.io.atomic_output import new_file, write_at
+from ptzip.io.atomic_output import new_file
+from ptzip.io.payloads import write_at
 
 
 def write(target: Path, data: bytes, like: Path | None = None, sync: bool = False) -> None:
