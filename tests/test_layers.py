@@ -57,7 +57,6 @@ EXCEPTIONS = {
     ("repairing/repair.py", "verifying"): "to be removed: what a damaged zip lacks",
     ("repairing/report.py", "verifying"): "to be removed: the shape of a problem",
     ("repairing/salvage.py", "verifying"): "to be removed: the layout of a truncated zip",
-    ("verifying/loadability.py", "inspecting"): "to be removed: which torch wrote a name",
 }
 """Imports between peers, each with its reason."""
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 from ptzip.allowlist import argument_checks as shapes
 from ptzip.allowlist.argument_checks import Shape
 from ptzip.allowlist.torch_modules import MODULES
-from ptzip.tensors.dtypes import BY_NAME, BY_STORAGE, BY_TENSOR
+from ptzip.tensors.dtypes import BY_NAME
+from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, STORAGE_CLASSES
 
 Name = tuple[str, str]
 """Module and name, as the pickle has them."""
@@ -81,16 +82,16 @@ _TORCH: tuple[tuple[Use, list[str]], ...] = (
     (NAMED, _under(["torch"], "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric")),
     (NAMED, _under(["torch"], "per_channel_affine_float_qparams strided sparse_coo sparse_csr sparse_csc sparse_bsr")),
     (NAMED, _under(["torch"], "sparse_bsc jagged _mkldnn contiguous_format preserve_format channels_last channels_last_3d")),
-    (NAMED, list(BY_STORAGE)),
+    (NAMED, list(STORAGE_CLASSES)),
     (NAMED, ["torch.storage.TypedStorage", "torch.nested._internal.nested_tensor.NestedTensor"]),
-    (Use(shapes.nothing, builds=True), list(BY_TENSOR)),
+    (Use(shapes.nothing, builds=True), list(OLD_TENSOR_CLASSES)),
     (
         Use(shapes.nothing, builds=True),
-        [name.replace(".", ".sparse.", 1) for name in BY_TENSOR if not name.startswith("torch.cuda.")],
+        [name.replace(".", ".sparse.", 1) for name in OLD_TENSOR_CLASSES if not name.startswith("torch.cuda.")],
     ),
     (
         Use(shapes.nothing, builds=True),
-        [name.replace("torch.", "torch.cuda.sparse.") for name in BY_TENSOR if "cuda" not in name],
+        [name.replace("torch.", "torch.cuda.sparse.") for name in OLD_TENSOR_CLASSES if "cuda" not in name],
     ),
     (Use(shapes.nothing, builds=True), ["torch.Tensor", "torch._tensor.Tensor", "torch.tensor.Tensor"]),
     (

@@ -3,7 +3,8 @@
 Rule: what any torch since 2.6 takes; later additions are left out.
 """
 
-from ptzip.tensors.dtypes import BY_NAME, BY_STORAGE, BY_TENSOR
+from ptzip.tensors.dtypes import BY_NAME
+from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, STORAGE_CLASSES
 
 _TENSORS = (
     *("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_parameter", "_rebuild_parameter_with_state"),
@@ -22,8 +23,8 @@ CALLED = frozenset(
 HELD = CALLED | frozenset(
     (
         *(f"torch.{name}" for name in BY_NAME),
-        *BY_STORAGE,
-        *BY_TENSOR,
+        *STORAGE_CLASSES,
+        *OLD_TENSOR_CLASSES,
         *("torch.per_tensor_affine", "torch.per_channel_affine", "torch.nn.parameter.Parameter", "torch.Tensor"),
         "torch._tensor._rebuild_from_type_v2",
     )

@@ -14,16 +14,17 @@ from ptzip.converting.output_file import File
 from ptzip.converting.selection import Tensors, ties
 from ptzip.converting.unsupported import no_values
 from ptzip.errors import EditError
-from ptzip.formats.safetensors_tensors import DTYPES, HALF_BYTES, PAIRS
+from ptzip.formats.safetensors_tensors import PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.io.atomic_output import SequentialFile
 from ptzip.io.payloads import BytesPayload
+from ptzip.tensors.dtypes import DTYPES
 from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.tensor import Tensor
 
 SUFFIX = ".safetensors"
 
-SPELLED = {name: code for code, name in DTYPES.items()} | {PAIRS: HALF_BYTES}
+SPELLED = {dtype.name: dtype.safetensors for dtype in DTYPES if dtype.safetensors}
 
 METADATA = "__metadata__"
 ALIGNMENT = 8

@@ -21,6 +21,7 @@ from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import span
+from ptzip.tensors.torch_names import SPARSE_COMPONENTS
 from ptzip.zip import writer
 
 SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
@@ -31,7 +32,6 @@ PROTOCOL = 2
 ALIGNED = 16
 """A storage with tensors of several dtypes is cut at a multiple of the widest element."""
 
-SPARSE = ("sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc")
 PER_TENSOR = "per_tensor_affine"
 
 
@@ -39,7 +39,7 @@ def refusal(name: str, tensor: Tensor) -> str:
     """Why a tensor has no form in this format, or ""."""
     if tensor.device == "meta" and tensor.dtype in BY_NAME and tensor.layout == "strided":
         return ""
-    if tensor.layout in (*SPARSE, "nested"):
+    if tensor.layout in (*SPARSE_COMPONENTS, "nested"):
         return next((why for part, inner in tensor.components.items() if (why := refusal(part, inner))), "")
     return no_bytes(tensor)
 
@@ -170,5 +170,9 @@ def _meta(tensor: Tensor, cuts: Cuts) -> Call:
     return called("torch._utils", "_rebuild_meta_tensor_no_storage", named("torch", tensor.dtype), *sizes, atom(False))
 
 
-MAKERS: dict[str, Callable[[Tensor, Cuts], Call]] = {"meta": _meta, "nested": _nested, **dict.fromkeys(SPARSE, _sparse)}
+MAKERS: dict[str, Callable[[Tensor, Cuts], Call]] = {
+    "meta": _meta,
+    "nested": _nested,
+    **dict.fromkeys(SPARSE_COMPONENTS, _sparse),
+}
 """What makes a tensor, by its layout; any other is strided."""

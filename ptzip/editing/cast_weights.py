@@ -18,8 +18,8 @@ from ptzip.errors import FormatError
 from ptzip.io.payloads import Payload
 from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, pair_slots
-from ptzip.tensors.cast import CASTABLE, Cast, Stretch
-from ptzip.tensors.dtypes import BY_NAME
+from ptzip.tensors.cast import Cast, Stretch
+from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageRef, TensorRef, tensor_ref, tensor_ref_on, tensor_slot
 from ptzip.tree.modules import buffer_slots, is_module, parameter_slots
 
@@ -43,7 +43,7 @@ class Casting:
         self.references = uses.references
         self.parsed = uses.parsed
         self.wish = wish
-        self.castable = CASTABLE[wish.target]
+        self.castable = {dtype.name for dtype in DTYPES if wish.target in dtype.casts}
         self.kind = named("torch", BY_NAME[wish.target].storage)
         self.count = 0
         self.moved: set[tuple[int, int]] = set()

@@ -12,25 +12,17 @@ from safetensors import SafetensorError, safe_open
 from ptzip.errors import FormatError
 from ptzip.io.payloads import SourcePayload
 from ptzip.io.sources import FileSource
-from ptzip.tensors.dtypes import BY_NAME, BYTES
+from ptzip.tensors.dtypes import BYTES, DTYPES
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import Tensor
 
-DTYPES = {
-    **{"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool", "C64": "complex64"},
-    **{"I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8"},
-    **{"U16": "uint16", "U32": "uint32", "U64": "uint64"},
-    **{"F8_E5M2": "float8_e5m2", "F8_E4M3": "float8_e4m3fn", "F8_E8M0": "float8_e8m0fnu"},
-    **{"F8_E5M2FNUZ": "float8_e5m2fnuz", "F8_E4M3FNUZ": "float8_e4m3fnuz"},
-}
-"""The dtypes of the format by torch's names (`safetensors/torch.py`, `_TYPES`)."""
-
 HALF_BYTES, PAIRS = "F4", "float4_e2m1fn_x2"
-"""Two values of this lie in a byte, and torch counts the bytes."""
+"""A header counts these values, torch the bytes with two values each."""
 
-BITS = {HALF_BYTES: 4, "F6_E2M3": 6, "F6_E3M2": 6, **{name: 8 * BY_NAME[dtype].size for name, dtype in DTYPES.items()}}
-"""How large an element is."""
+CODES = {dtype.safetensors: dtype for dtype in DTYPES if dtype.safetensors}
+BITS = {code: 8 * dtype.size for code, dtype in CODES.items()} | {HALF_BYTES: 4, "F6_E2M3": 6, "F6_E3M2": 6}
+"""The size of one element of each dtype of the format."""
 
 Told = tuple[str, str, tuple[int, ...]]
 """Name, dtype and shape of a tensor, as the library tells them."""
@@ -72,7 +64,9 @@ def _tensors(source: FileSource, start: int, told: list[Told]) -> Iterator[tuple
 
 def _tensor(name: str, dtype: str, shape: tuple[int, ...], span: SourcePayload) -> Tensor:
     if dtype == HALF_BYTES and shape and shape[-1] % 2 == 0:
-        dtype, shape = PAIRS, (*shape[:-1], shape[-1] // 2)
-    known = DTYPES.get(dtype, dtype)
-    held = Storage(name, BY_NAME.get(known, BYTES), span.length, lambda: span)
-    return Tensor(known, shape, contiguous(shape), storage=held)
+        shape = (*shape[:-1], shape[-1] // 2)
+    elif dtype == HALF_BYTES:
+        return Tensor(dtype, shape, contiguous(shape), storage=Storage(name, BYTES, span.length, lambda: span))
+    known = CODES.get(dtype)
+    held = Storage(name, known or BYTES, span.length, lambda: span)
+    return Tensor(known.name if known else dtype, shape, contiguous(shape), storage=held)

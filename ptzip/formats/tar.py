@@ -20,7 +20,8 @@ from ptzip.io.sources import Source, SourceFile, Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
 from ptzip.pickling.reader import raise_limit, read_seen
-from ptzip.tensors.dtypes import BY_STORAGE, BY_TENSOR, DType
+from ptzip.tensors.dtypes import DType
+from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, STORAGE_CLASSES
 from ptzip.text import as_text
 
 NEEDED = ("storages", "tensors", "pickle")
@@ -129,7 +130,7 @@ def _read_storages(reader: _Reader) -> _Storages:
     found = _Storages()
     for _ in range(_count(reader)):
         key, _location, kind = _fields(reader.node(), 3)
-        dtype = BY_STORAGE.get(kind)
+        dtype = STORAGE_CLASSES.get(kind)
         if dtype is None:
             raise FormatError(f"storage {key} is of class {kind}, which is no storage class of torch", reader.at)
         (elements,) = reader.numbers("<q")
@@ -158,7 +159,7 @@ def _read_tensors(reader: _Reader, stored: _Storages) -> Iterator[tuple[str, Nam
         if not 0 <= dimensions <= MOST_DIMENSIONS:
             raise FormatError(f"tensor {key} has {dimensions} dimensions", reader.at)
         numbers = reader.numbers(f"<{2 * dimensions + 1}q")
-        dtype = stored.dtypes.get(storage) or BY_TENSOR.get(kind)
+        dtype = stored.dtypes.get(storage) or OLD_TENSOR_CLASSES.get(kind)
         if dtype is None:
             raise FormatError(f"tensor {key} is of class {kind} on storage {storage}, neither of which is known", reader.at)
         yield key, NamedTensor(dtype, storage, numbers[-1], numbers[:dimensions], numbers[dimensions:-1])

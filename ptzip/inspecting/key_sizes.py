@@ -14,7 +14,8 @@ from ptzip.inspecting.node_paths import Child, children, is_tensor, kind, label
 from ptzip.pickling import nodes
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain
 from ptzip.tensors import references
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import element_range
+from ptzip.tensors.torch_names import PARAMETERS, VIEWS
 from ptzip.tree.modules import is_module
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ class _Look:
 
     def call(self, node: Call, key: str) -> None:
         path = node.path
-        if path in references.PARAMETERS and node.arguments:
+        if path in PARAMETERS and node.arguments:
             self.parameters.add(id(plain(node.arguments[0])))
-        tensor = references.tensor_ref(node) if path in references.REBUILDERS else None
+        tensor = references.tensor_ref(node) if path in VIEWS else None
         if tensor is not None:
             self.tensors.append(self.seen_tensor(key, tensor, id(node) in self.parameters))
 
@@ -167,7 +168,7 @@ def all_seen(tensors: "Mapping[str, Tensor]", keys: Mapping[str, object]) -> tup
 
 def _any_seen(key: str, tensor: "Tensor") -> Seen:
     is_told = len(tensor.stride) == len(tensor.shape)
-    first, last = reach(tensor.offset, tensor.shape, tensor.stride) if is_told else (0, 0)
+    first, last = element_range(tensor.offset, tensor.shape, tensor.stride) if is_told else (0, 0)
     is_parameter = tensor.class_path.rpartition(".")[2] == "Parameter"
     storage = tensor.storage if is_told else None
     where = (id(storage), storage.size, first * tensor.itemsize, last * tensor.itemsize) if storage else (None, 0, 0, 0)

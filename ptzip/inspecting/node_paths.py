@@ -24,26 +24,13 @@ from ptzip.pickling.nodes import (
     state,
     text,
 )
-from ptzip.tensors.references import PARAMETERS, REBUILDERS, class_ref
+from ptzip.tensors.references import class_ref
+from ptzip.tensors.torch_names import makes_tensor
 from ptzip.text import as_text
 from ptzip.tree.calls import class_path
 
 HOLDERS = ("_parameters", "_buffers", "_modules")
 """What holds the children of a module, in the order of `state_dict()`."""
-
-TENSOR_MAKERS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.tensor._rebuild_")
-HIDING = frozenset({"torch.storage._load_from_bytes", "torch.nested._internal.nested_tensor._rebuild_njt"})
-TENSOR_CLASSES = frozenset(
-    {
-        *(f"torch.{home}.{name}" for home in ("nn", "nn.parameter") for name in ("Parameter", "Buffer")),
-        *("torch.nn.parameter.UninitializedParameter", "torch.nn.parameter.UninitializedBuffer"),
-        *("torch.Tensor", "torch._tensor.Tensor", "torch.tensor.Tensor", "torch.autograd.variable.Variable"),
-    }
-)
-"""What is a tensor once it is called; as an argument it is but the name of a class."""
-
-SIMPLE_MAKERS = frozenset({*REBUILDERS, *PARAMETERS})
-"""What makes nothing but strided tensors on a storage."""
 
 ARRAY, SCALAR = "numpy array", "numpy scalar"
 ARRAY_MAKERS = frozenset(f"numpy.{home}.multiarray._reconstruct" for home in ("core", "_core"))
@@ -75,23 +62,7 @@ def children(node: Node) -> Iterator[Child]:
 
 def is_tensor(node: Node) -> bool:
     """Whether a node is a call that makes a tensor."""
-    if not isinstance(node, Call):
-        return False
-    path = class_path(node)
-    return path.startswith(TENSOR_MAKERS) or path in TENSOR_CLASSES or _is_old_tensor(path)
-
-
-def makes_other_tensors(called: str) -> bool:
-    """Whether what is called makes a tensor that is not simply a view of a storage, or may hide some."""
-    if called in SIMPLE_MAKERS:
-        return False
-    return called.startswith(TENSOR_MAKERS) or called in HIDING or called in TENSOR_CLASSES or _is_old_tensor(called)
-
-
-def _is_old_tensor(path: str) -> bool:
-    """`torch.FloatTensor` and the like, as torch 0.1 pickled tensors."""
-    home, _, name = path.rpartition(".")
-    return home in ("torch", "torch.cuda") and name.endswith("Tensor") and name != "Tensor"
+    return isinstance(node, Call) and makes_tensor(class_path(node))
 
 
 def label(key: Node) -> str:

@@ -13,11 +13,11 @@ from ptzip.formats.torchzip import TorchZip
 from ptzip.formats.torchzip_records import PICKLE, STORAGES
 from ptzip.inspecting.imports import Imported, imported
 from ptzip.inspecting.key_sizes import NOTHING, Holdings, Seen, Share, Sizes, all_seen, holdings
-from ptzip.inspecting.node_paths import makes_other_tensors
 from ptzip.inspecting.records import Row, records
 from ptzip.inspecting.tensor_summary import Dead, Parameters, Twins, Use, dead, parameters, twins, uses
 from ptzip.inspecting.torch_versions import Versions, versions
 from ptzip.slimming.plan import forecast
+from ptzip.tensors.torch_names import may_hide_storages
 
 BROKEN = "broken storage"
 """The kind of the anomalies with which nothing is slimmed."""
@@ -103,7 +103,7 @@ def summary(checkpoint: Checkpoint) -> Summary:
 
 def _holdings(checkpoint: Checkpoint, names: tuple[Imported, ...], sizes: Mapping[str, int], faults: list[str]) -> Holdings:
     """What the keys hold. Where a tensor may be more than a view of a storage, all objects are built, which takes longer."""
-    is_simple = not any(makes_other_tensors(name.path) for name in names if name.is_called)
+    is_simple = not any(may_hide_storages(name.path) for name in names if name.is_called)
     try:
         found = holdings(checkpoint.main, sizes) if checkpoint.parts else NOTHING
         if checkpoint.parts and is_simple and not checkpoint.main.tensors:

@@ -13,8 +13,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.formats.foreign_zips import ForeignZip
 from ptzip.formats.torchzip import TorchZip
 from ptzip.pickling.nodes import Global
-
-Release = tuple[int, int]
+from ptzip.tensors.torch_names import DATED, Release
 
 
 class Span(NamedTuple):
@@ -38,22 +37,6 @@ LEGACY_FLAG = "_use_new_zipfile_serialization=False"
 POINTER = re.compile(r"data/\d{6,}")
 """A storage key that is an address; numbers in order of appearance are shorter."""
 
-NAMES = (
-    Span((0, 1), (0, 3), "torch._utils._rebuild_tensor"),
-    Span((0, 4), None, "torch._utils._rebuild_tensor_v2"),
-    Span((2, 1), None, "torch._utils._rebuild_tensor_v3"),
-    Span((2, 0), None, "torch._utils._rebuild_parameter_with_state"),
-    Span((2, 6), None, "torch._utils._rebuild_device_tensor_from_cpu_tensor"),
-    Span((1, 10), (1, 13), "torch._utils._rebuild_sparse_csr_tensor"),
-    Span((1, 9), None, "torch._tensor._rebuild_from_type_v2"),
-    Span((1, 9), None, "torch._tensor._rebuild_from_type"),
-    Span(None, (1, 8), "torch.tensor._rebuild_from_type_v2"),
-    Span(None, (1, 8), "torch.tensor._rebuild_from_type"),
-    Span((1, 11), (1, 12), "torch.storage._UntypedStorage"),
-    Span((1, 13), None, "torch.storage.UntypedStorage"),
-)
-"""Names in a pickle that only some releases write."""
-
 
 def versions(checkpoint: Checkpoint) -> Versions:
     """The releases that a checkpoint points to; empty where nothing tells."""
@@ -61,7 +44,7 @@ def versions(checkpoint: Checkpoint) -> Versions:
     if found is None:
         return Versions()
     names = {call.path for part in checkpoint.parts for call in part.pickle.calls if isinstance(call, Global)}
-    spans = _narrowed([found], [span for span in NAMES if span.sign in names])
+    spans = _narrowed([found], [Span(row.since, row.until, row.path) for row in DATED if row.path in names])
     low = max((span.low for span in spans if span.low), default=None)
     high = min((span.high for span in spans if span.high), default=None)
     is_legacy = found.sign == "legacy stream"

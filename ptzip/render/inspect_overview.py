@@ -6,8 +6,8 @@ from typing import Any
 from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.key_sizes import Share
 from ptzip.inspecting.summary import Summary, summary
-from ptzip.inspecting.torch_versions import Release
 from ptzip.render.inspect_summary import screen
+from ptzip.tensors.torch_names import Release
 from ptzip.values.json_values import plain
 
 

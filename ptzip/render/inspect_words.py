@@ -5,8 +5,9 @@ Rule: whatever comes out of a file passes through here, so that it cannot break 
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ptzip.inspecting.torch_versions import Release, Versions
+from ptzip.inspecting.torch_versions import Versions
 from ptzip.render.escape import printable
+from ptzip.tensors.torch_names import Release
 
 LONGEST = 60
 """Texts are cut to this many characters unless all is asked for."""

@@ -10,16 +10,16 @@ from ptzip.errors import PtzipError
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
 from ptzip.scanning.regions import Stream
 from ptzip.scanning.report import Hit
-from ptzip.tensors.references import REBUILDERS, class_ref, storage_ref, tensor_ref
+from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
+from ptzip.tensors.torch_names import ON_STORAGE
 from ptzip.text import as_text
 
-TENSOR_CALLS = frozenset((*REBUILDERS, "torch._utils._rebuild_tensor_v3", "torch._utils._rebuild_qtensor"))
 ODD_KEY = re.compile(r"\.\.|[\\]|^/|\x00")
 MOST_ELEMENTS = 1 << 48
 
 
 def _tensor_calls(stream: Stream) -> Iterator[Call]:
-    return (node for node in stream.pickle.calls if isinstance(node, Call) and node.path in TENSOR_CALLS)
+    return (node for node in stream.pickle.calls if isinstance(node, Call) and node.path in ON_STORAGE)
 
 
 def past_the_storage(stream: Stream) -> Iterator[Hit]:

@@ -9,7 +9,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.changes import Cut, Finished
 from ptzip.slimming.report import CastTensor
 from ptzip.tensors.cast import Cast, Stretch
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import element_range
 
 Cuts = Mapping[str, list[Cut]]
 
@@ -22,7 +22,7 @@ class Names:
         for name, tensor in checkpoint.tensors().items():
             if tensor.storage is not None and tensor.layout == "strided":
                 key = tensor.storage.key
-                first, stop = _after(reach(tensor.offset, tensor.shape, tensor.stride), cuts.get(key, ()))
+                first, stop = _after(element_range(tensor.offset, tensor.shape, tensor.stride), cuts.get(key, ()))
                 self.spans.setdefault(key, []).append((first, stop, name))
 
     def of(self, stretch: Stretch) -> tuple[str, ...]:

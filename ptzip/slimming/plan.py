@@ -25,13 +25,9 @@ from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
 from ptzip.slimming.options import Options
 from ptzip.tensors.cast import Stretch
+from ptzip.tensors.torch_names import NOT_IN_LEGACY
 from ptzip.tree.modules import is_module
 from ptzip.zip import writer
-
-NO_LEGACY = frozenset(
-    ("torch._utils._rebuild_tensor_v3", "torch.storage.UntypedStorage", "torch._utils._rebuild_nested_tensor")
-)
-"""What torch itself cannot read from a legacy stream."""
 
 
 class Planned(NamedTuple):
@@ -60,7 +56,7 @@ def _is_legacy(checkpoint: Checkpoint, wanted: str | None) -> bool:
     """Whether the new file is to be a stream; raises EditError where it cannot be one."""
     if wanted == "legacy" and checkpoint.main.big_endian:
         raise EditError("a big-endian checkpoint cannot be written in the legacy format, which is little-endian")
-    newer = [node for node in checkpoint.pickle.calls if isinstance(node, Global) and node.path in NO_LEGACY]
+    newer = [node for node in checkpoint.pickle.calls if isinstance(node, Global) and node.path in NOT_IN_LEGACY]
     if wanted == "legacy" and newer:
         raise EditError(f"{newer[0].path} has no place in the legacy format, whose loader reads storages last")
     return wanted == "legacy" or (wanted == "same" and isinstance(checkpoint.container, Legacy))

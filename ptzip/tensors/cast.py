@@ -10,10 +10,6 @@ from typing import NamedTuple
 from ptzip.io.payloads import Payload
 from ptzip.tensors.rounding import Loss, floats, narrow
 
-CASTABLE = {"float16": frozenset({"float64", "float32", "bfloat16"}), "bfloat16": frozenset({"float64", "float32"})}
-"""The source dtypes of each target. torch's `half()` also casts float8, which no module holds as a weight; casting float16 to
-bfloat16 would lose bits and save nothing."""
-
 CAST_SIZE = 2
 """The bytes of an element of either target."""
 

@@ -1,51 +1,57 @@
-"""The dtypes of torch: name, storage class, numpy name and size of an element, one row each.
+"""The dtypes of torch, one row each: names elsewhere, size, packing, casts.
 
-Source: `torch/storage.py` (`_dtype_to_storage_type_map`) and `torch/_utils.py`. A dtype without a storage class ("") is
-written through `torch.storage.UntypedStorage`, whose elements are bytes, and `_rebuild_tensor_v3`.
+Source: `torch/storage.py` (`_dtype_to_storage_type_map`), `torch/_utils.py`, `safetensors/torch.py` (`_TYPES`). A dtype without
+a storage class is written through `torch.storage.UntypedStorage`, whose elements are bytes, and `_rebuild_tensor_v3`.
 """
 
 from typing import NamedTuple
 
 
 class DType(NamedTuple):
-    """`size` is in bytes; `numpy` is the name of the numpy or ml_dtypes type, "" where there is none.
+    """One dtype; "" wherever there is no such name.
 
-    `float4_e2m1fn_x2` holds two values in an element: its numpy type is that of one of them.
+    `storage`: class in torch and torch.cuda. `numpy`: type of numpy or ml_dtypes (of one value, where values are packed).
+    `size`: bytes of a stored element. `safetensors`: code in a header. `struct`: format character of the struct module.
+    `casts`: the dtypes that slim casts weights of this dtype to; torch's `half()` takes float8 too, which no module holds as
+    a weight, and `bfloat16()` takes float16, which would lose bits and gain nothing.
     """
 
     name: str
     storage: str
     numpy: str
     size: int
+    safetensors: str = ""
+    struct: str = ""
+    casts: tuple[str, ...] = ()
 
 
 DTYPES = (
-    DType("float64", "DoubleStorage", "float64", 8),
-    DType("float32", "FloatStorage", "float32", 4),
-    DType("float16", "HalfStorage", "float16", 2),
-    DType("bfloat16", "BFloat16Storage", "bfloat16", 2),
-    DType("int64", "LongStorage", "int64", 8),
-    DType("int32", "IntStorage", "int32", 4),
-    DType("int16", "ShortStorage", "int16", 2),
-    DType("int8", "CharStorage", "int8", 1),
-    DType("uint8", "ByteStorage", "uint8", 1),
-    DType("bool", "BoolStorage", "bool", 1),
+    DType("float64", "DoubleStorage", "float64", 8, "F64", "d", casts=("float16", "bfloat16")),
+    DType("float32", "FloatStorage", "float32", 4, "F32", "f", casts=("float16", "bfloat16")),
+    DType("float16", "HalfStorage", "float16", 2, "F16", "e"),
+    DType("bfloat16", "BFloat16Storage", "bfloat16", 2, "BF16", casts=("float16",)),
+    DType("int64", "LongStorage", "int64", 8, "I64", "q"),
+    DType("int32", "IntStorage", "int32", 4, "I32", "i"),
+    DType("int16", "ShortStorage", "int16", 2, "I16", "h"),
+    DType("int8", "CharStorage", "int8", 1, "I8", "b"),
+    DType("uint8", "ByteStorage", "uint8", 1, "U8", "B"),
+    DType("bool", "BoolStorage", "bool", 1, "BOOL", "?"),
     DType("complex128", "ComplexDoubleStorage", "complex128", 16),
-    DType("complex64", "ComplexFloatStorage", "complex64", 8),
+    DType("complex64", "ComplexFloatStorage", "complex64", 8, "C64"),
     DType("qint8", "QInt8Storage", "int8", 1),
     DType("qint32", "QInt32Storage", "int32", 4),
     DType("quint8", "QUInt8Storage", "uint8", 1),
     DType("quint4x2", "QUInt4x2Storage", "", 1),
     DType("quint2x4", "QUInt2x4Storage", "", 1),
-    DType("uint16", "", "uint16", 2),
-    DType("uint32", "", "uint32", 4),
-    DType("uint64", "", "uint64", 8),
-    DType("float8_e5m2", "", "float8_e5m2", 1),
-    DType("float8_e4m3fn", "", "float8_e4m3fn", 1),
-    DType("float8_e5m2fnuz", "", "float8_e5m2fnuz", 1),
-    DType("float8_e4m3fnuz", "", "float8_e4m3fnuz", 1),
-    DType("float8_e8m0fnu", "", "float8_e8m0fnu", 1),
-    DType("float4_e2m1fn_x2", "", "float4_e2m1fn", 1),
+    DType("uint16", "", "uint16", 2, "U16", "H"),
+    DType("uint32", "", "uint32", 4, "U32", "I"),
+    DType("uint64", "", "uint64", 8, "U64", "Q"),
+    DType("float8_e5m2", "", "float8_e5m2", 1, "F8_E5M2"),
+    DType("float8_e4m3fn", "", "float8_e4m3fn", 1, "F8_E4M3"),
+    DType("float8_e5m2fnuz", "", "float8_e5m2fnuz", 1, "F8_E5M2FNUZ"),
+    DType("float8_e4m3fnuz", "", "float8_e4m3fnuz", 1, "F8_E4M3FNUZ"),
+    DType("float8_e8m0fnu", "", "float8_e8m0fnu", 1, "F8_E8M0"),
+    DType("float4_e2m1fn_x2", "", "float4_e2m1fn", 1, "F4"),
     DType("complex32", "", "", 4),
     DType("bits8", "", "", 1),
     DType("bits16", "", "", 2),
@@ -57,19 +63,10 @@ DTYPES = (
 BYTES = DType("uint8", "UntypedStorage", "uint8", 1)
 """How an untyped storage counts its elements."""
 
+NAME_ONLY = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in range(1, 8))
+"""Dtypes of torch 2.13 that no tensor can be saved with, but whose name can: `torch.int1` to `torch.uint7`."""
+
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
 
 PACKED = {"quint4x2": 2, "quint2x4": 4}
-"""How many elements lie in one byte, where a shape counts them one by one."""
-
-_MODULES = ("torch", "torch.cuda")
-BY_STORAGE = {f"{module}.{dtype.storage}": dtype for dtype in DTYPES for module in _MODULES if dtype.storage} | {
-    "torch.storage.UntypedStorage": BYTES,
-    "torch.storage._UntypedStorage": BYTES,
-}
-"""The dtype that a storage class says, by the class's full name."""
-
-BY_TENSOR = {
-    f"{module}.{dtype.storage.replace('Storage', 'Tensor')}": dtype for dtype in DTYPES for module in _MODULES if dtype.storage
-}
-"""The dtype that a tensor class of torch 0.x says, by the class's full name."""
+"""Elements per stored byte, for the dtypes whose shape counts elements; the shape of a float4_e2m1fn_x2 counts bytes."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ptzip.io.payloads import Payload, SlicePayload, read_all
 from ptzip.io.sources import CHUNK
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import element_range
 
 BLOCK = CHUNK
 """Bytes of the storage that are looked at together."""
@@ -50,7 +50,7 @@ class Gathered(NamedTuple):
     def _block(self, offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
         from ptzip.tensors.to_numpy import packed  # here, so that whoever only plans does not wait for numpy
 
-        _, end = reach(0, shape, stride)
+        _, end = element_range(0, shape, stride)
         data = read_all(SlicePayload(self.base, offset * self.item, end * self.item))
         return packed(data, self.item, shape, stride)
 
@@ -69,7 +69,7 @@ def _blocks(dimensions: list[tuple[int, int]], most: int) -> Iterator[Block]:
     while pending:
         offset, left = pending.pop()
         shape, stride = tuple(size for size, _ in left), tuple(step for _, step in left)
-        _, end = reach(0, shape, stride)
+        _, end = element_range(0, shape, stride)
         if end <= most or not left:
             yield offset, shape, stride
             continue

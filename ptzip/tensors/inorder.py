@@ -16,7 +16,7 @@ from ptzip.io.payloads import unchecked
 from ptzip.io.sources import CHUNK
 from ptzip.tensors.dtypes import PACKED
 from ptzip.tensors.storage import Storage
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import element_range
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import is_contiguous, native, resolved, row, span, storage_of, swapped_unit
 
@@ -129,7 +129,7 @@ def _gather(out: npt.NDArray[Any], tensor: Tensor, box: Box) -> None:
 
 
 def _is_dense(box: Box, item: int) -> bool:
-    first, stop = reach(box.offset, box.shape, box.stride)
+    first, stop = element_range(box.offset, box.shape, box.stride)
     return (stop - first) * item <= max(LEAST_READ, min(MOST_READ, DENSE * math.prod(box.shape) * item))
 
 
@@ -150,7 +150,7 @@ def _fill(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
 
 
 def _read(out: npt.NDArray[Any], storage: Storage, box: Box) -> None:
-    (first, stop), item = reach(box.offset, box.shape, box.stride), out.itemsize
+    (first, stop), item = element_range(box.offset, box.shape, box.stride), out.itemsize
     data = native(storage, first * item, stop * item)
     out[...] = np.ndarray(box.shape, out.dtype, data.data, 0, [step * item for step in box.stride])
 
@@ -159,7 +159,7 @@ def _is_scattered(box: Box, item: int) -> bool:
     """Whether a box is of runs, elements side by side, that lie far apart."""
     if 1 not in box.stride:
         return False
-    first, stop = reach(box.offset, box.shape, box.stride)
+    first, stop = element_range(box.offset, box.shape, box.stride)
     return (stop - first) * item * box.shape[box.stride.index(1)] >= APART * math.prod(box.shape)
 
 

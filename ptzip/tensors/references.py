@@ -11,8 +11,9 @@ from typing import NamedTuple
 from ptzip.errors import FormatError
 from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
-from ptzip.tensors.dtypes import BY_STORAGE, DType
-from ptzip.tensors.strides import is_countable, reach
+from ptzip.tensors.dtypes import DType
+from ptzip.tensors.strides import element_range, is_countable
+from ptzip.tensors.torch_names import PARAMETERS, STORAGE_CLASSES, VIEWS
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
@@ -21,7 +22,6 @@ CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
 OFFSET, STRIDE, HOOKS = 1, 3, 5
 """The places in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
 
-PARAMETERS = frozenset({"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"})
 TENSOR, REQUIRES_GRAD = 0, 1
 """The places in the arguments of a parameter."""
 
@@ -69,7 +69,7 @@ class TensorRef(NamedTuple):
     @property
     def span(self) -> tuple[int, int]:
         """The elements of the storage from the first to behind the last that the tensor uses."""
-        return reach(self.offset, self.shape, self.stride)
+        return element_range(self.offset, self.shape, self.stride)
 
 
 def storage_ref(node: Node) -> StorageRef | None:
@@ -83,9 +83,9 @@ def storage_ref(node: Node) -> StorageRef | None:
     kind = items[CLASS]
     if key is None or location is None or numel is None or numel < 0 or not isinstance(kind, Global):
         return None
-    if kind.path not in BY_STORAGE:
+    if kind.path not in STORAGE_CLASSES:
         raise FormatError(f"storage {key} is of class {kind.path}, which is no storage class of torch", node.offset)
-    return StorageRef(node, BY_STORAGE[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
+    return StorageRef(node, STORAGE_CLASSES[kind.path], key, location, numel, _view(items[STORAGE_ITEMS:]))
 
 
 def class_ref(node: Node) -> Global | None:
@@ -125,10 +125,10 @@ def storage_refs(nodes: Iterable[Node]) -> dict[str, StorageRefs]:
 
 def tensor_ref(node: Node) -> TensorRef | None:
     """The strided tensor that a call rebuilds: `_rebuild_tensor`, `_rebuild_tensor_v2`; None for anything else."""
-    if not isinstance(node, Call) or node.path not in REBUILDERS:
+    if not isinstance(node, Call) or node.path not in VIEWS:
         return None
     arguments = [plain(part) for part in node.arguments]
-    if len(arguments) < REBUILDERS[node.path]:
+    if len(arguments) < VIEWS[node.path]:
         return None
     storage, offset = storage_ref(arguments[0]), _integer(arguments[1])
     shape, stride = _integers(arguments[2]), _integers(arguments[3])
@@ -137,10 +137,6 @@ def tensor_ref(node: Node) -> TensorRef | None:
     if min((offset, *shape, *stride)) < 0 or not is_countable(*shape):
         return None
     return TensorRef(node, storage, offset, shape, stride)
-
-
-REBUILDERS = {"torch._utils._rebuild_tensor": 4, "torch._utils._rebuild_tensor_v2": 6}
-"""The functions whose first four arguments are storage, offset, size and stride, and how many they take at least."""
 
 
 def parameter_arguments(node: Node) -> list[Node]:

@@ -15,7 +15,7 @@ def is_countable(*numbers: int) -> bool:
     return True
 
 
-def reach(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int]:
+def element_range(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int]:
     """From the first element to behind the last that a tensor uses; (0, 0) where it has none."""
     if 0 in shape:
         return 0, 0

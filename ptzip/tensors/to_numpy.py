@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.tensors.dtypes import BY_NAME, PACKED, DType
 from ptzip.tensors.storage import Storage
-from ptzip.tensors.strides import check_repeats, reach
+from ptzip.tensors.strides import check_repeats, element_range
 
 Bytes = npt.NDArray[np.uint8]
 Span = tuple[int, int]
@@ -107,7 +107,7 @@ def span(tensor: Described) -> Span:
         return 0, 0
     if tensor.dtype in PACKED:
         return _packed_span(tensor, PACKED[tensor.dtype])
-    first, stop = reach(tensor.offset, tensor.shape, tensor.stride)
+    first, stop = element_range(tensor.offset, tensor.shape, tensor.stride)
     return first * row(tensor).size, stop * row(tensor).size
 
 

@@ -26,9 +26,9 @@ from ptzip.pickling.nodes import (
     state,
     text,
 )
-from ptzip.tensors.references import PARAMETERS
+from ptzip.tensors.torch_names import PARAMETERS, REBUILD_JAGGED, SPARSE_COMPONENTS, SUBCLASSES
 from ptzip.tree.calls import GETATTR, NEW_OBJECTS, RECONSTRUCTORS, class_path
-from ptzip.tree.kinds import JAGGED, is_array, is_tensor
+from ptzip.tree.kinds import is_array, is_tensor
 from ptzip.tree.modules import UNNAMED, is_module
 from ptzip.tree.paths import TOP, find, key_text, search, walk
 
@@ -48,20 +48,8 @@ LISTED = frozenset({"collections.deque", *(f"{module}.{name}" for module in BUIL
 FIRST_ARGUMENT = "torch.jit._pickle."
 """How the names of the functions begin that return their first argument (TorchScript)."""
 
-FROM_TYPE = ("._rebuild_from_type", "._rebuild_from_type_v2")
-"""The functions that call another rebuild function, and set a class and a state (`torch/_tensor.py`)."""
-
 STATES = {"torch._C.Generator": ("seed", "offset", "state")}
 """Classes whose state is a tuple of fixed parts."""
-
-SPARSE = {
-    "sparse_coo": ("indices", "values"),
-    "sparse_csr": ("crow_indices", "col_indices", "values"),
-    "sparse_bsr": ("crow_indices", "col_indices", "values"),
-    "sparse_csc": ("ccol_indices", "row_indices", "values"),
-    "sparse_bsc": ("ccol_indices", "row_indices", "values"),
-}
-"""The components of a sparse tensor by its layout, in the order of the pickle."""
 
 
 class NodeChild(NamedTuple):
@@ -233,7 +221,7 @@ def _of_tensor(node: Call) -> Iterator[NodeChild]:
         if function in PARAMETERS and given:
             attributes, inner = given[3:4], given[0]
             function, arguments = (inner.path, inner.arguments) if isinstance(inner, Call) else ("", [])
-        elif function.endswith(FROM_TYPE) and len(given) > 2:
+        elif function in SUBCLASSES and len(given) > 2:
             attributes, rebuild = given[3:4], given[0]
             function, arguments = rebuild.path if isinstance(rebuild, Global) else "", given[2].parts
         else:
@@ -249,12 +237,12 @@ def _of_tensor(node: Call) -> Iterator[NodeChild]:
 def _components(function: str, arguments: list[Node]) -> Iterable[tuple[str, Node]]:
     """The tensors that a tensor is made of, by the function of `torch/_utils.py` that rebuilds it."""
     if function in ("torch._utils._rebuild_sparse_tensor", "torch._utils._rebuild_sparse_csr_tensor") and len(arguments) > 1:
-        return zip(SPARSE.get(_layout(arguments[0]), ()), arguments[1].parts, strict=False)
+        return zip(SPARSE_COMPONENTS.get(_layout(arguments[0]), ()), arguments[1].parts, strict=False)
     if function == "torch._utils._rebuild_qtensor" and len(arguments) > 4 and len(arguments[4].parts) == 4:
         return zip(("q_scales", "q_zero_points"), arguments[4].parts[1:], strict=False)
     if function == "torch._utils._rebuild_nested_tensor":
         return zip(("buffer", "sizes", "strides", "offsets"), arguments, strict=False)
-    if function == JAGGED and arguments:
+    if function == REBUILD_JAGGED and arguments:
         return [(name, part) for name in ("values", "offsets", "lengths") if (part := lookup(arguments[0], name)) is not None]
     return []
 

@@ -1,25 +1,10 @@
 """What a node is: a tensor, a numpy array, or a value of some type, in a word for people."""
 
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Persistent, Set, Tuple, plain, state, text
-from ptzip.tensors.references import PARAMETERS, REBUILDERS, class_ref
+from ptzip.tensors.references import class_ref
+from ptzip.tensors.torch_names import makes_tensor
 from ptzip.text import as_text
 from ptzip.tree.calls import class_path
-
-TENSOR_FUNCTIONS = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.tensor._rebuild_")
-"""How the names of the functions that rebuild tensors begin (`torch/_utils.py`, `torch/_tensor.py`)."""
-
-JAGGED = "torch.nested._internal.nested_tensor._rebuild_njt"
-TENSOR_CLASSES = frozenset(
-    {
-        *(f"torch.{module}.{name}" for module in ("nn", "nn.parameter") for name in ("Parameter", "Buffer")),
-        *("torch.nn.parameter.UninitializedParameter", "torch.nn.parameter.UninitializedBuffer"),
-        *("torch.Tensor", "torch._tensor.Tensor", "torch.tensor.Tensor", "torch.autograd.variable.Variable"),
-    }
-)
-"""Classes whose call builds a tensor; as an argument, such a name is only the class."""
-
-OTHER_STREAMS = frozenset({"torch.storage._load_from_bytes"})
-"""Functions that read a second pickle, in which there may be tensors."""
 
 ARRAY, SCALAR = "numpy array", "numpy scalar"
 ARRAY_FUNCTIONS = frozenset(f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core"))
@@ -30,19 +15,7 @@ WORDS = {Dict: "dict", List: "list", Tuple: "tuple", Set: "set", Global: "name",
 
 def is_tensor(node: Node) -> bool:
     """Whether a node is a call that builds a tensor."""
-    return isinstance(node, Call) and _builds_tensor(class_path(node))
-
-
-def _builds_tensor(path: str) -> bool:
-    if path.startswith(TENSOR_FUNCTIONS) or path in TENSOR_CLASSES or path == JAGGED:
-        return True
-    module, _, name = path.rpartition(".")
-    return module in ("torch", "torch.cuda") and name.endswith("Tensor")  # torch 0.1: torch.FloatTensor, torch.cuda.HalfTensor
-
-
-def builds_unusual_tensor(path: str) -> bool:
-    """Whether a function or class builds a tensor that is more than a strided view of a storage, or may contain one."""
-    return path not in REBUILDERS and path not in PARAMETERS and (_builds_tensor(path) or path in OTHER_STREAMS)
+    return isinstance(node, Call) and makes_tensor(class_path(node))
 
 
 def is_leaf(node: Node) -> bool:

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from ptzip.errors import UnsupportedError
 from ptzip.io.payloads import BytesPayload
-from ptzip.tensors.dtypes import BY_NAME, BY_TENSOR, DType
+from ptzip.tensors.dtypes import BY_NAME, DType
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import NOTHING, Tensor
+from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, SPARSE_COMPONENTS
 from ptzip.values.argument_types import Misfit, items, mapping, number, place, places, sizes, storage, tensor, text, texts
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array
@@ -103,9 +104,9 @@ def attributes(state: object) -> dict[str, object]:
 def sparse(layout: object, data: object) -> Tensor:
     """`_rebuild_sparse_tensor`, and `_rebuild_sparse_csr_tensor` of torch 1.10 to 1.13."""
     name = layout.name if isinstance(layout, Layout) else ""
-    if name not in COMPONENTS:
+    if name not in SPARSE_COMPONENTS:
         raise Misfit(f"a tensor cannot be rebuilt with layout {name or 'unknown'}")
-    names = COMPONENTS[name]
+    names = SPARSE_COMPONENTS[name]
     given = items(data, len(names) + 1, len(names) + 2)
     parts = {part: tensor(value) for part, value in zip(names, given, strict=False)}
     coalesced = given[len(names) + 1] if len(given) > len(names) + 1 else None
@@ -119,16 +120,6 @@ def sparse(layout: object, data: object) -> Tensor:
         is_coalesced=None if coalesced is None else bool(coalesced),
         components=parts,
     )
-
-
-COMPONENTS = {
-    "sparse_coo": ("indices", "values"),
-    "sparse_csr": ("crow_indices", "col_indices", "values"),
-    "sparse_bsr": ("crow_indices", "col_indices", "values"),
-    "sparse_csc": ("ccol_indices", "row_indices", "values"),
-    "sparse_bsc": ("ccol_indices", "row_indices", "values"),
-}
-"""The tensors that a sparse tensor is made of, in the order of the pickle."""
 
 
 def quantized(
@@ -325,7 +316,7 @@ REBUILDS: dict[str, Callable[..., Tensor]] = {
         f"torch.nn.parameter.{name}": uninitialized(f"torch.nn.parameter.{name}")
         for name in ("UninitializedParameter", "UninitializedBuffer")
     },
-    **{path: empty(dtype) for path, dtype in BY_TENSOR.items()},
+    **{path: empty(dtype) for path, dtype in OLD_TENSOR_CLASSES.items()},
     "torch.Tensor": empty(),
     "torch._tensor.Tensor": empty(),
     "torch.tensor.Tensor": empty(),

@@ -11,8 +11,8 @@ from ptzip.allowlist.weights_only import HELD, OPCODES
 from ptzip.checkpoint import Checkpoint
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.torchzip import TorchZip
-from ptzip.inspecting.torch_versions import NAMES
 from ptzip.pickling.nodes import Atom, Global, reach
+from ptzip.tensors.torch_names import DATED
 from ptzip.verifying.report import LAYOUT, Loading, Problem
 from ptzip.zip import writer
 from ptzip.zip.reader import STORED
@@ -69,7 +69,7 @@ def loading(checkpoint: Checkpoint) -> Loading | None:
     blocked = tuple(sorted(names - HELD))
     odd = any(isinstance(node, Atom) and node.op not in OPCODES for node in reach(checkpoint.root))
     is_zip = isinstance(layout, TorchZip)
-    needed = [span.low for span in NAMES if span.sign in names and span.low]
+    needed = [row.since for row in DATED if row.path in names and row.since]
     low = max([*needed, *([ZIP_SINCE] if is_zip else [])], default=None)
     return Loading(low, is_zip and _is_mappable(layout), not blocked and not odd, blocked)
 

@@ -11,8 +11,9 @@ import pytest
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.torch_versions import LEGACY_FLAG, Release, Versions, versions
+from ptzip.inspecting.torch_versions import LEGACY_FLAG, Versions, versions
 from ptzip.io.sources import BytesSource
+from ptzip.tensors.torch_names import Release
 from tests.cli.samples import Records, Saving, archive, called, training_records, weights
 from tests.corpus import CORPUS, files, needs_corpus
 

@@ -14,7 +14,7 @@ from ptzip.tensors import inorder
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.storage import Storage
-from ptzip.tensors.strides import reach
+from ptzip.tensors.strides import element_range
 from ptzip.tensors.tensor import Tensor
 
 
@@ -55,7 +55,7 @@ def test_any_part_of_any_view_is_what_numpy_makes_of_it(
 ) -> None:
     """Read in stretches, in halves, and run by run, as large tensors are."""
     shape, stride, offset = view
-    _, stop = reach(offset, shape, stride)
+    _, stop = element_range(offset, shape, stride)
     numbers = np.random.default_rng(stop).integers(0, 100, stop).astype(dtype)
     stored = numbers.astype(numbers.dtype.newbyteorder(">")) if big_endian else numbers
     tensor = on(stored.tobytes(), dtype, shape=shape, stride=stride, offset=offset, big_endian=big_endian)
