@@ -20,7 +20,7 @@ from ptzip.recipes import AUTO
 from ptzip.slimming.options import Options
 from ptzip.slimming.outcome import foretold, written
 from ptzip.slimming.plan import plan
-from ptzip.slimming.report import Key, SlimReport
+from ptzip.slimming.report import SlimReport
 from ptzip.slimming.write import Progress
 
 
@@ -87,19 +87,13 @@ def slim(
         if report.already_slim:
             pass
         elif dry_run:
-            report = replace(report, keys=_keys(checkpoint, report))
+            from ptzip.slimming.keys import keys  # here, since only a dry run shows them
+
+            report = replace(report, keys=keys(checkpoint, report.changes))
         else:
             place = _place(Path(target) if target else slim_path(path), overwrite, make_folder)
             report = written(checkpoint, planned, options, place, progress, with_tensors, check)
         return replace(report, warnings=malice + report.warnings)
-
-
-def _keys(checkpoint: Checkpoint, report: SlimReport) -> tuple[Key, ...]:
-    """The tree of `checkpoint` was edited, so the keys are those of another opening."""
-    from ptzip.slimming.keys import keys  # here, since only a dry run shows them
-
-    with open_checkpoint(checkpoint.source.name, checkpoint.limits) as fresh:
-        return keys(fresh, report.changes)
 
 
 def _place(place: Path, overwrite: bool, make_folder: bool) -> Path:

@@ -53,7 +53,6 @@ MAY_IMPORT = {
 
 EXCEPTIONS = {
     ("inspecting/imports.py", "scanning"): "to be removed: names of the standard library",
-    ("inspecting/summary.py", "slimming"): "to be removed: the forecast of what slim saves",
     ("repairing/repair.py", "verifying"): "to be removed: what a damaged zip lacks",
     ("repairing/report.py", "verifying"): "to be removed: the shape of a problem",
     ("repairing/salvage.py", "verifying"): "to be removed: the layout of a truncated zip",

@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.changes import Change, Cut, Dropped, Finished, Step, step_of
+from ptzip.editing.tree_copy import copy_tree
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.pickling.new_nodes import assign, atom, discard, memoized, take_out
-from ptzip.pickling.nodes import Atom, Node, Persistent, children, lookup, pair_slots, reach, text, walk
+from ptzip.pickling.nodes import Atom, Node, Persistent, Pickle, children, lookup, pair_slots, pairs, reach, text, walk
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import KEY, LOCATION, StorageRef, storage_ref
@@ -22,7 +23,7 @@ from ptzip.tree.children import keyed_children, node_paths
 
 @dataclass
 class Edit:
-    """The tree of a checkpoint that is being edited; `payloads` are the new payloads by storage key."""
+    """An edit of a copy of the tree of a checkpoint, which does not change; `payloads` are the new payloads by storage key."""
 
     checkpoint: Checkpoint
     changes: list[Change] = field(default_factory=list)
@@ -46,17 +47,24 @@ class Edit:
     """The storages that are still used, once somebody has counted them at the end."""
     sizes: dict[str, int] = field(init=False)
     """The size of every storage that the unedited tree refers to, by key."""
+    pickle: Pickle = field(init=False)
+    """The pickle to be written, with the edited tree."""
 
     def __post_init__(self) -> None:
         self.sizes = {storage.key: storage.size for storage in self.checkpoint.storages.values()}
+        before = self.checkpoint.pickle
+        self.pickle = Pickle(copy_tree(self.checkpoint.root), before.protocol)
+        self.pickle.frames, self.pickle.memo_end, self.pickle.anomalies = before.frames, before.memo_end, before.anomalies
 
     @property
     def root(self) -> Node:
-        return self.checkpoint.root
+        assert self.pickle.root is not None
+        return self.pickle.root
 
     @property
     def keys(self) -> list[str]:
-        return self.checkpoint.keys
+        """The texts among the top-level keys."""
+        return [name for key, _ in pairs(self.root) if (name := text(key)) is not None]
 
     @property
     def has_gain(self) -> bool:
@@ -225,7 +233,7 @@ class Edit:
         if self.checkpoint.main.record is not None:
             read.insert(0, self.checkpoint.main.record)
         items = [ids[0].dtype.size for ids in references.values()]
-        return Finished(write_pickle(self.checkpoint.pickle), storages, items, saved, read, casts)
+        return Finished(write_pickle(self.pickle), storages, items, saved, read, casts)
 
     def _relocate(self, references: list[StorageRef], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]

@@ -11,21 +11,28 @@ from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.io.payloads import SlicePayload
 from ptzip.pickling.new_nodes import atom, filled
-from ptzip.pickling.nodes import PUTS, Call, List, Tuple, item_slots, plain, walk
+from ptzip.pickling.nodes import PUTS, Call, List, Persistent, Tuple, item_slots, plain, reach, walk
 from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageRef, class_ref, storage_ref
 
 
 def modernise(edit: Edit) -> None:
     """Rewrite the ids of an edit's tree; does nothing where they are those of a zip."""
-    for node in edit.checkpoint.pickle.persistents:
+    is_old_stream = not isinstance(edit.checkpoint.container, TorchZip)
+    if not is_old_stream and not any(map(_is_old, edit.checkpoint.pickle.persistents)):
+        return
+    for node in list(reach(edit.root)):
         reference = storage_ref(node)
         if reference is not None and len(reference.items) > STORAGE_ITEMS:
             _without_view(edit, reference)
-    if any(class_ref(node) for node in edit.checkpoint.pickle.persistents):
-        _plain_classes(edit)
-    for call in edit.checkpoint.pickle.calls if not isinstance(edit.checkpoint.container, TorchZip) else ():
-        if isinstance(call, Call) and call.path == "collections.OrderedDict" and len(call.arguments) == 1:
-            _filled(call)
+        elif is_old_stream and isinstance(node, Call) and node.path == "collections.OrderedDict" and len(node.arguments) == 1:
+            _filled(node)
+    _plain_classes(edit)
+
+
+def _is_old(node: Persistent) -> bool:
+    """Whether a persistent id is of a class, or has more items than that of a storage in a zip."""
+    parts = node.id.parts if node.parts and isinstance(node.id, Tuple) else []
+    return len(parts) != STORAGE_ITEMS
 
 
 def _filled(call: Call) -> None:
@@ -61,4 +68,5 @@ def _plain_classes(edit: Edit) -> None:
                 if kind is not None:
                     holder[index] = kind
                     count += 1
-    edit.note(Step.OTHER, "classes", f"{count} with their source text became plain names", gain=False)
+    if count:
+        edit.note(Step.OTHER, "classes", f"{count} with their source text became plain names", gain=False)

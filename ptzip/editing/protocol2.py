@@ -27,7 +27,12 @@ def respelled(node: Node) -> Node:
     if isinstance(node, List) and node.op != "EMPTY_LIST":
         return new_list(_items(node))
     if any(step.op in OTHER_PUTS for step in node.steps):
-        node.steps = [memoized() if step.op in OTHER_PUTS else step for step in node.steps]
+        steps = [memoized() if step.op in OTHER_PUTS else step for step in node.steps]
+        if isinstance(node, Atom):
+            return Atom(node.op, node.arg, steps=steps)
+        if isinstance(node, Global):
+            return named(node.module, node.name)
+        node.steps = steps
     return node
 
 

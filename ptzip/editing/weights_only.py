@@ -183,7 +183,7 @@ class Plainness:
 
 def make_plain(edit: Edit) -> None:
     """Take everything that needs a class out of the tree of an edit."""
-    pickle = edit.checkpoint.pickle
+    pickle = edit.pickle
     holder = [edit.root]
     plainness, before = Plainness(edit), storages_of(edit.root)
     plainness.run(holder)

@@ -16,7 +16,7 @@ from ptzip.inspecting.key_sizes import NOTHING, Holdings, Seen, Share, Sizes, al
 from ptzip.inspecting.records import Row, records
 from ptzip.inspecting.tensor_summary import Dead, Parameters, Twins, Use, dead, parameters, twins, uses
 from ptzip.inspecting.torch_versions import Versions, versions
-from ptzip.slimming.plan import forecast
+from ptzip.recipes.forecast import forecast
 from ptzip.tensors.torch_names import may_hide_storages
 
 BROKEN = "broken storage"
@@ -71,7 +71,7 @@ class Summary(NamedTuple):
 
 
 def summary(checkpoint: Checkpoint) -> Summary:
-    """Everything that a screenful shows. The checkpoint's tree is edited at the end: see `planning.forecast`."""
+    """Everything that a screenful shows."""
     faults: list[str] = []
     parts = checkpoint.parts
     names = imported(parts)

@@ -48,7 +48,7 @@ def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, ski
     machine = Machine(limits)
     machine.pickle.start = machine.at = start
     try:
-        with _without_collections():
+        with without_collections():
             _run(machine, data, start, skip)
     except FormatError as error:
         _give_up(machine, Anomaly(CUT if isinstance(error, CutError) else BROKEN, error.message, error.offset))
@@ -69,7 +69,7 @@ def _give_up(machine: Machine, anomaly: Anomaly) -> None:
 
 
 @contextlib.contextmanager
-def _without_collections() -> Iterator[None]:
+def without_collections() -> Iterator[None]:
     """A tree is many small objects that all stay; looking for garbage among them took three quarters of the time.
 
     Freezing and unfreezing moves them to the oldest generation, or else the first collection would look at them all at once.

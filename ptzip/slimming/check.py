@@ -1,7 +1,7 @@
 """`slim --check`: the written file read back and compared with the input, tensor by tensor.
 
-Rule: both files are opened anew and matched by names, so that nothing of the plan is believed but which names went and moved;
-no two tensors of a file are in memory at once.
+The written file is opened like any other, and tensors are matched by name; of the edit only the removed and moved names are
+used. One tensor of each file is in memory at a time.
 """
 
 from collections.abc import Iterator, Mapping

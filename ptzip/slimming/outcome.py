@@ -3,7 +3,6 @@
 Rule: a cast that meets numbers beyond the range, which no plan can know, is planned anew before the file gets its place.
 """
 
-import contextlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,6 @@ from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
 from ptzip.formats.torchzip_records import crc_lines
 from ptzip.io.atomic_output import new_file
-from ptzip.limits import Limits
 from ptzip.slimming.cast_names import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options
 from ptzip.slimming.plan import Planned, plan
@@ -57,9 +55,9 @@ def written(
     source = Path(checkpoint.source.name)
     in_place = target.exists() and target.samefile(source)
     try:
-        with contextlib.ExitStack() as opened, new_file(target, like=source, sync=in_place) as descriptor:
-            last, wide = _settled(checkpoint, planned, options, descriptor, target, progress, opened)
-            check = _checked(source, f"/dev/fd/{descriptor}", last, options, checkpoint.limits) if with_check else None
+        with new_file(target, like=source, sync=in_place) as descriptor:
+            last, wide = _settled(checkpoint, planned, options, descriptor, target, progress)
+            check = _checked(checkpoint, f"/dev/fd/{descriptor}", last, options) if with_check else None
             size = os.fstat(descriptor).st_size
             done = replace(foretold(checkpoint, last, options), output=str(target), new_size=size, check=check)
             return _accounted(checkpoint, last, done, wide, with_tensors)
@@ -74,7 +72,6 @@ def _settled(
     descriptor: int,
     target: Path,
     progress: Progress | None,
-    opened: contextlib.ExitStack,
 ) -> tuple[Planned, tuple[CastTensor, ...]]:
     """Write a plan, and others until none loses what is to be kept; the last, and the casts that were taken back.
 
@@ -86,22 +83,21 @@ def _settled(
         found = overflowed(planned.finished)
         if not found or options.on_overflow in ("saturate", "inf"):
             return planned, tuple(taken_back)
-        taken_back += wide_tensors(_names(checkpoint, planned), planned.finished)
+        taken_back += wide_tensors(Names(checkpoint, planned.edit.cuts), planned.finished)
         if options.on_overflow == "error":
             raise EditError(_refusal(taken_back))
         beyond |= found  # an equal storage that stood for another one may show only now
-        again = opened.enter_context(open_checkpoint(checkpoint.source.name, checkpoint.limits))
-        planned = plan(again, options, beyond)
+        planned = plan(checkpoint, options, beyond)
         if not planned.edit.has_gain:
             raise NothingToGain
 
 
-def _checked(source: Path, written: str, planned: Planned, options: Options, limits: Limits) -> Check:
-    """The written file beside the input, both opened anew."""
+def _checked(checkpoint: Checkpoint, written: str, planned: Planned, options: Options) -> Check:
+    """Compare the written file, opened again, with the input."""
     from ptzip.slimming.check import check  # here, since it needs numpy
 
-    with open_checkpoint(source, limits) as before, open_checkpoint(written, limits) as after:
-        return check(before, after, planned.edit, options.on_overflow == "saturate", options.plain)
+    with open_checkpoint(written, checkpoint.limits) as after:
+        return check(checkpoint, after, planned.edit, options.on_overflow == "saturate", options.plain)
 
 
 def _accounted(
@@ -113,14 +109,8 @@ def _accounted(
         loss=sum((cast.loss for cast in last.finished.casts), Loss()),
         warnings=(*crc_warnings(last), *last.edit.warnings),
         wide=tuple(name for one in wide for name in one.names),
-        tensors=(*cast_tensors(_names(checkpoint, last), last.finished), *wide) if with_tensors else (),
+        tensors=(*cast_tensors(Names(checkpoint, last.edit.cuts), last.finished), *wide) if with_tensors else (),
     )
-
-
-def _names(checkpoint: Checkpoint, planned: Planned) -> Names:
-    """The tree of `checkpoint` was edited, so the names are those of another opening."""
-    with open_checkpoint(checkpoint.source.name, checkpoint.limits) as fresh:
-        return Names(fresh, planned.edit.cuts)
 
 
 def _refusal(wide: list[CastTensor]) -> str:

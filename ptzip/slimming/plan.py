@@ -8,25 +8,19 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing import drop_and_set as asked
-from ptzip.editing.cast_weights import Wish, cast, tensor_slots
 from ptzip.editing.changes import Finished, Step
 from ptzip.editing.edit import Edit
-from ptzip.editing.modernise import modernise
-from ptzip.editing.storage_users import Uses
-from ptzip.editing.trim import trim
-from ptzip.errors import EditError, UnsupportedError
+from ptzip.errors import EditError
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.legacy_writer import stream
 from ptzip.globs import Patterns
 from ptzip.io.atomic_output import NewFile
 from ptzip.pickling.nodes import Global
-from ptzip.recipes import GENERIC, choose
-from ptzip.recipes.recipe import Recipe
-from ptzip.recipes.refusals import refusal
+from ptzip.recipes import choose
+from ptzip.recipes.apply import cast_weights, start_edit
 from ptzip.slimming.options import Options
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.torch_names import NOT_IN_LEGACY
-from ptzip.tree.modules import is_module
 from ptzip.zip import writer
 
 
@@ -64,16 +58,12 @@ def _is_legacy(checkpoint: Checkpoint, wanted: str | None) -> bool:
 
 def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = ()) -> tuple[Edit, str]:
     """The edit of a checkpoint, and the name of the recipe that did it."""
-    if checkpoint.container.refusal:
-        raise UnsupportedError(checkpoint.container.refusal)
-    if reason := refusal(checkpoint.pickle, checkpoint.root):
-        raise EditError(reason)
-    edit = Edit(checkpoint, kept=Patterns(options.keep), ema=options.ema)
-    modernise(edit)
-    recipe = choose(checkpoint.root, options.recipe, options.is_edit)
+    edit = start_edit(checkpoint, options.keep, options.ema)
+    recipe = choose(edit.root, options.recipe, options.is_edit)
     recipe.drop(edit)
     _as_asked(edit, options)
-    _cast(edit, recipe, options, wide)
+    saturate = options.on_overflow == "saturate"
+    cast_weights(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, wide)
     if options.dedupe:
         from ptzip.editing.dedupe import share  # as above
 
@@ -93,35 +83,3 @@ def _as_asked(edit: Edit, options: Options) -> None:
         from ptzip.editing.weights_only import make_plain  # here, since few ask for it
 
         make_plain(edit)
-
-
-def _cast(edit: Edit, recipe: Recipe, options: Options, wide: Collection[Stretch]) -> None:
-    """Cut storages to what is used of them, and cast the weights; where one tensor moved away from others, cut once more."""
-    uses, weights = Uses(edit.root), list(recipe.weights(edit.root))
-    if recipe is not GENERIC and not any(is_module(found) or tensor_slots(found) for _, found in weights):
-        raise EditError(f"recipe {recipe.name} finds no weights in this file")
-    if options.trim:
-        edit.cuts = trim(edit, uses, uses.tensors)
-    if options.dtype == "keep":
-        return
-    spared = asked.spared(edit, Patterns(options.keep_float32)) | asked.matching(edit.root, Patterns(recipe.keep_float32))
-    left = cast(edit, uses, weights, Wish(options.dtype, options.on_overflow == "saturate", spared, frozenset(wide)))
-    if options.trim:
-        trim(edit, uses, {key: uses.left_on(key) for key in left})
-
-
-class Forecast(NamedTuple):
-    """What slimming a file would save of its storages and texts, in bytes; 0 where it is slim already."""
-
-    recipe: str
-    saved: int
-
-
-def forecast(checkpoint: Checkpoint) -> Forecast:
-    """What slimming an open checkpoint by default would save. Raises PtzipError where it cannot be done.
-
-    The checkpoint's own tree is edited for it, so that nothing is read twice: whoever asks is done with the tree. Whether
-    the storages have the bytes that they should have is not asked here.
-    """
-    edit, recipe = edited(checkpoint, Options())
-    return Forecast(recipe, sum(edit.outlook().values()) if edit.has_gain else 0)

@@ -1,0 +1,82 @@
+"""An open checkpoint never changes: whatever is planned, written or forecast from it, its own tree stays as it was read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ptzip
+from ptzip.inspecting.summary import summary
+from ptzip.pickling.nodes import reach
+from ptzip.pickling.writer import write_pickle
+from ptzip.recipes.forecast import forecast
+from ptzip.slimming.keys import keys
+from ptzip.slimming.options import Options
+from ptzip.slimming.outcome import foretold, written
+from ptzip.slimming.plan import plan
+from tests.corpus import FIXTURES, parameters
+
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"dtype": "bfloat16", "trim": False},
+    {"plain": True},
+    {"plain": True, "drop": ("*.0*", "model.names"), "values": (("epoch", -7), ("note", "new"))},
+    {"dedupe": True, "keep": ("optimizer*param_groups", "ema"), "ema": False},
+    {"format": "legacy", "dtype": "keep", "location": "keep"},
+    {"keep_float32": ("*.weight",), "on_overflow": "saturate"},
+)
+
+
+def snapshot(checkpoint: ptzip.Checkpoint) -> tuple[object, ...]:
+    """All that a caller can see of a checkpoint: its pickle as bytes, every node with its parts and steps, every tensor."""
+    nodes = [
+        (
+            id(node),
+            node.op,
+            node.arg,
+            [*map(id, node.parts)],
+            [(step.op, step.arg, [*map(id, step.items)]) for step in node.steps],
+        )
+        for node in reach(checkpoint.root)
+    ]
+    names = [(name, tensor.dtype, tensor.shape, tensor.stride, tensor.offset) for name, tensor in checkpoint.tensors().items()]
+    storages = [(key, found.size, len(found.ids)) for key, found in checkpoint.storages.items()]
+    pickle = checkpoint.pickle
+    return write_pickle(pickle), nodes, names, storages, pickle.protocol, list(pickle.frames), len(pickle.calls)
+
+
+def use(checkpoint: ptzip.Checkpoint, folder: Path) -> None:
+    """Plan, foretell, write and check with each of the options, then forecast and summarise."""
+    for number, chosen in enumerate(OPTIONS):
+        options = Options(**chosen)
+        try:
+            planned = plan(checkpoint, options)
+            keys(checkpoint, foretold(checkpoint, planned, options).changes)
+            written(checkpoint, planned, options, folder / f"{number}.pt", with_tensors=True, with_check=True)
+        except ptzip.PtzipError:
+            continue
+    for look in (forecast, summary):
+        try:
+            look(checkpoint)
+        except ptzip.PtzipError:
+            continue
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.pt")), ids=lambda path: path.name)
+def test_no_fixture_changes_while_it_is_open(path: Path, tmp_path: Path) -> None:
+    with ptzip.open(path) as checkpoint:
+        before = snapshot(checkpoint)
+        use(checkpoint, tmp_path)
+        assert snapshot(checkpoint) == before
+
+
+@pytest.mark.parametrize("path", parameters("yolo", "format"))
+def test_no_file_of_the_corpus_changes_while_it_is_open(path: Path, tmp_path: Path) -> None:
+    try:
+        checkpoint = ptzip.open(path)
+        before = snapshot(checkpoint)
+    except ptzip.PtzipError as error:
+        pytest.skip(f"not written again: {error}")
+    with checkpoint:
+        use(checkpoint, tmp_path)
+        assert snapshot(checkpoint) == before
