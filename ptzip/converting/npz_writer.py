@@ -13,8 +13,8 @@ from ptzip.converting.selection import Tensors
 from ptzip.converting.unsupported import no_values
 from ptzip.formats.foreign_zips import ARRAY
 from ptzip.io.payloads import BytesPayload, JoinedPayload
+from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import MOST_DIMENSIONS
 from ptzip.zip import writer
@@ -43,7 +43,7 @@ def refusal(name: str, tensor: Tensor) -> str:
 def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
     """The file that holds the tensors."""
     records = [
-        Record(f"{name}{ARRAY}", JoinedPayload((BytesPayload(_header(one)), InOrder(one)))) for name, one in tensors.items()
+        Record(f"{name}{ARRAY}", JoinedPayload((BytesPayload(_header(one)), RowMajor(one)))) for name, one in tensors.items()
     ]
     return [File(place, writer.plan(records))]
 

@@ -18,8 +18,8 @@ from ptzip.formats.safetensors_tensors import PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.io.atomic_output import SequentialFile
 from ptzip.io.payloads import BytesPayload
+from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import DTYPES
-from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.tensor import Tensor
 
 SUFFIX = ".safetensors"
@@ -75,7 +75,7 @@ def _shards(tensors: Tensors, largest: int | None) -> list[Tensors]:
 def _file(tensors: Tensors, tied: Mapping[str, str]) -> SequentialFile:
     order = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
     aliases = {name: kept for name, kept in tied.items() if kept in tensors}
-    return SequentialFile((BytesPayload(_header(order, aliases)), *map(InOrder, order.values())))
+    return SequentialFile((BytesPayload(_header(order, aliases)), *map(RowMajor, order.values())))
 
 
 def _header(tensors: Tensors, aliases: Mapping[str, str]) -> bytes:

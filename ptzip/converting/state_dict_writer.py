@@ -16,8 +16,8 @@ from ptzip.io.payloads import Payload
 from ptzip.pickling.new_nodes import atom, called, named, new_dict, new_tuple, ordered
 from ptzip.pickling.nodes import Call, Node, Persistent, Pickle
 from ptzip.pickling.writer import write_pickle
+from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME, BYTES, PACKED, DType
-from ptzip.tensors.inorder import InOrder
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import span
@@ -69,7 +69,7 @@ class Cut(NamedTuple):
     def payload(self) -> Payload:
         dtype = BYTES if self.held.dtype.name in PACKED else self.held.dtype
         length = (self.last - self.first) // dtype.size
-        return InOrder(Tensor(dtype.name, (length,), (1,), self.first // dtype.size, storage=self.held))
+        return RowMajor(Tensor(dtype.name, (length,), (1,), self.first // dtype.size, storage=self.held))
 
 
 Cuts = dict[int, Cut]

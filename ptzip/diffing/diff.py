@@ -16,7 +16,7 @@ from ptzip.diffing.node_values import told
 from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import Objects
 from ptzip.diffing.report import Changed, DiffReport, Lone, Only
-from ptzip.diffing.tensors import Pairs, form
+from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.errors import EditError, LimitError
 from ptzip.formats.container import Container
 from ptzip.formats.foreign_zips import ForeignZip
@@ -87,7 +87,7 @@ def _code(container: Container, limits: Limits) -> dict[str, str] | None:
 
 def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance) -> DiffReport:
     matches = match(a.tensors, b.tensors, renames)
-    pairs = Pairs(tolerance, are_bare=not (a.values and b.values))
+    pairs = TensorPairs(tolerance, ignored=() if a.values and b.values else PICKLE_ONLY)
     differing = [pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs]
     lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)

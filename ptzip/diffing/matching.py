@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ptzip.diffing.payloads import checksum
+from ptzip.diffing.box_pairs import recorded_crc
 from ptzip.diffing.report import Moved
 from ptzip.diffing.tensors import form
 from ptzip.errors import PtzipError
@@ -65,7 +65,7 @@ def _likeness(tensor: Tensor) -> Hashable | None:
     if held is None or not held.size or held.base is not None:
         return None
     try:
-        crc = checksum(held)
+        crc = recorded_crc(held)
     except PtzipError:
         return None
     return (tensor.dtype, tensor.shape, tensor.stride, tensor.offset, held.size, crc) if crc else None

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional
 
 from ptzip.diffing.node_values import CONTAINERS, HOLDERS, Child, are_same, children, told
 from ptzip.diffing.report import Changed, Only
-from ptzip.diffing.tensors import are_storages_same
+from ptzip.diffing.tensors import are_storages_equal
 from ptzip.errors import LimitError, PtzipError
 from ptzip.globs import Rename, renamed
 from ptzip.tensors.storage import Storage
@@ -101,7 +101,7 @@ class Objects:
     def is_alike(self, pair: Pair) -> bool:
         """Whether what is below two values is to be compared; where they are not the same themselves, that is noted."""
         if isinstance(pair.a, Storage) and isinstance(pair.b, Storage):
-            is_same, more = _are_storages_same(pair.a, pair.b), " with other bytes"
+            is_same, more = _are_storages_equal(pair.a, pair.b), " with other bytes"
         else:
             is_same, more = are_same(pair.a, pair.b), " with other content"
         if not is_same and not self.is_taken_apart(pair):
@@ -164,12 +164,12 @@ def has_children(value: object) -> bool:
     return isinstance(value, HOLDERS) and (bool(value) if isinstance(value, CONTAINERS) else True)
 
 
-def _are_storages_same(a: Storage, b: Storage) -> bool:
+def _are_storages_equal(a: Storage, b: Storage) -> bool:
     """Raises nothing: bytes that are not there are not the same."""
     if (a.dtype, a.size, a.location) != (b.dtype, b.size, b.location):
         return False
     try:
-        return are_storages_same(a, b)
+        return are_storages_equal(a, b)
     except PtzipError:
         return False
 

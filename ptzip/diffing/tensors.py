@@ -1,15 +1,14 @@
-"""Two tensors: what they are, and how far their values are from one another.
+"""The comparison of two tensors: their attributes, and how far their values are apart.
 
-Rule: two tensors are equal only once their bytes were compared; a checksum says in which way to compare them, and is never
-believed, since whoever makes a file can make its checksums.
+Two tensors are equal only once their bytes were compared. A checksum only decides how to compare them: whoever writes a file
+can choose its checksums.
 """
 
 from collections.abc import Hashable, Iterator
 from typing import NamedTuple
 
-from ptzip.diffing.boxes import Boxes, boxes
+from ptzip.diffing.box_pairs import box_pairs, readable, recorded_crc
 from ptzip.diffing.numeric import Sums, Tolerance, sums
-from ptzip.diffing.payloads import bare, checksum
 from ptzip.diffing.report import Fact, Form, Numbers, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.io.payloads import Payload, SlicePayload
@@ -18,51 +17,48 @@ from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 
 PIECE = 1 << 18
-"""Bytes that are compared at once: few enough to be taken from the same memory again and again."""
+"""Bytes that are compared at once: few enough to stay in the caches."""
 
-NO_DTYPE = ""
-"""That of a parameter that was not initialized: it has no values."""
+UNINITIALIZED = ""
+"""The dtype of an uninitialized parameter, which has no values."""
 
-OF_OBJECTS = ("class", "requires_grad", "device")
-"""What a file that holds tensors alone does not say of them."""
-
-Seen = Hashable
-"""What tells the bytes of a tensor, and how it lies on them, from all others of its file."""
+PICKLE_ONLY = ("class", "requires_grad", "device")
+"""Attributes that formats of tensors alone (safetensors, npz) do not store."""
 
 
-class Found(NamedTuple):
-    """What was found of two tensors' values; see `TensorDiff`."""
+class Outcome(NamedTuple):
+    """What comparing the values of two tensors found; see `TensorDiff`."""
 
     are_equal: bool = False
     numbers: Numbers | None = None
     problem: str = ""
 
 
-class Pairs:
-    """Comparisons of pairs of tensors, of two files; a pair of the same bytes is read once, whatever its names."""
+class TensorPairs:
+    """Compares pairs of tensors of two files; pairs on the same bytes are read once, whatever their names."""
 
-    def __init__(self, tolerance: Tolerance, are_bare: bool = False) -> None:
+    def __init__(self, tolerance: Tolerance, ignored: tuple[str, ...] = ()) -> None:
         self.tolerance = tolerance
-        self.are_bare = are_bare
-        """Whether one of the files has no words for what makes a parameter of a tensor."""
-        self.done: dict[tuple[Seen, Seen], Found] = {}
+        self.ignored = ignored
+        """Names of attributes that are not compared."""
+        self._outcomes: dict[tuple[Hashable, Hashable], Outcome] = {}
 
     def compare(self, old_name: str, old: Tensor, name: str, new: Tensor) -> TensorDiff | None:
-        """How two tensors differ, or None where they are the same in everything."""
-        told = tuple(fact for fact in facts(old, new) if not (self.are_bare and fact.what in OF_OBJECTS))
-        seen = _seen(old), _seen(new)
-        if seen not in self.done:
-            self.done[seen] = _compared(old, new, self.tolerance)
-        found = TensorDiff(old_name, name, form(old), form(new), told, *self.done[seen])
-        return None if found.are_equal and found.old == found.new and not told else found
+        """How two tensors differ, or None where nothing differs."""
+        facts = tuple(fact for fact in _facts(old, new) if fact.what not in self.ignored)
+        pair = _identity(old), _identity(new)
+        if pair not in self._outcomes:
+            self._outcomes[pair] = _compared(old, new, self.tolerance)
+        found = TensorDiff(old_name, name, form(old), form(new), facts, *self._outcomes[pair])
+        return None if found.are_equal and found.old == found.new and not facts else found
 
 
 def form(tensor: Tensor) -> Form:
     return Form(tensor.dtype, tensor.shape, tensor.layout, tensor.nbytes)
 
 
-def facts(old: Tensor, new: Tensor) -> Iterator[Fact]:
-    """What is told of two tensors beside their dtype, shape and layout, and is not the same."""
+def _facts(old: Tensor, new: Tensor) -> Iterator[Fact]:
+    """The attributes that differ, besides dtype, shape and layout."""
     for what, one, other in (
         ("class", old.class_path, new.class_path),
         ("requires_grad", old.requires_grad, new.requires_grad),
@@ -78,91 +74,83 @@ def facts(old: Tensor, new: Tensor) -> Iterator[Fact]:
             yield Fact(what, str(one), str(other))
 
 
-def _seen(tensor: Tensor) -> Seen:
-    held = tensor.storage
-    root, start = held.root if held is not None else (tensor, 0)
-    place = id(root), start
-    return place, tensor.dtype, tensor.offset, tensor.shape, tensor.stride, tensor.is_conj, tensor.is_neg, tensor.layout
+def _identity(tensor: Tensor) -> Hashable:
+    """What distinguishes the bytes of a tensor, and its view of them, from all others of its file."""
+    root, start = tensor.storage.root if tensor.storage is not None else (tensor, 0)
+    view = tensor.dtype, tensor.offset, tensor.shape, tensor.stride, tensor.is_conj, tensor.is_neg, tensor.layout
+    return id(root), start, view
 
 
-def _compared(old: Tensor, new: Tensor, tolerance: Tolerance) -> Found:
+def _compared(old: Tensor, new: Tensor, tolerance: Tolerance) -> Outcome:
     if old.shape != new.shape or old.layout != new.layout:
-        return Found()
-    if old.storage is None and new.storage is None:  # it is what it is made of, which has names of its own, or it has no values
-        is_known = bool(old.components) or {old.dtype, new.dtype} <= {*BY_NAME, NO_DTYPE}
-        return Found(is_known, problem="" if is_known else f"values of dtype {old.dtype} are not read")
+        return Outcome()
+    if old.storage is None and new.storage is None:  # its components have names of their own, or it has no values
+        is_known = bool(old.components) or {old.dtype, new.dtype} <= {*BY_NAME, UNINITIALIZED}
+        return Outcome(is_known, problem="" if is_known else f"values of dtype {old.dtype} are not supported")
     try:
         return _of_values(old, new, tolerance)
     except (UnsupportedError, LimitError) as error:
         return _of_storages(old, new, str(error))
     except FormatError as error:
-        return Found(problem=str(error))
+        return Outcome(problem=str(error))
 
 
-def _of_values(old: Tensor, new: Tensor, tolerance: Tolerance) -> Found:
-    cut = boxes(old, new)
-    is_same_dtype = old.dtype == new.dtype
-    if is_same_dtype and _may_be_equal(old, new) and _are_bytes_equal(cut):
-        return Found(are_equal=True)
+def _of_values(old: Tensor, new: Tensor, tolerance: Tolerance) -> Outcome:
+    pairs, is_same_dtype = box_pairs(old, new), old.dtype == new.dtype
+    if is_same_dtype and _may_be_equal(old, new) and all(_are_boxes_equal(a, b) for a, b in pairs.boxes()):
+        return Outcome(are_equal=True)
     found, are_equal = Sums(), is_same_dtype
-    for one, other in cut.pairs():
+    for one, other in pairs.boxes():
         a, b = one.numpy(), other.numpy()
         are_equal = are_equal and a.tobytes() == b.tobytes()
         found = found.joined(sums(a, b, tolerance))
-    return Found(are_equal, None if are_equal else found.repeated(cut.repeats).numbers())
+    return Outcome(are_equal, None if are_equal else found.repeated(pairs.repeats).numbers())
 
 
 def _may_be_equal(old: Tensor, new: Tensor) -> bool:
-    """Whether the checksums, where there are any, leave it open: then nothing is computed before the bytes differ."""
+    """Whether the recorded checksums allow it; then the bytes are compared before any numbers are computed."""
     if old.storage is None or new.storage is None or old.storage.size != new.storage.size:
         return False
-    return checksum(old.storage) == checksum(new.storage)
+    return recorded_crc(old.storage) == recorded_crc(new.storage)
 
 
-def _are_bytes_equal(cut: Boxes) -> bool:
-    return all(_is_box_equal(one, other) for one, other in cut.pairs())
-
-
-def _is_box_equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two boxes have the same bytes; where these lie in the files as they are, piece by piece."""
+def _are_boxes_equal(one: Tensor, other: Tensor) -> bool:
     a, b = _stretch(one), _stretch(other)
-    return _are_same(a, b) if a is not None and b is not None else one.tobytes() == other.tobytes()
+    return _are_payloads_equal(a, b) if a is not None and b is not None else one.tobytes() == other.tobytes()
 
 
-def _stretch(tensor: Tensor) -> SlicePayload | None:
-    """The bytes of a tensor, where they follow one another in the file as they do in the tensor."""
-    held = tensor.storage
+def _stretch(tensor: Tensor) -> Payload | None:
+    """The bytes of a tensor as they are in the file, where they are in the same order there."""
     is_plain = tensor.stride in ((), (1,)) and not (tensor.is_conj or tensor.is_neg)
-    if held is None or held.big_endian or not is_plain:
+    if tensor.storage is None or tensor.storage.big_endian or not is_plain:
         return None
-    return SlicePayload(held.payload(), tensor.offset * tensor.itemsize, tensor.nbytes)
+    return SlicePayload(tensor.storage.payload(), tensor.offset * tensor.itemsize, tensor.nbytes)
 
 
-def _of_storages(old: Tensor, new: Tensor, why: str) -> Found:
-    """Values that are no numbers, or too many, are the same where they lie in the same way on the same bytes."""
-    if old.storage is None or new.storage is None or _laid(old) != _laid(new):
-        return Found(problem=why)
+def _of_storages(old: Tensor, new: Tensor, reason: str) -> Outcome:
+    """Values that numpy cannot represent, or too many of them: equal where they are the same view of equal storages."""
+    if old.storage is None or new.storage is None or _view(old, old.storage) != _view(new, new.storage):
+        return Outcome(problem=reason)
     try:
-        is_same = are_storages_same(old.storage, new.storage)
-        return Found(is_same, problem="" if is_same else f"its bytes differ, and {why}")
+        are_equal = are_storages_equal(old.storage, new.storage)
+        return Outcome(are_equal, problem="" if are_equal else f"its bytes differ, and {reason}")
     except PtzipError as error:
-        return Found(problem=str(error))
+        return Outcome(problem=str(error))
 
 
-def _laid(tensor: Tensor) -> Hashable:
-    held = tensor.storage
-    order = (held.size, held.big_endian, held.dtype) if held is not None else ()
+def _view(tensor: Tensor, storage: Storage) -> Hashable:
+    order = storage.size, storage.big_endian, storage.dtype
     return order, tensor.dtype, tensor.offset, tensor.stride, tensor.is_conj, tensor.is_neg
 
 
-def are_storages_same(one: Storage, other: Storage) -> bool:
+def are_storages_equal(one: Storage, other: Storage) -> bool:
     """Whether two storages have the same bytes."""
-    return _are_same(bare(one), bare(other))
+    return _are_payloads_equal(readable(one), readable(other))
 
 
-def _are_same(a: Payload, b: Payload) -> bool:
-    return a.length == b.length and all(_part(a, at) == _part(b, at) for at in range(0, a.length, PIECE))
+def _are_payloads_equal(a: Payload, b: Payload) -> bool:
+    return a.length == b.length and all(_piece(a, at) == _piece(b, at) for at in range(0, a.length, PIECE))
 
 
-def _part(payload: Payload, at: int) -> bytes:
+def _piece(payload: Payload, at: int) -> bytes:
     return b"".join(payload.chunks(at, min(at + PIECE, payload.length)))

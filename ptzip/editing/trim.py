@@ -14,7 +14,7 @@ from ptzip.editing.storage_users import Uses
 from ptzip.io.payloads import JoinedPayload, Payload, SlicePayload
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Node, Tuple
-from ptzip.tensors.gathered import Gathered
+from ptzip.tensors.blocks import UsedElements
 from ptzip.tensors.references import NUMEL, OFFSET, STRIDE, StorageRef, TensorRef
 
 
@@ -125,7 +125,7 @@ def cut_out(island: Island, payload: Payload, size: int) -> tuple[Payload, Node 
     if not _has_gaps(island):
         return part, None
     strides = Tuple("TUPLE", None, [atom(step) for step in _close(one.shape, one.stride)])
-    return Gathered(part, size, one.shape, one.stride), strides
+    return UsedElements(part, size, one.shape, one.stride), strides
 
 
 def _close(shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, ...]:

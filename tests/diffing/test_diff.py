@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import ptzip
-from ptzip.diffing import boxes
+from ptzip.diffing import box_pairs
 from ptzip.diffing.report import Fact, Numbers, TensorDiff
 from ptzip.render.diff import _cosine
 from ptzip.tensors.storage import Storage
@@ -199,7 +199,7 @@ def test_other_strides_are_no_difference(tmp_path: Path) -> None:
 
 
 def test_large_tensors_are_compared_in_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boxes, "STRETCH", 4096)
+    monkeypatch.setattr(box_pairs, "STRETCH", 4096)
     random = np.random.default_rng(1)
     a, b = (random.standard_normal((50, 400)).astype(np.float32) for _ in range(2))
     found = only(ptzip.diff(saved(tmp_path, "a.pt", w=a), saved(tmp_path, "b.pt", w=b))).numbers
@@ -432,7 +432,7 @@ def test_arrays_that_are_not_read_are_not_called_the_same(tmp_path: Path) -> Non
         np.savez(tmp_path / f"{name}.npz", s=np.array(["cat", word]), w=np.ones(2))
     report = ptzip.diff(tmp_path / "a.npz", tmp_path / "b.npz")
     assert not report.is_same
-    assert [(pair.name, pair.problem) for pair in report.tensors] == [("s", "values of dtype <U3 are not read")]
+    assert [(pair.name, pair.problem) for pair in report.tensors] == [("s", "values of dtype <U3 are not supported")]
 
 
 def test_the_metadata_of_safetensors_are_compared(tmp_path: Path) -> None:

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ptzip.diffing import boxes as module
-from ptzip.diffing.boxes import boxes
-from ptzip.diffing.payloads import Ongoing
+from ptzip.diffing import box_pairs as module
+from ptzip.diffing.box_pairs import Resumed, box_pairs
 from ptzip.errors import FormatError, LimitError
 from ptzip.io.payloads import BytesPayload, JoinedPayload
 from ptzip.tensors.dtypes import BY_NAME
@@ -42,11 +41,11 @@ def test_every_pair_of_elements_comes_as_often_as_it_is_there(seed: int, monkeyp
     orders = [chance.sample(range(len(shape)), len(shape)) for _ in range(2)]
     steps = [tuple(step * chance.choice([1, 1, 1, 0]) for step in strides(shape, order)) for order in orders]
     a, b = (tensor(numbers * sign, shape, step, chance.randint(0, 9)) for sign, step in zip((1, -1), steps, strict=True))
-    cut = boxes(a, b)
+    pairs = box_pairs(a, b)
     found = Counter[tuple[int, int]]()
-    for one, other in cut.pairs():
+    for one, other in pairs.boxes():
         for pair in zip(one.numpy().reshape(-1).tolist(), other.numpy().reshape(-1).tolist(), strict=True):
-            found[pair] += cut.repeats
+            found[pair] += pairs.repeats
     assert found == Counter(zip(a.numpy().reshape(-1).tolist(), b.numpy().reshape(-1).tolist(), strict=True))
 
 
@@ -56,7 +55,7 @@ def test_no_box_is_large(stride: tuple[int, int], monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "STRETCH", 4000)
     numbers = np.arange(400 * 500, dtype=np.float32)
     a, b = tensor(numbers, (400, 500), (500, 1)), tensor(numbers, (400, 500), stride)
-    for pair in boxes(a, b).pairs():
+    for pair in box_pairs(a, b).boxes():
         for one in pair:
             assert one.numel <= 1000
             assert sum((size - 1) * step for size, step in zip(one.shape, one.stride, strict=True)) < 1000
@@ -65,25 +64,25 @@ def test_no_box_is_large(stride: tuple[int, int], monkeypatch: pytest.MonkeyPatc
 def test_what_lies_alike_is_read_in_long_stretches() -> None:
     numbers = np.arange(60, dtype=np.float32)
     a = tensor(numbers, (3, 4, 5), (5, 15, 1))
-    assert [one.shape for one, _ in boxes(a, a).pairs()] == [(60,)]
+    assert [one.shape for one, _ in box_pairs(a, a).boxes()] == [(60,)]
 
 
 def test_few_bytes_that_stand_for_very_many_numbers_are_refused() -> None:
     numbers = np.zeros(100_000, np.float32)
     with pytest.raises(LimitError, match="repeats"):
-        boxes(tensor(numbers, (100_000, 100_000), (1, 0)), tensor(numbers, (100_000, 100_000), (0, 1)))
+        box_pairs(tensor(numbers, (100_000, 100_000), (1, 0)), tensor(numbers, (100_000, 100_000), (0, 1)))
 
 
 def test_numbers_that_both_repeat_are_read_once() -> None:
     one = tensor(np.ones(1, np.float32), (10**9, 10**9), (0, 0))
-    cut = boxes(one, one)
-    assert (len(list(cut.pairs())), cut.repeats) == (1, 10**18)
+    pairs = box_pairs(one, one)
+    assert (len(list(pairs.boxes())), pairs.repeats) == (1, 10**18)
 
 
 def test_a_tensor_that_reaches_past_its_storage_is_an_error() -> None:
     numbers = np.zeros(10, np.float32)
-    with pytest.raises(FormatError, match="reaches to byte 44 of a storage of 40 bytes"):
-        boxes(tensor(numbers, (10,), (1,)), tensor(numbers, (10,), (1,), 1))
+    with pytest.raises(FormatError, match="ends at byte 44 of a storage of 40 bytes"):
+        box_pairs(tensor(numbers, (10,), (1,)), tensor(numbers, (10,), (1,), 1))
 
 
 def test_a_payload_that_is_read_from_its_beginning_is_read_on() -> None:
@@ -97,7 +96,7 @@ def test_a_payload_that_is_read_from_its_beginning_is_read_on() -> None:
             return super().chunks(start, stop)
 
     data = bytes(range(200))
-    payload = Ongoing(Counted((BytesPayload(data[:70]), BytesPayload(data[70:]))))
+    payload = Resumed(Counted((BytesPayload(data[:70]), BytesPayload(data[70:]))))
     for start, stop in ((0, 30), (30, 30), (30, 100), (120, 200)):
         assert b"".join(payload.chunks(start, stop)) == data[start:stop]
     assert Counted.begun == 1
