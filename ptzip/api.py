@@ -13,11 +13,12 @@ from types import MappingProxyType
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.editing.drop_and_set import Value
 from ptzip.errors import EditError, UnsupportedError
+from ptzip.globs import strings
 from ptzip.io.atomic_output import slim_path
 from ptzip.io.compression import compression_named
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.recipes import AUTO
-from ptzip.slimming.options import Options
+from ptzip.slimming.options import Location, OnOverflow, Options, OutputFormat, WeightDtype
 from ptzip.slimming.outcome import foretold, written
 from ptzip.slimming.plan import plan
 from ptzip.slimming.report import SlimReport
@@ -29,18 +30,18 @@ def slim(
     target: str | os.PathLike[str] | None = None,
     *,
     recipe: str = AUTO,
-    dtype: str = "float16",
-    on_overflow: str = "keep",
-    location: str = "cpu",
-    drop: Iterable[str] = (),
-    keep: Iterable[str] = (),
-    keep_float32: Iterable[str] = (),
+    dtype: WeightDtype = "float16",
+    on_overflow: OnOverflow = "keep",
+    location: Location = "cpu",
+    drop: str | Iterable[str] = (),
+    keep: str | Iterable[str] = (),
+    keep_float32: str | Iterable[str] = (),
     values: Mapping[str, Value] = MappingProxyType({}),
     ema: bool = True,
     trim: bool = True,
     dedupe: bool = False,
     plain: bool = False,
-    format: str | None = None,
+    format: OutputFormat | None = None,
     dry_run: bool = False,
     overwrite: bool = True,
     make_folder: bool = False,
@@ -69,9 +70,9 @@ def slim(
         dtype=dtype,
         location=location,
         on_overflow=on_overflow,
-        drop=tuple(drop),
-        keep=tuple(keep),
-        keep_float32=tuple(keep_float32),
+        drop=strings(drop),
+        keep=strings(keep),
+        keep_float32=strings(keep_float32),
         values=tuple(values.items()),
         ema=ema,
         trim=trim,

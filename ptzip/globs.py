@@ -11,6 +11,11 @@ from typing import NamedTuple
 from ptzip.errors import EditError
 
 
+def strings(given: str | Iterable[str]) -> tuple[str, ...]:
+    """An argument that takes several strings; a bare string is one."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 class Patterns:
     """Globs for dotted paths, as the shell knows them: `*` stands for anything, dots too."""
 

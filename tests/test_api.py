@@ -10,8 +10,9 @@ import pytest
 
 import ptzip
 from ptzip.editing.changes import Step
-from ptzip.errors import EditError, FormatError, LimitError
+from ptzip.errors import FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
+from ptzip.slimming.options import WeightDtype
 from ptzip.tensors.rounding import Loss
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, numbers
@@ -96,7 +97,7 @@ def test_the_output_has_the_permissions_of_the_input(last: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "keep"])
 @pytest.mark.parametrize("name", FIXTURE_NAMES)
-def test_a_dry_run_foretells_everything_but_the_loss(name: str, dtype: str, tmp_path: Path) -> None:
+def test_a_dry_run_foretells_everything_but_the_loss(name: str, dtype: WeightDtype, tmp_path: Path) -> None:
     source = FIXTURES / f"{name}.pt"
     foretold = ptzip.slim(source, dtype=dtype, dry_run=True)
     report = ptzip.slim(source, tmp_path / "out.pt", dtype=dtype, on_overflow="inf")
@@ -148,13 +149,21 @@ def test_a_kept_dtype_saves_nothing_by_half_precision(last: Path) -> None:
     [
         ({"dtype": "float8"}, "dtype is 'float8', expected one of float16, bfloat16, keep"),
         ({"location": "cuda:0"}, "location is 'cuda:0', expected one of cpu, keep"),
-        ({"recipe": "yolo"}, "there is no recipe yolo; there are auto, ultralytics, .*, generic"),
+        ({"recipe": "yolo"}, "recipe is 'yolo', expected one of auto, ultralytics, .*, generic"),
+        ({"on_overflow": "clip"}, "on_overflow is 'clip', expected one of keep, saturate, inf, error"),
+        ({"format": "tar"}, "format is 'tar', expected one of zip, legacy, same"),
     ],
 )
 def test_an_unknown_option_is_an_error_that_lists_the_known(options: dict[str, Any], words: str, last: Path) -> None:
-    with pytest.raises(EditError, match=words):
+    with pytest.raises(ValueError, match=words):
         ptzip.slim(last, **options)
     assert list(last.parent.iterdir()) == [last]
+
+
+def test_a_bare_string_is_one_pattern(last: Path) -> None:
+    report = ptzip.slim(last, drop="optimizer.param_groups", keep="optimizer", dry_run=True)
+    assert [warning for warning in report.warnings if "matches nothing" in warning] == []
+    assert report == ptzip.slim(last, drop=("optimizer.param_groups",), keep=["optimizer"], dry_run=True)
 
 
 def test_progress_goes_from_nothing_to_all(last: Path) -> None:

@@ -83,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         try:
             report = _slim(name, _target(name, arguments, taken), arguments)
-        except (ptzip.PtzipError, OSError) as error:
+        except (ptzip.PtzipError, OSError, ValueError) as error:
             failed = True
             told = message(error, name)
             reports.append({"path": name, "error": told})

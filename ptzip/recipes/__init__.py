@@ -40,7 +40,7 @@ NAMES = (AUTO, *(recipe.name for recipe in RECIPES))
 def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:
     """The recipe of that name, or the one whose layout the tree has; `generic`, if `is_any` layout will do.
 
-    Raises EditError where there is none.
+    Raises EditError where no recipe matches, ValueError for an unknown name.
     """
     for recipe in RECIPES:
         if name == recipe.name or (name == AUTO and recipe.matches(root)):
@@ -48,7 +48,7 @@ def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:
     if name == AUTO and is_any:
         return GENERIC
     if name != AUTO:
-        raise EditError(f"there is no recipe {name}; there are {', '.join(NAMES)}")
+        raise ValueError(f"recipe is {name!r}, expected one of {', '.join(NAMES)}")
     keys = [text(key) or "?" for key, _ in pairs(root)]
     listed = f"its top-level keys are {', '.join(keys[:20])}" if keys else "it is no dict"
     raise EditError(f"no recipe knows this layout: {listed}")

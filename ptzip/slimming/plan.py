@@ -39,7 +39,7 @@ def plan(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] = (
         checkpoint.main.check_storages()
     edit, recipe = edited(checkpoint, options, wide)
     is_legacy = _is_legacy(checkpoint, options.format)
-    finished = edit.finish(None if options.location == "keep" else options.location, is_legacy)
+    finished = edit.finish(options.new_location, is_legacy)
     if is_legacy:
         return Planned(edit, recipe, finished, stream(finished.pickle, finished.storages, finished.items))
     records = checkpoint.container.rewritten(finished.pickle, finished.storages)
@@ -67,7 +67,7 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
     if options.dedupe:
         from ptzip.editing.dedupe import share  # as above
 
-        share(edit, None if options.location == "keep" else options.location)
+        share(edit, options.new_location)
     if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.container, Legacy):
         edit.note(Step.OTHER, "file", f"format {options.format}")
     return edit, recipe.name

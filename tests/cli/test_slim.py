@@ -256,7 +256,7 @@ def test_a_recipe_is_taken_by_its_name(last: Path) -> None:
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones(last: Path) -> None:
     cause = one_line(ptzip("slim", last, "--recipe", "yolo"), "ptzip: error: last.pt: ")
-    assert cause == f"there is no recipe yolo; there are {', '.join(NAMES)}"
+    assert cause == f"recipe is 'yolo', expected one of {', '.join(NAMES)}"
     assert names() == ["last.pt"]
 
 

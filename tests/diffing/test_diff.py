@@ -18,6 +18,7 @@ import ptzip
 from ptzip.diffing import box_pairs
 from ptzip.diffing.report import Fact, Numbers, TensorDiff
 from ptzip.render.diff import _cosine
+from ptzip.slimming.options import WeightDtype
 from ptzip.tensors.storage import Storage
 from tests.cli.shell import environment
 from tests.cli.shell import ptzip as run
@@ -112,7 +113,7 @@ def torch_numbers(a: Any, b: Any) -> Numbers:
 @pytest.mark.torch
 @pytest.mark.parametrize("path", [*parameters("yolo"), *CHECKPOINTS])
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_numbers_are_those_of_torch(path: Path, dtype: str, tmp_path: Path) -> None:
+def test_numbers_are_those_of_torch(path: Path, dtype: WeightDtype, tmp_path: Path) -> None:
     slim = tmp_path / "slim.pt"
     if ptzip.slim(path, slim, dtype=dtype).output is None:
         shutil.copy(path, slim)

@@ -8,6 +8,7 @@ import pytest
 import ptzip
 from ptzip.errors import EditError
 from ptzip.formats.legacy import Legacy
+from ptzip.slimming.options import OutputFormat
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.torch_truth import differences, truth
 
@@ -27,7 +28,8 @@ def test_a_stream_becomes_a_zip_or_stays_one(tmp_path: Path) -> None:
     ptzip.slim(FIXTURES / "training.pt", stream, format="legacy", dtype="keep")
     with ptzip.open(stream) as found:
         assert isinstance(found.container, Legacy)
-    for wanted, kind in (("same", True), ("zip", False)):
+    choices: tuple[tuple[OutputFormat, bool], ...] = (("same", True), ("zip", False))
+    for wanted, kind in choices:
         ptzip.slim(stream, tmp_path / "out.pt", format=wanted)
         with ptzip.open(tmp_path / "out.pt") as found:
             assert isinstance(found.container, Legacy) is kind

@@ -8,6 +8,7 @@ import pytest
 import ptzip
 from ptzip.errors import EditError
 from ptzip.recipes import AUTO, NAMES, RECIPES, choose
+from ptzip.slimming.options import Location
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, module, node, numbers
 
@@ -41,7 +42,7 @@ def test_the_more_special_recipe_comes_first() -> None:
 
 
 def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
-    with pytest.raises(EditError, match=r"there is no recipe yolov9; there are auto, ultralytics, .*, yolov5, basic, "):
+    with pytest.raises(ValueError, match=r"recipe is 'yolov9', expected one of auto, ultralytics, .*, yolov5, basic, "):
         choose(node({}), "yolov9")
 
 
@@ -91,7 +92,7 @@ def test_what_is_slim_is_left_alone(name: str, recipe: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(("location", "places"), [("cpu", {"cpu"}), ("keep", {"cuda:0"})])
-def test_the_location_becomes_cpu_or_stays(location: str, places: set[str], tmp_path: Path) -> None:
+def test_the_location_becomes_cpu_or_stays(location: Location, places: set[str], tmp_path: Path) -> None:
     report = ptzip.slim(FIXTURES / "cuda.pt", tmp_path / "out.pt", location=location)
     with ptzip.open(tmp_path / "out.pt") as slim:
         assert {reference.location for storage in slim.storages.values() for reference in storage.ids} == places
