@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.errors import FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
 from ptzip.slimming.options import WeightDtype
@@ -119,10 +119,10 @@ def test_the_report_says_where_the_bytes_went(last: Path, tmp_path: Path) -> Non
     report = ptzip.slim(last, recipe="basic")
     ptzip.slim(last, tmp_path / "kept.pt", recipe="basic", dtype="keep")
     before, kept, after = map(storage_bytes, (last, tmp_path / "kept.pt", slim_path(last)))
-    assert report.saved[Step.RESULTS] == 42 * 121  # lines of the results text
-    assert report.saved[Step.OPTIMIZER] == before - kept > 400_000
-    assert report.saved[Step.HALF] == kept - after > 200_000
-    assert report.saved[Step.EMA] == report.saved[Step.OTHER] == 0
+    assert report.saved[Category.RESULTS] == 42 * 121  # lines of the results text
+    assert report.saved[Category.OPTIMIZER] == before - kept > 400_000
+    assert report.saved[Category.HALF] == kept - after > 200_000
+    assert report.saved[Category.EMA] == report.saved[Category.OTHER] == 0
     assert report.saved_share == pytest.approx(1 - report.new_size / report.old_size)
     assert report.loss == Loss()
 
@@ -138,10 +138,10 @@ def test_what_is_slim_already_has_an_empty_report(last: Path) -> None:
 
 def test_a_kept_dtype_saves_nothing_by_half_precision(last: Path) -> None:
     report = ptzip.slim(last, dtype="keep")
-    assert report.saved[Step.HALF] == 0
-    assert [change for change in report.changes if change.step is Step.HALF] == []
+    assert report.saved[Category.HALF] == 0
+    assert [change for change in report.changes if change.category is Category.HALF] == []
     second = ptzip.slim(slim_path(last), dtype="float16")
-    assert [change.step for change in second.changes] == [Step.HALF]
+    assert [change.category for change in second.changes] == [Category.HALF]
 
 
 @pytest.mark.parametrize(

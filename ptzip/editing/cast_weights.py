@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.editing.storage_users import Uses
 from ptzip.editing.trim import Island, cut_out, islands, joined
@@ -219,7 +219,7 @@ def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish
 
 def _tell(edit: Edit, path: str, count: int, wish: Wish) -> None:
     if count:
-        edit.note(Step.HALF, path, f"{count} tensors to {wish.target}")
+        edit.note(Category.HALF, path, f"{count} tensors to {wish.target}")
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:

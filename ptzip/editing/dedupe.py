@@ -8,7 +8,7 @@ import hashlib
 from dataclasses import replace
 from typing import NamedTuple
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit, renumber
 from ptzip.editing.storage_users import Uses
 from ptzip.io.payloads import Payload
@@ -38,8 +38,8 @@ def share(edit: Edit, location: str | None = None) -> None:
                 saved += edit.payload(key).length
                 edit.used = edit.used - {key} if edit.used is not None else None
     if saved:
-        edit.reduce(Step.SHARED, saved)
-        edit.note(Step.SHARED, "storages", "those with the same bytes are one")
+        edit.reduce(Category.SHARED, saved)
+        edit.note(Category.SHARED, "storages", "those with the same bytes are one")
 
 
 def _alike(edit: Edit, ids: dict[str, list[StorageRef]], location: str | None) -> list[list[str]]:

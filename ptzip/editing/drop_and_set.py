@@ -5,7 +5,7 @@ Rule: what is asked for is done though nothing is gained by it, and a pattern th
 
 from collections.abc import Iterator
 
-from ptzip.editing.changes import step_of
+from ptzip.editing.account import category_of
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
@@ -30,7 +30,7 @@ def drop(edit: Edit, patterns: Patterns) -> None:
             continue
         else:
             slot.put(atom(None))
-        edit.drop(step_of(path), path, value, "removed" if owner else "None", gain=True)
+        edit.drop(category_of(path), path, value, "removed" if owner else "None", gain=True)
     edit.warnings += [f"--drop {pattern} matches nothing" for pattern in sorted(patterns.unused)]
 
 
@@ -56,7 +56,7 @@ def put(edit: Edit, path: str, value: Value) -> None:
     if holder is None or not key:
         raise EditError(f"{path} cannot be set: there is no dict at {above or 'the top'}")
     assign(holder, key, atom(value))
-    edit.note(step_of(path), path, repr(value))
+    edit.note(category_of(path), path, repr(value))
 
 
 def _replace(edit: Edit, path: str, slot: Slot, value: Value) -> None:
@@ -65,10 +65,10 @@ def _replace(edit: Edit, path: str, slot: Slot, value: Value) -> None:
         is_same = before.value == value or (before.value != before.value and value != value)  # NaN is NaN
         if not is_same or type(before.value) is not type(value):
             slot.put(atom(value))
-            edit.note(step_of(path), path, repr(value))
+            edit.note(category_of(path), path, repr(value))
         return
     slot.put(atom(value))
-    edit.drop(step_of(path), path, before, repr(value))
+    edit.drop(category_of(path), path, before, repr(value))
 
 
 def _holder(root: Node, path: str) -> Node | None:

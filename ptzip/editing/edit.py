@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.editing.changes import Change, Cut, Dropped, Finished, Step, step_of
+from ptzip.editing.account import Category, Change, Cut, Dropped, Finished, category_of
 from ptzip.editing.tree_copy import copy_tree
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
@@ -41,7 +41,7 @@ class Edit:
     warnings: list[str] = field(default_factory=list)
     cuts: dict[str, list[Cut]] = field(default_factory=dict)
     """What is left of storages that were cut before anything was cast, by key."""
-    reduced: dict[Step, int] = field(default_factory=dict)
+    reduced: dict[Category, int] = field(default_factory=dict)
     """The bytes that storages lost which are still there, by step."""
     used: set[str] | None = None
     """The storages that are still used, once somebody has counted them at the end."""
@@ -71,12 +71,12 @@ class Edit:
         """Whether anything was done that makes the file smaller."""
         return any(change.gain for change in self.changes)
 
-    def reduce(self, step: Step, count: int) -> None:
+    def reduce(self, category: Category, count: int) -> None:
         """Account for bytes of storages that are still there."""
-        self.reduced[step] = self.reduced.get(step, 0) + count
+        self.reduced[category] = self.reduced.get(category, 0) + count
 
-    def note(self, step: Step, path: str, what: str, gain: bool = True) -> None:
-        self.changes.append(Change(step, path, what, gain))
+    def note(self, category: Category, path: str, what: str, gain: bool = True) -> None:
+        self.changes.append(Change(category, path, what, gain))
 
     def blank(self, *keys: str) -> None:
         """Set top-level keys to None, adding those that are missing (the strippers do, and loaders ask for them)."""
@@ -87,7 +87,7 @@ class Edit:
             assign(self.root, key, atom(None))
             if before is not None and before is lookup(self.root, "model"):
                 self.gone.add(key)
-                self.note(step_of(key), key, "None, since it is the model now")
+                self.note(category_of(key), key, "None, since it is the model now")
             elif before is not None:
                 self._drop(key, before, "None")
 
@@ -99,12 +99,12 @@ class Edit:
                 discard(self.root, key)
                 self._drop(key, value, "removed")
 
-    def take(self, holder: Node, key: str, path: str, step: Step, what: str) -> None:
+    def take(self, holder: Node, key: str, path: str, category: Category, what: str) -> None:
         """Take a key out of any dict of the tree."""
         value = lookup(holder, key)
         if value is not None and not self._is_kept(path, value):
             discard(holder, key)
-            self.drop(step, path, value, what)
+            self.drop(category, path, value, what)
 
     def replace(self, key: str, better: Node, path: str, called: str = "") -> None:
         """Let a top-level key have a value that stands elsewhere in the tree, at `path`, and still does."""
@@ -116,13 +116,13 @@ class Edit:
         if before is not None:
             self._drop(key, before, f"replaced by {called or path}")
 
-    def take_where(self, holder: Node, path: str, is_gone: Callable[[str], bool], step: Step, what: str) -> None:
+    def take_where(self, holder: Node, path: str, is_gone: Callable[[str], bool], category: Category, what: str) -> None:
         """Take the keys that are to go out of any dict of the tree, all in one pass."""
         slots = [(name, slot) for key, slot in pair_slots(holder) if (name := text(key)) is not None and is_gone(name)]
         gone = [(name, slot) for name, slot in slots if not self._is_kept(f"{path}.{name}", slot.node)]
         if gone:
             self.gone.update(f"{path}.{name}".lstrip(".") for name, _ in gone)
-            self.drop_all(step, path, [slot.node for _, slot in gone], f"{len(gone)} {what} removed")
+            self.drop_all(category, path, [slot.node for _, slot in gone], f"{len(gone)} {what} removed")
             for _, slot in reversed(gone):
                 take_out(holder, slot)
 
@@ -162,7 +162,7 @@ class Edit:
         before = lookup(self.root, key)
         if not self.kept.match(key) and (not isinstance(before, Atom) or before.value != value):
             assign(self.root, key, atom(value))
-            self.note(step_of(key), key, str(value), gain=False)
+            self.note(category_of(key), key, str(value), gain=False)
 
     def keep_only(self, *keys: str) -> None:
         """Take every other top-level key out, and add those that are missing as None."""
@@ -176,25 +176,25 @@ class Edit:
         found = list(pair_slots(holder))
         if found and not self._is_kept(path, holder):
             self.gone.add(path)
-            self.drop_all(step_of(path), path, [slot.node for _, slot in found], what)
+            self.drop_all(category_of(path), path, [slot.node for _, slot in found], what)
             for _, slot in reversed(found):
                 take_out(holder, slot)
 
     def _drop(self, path: str, value: Node, what: str) -> None:
-        self.drop(step_of(path), path, value, what)
+        self.drop(category_of(path), path, value, what)
 
-    def drop(self, step: Step, path: str, value: Node, what: str, gain: bool = False) -> None:
+    def drop(self, category: Category, path: str, value: Node, what: str, gain: bool = False) -> None:
         """Note that `value`, which stood at `path`, was taken out of the tree, and that it is a gain if nothing of it is."""
         self.gone.add(path)
-        self.drop_all(step, path, [value], what, gain)
+        self.drop_all(category, path, [value], what, gain)
 
-    def drop_all(self, step: Step, path: str, values: list[Node], what: str, gain: bool = False) -> None:
+    def drop_all(self, category: Category, path: str, values: list[Node], what: str, gain: bool = False) -> None:
         """The same for several values."""
         found = set[str]().union(*map(storages_of, values))
         text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
-        self.dropped.append(Dropped(step, found, text_bytes))
-        is_more = step is not Step.RESULTS and not all(isinstance(value, Atom) for value in values)
-        self.note(step, path, what, gain=gain or is_more or text_bytes > 0 or bool(found))
+        self.dropped.append(Dropped(category, found, text_bytes))
+        is_more = category is not Category.RESULTS and not all(isinstance(value, Atom) for value in values)
+        self.note(category, path, what, gain=gain or is_more or text_bytes > 0 or bool(found))
 
     def source(self, key: str) -> CheckedPayload:
         """The bytes of a storage as they are in the file."""
@@ -206,7 +206,7 @@ class Edit:
         """The bytes of a storage as they are to be written so far."""
         return self.payloads.get(key) or self.source(key)
 
-    def outlook(self) -> dict[Step, int]:
+    def outlook(self) -> dict[Category, int]:
         """The bytes that will be saved by step, told before the pickle is spelled, which takes longest of all."""
         kept = storages_of(self.root) if self.used is None else self.used
         return self._saved(kept, sum(self.payload(key).length for key in kept))
@@ -242,19 +242,19 @@ class Edit:
             shared.add(memoized())
             for reference in elsewhere:
                 reference.items[LOCATION] = shared
-            self.note(Step.OTHER, "storages", f"location {elsewhere[0].location} -> {location}")
+            self.note(Category.OTHER, "storages", f"location {elsewhere[0].location} -> {location}")
 
-    def _saved(self, kept: set[str], new_bytes: int) -> dict[Step, int]:
+    def _saved(self, kept: set[str], new_bytes: int) -> dict[Category, int]:
         """Bytes by step: a storage counts for the first step that let go of it, what remains smaller for the cast."""
-        saved, gone = dict.fromkeys(Step, 0), set[str]()
+        saved, gone = dict.fromkeys(Category, 0), set[str]()
         for drop in self.dropped:
             freed = drop.keys - kept - gone
             gone |= freed
-            saved[drop.step] += drop.text_bytes + sum(self.sizes[key] for key in freed)
-        for step, count in self.reduced.items():
-            saved[step] += count
+            saved[drop.category] += drop.text_bytes + sum(self.sizes[key] for key in freed)
+        for category, count in self.reduced.items():
+            saved[category] += count
         left = sum(size for key, size in self.sizes.items() if key not in gone)
-        saved[Step.HALF] = left - new_bytes - sum(self.reduced.values())
+        saved[Category.HALF] = left - new_bytes - sum(self.reduced.values())
         return saved
 
 

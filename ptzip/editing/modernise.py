@@ -5,7 +5,7 @@ source)` (`torch/serialization.py`, `_legacy_save`). Rule: torch reads the same 
 of its own, and the source text of classes goes, since the zip has no place for it.
 """
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
@@ -69,4 +69,4 @@ def _plain_classes(edit: Edit) -> None:
                     holder[index] = kind
                     count += 1
     if count:
-        edit.note(Step.OTHER, "classes", f"{count} with their source text became plain names", gain=False)
+        edit.note(Category.OTHER, "classes", f"{count} with their source text became plain names", gain=False)

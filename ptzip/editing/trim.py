@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ptzip.editing.changes import Cut, Step
+from ptzip.editing.account import Category, Cut
 from ptzip.editing.edit import Edit
 from ptzip.editing.storage_users import Uses
 from ptzip.io.payloads import JoinedPayload, Payload, SlicePayload
@@ -38,8 +38,8 @@ def trim(edit: Edit, uses: Uses, tensors: Mapping[str, list[TensorRef]]) -> Cuts
     cuts = {key: cut for key, lands in found.items() if (cut := _cuts(lands, uses.ids[key]))}
     saved = sum(_cut(edit, key, cut, found[key], uses.ids[key]) for key, cut in cuts.items())
     if saved:
-        edit.reduce(Step.DEAD, saved)
-        edit.note(Step.DEAD, "storages", f"{len(cuts)} cut to what tensors use of them")
+        edit.reduce(Category.DEAD, saved)
+        edit.note(Category.DEAD, "storages", f"{len(cuts)} cut to what tensors use of them")
     return cuts
 
 

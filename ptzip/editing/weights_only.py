@@ -14,7 +14,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ptzip.allowlist.weights_only import CALLED, HELD
-from ptzip.editing.changes import Dropped, Step
+from ptzip.editing.account import Category, Dropped
 from ptzip.editing.edit import Edit, storages_of
 from ptzip.editing.numpy_nodes import ARRAYS, SCALARS, Array, array, scalar
 from ptzip.editing.protocol2 import respelled
@@ -164,7 +164,7 @@ class Plainness:
         return self._told(path, new_dict(items), f"a dict, instead of {made}")
 
     def _told(self, path: str, new: Node, what: str) -> Node:
-        self.edit.note(Step.OTHER, path, what)
+        self.edit.note(Category.OTHER, path, what)
         return new
 
     def _tensor(self, found: Array) -> Call:
@@ -172,7 +172,7 @@ class Plainness:
         key, dtype = f"array {self.arrays}", BY_NAME[found.dtype]
         self.arrays += 1
         self.edit.payloads[key] = BytesPayload(found.data)
-        self.edit.reduce(Step.OTHER, -len(found.data))
+        self.edit.reduce(Category.OTHER, -len(found.data))
         numel = atom(len(found.data) // dtype.size)
         identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)
         stride = contiguous(found.shape[::-1])[::-1] if found.is_fortran else contiguous(found.shape)
@@ -188,11 +188,11 @@ def make_plain(edit: Edit) -> None:
     plainness, before = Plainness(edit), storages_of(edit.root)
     plainness.run(holder)
     pickle.root = holder[0]
-    edit.dropped.append(Dropped(Step.OTHER, before - storages_of(edit.root), 0))
+    edit.dropped.append(Dropped(Category.OTHER, before - storages_of(edit.root), 0))
     if plainness.numbers:
-        edit.note(Step.OTHER, "", f"{plainness.numbers} numbers of numpy are plain ones")
+        edit.note(Category.OTHER, "", f"{plainness.numbers} numbers of numpy are plain ones")
     if pickle.protocol != 2:
-        edit.note(Step.OTHER, "pickle", f"protocol {pickle.protocol} -> 2")
+        edit.note(Category.OTHER, "pickle", f"protocol {pickle.protocol} -> 2")
         pickle.protocol, pickle.frames = 2, []
 
 

@@ -5,7 +5,7 @@ Rule: what takes a place is the node itself, so that nothing is copied, and the 
 
 from collections.abc import Callable
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, pair_slots, text
 
@@ -26,4 +26,4 @@ def exchange(
             edit.moved[here] = f"{other_path}.{other}".lstrip(".")
             edit.gone.add(here)
     if replaced:
-        edit.drop_all(Step.EMA, path, replaced, f"{len(replaced)} weights replaced by {what}")
+        edit.drop_all(Category.EMA, path, replaced, f"{len(replaced)} weights replaced by {what}")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup, pairs, reach, text
 from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
@@ -32,7 +32,7 @@ class Kind(NamedTuple):
     """A state of training: what its keys are like, and its form."""
 
     what: str
-    step: Step
+    category: Category
     key: re.Pattern[str]
     form: Callable[[Node], bool]
 
@@ -96,11 +96,11 @@ def _key(pattern: str) -> re.Pattern[str]:
 
 
 KINDS = (
-    Kind("the state of an optimizer", Step.OPTIMIZER, _key(r"opt|solver|adam|sgd"), _all(is_optimizer)),
-    Kind("the state of a scheduler", Step.OTHER, _key(r"sched|lr"), _all(_is_scheduler)),
-    Kind("the state of a gradient scaler", Step.OTHER, _key(r"scaler|amp|fp16"), _all(_is_scaler)),
-    Kind("a random state", Step.OTHER, _key(r"rng|rand(om)?_?states?|generator_states?|random"), _all(_is_random)),
-    Kind("the states of callbacks", Step.OTHER, re.compile(r"callbacks?(_states?)?"), _is_callbacks),
+    Kind("the state of an optimizer", Category.OPTIMIZER, _key(r"opt|solver|adam|sgd"), _all(is_optimizer)),
+    Kind("the state of a scheduler", Category.OTHER, _key(r"sched|lr"), _all(_is_scheduler)),
+    Kind("the state of a gradient scaler", Category.OTHER, _key(r"scaler|amp|fp16"), _all(_is_scaler)),
+    Kind("a random state", Category.OTHER, _key(r"rng|rand(om)?_?states?|generator_states?|random"), _all(_is_random)),
+    Kind("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _is_callbacks),
 )
 
 
@@ -172,7 +172,7 @@ def drop(edit: Edit) -> None:
         hint(edit)
     for found in list(_training(edit.root)):
         if found.is_sure:
-            edit.take(found.holder, found.key, found.path, found.kind.step, f"removed, {found.kind.what}")
+            edit.take(found.holder, found.key, found.path, found.kind.category, f"removed, {found.kind.what}")
         else:
             edit.warnings.append(f"{found.path} has the form of an optimizer's state, and was kept (--drop {found.path})")
 

@@ -1,6 +1,6 @@
 """Which module of a checkpoint is kept as its model, and without gradients."""
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.new_nodes import atom
@@ -33,4 +33,4 @@ def freeze(edit: Edit, root: Node) -> None:
             arguments[REQUIRES_GRAD] = atom(False)
             frozen += 1
     if frozen:
-        edit.note(Step.OTHER, "model", f"requires_grad of {frozen} parameters to False", gain=False)
+        edit.note(Category.OTHER, "model", f"requires_grad of {frozen} parameters to False", gain=False)

@@ -5,7 +5,7 @@ for `model.diffusion_model.out.2.weight` (`ldm/modules/ema.py`). Inference with 
 `--no-ema` takes the live weights. Ids and counters are integers, which nothing casts.
 """
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes import lightning
@@ -35,7 +35,7 @@ def drop(edit: Edit) -> None:
         exchange(edit, state, path, state, path, _average, "their averages")
     if any(name.startswith(AVERAGE) for name in names(state)):
         edit.warnings.append("there are no averages beside the weights any more: a configuration needs use_ema: False")
-    edit.take_where(state, path, lambda name: name.startswith(AVERAGE), Step.EMA, "averages")
+    edit.take_where(state, path, lambda name: name.startswith(AVERAGE), Category.EMA, "averages")
 
 
 def _average(name: str) -> str:

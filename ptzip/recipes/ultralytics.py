@@ -4,7 +4,7 @@ What cannot come from the file alone is left as it was: the new date and version
 package's defaults.
 """
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Node, lookup
@@ -50,14 +50,14 @@ def _plain_arguments(edit: Edit, model: Node) -> None:
     inside = attributes(slot.node) if slot is not None else None
     if slot is not None and inside is not None:
         slot.put(inside)
-        edit.note(Step.OTHER, "model.args", "a plain dict", gain=False)
+        edit.note(Category.OTHER, "model.args", "a plain dict", gain=False)
 
 
 def _without_criterion(edit: Edit, model: Node) -> None:
     slot = attribute(model, "criterion")
     is_there = slot is not None and not (isinstance(slot.node, Atom) and slot.node.value is None)
     if slot is not None and is_there and not edit.keeps("model.criterion", slot.node):
-        edit.drop(Step.OTHER, "model.criterion", slot.node, "None")
+        edit.drop(Category.OTHER, "model.criterion", slot.node, "None")
         slot.put(atom(None))
 
 

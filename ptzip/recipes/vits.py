@@ -4,7 +4,7 @@ Their `compress_model` and `process_ckpt` leave out every weight of `enc_q`. `op
 `utils.load_checkpoint` passes over for inference. Of a discriminator, which inference does not need, the optimizer goes.
 """
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.layouts import has, is_state_dict, names
@@ -34,7 +34,7 @@ def drop_training(edit: Edit) -> None:
     """Without the posterior encoder and the optimizer."""
     model = lookup(edit.root, "model")
     if model is not None:
-        edit.take_where(model, "model", lambda name: POSTERIOR in name, Step.OTHER, "weights of enc_q")
+        edit.take_where(model, "model", lambda name: POSTERIOR in name, Category.OTHER, "weights of enc_q")
         edit.blank("optimizer")
 
 

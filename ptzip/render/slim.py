@@ -6,14 +6,14 @@ Sizes are decimal (1 MB is 1,000,000 bytes), as file managers and model pages gi
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.render.escape import printable
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 
 LABEL_WIDTH = 24
 SIZE_WIDTH = 10
-ALWAYS = (Step.RESULTS, Step.OPTIMIZER, Step.EMA, Step.HALF)
+ALWAYS = (Category.RESULTS, Category.OPTIMIZER, Category.EMA, Category.HALF)
 """The steps of the original recipe, which are shown even where they saved nothing."""
 
 

@@ -16,7 +16,7 @@ def slim_data(report: SlimReport) -> dict[str, Any]:
         "new_size": report.new_size,
         "saved": {step.value: count for step, count in report.saved.items()} | {"pickle and zip": report.rest},
         "saved_share": round(report.saved_share, 4),
-        "changes": [{"step": change.step.value, "path": change.path, "what": change.what} for change in report.changes],
+        "changes": [{"step": change.category.value, "path": change.path, "what": change.what} for change in report.changes],
         "overflowed": report.loss.overflowed if report.loss else None,
         "vanished": report.loss.vanished if report.loss else None,
         "nan": report.loss.nan if report.loss else None,

@@ -6,7 +6,7 @@ Rule: names are looked for only where somebody is to read them, since that takes
 from collections.abc import Iterable, Mapping
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.editing.changes import Cut, Finished
+from ptzip.editing.account import Cut, Finished
 from ptzip.slimming.report import CastTensor
 from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.strides import element_range

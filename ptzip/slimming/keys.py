@@ -6,7 +6,7 @@ Rule: bytes are those of the input, so that the column adds up to what there was
 from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.editing.changes import Change
+from ptzip.editing.account import Change
 from ptzip.pickling.nodes import Atom, Node, Persistent, reach
 from ptzip.slimming.report import Key
 from ptzip.tensors.references import storage_ref

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing import drop_and_set as asked
-from ptzip.editing.changes import Finished, Step
+from ptzip.editing.account import Category, Finished
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.formats.legacy import Legacy
@@ -69,7 +69,7 @@ def edited(checkpoint: Checkpoint, options: Options, wide: Collection[Stretch] =
 
         share(edit, options.new_location)
     if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.container, Legacy):
-        edit.note(Step.OTHER, "file", f"format {options.format}")
+        edit.note(Category.OTHER, "file", f"format {options.format}")
     return edit, recipe.name
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ptzip.editing.changes import Change, Step
+from ptzip.editing.account import Category, Change
 from ptzip.tensors.cast_error import CastError
 from ptzip.tensors.rounding import Loss
 
@@ -59,7 +59,7 @@ class SlimReport:
     recipe: str
     old_size: int
     new_size: int
-    saved: dict[Step, int]
+    saved: dict[Category, int]
     changes: tuple[Change, ...] = ()
     loss: Loss | None = None
     warnings: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.errors import FormatError
 from tests.editing.made import (
     DEFAULTS,
@@ -175,8 +175,8 @@ def test_a_module_that_stands_twice_is_cast_once(made: Made, tmp_path: Path) -> 
     twice = module(buffers={"b": made.tensor(numbers(4))})
     path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": model(module(children={"a": twice, "b": twice}))})
     report = ptzip.slim(path, tmp_path / "out.pt")
-    assert [change.what for change in report.changes if change.step is Step.HALF] == ["1 tensors to float16"]
-    assert report.saved[Step.HALF] == 8
+    assert [change.what for change in report.changes if change.category is Category.HALF] == ["1 tensors to float16"]
+    assert report.saved[Category.HALF] == 8
 
 
 def test_a_module_that_contains_itself_ends(made: Made, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from tests.editing.made import Made, key_at, numbers, values_at
 
 
@@ -23,8 +23,8 @@ def test_storages_with_the_same_bytes_are_one(tmp_path: Path) -> None:
         assert keys == ["0", "0", "0", "1"]
         assert values_at(found, "c.weight").tolist() == numbers(50).tolist()
         assert values_at(found, "d.weight").tolist() == numbers(50, first=2).tolist()
-    assert report.saved[Step.SHARED] == 2 * 200
-    assert report.saved[Step.HALF] == 0
+    assert report.saved[Category.SHARED] == 2 * 200
+    assert report.saved[Category.HALF] == 0
 
 
 def test_what_is_cast_counts_by_the_bytes_that_it_has_then(tmp_path: Path) -> None:
@@ -33,8 +33,8 @@ def test_what_is_cast_counts_by_the_bytes_that_it_has_then(tmp_path: Path) -> No
     report, found = shared(made, tmp_path, state)
     with found:
         assert len(found.storages) == 1
-    assert report.saved[Step.SHARED] == 100
-    assert report.saved[Step.HALF] == 200
+    assert report.saved[Category.SHARED] == 100
+    assert report.saved[Category.HALF] == 200
     assert report.loss is not None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.changes import Change, Step
+from ptzip.editing.account import Category, Change
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.io.payloads import read_all
@@ -31,7 +31,7 @@ def test_a_blanked_key_is_none_and_noted() -> None:
     edit = made.edit({"optimizer": {"state": made.tensor(numbers(4))}, "model": 1})
     edit.blank("optimizer")
     assert value(edit, "optimizer") is None
-    assert edit.changes == [Change(Step.OPTIMIZER, "optimizer", "None")]
+    assert edit.changes == [Change(Category.OPTIMIZER, "optimizer", "None")]
 
 
 def test_a_missing_key_is_added_as_none_without_a_note() -> None:
@@ -57,7 +57,7 @@ def test_a_key_that_is_none_stays_without_a_note() -> None:
 def test_results_are_a_gain_only_where_they_take_room(text_value: Any, gain: bool) -> None:
     edit = Made().edit({"training_results": text_value})
     edit.blank("training_results")
-    assert edit.changes == [Change(Step.RESULTS, "training_results", "None", gain)]
+    assert edit.changes == [Change(Category.RESULTS, "training_results", "None", gain)]
 
 
 def test_a_number_is_set_once_and_is_no_gain() -> None:
@@ -65,7 +65,7 @@ def test_a_number_is_set_once_and_is_no_gain() -> None:
     edit.number("epoch", -1)
     edit.number("epoch", -1)
     assert value(edit, "epoch") == -1
-    assert edit.changes == [Change(Step.OTHER, "epoch", "-1", gain=False)]
+    assert edit.changes == [Change(Category.OTHER, "epoch", "-1", gain=False)]
 
 
 def test_a_missing_number_is_added() -> None:
@@ -89,7 +89,7 @@ def test_a_replaced_model_is_noted_as_a_duplicate() -> None:
     edit.replace("model", better, "ema")
     assert lookup(edit.root, "model") is better
     assert edit.moved == {"model": "ema"}
-    assert edit.changes == [Change(Step.EMA, "model", "replaced by ema")]
+    assert edit.changes == [Change(Category.EMA, "model", "replaced by ema")]
 
 
 # What is saved
@@ -102,7 +102,7 @@ def test_a_storage_counts_for_the_first_step_that_let_go_of_it() -> None:
     edit = made.edit({"optimizer": optimizer, "ema": made.view(shared, (100,)), "model": made.view(kept, (10,))})
     edit.blank("optimizer", "ema")
     saved = edit.finish().saved
-    assert saved == dict.fromkeys(Step, 0) | {Step.OPTIMIZER: 400}
+    assert saved == dict.fromkeys(Category, 0) | {Category.OPTIMIZER: 400}
 
 
 def test_a_storage_that_something_else_keeps_is_not_saved() -> None:
@@ -111,14 +111,14 @@ def test_a_storage_that_something_else_keeps_is_not_saved() -> None:
     edit = made.edit({"optimizer": tensor, "model": tensor})
     edit.blank("optimizer")
     finished = edit.finish()
-    assert finished.saved[Step.OPTIMIZER] == 0
+    assert finished.saved[Category.OPTIMIZER] == 0
     assert [payload.length for payload in finished.storages] == [400]
 
 
 def test_the_text_of_results_counts_in_bytes() -> None:
     edit = Made().edit({"training_results": "mAP₅₀"})
     edit.blank("training_results")
-    assert edit.finish().saved[Step.RESULTS] == len("mAP₅₀".encode()) == 9
+    assert edit.finish().saved[Category.RESULTS] == len("mAP₅₀".encode()) == 9
 
 
 @pytest.mark.parametrize("name", ["training", "yolov5-v5.0", "ultralytics-8.4", "tensors", "sharing"])
@@ -187,7 +187,7 @@ def test_a_new_location_is_noted_as_a_gain() -> None:
     edit = made.edit({"model": made.tensor(numbers(1))})
     edit.finish("cpu")
     edit.finish("cpu")
-    assert edit.changes == [Change(Step.OTHER, "storages", "location mps -> cpu")]
+    assert edit.changes == [Change(Category.OTHER, "storages", "location mps -> cpu")]
 
 
 def test_a_persistent_id_of_another_kind_stops_the_edit() -> None:
@@ -198,7 +198,7 @@ def test_a_persistent_id_of_another_kind_stops_the_edit() -> None:
 
 def test_reports_can_be_json() -> None:
     """The steps are texts, so that they can be keys."""
-    assert json.loads(json.dumps(dict.fromkeys(Step, 0))) == {
+    assert json.loads(json.dumps(dict.fromkeys(Category, 0))) == {
         "results": 0,
         "optimizer": 0,
         "EMA or duplicate model": 0,

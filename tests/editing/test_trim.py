@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.trim import islands
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.references import tensor_ref
@@ -102,7 +102,7 @@ def test_the_report_says_how_many_bytes_were_dead(tmp_path: Path) -> None:
     made = Made()
     path = made.save(tmp_path / "last.pt", {"a.weight": made.view(made.storage(numbers(100)), (2,))})
     report = ptzip.slim(path, tmp_path / "out.pt")
-    assert (report.saved[Step.DEAD], report.saved[Step.HALF]) == (392, 4)
+    assert (report.saved[Category.DEAD], report.saved[Category.HALF]) == (392, 4)
 
 
 @st.composite

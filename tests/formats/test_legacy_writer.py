@@ -2,15 +2,18 @@
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import ptzip
 from ptzip.errors import EditError
 from ptzip.formats.legacy import Legacy
-from ptzip.slimming.options import OutputFormat
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.torch_truth import differences, truth
+
+if TYPE_CHECKING:
+    from ptzip.slimming.options import OutputFormat
 
 NAMES = ["training", "sharing", "tensors", "yolov5-v7.0-adam", "ultralytics-8.4"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.errors import EditError, FormatError, LimitError, UnsupportedError
 from ptzip.io.payloads import read_all
 from ptzip.limits import Limits
@@ -320,4 +320,4 @@ def test_an_odd_zip_of_the_corpus_is_opened(name: str, keys: list[str] | None) -
 
 
 def test_results_are_a_step_of_their_own() -> None:
-    assert ptzip.slim(SOURCE, dry_run=True).saved[Step.RESULTS] > 3000
+    assert ptzip.slim(SOURCE, dry_run=True).saved[Category.RESULTS] > 3000

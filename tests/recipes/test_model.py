@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node, lookup
@@ -22,7 +22,9 @@ def test_ema_weights_become_the_model() -> None:
     edit = Made().edit(DEFAULTS | {"model": module("a.Raw"), "ema": module("a.Ema")})
     ema = lookup(edit.root, "ema")
     assert promoted_model(edit) is ema is model_of(edit)
-    assert [(change.step, change.path, change.what) for change in edit.changes] == [(Step.EMA, "model", "replaced by ema")]
+    assert [(change.category, change.path, change.what) for change in edit.changes] == [
+        (Category.EMA, "model", "replaced by ema")
+    ]
 
 
 def test_ema_weights_become_the_model_also_where_there_is_none() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.pickling.nodes import Atom, Dict, lookup
 from ptzip.recipes import ultralytics
 from ptzip.tree.calls import class_path
@@ -57,8 +57,8 @@ def test_torch_reads_the_arguments_as_a_dict(tmp_path: Path) -> None:
 
 def test_the_tensors_of_the_criterion_are_saved() -> None:
     report = ptzip.slim(FIXTURES / "ultralytics-8.4.pt", dry_run=True)
-    assert "model.criterion" in [change.path for change in report.changes if change.step is Step.OTHER]
-    assert report.saved[Step.OTHER] == 16 * 4  # `proj`; its stride is the model's own
+    assert "model.criterion" in [change.path for change in report.changes if change.category is Category.OTHER]
+    assert report.saved[Category.OTHER] == 16 * 4  # `proj`; its stride is the model's own
 
 
 def test_arguments_that_are_a_dict_already_stay(tmp_path: Path) -> None:

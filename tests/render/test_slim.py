@@ -4,13 +4,19 @@ import dataclasses
 
 import pytest
 
-from ptzip.editing.changes import Change, Step
+from ptzip.editing.account import Category, Change
 from ptzip.render.slim import plan_lines, size, slim_lines
 from ptzip.slimming.report import SlimReport
 from ptzip.tensors.rounding import Loss
 
-SAVED = {Step.RESULTS: 11_390, Step.OPTIMIZER: 28_100_000, Step.EMA: 0, Step.HALF: 14_087_000, Step.OTHER: 0}
-CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.HALF, "model", "177 tensors to float16"))
+SAVED = {
+    Category.RESULTS: 11_390,
+    Category.OPTIMIZER: 28_100_000,
+    Category.EMA: 0,
+    Category.HALF: 14_087_000,
+    Category.OTHER: 0,
+}
+CHANGES = (Change(Category.OPTIMIZER, "optimizer", "None"), Change(Category.HALF, "model", "177 tensors to float16"))
 REPORT = SlimReport("last.pt", "last.slim.pt", "yolov5", 56_488_691, 14_241_004, SAVED, CHANGES, Loss())
 
 LINES = [
@@ -55,7 +61,7 @@ def test_a_report_shows_each_step_of_the_original_recipe_and_the_total() -> None
 def test_what_saved_nothing_is_left_out_unless_the_original_recipe_had_it() -> None:
     shown = [line[2:26].strip() for line in slim_lines(REPORT)][1:]
     assert shown == ["results", "optimizer", "EMA or duplicate model", "half precision", "pickle and zip", "total"]
-    more = dataclasses.replace(REPORT, saved=SAVED | {Step.OTHER: 5})
+    more = dataclasses.replace(REPORT, saved=SAVED | {Category.OTHER: 5})
     assert "  other                          5 B" in list(slim_lines(more))
 
 
@@ -64,7 +70,7 @@ def test_the_steps_and_the_rest_add_up_to_the_total() -> None:
 
 
 def test_a_file_that_grew_is_shown_so() -> None:
-    grown = dataclasses.replace(REPORT, old_size=1000, new_size=1100, saved=dict.fromkeys(Step, 0))
+    grown = dataclasses.replace(REPORT, old_size=1000, new_size=1100, saved=dict.fromkeys(Category, 0))
     assert list(slim_lines(grown))[-1] == "  total                       -100 B   1.0 kB -> 1.1 kB, -10.0 % saved"
 
 
@@ -93,7 +99,7 @@ def test_the_plan_is_one_line_for_each_change() -> None:
 
 
 def test_every_line_is_printable() -> None:
-    odd = dataclasses.replace(REPORT, path="a\nb", output="\x1b[2J", changes=(Change(Step.OTHER, "\udcff", "\u202e"),))
+    odd = dataclasses.replace(REPORT, path="a\nb", output="\x1b[2J", changes=(Change(Category.OTHER, "\udcff", "\u202e"),))
     lines = [*slim_lines(odd), *plan_lines(odd)]
     assert all(line.isprintable() for line in lines)
     assert lines[0] == r"a\nb -> \x1b[2J  [yolov5]"

@@ -3,13 +3,13 @@
 import dataclasses
 import json
 
-from ptzip.editing.changes import Change, Step
+from ptzip.editing.account import Category, Change
 from ptzip.render.slim_json import slim_data
 from ptzip.slimming.report import CastTensor, Key, SlimReport
 from ptzip.tensors.rounding import Loss
 
-SAVED = {Step.RESULTS: 100, Step.OPTIMIZER: 400, Step.EMA: 0, Step.HALF: 200, Step.OTHER: 0}
-CHANGES = (Change(Step.OPTIMIZER, "optimizer", "None"), Change(Step.OTHER, "epoch", "-1", gain=False))
+SAVED = {Category.RESULTS: 100, Category.OPTIMIZER: 400, Category.EMA: 0, Category.HALF: 200, Category.OTHER: 0}
+CHANGES = (Change(Category.OPTIMIZER, "optimizer", "None"), Change(Category.OTHER, "epoch", "-1", gain=False))
 REPORT = SlimReport("last.pt", "last.slim.pt", "basic", 1000, 250, SAVED, CHANGES, Loss(3, 4, 5, 6), ("a warning",))
 REPORT = dataclasses.replace(
     REPORT,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip.editing.changes import Step
+from ptzip.editing.account import Category
 from ptzip.pickling.new_nodes import atom, filled, memoized, named, new_list
 from ptzip.pickling.nodes import Call, Dict, Node, Tuple
 from tests.editing.made import DEFAULTS, Made, archive_of, called, instance, key_at, model, module, node, numbers, values_at
@@ -47,7 +47,7 @@ def test_two_state_dicts_of_the_same_tensors_stay_tied(tmp_path: Path) -> None:
     with found:
         assert key_at(found, "model", "a.weight") == key_at(found, "best", "a.weight")
         assert len(found.storages) == 2
-    assert report.saved[Step.HALF] == 2 * 59
+    assert report.saved[Category.HALF] == 2 * 59
 
 
 def test_tensors_that_leave_a_storage_together_stay_tied(tmp_path: Path) -> None:

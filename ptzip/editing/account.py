@@ -10,7 +10,7 @@ from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.tensors.cast import Cast
 
 
-class Step(StrEnum):
+class Category(StrEnum):
     """The steps of the original recipe, in its order, then those that it had no step for."""
 
     RESULTS = "results"
@@ -22,27 +22,27 @@ class Step(StrEnum):
     OTHER = "other"
 
 
-STEP_OF = {
-    "training_results": Step.RESULTS,
-    "best_fitness": Step.RESULTS,
-    "results": Step.RESULTS,
-    "optimizer": Step.OPTIMIZER,
-    "optimizer_state": Step.OPTIMIZER,
-    "optimizer_states": Step.OPTIMIZER,
-    "scaler": Step.OPTIMIZER,
-    "trainer": Step.OPTIMIZER,
-    "ema": Step.EMA,
-    "ema_state_dict": Step.EMA,
-    "state_dict_ema": Step.EMA,
-    "updates": Step.EMA,
-    "model": Step.EMA,
-    "state_dict": Step.EMA,
+CATEGORY_OF = {
+    "training_results": Category.RESULTS,
+    "best_fitness": Category.RESULTS,
+    "results": Category.RESULTS,
+    "optimizer": Category.OPTIMIZER,
+    "optimizer_state": Category.OPTIMIZER,
+    "optimizer_states": Category.OPTIMIZER,
+    "scaler": Category.OPTIMIZER,
+    "trainer": Category.OPTIMIZER,
+    "ema": Category.EMA,
+    "ema_state_dict": Category.EMA,
+    "state_dict_ema": Category.EMA,
+    "updates": Category.EMA,
+    "model": Category.EMA,
+    "state_dict": Category.EMA,
 }
 """Under which step a top-level key is accounted for."""
 
 
-def step_of(path: str) -> Step:
-    return STEP_OF.get(path.partition(".")[0], Step.OTHER)
+def category_of(path: str) -> Category:
+    return CATEGORY_OF.get(path.partition(".")[0], Category.OTHER)
 
 
 class Change(NamedTuple):
@@ -51,7 +51,7 @@ class Change(NamedTuple):
     A change without `gain` is only made along with others: alone it is no reason to write a file anew.
     """
 
-    step: Step
+    category: Category
     path: str
     what: str
     gain: bool = True
@@ -69,7 +69,7 @@ class Cut(NamedTuple):
 class Dropped(NamedTuple):
     """What was taken out of the tree: the storages below it, and the bytes of its text."""
 
-    step: Step
+    category: Category
     keys: set[str]
     text_bytes: int
 
@@ -81,6 +81,6 @@ class Finished(NamedTuple):
     pickle: bytes
     storages: list[Payload]
     items: list[int]
-    saved: dict[Step, int]
+    saved: dict[Category, int]
     read: list[CheckedPayload]
     casts: list[Cast]
