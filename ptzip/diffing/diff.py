@@ -1,7 +1,6 @@
-"""What differs between two checkpoints: their objects, walked by the names of things, and their tensors, number by number.
+"""The comparison of two checkpoints: their objects by path, their tensors number by number.
 
-Rule: no more than a stretch of a tensor of each file is in memory, and what cannot be compared is told, never passed over as
-equal.
+Only a box of one tensor of each file is in memory at a time. What cannot be compared is reported, never counted as equal.
 """
 
 import os
@@ -28,14 +27,14 @@ from ptzip.values.tensor_names import metadata_of, tensors_in, values_of
 
 
 class Side(NamedTuple):
-    """One of the two files: the values of its pickles by what stands in front of their names, and its tensors.
+    """One of the two files: the values of its pickles by the prefix of their paths, and its tensors by name.
 
-    `beside` are texts of no pickle, in the same way: the metadata of safetensors, the code of TorchScript and packages.
+    `texts` are texts outside of pickles, also by prefix: the metadata of safetensors, the code of TorchScript and packages.
     """
 
     values: dict[str, object]
     tensors: Mapping[str, Tensor]
-    beside: dict[str, dict[str, str]]
+    texts: dict[str, dict[str, str]]
 
 
 def diff(
@@ -60,25 +59,22 @@ def diff(
         return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
 
 
-SOURCE = ".py"
-"""How records of code end."""
-
 METADATA = "__metadata__"
-"""What safetensors call theirs."""
+"""The key of the metadata in a safetensors header, which prefixes their paths."""
 
 
 def _side(checkpoint: Checkpoint) -> Side:
     values = list(values_of(checkpoint.container, checkpoint.limits))
-    told = {METADATA: metadata_of(checkpoint.container), "": _code(checkpoint.container, checkpoint.limits)}
-    beside = {prefix: texts for prefix, texts in told.items() if texts is not None}
-    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), beside)
+    texts = {METADATA: metadata_of(checkpoint.container), "": _code(checkpoint.container, checkpoint.limits)}
+    found = {prefix: text for prefix, text in texts.items() if text is not None}
+    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), found)
 
 
 def _code(container: Container, limits: Limits) -> dict[str, str] | None:
-    """The files of source code in a zip. Raises LimitError where one is larger than a pickle may be."""
+    """The Python files in a zip. Raises LimitError where one is larger than a pickle may be."""
     if not isinstance(container, ForeignZip) or not container.parts:
         return None
-    found = {entry.name[len(container.prefix) :]: entry for entry in container.archive.entries if entry.name.endswith(SOURCE)}
+    found = {entry.name[len(container.prefix) :]: entry for entry in container.archive.entries if entry.name.endswith(".py")}
     for name, entry in found.items():
         if entry.size > limits.pickle_bytes:
             raise LimitError(f"record {name} is {entry.size} bytes long, more than {limits.pickle_bytes}")
@@ -92,7 +88,7 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
     lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)
     objects = _objects(a, b, renames)
-    in_a, in_b, in_both = Held(lone_a), Held(lone_b), Held(lone_a, lone_b)
+    in_a, in_b, in_both = LoneTensors(lone_a), LoneTensors(lone_b), LoneTensors(lone_a, lone_b)
     return DiffReport(
         *("", ""),
         *tolerance,
@@ -108,10 +104,10 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
 
 
 def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
-    """The objects compared, where both files have some."""
+    """The comparison of the objects, where both files have some."""
     found = Objects(renames)
-    for prefix in a.beside.keys() & b.beside.keys():
-        found.compare(a.beside[prefix], b.beside[prefix], prefix)
+    for prefix in a.texts.keys() & b.texts.keys():
+        found.compare(a.texts[prefix], b.texts[prefix], prefix)
     if not a.values or not b.values:
         return found
     for prefix, value in a.values.items():
@@ -122,29 +118,29 @@ def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
     return found
 
 
-class Held:
-    """How many tensors without a counterpart are below a name, and their bytes."""
+class LoneTensors:
+    """Counts the tensors without a counterpart below a path, and their bytes."""
 
     def __init__(self, *sides: tuple[Lone, ...]) -> None:
         self.sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
         self.names = sorted(self.sizes)
 
-    def below(self, name: str) -> tuple[int, int]:
-        """That of the name itself, and those whose names go on behind it."""
-        first, last = bisect_left(self.names, f"{name}."), bisect_left(self.names, f"{name}{AFTER_DOT}")
-        held = [*([name] if name in self.sizes else []), *self.names[first:last]] if name else self.names
-        return len(held), sum(self.sizes[each] for each in held)
+    def below(self, path: str) -> tuple[int, int]:
+        """The number and the bytes of the tensors at a path and below it."""
+        first, last = bisect_left(self.names, f"{path}."), bisect_left(self.names, f"{path}{AFTER_DOT}")
+        found = [*([path] if path in self.sizes else []), *self.names[first:last]] if path else self.names
+        return len(found), sum(self.sizes[name] for name in found)
 
 
 AFTER_DOT = chr(ord(".") + 1)
-"""Texts that go on with a dot stand before all that go on with this."""
+"""The character after the dot: it sorts after every name that continues a path with a dot."""
 
 
 def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:
     """What was not compared."""
     bare = [checkpoint for checkpoint in (a, b) if not checkpoint.parts]
     if len(bare) == 1:
-        yield f"{bare[0].source.name} is a {bare[0].format}, which has tensors alone: the objects were not compared"
+        yield f"{bare[0].source.name} is a {bare[0].format}, which holds only tensors: the objects were not compared"
     foreign = next((one for one in (a, b) if isinstance(one.container, ForeignZip) and one.parts), None)
     if foreign is not None:
-        yield f"{foreign.source.name} is a {foreign.format}: what is no pickle, no code and no tensor was not compared"
+        yield f"{foreign.source.name} is a {foreign.format}: only its pickles, code and tensors were compared"

@@ -1,6 +1,6 @@
-"""Which tensor of A is which of B: by name, and of those that are left over by their bytes' length and checksum.
+"""Matches the tensors of A with those of B: by name, and the remaining ones by length and CRC of their bytes.
 
-Rule: a name that `renames` changes comes before one that they do not; nothing is read.
+A name that `renames` changes takes precedence over the same name unchanged. No tensor is read.
 """
 
 from collections import defaultdict
@@ -18,7 +18,7 @@ Tensors = Mapping[str, Tensor]
 
 
 class Matches(NamedTuple):
-    """`pairs` are names in A and in B; `moved` were paired by their checksums, the others have no counterpart."""
+    """`pairs` are names in A and in B; `moved` were matched by their CRCs, `lone_a` and `lone_b` have no counterpart."""
 
     pairs: tuple[tuple[str, str], ...]
     moved: tuple[Moved, ...]
@@ -29,43 +29,42 @@ class Matches(NamedTuple):
 def match(a: Tensors, b: Tensors, renames: Sequence[Rename]) -> Matches:
     """Pair the tensors of two files."""
     targets = {name: renamed(name, renames) for name in a}
-    sought: dict[str, str] = {}
+    sources: dict[str, str] = {}
     for name, target in sorted(targets.items(), key=lambda pair: pair[0] == pair[1]):
         if target in b:
-            sought.setdefault(target, name)
-    pairs = tuple((name, target) for name, target in targets.items() if sought.get(target) == name)
+            sources.setdefault(target, name)
+    pairs = tuple((name, target) for name, target in targets.items() if sources.get(target) == name)
     taken = {name for name, _ in pairs}
-    left_a, left_b = [name for name in a if name not in taken], [name for name in b if name not in sought]
-    moved = tuple(_moved(a, left_a, b, left_b))
-    gone, come = {each.old_name for each in moved}, {each.name for each in moved}
+    rest_a, rest_b = [name for name in a if name not in taken], [name for name in b if name not in sources]
+    moved = tuple(_moved(a, rest_a, b, rest_b))
+    moved_from, moved_to = {each.old_name for each in moved}, {each.name for each in moved}
     return Matches(
         pairs,
         moved,
-        tuple(name for name in left_a if name not in gone),
-        tuple(name for name in left_b if name not in come),
+        tuple(name for name in rest_a if name not in moved_from),
+        tuple(name for name in rest_b if name not in moved_to),
     )
 
 
-def _moved(a: Tensors, left_a: list[str], b: Tensors, left_b: list[str]) -> Iterator[Moved]:
-    """Those whose likes are in both files, in order; as many as there are in the file that has fewer."""
-    waiting = defaultdict[Hashable, list[str]](list)
-    for name in reversed(left_b):
-        likeness = _likeness(b[name])
-        if likeness is not None:
-            waiting[likeness].append(name)
-    for name in left_a:
-        likeness = _likeness(a[name]) if waiting else None
-        if likeness is not None and waiting.get(likeness):
-            yield Moved(name, waiting[likeness].pop(), form(a[name]))
+def _moved(a: Tensors, rest_a: list[str], b: Tensors, rest_b: list[str]) -> Iterator[Moved]:
+    """Tensors with the same fingerprint in both files, paired in order as long as both have one."""
+    candidates = defaultdict[Hashable, list[str]](list)
+    for name in reversed(rest_b):
+        if (fingerprint := _fingerprint(b[name])) is not None:
+            candidates[fingerprint].append(name)
+    for name in rest_a if candidates else ():
+        fingerprint = _fingerprint(a[name])
+        if fingerprint is not None and candidates.get(fingerprint):
+            yield Moved(name, candidates[fingerprint].pop(), form(a[name]))
 
 
-def _likeness(tensor: Tensor) -> Hashable | None:
-    """What a tensor is and the length and checksum of its storage; None where the file tells no checksum."""
-    held = tensor.storage
-    if held is None or not held.size or held.base is not None:
+def _fingerprint(tensor: Tensor) -> Hashable | None:
+    """The view that a tensor is, and the length and CRC of its storage; None where the file records no CRC."""
+    storage = tensor.storage
+    if storage is None or not storage.size or storage.base is not None:
         return None
     try:
-        crc = recorded_crc(held)
+        crc = recorded_crc(storage)
     except PtzipError:
         return None
-    return (tensor.dtype, tensor.shape, tensor.stride, tensor.offset, held.size, crc) if crc else None
+    return (tensor.dtype, tensor.shape, tensor.stride, tensor.offset, storage.size, crc) if crc else None

@@ -1,7 +1,7 @@
-"""How far some numbers are from others, piece by piece.
+"""How far the numbers of two arrays are apart.
 
-Rule: everything is computed in float64 (complex128), in pieces that fit the caches; a difference of integers that float64 does
-not hold is computed exactly, so that it is 0 only where they are the same.
+Everything is computed in float64 (or complex128), in pieces that fit the caches. Differences of integers that float64 cannot
+represent are computed exactly, so that a difference is 0 only where the integers are equal.
 """
 
 from fractions import Fraction
@@ -15,21 +15,21 @@ from ptzip.diffing.report import Numbers
 Array = npt.NDArray[Any]
 
 PIECE = 1 << 16
-"""Numbers that are widened together."""
+"""Numbers that are converted to float64 together."""
 
 EXACT = 2.0**53
-"""Up to here, float64 has every integer."""
+"""Up to here, float64 represents every integer."""
 
 
 class Tolerance(NamedTuple):
-    """Two numbers are near where `|a - b| <= atol + rtol * |b|`, as numpy and torch have it."""
+    """Two numbers are close where `|a - b| <= atol + rtol * |b|`, as in `numpy.isclose` and `torch.isclose`."""
 
     rtol: float = 0.0
     atol: float = 0.0
 
 
 class Sums(NamedTuple):
-    """What is known of the numbers so far; `aa`, `bb` and `ab` are sums of products."""
+    """The fields of `Numbers` for the numbers so far; `aa`, `bb` and `ab` are sums of products, for the cosine."""
 
     numel: int = 0
     differing: int = 0
@@ -55,21 +55,18 @@ class Sums(NamedTuple):
         )
 
     def repeated(self, times: int) -> "Sums":
-        """The same where each number stands for several."""
+        """The same if each number occurs several times."""
         counts = {"numel": self.numel * times, "differing": self.differing * times, "beyond": self.beyond * times}
         return self._replace(**counts, lone=self.lone * times)
 
     def numbers(self) -> Numbers:
-        return Numbers(self.numel, self.differing, self.beyond, self.absolute, self.relative, self._cosine(), self.lone)
-
-    def _cosine(self) -> float | None:
         length = np.sqrt(self.aa) * np.sqrt(self.bb)
-        found = float(self.ab / length) if 0 < length < np.inf else None
-        return None if found is None else max(-1.0, min(1.0, found))
+        cosine = max(-1.0, min(1.0, float(self.ab / length))) if 0 < length < np.inf else None
+        return Numbers(self.numel, self.differing, self.beyond, self.absolute, self.relative, cosine, self.lone)
 
 
 def sums(a: Array, b: Array, tolerance: Tolerance) -> Sums:
-    """What is to be known of two arrays of as many numbers each."""
+    """The sums over two arrays with the same number of elements."""
     found = Sums()
     a, b = a.reshape(-1), b.reshape(-1)
     with np.errstate(all="ignore"):
@@ -79,51 +76,42 @@ def sums(a: Array, b: Array, tolerance: Tolerance) -> Sums:
 
 
 def _piece(a: Array, b: Array, tolerance: Tolerance) -> Sums:
-    old, new = _wide(a, b)
+    dtype = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
+    old, new = a.astype(dtype), b.astype(dtype)
     error = np.abs(old - new)
-    if _is_long(a) or _is_long(b):
+    if any(array.dtype.kind in "iu" and array.itemsize == 8 for array in (a, b)):
         _make_exact(error, a, b, old, new)
-    if np.isfinite(error.max()):  # what is not finite, in either, would make it so too
+    if np.isfinite(error.max()):  # then all numbers of both are finite
         return _of_finite(old, new, error, tolerance)
     is_old, is_new = np.isfinite(old), np.isfinite(new)
     both = is_old & is_new
-    unlike = int(np.count_nonzero(~both & ~_alike(old, new)))
+    unequal = int(np.count_nonzero(~both & ~_are_equal(old, new)))
     found = _of_finite(old[both], new[both], error[both], tolerance)
     return found._replace(
         numel=a.size,
-        differing=found.differing + unlike,
-        beyond=found.beyond + unlike,
+        differing=found.differing + unequal,
+        beyond=found.beyond + unequal,
         lone=int(np.count_nonzero(is_old ^ is_new)),
     )
 
 
-def _wide(a: Array, b: Array) -> tuple[Array, Array]:
-    wide = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
-    return a.astype(wide), b.astype(wide)
-
-
-def _alike(a: Array, b: Array) -> Array:
-    """Which are the same, NaN the same as NaN."""
+def _are_equal(a: Array, b: Array) -> Array:
+    """Which numbers are equal, with NaN equal to NaN."""
     if a.dtype.kind == "c":
-        alike: Array = _alike(a.real, b.real) & _alike(a.imag, b.imag)
-        return alike
+        both: Array = _are_equal(a.real, b.real) & _are_equal(a.imag, b.imag)
+        return both
     found: Array = (a == b) | (np.isnan(a) & np.isnan(b))
     return found
 
 
-def _is_long(array: Array) -> bool:
-    """Whether float64 does not have every number of the dtype."""
-    return array.dtype.kind in "iu" and array.itemsize == 8
-
-
 def _make_exact(error: Array, a: Array, b: Array, old: Array, new: Array) -> None:
-    """Correct the differences of integers too large for float64."""
-    doubtful = np.isfinite(error) & ((np.abs(old) >= EXACT) | (np.abs(new) >= EXACT))
+    """Correct the differences of integers that are too large for float64."""
+    inexact = np.isfinite(error) & ((np.abs(old) >= EXACT) | (np.abs(new) >= EXACT))
     if a.dtype == b.dtype:
-        doubtful &= a != b
-    if doubtful.any():
-        pairs = zip(a[doubtful].tolist(), b[doubtful].tolist(), strict=True)
-        error[doubtful] = [_distance(one, other) for one, other in pairs]
+        inexact &= a != b
+    if inexact.any():
+        pairs = zip(a[inexact].tolist(), b[inexact].tolist(), strict=True)
+        error[inexact] = [_distance(one, other) for one, other in pairs]
 
 
 def _distance(a: Any, b: Any) -> float:

@@ -1,10 +1,10 @@
-"""What a comparison found: values, which `reports` puts into words."""
+"""The report of `ptzip diff`."""
 
 from typing import NamedTuple
 
 
 class Form(NamedTuple):
-    """What a tensor is; `size` are the bytes of its values."""
+    """Dtype, shape and layout of a tensor; `size` is the bytes of its values."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -13,7 +13,7 @@ class Form(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """Something that is told of two things, `requires_grad` or `device` of a tensor, and is not the same."""
+    """An attribute that differs between two tensors, such as `requires_grad` or `device`."""
 
     what: str
     old: str
@@ -21,12 +21,12 @@ class Fact(NamedTuple):
 
 
 class Numbers(NamedTuple):
-    """How far `numel` numbers of B are from those of A, all in float64.
+    """How far `numel` numbers of B are from those of A, computed in float64.
 
-    `differing` are not the same (NaN is the same as NaN, 0 as -0), `beyond` of these are further than the tolerance.
-    `absolute` is the largest `|a - b|`, `relative` the largest `|a - b| / |a|` where a is not 0, both of numbers that are
-    finite in both. `cosine` is that of the angle between the finite numbers of A and those of B as two vectors, None where one
-    has no length. `lone` are finite in just one of the two.
+    `differing` counts unequal numbers (NaN equals NaN, 0 equals -0), `beyond` those of them that exceed the tolerance.
+    `absolute` is the largest `|a - b|` and `relative` the largest `|a - b| / |a|` with a other than 0, over numbers that are
+    finite in both. `cosine` is the cosine similarity of the finite numbers of A and B, None where a norm is 0. `lone` counts
+    numbers that are finite in only one of the two.
     """
 
     numel: int = 0
@@ -39,10 +39,10 @@ class Numbers(NamedTuple):
 
 
 class TensorDiff(NamedTuple):
-    """Two tensors that are matched by name, A's `old_name` and B's `name`, and not the same in everything.
+    """Two tensors matched by name, `old_name` in A and `name` in B, that differ in anything.
 
-    `numbers` is None where none were compared: the shapes are not the same, or the bytes have no numbers. `are_equal` says that
-    the values are, bit by bit. `problem` is why the values could not be compared, or "".
+    `numbers` is None where no numbers were compared: the shapes differ, the bytes are equal, or numpy cannot represent them.
+    `are_equal`: the values are equal bit by bit. `problem` is the reason why values could not be compared, or "".
     """
 
     old_name: str
@@ -60,25 +60,25 @@ class TensorDiff(NamedTuple):
 
     @property
     def are_near(self) -> bool:
-        """Whether the values are the same within the tolerance."""
+        """Whether the values are equal within the tolerance."""
         return self.are_equal or (self.numbers is not None and not self.numbers.beyond)
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing but the values differs, and these are near."""
+        """Whether only the values differ, within the tolerance."""
         return self.are_near and not self.facts and self.old == self.new
 
 
 class Lone(NamedTuple):
-    """A tensor that only one of the files has."""
+    """A tensor in only one of the files."""
 
     name: str
     form: Form
 
 
 class Only(NamedTuple):
-    """A part of the object that only one of the files has, with all that is below it: `tensors` of those that have no
-    counterpart, of `size` bytes. `what` is its class, or its value."""
+    """A part of the object in only one of the files. `what` is its value or class; below it are `tensors` tensors without a
+    counterpart, of `size` bytes."""
 
     name: str
     what: str
@@ -87,8 +87,7 @@ class Only(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """A value, or the class of something, that is not the same; `tensors` are below it in one of the files and have no
-    counterpart, `size` are their bytes."""
+    """A value or class that differs; below it are `tensors` tensors without a counterpart, of `size` bytes."""
 
     name: str
     old: str
@@ -98,7 +97,7 @@ class Changed(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A tensor of A that B has under another name, by its shape, its dtype and the length and checksum of its storage."""
+    """A tensor of A that has another name in B, recognized by shape, dtype, and length and CRC of its storage."""
 
     old_name: str
     name: str
@@ -106,11 +105,11 @@ class Moved(NamedTuple):
 
 
 class DiffReport(NamedTuple):
-    """Two files, A and B.
+    """The comparison of two files A and B.
 
-    `compared` is how many pairs of tensors there are; `tensors` are those that are not the same in everything, the `equal`
-    others are. `only_a` and `only_b` are parts of the objects, `lone_a` and `lone_b` all tensors without a counterpart. `notes`
-    say what one of the formats does not have.
+    `compared` counts the pairs of tensors, `tensors` lists the pairs that differ in anything. `lone_a` and `lone_b` are tensors
+    without a counterpart, `only_a` and `only_b` other parts of the objects. `notes` say what could not be compared because one
+    of the formats does not have it.
     """
 
     a: str
@@ -129,12 +128,12 @@ class DiffReport(NamedTuple):
 
     @property
     def equal(self) -> int:
-        """How many pairs are the same in everything, bit by bit."""
+        """The number of pairs that are equal in everything, bit by bit."""
         return self.compared - len(self.tensors)
 
     @property
     def differing(self) -> tuple[TensorDiff, ...]:
-        """The pairs that are not the same within the tolerance."""
+        """The pairs that differ beyond the tolerance, or in anything but values."""
         return tuple(pair for pair in self.tensors if not pair.is_same)
 
     @property

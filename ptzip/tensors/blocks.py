@@ -225,7 +225,7 @@ class RowMajor(NamedTuple):
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
         """The bytes from `start` to `stop`, both between two elements."""
-        from ptzip.tensors.to_numpy import native, resolved, row, span, storage_of  # as above
+        from ptzip.tensors.to_numpy import dtype_of, native, resolved, span, storage_of  # as above
 
         tensor, storage = self.tensor, storage_of(self.tensor)
         if start >= stop:
@@ -238,7 +238,7 @@ class RowMajor(NamedTuple):
         if storage.checked_payload().seekable:
             read_part = partial(native, _without_crc(storage))
         box = Box(tensor.offset, tensor.shape, tensor.stride)
-        for block in gathered(box, row(tensor).size, start, stop, read, read_part):
+        for block in gathered(box, dtype_of(tensor).size, start, stop, read, read_part):
             data = memoryview(resolved(tensor, bytes(block))) if tensor.is_conj or tensor.is_neg else block
             yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
             del block, data  # before the next block takes memory

@@ -1,4 +1,4 @@
-"""What the values of one tensor are like. This alone reads the bytes of a tensor, and loads numpy for it."""
+"""Statistics and text of the values of one tensor: the only functions of `inspect` that read tensors and load numpy."""
 
 import itertools
 import math
@@ -10,7 +10,7 @@ from ptzip.tensors.tensor import Tensor
 
 
 class Statistics(NamedTuple):
-    """Of all values; minimum, maximum and mean are of the finite ones, None where there are none or they have no order."""
+    """Counts over all values; minimum, maximum and mean of the finite ones, None where there are none or they have no order."""
 
     numel: int
     minimum: float | int | None
@@ -22,14 +22,14 @@ class Statistics(NamedTuple):
 
 
 def statistics(tensor: Tensor) -> Statistics:
-    """The statistics of a tensor. Raises UnsupportedError where its dtype has no numbers in numpy."""
+    """The statistics of a tensor. Raises UnsupportedError where numpy cannot represent its dtype."""
     array = _array(tensor)
     numbers = array if array.dtype.kind in "biuc" else array.astype("float64")
     if numbers.dtype.kind == "c":
         return _of_complex(numbers)
     is_float = numbers.dtype.kind == "f"
-    finite = numbers[_finite(numbers)] if is_float else numbers.reshape(-1)
-    nans = int((numbers != numbers).sum()) if is_float else 0  # a NaN alone differs from itself
+    finite = numbers[abs(numbers) < math.inf] if is_float else numbers.reshape(-1)
+    nans = int((numbers != numbers).sum()) if is_float else 0  # only NaN differs from itself
     return Statistics(
         numel=int(array.size),
         minimum=finite.min().item() if finite.size else None,
@@ -46,32 +46,28 @@ def _array(tensor: Tensor) -> Any:
     return tensor.numpy()
 
 
-def _finite(numbers: Any) -> Any:
-    return abs(numbers) < math.inf
-
-
 def _of_complex(numbers: Any) -> Statistics:
-    finite = numbers[_finite(abs(numbers))]
+    finite = numbers[abs(numbers) < math.inf]
     nans = int((numbers != numbers).sum())
     mean = complex(finite.mean()) if finite.size else None
-    lost = int(numbers.size - finite.size - nans)
-    return Statistics(int(numbers.size), None, None, mean, nans, lost, int((numbers == 0).sum()))
+    infinities = int(numbers.size - finite.size - nans)
+    return Statistics(int(numbers.size), None, None, mean, nans, infinities, int((numbers == 0).sum()))
 
 
 def listed(tensor: Tensor) -> Any:
-    """The values in nested lists, as plain numbers."""
+    """The values as nested lists of Python numbers."""
     array = _array(tensor)
     return (array if array.dtype.kind in "biufc" else array.astype("float64")).tolist()
 
 
 def rows(tensor: Tensor, most: int | None) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
-    """The values row by row, each with its place; at most `most` values."""
+    """The values row by row, each row with its index; at most `most` values."""
     array = _array(tensor)
     numbers = array if array.dtype.kind in "biufc" else array.astype("float64")
     width = array.shape[-1] if array.ndim else 1
-    left = array.size if most is None else most
-    for place in itertools.product(*map(range, array.shape[:-1])):
-        if left <= 0 or not width:
+    remaining = array.size if most is None else most
+    for index in itertools.product(*map(range, array.shape[:-1])):
+        if remaining <= 0 or not width:
             return
-        yield place, numbers[place].reshape(-1)[:left].tolist()
-        left -= width
+        yield index, numbers[index].reshape(-1)[:remaining].tolist()
+        remaining -= width

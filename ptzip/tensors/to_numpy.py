@@ -1,7 +1,7 @@
-"""The bytes of tensors as numpy arrays.
+"""Tensors as numpy arrays and as plain bytes.
 
-Rule: an array is a view of the bytes of its storage wherever numpy can express that; only bits that torch resolves late
-(conjugate, negative), packed values and foreign byte orders are worked on in a copy.
+An array is a view of the bytes of its storage wherever numpy can express that. Copies are made only for bits that torch
+resolves lazily (conjugate, negative), for packed values and for big-endian storages.
 """
 
 import itertools
@@ -18,16 +18,15 @@ from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import check_repeats, element_range
 
 Bytes = npt.NDArray[np.uint8]
-Span = tuple[int, int]
 
 MOST_DIMENSIONS = 32
-"""What every numpy takes; torch takes 64."""
+"""The dimensions that every version of numpy supports; torch supports 64."""
 
 FLOAT4 = "float4_e2m1fn_x2"
 
 
 class Described(Protocol):
-    """What is asked of a tensor; see `tensor.Tensor`."""
+    """The attributes of a `Tensor` that are used here; `tensor` imports this module, so this module cannot import it."""
 
     @property
     def dtype(self) -> str: ...
@@ -64,62 +63,58 @@ class Described(Protocol):
 
 
 def values(tensor: Described) -> npt.NDArray[Any]:
-    """The values of a tensor, as an array of its own bytes."""
-    held = storage_of(tensor)
-    first, last = span(tensor)
-    return shaped(tensor, native(held, first, last), first)
+    """The values of a tensor as an array. Raises as `Tensor.numpy` does."""
+    storage, (first, last) = storage_of(tensor), span(tensor)
+    return array_on(tensor, native(storage, first, last), first)
 
 
 def contiguous(tensor: Described) -> bytes:
-    """The values of a tensor one after the other, little-endian."""
-    held = storage_of(tensor)
-    first, last = span(tensor)
-    return _packed(tensor, native(held, first, last), first)
+    """The values of a tensor in row-major order, little-endian. Raises as `Tensor.numpy` does."""
+    storage, (first, last) = storage_of(tensor), span(tensor)
+    return _packed(tensor, native(storage, first, last), first)
 
 
 def storage_of(tensor: Described) -> Storage:
     """The storage of a strided tensor; raises UnsupportedError for any other."""
     if tensor.layout == "strided" and tensor.storage is not None:
         return tensor.storage
+    kind = "without storage" if tensor.layout == "strided" else f"of layout {tensor.layout}"
+    what = f"a tensor {'on device meta' if tensor.device == 'meta' else kind}"
     if tensor.components:
-        raise UnsupportedError(f"{_kind(tensor)} has no numpy form; its {', '.join(tensor.components)} have")
-    raise UnsupportedError(f"{_kind(tensor)} has no values")
-
-
-def _kind(tensor: Described) -> str:
-    if tensor.device == "meta":
-        return "a tensor on device meta"
-    return "a tensor without storage" if tensor.layout == "strided" else f"a tensor of layout {tensor.layout}"
+        raise UnsupportedError(f"{what} cannot be a numpy array; its {', '.join(tensor.components)} can")
+    raise UnsupportedError(f"{what} has no values")
 
 
 def check_form(tensor: Described) -> None:
-    """Raise UnsupportedError where numpy has no form for a tensor; nothing is read."""
+    """Raise UnsupportedError where numpy cannot represent a tensor; nothing is read."""
     storage_of(tensor)
-    if not row(tensor).numpy:
-        raise UnsupportedError(f"numpy has no form for {tensor.dtype}")
+    if not dtype_of(tensor).numpy:
+        raise UnsupportedError(f"numpy cannot represent {tensor.dtype}")
 
 
-def span(tensor: Described) -> Span:
-    """The bytes of the storage from the first to behind the last that a tensor uses; raises FormatError for negative ones."""
+def span(tensor: Described) -> tuple[int, int]:
+    """The bytes of its storage that a tensor uses, from the first to behind the last.
+
+    Raises FormatError where its shape, strides and offset contradict one another or are negative.
+    """
     if len(tensor.shape) != len(tensor.stride) or min((tensor.offset, *tensor.shape, *tensor.stride)) < 0:
         raise FormatError(f"a tensor of shape {tensor.shape} has strides {tensor.stride} and offset {tensor.offset}")
     if 0 in tensor.shape:
         return 0, 0
     if tensor.dtype in PACKED:
-        return _packed_span(tensor, PACKED[tensor.dtype])
+        per_byte = PACKED[tensor.dtype]
+        if tensor.offset % per_byte or not is_contiguous(tensor):
+            raise UnsupportedError(
+                f"a {tensor.dtype} tensor is not contiguous, and its elements share bytes: it cannot be read"
+            )
+        first = tensor.offset // per_byte
+        return first, first + tensor.nbytes
     first, stop = element_range(tensor.offset, tensor.shape, tensor.stride)
-    return first * row(tensor).size, stop * row(tensor).size
-
-
-def _packed_span(tensor: Described, per_byte: int) -> Span:
-    if tensor.offset % per_byte or not is_contiguous(tensor):
-        raise UnsupportedError(f"a {tensor.dtype} tensor that is no contiguous one cannot be read: its elements share bytes")
-    first = tensor.offset // per_byte
-    return first, first + tensor.nbytes
+    return first * dtype_of(tensor).size, stop * dtype_of(tensor).size
 
 
 def is_contiguous(tensor: Described) -> bool:
-    """Whether the elements follow one another, the last dimension first."""
+    """Whether the elements are in row-major order without gaps; the strides of dimensions of size 1 do not matter."""
     step = 1
     for size, stride in zip(reversed(tensor.shape), reversed(tensor.stride), strict=True):
         if size != 1 and stride != step:
@@ -128,18 +123,18 @@ def is_contiguous(tensor: Described) -> bool:
     return True
 
 
-def row(tensor: Described) -> DType:
-    """The dtype's row of the table; raises UnsupportedError for one that is not there."""
+def dtype_of(tensor: Described) -> DType:
+    """The row of the table of dtypes; raises UnsupportedError for an unknown dtype."""
     if tensor.dtype not in BY_NAME:
-        raise UnsupportedError(f"tensors of dtype {tensor.dtype or 'unknown'} cannot be read")
+        raise UnsupportedError(f"tensors of dtype {tensor.dtype or 'unknown'} are not supported")
     return BY_NAME[tensor.dtype]
 
 
 def native(storage: Storage, start: int, stop: int) -> Bytes:
-    """Some bytes of a storage in little-endian order, in an array that may be written to.
+    """Bytes `start` to `stop` of a storage in little-endian order, in a writable array.
 
-    torch swaps by the dtype of the storage's class, complex numbers by their halves, and untyped storages not at all
-    (`torch/serialization.py`, `load_tensor`), so this does too.
+    As in torch (`torch/serialization.py`, `load_tensor`), bytes are swapped by the dtype of the storage's class, complex
+    numbers by their halves, and untyped storages not at all.
     """
     if not storage.big_endian or swapped_unit(storage) == 1:
         return _read(storage, start, stop)
@@ -150,9 +145,9 @@ def native(storage: Storage, start: int, stop: int) -> Bytes:
 
 
 def _read(storage: Storage, start: int, stop: int) -> Bytes:
-    """The bytes in an array of their own, piece by piece: a storage may be half of the memory."""
+    """Read chunk by chunk into one array: a storage may take half of the memory."""
     chunks = storage.chunks(start, stop)
-    first = next(chunks, b"")  # before memory is taken: it tells whether the bytes are there
+    first = next(chunks, b"")  # before memory is taken: it raises where the bytes are missing
     data, at = np.empty(stop - start, np.uint8), 0
     for chunk in itertools.chain([first], chunks):
         data[at : at + len(chunk)] = np.frombuffer(chunk, np.uint8)
@@ -161,15 +156,15 @@ def _read(storage: Storage, start: int, stop: int) -> Bytes:
 
 
 def swapped_unit(storage: Storage) -> int:
-    """How many bytes are turned around at once where the byte order is foreign."""
+    """The bytes of a number that is swapped as one where the storage is big-endian."""
     size = storage.dtype.size
     return size // 2 if storage.dtype.name.startswith("complex") else size
 
 
-def shaped(tensor: Described, data: Bytes, start: int) -> npt.NDArray[Any]:
-    """The array that a tensor is on the bytes of its storage, of which `data` are those from byte `start`."""
+def array_on(tensor: Described, data: Bytes, start: int) -> npt.NDArray[Any]:
+    """A tensor as an array on `data`, the bytes of its storage from byte `start`."""
     check_form(tensor)
-    dtype = row(tensor)
+    dtype = dtype_of(tensor)
     if tensor.is_conj or tensor.is_neg:
         return np.frombuffer(bytearray(_packed(tensor, data, start)), dtype.numpy).reshape(tensor.shape)
     if tensor.dtype == FLOAT4:
@@ -179,7 +174,7 @@ def shaped(tensor: Described, data: Bytes, start: int) -> npt.NDArray[Any]:
 
 def _view(tensor: Described, data: Bytes, start: int, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
     if len(tensor.shape) > MOST_DIMENSIONS:
-        raise UnsupportedError(f"a tensor has {len(tensor.shape)} dimensions, and numpy takes {MOST_DIMENSIONS}")
+        raise UnsupportedError(f"a tensor has {len(tensor.shape)} dimensions, numpy supports {MOST_DIMENSIONS}")
     try:
         if 0 in tensor.shape:
             return np.empty(tensor.shape, dtype)
@@ -190,22 +185,22 @@ def _view(tensor: Described, data: Bytes, start: int, dtype: "np.dtype[Any]") ->
 
 
 def _packed(tensor: Described, data: Bytes, start: int) -> bytes:
-    """The values one after the other, from the bytes of the storage from `start`."""
+    """The values in row-major order, from `data`, the bytes of the storage from byte `start`."""
     first, last = span(tensor)
     if tensor.dtype in PACKED:
         return data[first - start : last - start].tobytes()
     check_repeats(tensor.nbytes, last - first)
-    array = _view(tensor, data, start, np.dtype(f"V{row(tensor).size}"))
+    array = _view(tensor, data, start, np.dtype(f"V{dtype_of(tensor).size}"))
     return resolved(tensor, array.tobytes())
 
 
 def resolved(tensor: Described, data: bytes) -> bytes:
-    """Conjugated and negated where the tensor says so: the sign bit of the imaginary parts, and of all, is turned."""
+    """The values with the tensor's conjugate and negative bits applied: sign bits of imaginary parts, or of all parts, flip."""
     if not tensor.is_conj and not tensor.is_neg:
         return data
     check_marks(tensor)
     is_complex = tensor.dtype.startswith("complex")
-    unit = row(tensor).size // (2 if is_complex else 1)
+    unit = dtype_of(tensor).size // (2 if is_complex else 1)
     parts = np.frombuffer(bytearray(data), f"<u{unit}")
     sign = parts.dtype.type(1 << (8 * unit - 1))
     if tensor.is_neg:
@@ -216,39 +211,28 @@ def resolved(tensor: Described, data: bytes) -> bytes:
 
 
 def check_marks(tensor: Described) -> None:
-    """Raise UnsupportedError where a tensor is conjugated or negated whose numbers cannot be."""
+    """Raise UnsupportedError for a conjugate or negative bit on a dtype without signed floats."""
     if (tensor.is_conj or tensor.is_neg) and not tensor.dtype.startswith(("complex", "float", "bfloat")):
         raise UnsupportedError(f"a tensor of dtype {tensor.dtype} cannot be conjugated or negated")
 
 
 def _unpacked(pairs: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-    """Two float4 from each byte, the low half first, along the last dimension."""
+    """Two float4 out of each byte, the low half first, along the last dimension."""
     shape = (*pairs.shape[:-1], 2 * pairs.shape[-1]) if pairs.ndim else (2,)
     nibbles = np.stack([pairs & 0xF, pairs >> 4], axis=-1)
     return nibbles.reshape(shape).view(BY_NAME[FLOAT4].numpy)
 
 
-def whole(storage: Storage) -> Bytes:
-    """All bytes of a storage, little-endian, writable."""
-    return native(storage, 0, storage.size)
-
-
 def elements(storage: Storage, data: Bytes) -> npt.NDArray[Any]:
-    """A storage that stands for itself, as an array of its elements; as bytes where numpy has no form for them."""
-    usable = storage.dtype.numpy and len(data) % storage.dtype.size == 0
-    return data.view(storage.dtype.numpy) if usable else data
+    """A storage without a tensor as an array of its elements; as bytes where numpy cannot represent those."""
+    is_usable = storage.dtype.numpy and len(data) % storage.dtype.size == 0
+    return data.view(storage.dtype.numpy) if is_usable else data
 
 
 def cast(data: npt.NDArray[Any], dtype: str) -> bytes:
-    """Numbers as another dtype, little-endian, as `Tensor.to` turns them."""
+    """Numbers cast to a dtype as torch's `Tensor.to` does, little-endian. Raises UnsupportedError for an unknown dtype."""
     target = BY_NAME.get(dtype)
     if target is None or not target.numpy or dtype == FLOAT4:
-        raise UnsupportedError(f"an array cannot be made a tensor of dtype {dtype or 'unknown'}")
+        raise UnsupportedError(f"an array cannot be cast to a tensor of dtype {dtype or 'unknown'}")
     with np.errstate(all="ignore"):
         return np.ascontiguousarray(data).astype(target.numpy).tobytes()
-
-
-def packed(data: bytes, item: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
-    """The elements of a strided view, each of `item` bytes, without what lies between them."""
-    elements = np.frombuffer(data, f"V{item}")
-    return np.lib.stride_tricks.as_strided(elements, shape, [step * item for step in stride]).tobytes()

@@ -98,7 +98,7 @@ class _Settling:
         try:
             held = arrays.storage_of(tensor)
             arrays.span(tensor)
-            return arrays.shaped(tensor, self.bytes_of(held), 0)
+            return arrays.array_on(tensor, self.bytes_of(held), 0)
         except UnsupportedError:
             if self.keep:
                 return tensor
@@ -111,7 +111,7 @@ class _Settling:
         if id(storage) not in self.data:
             self.kept.append(storage)
             found = self.mapped_bytes(storage) if self.mapped else None
-            self.data[id(storage)] = arrays.whole(storage) if found is None else found
+            self.data[id(storage)] = arrays.native(storage, 0, storage.size) if found is None else found
         return self.data[id(storage)]
 
     def mapped_bytes(self, storage: Storage) -> Bytes | None:
