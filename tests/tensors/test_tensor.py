@@ -278,7 +278,7 @@ def test_numbers_are_cast_as_torch_casts_them(dtype: str, expected: list[float])
 
 @pytest.mark.parametrize("dtype", ["complex32", "bits8", "float4_e2m1fn_x2", "int3", ""])
 def test_a_cast_to_what_numpy_does_not_have_is_not_supported(dtype: str) -> None:
-    with pytest.raises(UnsupportedError, match="cannot be made a tensor"):
+    with pytest.raises(UnsupportedError, match="cannot be cast to a tensor"):
         arrays.cast(np.zeros(1), dtype)
 
 
