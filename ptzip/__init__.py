@@ -7,24 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptzip.api import load, slim
+    from ptzip.api import convert, diff, inspect, load, repair, scan, slim, verify
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
-    from ptzip.converting.convert import convert
     from ptzip.converting.report import ConvertReport
-    from ptzip.diffing.diff import diff
     from ptzip.diffing.report import DiffReport
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
     from ptzip.limits import Limits
-    from ptzip.repairing.repair import repair
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
-    from ptzip.scanning.scan import scan
     from ptzip.slimming.report import SlimReport
     from ptzip.tensors.tensor import Tensor
     from ptzip.values.opaque import Opaque
     from ptzip.verifying.report import VerifyReport
-    from ptzip.verifying.verify import verify
 
 __version__ = "0.1.0"
 
@@ -50,6 +45,7 @@ __all__ = [
     "VerifyReport",
     "convert",
     "diff",
+    "inspect",
     "load",
     "open",
     "repair",
@@ -59,34 +55,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Anomaly": "errors",
+    **dict.fromkeys(("convert", "diff", "inspect", "load", "repair", "scan", "slim", "verify"), "api"),
+    **dict.fromkeys(("Anomaly", "EditError", "FormatError", "LimitError", "PtzipError", "UnsupportedError"), "errors"),
+    **dict.fromkeys(("Finding", "ScanReport", "Severity", "Verdict"), "scanning.report"),
     "Checkpoint": "checkpoint",
     "ConvertReport": "converting.report",
     "DiffReport": "diffing.report",
-    "EditError": "errors",
-    "Finding": "scanning.report",
-    "FormatError": "errors",
-    "LimitError": "errors",
     "Limits": "limits",
     "Opaque": "values.opaque",
-    "PtzipError": "errors",
     "RepairReport": "repairing.report",
-    "ScanReport": "scanning.report",
-    "Severity": "scanning.report",
     "SlimReport": "slimming.report",
     "Tensor": "tensors.tensor",
-    "UnsupportedError": "errors",
-    "Verdict": "scanning.report",
-    "convert": "converting.convert",
-    "diff": "diffing.diff",
-    "load": "api",
-    "open": "checkpoint",
-    "repair": "repairing.repair",
-    "scan": "scanning.scan",
     "VerifyReport": "verifying.report",
-    "slim": "api",
-    "verify": "verifying.verify",
+    "open": "checkpoint",
 }
+"""Public name -> the module that defines it."""
 
 
 def __getattr__(name: str) -> object:

@@ -1,70 +1,97 @@
-"""The verbs that a user calls; each ties the floors below together and returns values.
+"""The verbs of ptzip: one function for each command, and `load`.
 
-Rule: the output is planned whole before a byte is written, and it is written beside its place and moved there at the end.
+Each checks its arguments and imports its command when it is called, so that importing this module costs nothing and `scan`
+does not load what `slim` needs. Nothing of a file is ever executed. A wrong argument is a `ValueError`; beside it the verbs
+raise `PtzipError` and `OSError` only.
 """
 
 import errno
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.editing.drop_and_set import Value
+from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightDtype, byte_count, check_choice, strings
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.globs import strings
-from ptzip.io.atomic_output import slim_path
-from ptzip.io.compression import compression_named
+from ptzip.globs import renames
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.recipes import AUTO
-from ptzip.slimming.options import Location, OnOverflow, Options, OutputFormat, WeightDtype
-from ptzip.slimming.outcome import foretold, written
-from ptzip.slimming.plan import plan
-from ptzip.slimming.report import SlimReport
-from ptzip.slimming.write import Progress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ptzip.checkpoint import Checkpoint
+    from ptzip.converting.report import ConvertReport
+    from ptzip.diffing.report import DiffReport
+    from ptzip.editing.drop_and_set import Value
+    from ptzip.inspecting.summary import Summary
+    from ptzip.repairing.report import RepairReport
+    from ptzip.scanning.report import ScanReport
+    from ptzip.slimming.report import SlimReport
+    from ptzip.verifying.report import VerifyReport
+
+PathLike = str | os.PathLike[str]
+Progress = Callable[[int, int], None]
+"""Called with the bytes done so far and the total number of bytes."""
 
 
 def slim(
-    source: str | os.PathLike[str],
-    target: str | os.PathLike[str] | None = None,
+    source: PathLike,
+    output: PathLike | None = None,
     *,
-    recipe: str = AUTO,
+    overwrite: bool = False,
+    recipe: str = "auto",
     dtype: WeightDtype = "float16",
     on_overflow: OnOverflow = "keep",
     location: Location = "cpu",
     drop: str | Iterable[str] = (),
     keep: str | Iterable[str] = (),
     keep_float32: str | Iterable[str] = (),
-    values: Mapping[str, Value] = MappingProxyType({}),
+    set_values: "Mapping[str, Value] | None" = None,
     ema: bool = True,
     trim: bool = True,
     dedupe: bool = False,
     plain: bool = False,
     format: OutputFormat | None = None,
+    check: bool = False,
     dry_run: bool = False,
-    overwrite: bool = True,
-    make_folder: bool = False,
     scan: bool = True,
     with_tensors: bool = False,
-    check: bool = False,
+    make_folder: bool = False,
     progress: Progress | None = None,
-    limits: Limits = DEFAULT_LIMITS,
-) -> SlimReport:
-    """Write what is left of a training checkpoint when all that only training needs is gone.
+    limits: Limits | None = None,
+) -> "SlimReport":
+    """Write a copy of a training checkpoint without what only training needs, its weights in half precision.
 
-    `target` is by default `slim_path(source)`, and may be `source` itself: a file that is there is replaced when the new
-    one is whole, or not at all without `overwrite` (FileExistsError). Its folder must be there, unless `make_folder` has
-    it made. Nothing is written on a dry run, or where the file is slim already. What is malicious in the pickles of the input
-    is a warning, unless `scan` is False.
+    output        path of the new file, by default `last.slim.pt` beside `last.pt`; equal to `source` to replace it atomically
+    overwrite     replace an existing output; otherwise FileExistsError is raised
+    recipe        name of a recipe; "auto" detects the layout
+    dtype         of the weights: "float16", "bfloat16" or "keep"
+    on_overflow   for finite values beyond the range of `dtype`: "keep" leaves the tensor as it is, "saturate" stores the
+                  largest finite number, "inf" infinity, "error" raises EditError
+    location      device that tensors load to: "cpu", or "keep" for the one recorded in the file
+    drop, keep    globs of dotted paths to remove, and to keep although the recipe would remove them
+    keep_float32  globs of dotted paths of tensors that are not cast
+    set_values    dotted path -> new value (str, int, float, bool or None)
+    ema           use averaged weights as the model where the file has them
+    trim          cut storages to the bytes that tensors use
+    dedupe        store equal storages once
+    plain         write a file that `torch.load(weights_only=True)` accepts
+    format        "zip" (default), "legacy" (for torch before 1.6) or "same" as the input
+    check         read the new file back and compare every tensor with the input before it gets its name
+    dry_run       report what would happen; read no tensor, write nothing
+    scan          add a warning to the report if the input is malicious
+    with_tensors  list every cast tensor in the report
+    make_folder   create the folder of `output`
+    progress      called with (bytes done, bytes in total)
 
-    `dtype` is "float16", "bfloat16" or "keep"; tensors with finite values beyond its range stay as they are, unless
-    `on_overflow` is "saturate", "inf" or "error". `drop`, `keep` and `keep_float32` are globs of dotted paths, `values` what
-    to set at such paths. `ema` takes averaged weights for the model where there are any, `trim` cuts storages to what tensors
-    use of them, `dedupe` writes storages with the same bytes once. `plain` leaves nothing that `weights_only` refuses. `format`
-    is "zip", "legacy" or "same". `with_tensors` has every cast in the report, `check` how far the tensors are from those of
-    the input, once the new file was read back, before it is moved into its place. Raises PtzipError or OSError.
+    Nothing is written where there is nothing to gain (`report.already_slim`).
     """
+    from dataclasses import replace  # here and below: a command is loaded when it is called
+
+    from ptzip.checkpoint import open_checkpoint  # as above
+    from ptzip.slimming.options import Options
+    from ptzip.slimming.outcome import foretold, written
+    from ptzip.slimming.plan import plan
+
     options = Options(
         recipe=recipe,
         dtype=dtype,
@@ -73,15 +100,14 @@ def slim(
         drop=strings(drop),
         keep=strings(keep),
         keep_float32=strings(keep_float32),
-        values=tuple(values.items()),
+        values=tuple((set_values or {}).items()),
         ema=ema,
         trim=trim,
         dedupe=dedupe,
         plain=plain,
         format=format,
     )
-    path = Path(source)
-    with open_checkpoint(path, limits) as checkpoint:
+    with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
         malice = _malice(checkpoint) if scan else ()
         planned = plan(checkpoint, options)
         report = foretold(checkpoint, planned, options)
@@ -92,52 +118,175 @@ def slim(
 
             report = replace(report, keys=keys(checkpoint, report.changes))
         else:
-            place = _place(Path(target) if target else slim_path(path), overwrite, make_folder)
+            place = _output_path(source, output, overwrite, make_folder)
             report = written(checkpoint, planned, options, place, progress, with_tensors, check)
         return replace(report, warnings=malice + report.warnings)
 
 
-def _place(place: Path, overwrite: bool, make_folder: bool) -> Path:
-    """Where the output goes, once it is known that it can."""
-    if (kind := compression_named(place)) and not kind.is_written:
-        raise EditError(f"the output {place} would be {kind.name}, which is not written: use .zst, or no compression")
-    if not overwrite and os.path.lexists(place):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+def _output_path(source: PathLike, output: PathLike | None, overwrite: bool, make_folder: bool) -> "Path":
+    """The path to write to. Raises EditError or FileExistsError where it cannot be written."""
+    from pathlib import Path  # as above
+
+    from ptzip.io.atomic_output import slim_path  # as above
+    from ptzip.io.compression import compression_named
+
+    path = Path(output) if output else slim_path(source)
+    if (kind := compression_named(path)) and not kind.is_written:
+        raise EditError(f"cannot write {path}: {kind.name} output is not supported, use .zst or no compression")
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     if make_folder:
-        place.parent.mkdir(parents=True, exist_ok=True)
-    return place
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
-def _malice(checkpoint: Checkpoint) -> tuple[str, ...]:
-    """One line where the input is malicious: nothing of it was run, and what is kept may still do harm to whoever loads it."""
-    from ptzip.scanning.refusal import malice
+def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
+    """A warning where the input is malicious: nothing of it was run, but whoever loads the output may run what is kept."""
+    from ptzip.scanning.refusal import malice  # as above
 
     found = list(malice(checkpoint.parts))
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
     return (f"this file is malicious, see ptzip scan: {found[0]}{more}",) if found else ()
 
 
-def load(
-    path: str | os.PathLike[str], *, unknown: str = "error", mmap: bool = False, limits: Limits = DEFAULT_LIMITS
-) -> object:
-    """The object in a checkpoint as plain Python and numpy; nothing of the file is executed.
+def inspect(source: PathLike, *, limits: Limits | None = None) -> "Summary":
+    """Summarise a checkpoint: its format, its keys with their share of the bytes, dtypes, parameters, the names that loading
+    would import, anomalies, and what `slim` would save. No tensor is read."""
+    from ptzip.checkpoint import open_checkpoint  # as above
+    from ptzip.inspecting.summary import summary
 
-    Tensors are arrays (bfloat16, float8 and float4 are types of ml_dtypes), those on one storage views of one array; with
-    `mmap` they are read-only views of the file where the storage lies in it uncompressed. What is not known to be harmless
-    raises UnsupportedError, which names it, as does a tensor that has no numpy form; with unknown="keep" the first comes back
-    as an inert `Opaque`, the second as a lazy `Tensor`. Raises PtzipError or OSError.
+    with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
+        return summary(checkpoint)
+
+
+def scan(source: PathLike | bytes, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":
+    """Judge whether a checkpoint is safe to load: a verdict, and the findings that led to it.
+
+    trust   names to allow on top of the allow list, as "module.Name", or presets: "ultralytics", "yolov5", "lightning",
+            "transformers"
+
+    A file that cannot be read gets the verdict "unreadable"; only a missing file raises (OSError). EditError is raised for a
+    name that cannot be trusted.
     """
-    from ptzip.values.load import loaded  # here, so that slimming does not wait for what builds values
+    from ptzip.scanning import scan as command  # as above
 
-    with open_checkpoint(path, limits) as checkpoint:
+    return command.scan(source, trust=strings(trust), limits=limits or command.SCAN_LIMITS)
+
+
+def verify(source: PathLike, *, values: bool = False, limits: Limits | None = None) -> "VerifyReport":
+    """Check the integrity of a checkpoint: structure, headers, every CRC, and the storages against the pickle.
+
+    values  also look for NaN and infinity in every tensor
+
+    Every problem is in the report. Raises OSError for a missing file, UnsupportedError or LimitError for one that cannot be
+    checked.
+    """
+    from ptzip.verifying import verify as command  # as above
+
+    return command.verify(source, values=values, limits=limits or DEFAULT_LIMITS)
+
+
+def diff(
+    a: PathLike,
+    b: PathLike,
+    *,
+    rename: Mapping[str, str] | None = None,
+    rtol: float = 0.0,
+    atol: float = 0.0,
+    limits: Limits | None = None,
+) -> "DiffReport":
+    """Compare two checkpoints of any formats: their objects by path, their tensors number by number.
+
+    rename      old prefix -> new prefix, in whole parts of dotted names: {"ema": "model"} compares `ema.x` of `a` with
+                `model.x` of `b`
+    rtol, atol  numbers are equal where `|a - b| <= atol + rtol * |b|`
+    """
+    from ptzip.diffing import diff as command  # as above
+
+    return command.diff(a, b, renames=renames(rename or {}), rtol=rtol, atol=atol, limits=limits or DEFAULT_LIMITS)
+
+
+def repair(source: PathLike, output: PathLike, *, overwrite: bool = False, limits: Limits | None = None) -> "RepairReport":
+    """Write what can be recovered of a truncated or damaged torch.save zip to `output`, as a zip that torch loads.
+
+    overwrite   replace an existing output; otherwise FileExistsError is raised
+
+    The report lists what is lost, damaged or cannot be verified, and the entries that were dropped. Nothing is written where
+    the file has no problem. Raises EditError where the output is the input, UnsupportedError for anything but a torch.save
+    zip, FormatError where the pickle is lost.
+    """
+    from ptzip.repairing import repair as command  # as above
+
+    return command.repair(source, output, overwrite=overwrite, limits=limits or DEFAULT_LIMITS)
+
+
+def convert(
+    source: PathLike,
+    output: PathLike,
+    *,
+    overwrite: bool = False,
+    select: str | Iterable[str] = (),
+    rename: Mapping[str, str] | None = None,
+    prefix: str = "",
+    max_shard_size: int | str | None = None,
+    sidecar: bool = False,
+    strict: bool = False,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+) -> "ConvertReport":
+    """Export the tensors of a checkpoint to another format, which the suffix of `output` names.
+
+    output          .safetensors, .npz, or .pt, .pth, .bin, .ckpt: a dict of tensors by their dotted names
+    overwrite       replace existing files; otherwise FileExistsError is raised
+    select          globs of tensor names; all tensors by default
+    rename          old prefix -> new prefix, in whole parts of dotted names: {"model": ""} removes the prefix `model.`
+    prefix          prepended to every name, after `rename`
+    max_shard_size  split safetensors into files of at most this size, in bytes or as "5GB", with an index
+    sidecar         save non-tensor values to a JSON sidecar
+    strict          write nothing if the format cannot represent one of the tensors; by default it is left out and reported
+    progress        called with (bytes done, bytes in total)
+    """
+    from ptzip.converting import convert as command  # as above
+
+    return command.convert(
+        source,
+        output,
+        select=strings(select),
+        renames=renames(rename or {}),
+        prefix=prefix,
+        max_shard_size=None if max_shard_size is None else byte_count(max_shard_size),
+        sidecar=sidecar,
+        strict=strict,
+        overwrite=overwrite,
+        progress=progress,
+        limits=limits or DEFAULT_LIMITS,
+    )
+
+
+def load(source: PathLike, *, unknown: Unknown = "error", mmap: bool = False, limits: Limits | None = None) -> object:
+    """The object in a checkpoint as plain Python and numpy values; nothing of the file is executed.
+
+    unknown     "error" raises UnsupportedError for a name that is not on the allow list of `scan`, and for a tensor that
+                numpy cannot represent; "keep" returns them as an inert `Opaque` and a lazy `Tensor`
+    mmap        map storages read-only instead of reading them, where the file holds them uncompressed
+
+    Tensors are writable arrays (bfloat16, float8 and float4 are types of ml_dtypes) that `torch.from_numpy` takes; those on
+    one storage are views of one array.
+    """
+    from ptzip.checkpoint import open_checkpoint  # as above
+    from ptzip.values.load import loaded
+
+    check_choice("unknown", unknown, Unknown)
+    bounds = limits or DEFAULT_LIMITS
+    with open_checkpoint(source, bounds) as checkpoint:
         if unknown == "error":
             _refuse(checkpoint)
-        return loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=limits)
+        return loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=bounds)
 
 
-def _refuse(checkpoint: Checkpoint) -> None:
-    """Raise UnsupportedError where the pickle of the object has something that `scan` does not allow."""
-    from ptzip.scanning.refusal import refusal
+def _refuse(checkpoint: "Checkpoint") -> None:
+    """Raise UnsupportedError where the object's pickle has something that `scan` does not allow."""
+    from ptzip.scanning.refusal import refusal  # as above
 
     reason = refusal(checkpoint.pickle) if checkpoint.parts else ""
     if reason:

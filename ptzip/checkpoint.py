@@ -91,8 +91,8 @@ class Checkpoint:
         return self.main.storages
 
     @property
-    def keys(self) -> list[str]:
-        """The texts among the top-level keys; none where the checkpoint is no dict."""
+    def top_level_keys(self) -> list[str]:
+        """The top-level keys that are strings; none where the top-level object is not a dict."""
         return [name for key, _ in pairs(self.root) if (name := text(key)) is not None]
 
     def tensors(self) -> "Mapping[str, Tensor]":

@@ -5,15 +5,8 @@ Rule: a beginning is one or more whole parts of a name: `model` is one of `model
 
 import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
-
-from ptzip.errors import EditError
-
-
-def strings(given: str | Iterable[str]) -> tuple[str, ...]:
-    """An argument that takes several strings; a bare string is one."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 class Patterns:
@@ -35,18 +28,15 @@ class Patterns:
 
 
 class Rename(NamedTuple):
-    """Another beginning for names: `old` "" is the beginning of every name, `new` "" takes the beginning off."""
+    """A new prefix for names: the `old` prefix "" is one of every name, a `new` one of "" removes the old."""
 
     old: str
     new: str
 
 
-def rename(text: str) -> Rename:
-    """`OLD=NEW`, as it is given. Raises EditError without a "="."""
-    old, is_there, new = text.partition("=")
-    if not is_there:
-        raise EditError(f"{text} is no OLD=NEW")
-    return Rename(old.removesuffix("."), new.removesuffix("."))
+def renames(prefixes: Mapping[str, str]) -> tuple[Rename, ...]:
+    """Old prefix -> new prefix, each with or without the dot behind it."""
+    return tuple(Rename(old.removesuffix("."), new.removesuffix(".")) for old, new in prefixes.items())
 
 
 def renamed(name: str, renames: Iterable[Rename]) -> str:

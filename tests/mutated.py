@@ -21,7 +21,7 @@ from tests.damage import KINDS
 def look(path: Path) -> None:
     """All that there is to see of a checkpoint."""
     with ptzip.open(path) as checkpoint:
-        _ = checkpoint.keys, checkpoint.anomalies, list(walk(checkpoint.root)), checkpoint.storages
+        _ = checkpoint.top_level_keys, checkpoint.anomalies, list(walk(checkpoint.root)), checkpoint.storages
         checkpoint.main.check_storages()
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.arguments import WeightDtype
 from ptzip.editing.account import Category
 from ptzip.errors import FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
-from ptzip.slimming.options import WeightDtype
 from ptzip.tensors.rounding import Loss
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, numbers
@@ -56,7 +56,7 @@ def test_without_a_target_the_default_is_written(last: Path) -> None:
 
 
 def test_the_target_may_be_the_source(last: Path) -> None:
-    report = ptzip.slim(last, last)
+    report = ptzip.slim(last, last, overwrite=True)
     assert report.output == report.path == str(last)
     assert last.stat().st_size == report.new_size < report.old_size
     assert list(last.parent.iterdir()) == [last]
@@ -64,7 +64,7 @@ def test_the_target_may_be_the_source(last: Path) -> None:
 
 def test_in_place_gives_the_same_bytes_as_beside(last: Path, tmp_path: Path) -> None:
     ptzip.slim(last, tmp_path / "beside" / "last.pt", make_folder=True)
-    ptzip.slim(last, last)
+    ptzip.slim(last, last, overwrite=True)
     assert last.read_bytes() == (tmp_path / "beside" / "last.pt").read_bytes()
 
 
@@ -72,9 +72,9 @@ def test_an_output_that_is_there_is_replaced_or_left(last: Path) -> None:
     target = last.with_name("out.pt")
     target.write_bytes(b"old")
     with pytest.raises(FileExistsError):
-        ptzip.slim(last, target, overwrite=False)
+        ptzip.slim(last, target)
     assert target.read_bytes() == b"old"
-    ptzip.slim(last, target)
+    ptzip.slim(last, target, overwrite=True)
     assert target.stat().st_size > 1000
 
 
@@ -128,9 +128,9 @@ def test_the_report_says_where_the_bytes_went(last: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_slim_already_has_an_empty_report(last: Path) -> None:
-    ptzip.slim(last, last)
+    ptzip.slim(last, last, overwrite=True)
     before = last.stat()
-    report = ptzip.slim(last, last)
+    report = ptzip.slim(last, last, overwrite=True)
     assert report.already_slim
     assert (report.changes, report.saved, report.output, report.loss, report.saved_share) == ((), {}, None, None, 0)
     assert (last.stat().st_mtime_ns, last.stat().st_ino) == (before.st_mtime_ns, before.st_ino)

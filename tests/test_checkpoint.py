@@ -28,18 +28,18 @@ def broken(pickle: bytes) -> Checkpoint:
 
 def test_the_keys_are_those_of_the_dict_that_was_saved() -> None:
     with ptzip.open(SOURCE) as checkpoint:
-        assert checkpoint.keys == ["epoch", "best_fitness", "training_results", "model", "optimizer"]
+        assert checkpoint.top_level_keys == ["epoch", "best_fitness", "training_results", "model", "optimizer"]
 
 
 def test_keys_that_are_no_texts_are_left_out() -> None:
     root = node({"a": 1})
     root.steps[-1].items += [node(7), node(2), node((1, 2)), node(3)]
-    assert Checkpoint(BytesSource(Made().data(root))).keys == ["a"]
+    assert Checkpoint(BytesSource(Made().data(root))).top_level_keys == ["a"]
 
 
 @pytest.mark.parametrize("root", [[1, 2], "text", None, 7])
 def test_what_is_no_dict_has_no_keys(root: object) -> None:
-    assert Checkpoint(BytesSource(Made().data(root))).keys == []
+    assert Checkpoint(BytesSource(Made().data(root))).top_level_keys == []
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -94,7 +94,7 @@ def test_a_checkpoint_can_be_saved_over_itself(tmp_path: Path) -> None:
 def test_a_checkpoint_of_bytes_is_like_one_of_a_file() -> None:
     with ptzip.open(SOURCE) as of_file:
         of_bytes = Checkpoint(BytesSource(SOURCE.read_bytes()))
-        assert of_bytes.keys == of_file.keys
+        assert of_bytes.top_level_keys == of_file.top_level_keys
         assert list(of_bytes.storages) == list(of_file.storages)
 
 
@@ -165,7 +165,7 @@ def test_a_broken_pickle_is_opened_but_has_no_tree() -> None:
 def test_bytes_behind_the_pickle_are_an_anomaly_with_their_place() -> None:
     checkpoint = broken(b"\x80\x02}.more")
     assert [(anomaly.kind, anomaly.offset) for anomaly in checkpoint.anomalies] == [("trailing", 4)]
-    assert checkpoint.keys == []
+    assert checkpoint.top_level_keys == []
 
 
 def test_limits_are_kept_while_opening() -> None:

@@ -282,5 +282,5 @@ def test_the_object_is_that_of_the_first_pickle() -> None:
 
 def test_the_ways_to_treat_the_unknown_are_two(tmp_path: Path) -> None:
     (tmp_path / "p.pkl").write_bytes(dumped(1, 4))
-    with pytest.raises(ptzip.EditError, match="unknown is 'run', expected one of error, keep"):
-        ptzip.load(tmp_path / "p.pkl", unknown="run")
+    with pytest.raises(ValueError, match="unknown is 'run', expected one of error, keep"):
+        ptzip.load(tmp_path / "p.pkl", unknown="run")  # type: ignore[arg-type]

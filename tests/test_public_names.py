@@ -19,7 +19,7 @@ HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", 
 PUBLIC = [
     *("Anomaly", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError", "LimitError", "Limits"),
     *("Opaque", "PtzipError", "RepairReport", "ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict"),
-    *("VerifyReport", "convert", "diff", "load", "open", "repair", "scan", "slim", "verify"),
+    *("VerifyReport", "convert", "diff", "inspect", "load", "open", "repair", "scan", "slim", "verify"),
 ]
 
 

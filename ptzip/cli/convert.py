@@ -3,7 +3,7 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, progress_bar, show
+from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
 
 DESCRIPTION = (
     "Write the tensors of a checkpoint as .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt), as the suffix of "
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.file
     try:
         report = _converted(name, arguments)
-    except (ptzip.PtzipError, OSError) as error:
+    except (ptzip.PtzipError, OSError, ValueError) as error:
         complain("error", f"{name}: {message(error, name)}")
         if arguments.json:
             show(as_json({"path": name, "error": message(error, name)}))
@@ -56,7 +56,7 @@ def _converted(name: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport
             name,
             arguments.output,
             select=arguments.select,
-            rename=arguments.rename,
+            rename=renames(arguments.rename),
             prefix=arguments.prefix,
             max_shard_size=arguments.max_shard_size,
             sidecar=arguments.sidecar,

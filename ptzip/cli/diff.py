@@ -3,7 +3,7 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.cli.printing import as_json, complain, message, renames, show
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     old, new = arguments.files
     try:
         report = compared(old, new, arguments)
-    except (ptzip.PtzipError, OSError) as error:
+    except (ptzip.PtzipError, OSError, ValueError) as error:
         fault = _at_fault(old, new)
         complain("error", f"{fault}: {message(error, fault)}")
         if arguments.json:
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def compared(a: str, b: str, arguments: argparse.Namespace) -> ptzip.DiffReport:
-    return ptzip.diff(a, b, renames=arguments.map, rtol=arguments.rtol, atol=arguments.atol)
+    return ptzip.diff(a, b, rename=renames(arguments.map), rtol=arguments.rtol, atol=arguments.atol)
 
 
 def _at_fault(old: str, new: str) -> str:

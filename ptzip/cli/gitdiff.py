@@ -33,7 +33,7 @@ def show_change(words: list[str], compare: Compare, spell: Spell) -> int:
             show(_alone(path, old, new))
         else:
             show(spell(compare(old, new)._replace(a=f"a/{path}", b=f"b/{new_path}")))
-    except (ptzip.PtzipError, OSError) as error:
+    except (ptzip.PtzipError, OSError, ValueError) as error:
         show(f"{printable(path)}: not compared: {printable(message(error, path))}")
     return 0
 

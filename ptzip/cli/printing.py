@@ -43,6 +43,17 @@ def message(error: Exception, name: str) -> str:
     return error.strerror.lower() + (f": {error.filename}" if is_other else "")
 
 
+def renames(words: list[str]) -> dict[str, str]:
+    """`OLD=NEW` words as a mapping; the first of several with one OLD counts. Raises ValueError for a word without "="."""
+    found = dict[str, str]()
+    for word in words:
+        old, is_there, new = word.partition("=")
+        if not is_there:
+            raise ValueError(f"invalid rename {word!r}: expected OLD=NEW")
+        found.setdefault(old, new)
+    return found
+
+
 @contextlib.contextmanager
 def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on a terminal while a large file is worked on; yields what moves it, or None."""

@@ -114,7 +114,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             drop=arguments.drop,
             keep=arguments.keep,
             keep_float32=arguments.keep_float32,
-            values=dict(map(_setting, arguments.set)),
+            set_values=dict(map(_setting, arguments.set)),
             ema=arguments.ema,
             trim=arguments.trim,
             dedupe=arguments.dedupe,

@@ -7,7 +7,7 @@ none does.
 import contextlib
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from ptzip.converting.selection import Tensors, chosen, ties, without_parts
 from ptzip.converting.sidecar import side_file
 from ptzip.errors import EditError
 from ptzip.formats.torchzip_records import crc_lines
-from ptzip.globs import rename as parsed
+from ptzip.globs import Rename
 from ptzip.io.atomic_output import new_file
 from ptzip.io.payloads import CheckedPayload
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -57,27 +57,26 @@ def convert(
     target: str | os.PathLike[str],
     *,
     select: Iterable[str] = (),
-    rename: Iterable[str] = (),
+    renames: Sequence[Rename] = (),
     prefix: str = "",
-    max_shard_size: str | None = None,
+    max_shard_size: int | None = None,
     sidecar: bool = False,
     strict: bool = False,
-    overwrite: bool = True,
+    overwrite: bool = False,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ConvertReport:
     """Write the tensors of a checkpoint in the format that the suffix of `target` says: `.safetensors`, `.npz`, or `.pt`
     (`.pth`, `.bin`, `.ckpt`), a dict of tensors by their dotted names.
 
-    `select` are globs of names, all by default; `rename` gives names that begin with OLD another beginning, each as `OLD=NEW`;
-    `prefix` then stands in front of every one. `max_shard_size` ("5GB") makes several files, and an index, of safetensors.
+    `select` are globs of names, all by default; `renames` replaces prefixes of names, then
+    `prefix` is prepended. `max_shard_size` (in bytes) makes several files, and an index, of safetensors.
     `sidecar` writes what is no tensor as JSON beside the output. With `strict` nothing is written where a tensor has no form in
     the new format. Raises PtzipError or OSError.
     """
     place, path = Path(target), Path(source)
     form = _target(place)
     largest = _largest(max_shard_size, form)
-    renames = [parsed(rule) for rule in rename]
     with open_checkpoint(path, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
@@ -128,13 +127,13 @@ def _target(place: Path) -> Target:
         if place.suffix.lower() in target.suffixes:
             return target
     known = ", ".join(suffix for target in TARGETS for suffix in target.suffixes)
-    raise EditError(f"the output {place} ends in none of {known}, which say what to write")
+    raise ValueError(f"unknown output format of {place}: expected one of the suffixes {known}")
 
 
-def _largest(size: str | None, form: Target) -> int | None:
+def _largest(size: int | None, form: Target) -> int | None:
     if size is not None and form.name != SHARDED:
-        raise EditError(f"only {SHARDED} are written in shards, and the output would be {form.name}")
-    return None if size is None else safetensors.bytes_of(size)
+        raise ValueError(f"max_shard_size is only possible for {SHARDED}, not for {form.name}")
+    return size
 
 
 def _refusal(name: str, tensor: Tensor, form: Target) -> str:
@@ -173,7 +172,7 @@ def _write(files: list[File], source: Path, progress: Progress | None) -> None:
 
 def _others(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, ...]:
     """The top-level keys under which there is no tensor."""
-    keys = checkpoint.keys if checkpoint.parts else []
+    keys = checkpoint.top_level_keys if checkpoint.parts else []
     return tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found))
 
 

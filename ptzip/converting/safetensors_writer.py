@@ -5,7 +5,6 @@ bytes, so a tie is kept once, and its other names stand in the metadata, as `sav
 """
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 from ptzip.converting.output_file import File
 from ptzip.converting.selection import Tensors, ties
 from ptzip.converting.unsupported import no_values
-from ptzip.errors import EditError
 from ptzip.formats.safetensors_tensors import PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.io.atomic_output import SequentialFile
@@ -29,9 +27,6 @@ SPELLED = {dtype.name: dtype.safetensors for dtype in DTYPES if dtype.safetensor
 METADATA = "__metadata__"
 ALIGNMENT = 8
 """The header is filled with spaces to a multiple of this."""
-
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?I?B?)", re.IGNORECASE)
 
 
 def refusal(name: str, tensor: Tensor) -> str:
@@ -93,13 +88,3 @@ def _shape(tensor: Tensor) -> list[int]:
     """The shape; of float4 that of the values, of which torch counts pairs."""
     is_pairs = tensor.dtype == PAIRS and tensor.shape
     return [*tensor.shape[:-1], 2 * tensor.shape[-1]] if is_pairs else list(tensor.shape)
-
-
-def bytes_of(text: str) -> int:
-    """A number of bytes as people spell it: `5GB` is 5,000,000,000, `2GiB` 2,147,483,648. Raises EditError."""
-    found = SIZE.fullmatch(text.strip())
-    unit = found[2].upper() if found else ""
-    unit = unit if unit.endswith("B") else f"{unit}B"
-    if found is None or unit not in UNITS or not (size := int(float(found[1]) * UNITS[unit])):
-        raise EditError(f"{text} is no size, expected one like 5GB or 500MB")
-    return size

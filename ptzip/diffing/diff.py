@@ -5,7 +5,7 @@ Only a box of one tensor of each file is in memory at a time. What cannot be com
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +16,10 @@ from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import Objects
 from ptzip.diffing.report import Changed, DiffReport, Lone, Only
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
-from ptzip.errors import EditError, LimitError
+from ptzip.errors import LimitError
 from ptzip.formats.container import Container
 from ptzip.formats.foreign_zips import ForeignZip
-from ptzip.globs import Rename, rename
+from ptzip.globs import Rename
 from ptzip.io.payloads import read_all
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
@@ -41,21 +41,21 @@ def diff(
     a: str | os.PathLike[str],
     b: str | os.PathLike[str],
     *,
-    renames: Iterable[str] = (),
+    renames: Sequence[Rename] = (),
     rtol: float = 0.0,
     atol: float = 0.0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> DiffReport:
     """Compare two checkpoints of whatever formats.
 
-    `renames` are beginnings of names in A, whole parts of them, with those that B has instead, as in "ema=model". Numbers of
+    `renames` are prefixes of names in A and those that B has instead. Numbers of
     tensors are the same where `|a - b| <= atol + rtol * |b|`, everything else where it is equal. Raises PtzipError or OSError.
     """
     tolerance = Tolerance(rtol, atol)
     if not all(0 <= bound < float("inf") for bound in tolerance):
-        raise EditError(f"the tolerance is rtol {rtol} and atol {atol}, expected numbers of at least 0")
+        raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(Path(a), limits) as one, open_checkpoint(Path(b), limits) as other:
-        found = _compared(_side(one), _side(other), [rename(each) for each in renames], tolerance)
+        found = _compared(_side(one), _side(other), renames, tolerance)
         return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
 
 

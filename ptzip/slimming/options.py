@@ -1,16 +1,10 @@
 """The options of `slim`, validated on construction."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
+from ptzip.arguments import Location, OnOverflow, OutputFormat, WeightDtype, check_choice
 from ptzip.editing.drop_and_set import Value
 from ptzip.recipes import AUTO, NAMES
-
-WeightDtype = Literal["float16", "bfloat16", "keep"]
-Location = Literal["cpu", "keep"]
-OnOverflow = Literal["keep", "saturate", "inf", "error"]
-OutputFormat = Literal["zip", "legacy", "same"]
 
 
 @dataclass(frozen=True)
@@ -34,12 +28,12 @@ class Options:
     """None means a zip, but is no reason to write a file that is slim already."""
 
     def __post_init__(self) -> None:
-        _check("recipe", self.recipe, NAMES)
-        _check("dtype", self.dtype, get_args(WeightDtype))
-        _check("location", self.location, get_args(Location))
-        _check("on_overflow", self.on_overflow, get_args(OnOverflow))
+        check_choice("recipe", self.recipe, NAMES)
+        check_choice("dtype", self.dtype, WeightDtype)
+        check_choice("location", self.location, Location)
+        check_choice("on_overflow", self.on_overflow, OnOverflow)
         if self.format is not None:
-            _check("format", self.format, get_args(OutputFormat))
+            check_choice("format", self.format, OutputFormat)
 
     @property
     def is_edit(self) -> bool:
@@ -50,8 +44,3 @@ class Options:
     def new_location(self) -> str | None:
         """The device that all tensors load to, or None for the one that each was saved from."""
         return None if self.location == "keep" else self.location
-
-
-def _check(name: str, value: str, choices: Iterable[str]) -> None:
-    if value not in choices:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(choices)}")

@@ -3,18 +3,16 @@
 Rule: it is that of the first pickle, as it is for torch.load; safetensors and npz are a dict of arrays.
 """
 
-from ptzip.errors import EditError, UnsupportedError
+from ptzip.errors import UnsupportedError
 from ptzip.formats.container import Container
 from ptzip.limits import Limits
-from ptzip.values.builder import UNKNOWN, build
+from ptzip.values.builder import build
 from ptzip.values.materialize import settle
 from ptzip.values.tensor_names import arrays_of
 
 
 def loaded(container: Container, *, unknown: str, mapped: bool, limits: Limits) -> object:
     """The object in a file. Raises UnsupportedError where the file holds none, or something that is not rebuilt."""
-    if unknown not in UNKNOWN:
-        raise EditError(f"unknown is {unknown!r}, expected one of {', '.join(UNKNOWN)}")
     alone = arrays_of(container)
     if alone is not None:
         return settle(alone, keep=unknown == "keep", mapped=mapped)

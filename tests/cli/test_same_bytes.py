@@ -26,7 +26,7 @@ SAMPLES: dict[str, Callable[[], Records]] = {
 
 
 def slimmed(source: Path, target: str = "slim.pt", **options: str) -> bytes:
-    ptzip.slim(source, target, **options)  # type: ignore[arg-type]
+    ptzip.slim(source, target, overwrite=True, **options)  # type: ignore[arg-type]
     return Path(target).read_bytes()
 
 
@@ -84,7 +84,7 @@ def test_two_threads_with_one_file_and_one_output_leave_a_whole_one() -> None:
     source = save(Path("last.pt"), module_records())
     expected = slimmed(source)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(ptzip.slim, [source] * 20, ["same.pt"] * 20))
+        list(pool.map(slimmed, [source] * 20, ["same.pt"] * 20))
     assert Path("same.pt").read_bytes() == expected
     assert {path.name for path in Path().iterdir()} == {"last.pt", "slim.pt", "same.pt"}
 
@@ -95,7 +95,7 @@ def test_two_threads_in_place_on_one_file_leave_a_whole_one() -> None:
     for _ in range(10):
         source.write_bytes(before)
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(ptzip.slim, [source] * 2, [source] * 2))
+            list(pool.map(lambda path: ptzip.slim(path, path, overwrite=True), [source] * 2))
         assert source.read_bytes() == expected
 
 
@@ -103,7 +103,7 @@ def test_an_open_checkpoint_still_reads_the_old_file_when_it_is_replaced() -> No
     source = save(Path("last.pt"))
     before = source.read_bytes()
     with ptzip.open(source) as checkpoint:
-        ptzip.slim(source, source)
+        ptzip.slim(source, source, overwrite=True)
         checkpoint.save("copy.pt")
     assert Path("copy.pt").read_bytes() == before
     assert source.read_bytes() != before

@@ -251,7 +251,7 @@ def test_a_recipe_is_taken_by_its_name(last: Path) -> None:
     result = ptzip("slim", last, "--recipe", "basic")
     assert result.out.splitlines()[0] == "last.pt -> last.slim.pt  [basic]"
     with package.open("last.slim.pt") as written:
-        assert set(written.keys) == {"epoch", "best_fitness", "training_results", "model", "optimizer"}
+        assert set(written.top_level_keys) == {"epoch", "best_fitness", "training_results", "model", "optimizer"}
 
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones(last: Path) -> None:

@@ -19,12 +19,12 @@ from tests.corpus import parameters
 NAN = float("nan")
 
 
-def found(a: Any, b: Any, folder: Path, renames: tuple[str, ...] = (), protocol: int = 2) -> ptzip.DiffReport:
+def found(a: Any, b: Any, folder: Path, rename: dict[str, str] | None = None, protocol: int = 2) -> ptzip.DiffReport:
     """What differs between two values, each in a bare pickle."""
     paths = folder / "a.pkl", folder / "b.pkl"
     for path, value in zip(paths, (a, b), strict=True):
         path.write_bytes(pickle.dumps(value, protocol))
-    return ptzip.diff(*paths, renames=renames)
+    return ptzip.diff(*paths, rename=rename)
 
 
 def changes(report: ptzip.DiffReport) -> list[tuple[str, str, str]]:
@@ -162,21 +162,21 @@ OLD = {"ema": {"a": 1, "b": [1, 2]}, "model": {"a": 5}, "n": 0}
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "renames", "changed", "only_a", "only_b"),
+    ("a", "b", "rename", "changed", "only_a", "only_b"),
     [
-        (OLD, {"model": OLD["ema"], "n": 0}, ("ema=model",), [], ["model"], []),
-        (OLD, {"net": {"inner": {"a": 2, "b": [1, 2]}}, "n": 0}, ("ema=net.inner",), ["net.inner.a"], ["model"], ["net"]),
-        ({"module.a": 1, "module.b": 2, "c": 3}, {"a": 1, "b": 4, "c": 3}, ("module=",), ["b"], [], []),
-        ({"a": 1, "b": 2}, {"module": {"a": 1, "b": 3}}, ("=module",), ["module.b"], [], []),
-        ({"module": {"a": 1, "b": 3}, "x": 1}, {"a": 1, "b": 2}, ("module=",), ["b"], ["x"], []),
-        ({"a": {"x": 1}}, {"a": {"y": 1}}, ("a.x=a.y",), [], [], []),
-        ({"a": {"x": 1}}, {"a": {"x": 1}}, ("missing=a",), [], [], []),
+        (OLD, {"model": OLD["ema"], "n": 0}, {"ema": "model"}, [], ["model"], []),
+        (OLD, {"net": {"inner": {"a": 2, "b": [1, 2]}}, "n": 0}, {"ema": "net.inner"}, ["net.inner.a"], ["model"], ["net"]),
+        ({"module.a": 1, "module.b": 2, "c": 3}, {"a": 1, "b": 4, "c": 3}, {"module": ""}, ["b"], [], []),
+        ({"a": 1, "b": 2}, {"module": {"a": 1, "b": 3}}, {"": "module"}, ["module.b"], [], []),
+        ({"module": {"a": 1, "b": 3}, "x": 1}, {"a": 1, "b": 2}, {"module": ""}, ["b"], ["x"], []),
+        ({"a": {"x": 1}}, {"a": {"y": 1}}, {"a.x": "a.y"}, [], [], []),
+        ({"a": {"x": 1}}, {"a": {"x": 1}}, {"missing": "a"}, [], [], []),
     ],
 )
 def test_names_that_are_mapped_are_looked_for_there(
-    a: Any, b: Any, renames: tuple[str, ...], changed: list[str], only_a: list[str], only_b: list[str], tmp_path: Path
+    a: Any, b: Any, rename: dict[str, str], changed: list[str], only_a: list[str], only_b: list[str], tmp_path: Path
 ) -> None:
-    report = found(a, b, tmp_path, renames)
+    report = found(a, b, tmp_path, rename)
     assert [row.name for row in report.changed] == changed
     assert [row.name for row in report.only_a] == only_a
     assert [row.name for row in report.only_b] == only_b

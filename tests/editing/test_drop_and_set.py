@@ -116,7 +116,7 @@ def test_a_recipe_that_does_not_fit_is_refused(recipe: str, tmp_path: Path) -> N
 def test_a_value_is_set_at_its_place_or_as_a_new_key(new: Any, tmp_path: Path) -> None:
     made = Made()
     root = {"net": ordered(**{"a.weight": made.tensor(numbers(2))}), "args": {"lr": 0.1}, "epoch": 9}
-    _, found = slim(tmp_path, made, root, values={"epoch": new, "args.lr": new, "args.fresh": new, "note": new})
+    _, found = slim(tmp_path, made, root, set_values={"epoch": new, "args.lr": new, "args.fresh": new, "note": new})
     with found:
         for path in (("epoch",), ("args", "lr"), ("args", "fresh"), ("note",)):
             assert value(found.root, *path) is new or value(found.root, *path) == new
@@ -124,7 +124,7 @@ def test_a_value_is_set_at_its_place_or_as_a_new_key(new: Any, tmp_path: Path) -
 
 def test_a_value_cannot_be_set_where_there_is_no_dict(tmp_path: Path) -> None:
     with pytest.raises(EditError, match=r"nowhere\.to\.go cannot be set: there is no dict at nowhere.to"):
-        slim(tmp_path, Made(), {"a": 1}, values={"nowhere.to.go": 1})
+        slim(tmp_path, Made(), {"a": 1}, set_values={"nowhere.to.go": 1})
 
 
 def test_what_is_to_stay_float32_does(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_tied_weights_of_which_one_stays_part_company(tmp_path: Path) -> None:
         assert (dtype_at(found, "net", "a.weight"), dtype_at(found, "net", "b.weight")) == ("float32", "float16")
 
 
-@pytest.mark.parametrize("options", [{"values": {"epoch": 5}}, {"drop": ["epoch"]}, {"plain": True}, {"format": "legacy"}])
+@pytest.mark.parametrize("options", [{"set_values": {"epoch": 5}}, {"drop": ["epoch"]}, {"plain": True}, {"format": "legacy"}])
 def test_what_is_asked_for_is_done_though_nothing_is_gained(options: Any, tmp_path: Path) -> None:
     made = Made()
     root = {"net": {"a.weight": made.tensor(numbers(2, dtype="float16"))}, "epoch": 3, "act": named("my.package", "Act")}

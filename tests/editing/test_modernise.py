@@ -47,7 +47,7 @@ def test_torch_reads_from_a_slimmed_legacy_file_what_it_reads_from_a_slimmed_zip
     for is_zip in (False, True):
         path = tmp_path / f"{is_zip}.pt"
         torch.save(training(), path, _use_new_zipfile_serialization=is_zip, pickle_protocol=protocol)
-        ptzip.slim(path, tmp_path / "slim.pt", recipe=recipe)
+        ptzip.slim(path, tmp_path / "slim.pt", recipe=recipe, overwrite=True)
         found.append(torch.load(tmp_path / "slim.pt", weights_only=False, mmap=True))
     old, new = (each.pop("model") for each in found)
     assert found[0] == found[1]

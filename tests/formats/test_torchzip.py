@@ -315,7 +315,7 @@ def test_the_first_of_two_records_of_one_name_counts(tmp_path: Path) -> None:
 def test_an_odd_zip_of_the_corpus_is_opened(name: str, keys: list[str] | None) -> None:
     with ptzip.open(CORPUS / "format" / name) as checkpoint:
         checkpoint.main.check_storages()
-        assert keys in (None, checkpoint.keys)
+        assert keys in (None, checkpoint.top_level_keys)
         assert checkpoint.anomalies == []
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.arguments import Location
 from ptzip.errors import EditError
 from ptzip.recipes import AUTO, NAMES, RECIPES, choose
-from ptzip.slimming.options import Location
 from tests.corpus import FIXTURES
 from tests.editing.made import DEFAULTS, Made, module, node, numbers
 

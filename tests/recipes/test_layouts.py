@@ -91,7 +91,7 @@ def held(path: Path) -> Iterator[str]:
     """The top-level keys of a file, and the dtypes of the tensors below each."""
     with ptzip.open(path) as checkpoint:
         tensors = checkpoint.tensors()
-        for key in checkpoint.keys:
+        for key in checkpoint.top_level_keys:
             found = lookup(checkpoint.root, key)
             assert found is not None
             yield f"  {key}: {worded(found)}"

@@ -93,7 +93,7 @@ def test_a_dict_that_holds_itself_has_an_end(tmp_path: Path) -> None:
 
 def test_a_number_of_any_length_can_be_set(tmp_path: Path) -> None:
     made = Made()
-    _, found = slim(tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}}, values={"epoch": 10**700})
+    _, found = slim(tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}}, set_values={"epoch": 10**700})
     found.close()
     assert ptzip.load(tmp_path / "out.pt")["epoch"] == 10**700  # type: ignore[index]
 
