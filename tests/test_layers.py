@@ -53,7 +53,6 @@ MAY_IMPORT = {
 """Who may import whom. `ptzip` stands for the package's public names."""
 
 EXCEPTIONS = {
-    ("inspecting/imports.py", "scanning"): "to be removed: names of the standard library",
     ("repairing/repair.py", "verifying"): "to be removed: what a damaged zip lacks",
     ("repairing/report.py", "verifying"): "to be removed: the shape of a problem",
     ("repairing/salvage.py", "verifying"): "to be removed: the layout of a truncated zip",

@@ -1,7 +1,7 @@
-"""The opcodes of a pickle, one row each, with what they stand for where the stream itself does not say it.
+"""The opcodes of a pickle, one line each, with their meaning where the opcode itself does not show it.
 
-Rule: what is said of an opcode is what the machine of `pickling` found at that place, so no fetch and no computed name can make
-the two differ.
+The meaning is what the machine of `pickling` found at that offset, so a memo fetch or a computed name cannot make the two
+disagree.
 """
 
 from collections.abc import Iterator
@@ -16,14 +16,14 @@ from ptzip.pickling.nodes import Call, Global, Node, Pickle
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.tensors.references import storage_ref
 
-SPELLED = frozenset({"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING", "STRING", "UNICODE"})
+STRINGS = frozenset({"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING", "STRING", "UNICODE"})
 GETS, PUTS = frozenset({"GET", "BINGET", "LONG_BINGET"}), frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-TOLD = frozenset({"GLOBAL"})
-"""What names in its argument all that it stands for."""
+SELF_EXPLAINING = frozenset({"GLOBAL"})
+"""Opcodes whose argument is all of their meaning."""
 
 
-class Line(NamedTuple):
-    """One opcode: its place in the part, its argument, and what it stands for ("" where that is plain)."""
+class OpcodeLine(NamedTuple):
+    """One opcode: its offset in the part, its argument, and its meaning ("" where the argument shows it)."""
 
     offset: int
     op: str
@@ -31,10 +31,10 @@ class Line(NamedTuple):
     meaning: str
 
 
-def lines(checkpoint: Checkpoint, part: Part) -> Iterator[Line]:
+def opcode_lines(checkpoint: Checkpoint, part: Part) -> Iterator[OpcodeLine]:
     """The opcodes of a part, up to where it breaks."""
     stream: Stream = read_all(part.record) if part.record else checkpoint.content.whole()
-    known = _known(part.pickle)
+    known = _meanings(part.pickle)
     memo: dict[int, str] = {}
     last = ""
     for offset, op, argument in _walk(stream, part.pickle):
@@ -44,8 +44,8 @@ def lines(checkpoint: Checkpoint, part: Part) -> Iterator[Line]:
         elif op in PUTS or op == "MEMOIZE":
             memo[len(memo) if op == "MEMOIZE" else _slot(argument)] = last
         else:
-            last = meaning or (repr(argument) if op in SPELLED else "")
-        yield Line(offset, op, argument, "" if op in TOLD else meaning)
+            last = meaning or (repr(argument) if op in STRINGS else "")
+        yield OpcodeLine(offset, op, argument, "" if op in SELF_EXPLAINING else meaning)
 
 
 def _walk(stream: Stream, pickle: Pickle) -> Iterator[tuple[int, str, Any]]:
@@ -62,15 +62,12 @@ def _walk(stream: Stream, pickle: Pickle) -> Iterator[tuple[int, str, Any]]:
         at = end
 
 
-def _known(pickle: Pickle) -> dict[int, str]:
-    """What the calls, names and persistent ids of a stream are, by their place."""
-    found: dict[int, str] = {}
-    for node in (*pickle.calls, *pickle.persistents):
-        found[node.offset] = _said(node)
-    return found
+def _meanings(pickle: Pickle) -> dict[int, str]:
+    """The meanings of the calls, names and persistent ids of a stream, by offset."""
+    return {node.offset: _meaning(node) for node in (*pickle.calls, *pickle.persistents)}
 
 
-def _said(node: Node) -> str:
+def _meaning(node: Node) -> str:
     if isinstance(node, Global):
         return node.path
     if isinstance(node, Call):
@@ -83,7 +80,7 @@ def _said(node: Node) -> str:
 
 
 def _slot(argument: object) -> int:
-    """The memo slot that an opcode names; -1 for a text that is no number, at which the stream breaks."""
+    """The memo slot in the argument of an opcode; -1 for text that is not a number, where the stream breaks."""
     try:
         return int(argument) if isinstance(argument, int | bytes) else -1
     except ValueError:

@@ -1,6 +1,6 @@
-"""The records of a file, one row each: where it lies, how it is stored, and where its two headers differ.
+"""The records of a file, one row each: offset, how it is stored, and where its two headers differ.
 
-Rule: the central directory is what counts, as for torch; a local header is looked at only to be compared with it.
+The central directory is what counts, as for torch; local headers are only compared with it.
 """
 
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ from ptzip.zip.reader import Archive
 
 METHODS = {0: "stored", 8: "deflated"}
 MOST_ALIGNED = 4096
-"""Larger powers of two are chance."""
+"""Larger powers of two are coincidence."""
 
 
-class Row(NamedTuple):
+class RecordRow(NamedTuple):
     """One record; `offset` is that of its data, `header` that of its local header, and sizes are in bytes.
 
-    Where the file is no zip, `method` and `crc` are None and `note` says what the stretch is.
+    Where the file is not a zip, `method` and `crc` are None and `note` says what this section of the file is.
     """
 
     name: str
@@ -41,26 +41,26 @@ class Row(NamedTuple):
         return min(self.offset & -self.offset, MOST_ALIGNED) if self.offset else MOST_ALIGNED
 
 
-def records(checkpoint: Checkpoint) -> Iterator[Row]:
+def record_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
     """Everything in the file, in the order of the bytes."""
     return _rows(checkpoint.container, 0)
 
 
-def _rows(container: Container, start: int) -> Iterator[Row]:
+def _rows(container: Container, start: int) -> Iterator[RecordRow]:
     if isinstance(container, Shard):
         for below, at in zip(container.zips, container.starts, strict=True):
             yield from _rows(below, start + at)
     elif isinstance(container, TorchZip | ForeignZip):
         yield from _entries(container.archive, start)
     else:
-        yield from map(_stretch, container.members)
+        yield from map(_section, container.members)
 
 
-def _stretch(member: Member) -> Row:
-    return Row(member.name, member.offset, member.size, note=member.note)
+def _section(member: Member) -> RecordRow:
+    return RecordRow(member.name, member.offset, member.size, note=member.note)
 
 
-def _entries(archive: Archive, start: int) -> Iterator[Row]:
+def _entries(archive: Archive, start: int) -> Iterator[RecordRow]:
     for entry in sorted(archive.entries, key=lambda entry: entry.header_offset):
         try:
             offset, found, note = entry.data_offset, tuple(differences(entry)), ""
@@ -68,4 +68,4 @@ def _entries(archive: Archive, start: int) -> Iterator[Row]:
             offset, found, note = entry.header_offset, (), str(error)
         method = METHODS.get(entry.method, f"method {entry.method}")
         header = start + entry.header_offset
-        yield Row(entry.name, start + offset, entry.size, header, entry.compressed_size, method, entry.crc, found, note)
+        yield RecordRow(entry.name, start + offset, entry.size, header, entry.compressed_size, method, entry.crc, found, note)

@@ -1,26 +1,38 @@
-"""A checkpoint in a screenful: what it is, where its bytes go, what it would import, and what slimming it would save.
+"""A checkpoint in a screenful: what it is, where its bytes go, what loading imports, and what slimming would save.
 
-Rule: what cannot be told is left empty and its reason kept as a fault; it does not stop the rest.
+What cannot be found out is left empty, with its reason among the `faults`; it does not stop the rest.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from ptzip.allowlist.python_modules import PYTHON_MODULES
+from ptzip.allowlist.table import is_allowed
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
+from ptzip.formats.container import Part
 from ptzip.formats.torchzip import TorchZip
 from ptzip.formats.torchzip_records import PICKLE, STORAGES
-from ptzip.inspecting.imports import Imported, imported
-from ptzip.inspecting.key_sizes import NOTHING, Holdings, Seen, Share, Sizes, all_seen, holdings
-from ptzip.inspecting.records import Row, records
-from ptzip.inspecting.tensor_summary import Dead, Parameters, Twins, Use, dead, parameters, twins, uses
+from ptzip.inspecting.key_sizes import NOTHING, Holdings, KeySize, StorageSizes, TensorFacts, all_tensor_facts, holdings
+from ptzip.inspecting.records import RecordRow, record_rows
+from ptzip.inspecting.tensor_summary import (
+    DeadBytes,
+    DtypeCount,
+    Duplicates,
+    ParameterCount,
+    dead_bytes,
+    dtype_counts,
+    duplicates,
+    parameter_counts,
+)
 from ptzip.inspecting.torch_versions import Versions, versions
+from ptzip.pickling.nodes import Call, Global
 from ptzip.recipes.forecast import forecast
 from ptzip.tensors.torch_names import may_hide_storages
 
 BROKEN = "broken storage"
-"""The kind of the anomalies with which nothing is slimmed."""
+"""The kind of the anomalies with which a file is not slimmed."""
 
 
 class Stream(NamedTuple):
@@ -31,8 +43,22 @@ class Stream(NamedTuple):
     size: int
 
 
+class ImportedName(NamedTuple):
+    """A name that loading imports: how often the pickles import it, and whether it is called."""
+
+    path: str
+    times: int
+    is_called: bool
+    is_harmless: bool
+
+    @property
+    def is_of_python(self) -> bool:
+        """Whether it belongs to Python itself, like most of what attacks use."""
+        return self.path.partition(".")[0] in PYTHON_MODULES
+
+
 class Slimming(NamedTuple):
-    """What `slim` would save, in bytes, by which recipe; or the reason why it would not."""
+    """The bytes that `slim` would save, and its recipe; or the reason why it would not."""
 
     recipe: str = ""
     saved: int = 0
@@ -40,7 +66,7 @@ class Slimming(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """One file. `size` is in bytes, `unpacked` that of what is inside a compressed one.
+    """One file. `size` is in bytes, `unpacked` that of the content of a compressed one.
 
     `faults` are the errors that left something empty.
     """
@@ -53,31 +79,31 @@ class Summary(NamedTuple):
     members: int
     streams: tuple[Stream, ...]
     big_endian: bool
-    shares: tuple[Share, ...]
-    uses: tuple[Use, ...]
-    parameters: tuple[Parameters, ...]
-    tensors: tuple[Seen, ...]
-    dead: Dead
-    twins: Twins
-    imports: tuple[Imported, ...]
+    keys: tuple[KeySize, ...]
+    dtypes: tuple[DtypeCount, ...]
+    parameters: tuple[ParameterCount, ...]
+    tensors: tuple[TensorFacts, ...]
+    dead: DeadBytes
+    duplicates: Duplicates
+    imports: tuple[ImportedName, ...]
     anomalies: tuple[Anomaly, ...]
     slimming: Slimming
     faults: tuple[str, ...]
 
     @property
     def rest(self) -> int:
-        """What the container takes, and whatever no key holds; in bytes."""
-        return self.unpacked - sum(share.size for share in self.shares)
+        """The bytes of the container, and of anything that no key has."""
+        return self.unpacked - sum(key.size for key in self.keys)
 
 
 def summary(checkpoint: Checkpoint) -> Summary:
     """Everything that a screenful shows."""
     faults: list[str] = []
     parts = checkpoint.parts
-    names = imported(parts)
-    sizes = Sizes(parts[0]) if parts else {}
+    names = imported_names(parts)
+    sizes = StorageSizes(parts[0]) if parts else {}
     found = _holdings(checkpoint, names, sizes, faults)
-    rows = tuple(records(checkpoint))
+    rows = tuple(record_rows(checkpoint))
     odd = tuple(_odd_storages(checkpoint, sizes))
     return Summary(
         path=checkpoint.source.name,
@@ -88,12 +114,12 @@ def summary(checkpoint: Checkpoint) -> Summary:
         members=len(rows),
         streams=tuple(Stream(part.name, part.pickle.protocol, part.pickle.end - part.pickle.start) for part in parts),
         big_endian=any(part.big_endian for part in parts),
-        shares=found.shares,
-        uses=uses(found.tensors),
-        parameters=parameters(found.tensors, found.shares),
+        keys=found.keys,
+        dtypes=dtype_counts(found.tensors),
+        parameters=parameter_counts(found.tensors, found.keys),
         tensors=found.tensors,
-        dead=dead(found.tensors),
-        twins=twins(checkpoint.main) if found.tensors and checkpoint.parts else Twins(0, 0),
+        dead=dead_bytes(found.tensors),
+        duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
         anomalies=(*checkpoint.anomalies, *_odd_records(rows), *odd),
         slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else _slimming(checkpoint),
@@ -101,27 +127,46 @@ def summary(checkpoint: Checkpoint) -> Summary:
     )
 
 
-def _holdings(checkpoint: Checkpoint, names: tuple[Imported, ...], sizes: Mapping[str, int], faults: list[str]) -> Holdings:
-    """What the keys hold. Where a tensor may be more than a view of a storage, all objects are built, which takes longer."""
+def imported_names(parts: Iterable[Part]) -> tuple[ImportedName, ...]:
+    """All names that pickles import: those that are not allowed first, and of these Python's own."""
+    calls = [call for part in parts for call in part.pickle.calls]
+    counts = Counter((call.module, call.name) for call in calls if isinstance(call, Global))
+    called = {call.path for call in calls if isinstance(call, Call)}
+    found = [
+        ImportedName(path, count, path in called, is_allowed(module, name))
+        for (module, name), count in counts.items()
+        if (path := f"{module}.{name}")
+    ]
+    return tuple(sorted(found, key=lambda name: (name.is_harmless, not name.is_of_python, name.path)))
+
+
+def _holdings(checkpoint: Checkpoint, names: tuple[ImportedName, ...], sizes: Mapping[str, int], faults: list[str]) -> Holdings:
+    """The keys and tensors. Where a tensor may be more than a view of a storage, all values are built, which takes longer."""
     is_simple = not any(may_hide_storages(name.path) for name in names if name.is_called)
     try:
         found = holdings(checkpoint.main, sizes) if checkpoint.parts else NOTHING
         if checkpoint.parts and is_simple and not checkpoint.main.tensors:
             return found
-        return found._replace(tensors=all_seen(checkpoint.tensors(), {share.key: share for share in found.shares}))
+        return found._replace(tensors=all_tensor_facts(checkpoint.tensors(), {key.key: key for key in found.keys}))
     except PtzipError as error:
         faults.append(str(error))
         return NOTHING
 
 
-def _odd_records(rows: tuple[Row, ...]) -> Iterator[Anomaly]:
-    """What is odd about the container: names that stand twice, headers that differ, storages of another length."""
+def _odd_records(rows: tuple[RecordRow, ...]) -> Iterator[Anomaly]:
+    """What is unusual about the container: duplicate names, and local headers that are missing or differ from the directory."""
     names = Counter(row.name.lower() for row in rows if row.header is not None)
-    yield from (Anomaly("double record", f"record {name} is there {count} times") for name, count in names.items() if count > 1)
+    yield from (
+        Anomaly("double record", f"there are {count} records named {name}") for name, count in names.items() if count > 1
+    )
     for row in rows:
         fields = ", ".join(difference.field for difference in row.differences)
         if fields:
-            yield Anomaly("headers differ", f"the headers of record {row.name} differ in {fields}", row.header)
+            yield Anomaly(
+                "headers differ",
+                f"the local header of record {row.name} differs from the central directory in {fields}",
+                row.header,
+            )
         if row.header is not None and row.note:
             yield Anomaly("no header", row.note, row.header)
 
@@ -138,13 +183,15 @@ def _odd_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[
     for storage in known.values():
         if sizes[storage.key] != storage.size:
             yield Anomaly(BROKEN, f"storage {storage.key} is {sizes[storage.key]} bytes long, expected {storage.size}")
-    wanted = {(STORAGES + key).lower() for key in known}
-    spare = [name for name in layout.records if name.startswith(STORAGES) and name != STORAGES and name not in wanted]
-    if spare:
-        yield Anomaly("unused storage", f"storages that nothing uses: {len(spare)}, {spare[0]} the first")
+    used = {(STORAGES + key).lower() for key in known}
+    unused = [name for name in layout.records if name.startswith(STORAGES) and name != STORAGES and name not in used]
+    if unused:
+        yield Anomaly(
+            "unused storage", f"no tensor uses the storage {unused[0]}" + (f" and {len(unused) - 1} more" if unused[1:] else "")
+        )
     others = [name for name in layout.records if name.endswith(".pkl") and name != PICKLE]
     if others:
-        yield Anomaly("other pickle", f"there are pickles that torch does not read here: {', '.join(others)}")
+        yield Anomaly("other pickle", f"pickles that torch does not read: {', '.join(others)}")
 
 
 def _slimming(checkpoint: Checkpoint) -> Slimming:
@@ -152,4 +199,4 @@ def _slimming(checkpoint: Checkpoint) -> Slimming:
         found = forecast(checkpoint)
     except PtzipError as error:
         return Slimming(refusal=str(error))
-    return Slimming(found.recipe, found.saved, "" if found.saved else "it is slim already")
+    return Slimming(found.recipe, found.saved, "" if found.saved else "already slim")

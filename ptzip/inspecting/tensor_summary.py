@@ -1,6 +1,6 @@
-"""The tensors of a checkpoint as facts: names, dtypes, bytes, parameters, and what of the storages no tensor sees.
+"""What `inspect` says of tensors: names, dtypes, bytes, parameters, and the bytes of storages that no tensor uses.
 
-Rule: a tensor that stands under several names, and bytes that several tensors see, count once.
+A tensor with several names, and bytes that several tensors use, count once.
 """
 
 import re
@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import PtzipError
 from ptzip.formats.container import Part
-from ptzip.inspecting.key_sizes import Seen, Share
+from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 
 if TYPE_CHECKING:
     from ptzip.tensors.tensor import Tensor
 
 NUMBER = re.compile(r"(?<![^.])\d+(?![^.])")
-"""A number that is a part of a dotted name by itself, as those of layers are."""
+"""A number that is a whole part of a dotted name, as those of layers are."""
 
 
-class Row(NamedTuple):
-    """One tensor; or, with `tensors` above 1, several whose names differ in numbers alone. `size` is in bytes, of all."""
+class TensorRow(NamedTuple):
+    """One tensor, or several whose names differ only in numbers; `size` is in bytes, of all of them."""
 
     name: str
     dtype: str
@@ -29,70 +29,79 @@ class Row(NamedTuple):
     tensors: int = 1
 
 
-class Use(NamedTuple):
-    """How many tensors have a dtype, and how many bytes their values take."""
+class DtypeCount(NamedTuple):
+    """How many tensors have a dtype, and the bytes of their values."""
 
     dtype: str
     tensors: int
     size: int
 
 
-class Parameters(NamedTuple):
-    """How many numbers a key holds: the parameters of modules, or all that a state dict has (`is_exact` False)."""
+class ParameterCount(NamedTuple):
+    """How many numbers a key has: the parameters of modules, or with `is_exact` False all tensors of a state dict."""
 
     key: str
     numel: int
     is_exact: bool
 
 
-class Dead(NamedTuple):
-    """Bytes of storages that no tensor sees, and in how many storages they are."""
+class DeadBytes(NamedTuple):
+    """Bytes of storages that no tensor uses, and the number of those storages."""
 
     size: int
     storages: int
 
 
-def rows(tensors: "Mapping[str, Tensor]", folded: bool) -> list[Row]:
-    """One row for each name; `folded` joins those that are alike but for the numbers in their names."""
-    found: dict[Row, list[int]] = {}
+class Duplicates(NamedTuple):
+    """How many storages have the length, dtype and CRC of an earlier one, and their bytes: `slim --dedupe` would compare
+    these, and most likely write them once."""
+
+    storages: int
+    size: int
+
+
+def tensor_rows(tensors: "Mapping[str, Tensor]", folded: bool) -> list[TensorRow]:
+    """One row for each name; `folded` joins those that differ only in the numbers of their names."""
+    found: dict[TensorRow, list[int]] = {}
     for name, tensor in tensors.items():
         shown = NUMBER.sub("#", name) if folded else name
-        found.setdefault(Row(shown, tensor.dtype, tensor.shape, 0, tensor.layout), []).append(tensor.nbytes)
+        found.setdefault(TensorRow(shown, tensor.dtype, tensor.shape, 0, tensor.layout), []).append(tensor.nbytes)
     return [row._replace(size=sum(sizes), tensors=len(sizes)) for row, sizes in found.items()]
 
 
-def uses(tensors: Iterable[Seen]) -> tuple[Use, ...]:
-    """The dtypes, those that take most first."""
+def dtype_counts(tensors: Iterable[TensorFacts]) -> tuple[DtypeCount, ...]:
+    """The dtypes, the one with most bytes first."""
     found: dict[str, list[int]] = {}
     for tensor in tensors:
         if tensor.dtype:
             found.setdefault(tensor.dtype, []).append(tensor.size)
-    return tuple(sorted((Use(dtype, len(sizes), sum(sizes)) for dtype, sizes in found.items()), key=lambda use: -use.size))
+    return tuple(
+        sorted((DtypeCount(dtype, len(sizes), sum(sizes)) for dtype, sizes in found.items()), key=lambda one: -one.size)
+    )
 
 
-def parameters(tensors: Iterable[Seen], shares: Iterable[Share]) -> tuple[Parameters, ...]:
-    """The numbers below each top-level key; all together where the keys are the tensors themselves, as in a state dict."""
-    modules = {share.key: share.has_module for share in shares}
-    leaves = {share.key for share in shares if not share.below}
-    groups: dict[str, list[Seen]] = {}
+def parameter_counts(tensors: Iterable[TensorFacts], keys: Iterable[KeySize]) -> tuple[ParameterCount, ...]:
+    """The numbers below each top-level key; under "" those of all keys that are tensors themselves, as in a state dict."""
+    has_module = {key.key: key.has_module for key in keys}
+    leaves = {key.key for key in keys if not key.below}
+    groups: dict[str, list[TensorFacts]] = {}
     for tensor in tensors:
         groups.setdefault("" if tensor.key in leaves else tensor.key, []).append(tensor)
-    return tuple(_counted(key, group, modules.get(key, False)) for key, group in groups.items())
+    found = list[ParameterCount]()
+    for key, group in groups.items():
+        real = [tensor for tensor in group if tensor.is_parameter] if has_module.get(key) else []
+        found.append(ParameterCount(key, sum(tensor.numel for tensor in real or group), bool(real)))
+    return tuple(found)
 
 
-def _counted(key: str, tensors: list[Seen], has_module: bool) -> Parameters:
-    real = [tensor for tensor in tensors if tensor.is_parameter] if has_module else []
-    return Parameters(key, sum(tensor.numel for tensor in real or tensors), bool(real))
-
-
-def dead(tensors: Iterable[Seen]) -> Dead:
-    """What no tensor sees of the storages that some tensor does."""
+def dead_bytes(tensors: Iterable[TensorFacts]) -> DeadBytes:
+    """The bytes that no tensor uses, of the storages that some tensor does."""
     spans: dict[tuple[str | int, int], list[tuple[int, int]]] = {}
     for tensor in tensors:
         if tensor.storage is not None:
             spans.setdefault((tensor.storage, tensor.stored), []).append((tensor.first, tensor.last))
-    lost = [size - _covered(seen) for (_, size), seen in spans.items()]
-    return Dead(sum(size for size in lost if size > 0), sum(size > 0 for size in lost))
+    unused = [size - _covered(used) for (_, size), used in spans.items()]
+    return DeadBytes(sum(size for size in unused if size > 0), sum(size > 0 for size in unused))
 
 
 def _covered(spans: list[tuple[int, int]]) -> int:
@@ -103,16 +112,8 @@ def _covered(spans: list[tuple[int, int]]) -> int:
     return total
 
 
-class Twins(NamedTuple):
-    """How many storages have the length, the dtype and the CRC of one before them, and their bytes: what `slim --dedupe` would
-    compare, and most likely write once."""
-
-    storages: int
-    size: int
-
-
-def twins(part: Part) -> Twins:
-    """Told by the checksums of a zip, so that nothing is read; none where the file has no checksums."""
+def duplicates(part: Part) -> Duplicates:
+    """The storages that are likely duplicates by their CRCs, so that nothing is read; none where the file has no CRCs."""
     seen, found = set[tuple[str, str, int, int]](), list[int]()
     for storage in part.storages.values():
         try:
@@ -121,7 +122,7 @@ def twins(part: Part) -> Twins:
             continue
         if not crc or not storage.size:
             continue
-        likeness = (storage.dtype.name, storage.ids[0].location, storage.size, crc)
-        found += [storage.size] if likeness in seen else []
-        seen.add(likeness)
-    return Twins(len(found), sum(found))
+        identity = (storage.dtype.name, storage.ids[0].location, storage.size, crc)
+        found += [storage.size] if identity in seen else []
+        seen.add(identity)
+    return Duplicates(len(found), sum(found))

@@ -1,28 +1,30 @@
-"""The object of a checkpoint as rows of a tree, within a depth and a width.
+"""The object of a checkpoint as rows of a tree, limited in depth and width.
 
-Rule: an object that stands in several places is shown below the first and named at the others, so that a cycle ends.
+An object in several positions is shown below the first one and named in the others, so that a cycle ends.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ptzip.inspecting.node_paths import Child, children, is_tensor, kind
 from ptzip.pickling.nodes import Atom, Call, Global, List, Node, Persistent, Tuple, plain
 from ptzip.tensors.tensor import Tensor
+from ptzip.tree.children import NodeChild, node_children
+from ptzip.tree.kinds import is_tensor, kind
+from ptzip.tree.paths import TOP, Path
 
-EVERYTHING = 1 << 62
+UNLIMITED = 1 << 62
 DEPTH, WIDTH = 5, 12
-"""How deep and how wide a tree is shown unless all is asked for."""
+"""The depth and width of a tree unless everything is shown."""
 
 MOST_ITEMS = 8
 """Lists of at most so many plain values are shown in one row."""
 
 
-class Row(NamedTuple):
-    """One node. `value` is that of a number or a text, `below` how many things are below it.
+class TreeRow(NamedTuple):
+    """One node. `value` is that of a number or text, `below` the number of children.
 
-    `seen` is the name where it stands first, if that is elsewhere. `hidden` counts siblings that are left out behind the
-    last one shown; such a row has no kind.
+    `seen` is the path of the first position, if that is another one. `hidden` counts siblings that are left out after the last
+    one shown; such a row has no kind.
     """
 
     depth: int
@@ -35,93 +37,84 @@ class Row(NamedTuple):
     hidden: int = 0
 
 
-class _Place(NamedTuple):
-    """Where a node stands; `above` is None at the root, whose `child` has the whole name that was asked for."""
+class _Branch(NamedTuple):
+    """A node to be shown, and what is right below it."""
 
     depth: int
-    child: Child
-    above: "_Place | None" = None
-
-    @property
-    def path(self) -> str:
-        """The dotted name."""
-        names, place = [self.child.name], self.above
-        while place is not None:
-            names.append(place.child.name)
-            place = place.above
-        return ".".join(name for name in reversed(names) if name)
+    path: Path
+    name: str
+    node: Node
+    below: list[NodeChild]
 
 
-def rows(root: Node, tensors: Mapping[str, Tensor], everything: bool, path: str = "") -> Iterator[Row]:
-    """The rows of a tree, from a node whose dotted name is `path`."""
-    depth, width = (EVERYTHING, EVERYTHING) if everything else (DEPTH, WIDTH)
-    seen: dict[int, _Place] = {}
-    pending: list[_Place | Row] = [_Place(0, Child(path, root))]
+def tree_rows(root: Node, tensors: Mapping[str, Tensor], everything: bool, path: str = "") -> Iterator[TreeRow]:
+    """The rows of a tree, from the node at `path`."""
+    depth, width = (UNLIMITED, UNLIMITED) if everything else (DEPTH, WIDTH)
+    seen: dict[int, Path] = {}
+    pending: list[TreeRow | tuple[int, Path, NodeChild]] = [(0, TOP.below(path or None), NodeChild(path, root))]
     while pending:
-        place = pending.pop()
-        if isinstance(place, Row):
-            yield place
+        item = pending.pop()
+        if isinstance(item, TreeRow):
+            yield item
             continue
-        below = list(children(place.child.node))
-        row = _row(place, below, seen, tensors)
+        at, where, child = item
+        below = node_children(child.value)
+        row = _row(_Branch(at, where, child.part or "", child.value, below), seen, tensors)
         yield row
-        if row.below and place.depth < depth:
-            pending += reversed(list(_below(place, below, width, everything)))
+        if not row.below or at >= depth:
+            continue
+        shown = below if everything else [one for one in below if not _is_idle(one)]
+        if len(shown) > width:
+            pending.append(TreeRow(at + 1, "", "", hidden=len(shown) - width))
+        pending += [(at + 1, where.below(one.part), one) for one in reversed(shown[:width])]
 
 
-def _below(place: _Place, below: list[Child], width: int, everything: bool) -> Iterator[_Place | Row]:
-    shown = below if everything else [child for child in below if not _is_idle(child)]
-    for child in shown[:width]:
-        yield _Place(place.depth + 1, child, place)
-    if len(shown) > width:
-        yield Row(place.depth + 1, "", "", hidden=len(shown) - width)
-
-
-def _is_idle(child: Child) -> bool:
-    """Whether a child is one of the many hooks of a module that hold nothing."""
-    if not child.name.startswith("_"):
+def _is_idle(child: NodeChild) -> bool:
+    """Whether a child is one of the many hooks of a module that are None or empty."""
+    if not (child.part or "").startswith("_"):
         return False
-    if isinstance(child.node, Atom):
-        return child.node.value is None
-    return not isinstance(child.node, Global | Persistent) and not is_tensor(child.node) and not any(children(child.node))
+    if isinstance(child.value, Atom):
+        return child.value.value is None
+    return not isinstance(child.value, Global | Persistent) and not is_tensor(child.value) and not node_children(child.value)
 
 
-def _row(place: _Place, below: list[Child], seen: dict[int, _Place], tensors: Mapping[str, Tensor]) -> Row:
-    node, name, depth = place.child.node, place.child.name, place.depth
+def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) -> TreeRow:
+    depth, path, name, node, below = branch
+    word = kind(node)
     if isinstance(node, Atom):
-        return Row(depth, name, kind(node), node.value)
+        return TreeRow(depth, name, word, node.value)
     if isinstance(node, Global):
-        return Row(depth, name, "name", node.path)
+        return TreeRow(depth, name, "name", node.path)
     if id(node) in seen:
-        return Row(depth, name, kind(node), seen=seen[id(node)].path)
-    seen[id(node)] = place
+        return TreeRow(depth, name, word, seen=str(seen[id(node)]))
+    seen[id(node)] = path
     if is_tensor(node) or isinstance(node, Persistent):
-        return Row(depth, name, kind(node), tensor=tensors.get(place.path))
-    items = _few(node, below)
+        return TreeRow(depth, name, word, below=len(below) or None, tensor=tensors.get(str(path)))
+    items = _plain_items(node, below)
     if items is not None:
-        return Row(depth, name, kind(node), items)
-    return Row(depth, name, kind(node), _arguments(node), len(below))
+        return TreeRow(depth, name, word, items)
+    return TreeRow(depth, name, word, _plain_arguments(node), len(below))
 
 
-def _few(node: Node, below: list[Child]) -> object:
-    """The items of a short list or tuple of plain values, which take one row together; else None."""
+def _plain_items(node: Node, below: list[NodeChild]) -> object:
+    """The items of a short list or tuple of plain values, which share one row; else None."""
     if not isinstance(node, List | Tuple) or not 0 < len(below) <= MOST_ITEMS:
         return None
-    values = [child.node.value for child in below if isinstance(child.node, Atom)]
+    values = [child.value.value for child in below if isinstance(child.value, Atom)]
     if len(values) < len(below):
         return None
     return values if isinstance(node, List) else tuple(values)
 
 
-def _arguments(node: Node) -> object:
-    """The plain arguments of a call, which are all that many small objects have: a date, a path, a device."""
+def _plain_arguments(node: Node) -> object:
+    """The arguments of a call, if all are plain, as those of many small objects: a date, a path, a device; else None."""
     given = [plain(argument) for argument in node.arguments] if isinstance(node, Call) else []
     values = [value for argument in given for value in _plain_values(argument)]
     return tuple(values) if values and len(values) == len(given) else None
 
 
 def _plain_values(node: Node) -> list[object]:
-    """The value that a node is, or the tuple of them, in a list; an empty list for anything else."""
+    """The plain value of a node, or the tuple of plain values, in a list; an empty list for any other node."""
     if isinstance(node, Atom):
         return [node.value]
     items = [plain(part) for part in node.parts] if isinstance(node, Tuple) and len(node.parts) <= MOST_ITEMS else []

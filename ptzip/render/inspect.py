@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats.container import Part
-from ptzip.inspecting import disassembly, records
-from ptzip.inspecting import node_paths as places
-from ptzip.inspecting import tensor_summary as weights
-from ptzip.inspecting import tree_rows as trees
+from ptzip.inspecting.disassembly import opcode_lines
+from ptzip.inspecting.records import record_rows
+from ptzip.inspecting.tensor_summary import tensor_rows
+from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.pickling.nodes import Node
 from ptzip.render import inspect_json as data
 from ptzip.render import inspect_views as views
 from ptzip.render.escape import printable
 from ptzip.tensors import statistics as values
 from ptzip.tensors.tensor import Tensor
+from ptzip.tree.children import find_node
 from ptzip.values.json_values import plain
 
 NODE, TENSORS, TREE, RECORDS, OPCODES = "node", "tensors", "tree", "records", "opcodes"
@@ -57,11 +58,11 @@ def lines(checkpoint: Checkpoint, name: str, asked: Question) -> Iterator[str]:
 
 def _rows(checkpoint: Checkpoint, asked: Question) -> Iterator[str]:
     if asked.view == RECORDS:
-        yield from views.record_lines(list(records.records(checkpoint)))
+        yield from views.record_lines(list(record_rows(checkpoint)))
     elif asked.view == OPCODES:
         yield from _opcodes(checkpoint)
     elif asked.view == TENSORS:
-        yield from views.tensor_lines(weights.rows(_below(checkpoint, asked.path), not asked.everything))
+        yield from views.tensor_lines(tensor_rows(_below(checkpoint, asked.path), not asked.everything))
     else:
         tensors = _tensors(checkpoint)
         if asked.view == NODE and asked.path in tensors:
@@ -74,11 +75,11 @@ def answer(checkpoint: Checkpoint, asked: Question) -> dict[str, Any]:
     """The view as plain data."""
     asked.check()
     if asked.view == RECORDS:
-        return {"records": data.records_data(records.records(checkpoint))}
+        return {"records": data.records_data(record_rows(checkpoint))}
     if asked.view == OPCODES:
         return {"pickles": [_part_data(checkpoint, part) for part in checkpoint.parts]}
     if asked.view == TENSORS:
-        return {"tensors": data.weights_data(weights.rows(_below(checkpoint, asked.path), not asked.everything))}
+        return {"tensors": data.weights_data(tensor_rows(_below(checkpoint, asked.path), not asked.everything))}
     tensors = _tensors(checkpoint)
     if asked.view == NODE and asked.path in tensors:
         return _tensor_data(tensors[asked.path], asked)
@@ -93,10 +94,10 @@ def _tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
         return {}
 
 
-def _tree(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], asked: Question) -> Iterator[trees.Row]:
+def _tree(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], asked: Question) -> Iterator[TreeRow]:
     if asked.with_values:
         raise EditError(f"{asked.path} is no tensor, so it has no values to show")
-    return trees.rows(_node(checkpoint, asked), tensors, asked.everything, asked.path)
+    return tree_rows(_node(checkpoint, asked), tensors, asked.everything, asked.path)
 
 
 def _node(checkpoint: Checkpoint, asked: Question) -> Node:
@@ -106,7 +107,7 @@ def _node(checkpoint: Checkpoint, asked: Question) -> Node:
     fault: PtzipError | None = None
     for part in checkpoint.parts:
         try:
-            return places.find(part.root, asked.path)
+            return find_node(part.root, asked.path).value
         except PtzipError as error:
             fault = fault or error
     raise fault or UnsupportedError(f"this is a {checkpoint.format}, which has no object to look into")
@@ -128,14 +129,14 @@ def _opcodes(checkpoint: Checkpoint) -> Iterator[str]:
         raise UnsupportedError(f"this is a {checkpoint.format}, which has no pickle of its own")
     for part in checkpoint.parts:
         yield f"  {printable(part.name)}:"
-        yield from map(views.opcode_line, disassembly.lines(checkpoint, part))
+        yield from map(views.opcode_line, opcode_lines(checkpoint, part))
         yield from (f"  {printable(str(anomaly))}" for anomaly in part.pickle.anomalies)
 
 
 def _part_data(checkpoint: Checkpoint, part: Part) -> dict[str, Any]:
     return {
         "name": part.name,
-        "opcodes": [data.opcode_data(line) for line in disassembly.lines(checkpoint, part)],
+        "opcodes": [data.opcode_data(line) for line in opcode_lines(checkpoint, part)],
         "anomalies": [str(anomaly) for anomaly in part.pickle.anomalies],
     }
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from ptzip.inspecting.disassembly import Line
-from ptzip.inspecting.records import Row as Record
-from ptzip.inspecting.tensor_summary import Row as Weight
-from ptzip.inspecting.tree_rows import Row as Branch
+from ptzip.inspecting.disassembly import OpcodeLine
+from ptzip.inspecting.records import RecordRow
+from ptzip.inspecting.tensor_summary import TensorRow
+from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.json_values import plain
@@ -28,7 +28,7 @@ def tensor_data(tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def weights_data(rows: Iterable[Weight]) -> list[dict[str, Any]]:
+def weights_data(rows: Iterable[TensorRow]) -> list[dict[str, Any]]:
     """The rows of `--tensors`."""
     return [
         {
@@ -43,12 +43,12 @@ def weights_data(rows: Iterable[Weight]) -> list[dict[str, Any]]:
     ]
 
 
-def tree_data(rows: Iterable[Branch]) -> list[dict[str, Any]]:
+def tree_data(rows: Iterable[TreeRow]) -> list[dict[str, Any]]:
     """The rows of `--tree`; what says nothing is left out."""
     return [_branch(row) for row in rows]
 
 
-def _branch(row: Branch) -> dict[str, Any]:
+def _branch(row: TreeRow) -> dict[str, Any]:
     said = {
         "depth": row.depth,
         "name": row.name,
@@ -62,14 +62,14 @@ def _branch(row: Branch) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None or name == "kind"}
 
 
-def records_data(rows: Iterable[Record]) -> list[dict[str, Any]]:
+def records_data(rows: Iterable[RecordRow]) -> list[dict[str, Any]]:
     """The rows of `--records`."""
     return [
         row._asdict() | {"alignment": row.alignment, "differences": [one._asdict() for one in row.differences]} for row in rows
     ]
 
 
-def opcode_data(line: Line) -> dict[str, Any]:
+def opcode_data(line: OpcodeLine) -> dict[str, Any]:
     """One row of `--opcodes`."""
     return {"offset": line.offset, "opcode": line.op, "argument": plain(line.argument), "meaning": line.meaning}
 

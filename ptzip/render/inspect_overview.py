@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.key_sizes import Share
+from ptzip.inspecting.key_sizes import KeySize
 from ptzip.inspecting.summary import Summary, summary
 from ptzip.render.inspect_summary import screen
 from ptzip.tensors.torch_names import Release
@@ -38,13 +38,13 @@ def summary_data(found: Summary) -> dict[str, Any]:
         "records": found.members,
         "big_endian": found.big_endian,
         "pickles": [stream._asdict() for stream in found.streams],
-        "keys": [_key(row) for row in found.shares],
+        "keys": [_key(row) for row in found.keys],
         "rest": found.rest,
         "tensors": len(found.tensors),
-        "dtypes": [use._asdict() for use in found.uses],
+        "dtypes": [use._asdict() for use in found.dtypes],
         "parameters": [one._asdict() for one in found.parameters],
         "dead": found.dead._asdict(),
-        "twins": found.twins._asdict(),
+        "twins": found.duplicates._asdict(),
         "imports": [name._asdict() for name in found.imports],
         "anomalies": [{"kind": one.kind, "message": one.message, "offset": one.offset} for one in found.anomalies],
         "faults": list(found.faults),
@@ -56,7 +56,7 @@ def _release(found: Release | None) -> str | None:
     return None if found is None else ".".join(map(str, found))
 
 
-def _key(row: Share) -> dict[str, Any]:
+def _key(row: KeySize) -> dict[str, Any]:
     return {
         "key": row.key,
         "kind": row.kind,

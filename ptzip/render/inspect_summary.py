@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from ptzip.inspecting.imports import Imported
-from ptzip.inspecting.key_sizes import Seen, Share
-from ptzip.inspecting.summary import Slimming, Summary
-from ptzip.inspecting.tensor_summary import Parameters
+from ptzip.inspecting.key_sizes import KeySize, TensorFacts
+from ptzip.inspecting.summary import ImportedName, Slimming, Summary
+from ptzip.inspecting.tensor_summary import ParameterCount
 from ptzip.render.escape import printable
 from ptzip.render.inspect_words import count, cut, filled, releases, shape, share, table, value
 from ptzip.render.slim import size
@@ -23,7 +22,7 @@ def screen(found: Summary) -> Iterator[str]:
     yield f"{printable(found.path)}: {size(found.size)}"
     yield from filled(_format(found), _label("format"))
     yield from filled([releases(found.versions)] if releases(found.versions) else [], _label("written by"))
-    if found.shares:
+    if found.keys:
         yield from _shares(found)
     yield from _numbers(found)
     yield from _imports(found.imports)
@@ -48,7 +47,7 @@ def _label(word: str) -> str:
 
 
 def _shares(found: Summary) -> Iterator[str]:
-    rows = found.shares if len(found.shares) <= MOST_KEYS else _folded(found.shares)
+    rows = found.keys if len(found.keys) <= MOST_KEYS else _folded(found.keys)
     shown = rows if len(rows) <= MOST_KEYS else _largest(rows)
     kinds = {one.key: one for one in found.parameters if one.key}
     alone = {tensor.key: tensor for tensor in found.tensors}
@@ -62,20 +61,20 @@ def _shares(found: Summary) -> Iterator[str]:
     yield from table(cells, right=frozenset({1, 2}))
 
 
-def _folded(rows: tuple[Share, ...]) -> tuple[Share, ...]:
+def _folded(rows: tuple[KeySize, ...]) -> tuple[KeySize, ...]:
     """The keys of a state dict, joined by the first part of their names."""
-    groups: dict[str, list[Share]] = {}
+    groups: dict[str, list[KeySize]] = {}
     for row in rows:
         groups.setdefault(row.key.partition(".")[0], []).append(row)
     return tuple(group[0] if len(group) == 1 else _joined(name, group) for name, group in groups.items())
 
 
-def _joined(name: str, group: list[Share]) -> Share:
+def _joined(name: str, group: list[KeySize]) -> KeySize:
     storages, pickle = sum(row.storages for row in group), sum(row.pickle for row in group)
-    return Share(f"{name}.*", count(len(group), "key"), None, 0, storages, pickle)
+    return KeySize(f"{name}.*", count(len(group), "key"), None, 0, storages, pickle)
 
 
-def _largest(rows: tuple[Share, ...]) -> list[Share]:
+def _largest(rows: tuple[KeySize, ...]) -> list[KeySize]:
     """The largest keys, in the order of the file."""
     limit = sorted((row.size for row in rows), reverse=True)[MOST_KEYS - 1]
     larger = [row for row in rows if row.size > limit]
@@ -84,11 +83,11 @@ def _largest(rows: tuple[Share, ...]) -> list[Share]:
     return [row for row in rows if id(row) in chosen]
 
 
-def _key(row: Share) -> str:
+def _key(row: KeySize) -> str:
     return cut(row.key, 40) if row.key else "(object)"
 
 
-def _what(row: Share, held: Parameters | None, tensor: Seen | None) -> str:
+def _what(row: KeySize, held: ParameterCount | None, tensor: TensorFacts | None) -> str:
     words = [printable(row.kind)]
     if row.value is not None:
         words = [value(row.value, 40)]
@@ -104,22 +103,24 @@ def _what(row: Share, held: Parameters | None, tensor: Seen | None) -> str:
 
 
 def _numbers(found: Summary) -> Iterator[str]:
-    if found.uses:
-        words = [f"{use.dtype} {size(use.size)} in {count(use.tensors, 'tensor')}" for use in found.uses[:MOST_DTYPES]]
-        if len(found.uses) > MOST_DTYPES:
-            words.append(f"{len(found.uses) - MOST_DTYPES} more dtypes")
+    if found.dtypes:
+        words = [f"{use.dtype} {size(use.size)} in {count(use.tensors, 'tensor')}" for use in found.dtypes[:MOST_DTYPES]]
+        if len(found.dtypes) > MOST_DTYPES:
+            words.append(f"{len(found.dtypes) - MOST_DTYPES} more dtypes")
         yield from filled(words, _label("dtypes"))
         has_modules = any(one.is_exact for one in found.parameters)
         yield from filled(_parameters(found.parameters), _label("parameters" if has_modules else "values"))
     if found.dead.size:
         words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are seen by no tensor"]
         yield from filled(words, _label("dead bytes"))
-    if found.twins.size * 100 >= found.size:
-        words = [f"{size(found.twins.size)} of {count(found.twins.storages, 'storage')} are elsewhere too (slim --dedupe)"]
+    if found.duplicates.size * 100 >= found.size:
+        words = [
+            f"{size(found.duplicates.size)} of {count(found.duplicates.storages, 'storage')} are elsewhere too (slim --dedupe)"
+        ]
         yield from filled(words, _label("identical"))
 
 
-def _parameters(found: tuple[Parameters, ...]) -> Iterator[str]:
+def _parameters(found: tuple[ParameterCount, ...]) -> Iterator[str]:
     """The parameters of modules; where there are none, all numbers of the keys that hold tensors."""
     exact = [one for one in found if one.is_exact]
     rest = "at the top" if len(found) > 1 else "in all"
@@ -129,7 +130,7 @@ def _parameters(found: tuple[Parameters, ...]) -> Iterator[str]:
         yield f"{len(exact or found) - MOST_PARAMETERS} more keys"
 
 
-def _imports(found: tuple[Imported, ...]) -> Iterator[str]:
+def _imports(found: tuple[ImportedName, ...]) -> Iterator[str]:
     others = [name for name in found if not name.is_harmless]
     words = [cut(name.path) for name in others] if len(others) <= MOST_NAMES else list(_grouped(others))
     if len(words) > MOST_NAMES:
@@ -140,7 +141,7 @@ def _imports(found: tuple[Imported, ...]) -> Iterator[str]:
     )
 
 
-def _grouped(names: list[Imported]) -> Iterator[str]:
+def _grouped(names: list[ImportedName]) -> Iterator[str]:
     """The names of Python's own modules one by one, the others by package."""
     groups = Counter(_package(name.path) for name in names if not name.is_of_python)
     for name in names:

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ptzip.inspecting.disassembly import Line
-from ptzip.inspecting.records import Row as Record
-from ptzip.inspecting.tensor_summary import Row as Weight
-from ptzip.inspecting.tree_rows import Row as Branch
+from ptzip.inspecting.disassembly import OpcodeLine
+from ptzip.inspecting.records import RecordRow
+from ptzip.inspecting.tensor_summary import TensorRow
+from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.render.escape import printable
 from ptzip.render.inspect_words import LONGEST, count, cut, filled, shape, table, value
 from ptzip.render.slim import size
@@ -16,7 +16,7 @@ from ptzip.tensors.tensor import Tensor
 STEP = "  "
 
 
-def tensor_lines(rows: list[Weight]) -> Iterator[str]:
+def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:
     """Name, dtype, shape, bytes; how many, where several are one row."""
     if not rows:
         return
@@ -31,7 +31,7 @@ def tensor_lines(rows: list[Weight]) -> Iterator[str]:
     yield f"  {count(sum(row.tensors for row in rows), 'tensor')}, {size(sum(row.size for row in rows))}"
 
 
-def tree_lines(rows: Iterable[Branch], everything: bool = False) -> Iterator[str]:
+def tree_lines(rows: Iterable[TreeRow], everything: bool = False) -> Iterator[str]:
     """One line for each node."""
     longest = 1 << 30 if everything else LONGEST
     for row in rows:
@@ -42,7 +42,7 @@ def tree_lines(rows: Iterable[Branch], everything: bool = False) -> Iterator[str
             yield f"{indent}{printable(row.name) + ': ' if row.name else ''}{_branch(row, longest)}"
 
 
-def _branch(row: Branch, longest: int) -> str:
+def _branch(row: TreeRow, longest: int) -> str:
     named = printable(row.kind)
     if row.seen is not None:
         return f"{named}, the same as {printable(row.seen) or 'the whole'}"
@@ -64,7 +64,7 @@ def tensor_words(tensor: Tensor) -> str:
     return ", ".join(words)
 
 
-def record_lines(rows: list[Record]) -> Iterator[str]:
+def record_lines(rows: list[RecordRow]) -> Iterator[str]:
     """Where each record lies; below it, where its headers differ."""
     is_zip = any(row.header is not None for row in rows)
     head = ("offset", "size", "aligned", *(("stored", "method", "crc") if is_zip else ()), "name")
@@ -79,13 +79,13 @@ def record_lines(rows: list[Record]) -> Iterator[str]:
         )
 
 
-def _record(row: Record, is_zip: bool) -> tuple[str, ...]:
+def _record(row: RecordRow, is_zip: bool) -> tuple[str, ...]:
     stored = (str(row.stored), row.method or "", f"{row.crc or 0:08x}") if is_zip else ()
     note = f"  ({printable(row.note)})" if row.note else ""
     return (str(row.offset), str(row.size), str(row.alignment), *stored, printable(row.name) + note)
 
 
-def opcode_line(line: Line) -> str:
+def opcode_line(line: OpcodeLine) -> str:
     """One opcode: where, what, its argument, and what that stands for."""
     argument = "" if line.argument is None else " " + value(_spelled(line.argument))
     meaning = f"  # {cut(line.meaning, 120)}" if line.meaning else ""

@@ -7,17 +7,12 @@ like something that runs, loads or fetches, or is given a command, code, a place
 """
 
 import re
-import sys
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import deque
 from itertools import islice
 
+from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.pickling.nodes import Atom, Call, Global, Node, children, plain
-
-GONE = frozenset(("asynchat", "asyncore", "distutils", "idlelib", "imp", "lib2to3", "smtpd", "test", "turtledemo", "pip"))
-ELSEWHERE = frozenset(("nt", "_winreg", "winreg", "msvcrt", "_pyrepl", "_interpreters", "_xxsubinterpreters", "_aix_support"))
-LANGUAGE = sys.stdlib_module_names | set(IMPORT_MAPPING) | GONE | ELSEWHERE | {"setuptools", "pkg_resources", "_osx_support"}
-"""Modules of Python itself: of this version, of others, of other systems, and what comes with every installation."""
 
 INERT_MODULES = frozenset(
     (
@@ -124,7 +119,7 @@ def of_name(module: str, name: str) -> str:
         return f"the dotted name {name} reaches into {module}"
     if module in ("builtins", "__builtin__"):
         return "" if _is_inert_builtin(name) else f"{name} of Python's builtins runs or reaches anything"
-    if module.partition(".")[0] in LANGUAGE and not _is_inert(module, name):
+    if module.partition(".")[0] in PYTHON_MODULES and not _is_inert(module, name):
         return f"{module} is a part of Python that can run code, or touch files, processes or the network"
     return ""
 
@@ -135,7 +130,7 @@ def of_call(module: str, name: str, call: Call) -> str:
     if why or f"{module}.{name}" in INERT_FUNCTIONS or call.op in ("NEWOBJ", "NEWOBJ_EX"):
         return why
     root, last = renamed(module, name)[0].partition(".")[0], name.rpartition(".")[2]
-    if root in LANGUAGE:
+    if root in PYTHON_MODULES:
         return ""
     if root in TORCH_LIKE and last[:1].islower():
         return f"{name} is a function of {root} that no object of {root} is rebuilt by"
@@ -157,7 +152,7 @@ def _of_code_pickler(name: str, call: Call) -> str:
 
 def is_own(module: str) -> bool:
     """Whether a module is of Python, torch or numpy, whose names are known."""
-    return module.partition(".")[0] in LANGUAGE | TORCH_LIKE
+    return module.partition(".")[0] in PYTHON_MODULES | TORCH_LIKE
 
 
 def _is_hint(name: str, call: Call) -> bool:
@@ -189,7 +184,7 @@ def _runs(name: str) -> bool:
 def _is_inner_class(module: str, name: str) -> bool:
     """A class or method inside a class, as protocol 4 spells it, of somebody else's module."""
     path = f"{module}.{name}"
-    return path in INERT_PRIVATE or (not is_own(module) and not LANGUAGE.intersection(name.split(".")[:-1]))
+    return path in INERT_PRIVATE or (not is_own(module) and not PYTHON_MODULES.intersection(name.split(".")[:-1]))
 
 
 def _is_inert_builtin(name: str) -> bool:

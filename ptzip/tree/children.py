@@ -88,8 +88,13 @@ def node_key_text(key: Node) -> str | None:
         return key_text(tuple(part.value for part in parts if isinstance(part, Atom))) if _are_atoms(parts) else None
     if isinstance(key, Global):
         return key_text(key.path.replace("__builtin__.", "builtins.", 1))
-    if isinstance(key, Call) and key.path == "torch.device" and _are_atoms(key.arguments):
-        return key_text(":".join(str(part.value) for part in map(plain, key.arguments) if isinstance(part, Atom)))
+    given = [plain(argument) for argument in key.arguments] if isinstance(key, Call) and _are_atoms(key.arguments) else []
+    values = [argument.value for argument in given if isinstance(argument, Atom)]
+    path = key.path if isinstance(key, Call) else ""
+    if path == "torch.device":
+        return key_text(":".join(map(str, values)))
+    if path == "_codecs.encode" and len(values) == 2 and values[1] == "latin1":  # bytes below protocol 3
+        return key_text(str(values[0]).encode("latin1", "replace"))
     return None
 
 
@@ -158,7 +163,15 @@ def _contents(slot: Slot, is_paired: bool, is_set: bool) -> Iterator[NodeChild]:
 
 
 def _is_plain(node: Node) -> bool:
-    return isinstance(node, Atom | Global) or (isinstance(node, Tuple) and _are_atoms(node.parts))
+    """Whether an argument is a plain value, a name, or a tuple or simple call of plain values: a device, a size, bytes."""
+    if isinstance(node, Call) and not any(step.items for step in node.steps):
+        return all(map(_is_plain_value, node.arguments))
+    return _is_plain_value(node)
+
+
+def _is_plain_value(node: Node) -> bool:
+    found = plain(node)
+    return isinstance(found, Atom | Global) or (isinstance(found, Tuple) and _are_atoms(found.parts))
 
 
 def _of_state(node: Call) -> Iterator[NodeChild]:

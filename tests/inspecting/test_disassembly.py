@@ -9,15 +9,15 @@ import pytest
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.disassembly import Line, lines
+from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
 from ptzip.io.sources import BytesSource
 from tests.cli.samples import Saving, archive, weights
 from tests.corpus import parameters
 
 
-def disassembled(data: bytes) -> list[Line]:
+def disassembled(data: bytes) -> list[OpcodeLine]:
     with Checkpoint(BytesSource(data)) as checkpoint:
-        return [line for part in checkpoint.parts for line in lines(checkpoint, part)]
+        return [line for part in checkpoint.parts for line in opcode_lines(checkpoint, part)]
 
 
 @pytest.mark.parametrize("protocol", range(6))
@@ -72,5 +72,5 @@ def test_every_pickle_of_the_corpus_is_shown_to_its_end(path: Path) -> None:
         pytest.skip("is no checkpoint")
     with checkpoint:
         for part in checkpoint.parts[:20]:
-            ops = [line.op for line in lines(checkpoint, part)]
+            ops = [line.op for line in opcode_lines(checkpoint, part)]
             assert (ops[-1] == "STOP") == (part.pickle.root is not None)

@@ -7,9 +7,17 @@ import pytest
 import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.formats.container import Part
-from ptzip.inspecting.imports import imported
-from ptzip.inspecting.key_sizes import Holdings, Seen, Sizes, all_seen, holdings
-from ptzip.inspecting.tensor_summary import Dead, Parameters, Use, dead, parameters, rows, uses
+from ptzip.inspecting.key_sizes import Holdings, StorageSizes, TensorFacts, all_tensor_facts, holdings
+from ptzip.inspecting.summary import imported_names
+from ptzip.inspecting.tensor_summary import (
+    DeadBytes,
+    DtypeCount,
+    ParameterCount,
+    dead_bytes,
+    dtype_counts,
+    parameter_counts,
+    tensor_rows,
+)
 from ptzip.io.sources import BytesSource
 from ptzip.pickling.new_nodes import memoized
 from ptzip.pickling.nodes import Node
@@ -24,21 +32,21 @@ def opened(saving: Saving, root: Node) -> Checkpoint:
 
 
 def held(part: Part) -> Holdings:
-    return holdings(part, Sizes(part))
+    return holdings(part, StorageSizes(part))
 
 
 def test_a_storage_counts_for_the_first_key_that_holds_it() -> None:
     saving = Saving()
     shared = saving.tensor(weights(64))
     with opened(saving, saving.node({"a": 1, "model": [shared], "ema": [shared, saving.tensor(weights(16))]})) as checkpoint:
-        found = {share.key: share.storages for share in held(checkpoint.main).shares}
+        found = {share.key: share.storages for share in held(checkpoint.main).keys}
     assert found == {"a": 0, "model": 256, "ema": 64}
 
 
 def test_the_keys_take_all_of_the_pickle_but_its_ends() -> None:
     saving = Saving()
     with opened(saving, saving.node({"text": "x" * 1000, "list": [1, 2, 3], "last": 5})) as checkpoint:
-        shares = held(checkpoint.main).shares
+        shares = held(checkpoint.main).keys
         size = checkpoint.pickle.end
     assert shares[0].pickle > 1000
     assert all(share.pickle for share in shares)
@@ -51,7 +59,7 @@ def test_a_key_says_what_it_holds() -> None:
     with opened(
         saving, saving.node({"epoch": 9, "model": module, "list": [1, 2], "bare": saving.tensor(weights(2))})
     ) as checkpoint:
-        epoch, model, items, bare = held(checkpoint.main).shares
+        epoch, model, items, bare = held(checkpoint.main).keys
     assert (epoch.kind, epoch.value, epoch.below) == ("int", 9, 0)
     assert (model.kind, model.has_module) == ("models.Net", True)
     assert (items.kind, items.below, items.has_module) == ("list", 2, False)
@@ -61,7 +69,7 @@ def test_a_key_says_what_it_holds() -> None:
 def test_an_object_that_is_no_dict_is_one_share() -> None:
     saving = Saving()
     with opened(saving, saving.node([saving.tensor(weights(64))])) as checkpoint:
-        (share,) = held(checkpoint.main).shares
+        (share,) = held(checkpoint.main).keys
     assert (share.key, share.kind, share.storages, share.pickle) == ("", "list", 256, checkpoint.pickle.end)
 
 
@@ -71,10 +79,10 @@ def test_parameters_of_modules_are_told_from_all_values() -> None:
     state = {"weight": saving.parameter(weights(10)), "mean": saving.tensor(weights(5))}
     with opened(saving, saving.node({"model": module, "state_dict": state, "bare": saving.tensor(weights(2))})) as checkpoint:
         found = held(checkpoint.main)
-    assert parameters(found.tensors, found.shares) == (
-        Parameters("model", 64, True),
-        Parameters("state_dict", 15, False),
-        Parameters("", 2, False),
+    assert parameter_counts(found.tensors, found.keys) == (
+        ParameterCount("model", 64, True),
+        ParameterCount("state_dict", 15, False),
+        ParameterCount("", 2, False),
     )
 
 
@@ -83,7 +91,7 @@ def test_dtypes_are_counted_the_largest_first() -> None:
     tensors = [saving.tensor(weights(count, dtype)) for count, dtype in ((4, "float32"), (100, "float16"), (4, "float32"))]
     tensors[0].add(memoized())
     with opened(saving, saving.node({"model": [*tensors, tensors[0]]})) as checkpoint:
-        assert uses(held(checkpoint.main).tensors) == (Use("float16", 1, 200), Use("float32", 2, 32))
+        assert dtype_counts(held(checkpoint.main).tensors) == (DtypeCount("float16", 1, 200), DtypeCount("float32", 2, 32))
 
 
 def test_dead_bytes_are_what_no_tensor_sees_of_a_storage() -> None:
@@ -91,7 +99,7 @@ def test_dead_bytes_are_what_no_tensor_sees_of_a_storage() -> None:
     whole = saving.tensor(weights(64))
     whole.parts[1].parts[1:4] = [saving.node(8), saving.node((2, 4)), saving.node((8, 1))]  # bytes 32 to 80
     with opened(saving, saving.node({"model": [whole, saving.tensor(weights(4))]})) as checkpoint:
-        assert dead(held(checkpoint.main).tensors) == Dead(256 - 48, 1)
+        assert dead_bytes(held(checkpoint.main).tensors) == DeadBytes(256 - 48, 1)
 
 
 def test_overlapping_views_count_once() -> None:
@@ -100,7 +108,7 @@ def test_overlapping_views_count_once() -> None:
     with opened(saving, saving.node({"model": [one]})) as checkpoint:
         (seen,) = held(checkpoint.main).tensors
     views = [seen._replace(first=first, last=last) for first, last in ((0, 100), (40, 120), (200, 256), (210, 220))]
-    assert dead(views) == Dead(256 - 120 - 56, 1)
+    assert dead_bytes(views) == DeadBytes(256 - 120 - 56, 1)
 
 
 @pytest.mark.parametrize("path", [*corpus_files("yolo"), *corpus_files("format")])
@@ -109,17 +117,17 @@ def test_the_quick_look_sees_what_building_all_objects_sees(path: Path) -> None:
     try:
         with ptzip.open(path) as checkpoint:
             found = held(checkpoint.main)
-            built = all_seen(checkpoint.tensors(), {share.key: share for share in found.shares})
-            is_simple = not any(may_hide_storages(name.path) for name in imported(checkpoint.parts) if name.is_called)
+            built = all_tensor_facts(checkpoint.tensors(), {share.key: share for share in found.keys})
+            is_simple = not any(may_hide_storages(name.path) for name in imported_names(checkpoint.parts) if name.is_called)
     except ptzip.PtzipError:
         pytest.skip("has no object")
     if not is_simple or len(checkpoint.parts) > 1:
         pytest.skip("has tensors of other kinds")
     assert sorted(map(facts, built)) == sorted(map(facts, found.tensors))
-    assert dead(built) == dead(found.tensors)
+    assert dead_bytes(built) == dead_bytes(found.tensors)
 
 
-def facts(seen: Seen) -> tuple[object, ...]:
+def facts(seen: TensorFacts) -> tuple[object, ...]:
     return (seen.dtype, seen.shape, seen.numel, seen.size, seen.is_parameter, seen.first, seen.last)
 
 
@@ -127,7 +135,7 @@ def facts(seen: Seen) -> tuple[object, ...]:
 def test_tensors_whose_names_differ_in_numbers_alone_are_one_row() -> None:
     with ptzip.open(CORPUS / "yolo" / "y5_v70_n_sgd.last.pt") as checkpoint:
         tensors = checkpoint.tensors()
-    folded, single = rows(tensors, folded=True), rows(tensors, folded=False)
+    folded, single = tensor_rows(tensors, folded=True), tensor_rows(tensors, folded=False)
     assert len(folded) < len(single) == len(tensors)
     assert sum(row.tensors for row in folded) == len(tensors)
     assert sum(row.size for row in folded) == sum(row.size for row in single)
@@ -138,4 +146,4 @@ def test_only_whole_parts_of_a_name_become_a_number_sign() -> None:
     saving = Saving()
     root = {"conv2d": {"0": saving.tensor(weights(4)), "layer1": [saving.tensor(weights(4))]}}
     with opened(saving, saving.node(root)) as checkpoint:
-        assert [row.name for row in rows(checkpoint.tensors(), folded=True)] == ["conv2d.#", "conv2d.layer1.#"]
+        assert [row.name for row in tensor_rows(checkpoint.tensors(), folded=True)] == ["conv2d.#", "conv2d.layer1.#"]

@@ -6,7 +6,7 @@ import pytest
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.records import Row, records
+from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.io.sources import BytesSource
 from ptzip.zip.header_mismatches import Difference
 from tests.cli.samples import archive, training_records
@@ -15,9 +15,9 @@ from tests.corpus import CORPUS, needs_corpus
 DATA = archive(training_records())
 
 
-def rows(data: bytes) -> list[Row]:
+def rows(data: bytes) -> list[RecordRow]:
     with Checkpoint(BytesSource(data)) as checkpoint:
-        return list(records(checkpoint))
+        return list(record_rows(checkpoint))
 
 
 def test_every_record_is_listed_in_the_order_of_the_bytes() -> None:
@@ -31,9 +31,9 @@ def test_every_record_is_listed_in_the_order_of_the_bytes() -> None:
 
 def test_torch_aligns_every_record_to_64_bytes() -> None:
     assert min(row.alignment for row in rows(DATA)) == 64
-    assert Row("", 4096 * 3, 1).alignment == 4096
-    assert Row("", 6, 1).alignment == 2
-    assert Row("", 1 << 20, 1).alignment == 4096
+    assert RecordRow("", 4096 * 3, 1).alignment == 4096
+    assert RecordRow("", 6, 1).alignment == 2
+    assert RecordRow("", 1 << 20, 1).alignment == 4096
 
 
 FIELDS = [
@@ -81,6 +81,6 @@ def test_a_record_without_a_local_header_is_told_and_does_not_stop_the_others() 
 def test_other_formats_list_their_stretches(name: str, first: str) -> None:
     path = CORPUS / "format" / name
     with ptzip.open(path) as checkpoint:
-        found = list(records(checkpoint))
+        found = list(record_rows(checkpoint))
     assert first in [row.name for row in found]
     assert all(row.header is None for row in found)

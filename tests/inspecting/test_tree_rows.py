@@ -1,6 +1,6 @@
 """The object as rows: bounded unless all is asked for, shared objects shown once, cycles ended."""
 
-from ptzip.inspecting.tree_rows import DEPTH, WIDTH, Row, rows
+from ptzip.inspecting.tree_rows import DEPTH, WIDTH, TreeRow, tree_rows
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import List, Node, Step
 from tests.cli.samples import Saving, called, weights
@@ -8,8 +8,8 @@ from tests.cli.samples import Saving, called, weights
 SAVING = Saving()
 
 
-def tree(value: object, everything: bool = False) -> list[Row]:
-    return list(rows(SAVING.node(value), {}, everything))
+def tree(value: object, everything: bool = False) -> list[TreeRow]:
+    return list(tree_rows(SAVING.node(value), {}, everything))
 
 
 def test_plain_values_and_containers_are_rows() -> None:
@@ -51,25 +51,25 @@ def test_an_object_in_two_places_is_shown_once() -> None:
 def test_a_cycle_ends() -> None:
     root: Node = List("EMPTY_LIST")
     root.steps.append(Step("APPEND", items=[root]))
-    assert [row.seen for row in rows(root, {}, True)] == [None, ""]
+    assert [row.seen for row in tree_rows(root, {}, True)] == [None, ""]
 
 
 def test_hooks_that_hold_nothing_are_left_out() -> None:
     module = SAVING.module("models.Net", {"weight": weights(4)}, _hooks=SAVING.ordered({}), _none=None, _used={"a": 1})
-    names = [row.name for row in rows(module, {}, False)]
+    names = [row.name for row in tree_rows(module, {}, False)]
     assert "_used" in names
     assert not {"_hooks", "_none"} & set(names)
-    assert {"_hooks", "_none"} <= {row.name for row in rows(module, {}, True)}
+    assert {"_hooks", "_none"} <= {row.name for row in tree_rows(module, {}, True)}
 
 
 def test_a_tree_of_10_000_levels_is_walked_in_bounded_memory() -> None:
     root: Node = atom(7)
     for _ in range(10_000):
         root = List("LIST", None, [List("EMPTY_LIST"), root])
-    assert max(row.depth for row in rows(root, {}, True)) == 10_000
+    assert max(row.depth for row in tree_rows(root, {}, True)) == 10_000
 
 
 def test_a_size_is_shown_with_its_numbers() -> None:
     size = called("torch", "Size", SAVING.node(((1, 2, 3),)))
-    (row,) = rows(size, {}, False)
+    (row,) = tree_rows(size, {}, False)
     assert (row.kind, row.value) == ("torch.Size", ((1, 2, 3),))

@@ -16,11 +16,11 @@ import pytest
 
 import ptzip
 from ptzip.errors import EditError
-from ptzip.inspecting.node_paths import kind
 from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.recipes import choose
 from ptzip.render.inspect_words import shape, value
 from ptzip.render.slim import plan_lines, slim_lines
+from ptzip.tree.kinds import kind
 from tests.corpus import FIXTURES, ROOT
 from tests.torch_truth import differences, truth
 

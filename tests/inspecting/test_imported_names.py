@@ -3,14 +3,14 @@
 import pytest
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.imports import Imported, imported
+from ptzip.inspecting.summary import ImportedName, imported_names
 from ptzip.io.sources import BytesSource
 from tests.cli.samples import Saving, archive, called, training_records, weights
 
 
-def names(data: bytes) -> tuple[Imported, ...]:
+def names(data: bytes) -> tuple[ImportedName, ...]:
     with Checkpoint(BytesSource(data)) as checkpoint:
-        return imported(checkpoint.parts)
+        return imported_names(checkpoint.parts)
 
 
 def test_a_plain_checkpoint_imports_nothing_but_the_harmless() -> None:
@@ -23,7 +23,7 @@ def test_names_of_python_itself_come_first_and_the_harmless_last() -> None:
     root = saving.node({"model": saving.module("models.Net", {"weight": weights(4)}), "evil": evil})
     found = names(archive(saving.records(root)))
     assert [name.path for name in found[:2]] == ["posix.system", "models.Net"]
-    assert found[0] == Imported("posix.system", 1, is_called=True, is_harmless=False)
+    assert found[0] == ImportedName("posix.system", 1, is_called=True, is_harmless=False)
     assert all(name.is_harmless for name in found[2:])
 
 
