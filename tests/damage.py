@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ptzip.io.payloads import BytesPayload
 from ptzip.zip import structs, writer
-from ptzip.zip.record import Record
+from ptzip.zip.writer import Record
 from tests import corpus
 from tests.cli.samples import Records, archive, module_records, training_records
 

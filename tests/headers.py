@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptzip.io.sources import BytesSource
-from ptzip.verifying.verify import _windows
 from ptzip.zip import structs
-from ptzip.zip.reader import HAS_DESCRIPTOR, Archive, read_archive
+from ptzip.zip.ends import zips_in
+from ptzip.zip.reader import Archive, read_archive
+from ptzip.zip.structs import HAS_DESCRIPTOR
 from tests import corpus
 
 FIELDS = {
@@ -56,7 +57,7 @@ def _begins(path: Path) -> bool:
 def headers(data: bytes) -> dict[str, list[int]]:
     """Where the headers of each kind begin."""
     found: dict[str, list[int]] = {kind: [] for kind in FIELDS}
-    for window in _windows(BytesSource(data)):
+    for window in zips_in(BytesSource(data))[0]:
         for kind, at in _of(read_archive(window)):
             found[kind].append(getattr(window, "offset", 0) + at)
     return {kind: places for kind, places in found.items() if places}
@@ -67,7 +68,7 @@ def _of(archive: Archive) -> Iterator[tuple[str, int]]:
     for entry in archive.entries:
         yield "local header", entry.header_offset
         yield "entry", at
-        at += structs.CENTRAL_SIZE + len(entry.central.name) + len(entry.central.extra) + len(entry.central.comment)
+        at += structs.length_of(entry.central)
         if entry.local.flags & HAS_DESCRIPTOR:
             yield "descriptor", entry.data_offset + entry.compressed_size
     if archive.end64:

@@ -19,8 +19,8 @@ from ptzip.io.atomic_output import new_file
 from ptzip.io.payloads import BytesPayload
 from ptzip.io.sources import CHUNK
 from ptzip.zip import writer
-from ptzip.zip.reader import DEFLATED
-from ptzip.zip.record import Record
+from ptzip.zip.structs import DEFLATED
+from ptzip.zip.writer import Record
 from tests.cli.samples import Records, archive
 from tests.corpus import ROOT
 from tests.damage import KINDS, SAMPLES

@@ -18,7 +18,7 @@ from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import MOST_DIMENSIONS
 from ptzip.zip import writer
-from ptzip.zip.record import Record
+from ptzip.zip.writer import Record
 
 SUFFIX = ".npz"
 

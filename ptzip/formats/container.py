@@ -14,7 +14,7 @@ from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.reader import CUT, read_pickle
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.references import StorageRefs, storage_refs
-from ptzip.zip.record import ALIGNMENT, Record
+from ptzip.zip.writer import ALIGNMENT, Record
 
 
 class Member(NamedTuple):

@@ -13,7 +13,8 @@ from ptzip.formats.torchzip_records import PICKLE, VERSION, checked, finder, is_
 from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
-from ptzip.zip.reader import Archive, Entry, archive_offset, is_zip, read_archive
+from ptzip.zip.ends import zips_in
+from ptzip.zip.reader import Archive, Entry, read_archive
 
 TORCHSCRIPT, PACKAGE, EXPORTED, SHARD = "TorchScript archive", "torch.package", "exported program (.pt2)", "DCP shard"
 NPZ, OTHER = "npz of numpy", "zip of another program"
@@ -98,9 +99,14 @@ class Shard(ReadOnly):
 
 
 def read(source: Source, limits: Limits) -> Container:
-    """Open the zip in `source`."""
-    start = archive_offset(source)
-    return _read_shard(source, start, limits) if start else _read_one(source, limits)
+    """Open the zip in `source`, or the zips that follow one another in it."""
+    zips, before = zips_in(source)
+    if before:
+        raise FormatError("this file ends as a zip, but what comes before it is not one")
+    if len(zips) == 1:
+        return _read_one(source, limits)
+    starts = [one.offset if isinstance(one, Window) else 0 for one in zips]
+    return Shard(tuple(_read_one(one, limits) for one in zips), tuple(starts))
 
 
 def _read_one(source: Source, limits: Limits) -> Container:
@@ -121,16 +127,3 @@ def _read_one(source: Source, limits: Limits) -> Container:
         container = ForeignZip(archive, prefix, kind or OTHER, f"this is {REFUSALS[kind or OTHER]}", limits)
     _ = container.parts  # read now, so that whoever opens a file hears what is wrong with it
     return container
-
-
-def _read_shard(source: Source, start: int, limits: Limits) -> Shard:
-    """The zips from the last to the first: only the end of one says where it begins."""
-    windows = [Window(source, start, source.size - start)]
-    while windows[0].offset:
-        end = windows[0].offset
-        before = Window(source, 0, end)
-        if not is_zip(before):
-            raise FormatError("this file ends as a zip, but what stands before it is none")
-        begin = archive_offset(before)
-        windows.insert(0, Window(source, begin, end - begin))
-    return Shard(tuple(_read_one(window, limits) for window in windows), tuple(window.offset for window in windows))

@@ -20,7 +20,7 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle, item_slots, text
 from ptzip.pickling.reader import raise_limit, read_seen
 from ptzip.tensors.references import StorageRefs, storage_refs
-from ptzip.zip.record import ALIGNMENT, Record
+from ptzip.zip.writer import ALIGNMENT, Record
 
 PICKLES = ("magic number", "protocol version", "sys_info", "object", "storage keys")
 OBJECT, KEYS = 3, 4

@@ -7,7 +7,7 @@ import struct
 
 from ptzip.io.sources import Source
 from ptzip.pickling.opcodes import BY_NAME, HIGHEST_PROTOCOL
-from ptzip.zip.reader import is_zip
+from ptzip.zip.ends import is_zip
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
 TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257

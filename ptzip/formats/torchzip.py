@@ -11,8 +11,9 @@ from ptzip.formats.container import Member, Part, read_record
 from ptzip.formats.torchzip_records import PICKLE, SHORT, STORAGES, checked, finder, is_big_endian, records
 from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, read_all
 from ptzip.limits import Limits
-from ptzip.zip.reader import STORED, Archive, Entry
-from ptzip.zip.record import ALIGNMENT, Record
+from ptzip.zip.reader import Archive, Entry
+from ptzip.zip.structs import STORED
+from ptzip.zip.writer import ALIGNMENT, Record
 
 SERIALIZATION_ID = ".data/serialization_id"
 

@@ -1,7 +1,7 @@
 """What a file is when no format recognises it: a few words for the error, by content, never by name."""
 
 from ptzip.io.sources import Source
-from ptzip.zip.reader import is_zip
+from ptzip.zip.ends import is_zip
 
 HEAD = 64
 

@@ -11,7 +11,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.container import Container, Member
 from ptzip.formats.foreign_zips import ForeignZip, Shard
 from ptzip.formats.torchzip import TorchZip
-from ptzip.zip.header_mismatches import Difference, differences
+from ptzip.zip.header_mismatches import Mismatch, mismatches
 from ptzip.zip.reader import Archive
 
 METHODS = {0: "stored", 8: "deflated"}
@@ -32,7 +32,7 @@ class RecordRow(NamedTuple):
     stored: int | None = None
     method: str | None = None
     crc: int | None = None
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[Mismatch, ...] = ()
     note: str = ""
 
     @property
@@ -63,7 +63,7 @@ def _section(member: Member) -> RecordRow:
 def _entries(archive: Archive, start: int) -> Iterator[RecordRow]:
     for entry in sorted(archive.entries, key=lambda entry: entry.header_offset):
         try:
-            offset, found, note = entry.data_offset, tuple(differences(entry)), ""
+            offset, found, note = entry.data_offset, tuple(mismatches(entry)), ""
         except FormatError as error:
             offset, found, note = entry.header_offset, (), str(error)
         method = METHODS.get(entry.method, f"method {entry.method}")

@@ -4,9 +4,11 @@ Nothing is read before a chunk is pulled, from whatever thread, and no chunk is 
 """
 
 import os
+import zlib
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
+from ptzip.errors import FormatError
 from ptzip.io.crc32 import Pieces, crc32
 from ptzip.io.sources import CHUNK, Source
 
@@ -105,6 +107,44 @@ class JoinedPayload(NamedTuple):
             if first < last:
                 yield from part.chunks(first, last)
             at += part.length
+
+
+class InflatedPayload(NamedTuple):
+    """The bytes of a deflated entry (raw deflate, APPNOTE 4.4.5), never more than `length`."""
+
+    stored: Payload
+    length: int
+    name: str
+
+    @property
+    def seekable(self) -> bool:
+        return False
+
+    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+        at = 0
+        for chunk in self._inflate():
+            if at + len(chunk) > self.length:
+                raise FormatError(f"{self.name} inflates to more than its {self.length} bytes")
+            part = chunk[max(0, start - at) : max(0, stop - at)]
+            at += len(chunk)
+            if part:
+                yield part
+        if at != self.length:
+            raise FormatError(f"{self.name} inflates to {at} bytes, expected {self.length}")
+
+    def _inflate(self) -> Iterator[bytes]:
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            for chunk in self.stored.chunks(0, self.stored.length):
+                pending = chunk
+                while pending:
+                    if inflater.eof:
+                        raise FormatError(f"bytes follow the deflate stream of {self.name}")
+                    yield inflater.decompress(pending, CHUNK)
+                    pending = inflater.unconsumed_tail
+            yield inflater.flush()
+        except zlib.error as error:
+            raise FormatError(f"{self.name} is not a deflate stream: {error}") from error
 
 
 class CheckedPayload:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ptzip.io.sources import Source
 from ptzip.zip import structs
-from ptzip.zip.header_search import Central, Descriptor, Headers, Local, local_at, read_some
-from ptzip.zip.reader import STORED, decoded
+from ptzip.zip.header_search import FoundCentral, FoundDescriptor, FoundLocal, Headers, local_at, read_some
+from ptzip.zip.structs import STORED, decode_name
 
 
 class Form(NamedTuple):
@@ -78,8 +78,8 @@ def places(source: Source, headers: Headers) -> Places:
     return found
 
 
-def _by_start(descriptors: tuple[Descriptor, ...]) -> Mapping[int, list[Descriptor]]:
-    found: dict[int, list[Descriptor]] = {}
+def _by_start(descriptors: tuple[FoundDescriptor, ...]) -> Mapping[int, list[FoundDescriptor]]:
+    found: dict[int, list[FoundDescriptor]] = {}
     for descriptor in descriptors:
         found.setdefault(descriptor.start, []).append(descriptor)
     return found
@@ -98,7 +98,7 @@ def _clues(headers: Headers) -> Clues:
     return found
 
 
-def _data_of(source: Source, central: Central, clues: Clues) -> Iterator[int]:
+def _data_of(source: Source, central: FoundCentral, clues: Clues) -> Iterator[int]:
     """Where the data of an entry may begin: behind its header, and if that is not as expected, wherever something fits."""
     local = local_at(source, central.header)
     if local is not None:
@@ -110,20 +110,20 @@ def _data_of(source: Source, central: Central, clues: Clues) -> Iterator[int]:
     yield from clues.get(central.name, [])[:MOST_CLUES]
 
 
-def _agree(source: Source, central: Central, local: Local) -> bool:
+def _agree(source: Source, central: FoundCentral, local: FoundLocal) -> bool:
     """Whether an entry and its local header are of one record that ends where another header stands."""
     head = read_some(source, central.header, len(structs.LOCAL_SIGNATURE))
     behind = read_some(source, local.data + central.length, 2)
     return head == structs.LOCAL_SIGNATURE and local.name == central.name and behind == structs.LOCAL_SIGNATURE[:2]
 
 
-def _name_at(source: Source, central: Central) -> str:
+def _name_at(source: Source, central: FoundCentral) -> str:
     """The name in the local header of an entry, as long as the entry's own whatever that header says."""
-    length = len(central.name.encode("utf-8", "surrogateescape"))
-    return decoded(read_some(source, central.header + structs.LOCAL_SIZE, length) or b"")
+    length = len(structs.encode_name(central.name))
+    return decode_name(read_some(source, central.header + structs.LOCAL_SIZE, length) or b"")
 
 
-def _forms(local: Local, ends: list[Descriptor]) -> Iterator[tuple[Form, int]]:
+def _forms(local: FoundLocal, ends: list[FoundDescriptor]) -> Iterator[tuple[Form, int]]:
     """What a local header or the descriptors that lead back to its data say of them."""
     if local.length is not None and local.size is not None:
         yield Form(local.length, local.size, local.method), local.crc

@@ -15,7 +15,7 @@ from ptzip.repairing.record_search import Found, State
 from ptzip.repairing.report import Dropped
 from ptzip.repairing.salvage import SHORT, Salvage
 from ptzip.tensors.dtypes import DType
-from ptzip.zip.record import ALIGNMENT, Record
+from ptzip.zip.writer import ALIGNMENT, Record
 
 OURS = b"3\n"
 """The version of the format that torch 1.6 and later read."""

@@ -4,22 +4,18 @@ Rule: what counts as whole has a CRC, and a name that two witnesses give, or one
 another: a flipped bit in a name must not let one tensor stand for another.
 """
 
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
 from ptzip.errors import PtzipError
 from ptzip.io.crc32 import crc32
-from ptzip.io.payloads import BytesPayload, Payload, SourcePayload
+from ptzip.io.payloads import BytesPayload, InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
 from ptzip.repairing.candidates import Form, Place, Places
 from ptzip.zip import structs
 from ptzip.zip.header_search import read_some
-from ptzip.zip.reader import DEFLATED, FULL32, STORED, InflatedPayload
-
-DESCRIPTOR = struct.Struct("<4s3I")
-"""A data descriptor, of a wide one as far as the lower half of the length."""
+from ptzip.zip.structs import DEFLATED, FULL32, STORED
 
 WITNESSES = 2
 """So many have to give a name."""
@@ -143,8 +139,9 @@ class Search:
         found = read_some(self.source, at + length, structs.DESCRIPTOR_SIZE)
         if found is None:
             return None
-        signature, crc, said, _ = DESCRIPTOR.unpack(found)
-        return int(crc) if signature == structs.DESCRIPTOR_SIGNATURE or said == length & FULL32 else None
+        said = structs.numbers(structs.Descriptor, found)  # of a wide one the lower half of the length
+        is_one = found.startswith(structs.DESCRIPTOR_SIGNATURE) or said["compressed_size"] == length & FULL32
+        return said["crc"] if is_one else None
 
     def _crc(self, at: int, form: Form) -> int | None:
         if (at, form) not in self._crcs:

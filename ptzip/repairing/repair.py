@@ -25,8 +25,8 @@ from ptzip.values.value_paths import named_tensors
 from ptzip.verifying.truncation import storage_keys
 from ptzip.verifying.verify import verify
 from ptzip.zip import writer
+from ptzip.zip.ends import is_zip
 from ptzip.zip.header_search import read_headers
-from ptzip.zip.reader import is_zip
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
 

@@ -19,7 +19,7 @@ from ptzip.repairing.candidates import Form, Place, Places
 from ptzip.repairing.record_search import WITNESSES, Found, Search, State
 from ptzip.verifying.truncation import layout
 from ptzip.zip.header_search import Headers, read_some
-from ptzip.zip.structs import LOCAL_SIZE
+from ptzip.zip.structs import LOCAL_SIZE, encode_name
 
 BESIDE = ("byteorder", ".format_version", ".storage_alignment", "version")
 """The records that torch reads beside the pickle and the storages."""
@@ -108,7 +108,7 @@ def _say_layout(source: Source, places: Places, name: str, pickle: Found, part: 
         return
     planned = layout(source, name, pickle.at, pickle.at + pickle.payload.length, part)
     for placed in planned.placed:
-        said = placed.record.name.encode("utf-8", "surrogateescape")
+        said = encode_name(placed.record.name)
         is_named = read_some(source, placed.offset + LOCAL_SIZE, len(said)) == said
         if is_named or placed.data_offset in places:
             place = places.setdefault(placed.data_offset, Place())

@@ -14,12 +14,23 @@ from ptzip.formats.torchzip_records import PICKLE, VERSION
 from ptzip.io.sources import Source
 from ptzip.scanning.regions import BOMB, CODE, FILES_CODE, LIMIT, SEVERAL, STRANGE, TORCHSCRIPT, Names, Note, Zip
 from ptzip.scanning.report import Hit
-from ptzip.zip.header_mismatches import differences
-from ptzip.zip.reader import ENCRYPTED, Entry
-from ptzip.zip.structs import DESCRIPTOR_SIGNATURE, END_SIZE, LOCAL_SIGNATURE
+from ptzip.zip.header_mismatches import mismatches
+from ptzip.zip.reader import Entry
+from ptzip.zip.structs import (
+    DESCRIPTOR64_SIZE,
+    DESCRIPTOR_SIGNATURE,
+    DESCRIPTOR_SIZE,
+    ENCRYPTED,
+    END_SIZE,
+    LOCAL_SIGNATURE,
+    MASKED,
+    PATCHED,
+    STRONGLY_ENCRYPTED,
+    Descriptor64,
+    build,
+)
 
-PATCHED, MASKED, STRONG = 0x0020, 0x2000, 0x0040
-CLOSED_FLAGS = ENCRYPTED | PATCHED | MASKED | STRONG
+CLOSED_FLAGS = ENCRYPTED | PATCHED | MASKED | STRONGLY_ENCRYPTED
 """APPNOTE 4.4.4: bits by which a reader takes data for something else than they are."""
 
 UNSAFE = re.compile(r"^(?:/|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|\\|\x00")
@@ -47,7 +58,7 @@ def differing_headers(found: Zip) -> Iterator[Hit]:
     """
     for entry in found.archive.entries:
         try:
-            fields = [one for one in differences(entry) if one.field not in HARMLESS_FIELDS]
+            fields = [one for one in mismatches(entry) if one.field not in HARMLESS_FIELDS]
         except FormatError as error:
             yield Hit(f"{entry.name}: {error.message}", entry.header_offset)
             continue
@@ -118,7 +129,7 @@ def _stretches(found: Zip) -> list[tuple[int, int, str]]:
     for entry in found.archive.entries:
         try:
             end = entry.data_offset + entry.compressed_size
-            behind = found.source.read(end, min(24, max(found.source.size - end, 0)))
+            behind = found.source.read(end, min(DESCRIPTOR64_SIZE, max(found.source.size - end, 0)))
         except FormatError:
             continue
         placed.append((entry.header_offset, end + _descriptor_size(entry, behind), entry.name))
@@ -129,8 +140,9 @@ def _descriptor_size(entry: Entry, behind: bytes) -> int:
     """The length of the descriptor behind the data: with sizes of 64 bits where they are large, or where it fits them."""
     if not behind.startswith(DESCRIPTOR_SIGNATURE):
         return 0
-    is_wide = behind[8:16] == entry.compressed_size.to_bytes(8, "little") and behind[16:24] == entry.size.to_bytes(8, "little")
-    return 24 if is_wide else 16
+    wide = build(Descriptor64(entry.crc, entry.compressed_size, entry.size))
+    is_wide = behind[8:] == wide[8:]  # whatever the CRC
+    return DESCRIPTOR64_SIZE if is_wide else DESCRIPTOR_SIZE
 
 
 def _gap(source: Source, start: int, stop: int) -> Iterator[Hit]:

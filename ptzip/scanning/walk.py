@@ -24,7 +24,7 @@ from ptzip.scanning.pickle_guess import begins_opcode, likely_pickle
 from ptzip.scanning.pickle_walk import PickleWalk
 from ptzip.scanning.regions import CODE, LIMIT, STRANGE, UNREAD, Names, Note, Stream, Subject, inside
 from ptzip.scanning.zip_walk import ZipWalk
-from ptzip.zip.reader import is_zip
+from ptzip.zip.ends import is_zip
 
 HEAD = 16
 MOST_DEEP = 8

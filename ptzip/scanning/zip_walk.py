@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.container import Part
 from ptzip.formats.torchzip_records import PICKLE, STORAGES, finder, places, records
-from ptzip.io.payloads import read_all
+from ptzip.io.payloads import InflatedPayload, read_all
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning import code as texts
 from ptzip.scanning.regions import BOMB, LIMIT, SEVERAL, STRANGE, UNREAD, Looker, Note, Stream, Subject, Zip, inside
-from ptzip.zip.reader import Archive, Entry, InflatedPayload, archive_offset, ends, is_zip, read_archive
+from ptzip.zip.ends import all_ends, zips_in
+from ptzip.zip.reader import Archive, Entry, read_archive
 from ptzip.zip.structs import END_SIZE
 
 MOST_INFLATED = 1 << 26
@@ -35,21 +36,18 @@ class ZipWalk:
 
     def subjects(self) -> Iterator[Subject]:
         """All zips one after the other, from the last to the first, and what stands before them."""
-        end, number = self.source.size, 0
-        while end:
-            window = Window(self.source, 0, end) if end < self.source.size else self.source
-            if not is_zip(window):
-                break
-            start = _start(window)
-            one = Window(self.source, start, end - start) if start else window
-            yield from self._one(one, self.place if not number else inside(self.place, f"the zip that ends at byte {end}"))
-            number, end = number + 1, start
-        if end:
+        zips, before = zips_in(self.source)
+        end = self.source.size
+        for one in reversed(zips):
+            is_last = end == self.source.size
+            yield from self._one(one, self.place if is_last else inside(self.place, f"the zip that ends at byte {end}"))
+            end -= one.size
+        if before:
             yield Note(self.place, STRANGE, "something stands before the zip")
-            before = Window(self.source, 0, end)
-            yield from self.walk.blob(before, inside(self.place, "before the zip"), self.depth, thorough=True)
-        elif number > 1:
-            yield Note(self.place, SEVERAL, f"{number} zips follow one another")
+            data = Window(self.source, 0, before)
+            yield from self.walk.blob(data, inside(self.place, "before the zip"), self.depth, thorough=True)
+        elif len(zips) > 1:
+            yield Note(self.place, SEVERAL, f"{len(zips)} zips follow one another")
 
     def _one(self, source: Source, place: str) -> Iterator[Subject]:
         archives = list(_archives(source, self.walk))
@@ -69,20 +67,13 @@ class ZipWalk:
             yield from ArchiveWalk(self, source, where, archive, offsets if not number else ()).subjects()
 
 
-def _start(source: Source) -> int:
-    try:
-        return archive_offset(source)
-    except FormatError:
-        return 0
-
-
 def _archives(source: Source, walk: Looker) -> Iterator[Archive]:
     """The archives by each central directory that a reader may come to, the one that counts first."""
     seen = set[int]()
-    for end in ends(source):
-        for zip64 in (True, False):
+    for end in all_ends(source):
+        for has_zip64 in (True, False):
             try:
-                archive = read_archive(source, walk.budget.limits, end, zip64=zip64)
+                archive = read_archive(source, walk.budget.limits, end, has_zip64=has_zip64)
             except FormatError:
                 continue
             offset = (archive.end64 or archive.end).directory_offset

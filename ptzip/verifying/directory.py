@@ -4,21 +4,18 @@ Rule: every number that some reader uses is compared, since one reader takes the
 """
 
 import contextlib
-import io
-import struct
 from collections.abc import Iterator
 
 from ptzip.errors import FormatError
 from ptzip.io.sources import Source
 from ptzip.verifying.report import CUT, HEADER, Problem
 from ptzip.zip import structs
-from ptzip.zip.reader import FULL16, FULL32, Archive, ends
+from ptzip.zip.ends import all_ends
+from ptzip.zip.reader import Archive
+from ptzip.zip.structs import FULL16, FULL32
 
 COUNTED = {"entries_here": FULL16, "entries": FULL16, "directory_size": FULL32, "directory_offset": FULL32}
 """The numbers that both ends have, and what stands in the old one where only the zip64 end holds it (APPNOTE 4.4.1.4)."""
-
-END = struct.Struct("<4s4HIIH")
-LOCATOR_OFFSET = 8
 
 WRONG_SIGNATURE = "the end of a central directory stands here, but its signature is wrong"
 
@@ -49,7 +46,7 @@ def _disks(archive: Archive) -> Iterator[Problem]:
     told = [("the end's disk", end.disk, 0), ("the end's disk of the directory", end.directory_disk, 0)]
     if end64:
         at = archive.end_offset - structs.LOCATOR64_SIZE
-        locator = structs.parse(structs.Locator64, io.BytesIO(archive.source.read(at, structs.LOCATOR64_SIZE)), at)
+        locator = structs.read(structs.Locator64, archive.source, at)
         told = [row for row in told if row[1] != FULL16]
         told += [("the zip64 locator's disk", locator.disk, 0), ("its number of disks", locator.disks, 1)]
         told += [("the zip64 end's disk", end64.disk, 0), ("its disk of the directory", end64.directory_disk, 0)]
@@ -65,7 +62,7 @@ def _number(end: structs.End | structs.End64 | None, field: str) -> int:
 def _extent(archive: Archive) -> Iterator[Problem]:
     """A directory that is not as long as it should be, and bytes between it and its end."""
     facts = archive.end64 or archive.end
-    taken = sum(_length(entry.central) for entry in archive.entries)
+    taken = sum(structs.length_of(entry.central) for entry in archive.entries)
     stop, follows = facts.directory_offset + taken, _first_end(archive)
     if taken != facts.directory_size:
         message = f"the central directory is said to take {facts.directory_size} bytes, its entries take {taken}"
@@ -86,16 +83,11 @@ def _overlaps(archive: Archive) -> Iterator[Problem]:
                 yield Problem(HEADER, entry.name, message, entry.header_offset)
 
 
-def _length(central: structs.CentralEntry) -> int:
-    return structs.CENTRAL_SIZE + len(central.name) + len(central.extra) + len(central.comment)
-
-
 def _first_end(archive: Archive) -> int:
     """Where the first of the end records is."""
     if archive.end64 is None:
         return archive.end_offset
-    locator = archive.source.read(archive.end_offset - structs.LOCATOR64_SIZE, structs.LOCATOR64_SIZE)
-    return int.from_bytes(locator[LOCATOR_OFFSET : LOCATOR_OFFSET + 8], "little")
+    return structs.read(structs.Locator64, archive.source, archive.end_offset - structs.LOCATOR64_SIZE).offset
 
 
 def _behind(archive: Archive) -> Iterator[Problem]:
@@ -113,9 +105,9 @@ def _behind(archive: Archive) -> Iterator[Problem]:
 
 def unreadable(source: Source, error: FormatError) -> Problem:
     """The problem of a zip whose directory cannot be read: only a comment, which stands last, can have been cut."""
-    at = ends(source)[0]
+    at = all_ends(source)[0]
     left = source.size - at - structs.END_SIZE
-    length = int.from_bytes(source.read(at + structs.END_SIZE - 2, 2), "little")
+    (length,) = structs.lengths(structs.End, source.read(at, structs.END_SIZE))
     if 0 < left < length:
         return Problem(CUT, "", f"it is cut off: the comment at its end is {length} bytes long, and {left} are there", at)
     return Problem(HEADER, "", error.message, error.offset)
@@ -128,7 +120,7 @@ def nameless_end(source: Source) -> int | None:
     at = data.rfind(structs.CENTRAL_SIGNATURE)
     if at < 0 or at + structs.CENTRAL_SIZE > tail:
         return None
-    at += structs.CENTRAL_SIZE + sum(struct.unpack_from("<3H", data, at + 28))
+    at += structs.CENTRAL_SIZE + sum(structs.lengths(structs.CentralEntry, data, at))
     for signature, size in (
         (structs.END64_SIGNATURE, structs.END64_SIZE),
         (structs.LOCATOR64_SIGNATURE, structs.LOCATOR64_SIZE),
@@ -136,6 +128,6 @@ def nameless_end(source: Source) -> int | None:
         at += size if data.startswith(signature, at) else 0
     if at + structs.END_SIZE > tail or data.startswith(structs.END_SIGNATURE, at):
         return None
-    *_, size, offset, _ = END.unpack_from(data, at)
-    place = source.size - tail + at
-    return place if offset == FULL32 or offset + size <= place else None
+    end = structs.numbers(structs.End, data, at)
+    place, offset = source.size - tail + at, end["directory_offset"]
+    return place if offset == FULL32 or offset + end["directory_size"] <= place else None

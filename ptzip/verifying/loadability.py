@@ -15,8 +15,8 @@ from ptzip.pickling.nodes import Atom, Global, reach
 from ptzip.tensors.torch_names import DATED
 from ptzip.verifying.report import LAYOUT, Loading, Problem
 from ptzip.zip import writer
-from ptzip.zip.reader import STORED
-from ptzip.zip.record import Record
+from ptzip.zip.structs import STORED
+from ptzip.zip.writer import Record
 
 ZIP_SINCE = (1, 6)
 

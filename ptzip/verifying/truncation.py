@@ -21,11 +21,8 @@ from ptzip.values.value_paths import named_tensors
 from ptzip.verifying.loadability import Blank
 from ptzip.verifying.report import CUT, HEADER, Problem, Rest
 from ptzip.zip import structs, writer
-from ptzip.zip.reader import STORED, decoded
-from ptzip.zip.record import ALIGNMENT, Record
-
-METHOD = 8
-"""Where a local header says how its data are compressed."""
+from ptzip.zip.structs import STORED, decode_name
+from ptzip.zip.writer import ALIGNMENT, Record
 
 UNTOLD = "so nobody can tell how much is missing (`ptzip repair` finds what is there)"
 
@@ -56,7 +53,7 @@ def remains(source: Source, limits: Limits) -> Remains:
     prefix = name[: name.find("/") + 1]
     if name.lower() != (prefix + PICKLE).lower():
         return Remains(Problem(CUT, "", "it is cut off: there is no central directory, and its first record is no pickle", 0))
-    if int.from_bytes(source.read(METHOD, 2), "little") != STORED:
+    if structs.numbers(structs.LocalHeader, source.read(0, structs.LOCAL_SIZE))["method"] != STORED:
         return Remains(Problem(CUT, "", f"it is cut off: its records are compressed, {UNTOLD}", source.size))
     pickle = read_seen(source.whole(), at, limits)
     if pickle.root is None:
@@ -93,7 +90,7 @@ def _message(missing: int, size: int, is_certain: bool) -> str:
 def _is_laid_out(source: Source, planned: writer.Plan, start: int) -> bool:
     """Whether the pickle begins where torch puts it, and every record that begins in the file is where it should be."""
     begun = [placed for placed in planned.placed if placed.data_offset <= source.size]
-    names = ((placed, writer.encode_name(placed.record.name)) for placed in begun)
+    names = ((placed, structs.encode_name(placed.record.name)) for placed in begun)
     return planned.placed[0].data_offset == start and all(
         source.read(placed.offset + structs.LOCAL_SIZE, len(name)) == name for placed, name in names
     )
@@ -143,8 +140,8 @@ def _head(source: Source, at: int) -> tuple[str, int]:
     fixed = source.read(at, structs.LOCAL_SIZE)
     if not fixed.startswith(structs.LOCAL_SIGNATURE):
         raise FormatError("there is no local header", at)
-    name, extra = (int.from_bytes(fixed[place : place + 2], "little") for place in (26, 28))
-    return decoded(source.read(at + structs.LOCAL_SIZE, name)), at + structs.LOCAL_SIZE + name + extra
+    name, extra = structs.lengths(structs.LocalHeader, fixed)
+    return decode_name(source.read(at + structs.LOCAL_SIZE, name)), at + structs.LOCAL_SIZE + name + extra
 
 
 def _small(source: Source, prefix: str, end: int) -> Iterator[Record]:

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.io.compression import Compression, opened_compression, unpacked
-from ptzip.io.sources import FileSource, Source, Window
+from ptzip.io.sources import FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import Reading
 from ptzip.verifying.directory import WRONG_SIGNATURE, contradictions, nameless_end, unreadable
 from ptzip.verifying.report import CUT, DATA, HEADER, Problem, VerifyReport
-from ptzip.zip.header_mismatches import differences
-from ptzip.zip.reader import Archive, archive_offset, is_zip, read_archive
+from ptzip.zip.ends import is_zip, zips_in
+from ptzip.zip.header_mismatches import mismatches
+from ptzip.zip.reader import Archive, read_archive
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
 
@@ -72,7 +73,10 @@ def _zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
     """While the records are read, the file is opened, and what that takes is loaded."""
     report = VerifyReport(source.name, source.size, "zip")
     try:
-        archives = [read_archive(window, limits) for window in _windows(source)]
+        zips, before = zips_in(source)
+        if before:
+            raise FormatError(f"the first {before:,} bytes are not a zip, but a zip follows them", 0)
+        archives = [read_archive(one, limits) for one in zips]
     except FormatError as error:
         return report._replace(problems=(unreadable(source, error),))
     with Reading(archives) as reading:
@@ -100,21 +104,11 @@ def _opened(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
     return opened(report, values, limits)
 
 
-def _windows(source: Source) -> Iterator[Source]:
-    """The zips of a file, mostly one; those of a shard follow one another, and the last alone says where it begins."""
-    end = source.size
-    while end:
-        window = Window(source, 0, end) if end < source.size else source
-        start = archive_offset(window)
-        yield Window(source, start, end - start) if start else window
-        end = start
-
-
 def _headers(archive: Archive) -> Iterator[Problem]:
     """Where the two headers of a record do not agree, or one is not there."""
     for entry in archive.entries:
         try:
-            for found in differences(entry):
+            for found in mismatches(entry):
                 said = f"the directory says {found.field} {found.central}, its own header {found.local}"
                 yield Problem(HEADER, entry.name, said, entry.header_offset)
         except PtzipError as error:

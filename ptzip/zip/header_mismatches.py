@@ -1,67 +1,61 @@
-"""Where the two headers of an entry, and the descriptor behind its data, do not agree.
+"""Where the two headers of an entry, and the descriptor after its data, disagree.
 
-Rule: the central directory is what counts, as for torch; a local header is looked at only to be compared with it.
+The central directory decides, as for torch; a local header is only compared with it.
 """
 
-import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.zip.reader import FULL32, HAS_DESCRIPTOR, Entry, decoded
-from ptzip.zip.structs import DESCRIPTOR_SIGNATURE, LOCAL_SIGNATURE, LOCAL_SIZE, Descriptor, Descriptor64
-
-HEAD, BEHIND = struct.Struct("<4s5H3I"), struct.Struct("<4s3I")
-"""A local header up to its sizes, and a data descriptor, to be compared whole."""
+from ptzip.zip import structs
+from ptzip.zip.reader import Entry
 
 COMPARED = ("needed", "flags", "method", "time", "date", "crc", "compressed_size", "size", "name")
 IN_DESCRIPTOR = ("crc", "compressed_size", "size")
-"""What the local header leaves 0 where it stands behind the data (APPNOTE 4.4.4)."""
+"""What the local header leaves 0 where a descriptor follows the data (APPNOTE 4.4.4)."""
+
+EXTRA_LENGTH = slice(structs.LOCAL_SIZE - 2, structs.LOCAL_SIZE)
 
 
-class Difference(NamedTuple):
-    """A field that the central directory and the local header (or the descriptor behind the data) do not agree on."""
+class Mismatch(NamedTuple):
+    """A field in which the central directory and the local header (or the descriptor after the data) differ."""
 
     field: str
     central: str
     local: str
 
 
-def differences(entry: Entry) -> Iterator[Difference]:
+def mismatches(entry: Entry) -> Iterator[Mismatch]:
     """The fields that differ. Raises FormatError where there is no local header."""
     if _is_as_torch_writes(entry):
         return
     central, local = entry.central._asdict(), entry.local._asdict()
-    follows = bool(entry.local.flags & HAS_DESCRIPTOR)
+    has_descriptor = bool(entry.local.flags & structs.HAS_DESCRIPTOR)
     for field in COMPARED:
-        is_later = follows and field in IN_DESCRIPTOR and local[field] == 0
-        is_wide = field in ("compressed_size", "size") and FULL32 in (central[field], local[field])
-        if central[field] != local[field] and not is_later and not is_wide:
-            yield Difference(field, _spelled(central[field]), _spelled(local[field]))
-    if follows:
-        yield from _beyond(entry, entry.descriptor)
+        is_in_descriptor = has_descriptor and field in IN_DESCRIPTOR and local[field] == 0
+        is_in_zip64 = field in ("compressed_size", "size") and structs.FULL32 in (central[field], local[field])
+        if central[field] != local[field] and not is_in_descriptor and not is_in_zip64:
+            yield Mismatch(field, _text(central[field]), _text(local[field]))
+    if entry.descriptor is not None:
+        expected = (entry.crc, entry.compressed_size, entry.size)
+        for field, value, found in zip(IN_DESCRIPTOR, expected, entry.descriptor, strict=True):
+            if value != found:
+                yield Mismatch(f"{field} (descriptor)", str(value), str(found))
 
 
 def _is_as_torch_writes(entry: Entry) -> bool:
-    """Whether the local header is byte for byte that of a record with a descriptor, as most are: then nothing differs."""
+    """Whether local header and descriptor are byte for byte those of torch, as mostly: then nothing else is compared."""
     central = entry.central
-    if not central.flags & HAS_DESCRIPTOR or entry.size >= FULL32 or entry.header_offset >= FULL32:
+    if not central.flags & structs.HAS_DESCRIPTOR or entry.size >= structs.FULL32 or entry.header_offset >= structs.FULL32:
         return False
-    head = entry.source.read(entry.header_offset, LOCAL_SIZE + len(central.name))
-    expected = HEAD.pack(LOCAL_SIGNATURE, central.needed, central.flags, central.method, central.time, central.date, 0, 0, 0)
-    if not head.startswith(expected) or head[LOCAL_SIZE:] != central.name:
+    local = structs.LocalHeader(*central[1:6], crc=0, compressed_size=0, size=0, name=central.name, extra=b"")
+    expected = structs.build(local)
+    found = bytearray(entry.source.read(entry.header_offset, len(expected)))
+    found[EXTRA_LENGTH] = expected[EXTRA_LENGTH]  # torch pads with an extra field, in the local header only
+    if found != expected:
         return False
-    behind = entry.source.read(entry.data_offset + entry.compressed_size, BEHIND.size)
-    return behind == BEHIND.pack(DESCRIPTOR_SIGNATURE, entry.crc, entry.compressed_size, entry.size)
+    descriptor = structs.build(structs.Descriptor(entry.crc, entry.compressed_size, entry.size))
+    return entry.source.read(entry.data_offset + entry.compressed_size, len(descriptor)) == descriptor
 
 
-def _beyond(entry: Entry, descriptor: Descriptor | Descriptor64 | None) -> Iterator[Difference]:
-    if descriptor is None:
-        return
-    expected = (entry.crc, entry.compressed_size, entry.size)
-    for field, central, behind in zip(IN_DESCRIPTOR, expected, descriptor, strict=True):
-        if central != behind:
-            yield Difference(f"{field} (descriptor)", str(central), str(behind))
-
-
-def _spelled(value: object) -> str:
-    return decoded(value) if isinstance(value, bytes) else str(value)
+def _text(value: object) -> str:
+    return structs.decode_name(value) if isinstance(value, bytes) else str(value)

@@ -1,14 +1,14 @@
-"""The structures of a zip, declared once for reading and writing.
+"""The structures of a zip, declared once: fields, signatures, sizes, flags, methods and extra fields.
 
-Names and order are those of PKWARE's APPNOTE 6.3.10, section given at each. Plain named tuples go in and come out.
-Each has a declaration: its fields in the order of the file, with their widths as `struct` calls them.
+Names and order are those of PKWARE's APPNOTE 6.3.10, whose section is given at each. A structure is a named tuple, and one row
+of `_FIELDS` gives its numbers in the order of the file with their widths as `struct` spells them.
 """
 
-import io
 import struct
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ptzip.errors import FormatError
+from ptzip.io.sources import Source
 
 LOCAL_SIGNATURE = b"PK\x03\x04"
 CENTRAL_SIGNATURE = b"PK\x01\x02"
@@ -20,6 +20,18 @@ LOCATOR64_SIGNATURE = b"PK\x06\x07"
 LOCAL_SIZE, CENTRAL_SIZE, END_SIZE, END64_SIZE, LOCATOR64_SIZE = 30, 46, 22, 56, 20
 DESCRIPTOR_SIZE, DESCRIPTOR64_SIZE = 16, 24
 """The fixed parts, in bytes."""
+
+FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
+"""What a field holds when its value is in a zip64 structure (APPNOTE 4.4.1.4); also the longest comment and name."""
+
+STORED, DEFLATED = 0, 8
+"""Methods (APPNOTE 4.4.5)."""
+
+ENCRYPTED, HAS_DESCRIPTOR, PATCHED, STRONGLY_ENCRYPTED, UTF8_NAMES, MASKED = 0x0001, 0x0008, 0x0020, 0x0040, 0x0800, 0x2000
+"""General purpose flags (APPNOTE 4.4.4)."""
+
+ZIP64_FIELD, PADDING_FIELD = 0x0001, int.from_bytes(b"FB", "little")
+"""Ids of extra fields: APPNOTE 4.5.3, and torch's padding (`caffe2/serialize/inline_container.cc`)."""
 
 
 class LocalHeader(NamedTuple):
@@ -87,7 +99,7 @@ class End(NamedTuple):
 
 
 class End64(NamedTuple):
-    """APPNOTE 4.3.14, the zip64 end of central directory record; `record_size` leaves out its first 12 bytes."""
+    """APPNOTE 4.3.14, the zip64 end of central directory record; `record_size` excludes its first 12 bytes."""
 
     record_size: int
     made_by: int
@@ -101,7 +113,7 @@ class End64(NamedTuple):
 
 
 class Locator64(NamedTuple):
-    """APPNOTE 4.3.15, where the zip64 end of central directory record is."""
+    """APPNOTE 4.3.15, the zip64 end of central directory locator."""
 
     disk: int
     offset: int
@@ -110,74 +122,152 @@ class Locator64(NamedTuple):
 
 Structure = LocalHeader | CentralEntry | Descriptor | Descriptor64 | End | End64 | Locator64
 
-T = TypeVar("T", LocalHeader, CentralEntry, Descriptor, Descriptor64, End, End64, Locator64)
+T = TypeVar("T", bound=Structure)
 
 
-class _Layout:
-    """A signature, numbers, and behind them the bytes whose lengths are among the numbers.
+class _Fields:
+    """The fixed part of a structure: a signature, then numbers, some of them the lengths of the bytes that follow.
 
-    The lengths stand together, `before` is how many numbers stand before them. A tuple of this layout has the numbers that are
-    no lengths, and then the bytes.
+    The lengths are adjacent, `before` numbers precede them. A structure is the other numbers in their order, then those bytes.
     """
 
-    def __init__(self, signature: bytes, fields: str) -> None:
+    def __init__(self, label: str, signature: bytes, fields: str) -> None:
+        self.label = label
         named = [field.split(":") for field in fields.split()]
-        names = [name for name, _ in named]
+        self.names = [name for name, _ in named]
         self.signature = signature
         self.packer = struct.Struct("<4s" + "".join(width for _, width in named))
-        self.counted = tuple(name.removesuffix(LENGTH) for name in names if name.endswith(LENGTH))
-        self.before = names.index(self.counted[0] + LENGTH) if self.counted else len(names)
+        self.size = self.packer.size
+        self.counted = tuple(name.removesuffix(_LENGTH) for name in self.names if name.endswith(_LENGTH))
+        self.before = self.names.index(self.counted[0] + _LENGTH) if self.counted else len(named)
+        self.lengths = struct.Struct(f"<{len(self.counted)}H")
+        self.lengths_at = struct.calcsize("<4s" + "".join(width for _, width in named[: self.before]))
 
 
-LENGTH = "_length"
+_LENGTH = "_length"
 
-_LAYOUTS: dict[type, _Layout] = {
-    LocalHeader: _Layout(
+_FIELDS: dict[type, _Fields] = {
+    LocalHeader: _Fields(
+        "local header",
         LOCAL_SIGNATURE,
         "needed:H flags:H method:H time:H date:H crc:I compressed_size:I size:I name_length:H extra_length:H",
     ),
-    CentralEntry: _Layout(
+    CentralEntry: _Fields(
+        "central directory entry",
         CENTRAL_SIGNATURE,
         "made_by:H needed:H flags:H method:H time:H date:H crc:I compressed_size:I size:I name_length:H extra_length:H "
         "comment_length:H disk:H internal:H external:I offset:I",
     ),
-    Descriptor: _Layout(DESCRIPTOR_SIGNATURE, "crc:I compressed_size:I size:I"),
-    Descriptor64: _Layout(DESCRIPTOR_SIGNATURE, "crc:I compressed_size:Q size:Q"),
-    End: _Layout(
+    Descriptor: _Fields("data descriptor", DESCRIPTOR_SIGNATURE, "crc:I compressed_size:I size:I"),
+    Descriptor64: _Fields("data descriptor", DESCRIPTOR_SIGNATURE, "crc:I compressed_size:Q size:Q"),
+    End: _Fields(
+        "end of central directory record",
         END_SIGNATURE,
         "disk:H directory_disk:H entries_here:H entries:H directory_size:I directory_offset:I comment_length:H",
     ),
-    End64: _Layout(
+    End64: _Fields(
+        "zip64 end of central directory record",
         END64_SIGNATURE,
         "record_size:Q made_by:H needed:H disk:I directory_disk:I entries_here:Q entries:Q directory_size:Q directory_offset:Q",
     ),
-    Locator64: _Layout(LOCATOR64_SIGNATURE, "disk:I offset:Q disks:I"),
+    Locator64: _Fields("zip64 locator", LOCATOR64_SIGNATURE, "disk:I offset:Q disks:I"),
 }
 
 
-def parse(kind: type[T], stream: io.BytesIO, offset: int) -> T:
-    """The structure that begins at the stream's position; `offset` is that place in the file, for the error.
+def parse(kind: type[T], data: bytes, at: int = 0, base: int = 0) -> T:
+    """The structure at `data[at:]`, where `data` are the bytes of a file from its offset `base`.
 
-    Raises FormatError where the signature is not there, or not all of the structure.
+    Raises FormatError where another signature is there, or only a part of the structure.
     """
-    layout = _LAYOUTS[kind]
-    fixed = stream.read(layout.packer.size)
-    if len(fixed) < layout.packer.size or not fixed.startswith(layout.signature):
-        raise FormatError(f"no whole {kind.__name__} is here, which was expected", offset)
-    numbers = layout.packer.unpack(fixed)[1:]
-    start, stop = layout.before, layout.before + len(layout.counted)
-    counted = [stream.read(length) for length in numbers[start:stop]]
-    for name, length, found in zip(layout.counted, numbers[start:stop], counted, strict=True):
-        if len(found) < length:
-            raise FormatError(f"a {kind.__name__} ends inside its {name}", offset)
+    fields = _FIELDS[kind]
+    if len(data) - at < fields.size or not data.startswith(fields.signature, at):
+        raise FormatError(f"expected a complete {fields.label} here", base + at)
+    numbers = fields.packer.unpack_from(data, at)[1:]
+    start, stop = fields.before, fields.before + len(fields.counted)
+    counted, end = list[bytes](), at + fields.size
+    for name, length in zip(fields.counted, numbers[start:stop], strict=True):
+        counted.append(data[end : end + length])
+        end += length
+        if end > len(data):
+            raise FormatError(f"the {fields.label} ends inside its {name}", base + at)
     return kind(*numbers[:start], *numbers[stop:], *counted)
+
+
+def read(kind: type[T], source: Source, offset: int) -> T:
+    """The structure at an offset of a source. Raises FormatError where it is not there, CutError where the source ends."""
+    fields = _FIELDS[kind]
+    data = source.read(offset, fields.size)
+    if fields.counted:
+        end = offset + fields.size
+        data += source.read(end, min(sum(lengths(kind, data)), source.size - end))
+    return parse(kind, data, 0, offset)
 
 
 def build(structure: Structure) -> bytes:
     """The bytes of a structure."""
-    layout, values = _LAYOUTS[type(structure)], cast("tuple[Any, ...]", structure)
-    split = len(values) - len(layout.counted)
+    fields, values = _FIELDS[type(structure)], cast("tuple[Any, ...]", structure)
+    split = len(values) - len(fields.counted)
     numbers, counted = values[:split], values[split:]
-    lengths = [len(part) for part in counted]
-    fixed = layout.packer.pack(layout.signature, *numbers[: layout.before], *lengths, *numbers[layout.before :])
+    counts = [len(part) for part in counted]
+    fixed = fields.packer.pack(fields.signature, *numbers[: fields.before], *counts, *numbers[fields.before :])
     return fixed + b"".join(counted)
+
+
+def length_of(structure: Structure) -> int:
+    """The number of bytes of a structure."""
+    fields, values = _FIELDS[type(structure)], cast("tuple[Any, ...]", structure)
+    return fields.size + sum(len(part) for part in values[len(values) - len(fields.counted) :])
+
+
+def lengths(kind: type[T], data: bytes, at: int = 0) -> tuple[int, ...]:
+    """The lengths of the bytes that follow the fixed part at `data[at:]`, whatever its signature."""
+    fields = _FIELDS[kind]
+    return fields.lengths.unpack_from(data, at + fields.lengths_at)
+
+
+def numbers(kind: type[T], data: bytes, at: int = 0) -> dict[str, int]:
+    """The numbers of the fixed part at `data[at:]` by name, lengths as `name_length`, whatever its signature."""
+    fields = _FIELDS[kind]
+    return dict(zip(fields.names, fields.packer.unpack_from(data, at)[1:], strict=True))
+
+
+def true_sizes(entry: CentralEntry) -> tuple[int, int, int] | None:
+    """Size, compressed size and header offset, each from the zip64 field where it overflows (APPNOTE 4.5.3).
+
+    None where that field is missing or too short.
+    """
+    values = [entry.size, entry.compressed_size, entry.offset]
+    full = [index for index, value in enumerate(values) if value == FULL32]
+    if full:
+        field = extra_fields(entry.extra).get(ZIP64_FIELD, b"")
+        if len(field) < 8 * len(full):
+            return None
+        for position, index in enumerate(full):
+            (values[index],) = struct.unpack_from("<Q", field, 8 * position)
+    return values[0], values[1], values[2]
+
+
+def extra_fields(extra: bytes) -> dict[int, bytes]:
+    """The extra fields by id, the first of each, up to where they stop being well-formed (APPNOTE 4.5.1)."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(extra):
+        ident, length = struct.unpack_from("<HH", extra, at)
+        found.setdefault(ident, extra[at + 4 : at + 4 + length])
+        at += 4 + length
+    return found
+
+
+def extra_field(ident: int, data: bytes) -> bytes:
+    """One extra field (APPNOTE 4.5.1)."""
+    return struct.pack("<HH", ident, len(data)) + data
+
+
+def decode_name(name: bytes) -> str:
+    """An entry's name as text; `encode_name` gives the same bytes again."""
+    return name.decode("utf-8", "surrogateescape")
+
+
+def encode_name(name: str) -> bytes:
+    """An entry's name as its bytes."""
+    return name.encode("utf-8", "surrogateescape")

@@ -1,9 +1,9 @@
-"""Writing a zip the way torch writes it: a plan of the layout from sizes alone, then one pass over the bytes.
+"""Writing a zip as torch writes it: a plan of the layout from sizes alone, then one pass over the bytes.
 
-Rule: the file is what `PyTorchStreamWriter` (torch/csrc `caffe2/serialize/inline_container.cc`, on miniz) would have
-written for the same records, to the byte: payloads aligned by an `FB` extra field, flags 0x0808 and data descriptors (none
-for an empty record), zip64 fields where it writes them, and always a zip64 end. torch can compute where a storage lies
-from that layout alone, and reads wrong bytes where a file differs.
+The file is what `PyTorchStreamWriter` (torch/csrc `caffe2/serialize/inline_container.cc`, on miniz) would have written for the
+same records, to the byte: payloads aligned by an `FB` extra field, flags 0x0808 and data descriptors (none for an empty
+record), zip64 fields where it writes them, and always a zip64 end. torch can compute the offset of a storage from that layout
+alone, and reads wrong bytes where a file differs.
 """
 
 import struct
@@ -15,16 +15,39 @@ from ptzip.io.crc32 import Pieces, crc32
 from ptzip.io.payloads import Payload, read_all, write_at
 from ptzip.io.sources import CHUNK, STRIPE, WORKERS
 from ptzip.zip import structs
-from ptzip.zip.reader import DEFLATED, FULL16, FULL32, HAS_DESCRIPTOR
-from ptzip.zip.record import ALIGNMENT, Record
+from ptzip.zip.structs import FULL16, FULL32
 
-UTF8_NAMES = 0x0800
-MADE_BY, NEEDED64, END64_LEFT = 798, 45, 44
+ALIGNMENT = 64
+"""Every payload begins at a multiple of this (torch's default; `.storage_alignment` records another)."""
+
+NEEDED_DEFLATED = 20
+MADE_BY, NEEDED64, END64_SIZE = 798, 45, structs.END64_SIZE - 12
+"""Fields of the zip64 end record, as miniz writes them."""
+
 Progress = Callable[[int], None]
+"""Called with the number of bytes of payloads that were written since the last call."""
+
+
+class Record(NamedTuple):
+    """An entry to be written: its name, and the payload as it will be in the file.
+
+    `size` is the inflated size where `method` is deflated. `crc` is written instead of the payload's own, which a deflated
+    record needs to be copied unchanged.
+    """
+
+    name: str
+    payload: Payload
+    method: int = structs.STORED
+    size: int | None = None
+    crc: int | None = None
+
+    @property
+    def full_size(self) -> int:
+        return self.payload.length if self.size is None else self.size
 
 
 class Placed(NamedTuple):
-    """A record with its place: `head` is its local header, which begins at `offset`."""
+    """A record at its offset: `head` is its local header, which begins there."""
 
     record: Record
     offset: int
@@ -35,24 +58,23 @@ class Placed(NamedTuple):
         return self.offset + len(self.head)
 
     @property
-    def wide(self) -> bool:
+    def has_wide_descriptor(self) -> bool:
         return max(self.record.full_size, self.record.payload.length, self.offset) >= FULL32
 
     @property
     def central_size(self) -> int:
         """The length of its entry in the central directory."""
-        extra = _zip64_field(self.record, self.offset, compressed=self.record.payload.length)
-        return structs.CENTRAL_SIZE + len(encode_name(self.record.name)) + len(extra)
+        return structs.length_of(_central(self, 0))
 
     @property
     def end(self) -> int:
         size = self.record.payload.length
-        descriptor = structs.DESCRIPTOR64_SIZE if self.wide else structs.DESCRIPTOR_SIZE
+        descriptor = structs.DESCRIPTOR64_SIZE if self.has_wide_descriptor else structs.DESCRIPTOR_SIZE
         return self.data_offset + size + (descriptor if size else 0)
 
 
 class Plan(NamedTuple):
-    """Where everything will lie; `size` is that of the whole file in bytes."""
+    """Every record at its offset; `size` is that of the whole file in bytes."""
 
     placed: tuple[Placed, ...]
     size: int
@@ -88,7 +110,7 @@ def write(planned: Plan, descriptor: int, progress: Progress | None = None) -> N
         index, start, stop = job
         return _write_stripe(planned.placed[index], start, stop, pieces[index], descriptor)
 
-    from concurrent.futures import ThreadPoolExecutor  # here, so that whoever only reads does not wait for it
+    from concurrent.futures import ThreadPoolExecutor  # what only reads does without
 
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
@@ -149,7 +171,7 @@ def _finish(planned: Plan, crcs: list[int], descriptor: int) -> None:
         if item.record.payload.length > CHUNK:
             tail = _tail(item, crc)
             write_at(descriptor, tail, item.end - len(tail))
-        directory.append(_central(item, _crc_field(item, crc)))
+        directory.append(structs.build(_central(item, _crc_field(item, crc))))
     write_at(descriptor, b"".join(directory) + _ends(len(directory), sum(map(len, directory)), at), at)
 
 
@@ -161,67 +183,62 @@ def _tail(item: Placed, crc: int) -> bytes:
     length = item.record.payload.length
     if not length:
         return b""
-    kind = structs.Descriptor64 if item.wide else structs.Descriptor
+    kind = structs.Descriptor64 if item.has_wide_descriptor else structs.Descriptor
     return structs.build(kind(_crc_field(item, crc), length, item.record.full_size))
 
 
 def _local_head(record: Record, offset: int, alignment: int) -> bytes:
     """Local header, name, the zip64 field in torch's own form (its compressed size stays 0), and the padding."""
-    name = encode_name(record.name)
-    extra = _zip64_field(record, offset, compressed=0)
-    start = offset + structs.LOCAL_SIZE + len(name) + len(extra) + 4
-    pad = -start % alignment
-    extra += b"FB" + struct.pack("<H", pad) + b"Z" * pad
-    flags = UTF8_NAMES | (HAS_DESCRIPTOR if record.payload.length else 0)
-    return structs.build(structs.LocalHeader(_needed(record), flags, record.method, 0, 0, 0, 0, 0, name, extra))
+    name = structs.encode_name(record.name)
+    extra = _zip64_field(record, offset, compressed_size=0)
+    start = offset + structs.LOCAL_SIZE + len(name) + len(extra) + len(structs.extra_field(structs.PADDING_FIELD, b""))
+    extra += structs.extra_field(structs.PADDING_FIELD, b"Z" * (-start % alignment))
+    return structs.build(structs.LocalHeader(_needed(record), _flags(record), record.method, 0, 0, 0, 0, 0, name, extra))
 
 
-def _central(item: Placed, crc: int) -> bytes:
+def _central(item: Placed, crc: int) -> structs.CentralEntry:
     record, length = item.record, item.record.payload.length
-    large = _is_large(record)
-    flags = UTF8_NAMES | (HAS_DESCRIPTOR if length else 0)
-    entry = structs.CentralEntry(
+    is_large = _is_large(record)
+    return structs.CentralEntry(
         made_by=0,
         needed=_needed(record),
-        flags=flags,
+        flags=_flags(record),
         method=record.method,
         time=0,
         date=0,
         crc=crc,
-        compressed_size=FULL32 if large else length,
-        size=FULL32 if large else record.full_size,
+        compressed_size=FULL32 if is_large else length,
+        size=FULL32 if is_large else record.full_size,
         disk=0,
         internal=0,
         external=0,
         offset=min(item.offset, FULL32),
-        name=encode_name(record.name),
-        extra=_zip64_field(record, item.offset, compressed=length),
+        name=structs.encode_name(record.name),
+        extra=_zip64_field(record, item.offset, compressed_size=length),
         comment=b"",
     )
-    return structs.build(entry)
 
 
 def _needed(record: Record) -> int:
-    return 20 if record.method == DEFLATED else 0
+    return NEEDED_DEFLATED if record.method == structs.DEFLATED else 0
+
+
+def _flags(record: Record) -> int:
+    return structs.UTF8_NAMES | (structs.HAS_DESCRIPTOR if record.payload.length else 0)
 
 
 def _is_large(record: Record) -> bool:
     return max(record.full_size, record.payload.length) >= FULL32
 
 
-def _zip64_field(record: Record, offset: int, compressed: int) -> bytes:
-    values = [record.full_size, compressed] if _is_large(record) else []
+def _zip64_field(record: Record, offset: int, compressed_size: int) -> bytes:
+    values = [record.full_size, compressed_size] if _is_large(record) else []
     if offset >= FULL32:
         values.append(offset)
-    return struct.pack(f"<HH{len(values)}Q", 1, 8 * len(values), *values) if values else b""
+    return structs.extra_field(structs.ZIP64_FIELD, struct.pack(f"<{len(values)}Q", *values)) if values else b""
 
 
 def _ends(count: int, size: int, offset: int) -> bytes:
-    end64 = structs.End64(END64_LEFT, MADE_BY, NEEDED64, 0, 0, count, count, size, offset)
+    end64 = structs.End64(END64_SIZE, MADE_BY, NEEDED64, 0, 0, count, count, size, offset)
     end = structs.End(0, 0, min(count, FULL16), min(count, FULL16), min(size, FULL32), min(offset, FULL32), b"")
     return structs.build(end64) + structs.build(structs.Locator64(0, offset + size, 1)) + structs.build(end)
-
-
-def encode_name(name: str) -> bytes:
-    """An entry's name as its bytes; the other half of `archive.decoded`."""
-    return name.encode("utf-8", "surrogateescape")

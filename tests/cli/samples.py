@@ -17,7 +17,7 @@ from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Pickle, Tup
 from ptzip.pickling.nodes import Step as Fill
 from ptzip.pickling.writer import write_pickle
 from ptzip.zip import writer
-from ptzip.zip.record import Record
+from ptzip.zip.writer import Record
 
 Records = dict[str, bytes]
 """The records of a checkpoint by name, in their order, without the archive's own name in front."""

@@ -14,7 +14,7 @@ import pytest
 from ptzip.io.payloads import BytesPayload, write_at
 from ptzip.io.sources import CHUNK
 from ptzip.zip import structs, writer
-from ptzip.zip.record import Record
+from ptzip.zip.writer import Record
 from tests.cli.samples import Saving, archive, called, module_records, save, training_records, weights
 from tests.cli.shell import environment, one_line, ptzip, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus

@@ -24,7 +24,7 @@ from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.references import TensorRef, parameter_arguments, tensor_ref
 from ptzip.tree.modules import attributes
 from ptzip.zip import writer
-from ptzip.zip.record import Record
+from ptzip.zip.writer import Record
 from tests.records import storage_record, torch_zip
 
 Array = npt.NDArray[Any]

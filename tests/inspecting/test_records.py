@@ -8,7 +8,7 @@ import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.io.sources import BytesSource
-from ptzip.zip.header_mismatches import Difference
+from ptzip.zip.header_mismatches import Mismatch
 from tests.cli.samples import archive, training_records
 from tests.corpus import CORPUS, needs_corpus
 
@@ -52,19 +52,19 @@ def test_a_local_header_that_differs_is_told(field: str, at: int, layout: str) -
     (before,) = struct.unpack_from(layout, data, at)
     struct.pack_into(layout, data, at, before ^ 0x10)
     central = rows(DATA)[0].crc if field == "crc" else before
-    assert rows(bytes(data))[0].differences == (Difference(field, str(central), str(before ^ 0x10)),)
+    assert rows(bytes(data))[0].differences == (Mismatch(field, str(central), str(before ^ 0x10)),)
 
 
 def test_a_local_name_that_differs_is_told() -> None:
     data = DATA.replace(b"last/data.pkl", b"evil/data.pkl", 1)
-    assert rows(data)[0].differences == (Difference("name", "last/data.pkl", "evil/data.pkl"),)
+    assert rows(data)[0].differences == (Mismatch("name", "last/data.pkl", "evil/data.pkl"),)
 
 
 def test_a_descriptor_that_differs_is_told() -> None:
     first = rows(DATA)[0]
     at = first.offset + first.size + 4
     data = DATA[:at] + b"\0\0\0\0" + DATA[at + 4 :]
-    assert rows(data)[0].differences == (Difference("crc (descriptor)", str(first.crc), "0"),)
+    assert rows(data)[0].differences == (Mismatch("crc (descriptor)", str(first.crc), "0"),)
 
 
 def test_a_record_without_a_local_header_is_told_and_does_not_stop_the_others() -> None:

@@ -16,7 +16,7 @@ from ptzip.limits import DEFAULT_LIMITS
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.tensor_names import tensors_of
-from ptzip.zip.record import Record
+from ptzip.zip.writer import Record
 from tests.corpus import CORPUS, needs_corpus
 from tests.values.made import part, tensor, text
 

@@ -1,4 +1,4 @@
-"""Reading a zip: what python's `zipfile` reads is read, and what is no whole zip is refused before it costs anything.
+"""Reading a zip: what python's `zipfile` reads is read, and what is not a complete zip is refused before it costs anything.
 
 The archives are made by `zipfile`, by ptzip's own writer where `zipfile` cannot make them, and spoilt by hand.
 """
@@ -16,14 +16,15 @@ from typing import Any
 import pytest
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.io import payloads
 from ptzip.io import sources as source_module
-from ptzip.io.payloads import BytesPayload, CheckedPayload, read_all
+from ptzip.io.payloads import BytesPayload, CheckedPayload, InflatedPayload, read_all
 from ptzip.io.sources import CHUNK, BytesSource, FileSource
 from ptzip.limits import Limits
-from ptzip.zip import reader as archive
 from ptzip.zip import structs
-from ptzip.zip.reader import DEFLATED, Archive, Entry, InflatedPayload, decoded, extra_fields, is_zip, read_archive
-from ptzip.zip.writer import encode_name
+from ptzip.zip.ends import is_zip
+from ptzip.zip.reader import Archive, Entry, read_archive
+from ptzip.zip.structs import DEFLATED, decode_name, encode_name, extra_fields
 from tests import corpus
 
 TEXT = b"to be compressed, " * 500
@@ -108,7 +109,7 @@ def described(entry: Entry) -> tuple[object, ...]:
 def tiny_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes move seven at a time, so that every border is met."""
     monkeypatch.setattr(source_module, "CHUNK", 7)
-    monkeypatch.setattr(archive, "CHUNK", 7)
+    monkeypatch.setattr(payloads, "CHUNK", 7)
 
 
 def is_whole_zip(path: Path) -> bool:
@@ -190,7 +191,7 @@ def test_a_zip_that_is_cut_off_anywhere_is_none() -> None:
     for length in range(len(data)):
         source = BytesSource(data[:length])
         assert not is_zip(source)
-        with pytest.raises(FormatError, match="no whole zip"):
+        with pytest.raises(FormatError, match="not a complete zip"):
             read_archive(source)
 
 
@@ -205,7 +206,7 @@ def test_the_last_end_record_counts() -> None:
 
 def test_entries_that_are_fewer_than_counted_are_a_format_error() -> None:
     data = zipped({"n" * 100: b""})
-    with pytest.raises(FormatError, match="no whole CentralEntry") as caught:
+    with pytest.raises(FormatError, match="expected a complete central directory entry") as caught:
         opened(with_end(data, entries=2))
     assert caught.value.offset == len(data) - structs.END_SIZE
 
@@ -213,11 +214,11 @@ def test_entries_that_are_fewer_than_counted_are_a_format_error() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"directory_offset": 0xFFFFFFF0}, "reaches past its end record"),
-        ({"directory_size": 0xFFFFFFF0}, "reaches past its end record"),
+        ({"directory_offset": 0xFFFFFFF0}, "extends past its end record"),
+        ({"directory_size": 0xFFFFFFF0}, "extends past its end record"),
         ({"entries": 5000}, "too small"),
         ({"entries": 5}, "too small"),
-        ({"directory_offset": 0}, "no whole CentralEntry"),
+        ({"directory_offset": 0}, "expected a complete central directory entry"),
         ({"directory_size": 46 * 4}, "."),
     ],
 )
@@ -252,7 +253,10 @@ def test_the_zip64_end_counts_where_there_is_one() -> None:
     assert contents(opened(with_end(whole, entries=1, directory_size=0, directory_offset=0))) == ENTRIES
 
 
-@pytest.mark.parametrize(("place", "message"), [(-1, "no whole End64"), (1, "past itself"), (1 << 63, "past itself")])
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [(-1, "expected a complete zip64 end of central directory record"), (1, "past itself"), (1 << 63, "past itself")],
+)
 def test_a_zip64_locator_that_points_elsewhere_is_a_format_error(place: int, message: str) -> None:
     data = zipped()
     wrong = zip64_ends(data, len(data) - structs.END_SIZE + place, structs.build(end64_of(data)))
@@ -308,7 +312,7 @@ def test_a_name_is_text_that_turns_into_the_same_bytes(name: bytes) -> None:
     data = zipped({"n" * len(name): b"x"})
     entry = first(spoilt(data, name=name))
     assert encode_name(entry.name) == name
-    assert decoded(name) == entry.name
+    assert decode_name(name) == entry.name
 
 
 def test_entries_of_one_name_are_kept_in_their_order() -> None:
@@ -387,7 +391,7 @@ def test_a_deflated_entry_that_is_cut_off_is_a_format_error() -> None:
 
 
 def test_what_is_no_deflate_stream_is_a_format_error() -> None:
-    with pytest.raises(FormatError, match="record is no deflate stream"):
+    with pytest.raises(FormatError, match="record is not a deflate stream"):
         read_all(InflatedPayload(BytesPayload(b"\xff" * 50), 50, "record"))
 
 
@@ -406,7 +410,7 @@ def test_the_descriptor_behind_the_data_is_read() -> None:
 
 def test_a_descriptor_that_is_not_there_is_a_format_error() -> None:
     data = streamed(TEXT).replace(structs.DESCRIPTOR_SIGNATURE, b"none")
-    with pytest.raises(FormatError, match="no whole Descriptor"):
+    with pytest.raises(FormatError, match="expected a complete data descriptor"):
         _ = first(data).descriptor
 
 
