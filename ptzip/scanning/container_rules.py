@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip_records import PICKLE, VERSION
 from ptzip.io.sources import Source
-from ptzip.scanning.regions import BOMB, CODE, FILES_CODE, LIMIT, SEVERAL, STRANGE, TORCHSCRIPT, Names, Note, Zip
+from ptzip.scanning.code_rules import noted
 from ptzip.scanning.report import Hit
+from ptzip.scanning.subjects import MemberNames, Note, NoteKind, ZipSubject
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import Entry
 from ptzip.zip.structs import (
@@ -42,7 +43,7 @@ HARMLESS_FIELDS = frozenset(("time", "date", "needed", "made_by", "crc", "crc (d
 LOOKED_AT = 1 << 16
 
 
-def double_names(found: Zip) -> Iterator[Hit]:
+def double_names(found: ZipSubject) -> Iterator[Hit]:
     """torch finds records by a binary search over names in lower case: which of two is read depends on how many there are. A
     scanner that reads the other one sees nothing.
     """
@@ -52,7 +53,7 @@ def double_names(found: Zip) -> Iterator[Hit]:
             yield Hit(f"{name} is there {count} times, and which one is read depends on the reader")
 
 
-def differing_headers(found: Zip) -> Iterator[Hit]:
+def differing_headers(found: ZipSubject) -> Iterator[Hit]:
     """Every entry of a zip has two headers. torch goes by the directory, other readers by the header in front of the data;
     where they differ, they read different things.
     """
@@ -67,13 +68,13 @@ def differing_headers(found: Zip) -> Iterator[Hit]:
             yield Hit(f"{entry.name} has {told}", entry.header_offset)
 
 
-def wrong_checksums(found: Zip) -> Iterator[Hit]:
+def wrong_checksums(found: ZipSubject) -> Iterator[Hit]:
     """Some writers store no CRC or a wrong one, and torch does not ask. The bytes may be damaged."""
-    for name in found.wrong:
+    for name in found.wrong_crcs:
         yield Hit(f"the CRC of {name} is not that of its bytes, which torch does not ask for")
 
 
-def closed_flags(found: Zip) -> Iterator[Hit]:
+def closed_flags(found: ZipSubject) -> Iterator[Hit]:
     """Bits that say that an entry is encrypted or a patch make some readers skip it, while others read it as it is."""
     for entry in found.archive.entries:
         if (entry.central.flags | _local_flags(entry)) & CLOSED_FLAGS:
@@ -87,27 +88,27 @@ def _local_flags(entry: Entry) -> int:
         return 0
 
 
-def other_directories(found: Zip) -> Iterator[Hit]:
+def other_directories(found: ZipSubject) -> Iterator[Hit]:
     """A zip is read from its end, and there are several ends: readers that take another one find other records."""
     for offset in found.directories:
         yield Hit("there is another central directory, which some readers take", offset)
 
 
-def unsafe_names(found: Zip) -> Iterator[Hit]:
+def unsafe_names(found: ZipSubject) -> Iterator[Hit]:
     """Whoever unpacks the archive would write outside the folder."""
     for entry in found.archive.entries:
         if UNSAFE.search(entry.name):
             yield Hit(f"the name {entry.name!r} leads out of the folder it is unpacked to", entry.header_offset)
 
 
-def links(found: Zip) -> Iterator[Hit]:
+def links(found: ZipSubject) -> Iterator[Hit]:
     """Whoever unpacks the archive gets a link to any place of the disk."""
     for entry in found.archive.entries:
         if stat.S_ISLNK(entry.central.external >> 16):
             yield Hit(f"{entry.name} is a symbolic link", entry.header_offset)
 
 
-def uncovered(found: Zip) -> Iterator[Hit]:
+def uncovered(found: ZipSubject) -> Iterator[Hit]:
     """Bytes between the entries that the directory does not name, or entries inside one another: readers that walk the file
     find other records than those that take the directory.
     """
@@ -123,7 +124,7 @@ def uncovered(found: Zip) -> Iterator[Hit]:
         yield from _gap(found.source, at, directory)
 
 
-def _stretches(found: Zip) -> list[tuple[int, int, str]]:
+def _stretches(found: ZipSubject) -> list[tuple[int, int, str]]:
     """Where each entry begins and ends, its descriptor included, in the order of the file."""
     placed = list[tuple[int, int, str]]()
     for entry in found.archive.entries:
@@ -140,9 +141,8 @@ def _descriptor_size(entry: Entry, behind: bytes) -> int:
     """The length of the descriptor behind the data: with sizes of 64 bits where they are large, or where it fits them."""
     if not behind.startswith(DESCRIPTOR_SIGNATURE):
         return 0
-    wide = build(Descriptor64(entry.crc, entry.compressed_size, entry.size))
-    is_wide = behind[8:] == wide[8:]  # whatever the CRC
-    return DESCRIPTOR64_SIZE if is_wide else DESCRIPTOR_SIZE
+    has_64_bits = behind[8:] == build(Descriptor64(entry.crc, entry.compressed_size, entry.size))[8:]  # whatever the CRC
+    return DESCRIPTOR64_SIZE if has_64_bits else DESCRIPTOR_SIZE
 
 
 def _gap(source: Source, start: int, stop: int) -> Iterator[Hit]:
@@ -153,27 +153,27 @@ def _gap(source: Source, start: int, stop: int) -> Iterator[Hit]:
         yield Hit(f"{stop - start:,} bytes belong to no entry", start)
 
 
-def behind_the_end(found: Zip) -> Iterator[Hit]:
+def behind_the_end(found: ZipSubject) -> Iterator[Hit]:
     """Something follows the end of the zip. torch ignores it; it is looked into all the same."""
     data = _behind(found)
     if any(data):
         yield Hit(f"{len(data):,} bytes follow the end of the zip", found.source.size - len(data))
 
 
-def padded(found: Zip) -> Iterator[Hit]:
+def padded(found: ZipSubject) -> Iterator[Hit]:
     """Zeros at the end, as some storage systems pad files."""
     data = _behind(found)
     if data and not any(data):
         yield Hit(f"{len(data):,} zeros follow the end of the zip", found.source.size - len(data))
 
 
-def _behind(found: Zip) -> bytes:
+def _behind(found: ZipSubject) -> bytes:
     """What follows the end record and its comment."""
     at = found.archive.end_offset + END_SIZE + len(found.archive.end.comment)
     return found.source.read(at, found.source.size - at) if found.source.size > at else b""
 
 
-def several_roots(found: Zip) -> Iterator[Hit]:
+def several_roots(found: ZipSubject) -> Iterator[Hit]:
     """An archive of torch has one top folder; torch refuses others."""
     if found.prefix is None:
         return
@@ -182,7 +182,7 @@ def several_roots(found: Zip) -> Iterator[Hit]:
         yield Hit(f"there are records outside the folder {found.prefix!r}, which torch refuses: {others[0]}")
 
 
-def no_version(found: Zip) -> Iterator[Hit]:
+def no_version(found: ZipSubject) -> Iterator[Hit]:
     """torch refuses an archive without this record, so no torch wrote it."""
     names = {entry.name.lower() for entry in found.archive.entries}
     prefix = (found.prefix or "").lower()
@@ -190,7 +190,7 @@ def no_version(found: Zip) -> Iterator[Hit]:
         yield Hit("there is no record version, which torch always writes")
 
 
-def upper_case(found: Zip) -> Iterator[Hit]:
+def upper_case(found: ZipSubject) -> Iterator[Hit]:
     """torch looks names up without regard to case, and so is this record read."""
     for entry in found.archive.entries if found.prefix is not None else ():
         name = entry.name[len(found.prefix or "") :]
@@ -198,12 +198,7 @@ def upper_case(found: Zip) -> Iterator[Hit]:
             yield Hit(f"{entry.name} is read as {PICKLE}: torch does not mind case")
 
 
-def _noted(note: Note, kind: str) -> Iterator[Hit]:
-    if note.kind == kind:
-        yield Hit(note.message, note.offset)
-
-
-def unsafe_members(found: Names) -> Iterator[Hit]:
+def unsafe_members(found: MemberNames) -> Iterator[Hit]:
     """Whoever unpacks the archive would write outside the folder."""
     for name in found.names:
         if UNSAFE.search(name):
@@ -212,36 +207,21 @@ def unsafe_members(found: Names) -> Iterator[Hit]:
 
 def archives_in_a_row(note: Note) -> Iterator[Hit]:
     """Several archives in a row, as torch.distributed.checkpoint writes them; each was scanned."""
-    yield from _noted(note, SEVERAL)
+    yield from noted(note, NoteKind.SEVERAL)
 
 
 def strange_things(note: Note) -> Iterator[Hit]:
     """Something stands where no loader looks, or is of a kind that cannot be looked into. It may be harmless, but nobody can
     tell.
     """
-    yield from _noted(note, STRANGE)
+    yield from noted(note, NoteKind.STRANGE)
 
 
 def bombs(note: Note) -> Iterator[Hit]:
     """A small entry that unpacks to something huge."""
-    yield from _noted(note, BOMB)
+    yield from noted(note, NoteKind.BOMB)
 
 
 def over_a_limit(note: Note) -> Iterator[Hit]:
     """Reading on would take more than any honest file does."""
-    yield from _noted(note, LIMIT)
-
-
-def code(note: Note) -> Iterator[Hit]:
-    """Code is no part of a checkpoint. Loading may run it, import it, or link it."""
-    yield from _noted(note, CODE)
-
-
-def torchscript(note: Note) -> Iterator[Hit]:
-    """An archive of TorchScript holds a program; torch.load and torch.jit.load both take it, and running the model runs it."""
-    yield from _noted(note, TORCHSCRIPT)
-
-
-def torchscript_with_files(note: Note) -> Iterator[Hit]:
-    """The program in the archive reads or writes files."""
-    yield from _noted(note, FILES_CODE)
+    yield from noted(note, NoteKind.LIMIT)

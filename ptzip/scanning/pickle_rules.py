@@ -5,15 +5,14 @@ Rule: each is a function of one stream, and yields what it finds in the order of
 
 from collections.abc import Iterator
 
-from ptzip.pickling.nodes import Call, Global
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
 from ptzip.pickling.reader import BROKEN, CUT, LIMIT
-from ptzip.scanning import joblib
-from ptzip.scanning.call_text import spelled_call
+from ptzip.scanning import joblib_arrays
 from ptzip.scanning.dangerous_names import CODE_PICKLERS
-from ptzip.scanning.object_size import NUMBERS
 from ptzip.scanning.pickle_uses import Known, built_names, special_methods, thrown_away
-from ptzip.scanning.regions import Stream
 from ptzip.scanning.report import Hit
+from ptzip.scanning.subjects import NUMBERS, PickleStream
+from ptzip.text import has_decimal
 
 TOLD_APART = frozenset(("popped", "trailing", "computed name", BROKEN, CUT, LIMIT))
 """The kinds of anomalies that have rules of their own."""
@@ -29,17 +28,17 @@ MOST_BITS = 1 << 15
 """Bits of a number; more take Python seconds to print."""
 
 
-def harmful_calls(stream: Stream) -> Iterator[Hit]:
+def harmful_calls(stream: PickleStream) -> Iterator[Hit]:
     """A pickle is a program: REDUCE, INST, OBJ and NEWOBJ call what it names. This one calls something that is known to run
     code, open files, start processes, use the network, or reach any of these. Loading the file does it, before anything is
     returned; torch refuses it with weights_only=True.
     """
     for use in stream.uses:
         if isinstance(use.node, Call) and use.known == Known.HARMFUL:
-            yield Hit(f"loading calls {spelled_call(use.node, use.what)}: {use.why}", use.node.offset)
+            yield Hit(f"loading calls {call_text(use.node, use.what)}: {use.why}", use.node.offset)
 
 
-def unknown_calls(stream: Stream) -> Iterator[Hit]:
+def unknown_calls(stream: PickleStream) -> Iterator[Hit]:
     """Loading imports the module of this class or function and calls it. What it does is written in that module, not in the
     file: fine if you know and trust the package (see --trust), anything at all if you do not. Whole pickled models have
     such names; a state dict has none.
@@ -50,7 +49,7 @@ def unknown_calls(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"loading imports and {does} {use.what}, whose code is not known", use.node.offset)
 
 
-def harmful_names(stream: Stream) -> Iterator[Hit]:
+def harmful_names(stream: PickleStream) -> Iterator[Hit]:
     """Loading imports this name without calling it. Importing runs the module's code, and a function that is parked in an
     object is called by whoever uses the object.
     """
@@ -59,14 +58,14 @@ def harmful_names(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"loading imports {use.what}: {use.why}", use.node.offset)
 
 
-def unknown_names(stream: Stream) -> Iterator[Hit]:
+def unknown_names(stream: PickleStream) -> Iterator[Hit]:
     """Loading imports the module of this name, which runs the module's code. Nothing is known of it (see --trust)."""
     for use in stream.uses:
         if isinstance(use.node, Global) and use.known == Known.UNKNOWN:
             yield Hit(f"loading imports {use.what}, whose code is not known", use.node.offset)
 
 
-def misused(stream: Stream) -> Iterator[Hit]:
+def misused(stream: PickleStream) -> Iterator[Hit]:
     """The name is on the allow list, but honest pickles call it with other arguments: these ask for memory, hide what is
     called, or are computed on the way.
     """
@@ -75,7 +74,7 @@ def misused(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"loading calls {use.what} {use.why}", use.node.offset)
 
 
-def thrown(stream: Stream) -> Iterator[Hit]:
+def thrown(stream: PickleStream) -> Iterator[Hit]:
     """The pickle calls something, throws the result away, and goes on to make an innocent object. No pickler writes that; a
     call for its effects does.
     """
@@ -87,7 +86,7 @@ def thrown(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"loading calls {use.what} and throws the result away, so it is called for what it does", use.node.offset)
 
 
-def described_names(stream: Stream) -> Iterator[Hit]:
+def described_names(stream: PickleStream) -> Iterator[Hit]:
     """BUILD gives an object its attributes. Here the object is a class, a function or a module itself, so that loading changes
     it for the whole process: the next harmless call may run something else.
     """
@@ -95,7 +94,7 @@ def described_names(stream: Stream) -> Iterator[Hit]:
         yield Hit(f"loading changes {node.path} itself, for everybody who uses it", node.offset)
 
 
-def special_states(stream: Stream) -> Iterator[Hit]:
+def special_states(stream: PickleStream) -> Iterator[Hit]:
     """An attribute with the name of a special method makes Python call it later: a second BUILD calls __setstate__, the end of
     the object __del__, and so on.
     """
@@ -103,7 +102,7 @@ def special_states(stream: Stream) -> Iterator[Hit]:
         yield Hit(f"loading puts something else in the place of {name} of an object of {call.path or '?'}", call.offset)
 
 
-def extensions(stream: Stream) -> Iterator[Hit]:
+def extensions(stream: PickleStream) -> Iterator[Hit]:
     """The copyreg module can give numbers to names, and EXT opcodes import by number. Nothing in the file says what is
     imported. No checkpoint needs them.
     """
@@ -112,7 +111,7 @@ def extensions(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"loading imports what is registered under extension code {node.arg}, which no name tells", node.offset)
 
 
-def odd_streams(stream: Stream) -> Iterator[Hit]:
+def odd_streams(stream: PickleStream) -> Iterator[Hit]:
     """The stream says in an odd way what every pickler says plainly: values left over, doubled or changed after they were
     fetched, frames that lie. Tools that read pickles differently come to different results.
     """
@@ -121,23 +120,23 @@ def odd_streams(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"no pickler writes this: {anomaly.message}", anomaly.offset)
 
 
-def popped(stream: Stream) -> Iterator[Hit]:
+def popped(stream: PickleStream) -> Iterator[Hit]:
     """Values were made and popped. All that made them is on the allow list, so nothing happens; picklers do not do it."""
     for anomaly in stream.pickle.anomalies:
         if anomaly.kind == "popped":
             yield Hit("values are made and thrown away", anomaly.offset)
 
 
-def computed_names(stream: Stream) -> Iterator[Hit]:
+def computed_names(stream: PickleStream) -> Iterator[Hit]:
     """STACK_GLOBAL imports what stands on the stack, and here that is no text of the file but something that is made while
     loading. Nobody can tell what is imported, and nobody honest needs that.
     """
-    for anomaly in stream.pickle.anomalies if not joblib.has_arrays(stream.pickle) else ():
+    for anomaly in stream.pickle.anomalies if not joblib_arrays.has_arrays(stream.pickle) else ():
         if anomaly.kind == "computed name":
             yield Hit("loading imports a name that is made while loading", anomaly.offset)
 
 
-def broken(stream: Stream) -> Iterator[Hit]:
+def broken(stream: PickleStream) -> Iterator[Hit]:
     """The stream ends or breaks before STOP. A loader has done everything that stands before, then fails: an attacker does not
     mind the error.
     """
@@ -146,26 +145,26 @@ def broken(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"the pickle breaks off, after a loader did all that stands before: {anomaly.message}", anomaly.offset)
 
 
-def limited(stream: Stream) -> Iterator[Hit]:
+def limited(stream: PickleStream) -> Iterator[Hit]:
     """Reading on would take more memory or time than any honest file; what was read until there was judged."""
     for anomaly in stream.pickle.anomalies:
         if anomaly.kind == LIMIT:
             yield Hit(anomaly.message)
 
 
-def trailing(stream: Stream) -> Iterator[Hit]:
+def trailing(stream: PickleStream) -> Iterator[Hit]:
     """torch reads one pickle and stops. What follows is read by nobody, or by somebody else."""
-    if stream.left:
-        yield Hit(f"{stream.left:,} bytes follow the pickle, which no loader reads", stream.pickle.end)
+    if stream.trailing:
+        yield Hit(f"{stream.trailing:,} bytes follow the pickle, which no loader reads", stream.pickle.end)
 
 
-def hidden(stream: Stream) -> Iterator[Hit]:
+def hidden(stream: PickleStream) -> Iterator[Hit]:
     """A pickle in a storage, or in a record that torch does not read. It does nothing unless somebody is brought to load it."""
     if stream.is_hidden:
         yield Hit("a pickle lies where no loader of this kind of file looks for one", stream.pickle.start)
 
 
-def huge_numbers(stream: Stream) -> Iterator[Hit]:
+def huge_numbers(stream: PickleStream) -> Iterator[Hit]:
     """Python needs quadratic time to print such a number."""
     for node in stream.extent.atoms:
         bits = node.value.bit_length() if node.op in NUMBERS else 0
@@ -173,16 +172,50 @@ def huge_numbers(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"a number has {bits:,} bits", node.offset)
 
 
-def deep_containers(stream: Stream) -> Iterator[Hit]:
+def deep_containers(stream: PickleStream) -> Iterator[Hit]:
     """Python's own pickler cannot write this, and programs that walk the object may crash."""
     if stream.extent.depth > MOST_DEEP:
         yield Hit(f"containers lie {stream.extent.depth:,} deep inside one another")
 
 
-def repeated_containers(stream: Stream) -> Iterator[Hit]:
+def repeated_containers(stream: PickleStream) -> Iterator[Hit]:
     """A few bytes that refer to one another again and again, like the billion laughs of XML. Loading is cheap; showing,
     copying or comparing the object takes all memory.
     """
     extent = stream.extent
     if extent.walked > max(MOST_WALKED, MOST_REPEATS * extent.references):
         yield Hit("a few containers hold one another so often that they stand for more than a million")
+
+
+_LONGEST_TEXT = 60
+_MOST_ITEMS = 4
+_DEEPEST_TEXT = 2
+
+
+def call_text(call: Call, what: str) -> str:
+    """A call with its arguments, those that are long cut."""
+    given = [value_text(argument) for argument in call.arguments[:_MOST_ITEMS]]
+    more = ", ..." if len(call.arguments) > _MOST_ITEMS else ""
+    return f"{what}({', '.join(given)}{more})"
+
+
+def value_text(node: Node, depth: int = 0) -> str:
+    """A value as Python spells it, roughly."""
+    found = plain(node)
+    if isinstance(found, Atom):
+        return _cut(found)
+    if isinstance(found, Global):
+        return found.path
+    if isinstance(found, Call):
+        return f"{found.path or '?'}(...)"
+    if isinstance(found, Tuple) and depth < _DEEPEST_TEXT:
+        inner = ", ".join(value_text(part, depth + 1) for part in found.parts[:_MOST_ITEMS])
+        return f"({inner}, ...)" if len(found.parts) > _MOST_ITEMS else f"({inner})"
+    return {Tuple: "(...)", List: "[...]", Dict: "{...}", Set: "{...}"}.get(type(found), "...")
+
+
+def _cut(node: Atom) -> str:
+    value = node.value
+    if isinstance(value, str | bytes | bytearray):
+        return repr(value) if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]!r}..."
+    return str(value) if has_decimal(value) else "a huge number"

@@ -26,7 +26,7 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.scanning import dangerous_names as harm
-from ptzip.scanning import joblib
+from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.tensors.references import class_ref
 from ptzip.tree.calls import RECONSTRUCTORS
 
@@ -111,7 +111,7 @@ class Uses:
     def _of_call(self, call: Call) -> Iterator[Found]:
         about = subject(call)
         if about is None:
-            known = Known.MISUSED if joblib.has_arrays(self.pickle) else Known.HARMFUL
+            known = Known.MISUSED if has_arrays(self.pickle) else Known.HARMFUL
             yield Found(call, known, "something", "that is computed while loading")
             return
         use = self._use(about.module, about.name)

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Call, Pickle
 from ptzip.scanning.pickle_uses import Known, Uses, built_names, special_methods
-from ptzip.scanning.regions import Stream
 from ptzip.scanning.report import Severity
+from ptzip.scanning.subjects import PickleStream
 
 
 def refusal(pickle: Pickle) -> str:
@@ -34,9 +34,9 @@ def malice(parts: tuple[Part, ...]) -> Iterator[str]:
     from ptzip.scanning.rules import RULES  # here, since honest files do not need them, and slimming is to start at once
 
     for part in suspects:
-        stream = Stream(part.name, part.pickle, part)
+        stream = PickleStream(part.name, part.pickle, part)
         for rule in RULES:
-            if rule.of is Stream and rule.severity == Severity.MALICIOUS:
+            if rule.of is PickleStream and rule.severity == Severity.MALICIOUS:
                 yield from (f"{rule.id} {part.name}, byte {hit.offset}: {hit.message}" for hit in rule.check(stream))
 
 

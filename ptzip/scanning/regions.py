@@ -1,106 +1,132 @@
-"""What rules look at: the pickles of a file, its containers, and other things in it.
+"""The work of a scan: regions, which are stretches of bytes that are still to be read, and the budget for all of them."""
 
-Rule: a subject is what was read and where it lies; it says nothing of what is good or bad.
-"""
-
-import functools
-from collections.abc import Collection, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Collection
+from enum import Enum, auto
+from typing import NamedTuple
 
 from ptzip.allowlist.table import Name
+from ptzip.errors import LimitError
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
+from ptzip.io.sources import Stream as Bytes
+from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
-from ptzip.scanning.budget import Budget
-from ptzip.scanning.object_size import Extent, extent
-from ptzip.scanning.pickle_uses import Found, Uses
-from ptzip.zip.reader import Archive
+from ptzip.pickling.reader import Skip, read_seen
+from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
+
+MOST_PICKLES = 100_000
+MOST_INFLATED = 1 << 30
+"""Bytes of deflated entries and compressed files, all together."""
 
 
-class Stream:
-    """One pickle. `part` has its storages, where it may have any; `is_hidden` where no loader of the file looks for one,
-    `is_doubtful` where it is hardly one, and `left` bytes follow its STOP that are no pickle, where none should."""
+class Budget:
+    """How much one scan may still read: opcodes, pickles and inflated bytes, over everything in a file, so that a bomb cannot
+    be cut into many small ones.
+    """
 
-    def __init__(
-        self,
-        place: str,
-        pickle: Pickle,
-        part: Part | None = None,
-        trusted: Collection[Name] = (),
-        is_hidden: bool = False,
-        left: int = 0,
-        is_doubtful: bool = False,
-    ) -> None:
-        self.place = place
-        self.pickle = pickle
-        self.part = part
-        self.trusted = trusted
-        self.is_hidden = is_hidden
-        self.left = left
-        self.is_doubtful = is_doubtful
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.pickles = MOST_PICKLES
+        self.inflated = MOST_INFLATED
 
-    @functools.cached_property
-    def uses(self) -> tuple[Found, ...]:
-        return tuple(Uses(self.pickle, self.trusted).found())
+    def read(self, data: Bytes, at: int, skip: Skip | None = None) -> Pickle:
+        """Read the pickle at byte `at` with the opcodes that remain; where they do not suffice, the pickle has an anomaly."""
+        pickle = read_seen(data, at, self.limits, skip)
+        self.limits = self.limits._replace(opcodes=max(0, self.limits.opcodes - pickle.opcodes))
+        return pickle
 
-    @functools.cached_property
-    def extent(self) -> Extent:
-        return extent(self.pickle)
+    def count_pickle(self) -> None:
+        """Raises LimitError if there were too many."""
+        self.pickles -= 1
+        if self.pickles < 0:
+            raise LimitError(f"more than {MOST_PICKLES:,} pickles lie in the file")
+
+    def inflate(self, size: int) -> None:
+        """Reserve `size` bytes, before they are decompressed if the size is known; raises LimitError if there are too many."""
+        self.inflated -= size
+        if self.inflated < 0:
+            raise LimitError(f"more than {MOST_INFLATED:,} bytes are packed in the file")
 
 
-class Zip:
-    """One zip that lies in `source`. `directories` are the other central directories that a reader may come to; `prefix` is
-    the folder of its records, where it is one of torch."""
+class Reading(Enum):
+    """What a loader may take a region for."""
 
-    def __init__(self, place: str, source: Source, archive: Archive, prefix: str | None, directories: tuple[int, ...]) -> None:
-        self.place = place
-        self.source = source
-        self.archive = archive
-        self.prefix = prefix
-        self.directories = directories
-        self.wrong = list[str]()
-        """The records whose CRC is not that of their bytes, of those that were read."""
+    ANYTHING = auto()
+    """Whatever the bytes have the signature of, and pickles, which need none."""
 
+    STORAGE = auto()
+    """The data of a tensor: only its beginning is read, if it begins like a pickle."""
 
-UNREAD, LIMIT, STRANGE, SEVERAL, BOMB = "unread", "limit", "strange", "several", "bomb"
-CODE, TORCHSCRIPT, FILES_CODE = "code", "torchscript", "files"
-"""The kinds of notes."""
+    LEFTOVER = auto()
+    """Bytes that no loader reads: a pickle there is hidden, and read whole."""
 
+    VALUE = auto()
+    """A value inside a pickle that is neither a zip nor compressed: it may be a pickle itself."""
 
-class Note(NamedTuple):
-    """Something else that was found on the way: `kind` says which rule is about it."""
-
-    place: str
-    kind: str
-    message: str
-    offset: int | None = None
+    CONTENTS = auto()
+    """The values of a pickle that was read already."""
 
 
-class Names(NamedTuple):
-    """The names of the members of a container that is no zip."""
+class Region(NamedTuple):
+    """A stretch of bytes to be read.
 
-    place: str
-    names: list[str]
+    `location` says where it is, "" for the file itself; `depth` is the number of regions around it. What it holds need not be
+    readable if `is_optional`, has to be a pickle if `is_loaded` (a pickle passes the bytes to a loader), and is a hidden
+    pickle, if any, if `is_hidden`. What is inside a region that is optional or hidden is so, too.
+    """
 
-
-Subject = Stream | Zip | Note | Names
-
-
-def inside(place: str, what: str) -> str:
-    """The name of a place inside another; the file itself has none."""
-    return f"{place}, {what}" if place else what
-
-
-class Looker(Protocol):
-    """Who walks on into what was found; see `reach`."""
-
+    source: Source
     budget: Budget
-    trusted: Collection[Name]
+    trusted: Collection[Name] = ()
+    location: str = ""
+    reading: Reading = Reading.ANYTHING
+    depth: int = 0
+    is_optional: bool = False
+    is_loaded: bool = False
+    is_hidden: bool = False
 
-    def contents(self, source: Source, place: str, depth: int = 0) -> Iterator[Subject]: ...
+    def inner(
+        self,
+        source: Source,
+        what: str,
+        reading: Reading = Reading.ANYTHING,
+        is_optional: bool = False,
+        is_loaded: bool = False,
+        is_hidden: bool = False,
+    ) -> "Region":
+        """A region inside this one."""
+        return Region(
+            source,
+            self.budget,
+            self.trusted,
+            inside(self.location, what),
+            reading,
+            self.depth + 1,
+            self.is_optional or is_optional,
+            is_loaded,
+            self.is_hidden or is_hidden,
+        )
 
-    def blob(self, source: Source, place: str, depth: int, thorough: bool = False) -> Iterator[Subject]: ...
+    def part(self, source: Source, what: str) -> "Region":
+        """A part of this region, which the reader of this one reads itself."""
+        return self._replace(source=source, location=inside(self.location, what))
 
-    def stream(self, stream: Stream, depth: int) -> Iterator[Subject]: ...
+    def pickle(
+        self, pickle: Pickle, what: str = "", part: Part | None = None, is_hidden: bool = False, trailing: int = 0
+    ) -> PickleStream:
+        """A pickle in this region. Raises LimitError if there are too many in the file."""
+        self.budget.count_pickle()
+        location = inside(self.location, what)
+        return PickleStream(location, pickle, part, self.trusted, self.is_hidden or is_hidden, trailing)
 
-    def rest(self, source: Source, place: str, offset: int, depth: int, told: bool = False) -> Iterator[Subject]: ...
+    def note(self, kind: NoteKind, message: str, offset: int | None = None, what: str = "") -> Note:
+        return Note(inside(self.location, what), kind, message, offset)
+
+
+Item = Subject | Region
+"""What a reader finds in a region: something for the rules, or another region."""
+
+
+def inside(location: str, what: str) -> str:
+    """A location inside another; the file itself has none."""
+    return f"{location}, {what}" if location and what else location or what

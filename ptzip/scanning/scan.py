@@ -3,7 +3,6 @@
 Rule: the rules see what was read and nothing else, so that none of them can be the one that runs something.
 """
 
-import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator
 
@@ -12,10 +11,10 @@ from ptzip.errors import FormatError
 from ptzip.io.sources import BytesSource, FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Global
-from ptzip.scanning.regions import UNREAD, Note, Stream, Subject
 from ptzip.scanning.report import Finding, ScanReport, Verdict, verdict
 from ptzip.scanning.rules import RULES
-from ptzip.scanning.walk import Walk
+from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
+from ptzip.scanning.walk import subjects
 
 SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=5_000_000)
 """What a scan reads of one file; what goes on beyond is a finding."""
@@ -46,19 +45,18 @@ def scan(source: str | os.PathLike[str] | bytes, *, trust: Iterable[str] = (), l
 def scan_source(source: Source, trusted: Collection[Name] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Scan everything in a source."""
     findings, names, reason = list[Finding](), set[str](), ""
-    with contextlib.ExitStack() as opened:
-        for subject in Walk(limits, trusted, opened).contents(source, ""):
-            if isinstance(subject, Stream):
-                names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
-            if isinstance(subject, Note) and subject.kind == UNREAD:
-                reason = reason or subject.message
-            findings += judged(subject)
+    for subject in subjects(source, limits, trusted):
+        if isinstance(subject, PickleStream):
+            names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
+        if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
+            reason = reason or subject.message
+        findings += judged(subject)
     return ScanReport(source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason)
 
 
 def judged(subject: Subject) -> Iterator[Finding]:
     """What the rules find in one subject; hits of a rule that say the same are counted together."""
-    is_doubtful = isinstance(subject, Stream) and subject.is_doubtful
+    is_doubtful = isinstance(subject, PickleStream) and subject.is_doubtful
     for rule in RULES if not is_doubtful else ():
         if rule.of is not type(subject):
             continue
@@ -66,5 +64,5 @@ def judged(subject: Subject) -> Iterator[Finding]:
         for hit in rule.check(subject):
             known = found.get(hit.message)
             offset, times = (known.offset, known.times + 1) if known else (hit.offset, 1)
-            found[hit.message] = Finding(rule.id, rule.severity, hit.message, subject.place, offset, times)
+            found[hit.message] = Finding(rule.id, rule.severity, hit.message, subject.location, offset, times)
         yield from found.values()

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from ptzip.errors import PtzipError
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
-from ptzip.scanning.regions import Stream
 from ptzip.scanning.report import Hit
+from ptzip.scanning.subjects import PickleStream
 from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
 from ptzip.tensors.torch_names import ON_STORAGE
 from ptzip.text import as_text
@@ -18,11 +18,11 @@ ODD_KEY = re.compile(r"\.\.|[\\]|^/|\x00")
 MOST_ELEMENTS = 1 << 48
 
 
-def _tensor_calls(stream: Stream) -> Iterator[Call]:
+def _tensor_calls(stream: PickleStream) -> Iterator[Call]:
     return (node for node in stream.pickle.calls if isinstance(node, Call) and node.path in ON_STORAGE)
 
 
-def past_the_storage(stream: Stream) -> Iterator[Hit]:
+def past_the_storage(stream: PickleStream) -> Iterator[Hit]:
     """The tensor is a window onto memory behind its storage. Loaders check that; old ones did not."""
     for node in _tensor_calls(stream):
         try:
@@ -33,7 +33,7 @@ def past_the_storage(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"a tensor reaches to element {found.span[1]:,} of a storage of {found.storage.numel:,}", node.offset)
 
 
-def odd_shapes(stream: Stream) -> Iterator[Hit]:
+def odd_shapes(stream: PickleStream) -> Iterator[Hit]:
     """Negative sizes or strides, or more elements than there is memory."""
     seen = set[int]()  # what several tensors share is looked at once
     for node in _tensor_calls(stream):
@@ -62,7 +62,7 @@ def _numbers(node: Node) -> list[int]:
     return [part.value for part in parts if isinstance(part, Atom) and isinstance(part.value, int)]
 
 
-def other_records(stream: Stream) -> Iterator[Hit]:
+def other_records(stream: PickleStream) -> Iterator[Hit]:
     """The record of a storage is missing, or has another length than the pickle says."""
     if stream.part is None:
         return
@@ -82,7 +82,7 @@ def other_records(stream: Stream) -> Iterator[Hit]:
             yield Hit(f"storage {storage.key} is {length:,} bytes long, and said to be {storage.size:,}", where)
 
 
-def odd_ids(stream: Stream) -> Iterator[Hit]:
+def odd_ids(stream: PickleStream) -> Iterator[Hit]:
     """torch stores tensors under ids of a fixed form. This is another form, or a key that leads out of the archive."""
     for node in stream.pickle.persistents:
         try:
@@ -96,7 +96,7 @@ def odd_ids(stream: Stream) -> Iterator[Hit]:
             yield Hit("a persistent id is that of no storage", node.offset)
 
 
-def _is_named(stream: Stream, node: Persistent) -> bool:
+def _is_named(stream: PickleStream, node: Persistent) -> bool:
     """Whether a tar knows a tensor by this id, or torch.package a function of its own."""
     ident = plain(node.id)
     if isinstance(ident, Atom):
@@ -104,7 +104,7 @@ def _is_named(stream: Stream, node: Persistent) -> bool:
     return isinstance(ident, Tuple) and bool(ident.parts) and text(plain(ident.parts[0])) == "reduce_package"
 
 
-def computed_ids(stream: Stream) -> Iterator[Hit]:
+def computed_ids(stream: PickleStream) -> Iterator[Hit]:
     """An id of a storage is plain data; this one calls something first."""
     seen = set[int]()  # what several ids share is looked at once
     for node in stream.pickle.persistents:
@@ -112,7 +112,7 @@ def computed_ids(stream: Stream) -> Iterator[Hit]:
             yield Hit("a persistent id is computed while loading", node.offset)
 
 
-def filled_tensors(stream: Stream) -> Iterator[Hit]:
+def filled_tensors(stream: PickleStream) -> Iterator[Hit]:
     """Items are set on a tensor while it is loaded, which writes to its memory; old versions of torch wrote out of bounds
     (CVE-2026-24747).
     """

@@ -1,37 +1,33 @@
-"""Every pickle in reach of a file, and all that it lies in: containers inside containers, packed or not.
+"""The walk over a file: one queue of regions, each read in every way that a loader may take it.
 
-Rule: a stretch of bytes is read in every way that a loader may take: as each container whose mark it bears, and, since a
-loader of pickles looks for no mark, as pickles too. Storages are looked at no further than they can be pickles.
+A region is read as each container whose signature it has and, since a loader of pickles looks for no signature, as pickles too.
+A reader of one kind of region yields subjects for the rules and further regions; those are read before the reader goes on, so
+that subjects come in the order of the file. Readers never call one another.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from ptzip.allowlist.table import Name
 from ptzip.errors import LimitError, PtzipError
-from ptzip.formats import signatures as marks
+from ptzip.formats.signatures import is_safetensors, is_tar
 from ptzip.formats.unknown_files import described
 from ptzip.io.compression import compression_of, unpacked
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
-from ptzip.scanning import code as texts
 from ptzip.scanning import npy
-from ptzip.scanning.budget import Budget
-from ptzip.scanning.nested_bytes import nested
-from ptzip.scanning.pickle_guess import begins_opcode, likely_pickle
-from ptzip.scanning.pickle_walk import PickleWalk
-from ptzip.scanning.regions import CODE, LIMIT, STRANGE, UNREAD, Names, Note, Stream, Subject, inside
-from ptzip.scanning.zip_walk import ZipWalk
+from ptzip.scanning.code_rules import NATIVE
+from ptzip.scanning.pickle_readers import begins_opcode, beyond, embedded, pickles, stretches
+from ptzip.scanning.regions import Budget, Item, Reading, Region
+from ptzip.scanning.subjects import MemberNames, Note, NoteKind, PickleStream, Subject
+from ptzip.scanning.zip_readers import zip_files
 from ptzip.zip.ends import is_zip
 
 HEAD = 16
 MOST_DEEP = 8
-"""Containers and pickles inside one another that are opened."""
-
-MOST_PADDED = 1 << 20
-"""Bytes behind everything of which one is to be no zero, if they are to be looked at."""
+"""The most regions inside one another that are read."""
 
 CLOSED = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
@@ -39,163 +35,167 @@ CLOSED = {
     b"\x04\x22\x4d\x18": "packed by lz4",
     b"\x89HDF": "an HDF5 file",
 }
-"""What is not opened, so that nobody knows what is inside."""
-
-
-class Walk:
-    """One walk over a file: what is found goes out in the order in which it is met."""
-
-    def __init__(self, limits: Limits, trusted: Collection[Name], opened: contextlib.ExitStack) -> None:
-        self.budget = Budget(limits)
-        self.trusted = trusted
-        self.opened = opened
-        """What is to be closed when the scan is over."""
-
-    def contents(self, source: Source, place: str, depth: int = 0) -> Iterator[Subject]:
-        """Everything in a stretch of bytes, by all that it may be taken for."""
-        if depth > MOST_DEEP:
-            yield Note(place, LIMIT, f"more than {MOST_DEEP} containers lie inside one another")
-            return
-        try:
-            yield from self._contents(source, place, depth)
-        except LimitError as error:
-            yield Note(place, LIMIT, str(error))
-        except PtzipError as error:
-            yield Note(place, UNREAD, str(error))
-
-    def _contents(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        head = source.read(0, min(source.size, HEAD))
-        kinds = [kind for kind in KINDS if kind.sniff(source, head)] if head else []
-        is_pickle = False
-        if begins_opcode(head) and not head.startswith(ZIP_START):
-            is_pickle = yield from self._pickles(source, place, depth, is_other=bool(kinds))
-        for kind in kinds:
-            yield from kind.read(self, source, place, depth)
-        if not kinds and not is_pickle:
-            yield Note(place, UNREAD, f"this is {described(source)}")
-
-    def closed(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        head = source.read(0, min(source.size, HEAD))
-        what = next(what for magic, what in CLOSED.items() if head.startswith(magic))
-        yield Note(place, STRANGE, f"this is {what}, which is not looked into")
-
-    def native(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        yield Note(place, CODE, "this is native code or a script")
-
-    def weights(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """safetensors hold nothing else."""
-        return iter(())
-
-    def packed(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """What is inside compressed bytes; that two bytes of zlib are there by chance is no finding."""
-        kind = compression_of(source)
-        if kind is None:
-            return
-        inner = unpacked(source, kind, self.budget.limits, is_scan=True)
-        self.opened.callback(inner.close)
-        if depth:  # the file itself may be packed, as large as `Limits` allows
-            self.budget.inflate(inner.size)
-        yield from self.contents(inner, inside(place, f"what the {kind.name} holds"), depth + 1)
-
-    def zips(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        return ZipWalk(self, source, place, depth).subjects()
-
-    def array(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """The data of a `.npy`: the header may say that they are objects in ways that only numpy understands."""
-        start, has_objects = npy.data_start(source)
-        where, data = inside(place, "the objects of the array"), Window(source, start, source.size - start)
-        yield from self._pickles(data, where, depth, is_other=not has_objects)
-
-    def tar(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        from ptzip.formats import tar  # here and below: few files have what these read
-
-        members, seen = tar.members(source), list[Pickle]()
-        yield Names(place, [member.name for member in members])
-        for member in members:
-            where = inside(place, f"member {member.name}")
-            if member.note:
-                yield Note(where, STRANGE, f"this is a {member.note}")
-            else:
-                yield from self.silently(Window(source, member.offset, member.size), where, depth)
-        end = max((member.offset + member.size for member in members), default=source.size)
-        if end < source.size:
-            yield from self.rest(Window(source, end, source.size - end), inside(place, "behind the tar"), end, depth)
-        with contextlib.suppress(PtzipError):  # what it lacks is told by whoever opens it; its pickles were seen
-            tar.read(source, self.budget.limits, seen.append)
-        for pickle in seen:
-            if pickle.root is not None or pickle.calls:
-                yield from self.stream(Stream(inside(place, "a pickle in the tar"), pickle, trusted=self.trusted), depth)
-
-    def _pickles(self, source: Source, place: str, depth: int, is_other: bool) -> Generator[Subject, None, bool]:
-        return PickleWalk(self, source, place, depth, is_other).subjects()
-
-    def rest(self, source: Source, place: str, offset: int, depth: int, told: bool = False) -> Iterator[Subject]:
-        """Bytes behind everything that a loader reads."""
-        head = source.read(0, min(source.size, MOST_PADDED))
-        zeros = len(head) - len(head.lstrip(b"\0"))
-        if zeros < len(head):
-            if not told:
-                yield Note(place, STRANGE, f"{source.size:,} bytes follow all that a loader reads", offset)
-            yield from self.blob(Window(source, zeros, source.size - zeros), place, depth, thorough=True)
-
-    def blob(self, source: Source, place: str, depth: int, thorough: bool = False) -> Iterator[Subject]:
-        """Bytes that should be no pickle: only what one begins like is looked into, of a storage no more than its beginning."""
-        pickle = likely_pickle(source, self.budget.read, thorough)
-        if pickle is not None:
-            yield from self.stream(Stream(place, pickle, trusted=self.trusted, is_hidden=True), depth)
-
-    def stream(self, stream: Stream, depth: int) -> Iterator[Subject]:
-        """A pickle, and the bytes and texts in it that are files or pickles themselves."""
-        self.budget.count()
-        yield stream
-        if depth > MOST_DEEP:
-            yield Note(stream.place, LIMIT, f"more than {MOST_DEEP} pickles lie inside one another")
-            return
-        for data, offset, is_loaded in nested(stream):
-            where = inside(stream.place, f"bytes at {offset}")
-            inner = BytesSource(data, where)
-            if is_loaded:
-                yield from self._loaded(inner, where, depth)
-            elif is_zip(inner) or compression_of(inner):
-                yield from self.silently(inner, where, depth)
-            else:
-                pickle = likely_pickle(inner, self.budget.read, thorough=True)
-                if pickle is not None:
-                    yield from self.stream(Stream(where, pickle, trusted=self.trusted), depth + 1)
-
-    def _loaded(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """Bytes that the pickle has a loader load: what is nothing known is not passed over."""
-        is_known = False
-        for subject in self.silently(source, place, depth):
-            is_known = is_known or isinstance(subject, Stream)
-            yield subject
-        if not is_known:
-            yield Note(place, STRANGE, "bytes that are loaded are no checkpoint of a known form")
-
-    def silently(self, source: Source, place: str, depth: int) -> Iterator[Subject]:
-        """What is inside bytes that need not be anything: that they may be nothing is no finding."""
-        for subject in self.contents(source, place, depth + 1):
-            if not isinstance(subject, Note) or subject.kind != UNREAD:
-                yield subject
-
-
-class Kind(NamedTuple):
-    """A container: how it is told by its source and first bytes, and how it is walked."""
-
-    sniff: Callable[[Source, bytes], bool]
-    read: Callable[[Walk, Source, str, int], Iterator[Subject]]
-
+"""Containers that are not opened."""
 
 ZIP_START = b"PK\x03\x04"
 """torch takes a file that begins so for a zip, and never for pickles."""
 
-KINDS = (
-    Kind(lambda source, _: compression_of(source) is not None, Walk.packed),
-    Kind(lambda _, head: head.startswith(tuple(CLOSED)), Walk.closed),
-    Kind(lambda _, head: head.startswith((*texts.NATIVE, b"#!")), Walk.native),
-    Kind(lambda _, head: npy.sniff(head), Walk.array),
-    Kind(lambda source, _: marks.is_tar(source), Walk.tar),
-    Kind(lambda source, _: marks.is_safetensors(source), Walk.weights),
-    Kind(lambda source, _: is_zip(source), Walk.zips),
+
+class _Open:
+    """A region that is being read."""
+
+    def __init__(self, region: Region, items: Iterator[Item]) -> None:
+        self.region = region
+        self.items = items
+        self.has_pickle = False
+
+
+def subjects(source: Source, limits: Limits, trusted: Collection[Name] = ()) -> Iterator[Subject]:
+    """Everything in a file that rules judge. An error ends the region in which it occurs, with a note about it."""
+    queue = [_opened(Region(source, Budget(limits), trusted))]
+    while queue:
+        current = queue[-1]
+        try:
+            found = next(current.items, None)
+        except PtzipError as error:
+            while queue[-1].region.reading is not Reading.ANYTHING:
+                queue.pop()
+            kind = NoteKind.LIMIT if isinstance(error, LimitError) else NoteKind.UNREAD
+            queue[-1].items = iter([queue[-1].region.note(kind, str(error))])
+            continue
+        if found is None:
+            queue.pop()
+            if current.region.is_loaded and not current.has_pickle:
+                yield current.region.note(NoteKind.STRANGE, "bytes that are loaded are no checkpoint of a known form")
+        elif isinstance(found, Region):
+            queue.append(_opened(found))
+        elif not (isinstance(found, Note) and found.kind is NoteKind.UNREAD and current.region.is_optional):
+            yield found
+            if isinstance(found, PickleStream):
+                for region in queue:
+                    region.has_pickle = True
+                queue.append(_values(current.region, found))
+
+
+def _opened(region: Region) -> _Open:
+    return _Open(region, READERS[region.reading](region))
+
+
+def _values(region: Region, stream: PickleStream) -> _Open:
+    """The bytes and texts in a pickle that may be files or pickles themselves."""
+    values = region._replace(location=stream.location, reading=Reading.CONTENTS, is_loaded=False)
+    return _Open(values, contents(values, stream))
+
+
+def contents(region: Region, stream: PickleStream) -> Iterator[Item]:
+    if stream.is_doubtful:
+        return
+    if region.depth > MOST_DEEP:
+        yield region.note(NoteKind.LIMIT, f"more than {MOST_DEEP} pickles lie inside one another")
+        return
+    for data, offset, is_loaded in stretches(stream):
+        what = f"bytes at {offset}"
+        inner = BytesSource(data, what)
+        if is_loaded or is_zip(inner) or compression_of(inner):
+            yield region.inner(inner, what, is_optional=True, is_loaded=is_loaded)
+        else:
+            yield region.inner(inner, what, Reading.VALUE)
+
+
+def anything(region: Region) -> Iterator[Item]:
+    """Every reading of a region that a loader may take."""
+    source = region.source
+    if region.depth > MOST_DEEP:
+        raise LimitError(f"more than {MOST_DEEP} containers lie inside one another")
+    head = source.read(0, min(source.size, HEAD))
+    containers = [container for container in CONTAINERS if container.matches(source, head)] if head else []
+    is_pickle = False
+    if begins_opcode(head) and not head.startswith(ZIP_START):
+        is_pickle = yield from pickles(region, is_other=bool(containers))
+    for container in containers:
+        yield from container.read(region)
+    if not containers and not is_pickle:
+        yield region.note(NoteKind.UNREAD, f"this is {described(source)}")
+
+
+def closed(region: Region) -> Iterator[Item]:
+    head = region.source.read(0, min(region.source.size, HEAD))
+    what = next(what for magic, what in CLOSED.items() if head.startswith(magic))
+    yield region.note(NoteKind.STRANGE, f"this is {what}, which is not looked into")
+
+
+def native(region: Region) -> Iterator[Item]:
+    yield region.note(NoteKind.CODE, "this is native code or a script")
+
+
+def safetensors(region: Region) -> Iterator[Item]:
+    """A safetensors file holds names and numbers only."""
+    return iter(())
+
+
+def compressed(region: Region) -> Iterator[Item]:
+    """What compressed bytes hold."""
+    kind = compression_of(region.source)
+    if kind is None:
+        return
+    with contextlib.closing(unpacked(region.source, kind, region.budget.limits, is_scan=True)) as inner:
+        if region.depth:  # the file itself may be compressed, as large as `Limits` allows
+            region.budget.inflate(inner.size)
+        yield region.inner(inner, f"what the {kind.name} holds")
+
+
+def array(region: Region) -> Iterator[Item]:
+    """A `.npy` file. Its data are read as pickles even where the header says that they are numbers: numpy may disagree."""
+    source = region.source
+    start, has_objects = npy.data_start(source)
+    data = region.part(Window(source, start, source.size - start), "the objects of the array")
+    yield from pickles(data, is_other=not has_objects)
+
+
+def tar(region: Region) -> Iterator[Item]:
+    """Every member of a tar, what follows them, and the pickles in a row that torch 0.1 wrote into members."""
+    from ptzip.formats import tar as tars  # few files are tars
+
+    source = region.source
+    members, seen = tars.members(source), list[Pickle]()
+    yield MemberNames(region.location, [member.name for member in members])
+    for member in members:
+        what = f"member {member.name}"
+        if member.note:
+            yield region.note(NoteKind.STRANGE, f"this is a {member.note}", what=what)
+        else:
+            yield region.inner(Window(source, member.offset, member.size), what, is_optional=True)
+    end = max((member.offset + member.size for member in members), default=source.size)
+    if end < source.size:
+        yield from beyond(region, end, source.size - end, "behind the tar")
+    with contextlib.suppress(PtzipError):  # a tar that torch did not write; the pickles in it were seen
+        tars.read(source, region.budget.limits, seen.append)
+    for pickle in seen:
+        if pickle.root is not None or pickle.calls:
+            yield region.pickle(pickle, "a pickle in the tar")
+
+
+class Container(NamedTuple):
+    """A kind of container: whether a source with these first bytes is one, and its reader."""
+
+    matches: Callable[[Source, bytes], bool]
+    read: Callable[[Region], Iterator[Item]]
+
+
+CONTAINERS = (
+    Container(lambda source, _: compression_of(source) is not None, compressed),
+    Container(lambda _, head: head.startswith(tuple(CLOSED)), closed),
+    Container(lambda _, head: head.startswith((*NATIVE, b"#!")), native),
+    Container(lambda _, head: npy.sniff(head), array),
+    Container(lambda source, _: is_tar(source), tar),
+    Container(lambda source, _: is_safetensors(source), safetensors),
+    Container(lambda source, _: is_zip(source), zip_files),
 )
-"""All of them; a file that bears several marks is walked as each."""
+"""All of them; a region with several signatures is read as each."""
+
+READERS: dict[Reading, Callable[[Region], Iterator[Item]]] = {
+    Reading.ANYTHING: anything,
+    Reading.STORAGE: embedded,
+    Reading.LEFTOVER: embedded,
+    Reading.VALUE: embedded,
+}

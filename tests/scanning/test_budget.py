@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from ptzip.scanning import budget
+from ptzip.scanning import regions
 from ptzip.scanning.scan import SCAN_LIMITS, scan
 from tests.scanning.made import PAYLOAD, call, in_zip, name, pickled, text, valued, verdict, zipped
 
@@ -21,7 +21,7 @@ def many(count: int) -> bytes:
 @pytest.mark.slow
 def test_what_stands_behind_many_pickles_is_not_passed_over() -> None:
     assert verdict(many(1000)) == "malicious"
-    assert verdict(many(budget.MOST_PICKLES)) != "clean"
+    assert verdict(many(regions.MOST_PICKLES)) != "clean"
 
 
 def test_opcodes_are_counted_over_the_whole_file() -> None:
@@ -32,7 +32,7 @@ def test_opcodes_are_counted_over_the_whole_file() -> None:
 
 
 def test_inflated_bytes_are_counted_over_the_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "MOST_INFLATED", 1 << 20)
+    monkeypatch.setattr(regions, "MOST_INFLATED", 1 << 20)
     packed = gzip.compress(b"\xff" * (1 << 19))
     assert "PTZ318" not in {finding.rule for finding in scan(zipped({"a.gz": packed})).findings}
     assert "PTZ318" in {finding.rule for finding in scan(zipped({f"{n}.gz": packed for n in range(4)})).findings}

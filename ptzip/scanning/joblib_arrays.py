@@ -7,11 +7,11 @@ this reads those bytes as opcodes, so they are read so too.
 
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from ptzip.io.sources import Stream
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Pickle, Tuple, lookup, plain, state, text
-from ptzip.scanning.pickle_guess import Read
 
 WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 CODE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVmMpPOuc])(\d*)$")
@@ -26,7 +26,7 @@ def has_arrays(pickle: Pickle) -> bool:
 class Arrays:
     """What is between the opcodes of a pickle: where an array of objects is, its pickle is kept."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: Callable[[Stream, int], Pickle]) -> None:
         self.read = read
         self.pickles = list[Pickle]()
         self.skipped = 0

@@ -1,0 +1,181 @@
+"""What rules judge: the pickles of a file, its zips, the member names of other archives, and notes about everything else.
+
+A subject says what was read and where it is in the file, not whether that is good or bad.
+"""
+
+import functools
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from ptzip.allowlist.table import Name
+from ptzip.formats.container import Part
+from ptzip.io.sources import Source
+from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, Set, Tuple, children
+from ptzip.scanning.pickle_uses import Found, Uses
+from ptzip.zip.reader import Archive
+
+
+class PickleStream:
+    """One pickle. `part` has its storages, if any. `is_hidden`: no loader of this kind of file looks for a pickle there;
+    `is_doubtful`: the bytes are hardly a pickle; `trailing`: the number of bytes after its STOP, where nothing should follow.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        pickle: Pickle,
+        part: Part | None = None,
+        trusted: Collection[Name] = (),
+        is_hidden: bool = False,
+        trailing: int = 0,
+        is_doubtful: bool = False,
+    ) -> None:
+        self.location = location
+        self.pickle = pickle
+        self.part = part
+        self.trusted = trusted
+        self.is_hidden = is_hidden
+        self.trailing = trailing
+        self.is_doubtful = is_doubtful
+
+    @functools.cached_property
+    def uses(self) -> tuple[Found, ...]:
+        """The imports and calls that are not allowed."""
+        return tuple(Uses(self.pickle, self.trusted).found())
+
+    @functools.cached_property
+    def extent(self) -> "Extent":
+        return extent(self.pickle)
+
+
+class ZipSubject:
+    """One zip, which begins and ends with `source`. `directories` are the offsets of further central directories that another
+    reader may use; `prefix` is the folder of the records of a torch zip, None for other zips.
+    """
+
+    def __init__(
+        self, location: str, source: Source, archive: Archive, prefix: str | None, directories: tuple[int, ...]
+    ) -> None:
+        self.location = location
+        self.source = source
+        self.archive = archive
+        self.prefix = prefix
+        self.directories = directories
+        self.wrong_crcs = list[str]()
+        """Of the records that were read, the names of those whose CRC does not match their bytes."""
+
+
+class NoteKind(StrEnum):
+    """What a note is about; each kind has its rule, except UNREAD, which makes a file unreadable."""
+
+    UNREAD = "unread"
+    LIMIT = "limit"
+    STRANGE = "strange"
+    SEVERAL = "several"
+    BOMB = "bomb"
+    CODE = "code"
+    TORCHSCRIPT = "torchscript"
+    FILES_CODE = "files"
+
+
+class Note(NamedTuple):
+    """Anything else worth a word: `kind` decides which rule reports it."""
+
+    location: str
+    kind: NoteKind
+    message: str
+    offset: int | None = None
+
+
+class MemberNames(NamedTuple):
+    """The names of the members of an archive other than a zip."""
+
+    location: str
+    names: list[str]
+
+
+Subject = PickleStream | ZipSubject | Note | MemberNames
+
+
+NUMBERS = frozenset(("LONG4", "LONG", "INT"))
+"""The opcodes whose numbers may be of any length."""
+
+_BYTES = frozenset(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"))
+_TEXTS = frozenset(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"))
+_KEPT = NUMBERS | _BYTES | _TEXTS
+_SHORTEST_KEPT = 8
+"""Shorter arguments are neither large nor can they hold a pickle worth looking at."""
+
+_CONTAINERS = frozenset((Dict, List, Tuple, Set))
+_MOST_COUNTED = 1 << 62
+
+
+class Extent(NamedTuple):
+    """The size of an object: `depth` of nested nodes, `references` from one node to another, and `walked`, the number of
+    containers that a program visits if it does not recognise shared ones. `atoms` may be large numbers, bytes and texts.
+    """
+
+    depth: int
+    references: int
+    walked: int
+    atoms: tuple[Atom, ...]
+
+
+def extent(pickle: Pickle) -> Extent:
+    """The extent of an object and of everything created on the way to it. Each node is visited once, so no bomb goes off."""
+    measure = _Measure()
+    for root in ([pickle.root] if pickle.root is not None else []) + pickle.calls:
+        measure.all_below(root)
+    depth = max((deep for deep, _ in measure.sizes.values()), default=0)
+    walked = max((count for _, count in measure.sizes.values()), default=0)
+    return Extent(depth, measure.references, walked, tuple(measure.atoms.values()))
+
+
+class _Measure:
+    """One pass over nodes: `sizes` are the depth and count of every node by identity, (0, 0) while it is open."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[int, tuple[int, int]] = {}
+        self.atoms: dict[int, Atom] = {}
+        self.references = 0
+
+    def all_below(self, root: Node) -> None:
+        sizes = self.sizes
+        pending: list[Any] = [root]
+        while pending:
+            node = pending.pop()
+            if type(node) is tuple:
+                self._close(*node)
+            elif id(node) not in sizes:
+                below = self._below(node)
+                sizes[id(node)] = (0, 0)
+                pending.append((id(node), below, type(node) in _CONTAINERS))
+                pending += below
+
+    def _close(self, key: int, below: list[Node], is_counted: bool) -> None:
+        """Measure a node, after its parts."""
+        deepest = total = 0
+        for node in below:
+            deep, count = self.sizes[id(node)]
+            deepest = deep if deep > deepest else deepest
+            total += count
+        self.sizes[key] = deepest + 1, min(total + 1, _MOST_COUNTED) if is_counted else 0
+
+    def _below(self, node: Node) -> list[Node]:
+        """The parts of a node that are not atoms."""
+        if type(node) is Atom:
+            self._keep(node)
+            return []
+        parts = children(node) if node.steps else node.parts
+        found = [part for part in parts if type(part) is not Atom]
+        if len(found) < len(parts):
+            for part in parts:
+                if type(part) is Atom:
+                    self._keep(part)
+        self.references += len(found)
+        return found
+
+    def _keep(self, node: Atom) -> None:
+        if node.op in _KEPT and len(node.arg) >= _SHORTEST_KEPT:
+            self.atoms[id(node)] = node
