@@ -1,7 +1,7 @@
-"""`convert`: the tensors of a checkpoint, handed on in another format.
+"""`convert`: exports the tensors of a checkpoint to safetensors, npz or a plain state dict.
 
-Rule: what is written, and what has no form and is left out, is known before a byte is; all files get their names at the end, or
-none does.
+What is written, and what the target format cannot represent, is decided before any byte is written. All files get their final
+names at the end, or none does.
 """
 
 import contextlib
@@ -12,13 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.converting import npz_writer as npz
-from ptzip.converting import safetensors_writer as safetensors
-from ptzip.converting import state_dict_writer as statedict
-from ptzip.converting.output_file import File
+from ptzip.converting import npz_writer, safetensors_writer, state_dict_writer
 from ptzip.converting.report import ConvertReport, LeftOut
-from ptzip.converting.selection import Tensors, chosen, ties, without_parts
-from ptzip.converting.sidecar import side_file
+from ptzip.converting.selection import Files, Tensors, aliases, select_tensors, without_components
+from ptzip.converting.sidecar import sidecar_file
 from ptzip.errors import EditError
 from ptzip.formats.torchzip_records import crc_lines
 from ptzip.globs import Rename
@@ -28,33 +25,32 @@ from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 
 
-class Target(NamedTuple):
-    """A format to write: the suffixes of its files, why a tensor of a name has no form in it, and its files.
+class TargetFormat(NamedTuple):
+    """A format that can be written.
 
-    With `has_ties` a tensor is written once, whatever its names.
+    `unsupported` returns why the format cannot represent a tensor under a name, or "". `plan` returns the files that hold
+    tensors, given the output path and the largest size of a shard in bytes. With `has_aliases`, a tensor shared under several
+    names is written once.
     """
 
     name: str
     suffixes: tuple[str, ...]
-    refusal: Callable[[str, Tensor], str]
-    planned: Callable[[Tensors, Path, int | None], list[File]]
-    has_ties: bool = True
+    unsupported: Callable[[str, Tensor], str]
+    plan: Callable[[Tensors, Path, int | None], Files]
+    has_aliases: bool = True
 
 
-SHARDED = "safetensors"
-
-TARGETS = (
-    Target(SHARDED, (safetensors.SUFFIX,), safetensors.refusal, safetensors.planned),
-    Target("npz", (npz.SUFFIX,), npz.refusal, npz.planned, has_ties=False),
-    Target("state dict", statedict.SUFFIXES, statedict.refusal, statedict.planned),
-)
+SAFETENSORS = TargetFormat("safetensors", (".safetensors",), safetensors_writer.unsupported, safetensors_writer.plan)
+NPZ = TargetFormat("npz", (".npz",), npz_writer.unsupported, npz_writer.plan, has_aliases=False)
+STATE_DICT = TargetFormat("state dict", (".pt", ".pth", ".bin", ".ckpt"), state_dict_writer.unsupported, state_dict_writer.plan)
+TARGETS = (SAFETENSORS, NPZ, STATE_DICT)
 
 Progress = Callable[[int, int], None]
 
 
 def convert(
     source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    output: str | os.PathLike[str],
     *,
     select: Iterable[str] = (),
     renames: Sequence[Rename] = (),
@@ -66,97 +62,74 @@ def convert(
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ConvertReport:
-    """Write the tensors of a checkpoint in the format that the suffix of `target` says: `.safetensors`, `.npz`, or `.pt`
-    (`.pth`, `.bin`, `.ckpt`), a dict of tensors by their dotted names.
+    """Write the tensors of a checkpoint in the format that the suffix of `output` names; see `ptzip.convert`.
 
-    `select` are globs of names, all by default; `renames` replaces prefixes of names, then
-    `prefix` is prepended. `max_shard_size` (in bytes) makes several files, and an index, of safetensors.
-    `sidecar` writes what is no tensor as JSON beside the output. With `strict` nothing is written where a tensor has no form in
-    the new format. Raises PtzipError or OSError.
+    `max_shard_size` is in bytes. With `strict`, nothing is written if the format cannot represent one of the tensors.
+    Raises PtzipError or OSError.
     """
-    place, path = Path(target), Path(source)
-    form = _target(place)
-    largest = _largest(max_shard_size, form)
-    with open_checkpoint(path, limits) as checkpoint:
+    source, output = Path(source), Path(output)
+    target = _target(output)
+    if max_shard_size is not None and target is not SAFETENSORS:
+        raise EditError(f"only {SAFETENSORS.name} files can be split into shards, and {output} would be {target.name}")
+    with open_checkpoint(source, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
         found = checkpoint.tensors()
-        kept, left_out = _sorted_out(chosen(found, tuple(select), renames, prefix), form)
-        is_written = not (strict and left_out)
-        files = _planned(checkpoint, kept, left_out, form, place, largest, sidecar) if is_written else []
-        _check_places(files, path, overwrite)
-        _write(files, path, progress)
+        selected = select_tensors(found, tuple(select), renames, prefix)
+        reasons = {name: why for name, tensor in selected.items() if (why := _unsupported(name, tensor, target))}
+        kept = without_components({name: tensor for name, tensor in selected.items() if name not in reasons})
+        files = Files()
+        if not (strict and reasons):
+            if not kept:
+                name, why = next(iter(reasons.items()))
+                raise EditError(f"{target.name} can represent none of the tensors: {name} is left out, since {why}")
+            files = target.plan(kept, output, max_shard_size)
+            if sidecar:
+                files |= sidecar_file(checkpoint, output)
+        _check_paths(files, source, overwrite)
+        _write(files, source, progress)
         return ConvertReport(
-            path=str(path),
-            outputs=tuple(str(file.place) for file in files),
-            format=form.name,
+            path=str(source),
+            outputs=tuple(map(str, files)),
+            format=target.name,
             tensors=len(kept),
-            size=sum(file.content.size for file in files),
-            ties=ties(kept) if form.has_ties else {},
-            left_out=left_out,
-            others=_others(checkpoint, found),
+            size=sum(file.size for file in files.values()),
+            ties=aliases(kept) if target.has_aliases else {},
+            left_out=tuple(LeftOut(name, why) for name, why in reasons.items()),
+            others=_keys_without_tensors(checkpoint, found),
             warnings=crc_lines(_records(kept)),
         )
 
 
-def _sorted_out(wanted: Tensors, form: Target) -> tuple[Tensors, tuple[LeftOut, ...]]:
-    """The tensors that are written, and those that are left out."""
-    left_out = tuple(LeftOut(name, why) for name, tensor in wanted.items() if (why := _refusal(name, tensor, form)))
-    gone = {one.name for one in left_out}
-    return without_parts({name: tensor for name, tensor in wanted.items() if name not in gone}), left_out
-
-
-def _planned(
-    checkpoint: Checkpoint,
-    kept: Tensors,
-    left_out: tuple[LeftOut, ...],
-    form: Target,
-    place: Path,
-    largest: int | None,
-    sidecar: bool,
-) -> list[File]:
-    """All files. Raises EditError where there is nothing to write."""
-    if not kept:
-        raise EditError(f"no tensor has a form in {form.name}: {left_out[0].name} is left out, since {left_out[0].why}")
-    files = form.planned(kept, place, largest)
-    return [*files, side_file(checkpoint, place)] if sidecar else files
-
-
-def _target(place: Path) -> Target:
+def _target(output: Path) -> TargetFormat:
     for target in TARGETS:
-        if place.suffix.lower() in target.suffixes:
+        if output.suffix.lower() in target.suffixes:
             return target
     known = ", ".join(suffix for target in TARGETS for suffix in target.suffixes)
-    raise ValueError(f"unknown output format of {place}: expected one of the suffixes {known}")
+    raise EditError(f"the suffix of {output} names no format to write, expected one of {known}")
 
 
-def _largest(size: int | None, form: Target) -> int | None:
-    if size is not None and form.name != SHARDED:
-        raise ValueError(f"max_shard_size is only possible for {SHARDED}, not for {form.name}")
-    return size
-
-
-def _refusal(name: str, tensor: Tensor, form: Target) -> str:
+def _unsupported(name: str, tensor: Tensor, target: TargetFormat) -> str:
     """Why a tensor is left out, or ""."""
     try:
         name.encode()
     except UnicodeEncodeError:
-        return "its name is not text"
-    return form.refusal(name, tensor)
+        return "its name is not valid Unicode text"
+    return target.unsupported(name, tensor)
 
 
-def _check_places(files: list[File], source: Path, overwrite: bool) -> None:
-    """Raise EditError where the input would be written to, FileExistsError where something is there already."""
-    for file in files:
-        if file.place.exists() and file.place.samefile(source):
-            raise EditError(f"the output {file.place} is the input itself")
-        if not overwrite and os.path.lexists(file.place):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(file.place))
+def _check_paths(files: Files, source: Path, overwrite: bool) -> None:
+    """Raise EditError if an output is the input, FileExistsError if it exists and may not be overwritten."""
+    for path in files:
+        if path.exists() and path.samefile(source):
+            raise EditError(f"the output {path} is the input itself")
+        if not overwrite and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
-def _write(files: list[File], source: Path, progress: Progress | None) -> None:
-    """Write all files, the last of which is the last to get its name: an index says that all others are there."""
-    done, total = 0, sum(file.content.size for file in files)
+def _write(files: Files, source: Path, progress: Progress | None) -> None:
+    """Write all files; the last one is renamed last, since an index promises that all shards exist."""
+    done, total = 0, sum(file.size for file in files.values())
 
     def advance(count: int) -> None:
         nonlocal done
@@ -165,19 +138,19 @@ def _write(files: list[File], source: Path, progress: Progress | None) -> None:
             progress(done, total)
 
     with contextlib.ExitStack() as opened:
-        descriptors = [opened.enter_context(new_file(file.place, like=source)) for file in reversed(files)]
-        for file, descriptor in zip(files, reversed(descriptors), strict=True):
-            file.content.write(descriptor, advance)
+        descriptors = [opened.enter_context(new_file(path, like=source)) for path in reversed(files)]
+        for file, descriptor in zip(files.values(), reversed(descriptors), strict=True):
+            file.write(descriptor, advance)
 
 
-def _others(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The top-level keys under which there is no tensor."""
+def _keys_without_tensors(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, ...]:
+    """The top-level keys below which there is no tensor."""
     keys = checkpoint.top_level_keys if checkpoint.parts else []
     return tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found))
 
 
 def _records(tensors: Tensors) -> list[CheckedPayload]:
-    """The records that were read, as far as they have a CRC."""
+    """The records that were read, where they have a CRC."""
     payloads = {
         id(held): held.payload() for tensor in tensors.values() if (held := tensor.storage) is not None and not held.base
     }

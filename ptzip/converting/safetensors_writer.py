@@ -1,7 +1,7 @@
-"""Tensors to `.safetensors`: a length of 8 bytes, that much JSON, and the bytes of all tensors (the format's README).
+"""Writes `.safetensors`: a length of 8 bytes, a JSON header of that length, and the bytes of all tensors (the format's README).
 
-Rule: header and bytes are streamed, the widest dtypes first so that each tensor is aligned to its own; no two tensors may share
-bytes, so a tie is kept once, and its other names stand in the metadata, as `save_torch_state_dict` of huggingface_hub has them.
+Tensors with the largest elements come first, so that each is aligned to its own dtype. No two tensors may share bytes: a tensor
+shared under several names is kept once, and its aliases go into the metadata, as in `save_torch_state_dict` of huggingface_hub.
 """
 
 import json
@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ptzip.converting.output_file import File
-from ptzip.converting.selection import Tensors, ties
-from ptzip.converting.unsupported import no_values
+from ptzip.converting.selection import Files, Tensors, aliases, values_unsupported
 from ptzip.formats.safetensors_tensors import PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.io.atomic_output import SequentialFile
@@ -20,71 +18,70 @@ from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import DTYPES
 from ptzip.tensors.tensor import Tensor
 
-SUFFIX = ".safetensors"
-
-SPELLED = {dtype.name: dtype.safetensors for dtype in DTYPES if dtype.safetensors}
+CODES = {dtype.name: dtype.safetensors for dtype in DTYPES if dtype.safetensors}
 
 METADATA = "__metadata__"
 ALIGNMENT = 8
-"""The header is filled with spaces to a multiple of this."""
+"""The header is padded with spaces to a multiple of this many bytes."""
 
 
-def refusal(name: str, tensor: Tensor) -> str:
-    """Why a tensor has no form in this format, or ""."""
+def unsupported(name: str, tensor: Tensor) -> str:
+    """Why safetensors cannot represent a tensor, or ""."""
     if name == METADATA:
-        return "no tensor may be called so in safetensors"
-    return no_values(tensor) or ("" if tensor.dtype in SPELLED else f"safetensors have no dtype {tensor.dtype}")
+        return "safetensors reserves this name"
+    return values_unsupported(tensor) or ("" if tensor.dtype in CODES else f"safetensors has no dtype {tensor.dtype}")
 
 
-def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
-    """The files that hold the tensors: one, or shards of at most `largest` bytes and the index that says what is where.
+def plan(tensors: Tensors, output: Path, max_shard_size: int | None) -> Files:
+    """The files that hold the tensors: one, or shards of at most `max_shard_size` bytes and the index of shards.
 
-    A tensor that is larger has a shard of its own.
+    A tensor larger than that has a shard of its own.
     """
-    tied = ties(tensors)
-    kept = {name: tensor for name, tensor in tensors.items() if name not in tied}
-    shards = _shards(kept, largest)
+    duplicates = aliases(tensors)
+    kept = {name: tensor for name, tensor in tensors.items() if name not in duplicates}
+    shards = _shards(kept, max_shard_size)
     if len(shards) == 1:
-        return [File(place, _file(shards[0], tied))]
-    names = [f"{place.stem}-{number:05d}-of-{len(shards):05d}{place.suffix}" for number in range(1, len(shards) + 1)]
-    files = [File(place.with_name(name), _file(shard, tied)) for name, shard in zip(names, shards, strict=True)]
-    homes = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
+        return {output: _file(shards[0], duplicates)}
+    names = [f"{output.stem}-{number:05d}-of-{len(shards):05d}{output.suffix}" for number in range(1, len(shards) + 1)]
+    weight_map = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
     total = sum(tensor.nbytes for tensor in kept.values())
-    index = {"metadata": {"total_size": total, **tied}, "weight_map": {name: homes[name] for name in kept}}
-    spelled = BytesPayload(json.dumps(index, indent=2).encode())
-    return [*files, File(place.with_name(f"{place.name}.index.json"), SequentialFile((spelled,)))]
+    index = {"metadata": {"total_size": total, **duplicates}, "weight_map": weight_map}
+    text = BytesPayload(json.dumps(index, indent=2).encode())
+    files: Files = {output.with_name(name): _file(shard, duplicates) for name, shard in zip(names, shards, strict=True)}
+    return files | {output.with_name(f"{output.name}.index.json"): SequentialFile((text,))}
 
 
-def _shards(tensors: Tensors, largest: int | None) -> list[Tensors]:
-    """The tensors in the order of the file, in as many shards as it takes."""
-    found, size = [Tensors()], 0
+def _shards(tensors: Tensors, max_shard_size: int | None) -> list[Tensors]:
+    """The tensors in file order, split into as few consecutive shards as possible."""
+    shards, size = [Tensors()], 0
     for name, tensor in tensors.items():
-        if largest is not None and found[-1] and size + tensor.nbytes > largest:
-            found.append(Tensors())
+        if max_shard_size is not None and shards[-1] and size + tensor.nbytes > max_shard_size:
+            shards.append(Tensors())
             size = 0
-        found[-1][name] = tensor
+        shards[-1][name] = tensor
         size += tensor.nbytes
-    return found
+    return shards
 
 
-def _file(tensors: Tensors, tied: Mapping[str, str]) -> SequentialFile:
+def _file(tensors: Tensors, duplicates: Mapping[str, str]) -> SequentialFile:
     order = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
-    aliases = {name: kept for name, kept in tied.items() if kept in tensors}
-    return SequentialFile((BytesPayload(_header(order, aliases)), *map(RowMajor, order.values())))
+    metadata = {name: kept for name, kept in duplicates.items() if kept in tensors}
+    return SequentialFile((BytesPayload(_header(order, metadata)), *map(RowMajor, order.values())))
 
 
-def _header(tensors: Tensors, aliases: Mapping[str, str]) -> bytes:
-    told: dict[str, Any] = {METADATA: {"format": "pt", **aliases}}
-    at = 0
+def _header(tensors: Tensors, metadata: Mapping[str, str]) -> bytes:
+    entries: dict[str, Any] = {METADATA: {"format": "pt", **metadata}}
+    offset = 0
     for name, tensor in tensors.items():
-        told[name] = {"dtype": SPELLED[tensor.dtype], "shape": _shape(tensor), "data_offsets": [at, at + tensor.nbytes]}
-        at += tensor.nbytes
-    text = json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+        end = offset + tensor.nbytes
+        entries[name] = {"dtype": CODES[tensor.dtype], "shape": _shape(tensor), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     return SAFETENSORS_LENGTH.pack(len(text)) + text
 
 
 def _shape(tensor: Tensor) -> list[int]:
-    """The shape; of float4 that of the values, of which torch counts pairs."""
+    """The shape; for float4 the shape of the values, where torch counts pairs."""
     is_pairs = tensor.dtype == PAIRS and tensor.shape
     return [*tensor.shape[:-1], 2 * tensor.shape[-1]] if is_pairs else list(tensor.shape)

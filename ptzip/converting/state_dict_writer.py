@@ -1,16 +1,14 @@
-"""Tensors to a plain state dict: a torch zip of one dict, which `torch.load` takes with `weights_only=True`.
+"""Writes a plain state dict: a torch zip of one dict of tensors, which `torch.load` accepts with `weights_only=True`.
 
-Rule: a storage is written once, from the first to the last byte that a tensor uses of it, so what shared bytes still does; each
-kind of tensor is a call of torch's own rebuild function for it.
+A storage is written once, from the first to the last byte that a tensor uses, so tensors that share bytes still do. Each kind
+of tensor is a call of torch's own rebuild function (`torch/_utils.py`).
 """
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ptzip.converting.output_file import File
-from ptzip.converting.selection import Tensors
-from ptzip.converting.unsupported import no_bytes
+from ptzip.converting.selection import Files, Tensors, storage_unsupported
 from ptzip.formats.torchzip import fresh_records
 from ptzip.io.payloads import Payload
 from ptzip.pickling.new_nodes import atom, called, named, new_dict, new_tuple, ordered
@@ -24,36 +22,34 @@ from ptzip.tensors.to_numpy import span
 from ptzip.tensors.torch_names import SPARSE_COMPONENTS
 from ptzip.zip import writer
 
-SUFFIXES = (".pt", ".pth", ".bin", ".ckpt")
-
 PROTOCOL = 2
-"""What torch.save writes, and all that `weights_only` is sure to know."""
+"""What `torch.save` writes by default, and `weights_only` accepts in every version of torch."""
 
 ALIGNED = 16
-"""A storage with tensors of several dtypes is cut at a multiple of the widest element."""
+"""In bytes. A storage with tensors of several dtypes is cut at a multiple of the largest element."""
 
 PER_TENSOR = "per_tensor_affine"
 
 
-def refusal(name: str, tensor: Tensor) -> str:
-    """Why a tensor has no form in this format, or ""."""
+def unsupported(name: str, tensor: Tensor) -> str:
+    """Why a state dict cannot represent a tensor, or ""."""
     if tensor.device == "meta" and tensor.dtype in BY_NAME and tensor.layout == "strided":
         return ""
     if tensor.layout in (*SPARSE_COMPONENTS, "nested"):
-        return next((why for part, inner in tensor.components.items() if (why := refusal(part, inner))), "")
-    return no_bytes(tensor)
+        return next((why for part, inner in tensor.components.items() if (why := unsupported(part, inner))), "")
+    return storage_unsupported(tensor)
 
 
-def planned(tensors: Tensors, place: Path, largest: int | None) -> list[File]:
+def plan(tensors: Tensors, output: Path, max_shard_size: int | None) -> Files:
     """The file that holds the tensors."""
     cuts = _cuts(list(tensors.values()))
     root = new_dict([node for name, tensor in tensors.items() for node in (atom(name), _node(tensor, cuts))])
     records = fresh_records(write_pickle(Pickle(root, PROTOCOL)), [cut.payload for cut in cuts.values()])
-    return [File(place, writer.plan(records))]
+    return {output: writer.plan(records)}
 
 
-class Cut(NamedTuple):
-    """The bytes of a storage from `first` to before `last`, which are written under a key."""
+class StorageCut(NamedTuple):
+    """The bytes of a storage from `first` up to `last`, which are written as the storage `key`."""
 
     key: str
     held: Storage
@@ -62,7 +58,7 @@ class Cut(NamedTuple):
 
     @property
     def kind(self) -> DType:
-        """How the elements of the storage are counted: by bytes, where its dtype has no class of storages."""
+        """The dtype that elements are counted in: bytes if the storage's dtype has no storage class in torch."""
         return self.held.dtype if self.held.dtype.storage else BYTES
 
     @property
@@ -72,8 +68,8 @@ class Cut(NamedTuple):
         return RowMajor(Tensor(dtype.name, (length,), (1,), self.first // dtype.size, storage=self.held))
 
 
-Cuts = dict[int, Cut]
-"""By the identity of the storage, in order of first appearance."""
+Cuts = dict[int, StorageCut]
+"""By the id of the storage, in order of first appearance."""
 
 
 def _cuts(tensors: list[Tensor]) -> Cuts:
@@ -83,18 +79,18 @@ def _cuts(tensors: list[Tensor]) -> Cuts:
     return {held: _cut(str(number), group) for number, (held, group) in enumerate(users.items())}
 
 
-def _cut(key: str, users: list[Tensor]) -> Cut:
-    """What some tensors use of the storage that they are on."""
+def _cut(key: str, users: list[Tensor]) -> StorageCut:
+    """The part of a storage that its tensors use."""
     held, _ = _held(users[0])
     spans = [(start + first, start + last) for one in users for _, start in [_held(one)] for first, last in [span(one)]]
     used = [one for one in spans if one[0] < one[1]]
     first, last = min((first for first, _ in used), default=0), max((last for _, last in used), default=0)
     unit = ALIGNED if any(one.dtype != held.dtype.name for one in users) else held.dtype.size
-    return Cut(key, held, first // unit * unit, -(-last // held.dtype.size) * held.dtype.size)
+    return StorageCut(key, held, first // unit * unit, -(-last // held.dtype.size) * held.dtype.size)
 
 
 def _with_storage(tensors: list[Tensor]) -> Iterator[Tensor]:
-    """The tensors with bytes of their own, in the order in which their storages are named."""
+    """The tensors and components that have a storage, in the order in which the pickle refers to the storages."""
     for tensor in tensors:
         if tensor.storage is not None:
             yield tensor
@@ -102,26 +98,26 @@ def _with_storage(tensors: list[Tensor]) -> Iterator[Tensor]:
 
 
 def _held(tensor: Tensor) -> tuple[Storage, int]:
-    """The storage that a tensor is on, and where in it that of a view begins, in bytes."""
-    assert tensor.storage is not None, "refused before"
+    """The root storage of a tensor, and the byte offset in it at which the tensor's own storage begins."""
+    assert tensor.storage is not None, "unsupported() rejects tensors without a storage"
     return tensor.storage.root
 
 
 def _node(tensor: Tensor, cuts: Cuts) -> Call:
-    """The call that makes a tensor (`torch/_utils.py`)."""
-    make = _quantized if tensor.qscheme else MAKERS.get("meta" if tensor.device == "meta" else tensor.layout, _strided)
-    return make(tensor, cuts)
+    """The call that rebuilds a tensor."""
+    rebuild = _quantized if tensor.qscheme else REBUILDERS.get("meta" if tensor.device == "meta" else tensor.layout, _strided)
+    return rebuild(tensor, cuts)
 
 
 def _strided(tensor: Tensor, cuts: Cuts) -> Call:
     cut, marks = cuts[id(_held(tensor)[0])], _marks(tensor)
-    head = (*_place(tensor, cut), atom(False), ordered([]))
+    head = (*_location(tensor, cut), atom(False), ordered([]))
     if tensor.dtype == cut.held.dtype.name and cut.kind is not BYTES:
         return called("torch._utils", "_rebuild_tensor_v2", *head, *marks)
     return called("torch._utils", "_rebuild_tensor_v3", *head, named("torch", tensor.dtype), *marks)
 
 
-def _place(tensor: Tensor, cut: Cut) -> tuple[Node, Node, Node, Node]:
+def _location(tensor: Tensor, cut: StorageCut) -> tuple[Node, Node, Node, Node]:
     """Storage, offset, size and stride."""
     kind = cut.kind
     numel = (cut.last - cut.first) // kind.size
@@ -134,8 +130,8 @@ def _place(tensor: Tensor, cut: Cut) -> tuple[Node, Node, Node, Node]:
 
 def _marks(tensor: Tensor) -> list[Node]:
     marks = {"conj": tensor.is_conj, "neg": tensor.is_neg}
-    told: list[Node] = [node for mark, is_set in marks.items() if is_set for node in (atom(mark), atom(True))]
-    return [new_dict(told)] if told else []
+    given: list[Node] = [node for mark, is_set in marks.items() if is_set for node in (atom(mark), atom(True))]
+    return [new_dict(given)] if given else []
 
 
 def _numbers(values: tuple[int, ...]) -> Node:
@@ -149,8 +145,8 @@ def _quantized(tensor: Tensor, cuts: Cuts) -> Call:
     else:
         scales, points = (_node(part, cuts) for part in tensor.components.values())
         given = new_tuple(scheme, scales, points, atom(tensor.axis))
-    place = _place(tensor, cuts[id(_held(tensor)[0])])
-    return called("torch._utils", "_rebuild_qtensor", *place, given, atom(False), ordered([]))
+    location = _location(tensor, cuts[id(_held(tensor)[0])])
+    return called("torch._utils", "_rebuild_qtensor", *location, given, atom(False), ordered([]))
 
 
 def _sparse(tensor: Tensor, cuts: Cuts) -> Call:
@@ -170,9 +166,9 @@ def _meta(tensor: Tensor, cuts: Cuts) -> Call:
     return called("torch._utils", "_rebuild_meta_tensor_no_storage", named("torch", tensor.dtype), *sizes, atom(False))
 
 
-MAKERS: dict[str, Callable[[Tensor, Cuts], Call]] = {
+REBUILDERS: dict[str, Callable[[Tensor, Cuts], Call]] = {
     "meta": _meta,
     "nested": _nested,
     **dict.fromkeys(SPARSE_COMPONENTS, _sparse),
 }
-"""What makes a tensor, by its layout; any other is strided."""
+"""By layout; any other layout is strided."""
