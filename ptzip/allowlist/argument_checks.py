@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from itertools import islice
 
-from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, reach, text
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, text, walk_unordered
 
 Shape = Callable[[Call], str]
 
@@ -115,7 +115,7 @@ def dtype(call: Call) -> str:
     if code is None or not (PLAIN_DTYPE.match(code) or OBJECTS.match(code)):
         return "with something other than the code of a dtype"
     for state in (plain(step.items[0]) for step in call.steps if step.op == "BUILD"):
-        parts = list(islice(reach(state), MOST_PARTS))
+        parts = list(islice(walk_unordered(state), MOST_PARTS))
         has_objects = OBJECTS.match(code) or any(OBJECTS.match(text(part) or "") for part in parts)
         flags = _number(state.parts[7]) if isinstance(state, Tuple) and len(state.parts) > 7 else -1
         if (has_objects and (flags < 0 or flags & HAS_OBJECTS != HAS_OBJECTS)) or len(parts) == MOST_PARTS:
@@ -126,7 +126,7 @@ def dtype(call: Call) -> str:
 def plain_array(call: Call) -> str:
     """`_frombuffer(bytes, dtype, shape, order)` takes bytes for elements, which must not be addresses of objects."""
     kind = plain(call.arguments[1]) if len(call.arguments) > 1 else None
-    made = [node for node in reach(kind) if isinstance(node, Call)] if isinstance(kind, Call) else []
+    made = [node for node in walk_unordered(kind) if isinstance(node, Call)] if isinstance(kind, Call) else []
     codes = [text(plain(node.arguments[0])) if node.path == "numpy.dtype" and node.arguments else None for node in made]
     is_plain = bool(codes) and all(code is not None and PLAIN_DTYPE.match(code) for code in codes)
     return "" if is_plain else "with a dtype that is not plainly one of numbers"

@@ -14,7 +14,7 @@ from ptzip.errors import EditError
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.pickling.new_nodes import assign, atom, discard, memoized, take_out
-from ptzip.pickling.nodes import Atom, Node, Persistent, Pickle, children, lookup, pair_slots, pairs, reach, text, walk
+from ptzip.pickling.nodes import Atom, Node, Persistent, Pickle, children, lookup, pair_slots, pairs, text, walk, walk_unordered
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import KEY, LOCATION, StorageRef, storage_ref
@@ -155,7 +155,7 @@ class Edit:
                 self._prune(below, inner, (*way, id(value)))
 
     def _stands_twice(self, value: Node) -> bool:
-        return sum(below is value for node in reach(self.root) for below in children(node)) > 1
+        return sum(below is value for node in walk_unordered(self.root) for below in children(node)) > 1
 
     def number(self, key: str, value: int) -> None:
         """Set a top-level key to a number."""
@@ -260,7 +260,7 @@ class Edit:
 
 def storages_of(root: Node) -> set[str]:
     """The storages that are used below a node."""
-    ids = (storage_ref(node) for node in reach(root) if isinstance(node, Persistent))
+    ids = (storage_ref(node) for node in walk_unordered(root) if isinstance(node, Persistent))
     return {reference.key for reference in ids if reference}
 
 

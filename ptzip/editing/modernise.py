@@ -11,7 +11,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
 from ptzip.io.payloads import SlicePayload
 from ptzip.pickling.new_nodes import atom, filled
-from ptzip.pickling.nodes import PUTS, Call, List, Persistent, Tuple, item_slots, plain, reach, walk
+from ptzip.pickling.nodes import PUTS, Call, List, Persistent, Tuple, item_slots, plain, walk, walk_unordered
 from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageRef, class_ref, storage_ref
 
 
@@ -20,7 +20,7 @@ def modernise(edit: Edit) -> None:
     is_old_stream = not isinstance(edit.checkpoint.container, TorchZip)
     if not is_old_stream and not any(map(_is_old, edit.checkpoint.pickle.persistents)):
         return
-    for node in list(reach(edit.root)):
+    for node in list(walk_unordered(edit.root)):
         reference = storage_ref(node)
         if reference is not None and len(reference.items) > STORAGE_ITEMS:
             _without_view(edit, reference)

@@ -6,7 +6,7 @@ Rule: only edges of the tree count, so a tensor that stands in two places is use
 import functools
 from collections import Counter
 
-from ptzip.pickling.nodes import Call, Node, Persistent, children, reach
+from ptzip.pickling.nodes import Call, Node, Persistent, children, walk_unordered
 from ptzip.tensors.references import StorageRef, TensorRef, storage_ref, tensor_ref
 
 COUNTED = (Call, Persistent)
@@ -23,7 +23,7 @@ class Uses:
         self.calls: list[Call] = []
         self.parsed: dict[int, TensorRef] = {}
         """The tensors that calls make, by the calls' identities, once somebody asked for them."""
-        for node in reach(root):
+        for node in walk_unordered(root):
             for below in children(node):
                 if type(below) in COUNTED:
                     self.edges[id(below)] = self.edges.get(id(below), 0) + 1

@@ -116,7 +116,7 @@ class _KeyPass:
     def key_size(self, child: NodeChild, pickled: int) -> KeySize:
         node, name = child.value, child.part or ""
         size, has_module = 0, is_module(node)
-        for below in nodes.reach(node, self.seen):
+        for below in nodes.walk_unordered(node, self.seen):
             if isinstance(below, Persistent):
                 size += self.storage_size(below)
             elif isinstance(below, Call):

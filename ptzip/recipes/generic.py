@@ -10,7 +10,20 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
-from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup, pairs, reach, text
+from ptzip.pickling.nodes import (
+    Atom,
+    Call,
+    Dict,
+    List,
+    Node,
+    Persistent,
+    Tuple,
+    item_slots,
+    lookup,
+    pairs,
+    text,
+    walk_unordered,
+)
 from ptzip.recipes.layouts import is_optimizer, is_state_dict, names
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.transformers_trainer import hint
@@ -67,7 +80,7 @@ def _is_scaler(node: Node) -> bool:
 
 
 def _has_tensors(node: Node) -> bool:
-    return any(isinstance(one, Persistent) for one in reach(node))
+    return any(isinstance(one, Persistent) for one in walk_unordered(node))
 
 
 STATE_BYTES = frozenset((16, 44, 816, 5048, 5056, 816040, 824000))
@@ -87,7 +100,7 @@ def _is_random(node: Node) -> bool:
 
 def _is_callbacks(node: Node) -> bool:
     """The states of callbacks by their names: plain values, and nothing that could be weights or code."""
-    plainly = not any(isinstance(one, Call) and one.path != "collections.OrderedDict" for one in reach(node))
+    plainly = not any(isinstance(one, Call) and one.path != "collections.OrderedDict" for one in walk_unordered(node))
     return isinstance(node, Dict) and plainly
 
 

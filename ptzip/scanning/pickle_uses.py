@@ -22,8 +22,8 @@ from ptzip.pickling.nodes import (
     children,
     pairs,
     plain,
-    reach,
     text,
+    walk_unordered,
 )
 from ptzip.scanning import dangerous_names as harm
 from ptzip.scanning.joblib_arrays import has_arrays
@@ -96,7 +96,7 @@ class Uses:
             return
         seen = set[int]()
         for root in [*([self.pickle.root] if self.pickle.root is not None else []), *self.pickle.calls]:
-            for node in reach(root, seen):
+            for node in walk_unordered(root, seen):
                 below = children(node)[1:] if isinstance(node, Call) and node.op != "INST" else children(node)
                 for part in below:
                     found = loaders.pop(id(plain(part)), None)
@@ -248,7 +248,7 @@ def thrown_away(pickle: Pickle) -> set[int]:
     """The calls whose results are in no part of the object, by identity: they are made for what they do."""
     if pickle.root is None or not any(anomaly.kind in ("popped", "left over") for anomaly in pickle.anomalies):
         return set()
-    kept = {id(node) for node in reach(pickle.root)}
+    kept = {id(node) for node in walk_unordered(pickle.root)}
     return {id(node) for node in pickle.calls if id(node) not in kept and isinstance(node, Call)}
 
 

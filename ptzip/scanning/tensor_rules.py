@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ptzip.errors import PtzipError
-from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, reach, text
+from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, text, walk_unordered
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import PickleStream
 from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
@@ -108,7 +108,7 @@ def computed_ids(stream: PickleStream) -> Iterator[Hit]:
     """An id of a storage is plain data; this one calls something first."""
     seen = set[int]()  # what several ids share is looked at once
     for node in stream.pickle.persistents:
-        if any(isinstance(below, Call) for part in node.parts for below in reach(part, seen)):
+        if any(isinstance(below, Call) for part in node.parts for below in walk_unordered(part, seen)):
             yield Hit("a persistent id is computed while loading", node.offset)
 
 

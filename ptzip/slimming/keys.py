@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Change
-from ptzip.pickling.nodes import Atom, Node, Persistent, reach
+from ptzip.pickling.nodes import Atom, Node, Persistent, walk_unordered
 from ptzip.slimming.report import Key
 from ptzip.tensors.references import storage_ref
 from ptzip.tree.children import keyed_children
@@ -43,7 +43,7 @@ def _sizes(checkpoint: Checkpoint) -> Iterator[tuple[str, int]]:
 def _below(value: Node, seen: set[int]) -> tuple[set[str], int]:
     """The storages and the bytes of texts below a node that were not met before."""
     used, texts = set[str](), 0
-    for node in reach(value, seen):
+    for node in walk_unordered(value, seen):
         reference = storage_ref(node) if isinstance(node, Persistent) else None
         if reference is not None:
             used.add(reference.key)

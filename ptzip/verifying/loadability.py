@@ -11,7 +11,7 @@ from ptzip.allowlist.weights_only import HELD, OPCODES
 from ptzip.checkpoint import Checkpoint
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.torchzip import TorchZip
-from ptzip.pickling.nodes import Atom, Global, reach
+from ptzip.pickling.nodes import Atom, Global, walk_unordered
 from ptzip.tensors.torch_names import DATED
 from ptzip.verifying.report import LAYOUT, Loading, Problem
 from ptzip.zip import writer
@@ -67,7 +67,7 @@ def loading(checkpoint: Checkpoint) -> Loading | None:
         return None
     names = {node.path for node in checkpoint.pickle.calls if isinstance(node, Global)}
     blocked = tuple(sorted(names - HELD))
-    odd = any(isinstance(node, Atom) and node.op not in OPCODES for node in reach(checkpoint.root))
+    odd = any(isinstance(node, Atom) and node.op not in OPCODES for node in walk_unordered(checkpoint.root))
     is_zip = isinstance(layout, TorchZip)
     needed = [row.since for row in DATED if row.path in names and row.since]
     low = max([*needed, *([ZIP_SINCE] if is_zip else [])], default=None)

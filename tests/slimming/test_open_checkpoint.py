@@ -7,7 +7,7 @@ import pytest
 
 import ptzip
 from ptzip.inspecting.summary import summary
-from ptzip.pickling.nodes import reach
+from ptzip.pickling.nodes import walk_unordered
 from ptzip.pickling.writer import write_pickle
 from ptzip.recipes.forecast import forecast
 from ptzip.slimming.keys import keys
@@ -37,7 +37,7 @@ def snapshot(checkpoint: ptzip.Checkpoint) -> tuple[object, ...]:
             [*map(id, node.parts)],
             [(step.op, step.arg, [*map(id, step.items)]) for step in node.steps],
         )
-        for node in reach(checkpoint.root)
+        for node in walk_unordered(checkpoint.root)
     ]
     names = [(name, tensor.dtype, tensor.shape, tensor.stride, tensor.offset) for name, tensor in checkpoint.tensors().items()]
     storages = [(key, found.size, len(found.ids)) for key, found in checkpoint.storages.items()]
