@@ -9,9 +9,9 @@ from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tupl
 from ptzip.pickling.reader import BROKEN, CUT, LIMIT
 from ptzip.scanning import joblib_arrays
 from ptzip.scanning.dangerous_names import CODE_PICKLERS
-from ptzip.scanning.pickle_uses import Known, built_names, special_methods, thrown_away
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import NUMBERS, PickleStream
+from ptzip.scanning.violations import Danger, built_names, special_methods, thrown_away
 from ptzip.text import has_decimal
 
 TOLD_APART = frozenset(("popped", "trailing", "computed name", BROKEN, CUT, LIMIT))
@@ -30,12 +30,12 @@ MOST_BITS = 1 << 15
 
 def harmful_calls(stream: PickleStream) -> Iterator[Hit]:
     """A pickle is a program: REDUCE, INST, OBJ and NEWOBJ call what it names. This one calls something that is known to run
-    code, open files, start processes, use the network, or reach any of these. Loading the file does it, before anything is
+    code, open files, start processes, found the network, or reach any of these. Loading the file does it, before anything is
     returned; torch refuses it with weights_only=True.
     """
-    for use in stream.uses:
-        if isinstance(use.node, Call) and use.known == Known.HARMFUL:
-            yield Hit(f"loading calls {call_text(use.node, use.what)}: {use.why}", use.node.offset)
+    for found in stream.violations:
+        if isinstance(found.node, Call) and found.danger is Danger.HARMFUL:
+            yield Hit(f"loading calls {call_text(found.node, found.what)}: {found.why}", found.node.offset)
 
 
 def unknown_calls(stream: PickleStream) -> Iterator[Hit]:
@@ -43,35 +43,35 @@ def unknown_calls(stream: PickleStream) -> Iterator[Hit]:
     file: fine if you know and trust the package (see --trust), anything at all if you do not. Whole pickled models have
     such names; a state dict has none.
     """
-    for use in stream.uses:
-        if isinstance(use.node, Call) and use.known == Known.UNKNOWN:
-            does = "makes an object of" if use.node.op.startswith("NEWOBJ") else "calls"
-            yield Hit(f"loading imports and {does} {use.what}, whose code is not known", use.node.offset)
+    for found in stream.violations:
+        if isinstance(found.node, Call) and found.danger is Danger.UNKNOWN:
+            does = "makes an object of" if found.node.op.startswith("NEWOBJ") else "calls"
+            yield Hit(f"loading imports and {does} {found.what}, whose code is not known", found.node.offset)
 
 
 def harmful_names(stream: PickleStream) -> Iterator[Hit]:
     """Loading imports this name without calling it. Importing runs the module's code, and a function that is parked in an
     object is called by whoever uses the object.
     """
-    for use in stream.uses:
-        if isinstance(use.node, Global) and use.known == Known.HARMFUL:
-            yield Hit(f"loading imports {use.what}: {use.why}", use.node.offset)
+    for found in stream.violations:
+        if isinstance(found.node, Global) and found.danger is Danger.HARMFUL:
+            yield Hit(f"loading imports {found.what}: {found.why}", found.node.offset)
 
 
 def unknown_names(stream: PickleStream) -> Iterator[Hit]:
     """Loading imports the module of this name, which runs the module's code. Nothing is known of it (see --trust)."""
-    for use in stream.uses:
-        if isinstance(use.node, Global) and use.known == Known.UNKNOWN:
-            yield Hit(f"loading imports {use.what}, whose code is not known", use.node.offset)
+    for found in stream.violations:
+        if isinstance(found.node, Global) and found.danger is Danger.UNKNOWN:
+            yield Hit(f"loading imports {found.what}, whose code is not known", found.node.offset)
 
 
 def misused(stream: PickleStream) -> Iterator[Hit]:
     """The name is on the allow list, but honest pickles call it with other arguments: these ask for memory, hide what is
     called, or are computed on the way.
     """
-    for use in stream.uses:
-        if use.known == Known.MISUSED and isinstance(use.node, Call):
-            yield Hit(f"loading calls {use.what} {use.why}", use.node.offset)
+    for found in stream.violations:
+        if found.danger is Danger.MISUSED and isinstance(found.node, Call):
+            yield Hit(f"loading calls {found.what} {found.why}", found.node.offset)
 
 
 def thrown(stream: PickleStream) -> Iterator[Hit]:
@@ -79,11 +79,13 @@ def thrown(stream: PickleStream) -> Iterator[Hit]:
     call for its effects does.
     """
     gone = thrown_away(stream.pickle)
-    for use in stream.uses if gone else ():
-        root, _, name = use.what.partition(".")
+    for found in stream.violations if gone else ():
+        root, _, name = found.what.partition(".")
         is_code = root in CODE_PICKLERS and name.rpartition(".")[2].startswith("_")
-        if id(use.node) in gone and use.known == Known.UNKNOWN and isinstance(use.node, Call) and not is_code:
-            yield Hit(f"loading calls {use.what} and throws the result away, so it is called for what it does", use.node.offset)
+        if id(found.node) in gone and found.danger is Danger.UNKNOWN and isinstance(found.node, Call) and not is_code:
+            yield Hit(
+                f"loading calls {found.what} and throws the result away, so it is called for what it does", found.node.offset
+            )
 
 
 def described_names(stream: PickleStream) -> Iterator[Hit]:

@@ -7,18 +7,18 @@ from collections.abc import Iterator
 
 from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Call, Pickle
-from ptzip.scanning.pickle_uses import Known, Uses, built_names, special_methods
 from ptzip.scanning.report import Severity
 from ptzip.scanning.subjects import PickleStream
+from ptzip.scanning.violations import Danger, built_names, special_methods, violations
 
 
 def refusal(pickle: Pickle) -> str:
     """Why an object is not rebuilt, in one line; "" where all is allowed."""
-    for use in Uses(pickle, ()).found():
-        does = "calls" if isinstance(use.node, Call) else "holds"
-        why = use.why if use.known == Known.MISUSED else "which is not known to be harmless"
-        comma = "" if use.known == Known.MISUSED else ","
-        return f"the pickle {does} {use.what}{comma} {why} (at byte {use.node.offset})"
+    for found in violations(pickle):
+        does = "calls" if isinstance(found.node, Call) else "holds"
+        why = found.why if found.danger is Danger.MISUSED else "which is not known to be harmless"
+        comma = "" if found.danger is Danger.MISUSED else ","
+        return f"the pickle {does} {found.what}{comma} {why} (at byte {found.node.offset})"
     for name in built_names(pickle):
         return f"the pickle changes {name.path} itself (at byte {name.offset})"
     for call, method in special_methods(pickle):
@@ -43,4 +43,4 @@ def malice(parts: tuple[Part, ...]) -> Iterator[str]:
 def _is_suspect(pickle: Pickle) -> bool:
     """Whether the rules are worth asking: something is called or spelled that no honest pickle calls or spells."""
     is_odd = bool(pickle.anomalies) or any(built_names(pickle)) or any(special_methods(pickle))
-    return is_odd or any(use.known == Known.HARMFUL for use in Uses(pickle, ()).found())
+    return is_odd or any(found.danger is Danger.HARMFUL for found in violations(pickle))

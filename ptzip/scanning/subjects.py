@@ -12,7 +12,7 @@ from ptzip.allowlist.table import Name
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
 from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, Set, Tuple, children
-from ptzip.scanning.pickle_uses import Found, Uses
+from ptzip.scanning.violations import Violation, violations
 from ptzip.zip.reader import Archive
 
 
@@ -40,9 +40,9 @@ class PickleStream:
         self.is_doubtful = is_doubtful
 
     @functools.cached_property
-    def uses(self) -> tuple[Found, ...]:
+    def violations(self) -> tuple[Violation, ...]:
         """The imports and calls that are not allowed."""
-        return tuple(Uses(self.pickle, self.trusted).found())
+        return tuple(violations(self.pickle, self.trusted))
 
     @functools.cached_property
     def extent(self) -> "Extent":

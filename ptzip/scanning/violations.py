@@ -1,0 +1,244 @@
+"""What a pickle imports, calls and changes that the allow list does not allow.
+
+Only what the pickle machine found on its stack counts, never what is nearby in the stream. A call whose function is not
+a name in the file is never allowed, whatever it may come to.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from enum import IntEnum
+from typing import NamedTuple
+
+from ptzip.allowlist import argument_checks as shapes
+from ptzip.allowlist.table import ALLOWED, Name, Use
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Pickle, Tuple, children, pairs, plain, text, walk_unordered
+from ptzip.scanning import dangerous_names
+from ptzip.scanning.joblib_arrays import has_arrays
+from ptzip.tensors.references import class_ref
+from ptzip.tree.calls import (
+    GETATTR,
+    HELPERS,
+    MOST_ATTRIBUTES,
+    NEW_OBJECTS,
+    NEW_OBJECTS_EX,
+    RECONSTRUCTORS,
+    QualifiedName,
+    ResolvedCall,
+    resolve,
+)
+
+BASES = {"collections.OrderedDict"} | frozenset(
+    f"{home}.{name}" for home in ("builtins", "__builtin__") for name in ("object", "dict", "list", "tuple", "set")
+)
+"""The built-in bases of honest classes, which `copyreg._reconstructor` calls."""
+
+SPECIAL_METHODS = frozenset(
+    f"__{name}__"
+    for name in (
+        *("setstate", "reduce", "reduce_ex", "class", "getattr", "getattribute", "call", "del", "init", "new", "iter", "next"),
+        *("getstate", "enter", "exit", "hash", "eq", "repr", "str", "format", "len", "builtins", "globals", "code"),
+    )
+)
+"""Attributes that Python itself looks up and calls."""
+
+ONLY_CALLED = (
+    RECONSTRUCTORS
+    | NEW_OBJECTS
+    | frozenset(
+        f"torch.{name}"
+        for name in (
+            *("storage._load_from_bytes", "_tensor._rebuild_from_type_v2", "_tensor._rebuild_from_type"),
+            *("tensor._rebuild_from_type_v2", "tensor._rebuild_from_type"),
+        )
+    )
+)
+"""Allowed functions that call or load what they are given. Honest pickles call them, and never pass them on."""
+
+TRUSTED = Use(shapes.anything, builds=True)
+"""What may be done with a name that the user trusts."""
+
+
+class Danger(IntEnum):
+    """What is known of something that is not allowed."""
+
+    UNKNOWN = 0
+    MISUSED = 1
+    """An allowed name, called as no pickler calls it."""
+    HARMFUL = 2
+
+
+class Violation(NamedTuple):
+    """One import (`node` is a Global) or call that is not allowed: `what` is its name, `why` a reason, if there is one."""
+
+    node: Node
+    danger: Danger
+    what: str
+    why: str = ""
+
+
+def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Violation]:
+    """Everything that is not allowed, in the order in which a loader gets to it; last what is passed on as a value."""
+    uses = _allowed_names(pickle, trusted)
+    doubtful = [node for node in pickle.calls if id(node) not in uses and not _is_usual(node, uses)]
+    calls = {id(node): resolved(node) for node in doubtful if isinstance(node, Call)}
+    called = {call.target.node.offset for call in calls.values() if call is not None}
+    for node in doubtful:
+        found = None
+        if isinstance(node, Call):
+            found = _judged_call(node, calls[id(node)], trusted, pickle)
+        elif isinstance(node, Global) and node.offset not in called and not allowed(node.module, node.name, trusted):
+            why = dangerous_names.of_name(node.module, node.name)
+            found = Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, node.path, why)
+        if found is not None:
+            yield found
+    yield from _passed_on(pickle)
+
+
+def allowed(module: str, name: str, trusted: Collection[Name]) -> Use | None:
+    """What may be done with a name."""
+    return TRUSTED if (module, name) in trusted else ALLOWED.get((module, name))
+
+
+def _allowed_names(pickle: Pickle, trusted: Collection[Name]) -> dict[int, Use]:
+    """The globals that are allowed, by identity; without functions whose call is about the class that they are given."""
+    uses = dict[int, Use]()
+    for node in pickle.calls:
+        use = allowed(node.module, node.name, trusted) if isinstance(node, Global) else None
+        if use is not None and isinstance(node, Global) and node.path not in HELPERS:
+            uses[id(node)] = use
+    return uses
+
+
+def _is_usual(node: Node, uses: Mapping[int, Use]) -> bool:
+    """Whether a node is a plain call of an allowed name with the arguments that it may have, as nearly all calls are."""
+    use = uses.get(id(node.parts[0])) if node.op in ("REDUCE", "NEWOBJ") else None
+    if use is None or use.call is None or not isinstance(node, Call) or type(node.parts[1]) is not Tuple:
+        return False
+    return not use.call(node) and (use.builds or not _is_built(node))
+
+
+def resolved(call: Call) -> ResolvedCall | None:
+    """What a call really calls; None where that is computed while loading.
+
+    dill and cloudpickle look a type up by a call of their own and call the result: that is a call of their function.
+    """
+    found = resolve(call)
+    if found is not None:
+        return found
+    node, attributes = call.function, list[str]()
+    if isinstance(node, Global) and node.path in HELPERS and call.arguments:
+        node = plain(call.arguments[0])
+    while isinstance(node, Call) and node.path in GETATTR and len(node.arguments) == 2 and len(attributes) < MOST_ATTRIBUTES:
+        attributes.insert(0, text(plain(node.arguments[1])) or "")
+        node = plain(node.arguments[0])
+    if not isinstance(node, Call) or node.path.partition(".")[0] not in dangerous_names.CODE_PICKLERS or not all(attributes):
+        return None
+    function = node.function
+    if not isinstance(function, Global):
+        return None
+    target = QualifiedName(function, function.module, ".".join((function.name, *attributes)))
+    return ResolvedCall(call, "call", target, call.arguments)
+
+
+def _judged_call(node: Call, call: ResolvedCall | None, trusted: Collection[Name], pickle: Pickle) -> Violation | None:
+    """A call that is not a usual one: None where it is allowed all the same."""
+    if call is None:  # read without joblib, the bytes of its arrays are nonsense
+        danger = Danger.MISUSED if has_arrays(pickle) else Danger.HARMFUL
+        return Violation(node, danger, "something", "that is computed while loading")
+    if call.path in GETATTR:
+        return _judged_attribute(node)
+    use = allowed(call.target.module, call.target.name, trusted)
+    if use is None or use.call is None:
+        why = dangerous_names.of_call(call.target.module, call.target.name, node)
+        return Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, call.path, why)
+    why = _misuse(node, call, use)
+    return Violation(node, Danger.MISUSED, call.path, why) if why else None
+
+
+def _judged_attribute(call: Call) -> Violation:
+    """`getattr(owner, name)`, by which protocols below 4 spell methods and nested classes."""
+    arguments = call.arguments
+    owner = plain(arguments[0]) if arguments else None
+    name = text(plain(arguments[1])) if len(arguments) == 2 else None
+    what = f"{owner.path}.{name}" if isinstance(owner, Global | Call) and owner.path else f"attribute {name}"
+    if name is None or (name.startswith("__") and name != "__new__"):
+        return Violation(call, Danger.HARMFUL, what, "the attribute is a way around any list of names")
+    if isinstance(owner, Global) and dangerous_names.is_own(owner.module) and not _is_class(owner):
+        return Violation(call, Danger.HARMFUL, what, f"it reaches into {owner.path}, which is no class")
+    why = dangerous_names.of_name(owner.module, owner.name) if isinstance(owner, Global) else ""
+    return Violation(call, Danger.HARMFUL if why else Danger.UNKNOWN, what, why)
+
+
+def _is_class(owner: Global) -> bool:
+    return owner.name.rpartition(".")[2].lstrip("_")[:1].isupper() or (owner.module, owner.name) in ALLOWED
+
+
+def _misuse(node: Call, call: ResolvedCall, use: Use) -> str:
+    """How an allowed name is called in a way that no pickler calls it; "" where it is not."""
+    if call.keywords is not None and node.op == "NEWOBJ_EX":
+        return "with arguments by name"
+    if node.op not in ("INST", "OBJ") and not isinstance(plain(node.parts[1]), Tuple):
+        return "with arguments that are computed while loading"
+    if not use.builds and _is_built(node):
+        return "and gives a state to what it made, which takes none"
+    if call.helper in NEW_OBJECTS | NEW_OBJECTS_EX and len(node.arguments) > 1:
+        return "with arguments, which its pickles do not have"
+    if call.helper in RECONSTRUCTORS:
+        is_known = isinstance(call.base, Global) and call.base.path in BASES
+        return "" if is_known else "on a base that is none of Python's containers"
+    return use.call(node) if use.call else ""
+
+
+def _passed_on(pickle: Pickle) -> Iterator[Violation]:
+    """Functions of `ONLY_CALLED` among the values of the object or the arguments of calls: another function may call them."""
+    passed = {id(node): node for node in pickle.calls if isinstance(node, Global) and node.path in ONLY_CALLED}
+    seen = set[int]()
+    for root in [*([pickle.root] if pickle.root is not None else []), *pickle.calls] if passed else ():
+        for node in walk_unordered(root, seen):
+            is_function_first = isinstance(node, Call) and node.op != "INST"
+            for value in children(node)[1:] if is_function_first else children(node):
+                found = passed.pop(id(plain(value)), None)
+                if found is not None:
+                    yield Violation(found, Danger.HARMFUL, found.path, "it stands where another function may call it")
+
+
+def thrown_away(pickle: Pickle) -> set[int]:
+    """The calls whose results are no part of the object, by identity: they are made for their effects."""
+    if pickle.root is None or not any(anomaly.kind in ("popped", "left over") for anomaly in pickle.anomalies):
+        return set()
+    kept = {id(node) for node in walk_unordered(pickle.root)}
+    return {id(node) for node in pickle.calls if id(node) not in kept and isinstance(node, Call)}
+
+
+def _is_built(node: Node) -> bool:
+    return any(step.op == "BUILD" for step in node.steps)
+
+
+def built_names(pickle: Pickle) -> Iterator[Global]:
+    """Names that BUILD gives a state: classes, functions and modules themselves, also those in a persistent id."""
+    for ident in pickle.persistents:
+        described = class_ref(ident) if _is_built(ident) else None
+        if described is not None:
+            yield described
+    for node in pickle.calls:
+        if isinstance(node, Global) and _is_built(node):
+            yield node
+
+
+def special_methods(pickle: Pickle) -> Iterator[tuple[Call, str]]:
+    """Objects that get a special method by one of their states, and its name; a state that several share is reported once."""
+    seen = set[int]()
+    for node in pickle.calls:
+        if isinstance(node, Call):
+            for part in _states(node):
+                if id(part) not in seen:
+                    seen.add(id(part))
+                    names = (text(key) for key, value in pairs(part) if not isinstance(value, Atom))
+                    yield from ((node, name) for name in names if name in SPECIAL_METHODS)
+
+
+def _states(call: Call) -> Iterator[Node]:
+    """What each BUILD gives to an object: a dict, or a tuple of it and the dict of its slots."""
+    for step in call.steps:
+        if step.op == "BUILD":
+            given = plain(step.items[0])
+            yield from map(plain, given.parts[:2]) if isinstance(given, Tuple) else (given,)
