@@ -83,7 +83,7 @@ PAYLOADS = {
 
 KEPT = "written"
 UNKNOWN = "EditError: no recipe knows this layout: "
-THROWN_AWAY = "EditError: the pickle cannot be written again: values are made and thrown away"
+THROWN_AWAY = "EditError: the pickle cannot be rewritten: values are created and discarded"
 
 EXPECTED = {
     **dict.fromkeys(("value.pt", "eval.pt", "deep.pt", "optimizer.pt", "results.pt", "module.pt", "key.pt"), KEPT),

@@ -1,7 +1,7 @@
-"""The state of the pickle machine: its stack, its marks, its memo, and what it has seen so far.
+"""The state of the pickle machine: its stack, its marks, its memo, and the tree so far.
 
-Rule: a value on the stack is a node that was just made there, or a fetch of one that was made elsewhere; only the former
-may still be given a step, since a node is spelled in one place.
+A value on the stack is either a node that was just created there, or a reference to one created earlier. Only the former may
+get further steps, since a node is written at one position of the stream.
 """
 
 from ptzip.errors import Anomaly, FormatError, LimitError
@@ -9,23 +9,23 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import Detour, Node, Pickle, plain
 
 
-class Got:
-    """A memo slot, and on the stack a value fetched from it: spelled elsewhere, so no step may be added there."""
+class MemoEntry:
+    """A memo slot; on the stack, a value fetched from it, to which no step may be added."""
 
     __slots__ = ("fetch", "node")
 
     def __init__(self, node: Node, fetch: str) -> None:
         self.node = node
         self.fetch = fetch
-        """The opcode by which this slot is spelled."""
+        """The opcode that fetches this slot."""
 
 
-FETCHED = (Got, Detour)
-"""What stands on the stack for a value that was made elsewhere."""
+FETCHED = (MemoEntry, Detour)
+"""The types on the stack that refer to a value created earlier."""
 
 
 class Popped:
-    """Values popped by a run of POPs, as a pickler does before it fetches a recursive tuple; see `nodes.Detour`."""
+    """Values popped by consecutive POPs, as a pickler does before it fetches a recursive tuple; see `nodes.Detour`."""
 
     __slots__ = ("end", "has_mark", "nodes", "ops")
 
@@ -34,7 +34,7 @@ class Popped:
         self.ops: list[str] = []
         self.end = -1
         self.has_mark = False
-        """Whether the mark below the values was popped too, which ends the run."""
+        """Whether the mark below the values was popped too; no POP is added after that."""
 
 
 class Machine:
@@ -42,16 +42,18 @@ class Machine:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
-        self.stack: list[Node | Got] = []
+        self.stack: list[Node | MemoEntry] = []
         self.marks: list[int] = []
-        self.memo: dict[int, Got] = {}
+        self.memo: dict[int, MemoEntry] = {}
         self.put: set[Node] = set()
-        """The nodes that are in the memo, or were."""
+        """The nodes that are or were in the memo."""
         self.popped = Popped()
         self.pops_left = 0
+        """POPs that belong to no `Detour`."""
         self.at = 0
+        """The offset of the current opcode."""
         self.nested_at = -1
-        """Where the last of a run of containers in one another stands, and how many there are in `nested`."""
+        """The offset of the innermost of several directly nested containers; `nested` is their number."""
         self.nested = 0
         self.pickle = Pickle(None)
 
@@ -59,36 +61,39 @@ class Machine:
         self.pickle.anomalies.append(Anomaly(kind, message, self.at))
 
     def nest(self) -> None:
-        """Note a container that holds, or stands in, nothing but the one before it: a bomb of them takes a byte for each."""
+        """Count directly nested containers, each alone in the next: a bomb needs one byte for each level."""
         self.nested = self.nested + 1 if self.nested_at == self.at - 1 else 1
         self.nested_at = self.at
         if self.nested > self.limits.nesting:
-            raise LimitError(f"more than {self.limits.nesting} containers stand in one another (at byte {self.at})")
+            raise LimitError(
+                f"more than {self.limits.nesting} containers are nested directly in one another (at byte {self.at})"
+            )
 
     def floor(self) -> int:
+        """The index in the stack below which no opcode may pop."""
         return self.marks[-1] if self.marks else 0
 
     def pop(self) -> Node:
         if len(self.stack) <= self.floor():
-            raise FormatError("an opcode finds nothing on the pickle's stack", self.at)
+            raise FormatError("an opcode needs a value, but the pickle's stack is empty", self.at)
         item = self.stack.pop()
-        return item.node if type(item) is Got else item  # type: ignore[return-value]
+        return item.node if type(item) is MemoEntry else item  # type: ignore[return-value]
 
     def pop_marked(self) -> list[Node]:
         if not self.marks:
-            raise FormatError("an opcode finds no mark on the pickle's stack", self.at)
+            raise FormatError("an opcode needs a mark, but the pickle's stack has none", self.at)
         start = self.marks.pop()
-        items = [item.node if type(item) is Got else item for item in self.stack[start:]]
+        items = [item.node if type(item) is MemoEntry else item for item in self.stack[start:]]
         del self.stack[start:]
         return items  # type: ignore[return-value]
 
     def top(self) -> Node:
-        """The node that a step is for."""
+        """The node on top, which the next step applies to."""
         if len(self.stack) <= self.floor():
-            raise FormatError("an opcode finds nothing on the pickle's stack", self.at)
+            raise FormatError("an opcode needs a value, but the pickle's stack is empty", self.at)
         item = self.stack[-1]
         if isinstance(item, FETCHED):
-            self.note("late step", "a value is changed where it was fetched from the memo")
+            self.note("late step", "a value is changed after it was fetched from the memo")
             return plain(item if isinstance(item, Node) else item.node)
         return item
 

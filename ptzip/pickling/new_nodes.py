@@ -1,7 +1,7 @@
-"""New nodes, and changes to a tree: keys set and taken out.
+"""New nodes, and changes to dicts: keys set and removed.
 
-Rule: new nodes are spelled in opcodes that every loader since protocol 2 knows, torch's `weights_only` too, and containers and
-names are kept in the memo, so that a value that stands in several places is spelled once.
+New nodes use opcodes that every loader since protocol 2 accepts, torch's `weights_only` included. Containers and globals are
+put into the memo, so that a shared value is written once.
 """
 
 from ptzip.pickling.nodes import (
@@ -22,11 +22,11 @@ from ptzip.pickling.nodes import (
 )
 
 LONGEST = 0xFF
-"""Bytes of a number that LONG1 has a place for."""
+"""The largest number of bytes in a LONG1."""
 
 
 def atom(value: str | int | float | bool | None) -> Atom:
-    """A plain value; integers of more than `LONGEST` bytes alone need an opcode that `weights_only` does not know."""
+    """A plain value. Only integers of more than `LONGEST` bytes need an opcode that `weights_only` rejects."""
     if value is None or isinstance(value, bool):
         return Atom({None: "NONE", True: "NEWTRUE", False: "NEWFALSE"}[value])
     if isinstance(value, str):
@@ -46,7 +46,7 @@ def named(module: str, name: str) -> Global:
 
 
 def memoized() -> Step:
-    """A memo put into a slot that is still free when the stream is written."""
+    """A memo put into any slot that is free when the stream is written."""
     return Step("MEMOIZE")
 
 
@@ -59,17 +59,17 @@ def new_list(items: list[Node]) -> List:
 
 
 def new_dict(items: list[Node]) -> Dict:
-    """A dict of keys and values in turn."""
+    """A dict of alternating keys and values."""
     return Dict("EMPTY_DICT", None, [], [memoized(), *([filled(items)] if items else [])])
 
 
 def filled(items: list[Node]) -> Step:
-    """The step that gives a dict its items, keys and values in turn."""
+    """The step that fills a dict with alternating keys and values."""
     return Step("SETITEMS", items=items)
 
 
 def called(module: str, name: str, *arguments: Node) -> Call:
-    """What a loader would call."""
+    """A call of a global."""
     return Call("REDUCE", None, [named(module, name), new_tuple(*arguments)], [memoized()])
 
 
@@ -82,7 +82,7 @@ def ordered(entries: list[tuple[str, Node]]) -> Call:
 
 
 def assign(node: Node, key: str, value: Node) -> None:
-    """Set `key` of a dict, at its place or behind the last item."""
+    """Set `key` of a dict, in its slot or after the last item."""
     slot = slot_of(node, key)
     if slot:
         slot.put(value)
@@ -92,14 +92,14 @@ def assign(node: Node, key: str, value: Node) -> None:
 
 
 def discard(node: Node, key: str) -> None:
-    """Take `key` out of a dict."""
+    """Remove `key` from a dict."""
     for found, slot in reversed(list(pair_slots(node))):
         if text(found) == key:
             take_out(node, slot)
 
 
 def take_out(node: Node, slot: Slot) -> None:
-    """Take the key whose value stands in `slot` out of a dict; of several slots the last first, as each shifts those behind."""
+    """Remove the key whose value is in `slot`. Of several slots remove the last first, since removal shifts those after it."""
     del slot.holder[slot.index - 1 : slot.index + 1]
     if not slot.holder:
         node.steps = [step for step in node.steps if step.op not in PAIRED or step.items]

@@ -1,33 +1,33 @@
-"""The concrete tree of a pickle: what a loader would build, and how each part of it was spelled.
+"""The concrete syntax tree of a pickle: what a loader would build, and by which opcodes.
 
-Rule: a node is spelled as its parts, then its opcode, then its steps in order (memo put, appends, setitems, build), so a
-node made by hand needs no spelling of its own and an edit assigns one slot of one list. Nodes have identity: a value that
-the stream fetches from the memo is the same node wherever it stands, and a node may contain itself.
+A node is written as its parts, its opcode, then its steps in order (memo put, appends, setitems, build), so a node can be
+created without saying how it is written, and an edit assigns one index of one list. Nodes have identity: a value that the
+stream fetches from the memo is the same node everywhere, and a node may contain itself.
 """
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from ptzip.pickling.argument_values import MEANINGS
+from ptzip.pickling.opcodes import VALUES
 
 if TYPE_CHECKING:
     from ptzip.errors import Anomaly
 
 MARKED = frozenset({"TUPLE", "LIST", "DICT", "FROZENSET", "INST", "OBJ", "APPENDS", "SETITEMS", "ADDITEMS"})
-"""The opcodes that take what stands above the topmost mark."""
+"""The opcodes that pop all values above the topmost mark."""
 
 PUTS = frozenset({"PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"})
 PAIRED = frozenset({"DICT", "SETITEM", "SETITEMS"})
 LISTED = frozenset({"LIST", "FROZENSET", "APPEND", "APPENDS", "ADDITEMS"})
 TEXTS = frozenset({"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8"})
-"""The opcodes whose argument is the text itself."""
+"""The opcodes whose argument is a string."""
 
 NOTHING: list[Any] = cast("list[Any]", ())
-"""No parts, no steps, no items: one for all nodes of a stream that have none, since a list for each takes its time."""
+"""The empty parts, steps or items that all nodes of a stream share, since creating a list for each is slow."""
 
 
 class Step:
-    """What is done to a node once it stands on the stack; `arg` None on a put stands for a free memo slot."""
+    """An opcode applied to a node that is on the stack; on a memo put, `arg` None means any free slot."""
 
     __slots__ = ("arg", "items", "op")
 
@@ -38,7 +38,7 @@ class Step:
 
 
 class Node:
-    """`offset` is the place of the opcode in the stream it was read from, -1 for a node made by hand."""
+    """`offset` is that of the opcode in the stream it was read from, -1 for a new node."""
 
     __slots__ = ("arg", "offset", "op", "parts", "steps")
 
@@ -52,7 +52,7 @@ class Node:
         self.offset = offset
 
     def add(self, step: Step) -> None:
-        """Give the node one more step."""
+        """Append a step."""
         if self.steps:
             self.steps.append(step)
         else:
@@ -60,15 +60,15 @@ class Node:
 
 
 class Atom(Node):
-    """A number, a text, bytes, None or a truth value."""
+    """A number, a string, bytes, None or a boolean."""
 
     __slots__ = ()
 
     @property
     def value(self) -> Any:
-        """What a loader would hold; Python 2 strings are text where they are UTF-8, else bytes."""
-        meaning = MEANINGS.get(self.op)
-        return self.arg if meaning is None else meaning(self.arg)
+        """The value in a loader; a Python 2 string is `str` if it is UTF-8, else `bytes`."""
+        decode = VALUES.get(self.op)
+        return self.arg if decode is None else decode(self.arg)
 
 
 class Tuple(Node):
@@ -132,13 +132,13 @@ class Call(Node):
 
     @property
     def path(self) -> str:
-        """Module and name of what is called, or "" where that is not a plain name."""
+        """Module and name of what is called, or "" if that is not a plain name."""
         function = self.function
         return function.path if isinstance(function, Global) else ""
 
     @property
     def arguments(self) -> list[Node]:
-        """The list that holds the positional arguments (empty where they are no plain tuple)."""
+        """The list that holds the positional arguments; empty if they are not a plain tuple."""
         if self.op == "INST":
             return self.parts
         if self.op == "OBJ":
@@ -148,7 +148,7 @@ class Call(Node):
 
 
 class Persistent(Node):
-    """A persistent id; what it means is for the floors above to say."""
+    """A persistent id, which `tensors` interprets."""
 
     __slots__ = ()
 
@@ -158,16 +158,16 @@ class Persistent(Node):
 
 
 class Detour(Node):
-    """A value reached by spelling others first and popping them again, as picklers do for a tuple that contains itself.
+    """A value fetched after others were written and popped again, as picklers do for a tuple that contains itself.
 
-    The last part is the value; the others were popped, above a mark if `op` starts with "MARK", by the opcodes that `op` names.
+    The last part is the value. The others were popped by the opcodes that `op` lists, above a mark if `op` starts with "MARK".
     """
 
     __slots__ = ()
 
 
 class Slot:
-    """A place that holds a node: one index of one list of the tree."""
+    """A position in the tree that holds a node: one index of one list."""
 
     __slots__ = ("holder", "index")
 
@@ -184,11 +184,11 @@ class Slot:
 
 
 class Pickle:
-    """One stream, read: `calls` is every Global and Call in the order a loader would run them, popped or not, and
-    `persistents` every persistent id in the order a loader would ask for them.
+    """A stream that was read.
 
-    `root` is None where the stream broke, after `opcodes` of them. `frames` are (opcodes before it, bytes in it).
-    A stream with anomalies can be looked at, but is written only verbatim.
+    `calls` has every Global and Call in the order a loader would run them, popped or not; `persistents` every persistent id in
+    the order a loader would resolve them. `root` is None if the stream broke, after `opcodes` opcodes. Each of `frames` is
+    (opcodes before it, bytes in it). A stream with anomalies can be inspected, but is written only verbatim.
     """
 
     def __init__(self, root: Node | None, protocol: int | None = None) -> None:
@@ -202,18 +202,18 @@ class Pickle:
         self.start = 0
         self.end = 0
         self.memo_end = 0
-        """The first memo slot above all that the stream uses."""
+        """The first memo slot above all those used by the stream."""
 
 
 def plain(node: Node) -> Node:
-    """The node itself, seen through the detour that may lead to it."""
+    """The node itself, without the detour that may lead to it."""
     while isinstance(node, Detour):
         node = node.parts[-1]
     return node
 
 
 def text(node: Node | None) -> str | None:
-    """The text that a node is, or None."""
+    """The value of a string node, else None."""
     value = node.value if isinstance(node, Atom) else None
     return value if isinstance(value, str) else None
 
@@ -225,7 +225,7 @@ def _fills(node: Node, ops: frozenset[str]) -> Iterator[list[Node]]:
 
 
 def pair_slots(node: Node) -> Iterator[tuple[Node, Slot]]:
-    """Every key of a dict, or of an object filled like one, with the place of its value."""
+    """Every key of a dict, or of an object filled like one, with the slot of its value."""
     for holder in _fills(node, PAIRED):
         for index in range(0, len(holder), 2):
             yield plain(holder[index]), Slot(holder, index + 1)
@@ -238,18 +238,18 @@ def pairs(node: Node) -> Iterator[tuple[Node, Node]]:
 
 
 def item_slots(node: Node) -> Iterator[Slot]:
-    """Every place of a tuple, a list or a set, or of an object filled like a list."""
+    """Every slot of a tuple, a list or a set, or of an object filled like a list."""
     for holder in [node.parts] if isinstance(node, Tuple) else _fills(node, LISTED):
         for index in range(len(holder)):
             yield Slot(holder, index)
 
 
 def slot_of(node: Node, key: str) -> Slot | None:
-    """Where the value of `key` stands: the last one, since later items overwrite."""
+    """The slot of the value of `key`, the last of several, since later items overwrite earlier ones."""
     for holder in reversed(list(_fills(node, PAIRED))):
         for index in range(len(holder) - 2, -1, -2):
             found = holder[index]
-            is_other = found.op in TEXTS and found.arg != key  # soon told, and so with most keys
+            is_other = found.op in TEXTS and found.arg != key  # a cheap test that excludes most keys
             if not is_other and text(plain(found)) == key:
                 return Slot(holder, index + 1)
     return None
@@ -262,13 +262,13 @@ def lookup(node: Node | None, key: str) -> Node | None:
 
 
 def state(node: Node) -> Node | None:
-    """What BUILD gives to an object (its `__dict__`, mostly), or None."""
+    """The state that BUILD gives an object (usually its `__dict__`), or None."""
     built = [step.items[0] for step in node.steps if step.op == "BUILD"]
     return plain(built[-1]) if built else None
 
 
 def children(node: Node) -> list[Node]:
-    """The nodes right below a node, in the order of the stream."""
+    """The nodes directly below a node, in stream order."""
     found = list(node.parts)
     for step in node.steps:
         found += step.items
@@ -276,7 +276,7 @@ def children(node: Node) -> list[Node]:
 
 
 def walk(root: Node) -> Iterator[Node]:
-    """Every node below and with `root`, once, a node after its parts and before its steps, as the stream spells them."""
+    """`root` and every node below it, once each, in stream order: a node comes after its parts and before its steps."""
     seen: set[int] = set()
     pending: list[Node | tuple[Node]] = [root]
     while pending:

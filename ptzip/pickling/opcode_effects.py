@@ -1,19 +1,19 @@
-"""What each opcode does to the machine: `EFFECTS`, one function for each kind, and nothing is ever run.
+"""What each opcode does to the machine: `EFFECTS`, one function per kind of opcode; no code is ever run.
 
-Rule: the effects are those of CPython's C unpickler (`Modules/_pickle.c`, the `load_` functions), and whatever `pickler`
-could not spell again the same way is noted as an anomaly, here where it is met.
+The effects are those of CPython's C unpickler (`Modules/_pickle.c`, the `load_` functions). Whatever `writer` could not write
+again in the same way is recorded as an anomaly.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 from ptzip.errors import FormatError, LimitError
-from ptzip.pickling.machine import Got, Machine, Popped
+from ptzip.pickling.machine import Machine, MemoEntry, Popped
+from ptzip.pickling.memo import get, put
 from ptzip.pickling.nodes import (
     NOTHING,
     Atom,
     Call,
-    Detour,
     Dict,
     Global,
     List,
@@ -28,7 +28,7 @@ from ptzip.pickling.nodes import (
 from ptzip.pickling.opcodes import HIGHEST_PROTOCOL
 
 Effect = Callable[[Machine, str, Any], None]
-"""An effect is given the machine, the name of the opcode and its argument."""
+"""Called with the machine, the name of the opcode and its argument."""
 
 
 def _atom(machine: Machine, op: str, arg: Any) -> None:
@@ -36,12 +36,12 @@ def _atom(machine: Machine, op: str, arg: Any) -> None:
 
 
 def _line(machine: Machine, op: str, arg: Any) -> None:
-    """A value spelled as text, which may be no such value."""
+    """A value written as a line of text, which may be invalid."""
     node = Atom(op, arg, NOTHING, NOTHING)
     try:
         _ = node.value
     except ValueError as error:
-        raise FormatError(f"{op} holds {arg[:40]!r}, which it cannot", machine.at) from error
+        raise FormatError(f"{op} has the invalid argument {arg[:40]!r}", machine.at) from error
     machine.push(node)
 
 
@@ -83,14 +83,14 @@ def _setitem(machine: Machine, op: str, _: Any) -> None:
 def _fill(machine: Machine, op: str, _: Any) -> None:
     items = machine.pop_marked()
     if op == "SETITEMS" and len(items) % 2:
-        raise FormatError("SETITEMS finds a key without a value", machine.at)
+        raise FormatError("SETITEMS has a key without a value", machine.at)
     machine.top().add(Step(op, None, items))
 
 
 def _dict(machine: Machine, op: str, _: Any) -> None:
     items = machine.pop_marked()
     if len(items) % 2:
-        raise FormatError("DICT finds a key without a value", machine.at)
+        raise FormatError("DICT has a key without a value", machine.at)
     machine.push(Dict(op, None, items))
 
 
@@ -127,55 +127,9 @@ def _pop(machine: Machine, op: str, _: Any) -> None:
 
 
 def _dup(machine: Machine, _: str, __: Any) -> None:
-    machine.note("duplicate", "DUP doubles a value without the memo")
+    machine.note("duplicate", "DUP duplicates a value without the memo")
     node = machine.pop()
-    machine.stack += [node, Got(node, "DUP")]
-
-
-def _text_slot(machine: Machine, arg: bytes) -> int:
-    try:
-        slot = int(arg.partition(b"\0")[0])  # C reads no further
-    except ValueError:
-        slot = -1
-    if slot < 0:
-        raise FormatError(f"a memo slot is called {arg[:40]!r}, expected a number", machine.at)
-    if str(slot).encode() != arg:
-        machine.note("odd slot", f"memo slot {slot} is spelled {arg[:40]!r}")
-    return slot
-
-
-def _put(machine: Machine, op: str, arg: Any) -> None:
-    if op == "MEMOIZE" and (machine.pickle.protocol or 0) < 4:
-        machine.note("odd put", "MEMOIZE stands in a pickle below protocol 4")
-    slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
-    if slot > machine.limits.memo_index:
-        raise LimitError(f"the pickle asks for memo slot {slot}, beyond {machine.limits.memo_index} (at byte {machine.at})")
-    node = machine.top()
-    if node in machine.put:
-        machine.note("put twice", "a value is put into two memo slots")
-    machine.put.add(node)
-    machine.memo[slot] = Got(node, "GET" if op == "PUT" else "BINGET" if slot < 256 else "LONG_BINGET")
-    node.add(Step(op, arg, NOTHING))
-
-
-def _get(machine: Machine, op: str, arg: Any) -> None:
-    slot = arg if op != "GET" else _text_slot(machine, arg)
-    got = machine.memo.get(slot)
-    if got is None:
-        raise FormatError(f"memo slot {slot} is fetched but was never put", machine.at)
-    if got.fetch != op:
-        machine.note("odd fetch", f"memo slot {slot} is fetched by {op}, expected {got.fetch}")
-    run = machine.popped
-    if run.end == machine.at:
-        machine.pops_left -= len(run.ops)
-        popped = run.nodes if "POP_MARK" in run.ops else run.nodes[::-1]
-        machine.push(Detour(_popping(run), None, [*popped, got.node]))
-    else:
-        machine.stack.append(got)
-
-
-def _popping(run: Popped) -> str:
-    return " ".join(["MARK", *run.ops] if run.has_mark else run.ops)
+    machine.stack += [node, MemoEntry(node, "DUP")]
 
 
 def _global(machine: Machine, op: str, arg: Any) -> None:
@@ -187,8 +141,8 @@ def _stack_global(machine: Machine, op: str, _: Any) -> None:
     name, module = machine.pop(), machine.pop()
     texts = text(plain(module)), text(plain(name))
     if texts[0] is None or texts[1] is None:
-        machine.note("computed name", "STACK_GLOBAL takes a name that is made while loading")
-        raise FormatError("STACK_GLOBAL finds something other than two texts", machine.at)
+        machine.note("computed name", "the name of a STACK_GLOBAL is computed while loading")
+        raise FormatError("the operands of STACK_GLOBAL are not two strings", machine.at)
     machine.push(Global(op, None, [module, name], module=texts[0], name=texts[1]))
     machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
 
@@ -211,7 +165,7 @@ def _call(count: int) -> Effect:
 def _call_marked(machine: Machine, op: str, arg: Any) -> None:
     parts = machine.pop_marked()
     if op == "OBJ" and not parts:
-        raise FormatError("OBJ finds no class", machine.at)
+        raise FormatError("OBJ has no class", machine.at)
     node = Call(op, arg, parts)
     machine.push(node)
     machine.pickle.calls += [node.function, node] if op == "INST" else [node]
@@ -227,11 +181,11 @@ def _persistent(machine: Machine, op: str, arg: Any) -> None:
 
 def _proto(machine: Machine, _: str, arg: Any) -> None:
     if arg > HIGHEST_PROTOCOL:
-        raise FormatError(f"the pickle is of protocol {arg}, expected at most {HIGHEST_PROTOCOL}", machine.at)
+        raise FormatError(f"the pickle has protocol {arg}, expected at most {HIGHEST_PROTOCOL}", machine.at)
     if machine.at == machine.pickle.start:
         machine.pickle.protocol = arg
     else:
-        machine.note("late PROTO", "PROTO stands inside the pickle")
+        machine.note("late PROTO", "PROTO is not the first opcode of the pickle")
 
 
 EFFECTS: dict[str, Effect] = {
@@ -258,8 +212,8 @@ EFFECTS: dict[str, Effect] = {
     "MARK": _mark,
     **dict.fromkeys(("POP", "POP_MARK"), _pop),
     "DUP": _dup,
-    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), _put),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _get),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"), put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), get),
     "GLOBAL": _global,
     "STACK_GLOBAL": _stack_global,
     **dict.fromkeys(("EXT1", "EXT2", "EXT4"), _extension),

@@ -1,10 +1,11 @@
 """The 68 opcodes of pickle protocols 0 to 5, one row each; a row both decodes and encodes its argument.
 
-Rule: `argument.write(argument.read(data, at)[0])` is the very bytes that were read. Arguments are therefore kept as close
-to the stream as that needs (a text line stays bytes, a LONG1 stays its two's complement); what they mean is said by
-`nodes.Atom.value`. Names, codes and protocols are those of `pickletools.opcodes`, which a test compares.
+`argument.write(argument.read(data, at)[0])` reproduces the bytes that were read, so arguments are kept close to the stream: a
+text line stays bytes, a LONG1 stays its two's complement. `VALUES` decodes them. Names, codes and protocols are those of
+`pickletools.opcodes`, which a test compares.
 """
 
+import codecs
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,14 +15,14 @@ from ptzip.io.sources import Stream
 
 
 class Argument(NamedTuple):
-    """How an opcode's argument lies in the stream: `read(data, at) -> (argument, end)`, `write(argument) -> bytes`."""
+    """The encoding of an opcode's argument: `read(data, at) -> (argument, end)`, `write(argument) -> bytes`."""
 
     read: Callable[[Stream, int], tuple[Any, int]]
     write: Callable[[Any], bytes]
 
 
 class Opcode(NamedTuple):
-    """One row: `code` is the byte in the stream, `protocol` the first protocol that has it."""
+    """One row: `code` is the opcode's byte, `protocol` the first protocol that has it."""
 
     name: str
     code: int
@@ -46,7 +47,7 @@ def _number(layout: str) -> Argument:
 
 
 def _counted(layout: str) -> Argument:
-    """Bytes behind their length, which is refused when negative or longer than what is left of the stream."""
+    """Bytes after their length, which is rejected if negative or longer than the rest of the stream."""
     packer = struct.Struct(layout)
 
     def read(data: Stream, at: int) -> tuple[bytes, int]:
@@ -65,7 +66,7 @@ def _counted(layout: str) -> Argument:
 
 
 def _text(counted: Argument) -> Argument:
-    """UTF-8 in which lone surrogates may stand, as `pickle` writes it."""
+    """UTF-8 that may contain lone surrogates, as `pickle` writes it."""
 
     def read(data: Stream, at: int) -> tuple[str, int]:
         raw, end = counted.read(data, at)
@@ -181,9 +182,8 @@ BY_CODE = {row.code: row for row in OPCODES}
 
 HIGHEST_PROTOCOL = max(row.protocol for row in OPCODES)
 
-
 BARE = {row.name: bytes((row.code,)) for row in OPCODES}
-"""The opcodes as they stand in the stream, without an argument."""
+"""Opcode name -> its byte."""
 
 
 def encode(name: str, argument: object = None) -> bytes:
@@ -191,3 +191,52 @@ def encode(name: str, argument: object = None) -> bytes:
     if argument is None:
         return BARE[name]
     return BARE[name] + BY_NAME[name].argument.write(argument)
+
+
+def _int_line(line: bytes) -> int | bool:
+    """INT as CPython's C unpickler reads it: "00" and "01" are booleans, a leading 0 means octal, 0x hexadecimal."""
+    if line in (b"00", b"01"):
+        return line == b"01"
+    digits = _up_to_nul(line).decode("ascii").strip()
+    octal = digits.lstrip("+-").startswith("0") and digits.lstrip("+-").isdecimal()
+    return int(digits, 8 if octal else 0)
+
+
+def _up_to_nul(line: bytes) -> bytes:
+    """The part of a line that C reads as a number."""
+    return line.partition(b"\0")[0]
+
+
+def _python2_string(raw: bytes) -> str | bytes:
+    """A loader needs to be given the encoding; here it is text if it is UTF-8, else bytes."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def _quoted(line: bytes) -> str | bytes:
+    if len(line) < 2 or line[:1] != line[-1:] or line[:1] not in (b"'", b'"'):
+        raise ValueError("the argument of STRING is not quoted")
+    return _python2_string(codecs.escape_decode(line[1:-1])[0])
+
+
+VALUES: dict[str, Callable[[Any], Any]] = {
+    "NONE": lambda _: None,
+    "NEWTRUE": lambda _: True,
+    "NEWFALSE": lambda _: False,
+    "INT": _int_line,
+    "LONG": lambda line: int(_up_to_nul(line.removesuffix(b"L")), 0),
+    "LONG1": lambda raw: int.from_bytes(raw, "little", signed=True),
+    "LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
+    "FLOAT": lambda line: float(_up_to_nul(line)),
+    "STRING": _quoted,
+    "BINSTRING": _python2_string,
+    "SHORT_BINSTRING": _python2_string,
+    "UNICODE": lambda line: line.decode("raw-unicode-escape"),
+    "BYTEARRAY8": bytearray,
+}
+"""What CPython's C unpickler makes of the argument of an opcode; without a row, the argument itself is the value.
+
+A function raises ValueError if the argument is invalid.
+"""

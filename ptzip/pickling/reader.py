@@ -1,7 +1,7 @@
-"""Opcodes to nodes: the pickle machine's loop, which runs nothing.
+"""Reads opcodes into nodes: the loop of the pickle machine, which runs no code.
 
-It accepts what CPython's C unpickler accepts, and nesting has no limit but the configured ones. Rule: a stream that breaks
-half-way has already run its first half in a loader, so what was seen is returned, with an anomaly.
+It accepts what CPython's C unpickler accepts; only the configured limits bound nesting. A loader has already run the first
+half of a stream that breaks half-way, so what was read is returned, with an anomaly.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from typing import Any
 from ptzip.errors import Anomaly, CutError, FormatError, LimitError
 from ptzip.io.sources import Stream
 from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.pickling.frames import enter_frame, leave_frame
 from ptzip.pickling.machine import Machine
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.opcode_effects import EFFECTS, Effect
@@ -27,10 +28,10 @@ for _row in OPCODES:
 
 
 def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
-    """Read the stream that begins at byte `start`; its `end` is the byte after STOP.
+    """Read the stream that begins at byte `start`; the `end` of the result is the byte after STOP.
 
-    `skip` tells how many bytes belong to an object that BUILD has just described, where something else stands between the
-    opcodes. Raises LimitError. Every fault of the stream itself is an anomaly on the result, whose root is then None.
+    `skip` returns the number of raw bytes that follow a BUILD and belong to the object it completed, as in legacy tar files.
+    Raises LimitError. Every other fault of the stream is an anomaly of the result, whose root is then None.
     """
     pickle = read_seen(data, start, limits, skip)
     raise_limit(pickle)
@@ -38,13 +39,13 @@ def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, s
 
 
 def raise_limit(pickle: Pickle) -> None:
-    """Raise LimitError where a pickle was not read on for one."""
+    """Raise LimitError if reading a pickle stopped at a limit."""
     if pickle.root is None and pickle.anomalies[-1].kind == LIMIT:
         raise LimitError(pickle.anomalies[-1].message)
 
 
 def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
-    """The same, but a limit that is crossed is an anomaly too: what stands before it is kept."""
+    """Like `read_pickle`, but a crossed limit is an anomaly too, and what was read before it is kept."""
     machine = Machine(limits)
     machine.pickle.start = machine.at = start
     try:
@@ -59,7 +60,7 @@ def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, ski
 
 
 BROKEN, CUT, LIMIT = "broken", "cut", "limit"
-"""The kinds of the anomaly of a stream that was not read to its end: it is wrong, it ends too early, a limit was crossed."""
+"""The kinds of anomaly that stop the reading: the stream is invalid, it ends too early, or a limit was crossed."""
 
 
 def _give_up(machine: Machine, anomaly: Anomaly) -> None:
@@ -70,9 +71,9 @@ def _give_up(machine: Machine, anomaly: Anomaly) -> None:
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    """A tree is many small objects that all stay; looking for garbage among them took three quarters of the time.
+    """Suspend garbage collection: the tree keeps every object, and collections cost 75 % of parsing.
 
-    Freezing and unfreezing moves them to the oldest generation, or else the first collection would look at them all at once.
+    Freezing and unfreezing moves the objects to the oldest generation; otherwise the first collection would visit them all.
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -80,7 +81,7 @@ def without_collections() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
-            if not gc.get_freeze_count():  # what somebody else froze has to stay frozen
+            if not gc.get_freeze_count():  # objects that a caller froze stay frozen
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
@@ -93,13 +94,13 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
         for done in range(limit):
             machine.at = at
             if at >= frame_end:
-                _leave_frame(machine, at == frame_end)
+                leave_frame(machine, at == frame_end)
                 frame_end = no_frame
             if at >= size:
                 raise CutError("the pickle ends without STOP", at)
             row = _DISPATCH[data[at]]
             if row is None:
-                raise FormatError(f"byte 0x{data[at]:02x} is no pickle opcode", at)
+                raise FormatError(f"byte 0x{data[at]:02x} is not a pickle opcode", at)
             name, read, effect = row
             arg: Any = None
             at += 1
@@ -108,29 +109,17 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
             if effect:
                 effect(machine, name, arg)
                 if skip is not None and name == "BUILD" and (skipped := skip(machine.top(), data, at)):
-                    at, frame_end = at + skipped, no_frame  # what is skipped is in no frame
+                    at, frame_end = at + skipped, no_frame  # skipped bytes are in no frame
             elif name == "STOP":
-                _leave_frame(machine, frame_end in (at, no_frame))
+                leave_frame(machine, frame_end in (at, no_frame))
                 return _stop(machine, at)
             else:
-                _leave_frame(machine, frame_end == no_frame)
-                _frame(machine, done, arg, size - at)
+                leave_frame(machine, frame_end == no_frame)
+                enter_frame(machine, done, arg, size - at)
                 frame_end = at + arg
         raise LimitError(f"the pickle has more than {limit} opcodes")
     finally:
         machine.pickle.opcodes = done
-
-
-def _frame(machine: Machine, done: int, length: int, left: int) -> None:
-    if length > left:
-        raise CutError(f"a frame of {length} bytes reaches past the pickle's end", machine.at)
-    frames = machine.pickle.frames
-    frames.append((done - len(frames), length))
-
-
-def _leave_frame(machine: Machine, is_whole: bool) -> None:
-    if not is_whole:
-        machine.note("odd frame", "a frame ends inside an opcode, behind the pickle or in another frame")
 
 
 def _stop(machine: Machine, end: int) -> None:
@@ -140,4 +129,4 @@ def _stop(machine: Machine, end: int) -> None:
     if machine.stack or machine.marks:
         machine.note("left over", "values are left on the stack")
     if machine.pops_left:
-        machine.note("popped", "values are made and thrown away")
+        machine.note("popped", "values are created and discarded")

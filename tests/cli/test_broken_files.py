@@ -94,7 +94,7 @@ BROKEN = (
     ),
     pytest.param(
         changed("data.pkl", lambda data: data + b"more"),
-        "the pickle cannot be written again: 4 bytes follow the pickle's STOP",
+        "the pickle cannot be rewritten: 4 bytes follow the pickle's STOP",
         id="bytes after STOP",
     ),
     pytest.param(changed("data.pkl", lambda _: b"\x80\x02N."), "no recipe knows this layout: it is no dict", id="no dict"),

@@ -207,7 +207,7 @@ def test_a_pickle_that_breaks_shows_what_came_before_and_fails(folder: Path) -> 
     result = ptzip("inspect", path)
     assert result.code == 2
     assert "imports     os.system" in result.out
-    assert "byte 0xff is no pickle opcode" in result.out
+    assert "byte 0xff is not a pickle opcode" in result.out
     assert result.err.startswith("ptzip: error: broken.pt: record data.pkl is broken")
 
 

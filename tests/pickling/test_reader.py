@@ -255,7 +255,7 @@ def test_a_stream_that_breaks_keeps_what_was_run_and_says_where() -> None:
     found = broken(data)
     assert paths(found.calls) == ["os.system", "os.system()"]
     assert found.end == found.anomalies[0].offset == len(data) - 1
-    assert str(found.anomalies[0]) == f"byte 0xfe is no pickle opcode (at byte {len(data) - 1})"
+    assert str(found.anomalies[0]) == f"byte 0xfe is not a pickle opcode (at byte {len(data) - 1})"
 
 
 def test_a_stream_that_is_cut_off_anywhere_is_told_from_one_that_is_wrong() -> None:
@@ -271,30 +271,30 @@ def test_a_stream_that_is_cut_off_anywhere_is_told_from_one_that_is_wrong() -> N
     ("data", "message"),
     [
         (b"", "without STOP"),
-        (b".", "finds nothing on the pickle's stack"),
-        (b"a.", "finds nothing"),
-        (b"Na.", "finds nothing"),
-        (b"R.", "finds nothing"),
-        (b"q\x00.", "finds nothing"),
-        (b"0.", "finds nothing"),
-        (b"N(q\x00.", "finds nothing"),
-        (b"N(Q.", "finds nothing"),
-        (b"N(.", "finds nothing"),
-        (b"t.", "finds no mark"),
-        (b"1.", "finds no mark"),
-        (b"]K\x01e.", "finds no mark"),
-        (b"(Nd.", "DICT finds a key without a value"),
-        (b"}(Nu.", "SETITEMS finds a key without a value"),
-        (b"(o.", "OBJ finds no class"),
+        (b".", "needs a value, but the pickle's stack is empty"),
+        (b"a.", "needs a value"),
+        (b"Na.", "needs a value"),
+        (b"R.", "needs a value"),
+        (b"q\x00.", "needs a value"),
+        (b"0.", "needs a value"),
+        (b"N(q\x00.", "needs a value"),
+        (b"N(Q.", "needs a value"),
+        (b"N(.", "needs a value"),
+        (b"t.", "needs a mark"),
+        (b"1.", "needs a mark"),
+        (b"]K\x01e.", "needs a mark"),
+        (b"(Nd.", "DICT has a key without a value"),
+        (b"}(Nu.", "SETITEMS has a key without a value"),
+        (b"(o.", "OBJ has no class"),
         (b"h\x00.", "memo slot 0 is fetched but was never put"),
         (b"Nq\x00h\x01.", "memo slot 1 is fetched"),
-        (b"Npx\n.", "a memo slot is called b'x', expected a number"),
-        (b"Np-1\n.", "a memo slot is called"),
-        (b"NN\x93.", "STACK_GLOBAL finds something other than two texts"),
+        (b"Npx\n.", "memo slot b'x' is invalid, expected a number"),
+        (b"Np-1\n.", "memo slot b'-1' is invalid"),
+        (b"NN\x93.", "the operands of STACK_GLOBAL are not two strings"),
         (b"P\xff\n.", "a persistent id is not ASCII"),
         (b"\x80\x06N.", "protocol 6, expected at most 5"),
-        (b"\x95\x09\x00\x00\x00\x00\x00\x00\x00N.", "a frame of 9 bytes reaches past the pickle's end"),
-        (b"\x00N.", "byte 0x00 is no pickle opcode"),
+        (b"\x95\x09\x00\x00\x00\x00\x00\x00\x00N.", "a frame of 9 bytes extends past the pickle's end"),
+        (b"\x00N.", "byte 0x00 is not a pickle opcode"),
         (b"c\xff\nb\n.", "not UTF-8"),
     ],
 )
@@ -334,7 +334,7 @@ def test_a_stream_that_no_loader_takes_is_broken(data: bytes, message: str) -> N
 )
 def test_what_cannot_be_spelled_again_is_an_anomaly(data: bytes, expected: list[str]) -> None:
     assert sorted(set(kinds(data))) == sorted(expected)
-    with pytest.raises(EditError, match="cannot be written again") if expected else contextlib.nullcontext():
+    with pytest.raises(EditError, match="cannot be rewritten") if expected else contextlib.nullcontext():
         write_pickle(read_pickle(data))
 
 
@@ -379,7 +379,7 @@ def test_more_marks_than_allowed_are_a_limit_error() -> None:
 def test_a_memo_slot_beyond_the_allowed_is_a_limit_error(put: bytes) -> None:
     data = b"N" + put + b"."
     assert read_pickle(data, limits=Limits(memo_index=1000)).memo_end == 1001
-    with pytest.raises(LimitError, match="memo slot 1000, beyond 999"):
+    with pytest.raises(LimitError, match="memo slot 1000 is above the limit of 999"):
         read_pickle(data, limits=Limits(memo_index=999))
 
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.errors import EditError
+from ptzip.pickling.frames import FRAME_TARGET
 from ptzip.pickling.new_nodes import assign, atom, discard, memoized, named
 from ptzip.pickling.nodes import Detour, List, Node, Pickle, Slot, Step, lookup, slot_of, walk
 from ptzip.pickling.reader import read_pickle
-from ptzip.pickling.writer import FRAME_TARGET, write_pickle
+from ptzip.pickling.writer import write_pickle
 from tests.pickling.evaluation import alike, evaluate
 from tests.pickling.samples import (
     PICKLERS,
@@ -118,7 +119,7 @@ def test_any_stream_without_anomalies_is_written_as_it_was_read() -> None:
 
 def test_a_stream_with_anomalies_is_not_written() -> None:
     for data in (b"NN0.", b"N2\x86.", b"N", b"N(0."):
-        with pytest.raises(EditError, match="the pickle cannot be written again"):
+        with pytest.raises(EditError, match="the pickle cannot be rewritten"):
             write_pickle(read_pickle(data))
     with pytest.raises(EditError, match="it has no root"):
         write_pickle(Pickle(None))
