@@ -18,12 +18,11 @@ from ptzip.io.payloads import BytesPayload
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
-from ptzip.values.contents import SIMPLE
+from ptzip.values.contents import SIMPLE, value_key_text
 from ptzip.values.json_values import plain
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array
 from ptzip.values.tensor_names import metadata_of
-from ptzip.values.value_paths import key_text
 
 SUFFIX = ".json"
 
@@ -87,7 +86,7 @@ class _Encoder:
     def _pairs(self, pairs: Iterable[tuple[object, object]], depth: int) -> object:
         encoded = dict[str, object]()
         for index, (key, value) in enumerate(pairs):
-            encoded[_unique(key_text(key) or str(index), encoded)] = self.encode(value, depth)
+            encoded[_unique(value_key_text(key) or str(index), encoded)] = self.encode(value, depth)
         remaining = {name: value for name, value in encoded.items() if value is not EMPTY}
         return remaining if remaining or not encoded else EMPTY
 

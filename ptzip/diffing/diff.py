@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.diffing.matching import match
-from ptzip.diffing.node_values import told
 from ptzip.diffing.numeric import Tolerance
-from ptzip.diffing.objects import Objects
+from ptzip.diffing.objects import ObjectDiff
 from ptzip.diffing.report import Changed, DiffReport, Lone, Only
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
+from ptzip.diffing.value_equality import describe
 from ptzip.errors import LimitError
 from ptzip.formats.container import Container
 from ptzip.formats.foreign_zips import ForeignZip
@@ -103,9 +103,9 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
     )
 
 
-def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
+def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> ObjectDiff:
     """The comparison of the objects, where both files have some."""
-    found = Objects(renames)
+    found = ObjectDiff(renames)
     for prefix in a.texts.keys() & b.texts.keys():
         found.compare(a.texts[prefix], b.texts[prefix], prefix)
     if not a.values or not b.values:
@@ -113,8 +113,8 @@ def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> Objects:
     for prefix, value in a.values.items():
         if prefix in b.values:
             found.compare(value, b.values[prefix], prefix)
-    found.only_a += [Only(prefix, told(value)) for prefix, value in a.values.items() if prefix not in b.values]
-    found.only_b += [Only(prefix, told(value)) for prefix, value in b.values.items() if prefix not in a.values]
+    found.only_a += [Only(prefix, describe(value)) for prefix, value in a.values.items() if prefix not in b.values]
+    found.only_b += [Only(prefix, describe(value)) for prefix, value in b.values.items() if prefix not in a.values]
     return found
 
 

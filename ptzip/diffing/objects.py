@@ -1,201 +1,180 @@
-"""The objects of two files, walked together by the places that things have in them.
+"""Compares the objects of two files: both trees are walked together, path by path.
 
-Rule: two values are compared once, however often they meet: what was found to stand for one another is one class, and a pair
-within a class tells nothing new (Hopcroft and Karp). So cycles end, and no sharing makes the walk longer than the files are.
+Two values are compared once, however often they meet: values that were found to correspond form a class, and a pair within one
+class follows from earlier pairs (the equivalence test of Hopcroft and Karp). So cycles end, and sharing costs nothing.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
-from ptzip.diffing.node_values import CONTAINERS, HOLDERS, Child, are_same, children, told
 from ptzip.diffing.report import Changed, Only
 from ptzip.diffing.tensors import are_storages_equal
+from ptzip.diffing.value_equality import are_equal, describe, may_have_children
 from ptzip.errors import LimitError, PtzipError
 from ptzip.globs import Rename, renamed
 from ptzip.tensors.storage import Storage
+from ptzip.tree.paths import TOP, Path, search
+from ptzip.values.contents import ValueChild, value_children
 
 MOST_ROWS = 1_000_000
 MOST_CHARACTERS = 1 << 28
-"""How many differences there may be, and how long their names may be together."""
+"""How many differences there may be, and how many characters their paths may have together."""
 
-
-class Name(NamedTuple):
-    """A dotted name as a chain, so that a deep one is spelled only where something differs; `length` in letters."""
-
-    above: Optional["Name"]
-    part: str
-    length: int
-
-    def spelled(self) -> str:
-        found, name = list[str](), self
-        while name.above is not None:
-            found.append(name.part)
-            name = name.above
-        return ".".join(reversed(found))
-
-    def below(self, part: str | None) -> "Name":
-        return self if part is None else Name(self, part, self.length + len(part) + bool(self.length))
-
-
-TOP = Name(None, "", 0)
+A, B = 0, 1
 
 
 class Pair(NamedTuple):
-    """Two values that have one place, with their names."""
+    """Two values to compare, with their paths in A and B."""
 
     a: object
     b: object
-    name_a: Name = TOP
-    name_b: Name = TOP
+    path_a: Path = TOP
+    path_b: Path = TOP
 
 
-class Objects:
-    """A comparison of objects, and what it found."""
+class Correspondence:
+    """Which values of A and B correspond: disjoint sets of their identities."""
 
-    def __init__(self, renames: Sequence[Rename] = ()) -> None:
-        self.renames = renames
-        self.reach = max((max(map(len, rename)) for rename in renames), default=-1)
-        """How long the names are below which something may have another name."""
-        self.claimed = set[str](), set[str]()
-        """What of A is compared with something elsewhere in B, and that."""
-        self.only_a = list[Only]()
-        self.only_b = list[Only]()
-        self.changed = list[Changed]()
-        self.classes: dict[int, int] = {}
-        self.rows = self.characters = 0
+    def __init__(self) -> None:
+        self.parents: dict[int, int] = {}
 
-    def compare(self, a: object, b: object, prefix: str = "") -> None:
-        """Compare the objects of two pickles that both stand behind `prefix`."""
-        top = TOP.below(prefix or None)
-        pairs = [*self.elsewhere(a, b), Pair(a, b, top, top)] if not prefix else [Pair(a, b, top, top)]
-        pending = pairs[::-1]
-        while pending:
-            pair = pending.pop()
-            if self.is_new(pair) and self.is_alike(pair):
-                pending += reversed(self.below(pair))
+    def add(self, a: object, b: object) -> bool:
+        """Note that two values correspond; False where that follows from earlier pairs."""
+        set_a, set_b = self._representative(id(a)), self._representative(id(b))
+        self.parents[set_a] = set_b
+        return set_a != set_b
 
-    def elsewhere(self, a: object, b: object) -> Iterator[Pair]:
-        """What of A is looked for under another name, with what B has there."""
-        for rename in self.renames:
-            target = renamed(rename.old, self.renames)
-            one, other = find(a, rename.old), find(b, target)
-            if one is not None and other is not None and rename.old not in self.claimed[0]:
-                self.claimed[0].add(rename.old)
-                self.claimed[1].add(target)
-                yield Pair(one.value, other.value, one.name, other.name)
-
-    def is_new(self, pair: Pair) -> bool:
-        """Whether two values are not known to stand for one another; they do from now on."""
-        if not (has_children(pair.a) and has_children(pair.b)):
-            return True  # small values may be one object in both files
-        a, b = self.class_of(id(pair.a)), self.class_of(id(pair.b))
-        self.classes[a] = b
-        return a != b
-
-    def class_of(self, key: int) -> int:
-        while (above := self.classes.get(key, key)) != key:
-            self.classes[key] = self.classes.get(above, above)
+    def _representative(self, key: int) -> int:
+        while (above := self.parents.get(key, key)) != key:
+            self.parents[key] = self.parents.get(above, above)
             key = above
         return key
 
-    def is_alike(self, pair: Pair) -> bool:
-        """Whether what is below two values is to be compared; where they are not the same themselves, that is noted."""
+
+class RenamedPaths:
+    """What the renames mean for two trees.
+
+    A value at a renamed path of A is compared with the one at the new path of B before anything else. Both paths are `moved`
+    from then on: they are neither compared nor reported with their surroundings. A rename without such a pair is a prefix of
+    keys, as of `module.weight` in a flat state dict.
+    """
+
+    def __init__(self, renames: Sequence[Rename]) -> None:
+        self.renames = renames
+        self.longest = max((max(map(len, rename)) for rename in renames), default=-1)
+        """The length of the longest path in a rename: none has a meaning below longer paths."""
+        self.moved = set[str](), set[str]()
+        """The paths of A and of B that were compared out of turn."""
+
+    def moved_pairs(self, a: object, b: object) -> Iterator[Pair]:
+        for rename in self.renames:
+            target = renamed(rename.old, self.renames)
+            old, new = (search(ValueChild(None, root), path, value_children) for root, path in ((a, rename.old), (b, target)))
+            if old.rest is None and new.rest is None and rename.old not in self.moved[A]:
+                self.moved[A].add(rename.old)
+                self.moved[B].add(target)
+                yield Pair(old.child.value, new.child.value, old.path, new.path)
+
+    def has_moved_root(self, pair: Pair) -> bool:
+        """Whether a pair are the roots, of which one was compared with something below the other."""
+        return pair.path_a is pair.path_b is TOP and any("" in paths for paths in self.moved)
+
+    def children(self, pair: Pair, side: int) -> list[ValueChild]:
+        """What is below one value of a pair, without what was moved."""
+        value, path = (pair.a, pair.path_a) if side == A else (pair.b, pair.path_b)
+        moved = self.moved[side]
+        if "" in moved and self.has_moved_root(pair):
+            return []
+        found = value_children(value)
+        if not moved or path.length > self.longest:
+            return found
+        return [child for child in found if child.part is None or str(path.below(child.part)) not in moved]
+
+    def children_by_new_key(self, pair: Pair) -> list[tuple[Hashable, ValueChild]]:
+        """What is below the value of A, with the key of its counterpart in B.
+
+        Renamed children come first: another child may already have the new key of one of them.
+        """
+        found = self.children(pair, A)
+        if pair.path_a.length > self.longest:
+            return [(child.key, child) for child in found]
+        keyed = [(self._new_key(child, pair), child) for child in found]
+        return sorted(keyed, key=lambda entry: entry[0] == entry[1].key)
+
+    def _new_key(self, child: ValueChild, pair: Pair) -> Hashable:
+        is_keyed_by_text = child.part is not None and isinstance(child.key, tuple) and child.key[-1] == child.part
+        if not is_keyed_by_text or not isinstance(child.key, tuple):
+            return child.key
+        target, above = renamed(str(pair.path_a.below(child.part)), self.renames), str(pair.path_b)
+        if above and not target.startswith(f"{above}."):
+            return child.key
+        return (*child.key[:-1], target[len(above) :].removeprefix("."))
+
+
+class ObjectDiff:
+    """A comparison of objects, and the differences that it found."""
+
+    def __init__(self, renames: Sequence[Rename] = ()) -> None:
+        self.renamed = RenamedPaths(renames)
+        self.corresponding = Correspondence()
+        self.only_a = list[Only]()
+        self.only_b = list[Only]()
+        self.changed = list[Changed]()
+        self.rows = self.characters = 0
+
+    def compare(self, a: object, b: object, prefix: str = "") -> None:
+        """Compare the objects of two pickles, whose paths begin with `prefix`."""
+        top = TOP.below(prefix or None)
+        moved = [] if prefix else self.renamed.moved_pairs(a, b)
+        pending = [*moved, Pair(a, b, top, top)][::-1]
+        while pending:
+            pair = pending.pop()
+            have_children = may_have_children(pair.a) and may_have_children(pair.b)
+            if have_children and not self.corresponding.add(pair.a, pair.b):
+                continue
+            is_equal = self._compare_values(pair)
+            if is_equal or have_children:
+                pending += reversed(self._pairs_below(pair))
+
+    def _compare_values(self, pair: Pair) -> bool:
+        """Compare two values apart from what is below them, and note a difference."""
         if isinstance(pair.a, Storage) and isinstance(pair.b, Storage):
-            is_same, more = _are_storages_equal(pair.a, pair.b), " with other bytes"
+            is_equal, what = _are_storages_equal(pair.a, pair.b), "bytes"
         else:
-            is_same, more = are_same(pair.a, pair.b), " with other content"
-        if not is_same and not self.is_taken_apart(pair):
-            old, new = told(pair.a), told(pair.b)
-            self.changed.append(Changed(self.named(pair.name_b), old, new + (more if new == old else "")))
-        return is_same or (has_children(pair.a) and has_children(pair.b))
+            is_equal, what = are_equal(pair.a, pair.b), "content"
+        if not is_equal and not self.renamed.has_moved_root(pair):
+            old, new = describe(pair.a), describe(pair.b)
+            self.changed.append(Changed(self._text(pair.path_b), old, f"{new} with other {what}" if new == old else new))
+        return is_equal
 
-    def is_taken_apart(self, pair: Pair) -> bool:
-        """Whether two values stand at the top only because what is below one of them is compared with something elsewhere."""
-        return pair.name_a is pair.name_b is TOP and any("" in names for names in self.claimed)
-
-    def below(self, pair: Pair) -> list[Pair]:
-        """What is below both, in pairs; what is below one alone is noted."""
-        if self.is_taken_apart(pair):
-            a = [] if "" in self.claimed[0] else children(pair.a)
-            b = [] if "" in self.claimed[1] else children(pair.b)
-        else:
-            a, b = children(pair.a), children(pair.b)
-        mine, theirs = self.matched(a, pair), {child.key: child for child in self.unclaimed(b, pair.name_b, 1)}
+    def _pairs_below(self, pair: Pair) -> list[Pair]:
+        """What is below both values, in pairs; what is below only one is noted."""
+        in_b = {child.key: child for child in self.renamed.children(pair, B)}
         found = list[Pair]()
-        for key, child in mine:
-            other = theirs.pop(key, None)
+        for key, child in self.renamed.children_by_new_key(pair):
+            path, other = pair.path_a.below(child.part), in_b.pop(key, None)
             if other is None:
-                self.only_a.append(Only(self.named(pair.name_a.below(child.part)), told(child.value)))
+                self.only_a.append(Only(self._text(path), describe(child.value)))
             else:
-                found.append(Pair(child.value, other.value, pair.name_a.below(child.part), pair.name_b.below(other.part)))
-        self.only_b += [Only(self.named(pair.name_b.below(child.part)), told(child.value)) for child in theirs.values()]
+                found.append(Pair(child.value, other.value, path, pair.path_b.below(other.part)))
+        self.only_b += [Only(self._text(pair.path_b.below(child.part)), describe(child.value)) for child in in_b.values()]
         return found
 
-    def matched(self, below: list[Child], pair: Pair) -> list[tuple[Hashable, Child]]:
-        """What is below a value of A with its key in B: one that is renamed comes before another that has its new name."""
-        unclaimed = self.unclaimed(below, pair.name_a, 0)
-        if pair.name_a.length > self.reach:
-            return [(child.key, child) for child in unclaimed]
-        keyed = [(self.new_key(child, pair), child) for child in unclaimed]
-        return sorted(keyed, key=lambda found: found[0] == found[1].key)
-
-    def new_key(self, child: Child, pair: Pair) -> Hashable:
-        """The key that a key of a dict has in B, where it begins with a name that is another there."""
-        if child.part is None or not isinstance(child.key, tuple) or child.key[-1] != child.part:
-            return child.key
-        target, above = renamed(pair.name_a.below(child.part).spelled(), self.renames), pair.name_b.spelled()
-        is_here = not above or target.startswith(f"{above}.")
-        return (*child.key[:-1], target[len(above) :].removeprefix(".")) if is_here else child.key
-
-    def unclaimed(self, below: list[Child], name: Name, side: int) -> list[Child]:
-        if not self.claimed[side] or name.length > self.reach:
-            return below
-        return [child for child in below if child.part is None or name.below(child.part).spelled() not in self.claimed[side]]
-
-    def named(self, name: Name) -> str:
-        """The text of a name. Raises LimitError where there are too many."""
-        self.rows, self.characters = self.rows + 1, self.characters + name.length
+    def _text(self, path: Path) -> str:
+        """The text of a path for the report. Raises LimitError where the report becomes too long."""
+        self.rows, self.characters = self.rows + 1, self.characters + path.length
         if self.rows > MOST_ROWS or self.characters > MOST_CHARACTERS:
-            raise LimitError(f"the objects differ in more than {MOST_ROWS} places, or their names have too many letters")
-        return name.spelled()
-
-
-def has_children(value: object) -> bool:
-    return isinstance(value, HOLDERS) and (bool(value) if isinstance(value, CONTAINERS) else True)
+            raise LimitError(
+                f"the objects differ at more than {MOST_ROWS} paths, or at paths of more than {MOST_CHARACTERS} characters"
+            )
+        return str(path)
 
 
 def _are_storages_equal(a: Storage, b: Storage) -> bool:
-    """Raises nothing: bytes that are not there are not the same."""
+    """Whether two storages outside of tensors are equal; bytes that cannot be read are not."""
     if (a.dtype, a.size, a.location) != (b.dtype, b.size, b.location):
         return False
     try:
         return are_storages_equal(a, b)
     except PtzipError:
         return False
-
-
-class Place(NamedTuple):
-    """A value and its name."""
-
-    value: object
-    name: Name
-
-
-def find(root: object, path: str) -> Place | None:
-    """The value of that dotted name; a key may hold dots itself, so each beginning of the name is tried, the longest first."""
-    pending = [(Place(root, TOP), path)]
-    seen = set[tuple[int, str]]()
-    while pending:
-        (value, name), rest = pending.pop()
-        if not rest:
-            return Place(value, name)
-        if (id(value), rest) in seen:
-            continue
-        seen.add((id(value), rest))
-        below = sorted(children(value), key=lambda child: len(child.part or ""))
-        for part, item in ((child.part, child.value) for child in below):
-            if part is None:
-                pending.append((Place(item, name), rest))
-            elif rest == part or (part and rest.startswith(f"{part}.")):
-                pending.append((Place(item, name.below(part)), rest[len(part) + 1 :]))
-    return None

@@ -21,7 +21,7 @@ from ptzip.repairing.report import RepairReport
 from ptzip.repairing.salvage import Salvage, salvage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
-from ptzip.values.value_paths import named_tensors
+from ptzip.values.tensor_names import named_tensors
 from ptzip.verifying.truncation import storage_keys
 from ptzip.verifying.verify import verify
 from ptzip.zip import writer

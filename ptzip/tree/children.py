@@ -27,7 +27,8 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.tensors.torch_names import PARAMETERS, REBUILD_JAGGED, SPARSE_COMPONENTS, SUBCLASSES
-from ptzip.tree.calls import GETATTR, NEW_OBJECTS, RECONSTRUCTORS, class_path
+from ptzip.text import as_text
+from ptzip.tree.calls import GETATTR, NEW_OBJECTS, RECONSTRUCTORS, class_path, qualified_name
 from ptzip.tree.kinds import is_array, is_tensor
 from ptzip.tree.modules import UNNAMED, is_module
 from ptzip.tree.paths import TOP, find, key_text, search, walk
@@ -86,15 +87,18 @@ def node_key_text(key: Node) -> str | None:
     if isinstance(key, Tuple):
         parts = [plain(part) for part in key.parts]
         return key_text(tuple(part.value for part in parts if isinstance(part, Atom))) if _are_atoms(parts) else None
-    if isinstance(key, Global):
-        return key_text(key.path.replace("__builtin__.", "builtins.", 1))
+    name = qualified_name(key)
+    if name is not None:
+        return key_text(name.path.replace("__builtin__.", "builtins.", 1))
     given = [plain(argument) for argument in key.arguments] if isinstance(key, Call) and _are_atoms(key.arguments) else []
     values = [argument.value for argument in given if isinstance(argument, Atom)]
     path = key.path if isinstance(key, Call) else ""
     if path == "torch.device":
-        return key_text(":".join(map(str, values)))
-    if path == "_codecs.encode" and len(values) == 2 and values[1] == "latin1":  # bytes below protocol 3
-        return key_text(str(values[0]).encode("latin1", "replace"))
+        return key_text(":".join(map(as_text, values)))
+    if path == "torch.serialization._get_layout" and len(values) == 1:
+        return key_text(values[0])
+    if path == "_codecs.encode" and len(values) == 2 and isinstance(values[0], str) and values[1] == "latin1":
+        return key_text(values[0].encode("latin1", "replace"))  # bytes below protocol 3
     return None
 
 

@@ -8,7 +8,7 @@
     state that is not a dict of attributes    nothing: its items are named as those of the object
 
 `walk` and `find` work on every tree whose children give their part of the path: on the nodes of a pickle (`tree.children`) and
-on the values that are built from them (`values.value_paths`).
+on the values that are built from them (`values.contents`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

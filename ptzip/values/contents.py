@@ -1,26 +1,131 @@
-"""What values hold: the values right below one, and all that can be reached from one.
+"""What is in a value: its children with their part of the path, by the rules of `tree.paths`, and all objects it refers to.
 
-Rule: every container that `constructors` makes is known here; a value of any other type holds nothing.
+Every type of container that `constructors` builds is listed here; there is nothing in a value of any other type.
 """
 
 import argparse
 import types
-from collections import Counter, OrderedDict, deque
-from collections.abc import Iterator
+from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from ptzip.allowlist.table import is_allowed
 from ptzip.errors import UnsupportedError
 from ptzip.tensors.tensor import Tensor
+from ptzip.tree.modules import UNNAMED
+from ptzip.tree.paths import key_text
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array, RandomState
-from ptzip.values.torch_values import Generator
+from ptzip.values.rebuild_numpy import Array, ArrayType, NumpyName, RandomState
+from ptzip.values.torch_values import Device, Dtype, Generator, Layout, MemoryFormat, QScheme, Size
 
 SIMPLE = (argparse.Namespace, types.SimpleNamespace)
-"""Classes of objects that are nothing but their attributes."""
+"""Classes whose objects have attributes and nothing else."""
 
 
-def below(value: object) -> list[object]:
-    """The values right below one, keys too."""
+class ValueChild(NamedTuple):
+    """A value below another, with its part of the path, None where it adds none; `key` identifies it among its siblings."""
+
+    part: str | None
+    value: object
+    key: Hashable = None
+
+
+def value_children(value: object) -> list[ValueChild]:
+    """What is right below a value."""
+    children_of = CHILDREN.get(type(value))
+    return children_of(value) if children_of else []
+
+
+def value_key_text(key: object) -> str | None:
+    """The text of a key, or None where it has none: see `key_text`."""
+    if isinstance(key, Dtype | Device | Layout | QScheme | MemoryFormat):
+        return key_text(str(key))
+    if isinstance(key, Opaque):
+        return key_text(key.path) if key.is_name else None
+    if isinstance(key, type):
+        return key_text(f"{key.__module__}.{key.__qualname__}")
+    return key_text(f"numpy.{key.name}" if isinstance(key, NumpyName) else key)
+
+
+def _indexed(source: str, items: Iterable[object]) -> list[ValueChild]:
+    return [ValueChild(str(index), item, (source, index)) for index, item in enumerate(items)]
+
+
+def _keyed(source: str, pairs: Iterable[tuple[object, object]]) -> list[ValueChild]:
+    """Values by their keys; a key without a text is a child as well, since it may be a tensor or have one below it."""
+    found = list[ValueChild]()
+    for index, (key, item) in enumerate(pairs):
+        name = value_key_text(key)
+        if name is None:
+            found += [ValueChild(str(index), key, (source, index, "key")), ValueChild(str(index), item, (source, index))]
+        else:
+            found.append(ValueChild(name, item, (source, type(key), name)))
+    return found
+
+
+def _of_dict(value: dict[object, object]) -> list[ValueChild]:
+    attributes = value.__dict__ if isinstance(value, OrderedDict | Counter) else {}
+    return [*_keyed("key", value.items()), *_keyed("attribute", attributes.items())]
+
+
+def _of_set(value: set[object] | frozenset[object]) -> list[ValueChild]:
+    texts = [(item, value_key_text(item)) for item in value]
+    return [
+        ValueChild(str(index) if name is None else name, item, ("item", type(item), index if name is None else name))
+        for index, (item, name) in enumerate(texts)
+    ]
+
+
+def _of_opaque(value: Opaque) -> list[ValueChild]:
+    attributes = value.attributes
+    has_attributes = bool(attributes) or value.state is None
+    unnamed = UNNAMED if "_modules" in attributes else ()
+    below = [one._replace(part=None) if one.part in unnamed else one for one in _keyed("state", attributes.items())]
+    return [
+        *_indexed("argument", value.args or ()),
+        *_keyed("argument", value.kwargs.items()),
+        *(below if has_attributes else [ValueChild(None, value.state, "state")]),
+        *_indexed("item", value.items),
+        *_keyed("key", value.pairs),
+    ]
+
+
+def _of_tensor(value: Tensor) -> list[ValueChild]:
+    return [*_keyed("component", value.components.items()), *_keyed("attribute", value.attributes.items())]
+
+
+def _of_array(value: Array) -> list[ValueChild]:
+    return [ValueChild("dtype", value.dtype, "dtype"), *_indexed("item", value.data if isinstance(value.data, list) else ())]
+
+
+def _of_array_type(value: ArrayType) -> list[ValueChild]:
+    base = [ValueChild(None, value.subtype[0], "base")] if value.subtype else []
+    fields = [ValueChild(name, kind, name) for name, (kind, _) in value.fields.items()]
+    return [*base, ValueChild("unit", value.unit, "unit"), *fields]
+
+
+def _of_generator(value: Generator) -> list[ValueChild]:
+    parts = (("seed", value.seed), ("offset", value.offset), ("state", value.state))
+    return [ValueChild(name, part, name) for name, part in parts]
+
+
+CHILDREN: dict[type, Callable[[Any], list[ValueChild]]] = {
+    **dict.fromkeys((dict, OrderedDict, defaultdict, Counter), _of_dict),
+    **dict.fromkeys((list, tuple, Size, deque), lambda value: _indexed("item", value)),
+    **dict.fromkeys((set, frozenset), _of_set),
+    Opaque: _of_opaque,
+    Tensor: _of_tensor,
+    **dict.fromkeys(SIMPLE, lambda value: _keyed("attribute", value.__dict__.items())),
+    Array: _of_array,
+    ArrayType: _of_array_type,
+    RandomState: lambda value: [ValueChild("state", value.state, "state")],
+    Generator: _of_generator,
+}
+"""What is right below a value, by its type."""
+
+
+def referents(value: object) -> list[object]:
+    """The objects that a value refers to itself, keys too: a state is one object, whatever it says of attributes."""
     if isinstance(value, dict):
         attributes = list(value.__dict__.values()) if isinstance(value, OrderedDict | Counter) else []
         return [*value.keys(), *value.values(), *attributes]
@@ -38,11 +143,6 @@ def below(value: object) -> list[object]:
         return [*value.components.values(), *value.attributes.values()]
     if isinstance(value, SIMPLE):
         return list(value.__dict__.values())
-    return _inside(value)
-
-
-def _inside(value: object) -> list[object]:
-    """The same of what is rarely met."""
     if isinstance(value, Array):
         return list(value.data) if isinstance(value.data, list) else []
     if isinstance(value, RandomState):
@@ -51,7 +151,7 @@ def _inside(value: object) -> list[object]:
 
 
 def reachable(root: object) -> Iterator[object]:
-    """Every value that holds others below `root`, once; a value after those that it holds, as far as they do not hold it."""
+    """Every value at or below `root` that refers to others, once; after those it refers to, except in a cycle."""
     seen: set[int] = set()
     pending: list[tuple[object, bool]] = [(root, False)]
     while pending:
@@ -60,14 +160,14 @@ def reachable(root: object) -> Iterator[object]:
             yield value
         elif id(value) not in seen:
             seen.add(id(value))
-            held = below(value)
+            held = referents(value)
             if held or isinstance(value, Opaque):
                 pending.append((value, True))
                 pending += [(item, False) for item in reversed(held)]
 
 
 def refuse_names(root: object) -> None:
-    """Raise UnsupportedError where a class or function that is not known is part of a value."""
+    """Raise UnsupportedError where a class or function that is not allow-listed is in a value."""
     for value in reachable(root):
         if isinstance(value, Opaque) and not is_allowed(value.module, value.name):
             raise UnsupportedError(f"the pickle holds {value.path}, which is not known to be harmless")

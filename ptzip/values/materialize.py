@@ -19,11 +19,11 @@ from ptzip.tensors import to_numpy as arrays
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values import numpy_objects as made
-from ptzip.values.contents import SIMPLE, below, reachable
+from ptzip.values.contents import SIMPLE, reachable, referents
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array, ArrayType, NumpyName, RandomState
+from ptzip.values.tensor_names import named_tensors
 from ptzip.values.torch_values import Generator, Size
-from ptzip.values.value_paths import named_tensors
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -42,7 +42,7 @@ def settle(root: object, *, keep: bool = False, mapped: bool = False) -> object:
 def _check_forms(root: object) -> None:
     """Raise UnsupportedError, with its name, for the first tensor that has no numpy form."""
     for value in reachable(root):
-        for tensor in (item for item in (value, *below(value)) if isinstance(item, Tensor)):
+        for tensor in (item for item in (value, *referents(value)) if isinstance(item, Tensor)):
             try:
                 arrays.check_form(tensor)
             except UnsupportedError as error:

@@ -35,7 +35,10 @@ class Opaque:
     @property
     def attributes(self) -> dict[object, object]:
         """What the state says of attributes: a dict, or with `__slots__` a pair of dicts, either of which may be None."""
-        parts = self.state if isinstance(self.state, tuple) and len(self.state) == 2 else (self.state,)
+        is_pair = isinstance(self.state, tuple) and len(self.state) == 2
+        parts = self.state if isinstance(self.state, tuple) and is_pair else (self.state,)
+        if is_pair and not all(part is None or isinstance(part, dict) for part in parts):
+            return {}
         return {name: value for part in parts if isinstance(part, dict) for name, value in part.items()}
 
     def __repr__(self) -> str:

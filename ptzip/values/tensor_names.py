@@ -1,6 +1,6 @@
 """The tensors of a whole file by name: those of its pickles, of safetensors, or of an npz.
 
-Rule: the first pickle holds the object, and its tensors have no prefix; those of every other one are called by it.
+A tensor is listed under every path at which it is found. The first pickle has no prefix; those of all others do.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,28 +10,30 @@ from ptzip.formats.foreign_zips import NPZ, ForeignZip
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.limits import Limits
 from ptzip.tensors.tensor import Tensor
+from ptzip.tree.paths import TOP, walk
 from ptzip.values.builder import build
-from ptzip.values.value_paths import free_name, named_tensors
+from ptzip.values.contents import value_children
+from ptzip.values.opaque import Opaque
 
 
 def arrays_of(container: Container) -> Mapping[str, Tensor] | None:
-    """The tensors of a file that holds nothing else, as safetensors and npz do; None for any other."""
+    """The tensors of a safetensors or npz file, which has nothing else; None for any other."""
     if isinstance(container, SafeTensors):
-        from ptzip.formats import safetensors_tensors as safe  # here, so that nobody else waits for the library
+        from ptzip.formats import safetensors_tensors as safe  # slow to import, and few files need it
 
         return safe.tensors(container.source, container.start)
     if isinstance(container, ForeignZip) and container.name == NPZ:
-        from ptzip.formats import npz  # here, since it needs numpy
+        from ptzip.formats import npz  # needs numpy
 
         return {name: npz.tensor(name, record) for name, record in container.arrays.items()}
     return None
 
 
 def metadata_of(container: Container) -> dict[str, str] | None:
-    """What a safetensors file says beside its tensors; None of any other file."""
+    """The metadata of a safetensors file; None for any other."""
     if not isinstance(container, SafeTensors):
         return None
-    from ptzip.formats import safetensors_tensors as safe  # here, as above
+    from ptzip.formats import safetensors_tensors as safe  # as above
 
     return safe.metadata(container.source)
 
@@ -43,18 +45,49 @@ def tensors_of(container: Container, limits: Limits) -> Mapping[str, Tensor]:
 
 
 def values_of(container: Container, limits: Limits) -> Iterator[tuple[str, object]]:
-    """The value of each pickle of a file, and what stands in front of its names; what is not known stays an `Opaque`."""
-    for place, part in enumerate(container.parts):
-        prefix = part.name.removeprefix("record ") if place else ""
+    """The value of each pickle of a file with the prefix of its paths; objects of unknown classes are `Opaque`."""
+    for index, part in enumerate(container.parts):
+        prefix = part.name.removeprefix("record ") if index else ""
         if part.pickle.root is not None or not prefix:
             yield prefix, build(part, unknown="keep", limits=limits)
 
 
 def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:
-    """The tensors of such values by name."""
+    """The tensors of several values by name; the paths of each value begin with its prefix."""
     found: dict[str, Tensor] = {}
     for prefix, value in values:
-        for name, tensor in named_tensors(value).items():
-            full = f"{prefix}.{name}" if prefix and name else prefix or name
-            found[free_name(found, full, tensor)] = tensor
+        top = TOP.below(prefix or None)
+        if isinstance(value, Tensor):
+            found[_free_name(found, prefix, value)] = value
+        for path, child in walk(value, value_children, top, is_wanted=_is_tensor, is_named_once=_is_plain_object):
+            if isinstance(child.value, Tensor):
+                found[_free_name(found, str(path), child.value)] = child.value
     return found
+
+
+def named_tensors(root: object) -> dict[str, Tensor]:
+    """Every tensor below a value by its path, in the order of the pickle; "" is the value itself.
+
+    Modules and containers in several positions are walked in each, as `state_dict()` does; other objects only in the first,
+    since they may refer to anything, even to one another. Where two tensors would have one name, the later is named
+    `name (2)`. Raises LimitError where there are too many names.
+    """
+    return tensors_in([("", root)])
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _is_plain_object(value: object) -> bool:
+    """Whether a value is an object of an unknown class that is not a module."""
+    return isinstance(value, Opaque) and "_modules" not in value.attributes
+
+
+def _free_name(found: dict[str, Tensor], name: str, tensor: Tensor) -> str:
+    """The name for a tensor, with a number where another tensor has it."""
+    number, free = 1, name
+    while free in found and found[free] is not tensor:
+        number += 1
+        free = f"{name} ({number})"
+    return free

@@ -17,7 +17,7 @@ from ptzip.limits import Limits
 from ptzip.pickling.reader import read_seen
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
-from ptzip.values.value_paths import named_tensors
+from ptzip.values.tensor_names import named_tensors
 from ptzip.verifying.loadability import Blank
 from ptzip.verifying.report import CUT, HEADER, Problem, Rest
 from ptzip.zip import structs, writer

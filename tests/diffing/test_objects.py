@@ -154,7 +154,7 @@ def test_depth_has_no_limit_of_its_own(tmp_path: Path) -> None:
 
 def test_very_many_differences_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "MOST_ROWS", 10)
-    with pytest.raises(LimitError, match="differ in more than 10 places"):
+    with pytest.raises(LimitError, match="differ at more than 10 paths"):
         found(list(range(12)), list(range(20, 32)), tmp_path)
 
 

@@ -12,11 +12,11 @@ import pytest
 import ptzip
 from ptzip.errors import LimitError
 from ptzip.tensors.tensor import Tensor
-from ptzip.values import value_paths as paths
+from ptzip.tree import paths
 from ptzip.values.opaque import Opaque
+from ptzip.values.tensor_names import named_tensors
 from ptzip.values.torch_values import Device as TorchDevice
 from ptzip.values.torch_values import Dtype, Generator
-from ptzip.values.value_paths import is_module, named_tensors
 from tests.corpus import CORPUS, needs_corpus
 
 A, B, C = Tensor("float32", (1,), (1,)), Tensor("float32", (2,), (1,)), Tensor("float32", (3,), (1,))
@@ -144,21 +144,15 @@ def test_more_names_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) 
     value: object = A
     for _ in range(30):
         value = [value, value]
-    monkeypatch.setattr(paths, "MOST_NAMES", 1000)
-    with pytest.raises(LimitError, match="1000 names"):
+    monkeypatch.setattr(paths, "MOST_PATHS", 1000)
+    with pytest.raises(LimitError, match="1000 paths"):
         named(value)
 
 
 def test_longer_names_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "MOST_CHARACTERS", 100)
-    with pytest.raises(LimitError, match="100 letters"):
+    with pytest.raises(LimitError, match="100 characters"):
         named({"x" * 50: A, "y" * 51: A})
-
-
-def test_a_module_is_told_by_its_state() -> None:
-    assert is_module(module())
-    assert not is_module(Opaque("torch.nn", "Module", ()))
-    assert not is_module({"_modules": {}})
 
 
 @needs_corpus
