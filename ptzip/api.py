@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightDtype, byte_count, check_choice, strings
 from ptzip.errors import EditError, UnsupportedError
 from ptzip.globs import renames
+from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
     return (f"this file is malicious, see ptzip scan: {found[0]}{more}",) if found else ()
 
 
-def inspect(source: PathLike, *, limits: Limits | None = None) -> "Summary":
+def inspect(source: Openable, *, limits: Limits | None = None) -> "Summary":
     """Summarise a checkpoint: its format, its keys with their share of the bytes, dtypes, parameters, the names that loading
     would import, anomalies, and what `slim` would save. No tensor is read."""
     from ptzip.checkpoint import open_checkpoint  # as above
@@ -159,7 +160,7 @@ def inspect(source: PathLike, *, limits: Limits | None = None) -> "Summary":
         return summary(checkpoint)
 
 
-def scan(source: PathLike | bytes, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":
+def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":
     """Judge whether a checkpoint is safe to load: a verdict, and the findings that led to it.
 
     trust   names to allow on top of the allow list, as "module.Name", or presets: "ultralytics", "yolov5", "lightning",
@@ -187,8 +188,8 @@ def verify(source: PathLike, *, values: bool = False, limits: Limits | None = No
 
 
 def diff(
-    a: PathLike,
-    b: PathLike,
+    a: Openable,
+    b: Openable,
     *,
     rename: Mapping[str, str] | None = None,
     rtol: float = 0.0,
@@ -263,7 +264,7 @@ def convert(
     )
 
 
-def load(source: PathLike, *, unknown: Unknown = "error", mmap: bool = False, limits: Limits | None = None) -> object:
+def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, limits: Limits | None = None) -> object:
     """The object in a checkpoint as plain Python and numpy values; nothing of the file is executed.
 
     unknown     "error" raises UnsupportedError for a name that is not on the allow list of `scan`, and for a tensor that

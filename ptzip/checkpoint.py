@@ -1,10 +1,10 @@
-"""What a user holds: an open checkpoint, of which nothing was executed and no tensor was read yet.
+"""An open checkpoint: a read-only mapping of tensors, of which nothing was executed and no tensor was read yet.
 
-Rule: a checkpoint that was opened is not changed. `save` copies its bytes; an edit (see `recipes`) works on a tree of its
-own opening and is written by `api`.
+An open checkpoint never changes. `save` copies its bytes; edits work on a tree of their own (see `editing`).
 """
 
 import os
+from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -13,28 +13,33 @@ from ptzip.errors import Anomaly, UnsupportedError
 from ptzip.formats.container import Container, Part
 from ptzip.io.compression import opened_compression, unpacked
 from ptzip.io.payloads import write_at
-from ptzip.io.sources import CHUNK, FileSource, Source
+from ptzip.io.sources import CHUNK, Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ptzip.tensors.tensor import Tensor
 
 
-class Checkpoint:
-    """An open checkpoint; close it, or use it in a `with` block. It owns its source, and closes it on any error too."""
+class Checkpoint(Mapping[str, "Tensor"]):
+    """An open checkpoint: a mapping from the dotted names of its tensors to lazy `Tensor`s, in the order of the pickle.
+
+    Names are those of a state dict below the key that holds it, such as `model.model.0.conv.weight`; tensors of further
+    pickles have the name of their pickle as a prefix. Close it, or use it in a `with` block. It owns its source, and closes it
+    on any error too. Looking at tensors raises FormatError where the pickle is broken.
+    """
 
     def __init__(self, source: Source, limits: Limits = DEFAULT_LIMITS) -> None:
         self.source = self._inner = source
         self.limits = limits
+        self._container: Container | None = None
+        self._tensors: Mapping[str, Tensor] | None = None
         try:
             self.compression = opened_compression(source)
             if self.compression:
                 self._inner = unpacked(source, self.compression, limits)
-            self.container: Container = formats.read(self._inner, limits)
+            self._container = formats.read(self._inner, limits)
         except BaseException:
             self.close()
             raise
@@ -46,18 +51,71 @@ class Checkpoint:
         self.close()
 
     def close(self) -> None:
+        """Close the source and release the tree; tensors can no longer be read."""
+        self._container = self._tensors = None
         self.source.close()
         if self._inner is not self.source:
             self._inner.close()
 
+    # A mapping of tensors
+
+    def __getitem__(self, name: str) -> "Tensor":
+        found = self.tensors()
+        if name not in found:
+            raise KeyError(_unknown(name, found))
+        return found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors())
+
+    def __len__(self) -> int:
+        return len(self.tensors())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.tensors()
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        what = "closed" if self._container is None else f"{self.format}, {self.source.size:,} bytes"
+        return f"<Checkpoint {self.source.name!r}: {what}>"
+
+    def tensors(self) -> "Mapping[str, Tensor]":
+        """Every tensor by name, as a mapping that outlives `close`; built once. Raises FormatError for a broken pickle."""
+        if self._tensors is None:
+            from ptzip.values.tensor_names import tensors_of  # here, so that slimming does not load what builds values
+
+            self._tensors = tensors_of(self.container, self.limits)
+        return self._tensors
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """The metadata in the header of a safetensors file; empty for other formats."""
+        from ptzip.values.tensor_names import metadata_of  # as above
+
+        return metadata_of(self.container) or {}
+
+    # What is in the file
+
+    @property
+    def container(self) -> Container:
+        """The file as its format describes it. Raises UnsupportedError once the checkpoint is closed."""
+        if self._container is None:
+            raise UnsupportedError(f"the checkpoint {self.source.name} is closed")
+        return self._container
+
     @property
     def content(self) -> Source:
-        """The bytes that the layout speaks of: those of the file, or what was inside a compressed one."""
+        """The bytes of the file, decompressed if the file is compressed."""
         return self._inner
 
     @property
     def format(self) -> str:
-        """The format of the file, in a few words."""
+        """The format of the file in a few words, such as "torch.save zip"."""
         return f"{self.container.name} in {self.compression.name}" if self.compression else self.container.name
 
     @property
@@ -95,30 +153,30 @@ class Checkpoint:
         """The top-level keys that are strings; none where the top-level object is not a dict."""
         return [name for key, _ in pairs(self.root) if (name := text(key)) is not None]
 
-    def tensors(self) -> "Mapping[str, Tensor]":
-        """Every tensor by its dotted name, in the order of the pickle; nothing of a tensor is read before it is asked for.
-
-        A tensor is called as in a state dict, under the key that holds it: `model.model.0.conv.weight`. Other pickles of the
-        file stand in front of the names of theirs. Raises FormatError where the pickle is broken; a file without one has none.
-        """
-        from ptzip.values.tensor_names import tensors_of  # here, so that slimming does not wait for what builds values
-
-        return tensors_of(self.container, self.limits)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the same bytes to `path`."""
-        from pathlib import Path  # here, since most who open a file write none, and wait for this
+        from pathlib import Path  # here, since few callers write, and pathlib takes time to import
 
-        from ptzip.io.atomic_output import new_file
+        from ptzip.io.atomic_output import new_file  # as above
 
         with new_file(Path(path)) as descriptor:
             for at in range(0, self.source.size, CHUNK):
                 write_at(descriptor, self.source.read(at, min(CHUNK, self.source.size - at)), at)
 
 
-def open_checkpoint(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Checkpoint:
-    """Open the checkpoint at `path`, its format told by its content.
+def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
+    """What a KeyError says of a name: which ones are similar."""
+    from difflib import get_close_matches  # here, since few names are misspelled
 
-    Raises FormatError, UnsupportedError, LimitError or OSError.
+    similar = get_close_matches(str(name), known, n=3)
+    return f"no tensor {name!r}" + (
+        f"; did you mean {' or '.join(map(repr, similar))}?" if similar else f" among {len(known):,}"
+    )
+
+
+def open_checkpoint(source: Openable, limits: Limits | None = None) -> Checkpoint:
+    """Open a checkpoint from a path, bytes, or a binary file object (which stays open); the content determines the format.
+
+    Nothing is executed, and no tensor is read. Raises FormatError, UnsupportedError, LimitError or OSError.
     """
-    return Checkpoint(FileSource(path), limits)
+    return Checkpoint(open_source(source), limits or DEFAULT_LIMITS)

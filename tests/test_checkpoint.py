@@ -20,6 +20,8 @@ FILES = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt
 
 SOURCE = FIXTURES / "training.pt"
 
+WEIGHT = "model.model.0.conv.weight"
+
 
 def broken(pickle: bytes) -> Checkpoint:
     """A checkpoint with a given pickle."""
@@ -122,7 +124,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
         opened.append(Counting(path))
         return opened[-1]
 
-    monkeypatch.setattr("ptzip.checkpoint.FileSource", opening)
+    monkeypatch.setattr("ptzip.checkpoint.open_source", opening)
     return opened
 
 
@@ -180,9 +182,20 @@ def test_a_checkpoint_that_is_let_go_is_freed_at_once(path: Path) -> None:
     gc.disable()
     try:
         with ptzip.open(path) as checkpoint:
-            checkpoint.tensors()
+            assert len(checkpoint) > 0
             held = [weakref.ref(each) for each in (checkpoint, checkpoint.container, checkpoint.main)]
         del checkpoint
         assert [each() for each in held] == [None] * len(held)
+    finally:
+        gc.enable()
+
+
+def test_a_closed_checkpoint_holds_no_tree() -> None:
+    gc.disable()
+    try:
+        with ptzip.open(SOURCE) as checkpoint:
+            assert len(checkpoint) > 0
+            held = weakref.ref(checkpoint.main)
+        assert held() is None
     finally:
         gc.enable()

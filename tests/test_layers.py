@@ -111,7 +111,6 @@ FORBIDDEN_NAMES = frozenset({"eval", "exec", "compile", "__import__", "breakpoin
 
 
 UNEXPLAINED = (
-    "checkpoint.py",
     "cli/inspect.py",
     "cli/main.py",
     "cli/scan.py",

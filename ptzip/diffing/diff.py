@@ -3,10 +3,8 @@
 Only a box of one tensor of each file is in memory at a time. What cannot be compared is reported, never counted as equal.
 """
 
-import os
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
@@ -21,6 +19,7 @@ from ptzip.formats.container import Container
 from ptzip.formats.foreign_zips import ForeignZip
 from ptzip.globs import Rename
 from ptzip.io.payloads import read_all
+from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.tensor_names import metadata_of, tensors_in, values_of
@@ -38,8 +37,8 @@ class Side(NamedTuple):
 
 
 def diff(
-    a: str | os.PathLike[str],
-    b: str | os.PathLike[str],
+    a: Openable,
+    b: Openable,
     *,
     renames: Sequence[Rename] = (),
     rtol: float = 0.0,
@@ -54,9 +53,9 @@ def diff(
     tolerance = Tolerance(rtol, atol)
     if not all(0 <= bound < float("inf") for bound in tolerance):
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
-    with open_checkpoint(Path(a), limits) as one, open_checkpoint(Path(b), limits) as other:
+    with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
         found = _compared(_side(one), _side(other), renames, tolerance)
-        return found._replace(a=os.fspath(a), b=os.fspath(b), notes=tuple(_notes(one, other)))
+        return found._replace(a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
 
 
 METADATA = "__metadata__"

@@ -3,12 +3,11 @@
 Rule: the rules see what was read and nothing else, so that none of them can be the one that runs something.
 """
 
-import os
 from collections.abc import Collection, Iterable, Iterator
 
 from ptzip.allowlist.table import Name
 from ptzip.errors import FormatError
-from ptzip.io.sources import BytesSource, FileSource, Source
+from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Global
 from ptzip.scanning.report import Finding, ScanReport, Verdict, verdict
@@ -20,22 +19,20 @@ SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=5_000_000)
 """What a scan reads of one file; what goes on beyond is a finding."""
 
 
-def scan(source: str | os.PathLike[str] | bytes, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
+def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing of it is executed.
 
-    `source` is a path, or the bytes of a file. `trust` are names on top of the allow list, "module.Name", or presets:
+    `trust` are names on top of the allow list, "module.Name", or presets:
     "ultralytics", "yolov5", "lightning", "transformers". What cannot be read is `unreadable`, and no error, save OSError
     where there is no such file. Raises EditError where a name cannot be trusted.
     """
     from ptzip.scanning.trust import trusted  # here, since most scans trust nothing else
 
     names = trusted(trust) if trust else frozenset[Name]()
-    if isinstance(source, bytes):
-        return scan_source(BytesSource(source), names, limits)
     try:
-        opened = FileSource(source)
+        opened = open_source(source)
     except FormatError as error:
-        return ScanReport(os.fspath(source), Verdict.UNREADABLE, reason=str(error))
+        return ScanReport(str(source), Verdict.UNREADABLE, reason=str(error))
     try:
         return scan_source(opened, names, limits)
     finally:

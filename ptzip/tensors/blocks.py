@@ -17,10 +17,11 @@ from ptzip.io.sources import CHUNK
 from ptzip.tensors.dtypes import PACKED
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import element_range
-from ptzip.tensors.tensor import Tensor
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from ptzip.tensors.to_numpy import Described
 
 BLOCK = 16 * CHUNK
 """Bytes that are gathered together where their order is not that of the storage: the larger, the fewer reads a large transposed
@@ -210,7 +211,7 @@ def _read_runs(out: "npt.NDArray[Any]", box: Box, read: Read) -> None:
 class RowMajor(NamedTuple):
     """A payload of the values of a strided tensor in row-major order, little-endian. Raises as `Tensor.tobytes` does."""
 
-    tensor: Tensor
+    tensor: "Described"
 
     @property
     def length(self) -> int:

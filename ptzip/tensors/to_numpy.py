@@ -68,6 +68,11 @@ def values(tensor: Described) -> npt.NDArray[Any]:
     return array_on(tensor, native(storage, first, last), first)
 
 
+def on_bytes(tensor: Described, data: bytearray) -> npt.NDArray[Any]:
+    """The values of a tensor whose storage has the little-endian bytes `data`."""
+    return array_on(tensor, np.frombuffer(data, np.uint8), 0)
+
+
 def contiguous(tensor: Described) -> bytes:
     """The values of a tensor in row-major order, little-endian. Raises as `Tensor.numpy` does."""
     storage, (first, last) = storage_of(tensor), span(tensor)

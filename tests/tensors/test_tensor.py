@@ -247,7 +247,7 @@ def test_tensors_are_equal_only_to_themselves() -> None:
     one, other = (strided(BYTES[:4], "float32", (1,), (1,)) for _ in range(2))
     assert one != other
     assert len({one, other, one}) == 2
-    assert repr(one) == "<Tensor float32 [1]>"
+    assert repr(one) == "<Tensor float32 [1], 4 bytes>"
 
 
 def test_a_tensor_cannot_be_changed() -> None:
