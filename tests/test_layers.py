@@ -63,7 +63,7 @@ ONLY_IN = {
     "rich": ("render/progress.py",),
     "argparse": (
         *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "main", "repair", "scan", "slim", "verify")),
-        *("values/constructors.py", "values/contents.py"),
+        *("values/constructors.py", "values/value_children.py"),
     ),
     "numpy": (
         "converting/npz_writer.py",

@@ -18,11 +18,11 @@ from ptzip.io.payloads import BytesPayload
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
-from ptzip.values.contents import SIMPLE, value_key_text
 from ptzip.values.json_values import plain
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array
 from ptzip.values.tensor_names import metadata_of
+from ptzip.values.value_children import SIMPLE, value_key_text
 
 SUFFIX = ".json"
 

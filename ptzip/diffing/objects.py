@@ -14,7 +14,7 @@ from ptzip.errors import LimitError, PtzipError
 from ptzip.globs import Rename, renamed
 from ptzip.tensors.storage import Storage
 from ptzip.tree.paths import TOP, Path, search
-from ptzip.values.contents import ValueChild, value_children
+from ptzip.values.value_children import ValueChild, value_children
 
 MOST_ROWS = 1_000_000
 MOST_CHARACTERS = 1 << 28

@@ -1,7 +1,7 @@
 """Whether two values are equal apart from what is below them, and how a value is described.
 
-What a pickle says of a value is either in its children (`values.contents`) or in its `content`, so that values are equal where
-both are.
+What a pickle says of a value is either in its children (`values.value_children`) or in its `content`, so that two values are
+equal where both are.
 """
 
 import datetime
@@ -14,11 +14,11 @@ from ptzip.errors import PtzipError
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.text import has_decimal
-from ptzip.values.contents import CHILDREN
 from ptzip.values.numpy_objects import made
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array, ArrayType, RandomState
 from ptzip.values.torch_values import Generator, Size
+from ptzip.values.value_children import CHILDREN
 
 BY_TEXT = (complex, datetime.datetime, datetime.time, decimal.Decimal)
 """Types for which `==` is not identity: 0.0 equals -0.0, NaN differs from itself, and time zones are ignored."""

@@ -8,7 +8,7 @@
     state that is not a dict of attributes    nothing: its items are named as those of the object
 
 `walk` and `find` work on every tree whose children give their part of the path: on the nodes of a pickle (`tree.children`) and
-on the values that are built from them (`values.contents`).
+on the values that are built from them (`values.value_children`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +66,8 @@ ChildrenOf = Callable[[Any], Sequence[Child]]
 
 def key_text(key: object) -> str | None:
     """The text of a key that is a plain value or a tuple of plain values; None where it is neither, or has no short text."""
+    if type(key) is str:  # most keys
+        return key if len(key) <= LONGEST_KEY else None
     if isinstance(key, tuple):
         is_plain = all(isinstance(item, str | int | float | None) and has_decimal(item) for item in key)
         found = repr(key) if is_plain else None
@@ -93,7 +95,7 @@ def walk(
     """
     ancestors, has_wanted = [id(root)], [False]
     inside, entered, barren = {id(root)}, {id(root)}, set[int]()
-    pending: list[tuple[Path, Child] | None] = [None, *((top.below(one.part), one) for one in reversed(children_of(root)))]
+    pending: list[tuple[Path, Child] | None] = [None, *((top, child) for child in reversed(children_of(root)))]
     paths = characters = 0
     while pending:
         item = pending.pop()
@@ -105,28 +107,29 @@ def walk(
             elif has_wanted:
                 has_wanted[-1] = True
             continue
-        path, child = item
+        above, child = item
         value, key = child.value, id(child.value)
-        if is_wanted is None or is_wanted(value):
+        is_yielded = is_wanted is None or is_wanted(value)
+        is_again = is_named_once is not None and key in entered and is_named_once(value)
+        below = () if key in inside or key in barren or is_again else children_of(value)
+        if not is_yielded and not below:
+            continue
+        path = above.below(child.part)
+        if is_yielded:
             has_wanted[-1] = True
             paths, characters = paths + 1, characters + path.length
             if paths > MOST_PATHS or characters > MOST_CHARACTERS:
                 raise LimitError(
                     f"the object has more than {MOST_PATHS} paths, or paths of more than {MOST_CHARACTERS} characters"
                 )
-            yield item
-        if key in inside or key in barren or (is_closed is not None and is_closed(path)):
-            continue
-        if is_named_once is not None and key in entered and is_named_once(value):
-            continue
-        below = children_of(value)
-        if below:
+            yield path, child
+        if below and not (is_closed is not None and is_closed(path)):
             entered.add(key)
             inside.add(key)
             ancestors.append(key)
             has_wanted.append(False)
             pending.append(None)
-            pending += [(path.below(one.part), one) for one in reversed(below)]
+            pending += [(path, one) for one in reversed(below)]
 
 
 class Match(NamedTuple):

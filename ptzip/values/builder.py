@@ -12,9 +12,9 @@ from ptzip.io.sources import BytesSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import PUTS, Atom, Node, Step
 from ptzip.values.build_state import MISTAKES, Building, called
-from ptzip.values.contents import refuse_names
 from ptzip.values.from_nodes import FILLS, MAKERS, atom_value
 from ptzip.values.torch_values import Nested
+from ptzip.values.value_children import refuse_names
 
 UNKNOWN = ("error", "keep")
 

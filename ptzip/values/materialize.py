@@ -19,11 +19,11 @@ from ptzip.tensors import to_numpy as arrays
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values import numpy_objects as made
-from ptzip.values.contents import SIMPLE, reachable, referents
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array, ArrayType, NumpyName, RandomState
 from ptzip.values.tensor_names import named_tensors
 from ptzip.values.torch_values import Generator, Size
+from ptzip.values.value_children import SIMPLE, reachable, referents
 
 Bytes = npt.NDArray[np.uint8]
 

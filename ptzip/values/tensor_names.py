@@ -12,8 +12,8 @@ from ptzip.limits import Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.paths import TOP, walk
 from ptzip.values.builder import build
-from ptzip.values.contents import value_children
 from ptzip.values.opaque import Opaque
+from ptzip.values.value_children import value_children
 
 
 def arrays_of(container: Container) -> Mapping[str, Tensor] | None:

@@ -3,8 +3,11 @@
 Rule: the first pickle gives names without a prefix; a file in which nothing is broken but a later pickle still has tensors.
 """
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +22,9 @@ from ptzip.values.tensor_names import tensors_of
 from ptzip.zip.writer import Record
 from tests.corpus import CORPUS, needs_corpus
 from tests.values.made import part, tensor, text
+
+SAVED: dict[str, tuple[int, str]] = json.loads((Path(__file__).parent / "tensor_names.json").read_text())
+"""For each file of the corpus that has tensors: how many names, and the start of the SHA-256 of all of them in order."""
 
 SIX = {"0": bytes(24)}
 
@@ -96,3 +102,12 @@ def test_a_script_has_the_tensors_of_its_module() -> None:
 def test_a_shard_has_the_tensors_of_all_its_zips() -> None:
     with ptzip.open(CORPUS / "format" / "t213" / "dcp_shard.distcp") as checkpoint:
         assert [tensor.shape for tensor in checkpoint.tensors().values()] == [(4,), (2, 2)]
+
+
+@needs_corpus
+@pytest.mark.parametrize("file", SAVED)
+def test_the_names_of_the_corpus_never_change(file: str) -> None:
+    with ptzip.open(CORPUS / file) as checkpoint:
+        found = list(checkpoint.tensors())
+    digest = hashlib.sha256("\n".join(found).encode("utf-8", "surrogatepass")).hexdigest()
+    assert [len(found), digest[:16]] == list(SAVED[file])

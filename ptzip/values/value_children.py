@@ -38,6 +38,8 @@ def value_children(value: object) -> list[ValueChild]:
 
 def value_key_text(key: object) -> str | None:
     """The text of a key, or None where it has none: see `key_text`."""
+    if type(key) is str:  # most keys
+        return key_text(key)
     if isinstance(key, Dtype | Device | Layout | QScheme | MemoryFormat):
         return key_text(str(key))
     if isinstance(key, Opaque):
@@ -91,6 +93,8 @@ def _of_opaque(value: Opaque) -> list[ValueChild]:
 
 
 def _of_tensor(value: Tensor) -> list[ValueChild]:
+    if not value.components and not value.attributes:
+        return []
     return [*_keyed("component", value.components.items()), *_keyed("attribute", value.attributes.items())]
 
 
