@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ptzip import formats
 from ptzip.errors import Anomaly, UnsupportedError
 from ptzip.formats.container import Container, Part
+from ptzip.formats.detect import open_container
 from ptzip.io.compression import opened_compression, unpacked
 from ptzip.io.payloads import write_at
 from ptzip.io.sources import CHUNK, Openable, Source, open_source
@@ -39,7 +39,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
             self.compression = opened_compression(source)
             if self.compression:
                 self._inner = unpacked(source, self.compression, limits)
-            self._container = formats.read(self._inner, limits)
+            self._container = open_container(self._inner, limits)
         except BaseException:
             self.close()
             raise

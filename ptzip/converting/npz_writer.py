@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ptzip.converting.selection import Files, Tensors, values_unsupported
-from ptzip.formats.foreign_zips import ARRAY
+from ptzip.formats.zips import ARRAY
 from ptzip.io.payloads import BytesPayload, JoinedPayload
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME

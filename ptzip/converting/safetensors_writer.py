@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ptzip.converting.selection import Files, Tensors, aliases, values_unsupported
-from ptzip.formats.safetensors_tensors import PAIRS
+from ptzip.formats.safetensors import PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
-from ptzip.io.atomic_output import SequentialFile
-from ptzip.io.payloads import BytesPayload
+from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import DTYPES
 from ptzip.tensors.tensor import Tensor

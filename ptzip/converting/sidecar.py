@@ -13,8 +13,7 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint
 from ptzip.converting.selection import Files
 from ptzip.errors import LimitError
-from ptzip.io.atomic_output import SequentialFile
-from ptzip.io.payloads import BytesPayload
+from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build

@@ -16,7 +16,7 @@ from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.diffing.value_equality import describe
 from ptzip.errors import LimitError
 from ptzip.formats.container import Container
-from ptzip.formats.foreign_zips import ForeignZip
+from ptzip.formats.zips import ForeignZip
 from ptzip.globs import Rename
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Openable

@@ -6,8 +6,7 @@ what stands behind the last whole pickle is listed.
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import Member, Part, ReadOnly, nothing_stored
-from ptzip.formats.signatures import begins_pickle
-from ptzip.formats.unknown_files import described
+from ptzip.formats.signatures import begins_pickle, described
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle

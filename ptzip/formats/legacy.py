@@ -3,21 +3,21 @@
     magic number, protocol version, sys_info, the object, the list of storage keys;
     then for each key, in the order of that list, the number of its elements (i64, little-endian) and its bytes
 
-(`torch/serialization.py`, `_legacy_save` and `_legacy_load`.) Rule: the bytes have no length of their own; how many follow
-a count is told by the class in the key's persistent id. Several such streams may follow one another in one file.
+(`torch/serialization.py`, `_legacy_save` and `_legacy_load`.) The size of an element is known only from the storage class in
+the key's persistent id. Several such streams may follow one another in one file.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ptzip.errors import CutError, FormatError
 from ptzip.formats.container import Member, Part, broken
 from ptzip.formats.signatures import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.torchzip import fresh_records
-from ptzip.io.payloads import CheckedPayload, Payload, SourcePayload
+from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, SequentialFile, SourcePayload
 from ptzip.io.sources import Source, Stream
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Pickle, item_slots, text
+from ptzip.pickling.nodes import Node, Pickle, item_slots, text
 from ptzip.pickling.reader import raise_limit, read_seen
 from ptzip.tensors.references import StorageRefs, storage_refs
 from ptzip.zip.writer import ALIGNMENT, Record
@@ -28,11 +28,15 @@ COUNT = struct.Struct("<q")
 
 SEVERAL = "this file holds several objects one after the other, and a slim file holds one"
 
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+TYPE_SIZES = {"short": 2, "int": 4, "long": 4}
+"""What torch writes on every machine (`torch/serialization.py`, `_legacy_save`)."""
+
 Observer = Callable[[str, Pickle], None]
 
 
 class Legacy:
-    """One or several such streams, opened: the pickles were read, and the count in front of each storage."""
+    """One or several such streams; the pickles were read, and the count in front of each storage."""
 
     def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
         self.parts = parts
@@ -46,12 +50,12 @@ class Legacy:
         return SEVERAL if len(self.parts) > 1 else ""
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
-        """A torch zip: the legacy stream has no place for what later loaders ask for."""
+        """A torch zip, which every torch since 1.6 reads."""
         return fresh_records(pickle, storages)
 
 
 def read(source: Source, limits: Limits, observe: Observer = lambda _, __: None) -> Legacy:
-    """Open all streams of a file; `observe` is told of each pickle and its name.
+    """Open all streams of a file; `observe` gets the name of each pickle and the pickle, also of one that breaks off.
 
     Raises FormatError where the first is cut off or contradicts itself.
     """
@@ -80,10 +84,10 @@ def _read_one(
         members.append(Member(label + name, at, pickle.end - at, "pickle"))
         pickles.append(pickle)
         at = pickle.end
-    places = _places(storage_refs(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
-    members += [Member(f"{label}storage {key}", span.offset, span.length) for key, span in places.items()]
-    end = max((span.offset + span.length for span in places.values()), default=at)
-    return Part(f"{label}pickle", pickles[OBJECT], finder(places)), members, end
+    payloads = _storages(storage_refs(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
+    members += [Member(f"{label}storage {key}", one.offset, one.length) for key, one in payloads.items()]
+    end = max((one.offset + one.length for one in payloads.values()), default=at)
+    return Part(f"{label}pickle", pickles[OBJECT], finder(payloads)), members, end
 
 
 def _keys(pickle: Pickle) -> Iterator[str]:
@@ -94,9 +98,9 @@ def _keys(pickle: Pickle) -> Iterator[str]:
         yield key
 
 
-def _places(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, at: int) -> dict[str, SourcePayload]:
-    """Where each storage lies."""
-    places: dict[str, SourcePayload] = {}
+def _storages(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, at: int) -> dict[str, SourcePayload]:
+    """The bytes of each storage."""
+    found: dict[str, SourcePayload] = {}
     for key in keys:
         if key not in known:
             raise FormatError(f"storage {key} is listed, but the pickle does not refer to it", at)
@@ -104,18 +108,39 @@ def _places(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, 
         size = count * known[key].dtype.size
         at += COUNT.size
         if not 0 <= size <= source.size - at:
-            raise CutError(f"storage {key} is cut off: it has {size} bytes, and {source.size - at} are left", at)
-        places[key] = SourcePayload(source, at, size)
+            raise CutError(f"storage {key} is cut off: expected {size} bytes, found {source.size - at}", at)
+        found[key] = SourcePayload(source, at, size)
         at += size
-    return places
+    return found
 
 
-def finder(places: dict[str, SourcePayload]) -> Callable[[str], CheckedPayload]:
+def finder(payloads: dict[str, SourcePayload]) -> Callable[[str], CheckedPayload]:
     """`Part.stored` of storages without a checksum."""
 
     def find(key: str) -> CheckedPayload:
-        if key not in places:
+        if key not in payloads:
             raise FormatError(f"storage {key} is missing, but the pickle refers to it")
-        return CheckedPayload(places[key], f"storage {key}", None)
+        return CheckedPayload(payloads[key], f"storage {key}", None)
 
     return find
+
+
+def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> SequentialFile:
+    """The whole file as `_legacy_save` writes it, storages under keys "0", "1", …; `items` are the bytes of their elements."""
+    from ptzip.pickling.new_nodes import atom, new_dict, new_list  # reading does without the three
+    from ptzip.pickling.writer import write_pickle
+
+    def pickled(root: Node) -> bytes:
+        return write_pickle(Pickle(root, protocol=2))
+
+    def as_dict(entries: dict[str, Node]) -> Node:
+        return new_dict([one for name, value in entries.items() for one in (atom(name), value)])
+
+    names = new_list([atom(str(index)) for index in range(len(storages))])
+    sizes = as_dict({name: atom(size) for name, size in TYPE_SIZES.items()})
+    system = as_dict({"protocol_version": atom(PROTOCOL), "little_endian": atom(True), "type_sizes": sizes})
+    pickles = [pickled(atom(MAGIC)), pickled(atom(PROTOCOL)), pickled(system), pickle, pickled(names)]
+    parts: list[Payload] = [BytesPayload(data) for data in pickles]
+    for payload, item in zip(storages, items, strict=True):
+        parts += [BytesPayload(COUNT.pack(payload.length // item)), payload]
+    return SequentialFile(tuple(parts))

@@ -1,32 +1,99 @@
-"""How each format begins, by which a file is told: one function for each, which looks at the first bytes only.
+"""File signatures: one row for each kind of file, recognised by its content, never by its name.
 
-Rule: what a file is called says nothing. What reads a format is loaded when a file has its mark.
+`SIGNATURES` has what can be met in place of a checkpoint, or inside one: what it is called, its first bytes, and what its user
+can do next. Checkpoints have no magic number of their own, or not only one: a function each says what begins as one.
 """
 
 import struct
+from typing import NamedTuple
 
+from ptzip.io.compression import COMPRESSIONS
 from ptzip.io.sources import Source
 from ptzip.pickling.opcodes import BY_NAME, HIGHEST_PROTOCOL
 from ptzip.zip.ends import is_zip
-from ptzip.zip.structs import LOCAL_SIGNATURE
+from ptzip.zip.structs import END_SIGNATURE, LOCAL_SIGNATURE
 
-TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
+ARRAY, NATIVE, SCRIPT, OPAQUE, OTHER = "array", "native code", "script", "opaque", "other"
+"""What a scan does with a file: read an array's objects, report code, report what it cannot look into, or nothing special."""
+
+
+class Signature(NamedTuple):
+    """A kind of file. `name` completes the sentence "this is ...", `advice` says how to get at a checkpoint."""
+
+    name: str
+    kind: str
+    magics: tuple[bytes, ...]
+    advice: str
+
+
+_NO_CHECKPOINT = "not a checkpoint"
+_COMPRESSED = [kind for kind in COMPRESSIONS if not kind.is_opened and not kind.is_weak]
+
+SIGNATURES = (
+    Signature(
+        "a git-lfs pointer",
+        OTHER,
+        (b"version https://git-lfs.github.com/",),
+        "the checkpoint itself was not fetched (`git lfs pull`)",
+    ),
+    *(Signature(f"compressed by {one.name}", OTHER, one.magics, "decompress it first") for one in _COMPRESSED),
+    Signature("compressed by lz4", OPAQUE, (b"\x04\x22\x4d\x18",), "decompress it first (`lz4 -d`)"),
+    Signature("a 7z archive", OPAQUE, (b"7z\xbc\xaf\x27\x1c",), "extract it first (`7z x`)"),
+    Signature("a rar archive", OPAQUE, (b"Rar!",), "extract it first (`unrar x`)"),
+    Signature("a numpy array", ARRAY, (b"\x93NUMPY",), "open it with numpy.load"),
+    Signature("an HDF5 file", OPAQUE, (b"\x89HDF",), "open it with h5py"),
+    Signature("a GGUF file", OTHER, (b"GGUF",), "open it with the gguf package"),
+    Signature("native code", NATIVE, (b"\x7fELF", b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf"), _NO_CHECKPOINT),
+    Signature("Java bytecode or native code", NATIVE, (b"\xca\xfe\xba\xbe",), _NO_CHECKPOINT),
+    Signature("a script", SCRIPT, (b"#!",), _NO_CHECKPOINT),
+    Signature("a web page or XML", OTHER, (b"<",), "the download may have failed"),
+    Signature("JSON text", OTHER, (b"{",), "if it is the index of a sharded checkpoint, open its shards"),
+    Signature(
+        "a zip that is cut off",
+        OTHER,
+        (LOCAL_SIGNATURE,),
+        "it has no end of central directory (`ptzip verify` says how much is missing, `ptzip repair` saves the rest)",
+    ),
+    Signature("an empty zip", OTHER, (END_SIGNATURE,), _NO_CHECKPOINT),
+)
+HEAD = max(len(magic) for row in SIGNATURES for magic in row.magics)
+"""The bytes that tell all of them apart."""
+
+
+def signature_of(head: bytes, *kinds: str) -> Signature | None:
+    """The row of a file that begins with these bytes, of the given kinds, or of any; None where there is none."""
+    return next((row for row in SIGNATURES if head.startswith(row.magics) and (not kinds or row.kind in kinds)), None)
+
+
+def described(source: Source) -> str:
+    """What a file that is not opened as a checkpoint is, to follow "this is"."""
+    if not source.size:
+        return "an empty file"
+    row = signature_of(source.read(0, min(HEAD, source.size)))
+    if row is not None:
+        return f"{row.name}: {row.advice}"
+    if is_zip(source):
+        return "a file that ends as a zip but does not begin as one, so torch does not read it as a zip"
+    return "not a zip: it has no end of central directory, and its first bytes are those of no known format"
+
 
 LEGACY_MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L119547037146038801333356L\n")
 """LONG1 and LONG of 0x1950A86A20F9469CFC6C, the first object of a stream (`torch/serialization.py`, MAGIC_NUMBER)."""
 
 LEGACY_MAGIC_END = 32
-"""Where that object ends at the latest: PROTO and FRAME may stand before it."""
+"""The bytes within which that object ends, also after PROTO and FRAME."""
+
+TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
 
 SAFETENSORS_LENGTH = struct.Struct("<Q")
 
 PROTO = BY_NAME["PROTO"].code
 TEXT_BEGINNINGS = frozenset(b"(cILSVFN]})")
-"""How pickles of protocol 0 and 1 begin: a mark, a name, a number, a text, None or something empty."""
+"""First opcodes of pickles of protocol 0 and 1: MARK, GLOBAL, a number, a text, NONE or an empty container."""
 
 
 def is_whole_zip(source: Source) -> bool:
-    """Whether the file begins as a zip and has its end."""
+    """Whether a file begins and ends as a zip."""
     begins = source.size > len(LOCAL_SIGNATURE) and source.read(0, len(LOCAL_SIGNATURE)) == LOCAL_SIGNATURE
     return begins and is_zip(source)
 
@@ -37,7 +104,7 @@ def is_tar(source: Source) -> bool:
 
 
 def is_safetensors(source: Source) -> bool:
-    """Whether the file begins with the length of a JSON text and its brace."""
+    """Whether a file begins with the length of a JSON text and its brace (safetensors' README, Format)."""
     size = SAFETENSORS_LENGTH.size
     if source.size <= size:
         return False
@@ -47,7 +114,7 @@ def is_safetensors(source: Source) -> bool:
 
 
 def is_legacy(source: Source) -> bool:
-    """Whether the first object is the magic number."""
+    """Whether the first object is the magic number of the legacy stream."""
     return has_legacy_magic(source.read(0, min(LEGACY_MAGIC_END, source.size)))
 
 
@@ -56,11 +123,11 @@ def has_legacy_magic(head: bytes) -> bool:
 
 
 def is_pickle(source: Source) -> bool:
-    """Whether the first bytes are those of a pickle."""
+    """Whether the first bytes are those of a pickle, of any protocol."""
     head = source.read(0, min(2, source.size))
     return begins_pickle(head) or (len(head) > 1 and head[0] in TEXT_BEGINNINGS)
 
 
 def begins_pickle(head: bytes) -> bool:
-    """Whether the first byte is PROTO with a protocol that there is."""
+    """Whether the first opcode is PROTO with a protocol that exists."""
     return len(head) > 1 and head[0] == PROTO and head[1] <= HIGHEST_PROTOCOL

@@ -1,28 +1,39 @@
-"""The zip that torch.save writes since 1.6: `<archive>/data.pkl` and `<archive>/data/<key>`, and what else stands beside.
+"""The zip that torch.save writes since 1.6: `<archive>/data.pkl`, `<archive>/data/<key>` and a few small records.
 
-Rule: records are looked up as torch looks them up; see `records`.
+Records are looked up as torch looks them up: the archive's name is that of the first entry up to its first slash, and case
+does not matter (`PyTorchStreamReader`, `caffe2/serialize/inline_container.cc`).
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from ptzip.errors import UnsupportedError
+from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Member, Part, read_record
-from ptzip.formats.torchzip_records import PICKLE, SHORT, STORAGES, checked, finder, is_big_endian, records
 from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, read_all
 from ptzip.limits import Limits
 from ptzip.zip.reader import Archive, Entry
 from ptzip.zip.structs import STORED
 from ptzip.zip.writer import ALIGNMENT, Record
 
+PICKLE, STORAGES = "data.pkl", "data/"
+
+VERSION = "version"
+"""The record that torch writes into every archive of its own."""
+
+BYTEORDER, STORAGE_ALIGNMENT, FORMAT_VERSION = "byteorder", ".storage_alignment", ".format_version"
+"""Small records: the byte order of storages (since torch 2.1), the alignment of records and the layout (since 2.7)."""
+
 SERIALIZATION_ID = ".data/serialization_id"
 
+SHORT = 8
+"""`byteorder` and `.storage_alignment` are never longer, in bytes."""
+
 MOST_ALIGNMENT = 1 << 15
-"""The padding and its field have to fit an extra field, which is shorter than 64 KiB."""
+"""The padding has to fit into an extra field, which is shorter than 64 KiB."""
 
 
 class TorchZip:
-    """One such zip, opened: nothing but the directory and the pickle has been read."""
+    """One such zip; only the directory and the pickle were read."""
 
     def __init__(self, archive: Archive, prefix: str, limits: Limits) -> None:
         self.archive = archive
@@ -37,7 +48,7 @@ class TorchZip:
         record = checked(self.records[PICKLE])
         pickle = read_record(record, self.limits)
         stored = finder((STORAGES + "{}",), self.records)
-        return (Part(f"record {PICKLE}", pickle, stored, self.big_endian, record),)
+        return (Part(f"record {PICKLE}", pickle, stored, is_big_endian(self.records), record),)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -48,13 +59,8 @@ class TorchZip:
         return records(self.archive, self.prefix)
 
     @property
-    def big_endian(self) -> bool:
-        """Whether `byteorder` says so; files without it are little-endian."""
-        return is_big_endian(self.records)
-
-    @property
     def alignment(self) -> int:
-        entry = self.records.get(".storage_alignment")
+        entry = self.records.get(STORAGE_ALIGNMENT)
         digits = read_all(entry.payload).strip() if entry is not None and entry.size <= SHORT else b""
         alignment = max(int(digits), 1) if digits.isdigit() else ALIGNMENT
         if alignment > MOST_ALIGNMENT:
@@ -64,7 +70,7 @@ class TorchZip:
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """The records of the same archive with another pickle, and `storages` under keys "0", "1", … where the old were.
 
-        Every other record is copied as it is, save the serialization id: torch derives it from all the others.
+        Every other record is copied, except the serialization id, which torch derives from all the others.
         """
         return list(self._rewritten(pickle, storages))
 
@@ -83,13 +89,58 @@ class TorchZip:
         yield from pending
 
 
+def records(archive: Archive, prefix: str) -> dict[str, Entry]:
+    """The entries by record name in lower case, the first of several that have one name."""
+    return {entry.name[len(prefix) :].lower(): entry for entry in reversed(archive.entries) if entry.name.startswith(prefix)}
+
+
+def finder(patterns: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str], CheckedPayload]:
+    """`Part.stored` of a zip: the bytes of the first record that exists of those whose names `patterns` make of the key."""
+
+    def find(key: str) -> CheckedPayload:
+        names = [pattern.format(key) for pattern in patterns]
+        entry = next((found[name.lower()] for name in names if name.lower() in found), None)
+        if entry is None:
+            raise FormatError(f"record {names[0]} is missing, but the pickle refers to it")
+        return checked(entry)
+
+    return find
+
+
+def checked(entry: Entry) -> CheckedPayload:
+    """The bytes of a record; their CRC is computed as they are read."""
+    return CheckedPayload(entry.payload, entry.name, entry.crc)
+
+
+def is_big_endian(found: dict[str, Entry]) -> bool:
+    """Whether the record `byteorder` says "big"; files without it are little-endian."""
+    entry = found.get(BYTEORDER)
+    return entry is not None and entry.size <= SHORT and read_all(entry.payload).strip() == b"big"
+
+
+def storage_patterns(name: str) -> tuple[str, ...]:
+    """The names of a pickle's storages: in the folder of its name, or in the one folder of TorchScript and torch.package."""
+    stem = name.removesuffix(".pkl")
+    return (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
+
+
+def crc_lines(records: list[CheckedPayload]) -> tuple[str, ...]:
+    """One line for each record whose CRC does not match, and one for all without a CRC (0, as some programs write)."""
+    wrong = [record for record in records if record.is_wrong()]
+    missing = [record.name for record in wrong if not record.expected]
+    lines = [f"the CRC of record {record.name} does not match: its bytes may be damaged" for record in wrong if record.expected]
+    if missing:
+        lines.append(f"{len(missing)} records were saved without a CRC and could not be checked, {missing[0]} the first")
+    return tuple(lines)
+
+
 def fresh_records(pickle: bytes, storages: list[Payload], prefix: str = "archive/") -> list[Record]:
     """The records of a new archive, in the order in which torch 2.7 and later write them; torch 1.6 reads them too."""
-    head = ((PICKLE, pickle), (".format_version", b"1"), (".storage_alignment", b"64"), ("byteorder", b"little"))
+    head = ((PICKLE, pickle), (FORMAT_VERSION, b"1"), (STORAGE_ALIGNMENT, b"%d" % ALIGNMENT), (BYTEORDER, b"little"))
     return [
         *(Record(prefix + name, BytesPayload(data)) for name, data in head),
         *(Record(f"{prefix}{STORAGES}{index}", payload) for index, payload in enumerate(storages)),
-        Record(f"{prefix}version", BytesPayload(b"3\n")),
+        Record(prefix + VERSION, BytesPayload(b"3\n")),
     ]
 
 

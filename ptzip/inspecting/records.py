@@ -9,8 +9,8 @@ from typing import NamedTuple
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import FormatError
 from ptzip.formats.container import Container, Member
-from ptzip.formats.foreign_zips import ForeignZip, Shard
 from ptzip.formats.torchzip import TorchZip
+from ptzip.formats.zips import ForeignZip, Shard
 from ptzip.zip.header_mismatches import Mismatch, mismatches
 from ptzip.zip.reader import Archive
 

@@ -12,8 +12,7 @@ from ptzip.allowlist.table import is_allowed
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
 from ptzip.formats.container import Part
-from ptzip.formats.torchzip import TorchZip
-from ptzip.formats.torchzip_records import PICKLE, STORAGES
+from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
 from ptzip.inspecting.key_sizes import NOTHING, Holdings, KeySize, StorageSizes, TensorFacts, all_tensor_facts, holdings
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.inspecting.tensor_summary import (

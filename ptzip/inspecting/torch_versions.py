@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.formats.foreign_zips import ForeignZip
 from ptzip.formats.torchzip import TorchZip
+from ptzip.formats.zips import ForeignZip
 from ptzip.pickling.nodes import Global
 from ptzip.tensors.torch_names import DATED, Release
 

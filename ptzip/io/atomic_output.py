@@ -8,11 +8,11 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-from ptzip.errors import EditError, FormatError
+from ptzip.errors import EditError
 from ptzip.io.compression import compression_named
-from ptzip.io.payloads import Payload, write_at
+from ptzip.io.payloads import Payload
 from ptzip.io.sources import special
 
 
@@ -26,33 +26,6 @@ class NewFile(Protocol):
     def payloads(self) -> list[Payload]: ...
 
     def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
-
-
-class SequentialFile(NamedTuple):
-    """A planned file that is its payloads one after the other, as the old format of torch and safetensors are."""
-
-    parts: tuple[Payload, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(part.length for part in self.parts)
-
-    @property
-    def payloads(self) -> list[Payload]:
-        return list(self.parts)
-
-    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None:
-        """Write everything to an open file."""
-        at = 0
-        for part in self.parts:
-            start = at
-            for chunk in part.chunks(0, part.length):
-                write_at(descriptor, chunk, at)
-                at += len(chunk)
-                if progress:
-                    progress(len(chunk))
-            if at - start != part.length:
-                raise FormatError(f"a part of the file has {at - start} bytes, expected {part.length}")
 
 
 @contextlib.contextmanager

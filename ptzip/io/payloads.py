@@ -5,7 +5,7 @@ Nothing is read before a chunk is pulled, from whatever thread, and no chunk is 
 
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 from ptzip.errors import FormatError
@@ -194,3 +194,30 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     while len(view):
         done = os.pwrite(descriptor, view, offset)
         view, offset = view[done:], offset + done
+
+
+class SequentialFile(NamedTuple):
+    """A planned file that is its payloads one after the other, as the old format of torch and safetensors are."""
+
+    parts: tuple[Payload, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(part.length for part in self.parts)
+
+    @property
+    def payloads(self) -> list[Payload]:
+        return list(self.parts)
+
+    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None:
+        """Write everything to an open file."""
+        at = 0
+        for part in self.parts:
+            start = at
+            for chunk in part.chunks(0, part.length):
+                write_at(descriptor, chunk, at)
+                at += len(chunk)
+                if progress:
+                    progress(len(chunk))
+            if at - start != part.length:
+                raise FormatError(f"a part of the file has {at - start} bytes, expected {part.length}")

@@ -7,8 +7,7 @@ since torch refuses a file in which a storage is missing.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.formats.torchzip import MOST_ALIGNMENT, SERIALIZATION_ID
-from ptzip.formats.torchzip_records import PICKLE, STORAGES
+from ptzip.formats.torchzip import MOST_ALIGNMENT, PICKLE, SERIALIZATION_ID, STORAGES
 from ptzip.io.payloads import BytesPayload, JoinedPayload, Payload, SlicePayload, read_all
 from ptzip.io.sources import CHUNK
 from ptzip.repairing.record_search import Found, State

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.formats.unknown_files import described
+from ptzip.formats.signatures import described
 from ptzip.io.atomic_output import new_file
 from ptzip.io.compression import compression_named
 from ptzip.io.sources import FileSource, Source

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Part, broken, nothing_stored
-from ptzip.formats.foreign_zips import MARKS, SHARD, TORCHSCRIPT
-from ptzip.formats.torchzip_records import PICKLE, STORAGES
+from ptzip.formats.torchzip import PICKLE, STORAGES
+from ptzip.formats.zips import MARKS, SHARD, TORCHSCRIPT
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Source
 from ptzip.limits import Limits

@@ -6,12 +6,10 @@ What code does is not analysed, except that TorchScript which saves or loads fil
 import re
 from collections.abc import Iterator
 
+from ptzip.formats.signatures import NATIVE, SCRIPT, signature_of
 from ptzip.io.sources import Source
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import Note, NoteKind
-
-NATIVE = (b"\x7fELF", b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf", b"\xca\xfe\xba\xbe")
-"""How programs of Linux, Windows, macOS and Java begin."""
 
 NATIVE_NAMES = (".so", ".dll", ".dylib", ".pyd", ".exe", ".o", ".cubin")
 SOURCE_NAMES = (".py", ".pyc", ".sh", ".bat", ".ps1", ".cpp", ".cu", ".js")
@@ -25,7 +23,7 @@ def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
     """What code an archive entry holds, if any."""
     lower = name.lower()
     head = source.read(0, min(source.size, 8))
-    if head.startswith(NATIVE) or lower.endswith(NATIVE_NAMES):
+    if signature_of(head, NATIVE) or lower.endswith(NATIVE_NAMES):
         yield Note(location, NoteKind.CODE, "this is native code")
     elif "/code/" in lower and lower.endswith(".py"):
         yield Note(location, NoteKind.TORCHSCRIPT, "this is code of TorchScript, which loading may run")
@@ -34,7 +32,7 @@ def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
             yield Note(
                 location, NoteKind.FILES_CODE, f"code of TorchScript calls {found.group().decode('ascii')}", found.start()
             )
-    elif lower.endswith(SOURCE_NAMES) or head.startswith(b"#!"):
+    elif lower.endswith(SOURCE_NAMES) or signature_of(head, SCRIPT):
         yield Note(location, NoteKind.CODE, "this is source code")
 
 

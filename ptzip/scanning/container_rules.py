@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ptzip.errors import FormatError
-from ptzip.formats.torchzip_records import PICKLE, VERSION
+from ptzip.formats.torchzip import PICKLE, VERSION
 from ptzip.io.sources import Source
 from ptzip.scanning.code_rules import noted
 from ptzip.scanning.report import Hit

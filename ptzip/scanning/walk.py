@@ -11,14 +11,11 @@ from typing import NamedTuple
 
 from ptzip.allowlist.table import Name
 from ptzip.errors import LimitError, PtzipError
-from ptzip.formats.signatures import is_safetensors, is_tar
-from ptzip.formats.unknown_files import described
+from ptzip.formats.signatures import ARRAY, NATIVE, OPAQUE, SCRIPT, described, is_safetensors, is_tar, signature_of
 from ptzip.io.compression import compression_of, unpacked
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
-from ptzip.scanning import npy
-from ptzip.scanning.code_rules import NATIVE
 from ptzip.scanning.pickle_readers import begins_opcode, beyond, embedded, pickles, stretches
 from ptzip.scanning.regions import Budget, Item, Reading, Region
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, PickleStream, Subject
@@ -28,14 +25,6 @@ from ptzip.zip.ends import is_zip
 HEAD = 16
 MOST_DEEP = 8
 """The most regions inside one another that are read."""
-
-CLOSED = {
-    b"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    b"Rar!": "a rar archive",
-    b"\x04\x22\x4d\x18": "packed by lz4",
-    b"\x89HDF": "an HDF5 file",
-}
-"""Containers that are not opened."""
 
 ZIP_START = b"PK\x03\x04"
 """torch takes a file that begins so for a zip, and never for pickles."""
@@ -118,10 +107,11 @@ def anything(region: Region) -> Iterator[Item]:
         yield region.note(NoteKind.UNREAD, f"this is {described(source)}")
 
 
-def closed(region: Region) -> Iterator[Item]:
-    head = region.source.read(0, min(region.source.size, HEAD))
-    what = next(what for magic, what in CLOSED.items() if head.startswith(magic))
-    yield region.note(NoteKind.STRANGE, f"this is {what}, which is not looked into")
+def opaque(region: Region) -> Iterator[Item]:
+    """A container that is not opened."""
+    row = signature_of(region.source.read(0, min(region.source.size, HEAD)), OPAQUE)
+    if row is not None:
+        yield region.note(NoteKind.STRANGE, f"this is {row.name}, which is not looked into")
 
 
 def native(region: Region) -> Iterator[Item]:
@@ -146,6 +136,8 @@ def compressed(region: Region) -> Iterator[Item]:
 
 def array(region: Region) -> Iterator[Item]:
     """A `.npy` file. Its data are read as pickles even where the header says that they are numbers: numpy may disagree."""
+    from ptzip.formats import npy  # few files are arrays
+
     source = region.source
     start, has_objects = npy.data_start(source)
     data = region.part(Window(source, start, source.size - start), "the objects of the array")
@@ -175,7 +167,7 @@ def tar(region: Region) -> Iterator[Item]:
             yield region.pickle(pickle, "a pickle in the tar")
 
 
-class Container(NamedTuple):
+class ContainerReader(NamedTuple):
     """A kind of container: whether a source with these first bytes is one, and its reader."""
 
     matches: Callable[[Source, bytes], bool]
@@ -183,13 +175,13 @@ class Container(NamedTuple):
 
 
 CONTAINERS = (
-    Container(lambda source, _: compression_of(source) is not None, compressed),
-    Container(lambda _, head: head.startswith(tuple(CLOSED)), closed),
-    Container(lambda _, head: head.startswith((*NATIVE, b"#!")), native),
-    Container(lambda _, head: npy.sniff(head), array),
-    Container(lambda source, _: is_tar(source), tar),
-    Container(lambda source, _: is_safetensors(source), safetensors),
-    Container(lambda source, _: is_zip(source), zip_files),
+    ContainerReader(lambda source, _: compression_of(source) is not None, compressed),
+    ContainerReader(lambda _, head: signature_of(head, OPAQUE) is not None, opaque),
+    ContainerReader(lambda _, head: signature_of(head, NATIVE, SCRIPT) is not None, native),
+    ContainerReader(lambda _, head: signature_of(head, ARRAY) is not None, array),
+    ContainerReader(lambda source, _: is_tar(source), tar),
+    ContainerReader(lambda source, _: is_safetensors(source), safetensors),
+    ContainerReader(lambda source, _: is_zip(source), zip_files),
 )
 """All of them; a region with several signatures is read as each."""
 

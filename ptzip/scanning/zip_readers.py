@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.container import Part
-from ptzip.formats.torchzip_records import PICKLE, STORAGES, finder, places, records
+from ptzip.formats.torchzip import PICKLE, STORAGES, finder, records, storage_patterns
 from ptzip.io.payloads import InflatedPayload, read_all
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning.code_rules import code_notes
@@ -130,7 +130,7 @@ class _ArchiveReader:
         if zlib.crc32(data) != entry.crc:
             self.zip.wrong_crcs.append(entry.name)
         pickle = self.region.budget.read(data, 0)
-        part = Part(f"record {name}", pickle, finder(places(name), self.records))
+        part = Part(f"record {name}", pickle, finder(storage_patterns(name), self.records))
         if name == PICKLE and self.part is None:
             self.part = part
         trailing = len(data) - pickle.end if pickle.root is not None else 0

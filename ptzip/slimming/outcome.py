@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
-from ptzip.formats.torchzip_records import crc_lines
+from ptzip.formats.torchzip import crc_lines
 from ptzip.io.atomic_output import new_file
 from ptzip.slimming.cast_names import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options

@@ -11,8 +11,7 @@ from ptzip.editing import drop_and_set as asked
 from ptzip.editing.account import Category, Finished
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
-from ptzip.formats.legacy import Legacy
-from ptzip.formats.legacy_writer import stream
+from ptzip.formats.legacy import Legacy, stream
 from ptzip.globs import Patterns
 from ptzip.io.atomic_output import NewFile
 from ptzip.pickling.nodes import Global

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptzip.editing.account import Finished
-from ptzip.formats.torchzip_records import crc_lines
+from ptzip.formats.torchzip import crc_lines
 from ptzip.io.atomic_output import NewFile
 from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CheckedPayload

@@ -6,8 +6,8 @@ A tensor is listed under every path at which it is found. The first pickle has n
 from collections.abc import Iterable, Iterator, Mapping
 
 from ptzip.formats.container import Container
-from ptzip.formats.foreign_zips import NPZ, ForeignZip
 from ptzip.formats.safetensors import SafeTensors
+from ptzip.formats.zips import NPZ, ForeignZip
 from ptzip.limits import Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.paths import TOP, walk
@@ -19,23 +19,17 @@ from ptzip.values.value_children import value_children
 def arrays_of(container: Container) -> Mapping[str, Tensor] | None:
     """The tensors of a safetensors or npz file, which has nothing else; None for any other."""
     if isinstance(container, SafeTensors):
-        from ptzip.formats import safetensors_tensors as safe  # slow to import, and few files need it
-
-        return safe.tensors(container.source, container.start)
+        return container.tensors()
     if isinstance(container, ForeignZip) and container.name == NPZ:
-        from ptzip.formats import npz  # needs numpy
+        from ptzip.formats import npy  # few files are npz
 
-        return {name: npz.tensor(name, record) for name, record in container.arrays.items()}
+        return {name: npy.tensor(name, record) for name, record in container.arrays.items()}
     return None
 
 
 def metadata_of(container: Container) -> dict[str, str] | None:
     """The metadata of a safetensors file; None for any other."""
-    if not isinstance(container, SafeTensors):
-        return None
-    from ptzip.formats import safetensors_tensors as safe  # as above
-
-    return safe.metadata(container.source)
+    return container.metadata() if isinstance(container, SafeTensors) else None
 
 
 def tensors_of(container: Container, limits: Limits) -> Mapping[str, Tensor]:

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import Part, nothing_stored
-from ptzip.formats.torchzip import MOST_ALIGNMENT
-from ptzip.formats.torchzip_records import PICKLE, STORAGES
+from ptzip.formats.torchzip import MOST_ALIGNMENT, PICKLE, STORAGES
 from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.io.sources import Source
 from ptzip.limits import Limits

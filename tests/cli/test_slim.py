@@ -413,7 +413,7 @@ def test_a_wrong_crc_of_a_storage_is_a_warning_that_names_the_record(last: Path)
     stored = training_records()["data/0"]
     last.write_bytes(archive(training_records()).replace(stored, b"\x01" + stored[1:], 1))
     result = ptzip("slim", "-q", last)
-    warning = "ptzip: warning: last.pt: the CRC of record last/data/0 is wrong: its bytes may be damaged\n"
+    warning = "ptzip: warning: last.pt: the CRC of record last/data/0 does not match: its bytes may be damaged\n"
     assert result == (0, "", warning)
     assert names() == ["last.pt", "last.slim.pt"]
 
@@ -422,14 +422,14 @@ def test_a_wrong_crc_of_a_storage_is_a_warning_that_names_the_record(last: Path)
 def test_a_wrong_crc_of_any_other_record_is_a_warning_too(record: str, old: bytes, new: bytes, last: Path) -> None:
     last.write_bytes(damaged(record, old, new))
     result = ptzip("slim", last)
-    warning = f"ptzip: warning: last.pt: the CRC of record last/{record} is wrong: its bytes may be damaged\n"
+    warning = f"ptzip: warning: last.pt: the CRC of record last/{record} does not match: its bytes may be damaged\n"
     assert result == (0, DONE, warning)
 
 
 def test_a_warning_is_in_the_json_report_too(last: Path) -> None:
     last.write_bytes(damaged("data.pkl", b"epoch 9", b"epoch 8"))
     (report,) = json.loads(ptzip("slim", "--json", last).out)
-    assert report["warnings"] == ["the CRC of record last/data.pkl is wrong: its bytes may be damaged"]
+    assert report["warnings"] == ["the CRC of record last/data.pkl does not match: its bytes may be damaged"]
 
 
 def test_a_call_that_a_loader_would_make_is_kept_as_it_was(last: Path) -> None:

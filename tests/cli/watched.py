@@ -21,13 +21,12 @@ import zstandard
 
 import ptzip
 from ptzip.cli.main import main
-from ptzip.formats import bare, legacy, safetensors, tar
-from ptzip.formats import foreign_zips as zips
+from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.pickling.nodes import Atom, walk
 from ptzip.recipes import NAMES
 from tests.cli.samples import module_records, save
 
-READERS = (bare, legacy, safetensors, tar, zips)
+READERS = (bare, legacy, npy, safetensors, tar, zips)
 """What is otherwise loaded with the first file that needs it."""
 
 CAUGHT = 99

@@ -256,7 +256,7 @@ def test_a_record_with_a_wrong_crc_is_told(tmp_path: Path) -> None:
         data[entry.data_offset + 100] ^= 1
     (tmp_path / "in.pt").write_bytes(data)
     report = ptzip.convert(tmp_path / "in.pt", tmp_path / "x.safetensors")
-    assert report.warnings == (f"the CRC of record {entry.name} is wrong: its bytes may be damaged",)
+    assert report.warnings == (f"the CRC of record {entry.name} does not match: its bytes may be damaged",)
 
 
 def test_the_sidecar_has_what_is_no_tensor(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def values_at(checkpoint: ptzip.Checkpoint, *path: str | int) -> Array:
     found = tensor_at(checkpoint, *path)
     kind = np.dtype(found.storage.dtype.numpy)
     data = read_all(storage_record(checkpoint, found.storage.key).payload)
-    stored = np.frombuffer(data, kind.newbyteorder(">" if torch_zip(checkpoint).big_endian else "<"))
+    stored = np.frombuffer(data, kind.newbyteorder(">" if torch_zip(checkpoint).parts[0].big_endian else "<"))
     strides = [step * stored.itemsize for step in found.stride]
     return np.lib.stride_tricks.as_strided(stored[found.offset :], found.shape, strides)
 

@@ -17,13 +17,12 @@ from pathlib import Path
 
 import zstandard
 
-from ptzip.formats import bare, legacy, safetensors, tar
-from ptzip.formats import foreign_zips as zips
+from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.scanning.scan import scan
 from tests.cli.watched import watch
 from tests.scanning.made import valued
 
-READERS = (bare, legacy, safetensors, tar, zips)
+READERS = (bare, legacy, npy, safetensors, tar, zips)
 
 
 def warm_up() -> None:

@@ -8,8 +8,17 @@ import functools
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import Container, Member, Part, ReadOnly, read_record
-from ptzip.formats.torchzip import TorchZip, entry_members
-from ptzip.formats.torchzip_records import PICKLE, VERSION, checked, finder, is_big_endian, places, records
+from ptzip.formats.torchzip import (
+    PICKLE,
+    VERSION,
+    TorchZip,
+    checked,
+    entry_members,
+    finder,
+    is_big_endian,
+    records,
+    storage_patterns,
+)
 from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
@@ -62,7 +71,11 @@ class ForeignZip(ReadOnly):
     def _part(self, name: str, found: dict[str, Entry]) -> Part:
         record = checked(found[name])
         return Part(
-            f"record {name}", read_record(record, self.limits), finder(places(name), found), is_big_endian(found), record
+            f"record {name}",
+            read_record(record, self.limits),
+            finder(storage_patterns(name), found),
+            is_big_endian(found),
+            record,
         )
 
     @property

@@ -11,7 +11,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import FormatError
-from ptzip.formats.unknown_files import described
+from ptzip.formats.signatures import described
 from ptzip.io.sources import BytesSource
 from tests.corpus import FIXTURES
 from tests.records import zip_of
@@ -30,13 +30,16 @@ FILES: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "an empty file"),
     "bzip2": (bz2.compress(b"x"), "compressed by bzip2: decompress it first"),
     "xz": (lzma.compress(b"x"), "compressed by xz: decompress it first"),
-    "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(24), "a 7z archive, not a checkpoint"),
-    "HTML": (b"<!DOCTYPE html><title>404</title>", "a web page or XML, not a checkpoint: the download may have failed"),
-    "JSON": (b'{"error": "Repository not found"}', "JSON text, not a checkpoint"),
-    "numpy": (numpy_array(), "a numpy array, not a checkpoint"),
-    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(8), "an HDF5 file, not a torch checkpoint"),
-    "GGUF": (b"GGUF\x03\x00\x00\x00", "a GGUF file, not a torch checkpoint"),
-    "program": (b"\x7fELF\x02\x01\x01", "native code, not a checkpoint"),
+    "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(24), "a 7z archive: extract it first"),
+    "HTML": (b"<!DOCTYPE html><title>404</title>", "a web page or XML: the download may have failed"),
+    "JSON": (b'{"error": "Repository not found"}', "JSON text: if it is the index of a sharded checkpoint"),
+    "numpy": (numpy_array(), "a numpy array: open it with numpy.load"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(8), "an HDF5 file: open it with h5py"),
+    "GGUF": (b"GGUF\x03\x00\x00\x00", "a GGUF file: open it with the gguf package"),
+    "program": (b"\x7fELF\x02\x01\x01", "native code: not a checkpoint"),
+    "script": (b"#!/bin/sh\n", "a script: not a checkpoint"),
+    "lz4": (b"\x04\x22\x4d\x18" + bytes(16), "compressed by lz4: decompress it first"),
+    "rar": (b"Rar!\x1a\x07", "a rar archive: extract it first"),
     "truncated zip": (zip_of("a/data.pkl")[:-10], "a zip that is cut off: it has no end of central directory"),
     "other bytes": (b"\x00\x01\x02\x03" * 9, "not a zip: it has no end of central directory"),
     "one byte": (b"\x80", "not a zip: it has no end of central directory"),
