@@ -1,7 +1,4 @@
-"""What all tests share: those marked `torch` are skipped, and say so, where torch is not installed; in CI they fail.
-
-Hypothesis tries the same examples in every run.
-"""
+"""Skips tests marked `torch` if torch is not installed; in CI they fail. Hypothesis tries the same examples in every run."""
 
 import importlib.util
 

@@ -1,7 +1,6 @@
-"""Where the corpus of real and generated checkpoints is, for the tests that need it.
+"""The corpus of real and generated checkpoints, in `../shared/corpus` beside the repository.
 
-It lies beside the repository, in `../shared/corpus`, and users do not have it. Rule: where it is missing the tests are
-skipped and say so, except in CI, where they fail.
+Users do not have it. Without it, the tests that need it are skipped with that reason, except in CI, where they fail.
 """
 
 import functools
@@ -19,11 +18,11 @@ FIXTURES = ROOT / "fixtures"
 
 IS_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
-needs_corpus = pytest.mark.skipif(not CORPUS.is_dir() and not IS_CI, reason="needs ../shared/corpus, which is not here")
+needs_corpus = pytest.mark.skipif(not CORPUS.is_dir() and not IS_CI, reason="needs ../shared/corpus")
 
 
 def files(*folders: str) -> list[Path]:
-    """All files of some corpus folders, manifests aside; empty where the corpus is missing."""
+    """All files of some corpus folders except manifests; empty if the corpus is missing."""
     return [path for folder in folders for path in sorted((CORPUS / folder).rglob("*")) if _is_checkpoint(path)]
 
 
@@ -33,12 +32,12 @@ def _is_checkpoint(path: Path) -> bool:
 
 @functools.cache
 def manifest(folder: str) -> dict[str, Any]:
-    """The ground truth of a corpus folder."""
+    """The manifest of a corpus folder: what torch read from its files."""
     found: dict[str, Any] = json.loads((CORPUS / folder / "manifest.json").read_text())
     return found
 
 
 def parameters(*folders: str) -> list[Any]:
-    """One pytest parameter for each file, or one that is skipped (fails in CI) where the corpus is missing."""
+    """One pytest parameter for each file, or a skipped one (in CI: a failing one) if the corpus is missing."""
     found = [pytest.param(path, id=str(path.relative_to(CORPUS))) for path in files(*folders)]
     return found or [pytest.param(CORPUS / "missing", marks=needs_corpus, id="corpus missing")]

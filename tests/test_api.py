@@ -14,9 +14,9 @@ from ptzip.editing.account import Category
 from ptzip.errors import FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
 from ptzip.tensors.rounding import Loss
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, numbers
 from tests.corpus import FIXTURES
-from tests.editing.made import DEFAULTS, Made, numbers
-from tests.records import storage_record
+from tests.torch_zips import storage_record
 
 SOURCE = FIXTURES / "training.pt"
 
@@ -196,9 +196,9 @@ def test_paths_may_be_texts(kind: Any, last: Path) -> None:
 
 def test_a_large_storage_is_cast_by_all_workers_to_the_same_bytes(tmp_path: Path) -> None:
     """More than one stripe, and a length that no chunk divides."""
-    made = Made()
+    builder = CheckpointBuilder()
     values = numbers(5_000_011) % 1000
-    path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": {"w": made.tensor(values)}})
+    path = builder.save(tmp_path / "last.pt", DEFAULTS | {"model": {"w": builder.tensor(values)}})
     ptzip.slim(path, tmp_path / "out.pt")
     with ptzip.open(tmp_path / "out.pt") as slim:
         entry = storage_record(slim, "0")

@@ -12,9 +12,9 @@ from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.io.sources import BytesSource, FileSource
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import lookup
+from tests.checkpoint_builder import CheckpointBuilder, archive_of, node, numbers
 from tests.corpus import FIXTURES
-from tests.editing.made import Made, archive_of, node, numbers
-from tests.records import torch_zip
+from tests.torch_zips import torch_zip
 
 FILES = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt"))]
 
@@ -36,12 +36,12 @@ def test_the_keys_are_those_of_the_dict_that_was_saved() -> None:
 def test_keys_that_are_no_texts_are_left_out() -> None:
     root = node({"a": 1})
     root.steps[-1].items += [node(7), node(2), node((1, 2)), node(3)]
-    assert Checkpoint(BytesSource(Made().data(root))).top_level_keys == ["a"]
+    assert Checkpoint(BytesSource(CheckpointBuilder().data(root))).top_level_keys == ["a"]
 
 
 @pytest.mark.parametrize("root", [[1, 2], "text", None, 7])
 def test_what_is_no_dict_has_no_keys(root: object) -> None:
-    assert Checkpoint(BytesSource(Made().data(root))).top_level_keys == []
+    assert Checkpoint(BytesSource(CheckpointBuilder().data(root))).top_level_keys == []
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -53,19 +53,19 @@ def test_every_storage_is_there_in_order_of_first_appearance(path: Path) -> None
 
 
 def test_a_storage_without_a_record_is_found() -> None:
-    made = Made()
-    tensor = made.tensor(numbers(4))
-    made.storages.clear()
+    builder = CheckpointBuilder()
+    tensor = builder.tensor(numbers(4))
+    builder.storages.clear()
     with pytest.raises(FormatError, match="record data/0 is missing, but the pickle refers to it"):
-        Checkpoint(BytesSource(made.data({"a": tensor}))).main.check_storages()
+        Checkpoint(BytesSource(builder.data({"a": tensor}))).main.check_storages()
 
 
 def test_a_record_of_the_wrong_size_is_found() -> None:
-    made = Made()
-    tensor = made.tensor(numbers(4))
-    made.storages[0] = (numbers(5), "float32")
+    builder = CheckpointBuilder()
+    tensor = builder.tensor(numbers(4))
+    builder.storages[0] = (numbers(5), "float32")
     with pytest.raises(FormatError, match="record last/data/0 is 20 bytes long, expected 16"):
-        Checkpoint(BytesSource(made.data({"a": tensor}))).main.check_storages()
+        Checkpoint(BytesSource(builder.data({"a": tensor}))).main.check_storages()
 
 
 @pytest.mark.parametrize("path", FILES)
@@ -76,8 +76,8 @@ def test_an_unedited_save_is_the_same_bytes(path: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_larger_than_a_chunk_is_saved_whole(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "large.pt", {"a": made.tensor(numbers(700_000))})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "large.pt", {"a": builder.tensor(numbers(700_000))})
     with ptzip.open(path) as checkpoint:
         checkpoint.save(tmp_path / "copy.pt")
     assert (tmp_path / "copy.pt").read_bytes() == path.read_bytes()

@@ -16,7 +16,7 @@ import ptzip
 from ptzip import Opaque, Tensor
 from ptzip.allowlist.table import is_allowed
 from tests.corpus import CORPUS, needs_corpus, parameters
-from tests.values.made import dumped
+from tests.values.pickle_parts import dumped
 
 REFUSED = frozenset(
     (

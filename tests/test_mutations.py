@@ -21,10 +21,10 @@ from ptzip.io.sources import CHUNK
 from ptzip.zip import writer
 from ptzip.zip.structs import DEFLATED
 from ptzip.zip.writer import Record
-from tests.cli.samples import Records, archive
 from tests.corpus import ROOT
-from tests.damage import KINDS, SAMPLES
-from tests.mutated import survive
+from tests.mutation_run import survive
+from tests.mutations import KINDS, SAMPLES
+from tests.small_checkpoints import Records, archive
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_damage_lets_another_error_out_or_takes_much_time_or_memory(kind: str, folder: Path) -> None:
-    command = [sys.executable, "-m", "tests.mutated", kind, str(COUNT), str(folder)]
+    command = [sys.executable, "-m", "tests.mutation_run", kind, str(COUNT), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)

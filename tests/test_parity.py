@@ -26,8 +26,8 @@ from ptzip.tensors.dtypes import DType
 from ptzip.tensors.references import storage_refs
 from ptzip.tensors.rounding import Loss
 from tests.corpus import CORPUS, FIXTURES, ROOT, files, manifest, needs_corpus, parameters
-from tests.records import storage_record
-from tests.torch_truth import Truth, differences, load, recorded, truth
+from tests.torch_reference import Summary, differences, load, summary, summary_of_manifest
+from tests.torch_zips import storage_record
 
 KINDS = {"own": "auto", "basic": "basic"}
 """The recipe that makes what a golden file holds, by the kind of that file."""
@@ -72,34 +72,34 @@ def fixture_of(golden: Path) -> tuple[Path, str]:
     return FIXTURES / f"{name}.pt", KINDS[kind]
 
 
-def read_in_every_mode(path: Path) -> list[Truth]:
+def read_in_every_mode(path: Path) -> list[Summary]:
     """What torch reads plainly, from mapped memory, and from mapped memory at offsets that it computes."""
     config: Any = importlib.import_module("torch.utils.serialization.config")
     with config.patch("load.calculate_storage_offsets", True):
-        computed = truth(path, mmap=True)
-    return [truth(path), truth(path, mmap=True), computed]
+        computed = summary(path, mmap=True)
+    return [summary(path), summary(path, mmap=True), computed]
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize(("path", "reference"), REFERENCED)
 def test_a_slim_file_equals_what_the_framework_made(path: Path, reference: str, slimmed: Slimmer) -> None:
-    found = truth(slimmed(path, REFERENCES[reference]))
+    found = summary(slimmed(path, REFERENCES[reference]))
     entry = manifest("yolo")["files"][f"{path.stem}.{reference}.pt"]
-    assert differences(found, recorded(entry, found), ignore=("date", "version")) == []
+    assert differences(found, summary_of_manifest(entry, found), ignore=("date", "version")) == []
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("path", YOLO)
 def test_the_truth_of_an_input_equals_the_manifest(path: Path) -> None:
-    found = truth(path)
-    assert differences(found, recorded(manifest("yolo")["files"][path.name], found)) == []
+    found = summary(path)
+    assert differences(found, summary_of_manifest(manifest("yolo")["files"][path.name], found)) == []
 
 
 @pytest.mark.torch
 @pytest.mark.parametrize("golden", GOLDEN)
 def test_a_slim_fixture_equals_what_torch_made(golden: Path, slimmed: Slimmer) -> None:
     path, recipe = fixture_of(golden)
-    assert differences(truth(slimmed(path, recipe)), json.loads(golden.read_text())) == []
+    assert differences(summary(slimmed(path, recipe)), json.loads(golden.read_text())) == []
 
 
 @pytest.mark.torch
@@ -121,9 +121,9 @@ def test_torch_reads_a_slim_file_the_same_in_every_mode(path: Path, slimmed: Sli
 @pytest.mark.parametrize("name", ["training", "tensors", "extremes", "yolov5-v1.0", "yolov5-v7.0-adam", "ultralytics-8.4"])
 def test_kept_dtypes_keep_every_value_of_the_model(name: str, tmp_path: Path) -> None:
     path, output = FIXTURES / f"{name}.pt", tmp_path / "kept.pt"
-    before = truth(path)
+    before = summary(path)
     ptzip.slim(path, output, dtype="keep")
-    after = truth(output)
+    after = summary(output)
     kept = "ema" if "ema" in before["values"] else "model"
     expected = {name.replace(kept, "model", 1): each for name, each in before["tensors"].items() if name.startswith(f"{kept}/")}
     for name, tensor in after["tensors"].items():
@@ -169,7 +169,7 @@ def test_only_tensors_with_numbers_beyond_the_range_differ_from_what_torch_made(
     report = ptzip.slim(FIXTURES / "extremes.pt", tmp_path / "out.pt")
     assert report.loss is not None
     assert (report.loss.overflowed, len(report.wide)) == (0, 1)
-    found, golden = truth(tmp_path / "out.pt"), json.loads((FIXTURES / "extremes.own.json").read_text())
+    found, golden = summary(tmp_path / "out.pt"), json.loads((FIXTURES / "extremes.own.json").read_text())
     assert report.wide == ("model.model.0.conv.weight",)
     place = "model/_modules/model/_modules/0/_modules/conv/_parameters/weight"
     assert {line.partition(":")[0] for line in differences(found, golden)} == {place}
@@ -210,11 +210,11 @@ def item_size(dtype: DType) -> int:
 @pytest.mark.parametrize("name", ["yolov5-v4.0", "extremes", "sharing", "tensors"])
 def test_a_big_endian_file_gives_the_same_values(name: str, tmp_path: Path) -> None:
     path = big_endian(FIXTURES / f"{name}.pt", tmp_path / "last.pt")
-    before = truth(FIXTURES / f"{name}.pt")
-    assert differences(truth(path), before) == []
+    before = summary(FIXTURES / f"{name}.pt")
+    assert differences(summary(path), before) == []
     ptzip.slim(path, tmp_path / "out.pt", on_overflow="inf")
     golden = json.loads((FIXTURES / f"{name}.own.json").read_text())
-    assert differences(truth(tmp_path / "out.pt"), golden) == []
+    assert differences(summary(tmp_path / "out.pt"), golden) == []
 
 
 # No optimizer storage is ever read

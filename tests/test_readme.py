@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from ptzip import slim
-from tests.cli.samples import save, training_records
 from tests.cli.shell import environment
 from tests.corpus import FIXTURES, ROOT
+from tests.small_checkpoints import save, training_records
 
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

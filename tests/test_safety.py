@@ -22,11 +22,11 @@ import ptzip
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Call, Global, Node, Tuple, walk
 from tests import corpus
-from tests.cli.killed import CALLS
-from tests.cli.samples import Records, called, module_records, save, training_records
+from tests.cli.audited_commands import CAUGHT
+from tests.cli.kill_at_each_call import CALLS
 from tests.cli.shell import environment, names, one_line
 from tests.cli.shell import ptzip as run
-from tests.cli.watched import CAUGHT
+from tests.small_checkpoints import Records, called, module_records, save, training_records
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ EXPECTED = {
 def watched(*files: str | Path, out: str | Path = "out") -> list[tuple[str, str, str]]:
     """Open, scan, inspect and slim files under the eyes of an audit hook: (file, view or recipe, outcome) for each attempt."""
     Path(out).mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.cli.watched", str(Path(out).resolve()), *map(str, files)]
+    command = [sys.executable, "-m", "tests.cli.audited_commands", str(Path(out).resolve()), *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
     assert (done.returncode, done.stderr) == (0, "")
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('["')]
@@ -119,7 +119,7 @@ def watched(*files: str | Path, out: str | Path = "out") -> list[tuple[str, str,
     ],
 )
 def test_the_watched_process_is_stopped_by(code: str) -> None:
-    program = f"import os, subprocess\nfrom tests.cli.watched import watch\nwatch('/nowhere/')\n{code}"
+    program = f"import os, subprocess\nfrom tests.cli.audited_commands import watch\nwatch('/nowhere/')\n{code}"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment(), check=False)
     assert done.returncode == CAUGHT
     assert names() == []
@@ -198,7 +198,7 @@ def test_nothing_of_any_hostile_file_of_the_corpus_runs() -> None:
 
 
 def kill_points(path: Path) -> list[list[str]]:
-    command = [sys.executable, "-m", "tests.cli.killed", str(path)]
+    command = [sys.executable, "-m", "tests.cli.kill_at_each_call", str(path)]
     quiet = environment({"PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": "1"})  # newer Pythons warn of forks beside threads
     done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=True)
     assert done.stderr == ""

@@ -6,7 +6,7 @@ from ptzip.allowlist import argument_checks as shapes
 from ptzip.allowlist.argument_checks import Shape
 from ptzip.pickling.nodes import Call
 from ptzip.pickling.reader import read_pickle
-from tests.scanning.made import call, name, raw, text
+from tests.scanning.raw_pickles import call, name, raw, text
 
 HUGE = b"\x8a\x06\0\0\0\0\0\x01"
 RANGE = call("builtins.range", HUGE)

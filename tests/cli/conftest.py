@@ -1,10 +1,10 @@
-"""A folder to work in, as a user would: the tests of the command line name files by relative paths."""
+"""The working folder of the command-line tests, which name files by relative paths."""
 
 from pathlib import Path
 
 import pytest
 
-from tests.cli.samples import save
+from tests.small_checkpoints import save
 
 
 @pytest.fixture(autouse=True)
@@ -16,5 +16,5 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def last(folder: Path) -> Path:
-    """`last.pt` in the current folder: a training checkpoint that recipe `basic` makes small."""
+    """`last.pt` in the current folder: a training checkpoint for recipe `basic`."""
     return save(Path("last.pt"))

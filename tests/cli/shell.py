@@ -1,7 +1,6 @@
-"""ptzip as a user meets it: words on a command line in, an exit code and two texts out.
+"""Runs command lines of ptzip: arguments in; an exit code, stdout and stderr out.
 
-`ptzip` runs in this process, `shell` in one of its own. Rule: the streams have the encoding and the strictness of real
-ones, and what is printed is kept apart by stream.
+`ptzip` runs in this process, `shell` in a new one. The streams have the encoding and error handling of real ones.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ from tests.corpus import ROOT
 
 
 class Result(NamedTuple):
-    """What one run left: `out` and `err` are all that it printed."""
+    """The exit code and the output of one run."""
 
     code: int
     out: str
@@ -43,24 +42,24 @@ def _text(stream: io.TextIOWrapper) -> str:
 
 
 def shell(*words: str | bytes | Path, **settings: str) -> Result:
-    """Run `python -m ptzip WORDS…` in a process of its own, `settings` added to its environment."""
+    """Run `python -m ptzip WORDS…` in a new process, with `settings` added to its environment."""
     command = [sys.executable, "-m", "ptzip", *words]
     done = subprocess.run(command, capture_output=True, env=environment(settings), timeout=60, check=False)
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment of a process that can import ptzip and these tests from anywhere."""
+    """An environment in which ptzip and these tests can be imported from any folder."""
     return os.environ | {"PYTHONPATH": str(ROOT)} | dict(settings or {})
 
 
 def names(folder: str | Path = ".") -> list[str]:
-    """What is in a folder."""
+    """The sorted names of the entries of a folder."""
     return sorted(path.name for path in Path(folder).iterdir())
 
 
 def one_line(result: Result, start: str) -> str:
-    """The only line that a failed run printed, without its beginning `start`."""
+    """The only line that a failed run printed, without its prefix `start`."""
     assert result.code == 2
     assert result.out == ""
     assert result.err.startswith(start)

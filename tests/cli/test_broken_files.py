@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import ptzip as package
-from tests.cli.samples import Records, archive, module_records, save, training_records
 from tests.cli.shell import names, one_line, ptzip
+from tests.small_checkpoints import Records, archive, module_records, save, training_records
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 14808437\n"
 

@@ -15,9 +15,9 @@ from ptzip.io.payloads import BytesPayload, write_at
 from ptzip.io.sources import CHUNK
 from ptzip.zip import structs, writer
 from ptzip.zip.writer import Record
-from tests.cli.samples import Saving, archive, called, module_records, save, training_records, weights
 from tests.cli.shell import environment, one_line, ptzip, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
+from tests.small_checkpoints import Saving, archive, called, module_records, save, training_records, weights
 
 VIEWS = ("--tensors", "--tree", "--records", "--opcodes")
 KEYS = ("epoch", "best_fitness", "training_results", "model", "optimizer")

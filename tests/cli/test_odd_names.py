@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.samples import Saving, save, training_records
 from tests.cli.shell import environment, names, one_line, ptzip, shell
+from tests.small_checkpoints import Saving, save, training_records
 
 NAMES = (
     pytest.param("last.pth", "last.slim.pth", id="another suffix"),

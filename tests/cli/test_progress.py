@@ -13,8 +13,8 @@ from typing import NamedTuple
 import pytest
 
 from ptzip.cli import printing
-from tests.cli.samples import save
 from tests.cli.shell import environment
+from tests.small_checkpoints import save
 
 BAR = "━"
 """What rich draws a bar with."""

@@ -12,8 +12,8 @@ import pytest
 
 import ptzip
 from ptzip.zip import writer
-from tests.cli.samples import Records, module_records, save, training_records
 from tests.cli.shell import shell
+from tests.small_checkpoints import Records, module_records, save, training_records
 
 LARGE = 6 << 20
 """The numbers of a weight that several workers write at once: as float16 12 MiB, which are two stripes."""

@@ -7,9 +7,9 @@ import pytest
 
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Tuple
-from tests.cli.samples import archive, called, save, training_records
 from tests.cli.shell import one_line, ptzip, shell
-from tests.scanning.made import PAYLOAD, name, valued
+from tests.scanning.raw_pickles import PAYLOAD, name, valued
+from tests.small_checkpoints import archive, called, save, training_records
 
 HOSTILE, UNKNOWN, CLEAN = valued(PAYLOAD), valued(name("models.yolo.Model") + b")\x81"), archive(training_records())
 

@@ -12,11 +12,11 @@ import pytest
 
 import ptzip as package
 from ptzip.recipes import NAMES
-from tests.cli.samples import archive, called, module_records, save, training_records
+from tests.checkpoint_builder import CheckpointBuilder
 from tests.cli.shell import names, one_line, ptzip, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
-from tests.editing.made import Made
-from tests.records import storage_record
+from tests.small_checkpoints import archive, called, module_records, save, training_records
+from tests.torch_zips import storage_record
 
 DONE = """\
 last.pt -> last.slim.pt  [basic]
@@ -261,7 +261,7 @@ def test_an_unknown_recipe_is_refused_with_the_known_ones(last: Path) -> None:
 
 
 def test_a_layout_that_no_recipe_knows_is_refused_with_its_keys(last: Path) -> None:
-    Made().save(last, {"epoch": 1, "loss": [0.1]})
+    CheckpointBuilder().save(last, {"epoch": 1, "loss": [0.1]})
     cause = one_line(ptzip("slim", last), "ptzip: error: last.pt: ")
     keys = "epoch, loss"
     assert cause == f"no recipe knows this layout: its top-level keys are {keys}"

@@ -12,15 +12,15 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import ptzip
+from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import ptzip as run
 from tests.corpus import FIXTURES
-from tests.editing.made import Made, numbers
 
 TRAINING = FIXTURES / "training.pt"
 
 
-def saved(tmp_path: Path, made: Made, root: dict[str, Any]) -> Path:
-    return made.save(tmp_path / "in.pt", root)
+def saved(tmp_path: Path, builder: CheckpointBuilder, root: dict[str, Any]) -> Path:
+    return builder.save(tmp_path / "in.pt", root)
 
 
 def values(path: Path) -> dict[str, bytes]:
@@ -105,11 +105,11 @@ def test_an_npz_is_opened_and_loaded(tmp_path: Path) -> None:
 
 def tied(tmp_path: Path) -> Path:
     """Two names of one tensor, a view of half of it, and the same transposed."""
-    made = Made()
-    held = made.storage(numbers(6))
-    one, other = (made.view(held, (2, 3), (3, 1)) for _ in range(2))
-    views = {"half": made.view(held, (3,), offset=3), "turned": made.view(held, (3, 2), (1, 3))}
-    return saved(tmp_path, made, {"lm_head.weight": one, "embed.weight": other, **views})
+    builder = CheckpointBuilder()
+    held = builder.storage(numbers(6))
+    one, other = (builder.view(held, (2, 3), (3, 1)) for _ in range(2))
+    views = {"half": builder.view(held, (3,), offset=3), "turned": builder.view(held, (3, 2), (1, 3))}
+    return saved(tmp_path, builder, {"lm_head.weight": one, "embed.weight": other, **views})
 
 
 def test_the_name_that_safetensors_have_a_tie_under_stays(tmp_path: Path) -> None:
@@ -124,9 +124,9 @@ def test_the_name_that_safetensors_have_a_tie_under_stays(tmp_path: Path) -> Non
 
 
 def test_a_tie_goes_by_no_private_name(tmp_path: Path) -> None:
-    made = Made()
-    tensor = made.tensor(numbers(5))
-    made.save(tmp_path / "a.pt", {"_flat_weights.0": tensor, "weight_ih_l0": tensor})
+    builder = CheckpointBuilder()
+    tensor = builder.tensor(numbers(5))
+    builder.save(tmp_path / "a.pt", {"_flat_weights.0": tensor, "weight_ih_l0": tensor})
     assert ptzip.convert(tmp_path / "a.pt", tmp_path / "a.safetensors").ties == {"_flat_weights.0": "weight_ih_l0"}
 
 
@@ -204,8 +204,8 @@ def test_what_cannot_be_done_is_said_and_nothing_is_written(options: dict[str, A
 
 @pytest.mark.parametrize("name", ["__metadata__", "\ud800"])
 def test_a_name_that_the_format_cannot_have_is_left_out(name: str, tmp_path: Path) -> None:
-    made = Made()
-    path = saved(tmp_path, made, {"a": made.tensor(numbers(3))})
+    builder = CheckpointBuilder()
+    path = saved(tmp_path, builder, {"a": builder.tensor(numbers(3))})
     with pytest.raises(ptzip.EditError, match="safetensors can represent none of the tensors"):
         ptzip.convert(path, tmp_path / "x.safetensors", rename={"a": name})
 
@@ -298,9 +298,9 @@ def test_lines_and_exit_codes() -> None:
 
 
 def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> None:
-    made = Made()
-    root = {"a": made.tensor(numbers(3)), "b": made.tensor(numbers(3).astype(np.complex128))}
-    made.save(place / "in.pt", root)
+    builder = CheckpointBuilder()
+    root = {"a": builder.tensor(numbers(3)), "b": builder.tensor(numbers(3).astype(np.complex128))}
+    builder.save(place / "in.pt", root)
     done = run("convert", "in.pt", "-o", "x.safetensors")
     assert (done.code, done.err.strip()) == (0, "ptzip: warning: in.pt: left out b: safetensors has no dtype complex128")
     strict = run("convert", "in.pt", "-o", "y.safetensors", "--strict")
@@ -312,9 +312,9 @@ def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> No
 
 
 def test_a_state_dict_keeps_what_few_bytes_stand_for(tmp_path: Path) -> None:
-    made = Made()
-    mask = made.view(made.storage(numbers(1)), (5000, 5000), (0, 0))
-    path = made.save(tmp_path / "a.pt", {"mask": mask, "w": made.tensor(numbers(2))})
+    builder = CheckpointBuilder()
+    mask = builder.view(builder.storage(numbers(1)), (5000, 5000), (0, 0))
+    path = builder.save(tmp_path / "a.pt", {"mask": mask, "w": builder.tensor(numbers(2))})
     assert ptzip.convert(path, tmp_path / "b.pt").left_out == ()
     with ptzip.open(tmp_path / "b.pt") as checkpoint:
         found = checkpoint.tensors()["mask"]
@@ -324,13 +324,13 @@ def test_a_state_dict_keeps_what_few_bytes_stand_for(tmp_path: Path) -> None:
 
 
 def test_keys_of_one_text_are_all_in_the_sidecar(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "a.pt", {"w": made.tensor(numbers(2)), "names": {0: "a", "0": "b", "0 (2)": "c"}})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "a.pt", {"w": builder.tensor(numbers(2)), "names": {0: "a", "0": "b", "0 (2)": "c"}})
     ptzip.convert(path, tmp_path / "b.safetensors", sidecar=True)
     assert json.loads((tmp_path / "b.json").read_text()) == {"names": {"0": "a", "0 (2)": "b", "0 (2) (2)": "c"}}
 
 
 def test_a_name_with_a_nul_is_left_out_of_npz(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "a.pt", {"a\0b": made.tensor(numbers(2)), "w": made.tensor(numbers(2))})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "a.pt", {"a\0b": builder.tensor(numbers(2)), "w": builder.tensor(numbers(2))})
     assert [left.name for left in ptzip.convert(path, tmp_path / "b.npz").left_out] == ["a\0b"]

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import ptzip
-from tests.test_truth import TRUTHS, parameters
-from tests.truth import Found, Truth
+from tests.manifests import FileManifest, ManifestEntry
+from tests.test_manifests import MANIFESTS, parameters
 
 pytestmark = pytest.mark.slow
 
-FILES = parameters([truth for truth in TRUTHS if truth.tensors])
+FILES = parameters([file for file in MANIFESTS if file.tensors])
 
 NOT_IN_SAFETENSORS = {
     *("complex32", "complex128", "bits8", "bits16", "bits1x8", "bits2x4", "bits4x2"),
@@ -27,24 +27,24 @@ NOT_IN_NUMPY = NOT_IN_SAFETENSORS - {"complex128"} | {
 }
 
 
-def is_dense(found: Found) -> bool:
+def is_dense(found: ManifestEntry) -> bool:
     """Whether a tensor has values of its own, one after the other."""
-    return "sha256" in found.said
+    return "sha256" in found.facts
 
 
-def dtype(found: Found) -> str:
-    return str(found.said.get("dtype")).removeprefix("torch.")
+def dtype(found: ManifestEntry) -> str:
+    return str(found.facts.get("dtype")).removeprefix("torch.")
 
 
-def without_form(truth: Truth, missing: set[str]) -> set[str]:
+def without_form(file: FileManifest, missing: set[str]) -> set[str]:
     """The names of the tensors that a format without these dtypes cannot hold."""
-    return {found.name for found in truth.tensors if not is_dense(found) or dtype(found) in missing}
+    return {found.name for found in file.tensors if not is_dense(found) or dtype(found) in missing}
 
 
-def converted(truth: Truth, target: Path) -> ptzip.ConvertReport | None:
+def converted(file: FileManifest, target: Path) -> ptzip.ConvertReport | None:
     """The report, or None where nothing of the file has a form."""
     try:
-        return ptzip.convert(truth.path, target)
+        return ptzip.convert(file.path, target)
     except ptzip.EditError as error:
         if "can represent none of the tensors" in str(error):
             return None
@@ -55,29 +55,29 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def differences(truth: Truth, read: dict[str, str], missing: set[str]) -> list[str]:
+def differences(file: FileManifest, read: dict[str, str], missing: set[str]) -> list[str]:
     """The tensors that are not what torch read from the input, or not there."""
-    expected = {found.name: found.said["sha256"] for found in truth.tensors if "sha256" in found.said}
+    expected = {found.name: found.facts["sha256"] for found in file.tensors if "sha256" in found.facts}
     return [name for name, digest in expected.items() if name not in missing and read.get(name) != digest]
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("truth", FILES)
-def test_the_library_reads_every_tensor_from_safetensors(truth: Truth, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", FILES)
+def test_the_library_reads_every_tensor_from_safetensors(file: FileManifest, tmp_path: Path) -> None:
     from safetensors import safe_open
 
-    missing = without_form(truth, NOT_IN_SAFETENSORS)
-    report = converted(truth, tmp_path / "x.safetensors")
+    missing = without_form(file, NOT_IN_SAFETENSORS)
+    report = converted(file, tmp_path / "x.safetensors")
     if report is None:
-        assert missing == {found.name for found in truth.tensors}
+        assert missing == {found.name for found in file.tensors}
         return
-    assert {one.name for one in report.left_out} & {found.name for found in truth.tensors} == missing
+    assert {one.name for one in report.left_out} & {found.name for found in file.tensors} == missing
     with safe_open(tmp_path / "x.safetensors", framework="pt") as opened:
         metadata, names = opened.metadata(), set(opened.keys())
         read = {name: sha256(raw(opened.get_tensor(name))) for name in names}
     assert metadata == {"format": "pt", **report.ties}
     assert names.isdisjoint(report.ties)
-    assert differences(truth, read | {name: read[kept] for name, kept in report.ties.items()}, missing) == []
+    assert differences(file, read | {name: read[kept] for name, kept in report.ties.items()}, missing) == []
 
 
 def raw(tensor: Any) -> bytes:
@@ -97,28 +97,28 @@ def raw(tensor: Any) -> bytes:
     "ignore:The PyTorch API",
     "ignore:torch.quantize",
 )
-@pytest.mark.parametrize("truth", FILES)
-def test_torch_reads_every_tensor_from_a_state_dict(truth: Truth, tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", FILES)
+def test_torch_reads_every_tensor_from_a_state_dict(file: FileManifest, tmp_path: Path) -> None:
     import torch
 
-    report = converted(truth, tmp_path / "x.pt")
+    report = converted(file, tmp_path / "x.pt")
     if report is None:
-        assert not any(map(is_dense, truth.tensors))
+        assert not any(map(is_dense, file.tensors))
         return
     loaded = torch.load(tmp_path / "x.pt", weights_only=True)
     assert torch.load(tmp_path / "x.pt", weights_only=True, mmap=True).keys() == loaded.keys()
     missing = {one.name for one in report.left_out}
-    assert missing.isdisjoint(found.name for found in truth.tensors if is_dense(found))
-    read = {name: member(loaded, name) for name in (found.name for found in truth.tensors) if name not in missing}
+    assert missing.isdisjoint(found.name for found in file.tensors if is_dense(found))
+    read = {name: member(loaded, name) for name in (found.name for found in file.tensors) if name not in missing}
     digests = {
         name: sha256(values(tensor))
         for name, tensor in read.items()
         if not tensor.is_nested and tensor.layout == torch.strided and not tensor.is_meta
     }
-    assert differences(truth, digests, missing) == []
+    assert differences(file, digests, missing) == []
     wrong = [
         found.name
-        for found in truth.tensors
+        for found in file.tensors
         if found.name in read and is_dense(found) and facts(read[found.name]) != told(found)
     ]
     assert wrong == []
@@ -152,19 +152,19 @@ def facts(tensor: Any) -> tuple[Any, ...]:
     return str(tensor.dtype), list(tensor.shape), str(tensor.layout)
 
 
-def told(found: Found) -> tuple[Any, ...]:
-    said = found.said
-    return f"torch.{dtype(found)}", said["shape"], said.get("layout", "torch.strided")
+def told(found: ManifestEntry) -> tuple[Any, ...]:
+    facts = found.facts
+    return f"torch.{dtype(found)}", facts["shape"], facts.get("layout", "torch.strided")
 
 
-@pytest.mark.parametrize("truth", FILES)
-def test_numpy_reads_every_tensor_from_an_npz(truth: Truth, tmp_path: Path) -> None:
-    missing = without_form(truth, NOT_IN_NUMPY)
-    report = converted(truth, tmp_path / "x.npz")
+@pytest.mark.parametrize("file", FILES)
+def test_numpy_reads_every_tensor_from_an_npz(file: FileManifest, tmp_path: Path) -> None:
+    missing = without_form(file, NOT_IN_NUMPY)
+    report = converted(file, tmp_path / "x.npz")
     if report is None:
-        assert missing == {found.name for found in truth.tensors}
+        assert missing == {found.name for found in file.tensors}
         return
-    assert {one.name for one in report.left_out} & {found.name for found in truth.tensors} == missing
+    assert {one.name for one in report.left_out} & {found.name for found in file.tensors} == missing
     with np.load(tmp_path / "x.npz") as opened:
         read = {name: sha256(np.ascontiguousarray(opened[name]).tobytes()) for name in opened.files}
-    assert differences(truth, read, missing) == []
+    assert differences(file, read, missing) == []

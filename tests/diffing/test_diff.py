@@ -20,11 +20,11 @@ from ptzip.diffing import box_pairs
 from ptzip.diffing.report import Fact, Numbers, TensorDiff
 from ptzip.render.diff import _cosine
 from ptzip.tensors.storage import Storage
+from tests.checkpoint_builder import CheckpointBuilder, model, module, numbers
 from tests.cli.shell import environment
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, needs_corpus, parameters
-from tests.editing.made import Made, model, module, numbers
-from tests.torch_truth import load
+from tests.torch_reference import load
 
 CHECKPOINTS = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt"))]
 
@@ -34,9 +34,9 @@ BROKEN = {"torchscript_lite.ptl", "truncated.pt"}
 
 def saved(folder: Path, name: str, **values: Any) -> Path:
     """A checkpoint of arrays and plain values."""
-    made = Made()
-    return made.save(
-        folder / name, {key: made.tensor(value) if isinstance(value, np.ndarray) else value for key, value in values.items()}
+    builder = CheckpointBuilder()
+    return builder.save(
+        folder / name, {key: builder.tensor(value) if isinstance(value, np.ndarray) else value for key, value in values.items()}
     )
 
 
@@ -194,7 +194,7 @@ def test_nan_and_zeros_of_both_signs_are_the_same(tmp_path: Path) -> None:
 
 def test_other_strides_are_no_difference(tmp_path: Path) -> None:
     array = numbers(600).reshape(20, 30)
-    a, b = saved(tmp_path, "a.pt", w=array), Made()
+    a, b = saved(tmp_path, "a.pt", w=array), CheckpointBuilder()
     transposed = b.view(b.storage(array.T.copy().ravel()), (20, 30), (1, 20))
     assert ptzip.diff(a, b.save(tmp_path / "b.pt", {"w": transposed})).is_same
 
@@ -212,8 +212,10 @@ def test_large_tensors_are_compared_in_stretches(tmp_path: Path, monkeypatch: py
 def test_views_that_repeat_few_bytes_are_compared_once(tmp_path: Path) -> None:
     paths = []
     for name, value in (("a.pt", 1), ("b.pt", 2)):
-        made = Made()
-        paths.append(made.save(tmp_path / name, {"w": made.view(made.storage(numbers(1, value)), (10**6, 10**6), (0, 0))}))
+        builder = CheckpointBuilder()
+        paths.append(
+            builder.save(tmp_path / name, {"w": builder.view(builder.storage(numbers(1, value)), (10**6, 10**6), (0, 0))})
+        )
     found = only(ptzip.diff(*paths)).numbers
     assert found is not None
     assert (found.numel, found.differing, found.absolute, found.cosine) == (10**12, 10**12, 1.0, 1.0)
@@ -222,8 +224,10 @@ def test_views_that_repeat_few_bytes_are_compared_once(tmp_path: Path) -> None:
 def test_views_that_stand_for_too_many_numbers_cannot_be_compared(tmp_path: Path) -> None:
     paths = []
     for name, stride in (("a.pt", (1, 0)), ("b.pt", (0, 1))):
-        made = Made()
-        paths.append(made.save(tmp_path / name, {"w": made.view(made.storage(numbers(10**5)), (10**5, 10**5), stride)}))
+        builder = CheckpointBuilder()
+        paths.append(
+            builder.save(tmp_path / name, {"w": builder.view(builder.storage(numbers(10**5)), (10**5, 10**5), stride)})
+        )
     report = ptzip.diff(*paths)
     assert "repeats" in only(report).problem
     assert (report.is_same, report.differs) == (False, False)
@@ -242,9 +246,9 @@ def test_tied_tensors_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Storage, "checked_payload", noted)
     paths = []
     for name, first in (("a.pt", 1), ("b.pt", 2)):
-        made = Made()
-        storage = made.storage(numbers(10, first))
-        paths.append(made.save(tmp_path / name, {key: made.view(storage, (10,)) for key in "xyz"}))
+        builder = CheckpointBuilder()
+        storage = builder.storage(numbers(10, first))
+        paths.append(builder.save(tmp_path / name, {key: builder.view(storage, (10,)) for key in "xyz"}))
     report = ptzip.diff(*paths)
     assert [pair.name for pair in report.tensors] == ["x", "y", "z"]
     assert len({pair.numbers for pair in report.tensors}) == 1
@@ -264,7 +268,7 @@ def test_a_forged_checksum_is_not_believed(tmp_path: Path) -> None:
 
 
 def test_what_is_said_of_a_tensor_is_compared(tmp_path: Path) -> None:
-    one, other = Made(), Made()
+    one, other = CheckpointBuilder(), CheckpointBuilder()
     a = one.save(tmp_path / "a.pt", {"w": one.parameter(numbers(3))})
     b = other.save(tmp_path / "b.pt", {"w": other.parameter(numbers(3), grad=False)})
     report = ptzip.diff(a, b)
@@ -286,7 +290,7 @@ def test_tensors_that_moved_are_told_by_their_checksums(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_mapped_comes_before_one_that_is_not(tmp_path: Path) -> None:
-    one, other = Made(), Made()
+    one, other = CheckpointBuilder(), CheckpointBuilder()
     nets = {
         key: model(module(parameters={"w": one.parameter(numbers(4, first))})) for key, first in (("model", 1), ("ema", 50))
     }

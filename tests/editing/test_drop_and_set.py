@@ -11,11 +11,11 @@ from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.tree.children import node_paths
-from tests.editing.made import DEFAULTS, Made, at, dtype_at, instance, model, module, node, numbers, ordered
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, at, dtype_at, instance, model, module, node, numbers, ordered
 
 
-def slim(tmp_path: Path, made: Made, root: Any, **options: Any) -> tuple[ptzip.SlimReport, ptzip.Checkpoint]:
-    path = made.save(tmp_path / "last.pt", root)
+def slim(tmp_path: Path, builder: CheckpointBuilder, root: Any, **options: Any) -> tuple[ptzip.SlimReport, ptzip.Checkpoint]:
+    path = builder.save(tmp_path / "last.pt", root)
     report = ptzip.slim(path, tmp_path / "out.pt", **options)
     return report, ptzip.open(report.output or path)
 
@@ -26,7 +26,7 @@ def value(root: Node, *path: str | int) -> Any:
 
 
 def test_paths_are_those_of_inspect() -> None:
-    layer = module(parameters={"weight": Made().parameter(numbers(2))}, stride=4)
+    layer = module(parameters={"weight": CheckpointBuilder().parameter(numbers(2))}, stride=4)
     root = node({"model": module(children={"0": layer}), "args": instance("a.B", {"lr": [0.1, 0.2]}), 3: "x"})
     found = [path for path, _ in node_paths(root)]
     assert {"model", "model.0", "model.0.weight", "model.0.stride", "model.training", "args.lr", "args.lr.1", "3"} <= set(found)
@@ -41,12 +41,12 @@ def test_patterns_are_globs(pattern: str, left: set[str]) -> None:
 
 
 def test_a_key_is_taken_out_and_an_attribute_becomes_none(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     root = DEFAULTS | {
-        "model": model(module(parameters={"w": made.parameter(numbers(2))}), yaml={"nc": 2}),
+        "model": model(module(parameters={"w": builder.parameter(numbers(2))}), yaml={"nc": 2}),
         "extra": {"a": 1, "b": 2},
     }
-    report, found = slim(tmp_path, made, root, drop=["extra.a", "model.yaml"])
+    report, found = slim(tmp_path, builder, root, drop=["extra.a", "model.yaml"])
     with found:
         assert lookup(at(found.root, "extra"), "a") is None
         assert value(found.root, "extra", "b") == 2
@@ -55,18 +55,22 @@ def test_a_key_is_taken_out_and_an_attribute_becomes_none(tmp_path: Path) -> Non
 
 
 def test_a_whole_subtree_is_taken_out_at_once(tmp_path: Path) -> None:
-    made = Made()
-    state = {"enc.weight": made.tensor(numbers(2)), "enc.bias": made.tensor(numbers(2)), "dec.weight": made.tensor(numbers(2))}
-    _, found = slim(tmp_path, made, {"net": state}, drop=["net.enc.*"])
+    builder = CheckpointBuilder()
+    state = {
+        "enc.weight": builder.tensor(numbers(2)),
+        "enc.bias": builder.tensor(numbers(2)),
+        "dec.weight": builder.tensor(numbers(2)),
+    }
+    _, found = slim(tmp_path, builder, {"net": state}, drop=["net.enc.*"])
     with found:
         assert list(found.tensors()) == ["net.dec.weight"]
         assert len(found.storages) == 1
 
 
 def test_what_is_kept_stays_whatever_the_recipe_does(tmp_path: Path) -> None:
-    made = Made()
-    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))}))}
-    report, found = slim(tmp_path, made, root, keep=["training_results", "epoch"])
+    builder = CheckpointBuilder()
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))}))}
+    report, found = slim(tmp_path, builder, root, keep=["training_results", "epoch"])
     with found:
         assert value(found.root, "training_results") == "epoch 3\n"
         assert value(found.root, "epoch") == 3
@@ -74,10 +78,10 @@ def test_what_is_kept_stays_whatever_the_recipe_does(tmp_path: Path) -> None:
 
 
 def test_a_part_of_what_goes_can_be_kept(tmp_path: Path) -> None:
-    made = Made()
-    optimizer = {"state": {0: {"step": made.tensor(numbers(1))}}, "param_groups": [{"lr": 0.1}], "name": "SGD"}
-    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "optimizer": optimizer}
-    _, found = slim(tmp_path, made, root, keep=["optimizer.param_groups"])
+    builder = CheckpointBuilder()
+    optimizer = {"state": {0: {"step": builder.tensor(numbers(1))}}, "param_groups": [{"lr": 0.1}], "name": "SGD"}
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))})), "optimizer": optimizer}
+    _, found = slim(tmp_path, builder, root, keep=["optimizer.param_groups"])
     with found:
         assert value(found.root, "optimizer", "param_groups", 0, "lr") == 0.1
         assert lookup(at(found.root, "optimizer"), "state") is None
@@ -85,20 +89,20 @@ def test_a_part_of_what_goes_can_be_kept(tmp_path: Path) -> None:
 
 
 def test_a_part_deep_inside_can_be_kept(tmp_path: Path) -> None:
-    made = Made()
-    moments = {index: {"exp_avg": made.tensor(numbers(2)), "step": 3} for index in range(3)}
-    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "optimizer": {"state": moments}}
-    _, found = slim(tmp_path, made, root, keep=["optimizer.state.1.exp_avg"])
+    builder = CheckpointBuilder()
+    moments = {index: {"exp_avg": builder.tensor(numbers(2)), "step": 3} for index in range(3)}
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))})), "optimizer": {"state": moments}}
+    _, found = slim(tmp_path, builder, root, keep=["optimizer.state.1.exp_avg"])
     with found:
         assert [name for name in found.tensors() if name.startswith("optimizer")] == ["optimizer.state.1.exp_avg"]
 
 
 def test_a_model_that_is_kept_is_not_replaced(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     nets = {
-        key: model(module(parameters={"w": made.parameter(numbers(2, first))})) for key, first in (("model", 1), ("ema", 7))
+        key: model(module(parameters={"w": builder.parameter(numbers(2, first))})) for key, first in (("model", 1), ("ema", 7))
     }
-    report, found = slim(tmp_path, made, DEFAULTS | nets, keep=["model"])
+    report, found = slim(tmp_path, builder, DEFAULTS | nets, keep=["model"])
     with found:
         assert found.tensors()["model.model.0.w"].numpy().tolist() == [1, 2]
     assert report.warnings == ()
@@ -106,17 +110,17 @@ def test_a_model_that_is_kept_is_not_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["lightning", "nnunet", "timm", "yolox", "detectron2"])
 def test_a_recipe_that_does_not_fit_is_refused(recipe: str, tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", {"net": {"a.weight": made.tensor(numbers(2))}, "optimizer": {"lr": 1}})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", {"net": {"a.weight": builder.tensor(numbers(2))}, "optimizer": {"lr": 1}})
     with pytest.raises(EditError, match=f"recipe {recipe} finds no weights in this file"):
         ptzip.slim(path, recipe=recipe)
 
 
 @pytest.mark.parametrize("new", [-1, 0.5, True, None, "text"])
 def test_a_value_is_set_at_its_place_or_as_a_new_key(new: Any, tmp_path: Path) -> None:
-    made = Made()
-    root = {"net": ordered(**{"a.weight": made.tensor(numbers(2))}), "args": {"lr": 0.1}, "epoch": 9}
-    _, found = slim(tmp_path, made, root, set_values={"epoch": new, "args.lr": new, "args.fresh": new, "note": new})
+    builder = CheckpointBuilder()
+    root = {"net": ordered(**{"a.weight": builder.tensor(numbers(2))}), "args": {"lr": 0.1}, "epoch": 9}
+    _, found = slim(tmp_path, builder, root, set_values={"epoch": new, "args.lr": new, "args.fresh": new, "note": new})
     with found:
         for path in (("epoch",), ("args", "lr"), ("args", "fresh"), ("note",)):
             assert value(found.root, *path) is new or value(found.root, *path) == new
@@ -124,14 +128,14 @@ def test_a_value_is_set_at_its_place_or_as_a_new_key(new: Any, tmp_path: Path) -
 
 def test_a_value_cannot_be_set_where_there_is_no_dict(tmp_path: Path) -> None:
     with pytest.raises(EditError, match=r"nowhere\.to\.go cannot be set: there is no dict at nowhere.to"):
-        slim(tmp_path, Made(), {"a": 1}, set_values={"nowhere.to.go": 1})
+        slim(tmp_path, CheckpointBuilder(), {"a": 1}, set_values={"nowhere.to.go": 1})
 
 
 def test_what_is_to_stay_float32_does(tmp_path: Path) -> None:
-    made = Made()
-    layer = module(parameters={"weight": made.parameter(numbers(4))}, buffers={"running_var": made.tensor(numbers(2))})
-    root = DEFAULTS | {"model": model(layer, module(parameters={"weight": made.parameter(numbers(3))}))}
-    _, found = slim(tmp_path, made, root, keep_float32=["*.running_var", "model.model.1"])
+    builder = CheckpointBuilder()
+    layer = module(parameters={"weight": builder.parameter(numbers(4))}, buffers={"running_var": builder.tensor(numbers(2))})
+    root = DEFAULTS | {"model": model(layer, module(parameters={"weight": builder.parameter(numbers(3))}))}
+    _, found = slim(tmp_path, builder, root, keep_float32=["*.running_var", "model.model.1"])
     with found:
         kinds = {name: tensor.dtype for name, tensor in found.tensors().items()}
     assert kinds == {
@@ -142,9 +146,9 @@ def test_what_is_to_stay_float32_does(tmp_path: Path) -> None:
 
 
 def test_a_pattern_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
-    made = Made()
-    root = {"net": {"a.weight": made.tensor(numbers(2))}}
-    report, found = slim(tmp_path, made, root, drop=["nothing"], keep=["never"], keep_float32=["nowhere"])
+    builder = CheckpointBuilder()
+    root = {"net": {"a.weight": builder.tensor(numbers(2))}}
+    report, found = slim(tmp_path, builder, root, drop=["nothing"], keep=["never"], keep_float32=["nowhere"])
     found.close()
     assert report.warnings == (
         "--drop nothing matches nothing",
@@ -154,18 +158,18 @@ def test_a_pattern_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_tied_weights_of_which_one_stays_part_company(tmp_path: Path) -> None:
-    made = Made()
-    storage = made.storage(numbers(4))
-    state = {"a.weight": made.view(storage, (4,)), "b.weight": made.view(storage, (4,))}
-    _, found = slim(tmp_path, made, {"net": state}, keep_float32=["net.a.*"])
+    builder = CheckpointBuilder()
+    storage = builder.storage(numbers(4))
+    state = {"a.weight": builder.view(storage, (4,)), "b.weight": builder.view(storage, (4,))}
+    _, found = slim(tmp_path, builder, {"net": state}, keep_float32=["net.a.*"])
     with found:
         assert (dtype_at(found, "net", "a.weight"), dtype_at(found, "net", "b.weight")) == ("float32", "float16")
 
 
 @pytest.mark.parametrize("options", [{"set_values": {"epoch": 5}}, {"drop": ["epoch"]}, {"plain": True}, {"format": "legacy"}])
 def test_what_is_asked_for_is_done_though_nothing_is_gained(options: Any, tmp_path: Path) -> None:
-    made = Made()
-    root = {"net": {"a.weight": made.tensor(numbers(2, dtype="float16"))}, "epoch": 3, "act": named("my.package", "Act")}
-    path = made.save(tmp_path / "last.pt", root)
+    builder = CheckpointBuilder()
+    root = {"net": {"a.weight": builder.tensor(numbers(2, dtype="float16"))}, "epoch": 3, "act": named("my.package", "Act")}
+    path = builder.save(tmp_path / "last.pt", root)
     assert ptzip.slim(path).already_slim
     assert ptzip.slim(path, tmp_path / "out.pt", **options).output is not None

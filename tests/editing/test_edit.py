@@ -12,8 +12,8 @@ from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.io.payloads import read_all
 from ptzip.pickling.nodes import Atom, Node, Persistent, lookup, text, walk
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, module, node, numbers, slimmed
 from tests.corpus import FIXTURES
-from tests.editing.made import DEFAULTS, Made, module, node, numbers, slimmed
 
 
 def value(edit: Edit, key: str) -> Any:
@@ -27,15 +27,15 @@ def value(edit: Edit, key: str) -> Any:
 
 
 def test_a_blanked_key_is_none_and_noted() -> None:
-    made = Made()
-    edit = made.edit({"optimizer": {"state": made.tensor(numbers(4))}, "model": 1})
+    builder = CheckpointBuilder()
+    edit = builder.edit({"optimizer": {"state": builder.tensor(numbers(4))}, "model": 1})
     edit.blank("optimizer")
     assert value(edit, "optimizer") is None
     assert edit.changes == [Change(Category.OPTIMIZER, "optimizer", "None")]
 
 
 def test_a_missing_key_is_added_as_none_without_a_note() -> None:
-    edit = Made().edit({"model": 1})
+    edit = CheckpointBuilder().edit({"model": 1})
     edit.blank("ema")
     assert edit.keys == ["model", "ema"]
     assert value(edit, "ema") is None
@@ -43,7 +43,7 @@ def test_a_missing_key_is_added_as_none_without_a_note() -> None:
 
 
 def test_a_key_that_is_none_stays_without_a_note() -> None:
-    edit = Made().edit({"optimizer": None})
+    edit = CheckpointBuilder().edit({"optimizer": None})
     before = lookup(edit.root, "optimizer")
     edit.blank("optimizer")
     assert lookup(edit.root, "optimizer") is before
@@ -55,13 +55,13 @@ def test_a_key_that_is_none_stays_without_a_note() -> None:
     [pytest.param("epoch 1 ok", True, id="text"), pytest.param("", False, id="empty text"), (0.5, False)],
 )
 def test_results_are_a_gain_only_where_they_take_room(text_value: Any, gain: bool) -> None:
-    edit = Made().edit({"training_results": text_value})
+    edit = CheckpointBuilder().edit({"training_results": text_value})
     edit.blank("training_results")
     assert edit.changes == [Change(Category.RESULTS, "training_results", "None", gain)]
 
 
 def test_a_number_is_set_once_and_is_no_gain() -> None:
-    edit = Made().edit({"epoch": 41})
+    edit = CheckpointBuilder().edit({"epoch": 41})
     edit.number("epoch", -1)
     edit.number("epoch", -1)
     assert value(edit, "epoch") == -1
@@ -69,20 +69,20 @@ def test_a_number_is_set_once_and_is_no_gain() -> None:
 
 
 def test_a_missing_number_is_added() -> None:
-    edit = Made().edit({"model": 1})
+    edit = CheckpointBuilder().edit({"model": 1})
     edit.number("epoch", -1)
     assert value(edit, "epoch") == -1
 
 
 def test_all_but_some_keys_are_removed_and_the_missing_added() -> None:
-    edit = Made().edit({"a": 1, "model": 2, "b": 3})
+    edit = CheckpointBuilder().edit({"a": 1, "model": 2, "b": 3})
     edit.keep_only("model", "optimizer")
     assert edit.keys == ["model", "optimizer"]
     assert [(change.path, change.what) for change in edit.changes] == [("a", "removed"), ("b", "removed")]
 
 
 def test_a_replaced_model_is_noted_as_a_duplicate() -> None:
-    edit = Made().edit({"model": {"a": 1}, "ema": {"b": 2}})
+    edit = CheckpointBuilder().edit({"model": {"a": 1}, "ema": {"b": 2}})
     better = lookup(edit.root, "ema")
     assert better is not None
     edit.replace("model", better, "ema")
@@ -96,19 +96,19 @@ def test_a_replaced_model_is_noted_as_a_duplicate() -> None:
 
 
 def test_a_storage_counts_for_the_first_step_that_let_go_of_it() -> None:
-    made = Made()
-    shared, kept = made.storage(numbers(100)), made.storage(numbers(10))
-    optimizer = [made.view(shared, (100,)), made.view(kept, (10,))]
-    edit = made.edit({"optimizer": optimizer, "ema": made.view(shared, (100,)), "model": made.view(kept, (10,))})
+    builder = CheckpointBuilder()
+    shared, kept = builder.storage(numbers(100)), builder.storage(numbers(10))
+    optimizer = [builder.view(shared, (100,)), builder.view(kept, (10,))]
+    edit = builder.edit({"optimizer": optimizer, "ema": builder.view(shared, (100,)), "model": builder.view(kept, (10,))})
     edit.blank("optimizer", "ema")
     saved = edit.finish().saved
     assert saved == dict.fromkeys(Category, 0) | {Category.OPTIMIZER: 400}
 
 
 def test_a_storage_that_something_else_keeps_is_not_saved() -> None:
-    made = Made()
-    tensor = made.tensor(numbers(100))
-    edit = made.edit({"optimizer": tensor, "model": tensor})
+    builder = CheckpointBuilder()
+    tensor = builder.tensor(numbers(100))
+    edit = builder.edit({"optimizer": tensor, "model": tensor})
     edit.blank("optimizer")
     finished = edit.finish()
     assert finished.saved[Category.OPTIMIZER] == 0
@@ -116,7 +116,7 @@ def test_a_storage_that_something_else_keeps_is_not_saved() -> None:
 
 
 def test_the_text_of_results_counts_in_bytes() -> None:
-    edit = Made().edit({"training_results": "mAP₅₀"})
+    edit = CheckpointBuilder().edit({"training_results": "mAP₅₀"})
     edit.blank("training_results")
     assert edit.finish().saved[Category.RESULTS] == len("mAP₅₀".encode()) == 9
 
@@ -132,9 +132,9 @@ def test_the_savings_of_all_steps_and_the_rest_make_up_the_difference(name: str,
 
 
 def test_storages_are_numbered_in_order_of_first_appearance() -> None:
-    made = Made()
-    gone, first, second = (made.tensor(numbers(1, start)) for start in (10, 20, 30))
-    edit = made.edit({"optimizer": gone, "a": first, "b": [second, first]})
+    builder = CheckpointBuilder()
+    gone, first, second = (builder.tensor(numbers(1, start)) for start in (10, 20, 30))
+    edit = builder.edit({"optimizer": gone, "a": first, "b": [second, first]})
     edit.blank("optimizer")
     finished = edit.finish()
     assert list(edit.checkpoint.storages) == ["0", "1", "2"]
@@ -143,22 +143,22 @@ def test_storages_are_numbered_in_order_of_first_appearance() -> None:
 
 
 def test_all_ids_of_a_storage_get_the_same_new_key() -> None:
-    made = Made()
-    made.storage(numbers(1))
-    shared = made.storage(numbers(4))
-    edit = made.edit({"a": made.view(shared, (4,)), "b": made.view(shared, (2,))})
+    builder = CheckpointBuilder()
+    builder.storage(numbers(1))
+    shared = builder.storage(numbers(4))
+    edit = builder.edit({"a": builder.view(shared, (4,)), "b": builder.view(shared, (2,))})
     edit.finish()
     assert keys_of(edit.root) == ["0", "0"]
 
 
 def test_a_text_that_is_a_key_and_something_else_is_not_changed(tmp_path: Path) -> None:
-    made = Made()
-    made.storage(numbers(1))
-    view = made.view(made.storage(numbers(4)), (4,))
+    builder = CheckpointBuilder()
+    builder.storage(numbers(1))
+    view = builder.view(builder.storage(numbers(4)), (4,))
     identity = view.arguments[0]
     assert isinstance(identity, Persistent)
     name = identity.id.parts[2]
-    with slimmed(made.save(tmp_path / "last.pt", DEFAULTS | {"model": {"w": view}, "best_fitness": [name]})) as slim:
+    with slimmed(builder.save(tmp_path / "last.pt", DEFAULTS | {"model": {"w": view}, "best_fitness": [name]})) as slim:
         kept = lookup(slim.root, "best_fitness")
         assert kept is not None
         assert [text(item) for item in kept.steps[-1].items] == ["1"]
@@ -176,22 +176,22 @@ def keys_of(root: Node) -> list[str | None]:
 
 @pytest.mark.parametrize(("location", "places"), [("cpu", ["cpu", "cpu"]), (None, ["cuda:0", "cuda:0"])])
 def test_locations_become_the_one_that_is_asked_for(location: str | None, places: list[str]) -> None:
-    made = Made(location="cuda:0")
-    edit = made.edit({"model": [made.tensor(numbers(1)), made.tensor(numbers(2))]})
+    builder = CheckpointBuilder(location="cuda:0")
+    edit = builder.edit({"model": [builder.tensor(numbers(1)), builder.tensor(numbers(2))]})
     edit.finish(location)
     assert [text(each.parts[3]) for each in identities(edit.root)] == places
 
 
 def test_a_new_location_is_noted_as_a_gain() -> None:
-    made = Made(location="mps")
-    edit = made.edit({"model": made.tensor(numbers(1))})
+    builder = CheckpointBuilder(location="mps")
+    edit = builder.edit({"model": builder.tensor(numbers(1))})
     edit.finish("cpu")
     edit.finish("cpu")
     assert edit.changes == [Change(Category.OTHER, "storages", "location mps -> cpu")]
 
 
 def test_a_persistent_id_of_another_kind_stops_the_edit() -> None:
-    edit = Made().edit({"model": Persistent("BINPERSID", None, [node("an object elsewhere")])})
+    edit = CheckpointBuilder().edit({"model": Persistent("BINPERSID", None, [node("an object elsewhere")])})
     with pytest.raises(EditError, match="is none of a storage, so it cannot be renumbered"):
         edit.finish()
 
@@ -210,8 +210,8 @@ def test_reports_can_be_json() -> None:
 
 
 def test_an_edit_reads_no_storage_before_it_is_finished() -> None:
-    made = Made()
-    edit = made.edit({"model": module(parameters={"w": made.parameter(numbers(4))}), "ema": None})
+    builder = CheckpointBuilder()
+    edit = builder.edit({"model": module(parameters={"w": builder.parameter(numbers(4))}), "ema": None})
     edit.blank("ema")
     assert edit.sources == {}
     assert list(edit.finish().storages) == list(edit.sources.values())

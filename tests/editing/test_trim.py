@@ -13,12 +13,12 @@ from ptzip.editing.account import Category
 from ptzip.editing.trim import islands
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.references import tensor_ref
-from tests.editing.made import Made, called, key_at, numbers, tensor_at, values_at
-from tests.records import storage_record
+from tests.checkpoint_builder import CheckpointBuilder, called, key_at, numbers, tensor_at, values_at
+from tests.torch_zips import storage_record
 
 
-def trimmed(made: Made, folder: Path, root: Any, **options: Any) -> ptzip.Checkpoint:
-    path = made.save(folder / "last.pt", root)
+def trimmed(builder: CheckpointBuilder, folder: Path, root: Any, **options: Any) -> ptzip.Checkpoint:
+    path = builder.save(folder / "last.pt", root)
     report = ptzip.slim(path, folder / "out.pt", **{"recipe": "generic", "dtype": "keep"} | options)
     return ptzip.open(report.output or path)
 
@@ -28,23 +28,23 @@ def sizes(checkpoint: ptzip.Checkpoint) -> list[int]:
 
 
 def test_a_storage_is_cut_to_the_view_on_it(tmp_path: Path) -> None:
-    made = Made()
-    view = made.view(made.storage(numbers(1000)), (2, 3), (3, 1), 500)
-    with trimmed(made, tmp_path, {"a.weight": view}) as found:
+    builder = CheckpointBuilder()
+    view = builder.view(builder.storage(numbers(1000)), (2, 3), (3, 1), 500)
+    with trimmed(builder, tmp_path, {"a.weight": view}) as found:
         assert sizes(found) == [24]
         assert values_at(found, "a.weight").tolist() == [[501, 502, 503], [504, 505, 506]]
         assert tensor_at(found, "a.weight").storage.numel == 6
 
 
 def test_tensors_on_one_storage_stay_on_one_in_their_order(tmp_path: Path) -> None:
-    made = Made()
-    large = made.storage(numbers(1000))
+    builder = CheckpointBuilder()
+    large = builder.storage(numbers(1000))
     root = {
-        "b": made.view(large, (4,), (1,), 900),
-        "a": made.view(large, (3,), (1,), 10),
-        "c": made.view(large, (3,), (1,), 902),
+        "b": builder.view(large, (4,), (1,), 900),
+        "a": builder.view(large, (3,), (1,), 10),
+        "c": builder.view(large, (3,), (1,), 902),
     }
-    with trimmed(made, tmp_path, root) as found:
+    with trimmed(builder, tmp_path, root) as found:
         assert sizes(found) == [4 * (3 + 5)]
         assert [tensor_at(found, name).offset for name in "abc"] == [0, 3, 5]
         assert {key_at(found, name) for name in "abc"} == {"0"}
@@ -64,9 +64,9 @@ def test_tensors_on_one_storage_stay_on_one_in_their_order(tmp_path: Path) -> No
 def test_gaps_between_the_elements_of_a_tensor_go(
     shape: tuple[int, ...], stride: tuple[int, ...], new: tuple[int, ...], tmp_path: Path
 ) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     base = numbers(1000)
-    with trimmed(made, tmp_path, {"a": made.view(made.storage(base), shape, stride, 5)}) as found:
+    with trimmed(builder, tmp_path, {"a": builder.view(builder.storage(base), shape, stride, 5)}) as found:
         one = tensor_at(found, "a")
         assert (one.offset, one.shape, one.stride) == (0, shape, new)
         expected = np.lib.stride_tricks.as_strided(base[5:], shape, [4 * step for step in stride])
@@ -75,32 +75,32 @@ def test_gaps_between_the_elements_of_a_tensor_go(
 
 
 def test_a_storage_that_something_else_refers_to_is_left_alone(tmp_path: Path) -> None:
-    made = Made()
-    large = made.storage(numbers(100))
-    view = made.view(large, (2,), (1,), 7)
-    bare = made.view(large, (1,)).arguments[0]
+    builder = CheckpointBuilder()
+    large = builder.storage(numbers(100))
+    view = builder.view(large, (2,), (1,), 7)
+    bare = builder.view(large, (1,)).arguments[0]
     assert isinstance(bare, Node)
-    with trimmed(made, tmp_path, {"a": view, "storage": bare}, drop=["x"]) as found:
+    with trimmed(builder, tmp_path, {"a": view, "storage": bare}, drop=["x"]) as found:
         assert sizes(found) == [400]
 
 
 def test_a_tensor_of_another_kind_keeps_its_storage(tmp_path: Path) -> None:
-    made = Made()
-    holder = made.view(made.storage(numbers(100)), (1,)).arguments[0]
+    builder = CheckpointBuilder()
+    holder = builder.view(builder.storage(numbers(100)), (1,)).arguments[0]
     other = called("torch._utils", "_rebuild_qtensor", holder, 0, (2,), (1,), None, False, None)
-    with trimmed(made, tmp_path, {"a": other}) as found:
+    with trimmed(builder, tmp_path, {"a": other}) as found:
         assert sizes(found) == [400]
 
 
 def test_the_flag_keeps_storages_whole(tmp_path: Path) -> None:
-    made = Made()
-    with trimmed(made, tmp_path, {"a": made.view(made.storage(numbers(100)), (2,))}, trim=False) as found:
+    builder = CheckpointBuilder()
+    with trimmed(builder, tmp_path, {"a": builder.view(builder.storage(numbers(100)), (2,))}, trim=False) as found:
         assert sizes(found) == [400]
 
 
 def test_the_report_says_how_many_bytes_were_dead(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", {"a.weight": made.view(made.storage(numbers(100)), (2,))})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", {"a.weight": builder.view(builder.storage(numbers(100)), (2,))})
     report = ptzip.slim(path, tmp_path / "out.pt")
     assert (report.saved[Category.DEAD], report.saved[Category.HALF]) == (392, 4)
 
@@ -121,10 +121,10 @@ def views(draw: st.DrawFn) -> list[tuple[tuple[int, ...], tuple[int, ...], int]]
 @settings(deadline=None, derandomize=True, max_examples=200)
 @given(views())
 def test_any_views_have_the_same_numbers_afterwards(tmp_path_factory: pytest.TempPathFactory, found: Any) -> None:
-    base, made = numbers(100), Made()
-    storage = made.storage(base)
-    root = {str(index): made.view(storage, *view) for index, view in enumerate(found)}
-    with trimmed(made, tmp_path_factory.mktemp("trim"), root or {"a": 1}, drop=["x"]) as slim:
+    base, builder = numbers(100), CheckpointBuilder()
+    storage = builder.storage(base)
+    root = {str(index): builder.view(storage, *view) for index, view in enumerate(found)}
+    with trimmed(builder, tmp_path_factory.mktemp("trim"), root or {"a": 1}, drop=["x"]) as slim:
         for index, (shape, stride, offset) in enumerate(found):
             expected = np.lib.stride_tricks.as_strided(base[offset:], shape, [4 * step for step in stride])
             np.testing.assert_array_equal(values_at(slim, str(index)), expected)
@@ -132,7 +132,7 @@ def test_any_views_have_the_same_numbers_afterwards(tmp_path_factory: pytest.Tem
 
 
 def test_islands_are_apart() -> None:
-    made = Made()
-    large = made.storage(numbers(100))
-    found = [tensor_ref(made.view(large, (5,), (1,), start)) for start in (40, 3, 7, 12)]
+    builder = CheckpointBuilder()
+    large = builder.storage(numbers(100))
+    found = [tensor_ref(builder.view(large, (5,), (1,), start)) for start in (40, 3, 7, 12)]
     assert [(one.first, one.stop) for one in islands(one for one in found if one)] == [(3, 12), (12, 17), (40, 45)]

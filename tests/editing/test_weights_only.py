@@ -9,8 +9,8 @@ import pytest
 import ptzip
 from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Dict, Node, Step
+from tests.checkpoint_builder import CheckpointBuilder, called, instance, module, node, numbers, ordered
 from tests.corpus import parameters
-from tests.editing.made import Made, called, instance, module, node, numbers, ordered
 
 SUBCLASSES = frozenset({"nested_jagged.pt", "wrapper_subclass_twotensor.pt"})
 """Tensors of classes of their own, which no spelling makes plain."""
@@ -37,11 +37,11 @@ def array(values: Any, fortran: bool = False) -> Node:
     return made
 
 
-def loaded(tmp_path: Path, made: Made, root: Any, **options: Any) -> Any:
+def loaded(tmp_path: Path, builder: CheckpointBuilder, root: Any, **options: Any) -> Any:
     """What torch makes of the plain file, without any class."""
     import torch
 
-    path = made.save(tmp_path / "last.pt", root)
+    path = builder.save(tmp_path / "last.pt", root)
     report = ptzip.slim(path, tmp_path / "out.pt", plain=True, **options)
     return torch.load(report.output or path, weights_only=True)
 
@@ -62,7 +62,7 @@ def test_values_that_need_a_class_become_plain(tmp_path: Path) -> None:
         "act": named("torch.nn.modules.activation", "SiLU"),
         "kept": ordered(a=1),
     }
-    assert loaded(tmp_path, Made(), root) == {
+    assert loaded(tmp_path, CheckpointBuilder(), root) == {
         "fitness": 0.25,
         "big": 77,
         "flag": True,
@@ -81,22 +81,23 @@ def test_values_that_need_a_class_become_plain(tmp_path: Path) -> None:
 def test_an_array_becomes_a_tensor(fortran: bool, tmp_path: Path) -> None:
     values = np.arange(6, dtype=np.float32).reshape(2, 3)
     values = np.asfortranarray(values) if fortran else values
-    found = loaded(tmp_path, Made(), {"mean": array(values, fortran)}, dtype="keep")["mean"]
+    found = loaded(tmp_path, CheckpointBuilder(), {"mean": array(values, fortran)}, dtype="keep")["mean"]
     np.testing.assert_array_equal(found.numpy(), values)
 
 
 @pytest.mark.torch
 def test_a_module_becomes_its_state_dict(tmp_path: Path) -> None:
-    made = Made()
-    shared = made.parameter(numbers(4))
+    builder = CheckpointBuilder()
+    shared = builder.parameter(numbers(4))
     inner = module(
-        parameters={"weight": shared, "bias": None}, buffers={"mean": made.tensor(numbers(2)), "temp": made.tensor(numbers(1))}
+        parameters={"weight": shared, "bias": None},
+        buffers={"mean": builder.tensor(numbers(2)), "temp": builder.tensor(numbers(1))},
     )
     inner_state = inner.steps[-1].items[0]
     assert isinstance(inner_state, Dict)
     inner_state.steps[-1].items += [node("_non_persistent_buffers_set"), called("builtins", "set", ["temp"])]
     model = module(children={"0": inner, "tied": module(parameters={"weight": shared})})
-    found = loaded(tmp_path, made, {"model": model, "epoch": 1, "optimizer": None})
+    found = loaded(tmp_path, builder, {"model": model, "epoch": 1, "optimizer": None})
     assert list(found["model"]) == ["0.weight", "0.mean", "tied.weight"]
     assert {str(tensor.dtype) for tensor in found["model"].values()} == {"torch.float16"}
     assert found["model"]["0.weight"].data_ptr() == found["model"]["tied.weight"].data_ptr()
@@ -106,22 +107,22 @@ def test_a_module_becomes_its_state_dict(tmp_path: Path) -> None:
 @pytest.mark.torch
 def test_what_stands_in_two_places_still_does(tmp_path: Path) -> None:
     shared = instance("my.package.Config", {"x": 1})
-    found = loaded(tmp_path, Made(), {"a": shared, "b": [shared]})
+    found = loaded(tmp_path, CheckpointBuilder(), {"a": shared, "b": [shared]})
     assert found["a"] is found["b"][0]
 
 
 @pytest.mark.torch
 def test_keys_stay_keys(tmp_path: Path) -> None:
     key = instance("my.package.Key", {"x": 1})
-    made = Dict("EMPTY_DICT", None, [], [Step("SETITEMS", items=[key, node(1), named("my.package", "Other"), node(2)])])
-    found = loaded(tmp_path, Made(), {"a": made})
+    builder = Dict("EMPTY_DICT", None, [], [Step("SETITEMS", items=[key, node(1), named("my.package", "Other"), node(2)])])
+    found = loaded(tmp_path, CheckpointBuilder(), {"a": builder})
     assert sorted(found["a"].values()) == [1, 2]
     assert all(isinstance(key, str) for key in found["a"])
 
 
 def test_what_is_plain_already_is_left_alone(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", {"w": made.tensor(numbers(3, dtype="float16")), "n": ordered(a=1)})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", {"w": builder.tensor(numbers(3, dtype="float16")), "n": ordered(a=1)})
     assert ptzip.slim(path, plain=True).already_slim
 
 

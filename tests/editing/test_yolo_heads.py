@@ -7,9 +7,9 @@ import pytest
 from ptzip.editing.yolo_heads import has_grid_list, head_slots
 from ptzip.pickling.nodes import Call, Node, item_slots, lookup
 from ptzip.tree.modules import attributes
-from tests.editing.made import Made, model, module, node, numbers
+from tests.checkpoint_builder import CheckpointBuilder, model, module, node, numbers
 
-MADE = Made()
+MADE = CheckpointBuilder()
 
 
 def tensor() -> Call:

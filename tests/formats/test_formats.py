@@ -14,7 +14,7 @@ import ptzip
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.limits import Limits
 from tests.corpus import CORPUS, FIXTURES, files, manifest, needs_corpus
-from tests.records import zip_of
+from tests.torch_zips import zip_of
 
 FORMAT_OF = {
     "zip": "torch.save zip",

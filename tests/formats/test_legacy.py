@@ -9,7 +9,7 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.formats.legacy import Legacy
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
-from tests.torch_truth import differences, truth
+from tests.torch_reference import differences, summary
 
 NAMES = ["training", "sharing", "tensors", "yolov5-v7.0-adam", "ultralytics-8.4"]
 
@@ -19,7 +19,7 @@ NAMES = ["training", "sharing", "tensors", "yolov5-v7.0-adam", "ultralytics-8.4"
 def test_torch_reads_the_same_from_a_stream_as_from_a_zip(name: str, tmp_path: Path) -> None:
     ptzip.slim(FIXTURES / f"{name}.pt", tmp_path / "zip.pt")
     ptzip.slim(FIXTURES / f"{name}.pt", tmp_path / "stream.pt", format="legacy")
-    assert differences(truth(tmp_path / "stream.pt"), truth(tmp_path / "zip.pt")) == []
+    assert differences(summary(tmp_path / "stream.pt"), summary(tmp_path / "zip.pt")) == []
 
 
 def test_a_stream_becomes_a_zip_or_stays_one(tmp_path: Path) -> None:

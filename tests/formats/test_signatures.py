@@ -14,7 +14,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.signatures import described
 from ptzip.io.sources import BytesSource
 from tests.corpus import FIXTURES
-from tests.records import zip_of
+from tests.torch_zips import zip_of
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 14808437\n"
 

@@ -15,10 +15,10 @@ from ptzip.errors import EditError, FormatError, LimitError, UnsupportedError
 from ptzip.io.payloads import read_all
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Persistent
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, node, numbers
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
-from tests.editing.made import DEFAULTS, Made, node, numbers
-from tests.records import storage_record, torch_zip
-from tests.torch_truth import differences, truth
+from tests.torch_reference import differences, summary
+from tests.torch_zips import storage_record, torch_zip
 
 SOURCE = FIXTURES / "yolov5-v4.0.pt"
 
@@ -87,12 +87,12 @@ def test_names_of_records_may_be_in_capitals(tmp_path: Path, expected: list[byte
 
 @pytest.mark.parametrize("record", ["data/Weights", "data/weights", "DATA/WEIGHTS"])
 def test_the_key_of_a_storage_may_be_a_name_in_any_case(record: str, tmp_path: Path) -> None:
-    made = Made()
-    tensor = made.tensor(numbers(4))
+    builder = CheckpointBuilder()
+    tensor = builder.tensor(numbers(4))
     identity = tensor.arguments[0]
     assert isinstance(identity, Persistent)
     identity.id.parts[2] = node("Weights")
-    content = records(made.save(tmp_path / "plain.pt", DEFAULTS | {"model": {"w": tensor}}))
+    content = records(builder.save(tmp_path / "plain.pt", DEFAULTS | {"model": {"w": tensor}}))
     content[record] = content.pop("data/0")
     ptzip.slim(packed(tmp_path / "last.pt", content), tmp_path / "out.pt")
     assert weights(tmp_path / "out.pt") == [numbers(4, dtype="float16").tobytes()]
@@ -184,9 +184,9 @@ def test_torch_reads_it_the_same_whoever_packed_it(packing: str, tmp_path: Path)
     golden = json.loads(SOURCE.with_suffix(".own.json").read_text())
     config: Any = importlib.import_module("torch.utils.serialization.config")
     with config.patch("load.calculate_storage_offsets", True):
-        assert differences(truth(tmp_path / "out.pt", mmap=True), golden) == []
-    assert differences(truth(tmp_path / "out.pt"), golden) == []
-    assert differences(truth(tmp_path / "out.pt", mmap=True), golden) == []
+        assert differences(summary(tmp_path / "out.pt", mmap=True), golden) == []
+    assert differences(summary(tmp_path / "out.pt"), golden) == []
+    assert differences(summary(tmp_path / "out.pt", mmap=True), golden) == []
 
 
 # CRCs

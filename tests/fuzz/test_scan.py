@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from tests.damage import KINDS, PIECES, SAMPLES
 from tests.fuzz.target import one
-from tests.scanning.made import PAYLOAD, call, name, pickled, raw, stack_global, text
+from tests.mutations import KINDS, PIECES, SAMPLES
+from tests.scanning.raw_pickles import PAYLOAD, call, name, pickled, raw, stack_global, text
 
 pytestmark = pytest.mark.slow
 

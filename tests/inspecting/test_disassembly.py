@@ -11,8 +11,8 @@ import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
 from ptzip.io.sources import BytesSource
-from tests.cli.samples import Saving, archive, weights
 from tests.corpus import parameters
+from tests.small_checkpoints import Saving, archive, weights
 
 
 def disassembled(data: bytes) -> list[OpcodeLine]:

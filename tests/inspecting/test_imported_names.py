@@ -5,7 +5,7 @@ import pytest
 from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.summary import ImportedName, imported_names
 from ptzip.io.sources import BytesSource
-from tests.cli.samples import Saving, archive, called, training_records, weights
+from tests.small_checkpoints import Saving, archive, called, training_records, weights
 
 
 def names(data: bytes) -> tuple[ImportedName, ...]:

@@ -22,9 +22,9 @@ from ptzip.io.sources import BytesSource
 from ptzip.pickling.new_nodes import memoized
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.torch_names import may_hide_storages
-from tests.cli.samples import Saving, archive, weights
 from tests.corpus import CORPUS, needs_corpus
 from tests.corpus import parameters as corpus_files
+from tests.small_checkpoints import Saving, archive, weights
 
 
 def opened(saving: Saving, root: Node) -> Checkpoint:

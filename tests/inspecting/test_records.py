@@ -9,8 +9,8 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.io.sources import BytesSource
 from ptzip.zip.header_mismatches import Mismatch
-from tests.cli.samples import archive, training_records
 from tests.corpus import CORPUS, needs_corpus
+from tests.small_checkpoints import archive, training_records
 
 DATA = archive(training_records())
 

@@ -14,8 +14,8 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.torch_versions import LEGACY_FLAG, Versions, versions
 from ptzip.io.sources import BytesSource
 from ptzip.tensors.torch_names import Release
-from tests.cli.samples import Records, Saving, archive, called, training_records, weights
 from tests.corpus import CORPUS, files, needs_corpus
+from tests.small_checkpoints import Records, Saving, archive, called, training_records, weights
 
 WRITERS: dict[str, Release] = {"t16": (1, 6), "t113": (1, 13), "t213": (2, 13), "t14py27": (1, 4)}
 """Which torch wrote the folders of the corpus."""

@@ -3,7 +3,7 @@
 from ptzip.inspecting.tree_rows import DEPTH, WIDTH, TreeRow, tree_rows
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import List, Node, Step
-from tests.cli.samples import Saving, called, weights
+from tests.small_checkpoints import Saving, called, weights
 
 SAVING = Saving()
 

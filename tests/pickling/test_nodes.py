@@ -40,7 +40,7 @@ from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
 from ptzip.zip.reader import read_archive
 from tests import corpus
-from tests.pickling.samples import (
+from tests.pickling.sample_values import (
     PICKLERS,
     PROTOCOLS,
     Keeping,

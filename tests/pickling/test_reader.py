@@ -21,8 +21,8 @@ from ptzip.pickling.opcode_effects import EFFECTS
 from ptzip.pickling.opcodes import BY_NAME
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
-from tests.pickling.evaluation import alike, evaluate
-from tests.pickling.samples import (
+from tests.pickling.random_streams import streams
+from tests.pickling.sample_values import (
     PICKLERS,
     PROTOCOLS,
     Late,
@@ -33,7 +33,7 @@ from tests.pickling.samples import (
     graphs,
     nests,
 )
-from tests.pickling.streams import streams
+from tests.pickling.tree_evaluator import alike, evaluate
 
 DEPTH = 100_000
 
@@ -214,7 +214,7 @@ def test_offsets_are_those_of_the_opcodes() -> None:
 
 def test_calls_come_in_the_order_in_which_a_loader_would_run_them() -> None:
     data = pickle.dumps([Thing(a=Slotted(1)), Thing()], 2)
-    thing, slotted = "tests.pickling.samples.Thing", "tests.pickling.samples.Slotted"
+    thing, slotted = "tests.pickling.sample_values.Thing", "tests.pickling.sample_values.Slotted"
     assert paths(read_pickle(data).calls) == [thing, f"{thing}()", slotted, f"{slotted}()", f"{thing}()"]
 
 
@@ -246,7 +246,7 @@ def test_a_call_that_is_popped_is_still_a_call() -> None:
 
 def test_a_call_that_is_popped_by_an_honest_pickler_is_still_a_call() -> None:
     found = read_pickle(pickle.dumps(Late(), 4))
-    assert "tests.pickling.samples.set_state()" in paths(found.calls)
+    assert "tests.pickling.sample_values.set_state()" in paths(found.calls)
     assert [anomaly.kind for anomaly in found.anomalies] == ["popped"]
 
 

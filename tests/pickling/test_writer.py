@@ -18,8 +18,8 @@ from ptzip.pickling.new_nodes import assign, atom, discard, memoized, named
 from ptzip.pickling.nodes import Detour, List, Node, Pickle, Slot, Step, lookup, slot_of, walk
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
-from tests.pickling.evaluation import alike, evaluate
-from tests.pickling.samples import (
+from tests.pickling.random_streams import streams
+from tests.pickling.sample_values import (
     PICKLERS,
     PROTOCOLS,
     UNPICKLERS,
@@ -36,7 +36,7 @@ from tests.pickling.samples import (
     objects,
     recursive,
 )
-from tests.pickling.streams import streams
+from tests.pickling.tree_evaluator import alike, evaluate
 
 each_protocol = pytest.mark.parametrize("protocol", PROTOCOLS)
 each_pickler = pytest.mark.parametrize("dumps", PICKLERS)

@@ -9,9 +9,9 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.io.payloads import read_all
 from ptzip.recipes import basic
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, at, dtype_at, module, node, numbers, slimmed, tensor_at
 from tests.corpus import FIXTURES
-from tests.editing.made import DEFAULTS, Made, at, dtype_at, module, node, numbers, slimmed, tensor_at
-from tests.records import storage_record
+from tests.torch_zips import storage_record
 
 FIVE = ["epoch", "best_fitness", "training_results", "model", "optimizer"]
 
@@ -42,8 +42,8 @@ def bytes_at(path: Path, *place: str) -> bytes:
 
 
 def test_missing_keys_are_added_as_none(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", {"model": {"w": made.tensor(numbers(4))}, "args": {"lr": 1}})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", {"model": {"w": builder.tensor(numbers(4))}, "args": {"lr": 1}})
     with slimmed(path, recipe="basic") as slim:
         assert sorted(slim.top_level_keys) == sorted(FIVE)
         assert {key: at(slim.root, key).op for key in ("best_fitness", "training_results", "optimizer")} == dict.fromkeys(
@@ -53,8 +53,8 @@ def test_missing_keys_are_added_as_none(tmp_path: Path) -> None:
 
 
 def test_gradients_are_left_as_they_are(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": module(parameters={"w": made.parameter(numbers(4))})})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", DEFAULTS | {"model": module(parameters={"w": builder.parameter(numbers(4))})})
     with slimmed(path, recipe="basic") as slim:
         parameters = at(slim.root, "model", "_parameters")
         flags = [each.parts[1].parts[1].op for each in parameters.steps[-1].items[1::2]]
@@ -72,7 +72,7 @@ def test_gradients_are_left_as_they_are(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_that_is_no_module_and_no_dict_of_tensors_is_refused(tmp_path: Path, model: Any, found: str) -> None:
-    path = Made().save(tmp_path / "last.pt", DEFAULTS | {"model": model})
+    path = CheckpointBuilder().save(tmp_path / "last.pt", DEFAULTS | {"model": model})
     with pytest.raises(EditError, match=f"under the key model, and {found} is there"):
         ptzip.slim(path, recipe="basic")
 
@@ -83,8 +83,8 @@ def test_ultralytics_has_no_raw_model() -> None:
 
 
 def test_it_matches_the_five_keys_around_a_dict_of_tensors_only() -> None:
-    made = Made()
-    weights = {"w": made.tensor(numbers(1))}
+    builder = CheckpointBuilder()
+    weights = {"w": builder.tensor(numbers(1))}
     assert basic.matches(node(DEFAULTS | {"model": weights}))
     assert not basic.matches(node(DEFAULTS | {"model": weights, "more": 1}))
     assert not basic.matches(node({"model": weights}))

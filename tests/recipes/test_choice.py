@@ -9,8 +9,8 @@ import ptzip
 from ptzip.arguments import Location
 from ptzip.errors import EditError
 from ptzip.recipes import AUTO, NAMES, RECIPES, choose
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, module, node, numbers
 from tests.corpus import FIXTURES
-from tests.editing.made import DEFAULTS, Made, module, node, numbers
 
 CHOSEN = {"tensors": "basic", "ultralytics-8.4": "ultralytics"}
 """What `auto` picks for a fixture; for all others `yolov5`."""
@@ -70,8 +70,8 @@ def test_of_many_keys_twenty_are_shown() -> None:
 
 
 def test_an_unknown_layout_writes_nothing(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", {"state_dict": {"w": made.tensor(numbers(4))}})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", {"state_dict": {"w": builder.tensor(numbers(4))}})
     with pytest.raises(EditError, match="its top-level keys are state_dict"):
         ptzip.slim(path)
     assert list(tmp_path.iterdir()) == [path]

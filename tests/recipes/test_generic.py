@@ -11,21 +11,21 @@ from ptzip.recipes import generic
 from ptzip.recipes.generic import weights
 from ptzip.tensors.rounding import floats, narrow
 from ptzip.tensors.tensor import Tensor
+from tests.checkpoint_builder import CheckpointBuilder, called, instance, module, node, numbers, ordered
 from tests.corpus import parameters
-from tests.editing.made import Made, called, instance, module, node, numbers, ordered
 
 OPTIMIZER = {"state": {0: {"step": 1}}, "param_groups": [{"lr": 0.1, "params": [0]}]}
 SCHEDULER = {"base_lrs": [0.1], "last_epoch": 3, "_step_count": 4}
 SCALER = {"scale": 65536.0, "growth_factor": 2.0, "backoff_factor": 0.5, "growth_interval": 2000, "_growth_tracker": 3}
 
 
-def made(**more: Any) -> tuple[Made, dict[str, Any]]:
+def checkpoint_with(**more: Any) -> tuple[CheckpointBuilder, dict[str, Any]]:
     """A checkpoint of a network, and of what else is given."""
-    one = Made()
+    one = CheckpointBuilder()
     return one, {"net": {"a.weight": one.tensor(numbers(4)), "a.bias": one.tensor(numbers(2))}, **more}
 
 
-def dropped(one: Made, root: dict[str, Any]) -> set[str]:
+def dropped(one: CheckpointBuilder, root: dict[str, Any]) -> set[str]:
     edit = one.edit(root)
     generic.drop(edit)
     return {change.path for change in edit.changes}
@@ -46,14 +46,14 @@ def dropped(one: Made, root: dict[str, Any]) -> set[str]:
     ],
 )
 def test_a_state_of_training_goes_by_key_and_form(key: str, value: Any) -> None:
-    one, root = made(**{key: value})
+    one, root = checkpoint_with(**{key: value})
     assert dropped(one, root) == {key}
-    one, root = made(trainer={key: value, "step": 3})
+    one, root = checkpoint_with(trainer={key: value, "step": 3})
     assert dropped(one, root) == {f"trainer.{key}"}
 
 
 def test_a_random_state_of_torch_goes() -> None:
-    one, root = made()
+    one, root = checkpoint_with()
     root["cuda_rng_state"] = one.tensor(np.zeros(5056, np.uint8))
     assert dropped(one, root) == {"cuda_rng_state"}
 
@@ -74,12 +74,12 @@ def test_a_random_state_of_torch_goes() -> None:
     ],
 )
 def test_what_has_the_key_alone_stays(key: str, value: Any) -> None:
-    one, root = made(**{key: value})
+    one, root = checkpoint_with(**{key: value})
     assert dropped(one, root) == set()
 
 
 def test_what_has_the_form_of_an_optimizer_alone_stays_with_a_warning() -> None:
-    one, root = made(thing=OPTIMIZER)
+    one, root = checkpoint_with(thing=OPTIMIZER)
     edit = one.edit(root)
     generic.drop(edit)
     assert edit.changes == []
@@ -87,26 +87,26 @@ def test_what_has_the_form_of_an_optimizer_alone_stays_with_a_warning() -> None:
 
 
 def test_bytes_below_a_telling_key_stay() -> None:
-    one, root = made()
+    one, root = checkpoint_with()
     root["rng"] = {"codes": one.tensor(np.zeros(5000, np.uint8))}
     assert dropped(one, root) == set()
 
 
 def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
-    path = Made().save(tmp_path / "last.pt", {"optimizer": OPTIMIZER, "epoch": 3})
+    path = CheckpointBuilder().save(tmp_path / "last.pt", {"optimizer": OPTIMIZER, "epoch": 3})
     with pytest.raises(ptzip.EditError, match="no recipe knows this layout: its top-level keys are optimizer, epoch"):
         ptzip.slim(path)
 
 
 def test_weights_under_a_key_of_training_stay() -> None:
-    one = Made()
+    one = CheckpointBuilder()
     state = {"a.weight": one.tensor(numbers(4)), "a.bias": one.tensor(numbers(2))}
     root = {"optimizer": state, "lr_scheduler": state, "callbacks": {"swa": ordered(**{"b.weight": one.tensor(numbers(3))})}}
     assert dropped(one, root) == set()
 
 
 def test_modules_and_state_dicts_are_weights_wherever_they_stand() -> None:
-    one = Made()
+    one = CheckpointBuilder()
     root = node(
         {
             "a": [module(parameters={"w": one.parameter(numbers(2))})],

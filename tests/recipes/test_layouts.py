@@ -22,7 +22,7 @@ from ptzip.render.inspect_words import shape, value
 from ptzip.render.slim import plan_lines, slim_lines
 from ptzip.tree.kinds import kind
 from tests.corpus import FIXTURES, ROOT
-from tests.torch_truth import differences, truth
+from tests.torch_reference import differences, summary
 
 LAYOUTS = FIXTURES / "layouts"
 
@@ -235,7 +235,7 @@ def test_all_that_stays_beside_the_weights_is_as_it_was(name: str, slim: Slimmer
 @pytest.mark.torch
 @pytest.mark.parametrize("name", [*WEIGHTS, *MODULES])
 def test_no_state_of_an_optimizer_is_left(name: str, slim: Slimmer) -> None:
-    kept = [path for path in truth(slim(name))["tensors"] if "exp_avg" in path or "momentum_buffer" in path]
+    kept = [path for path in summary(slim(name))["tensors"] if "exp_avg" in path or "momentum_buffer" in path]
     assert kept == []
 
 
@@ -279,7 +279,7 @@ def test_a_module_is_what_the_stripper_of_the_framework_makes_of_it(name: str, i
         root = torch.load(tmp_path / "last.pt", map_location="cpu", weights_only=False)
         torch.save(stripped(root, **YOLO[name]), tmp_path / "stripped.pt")
     assert ptzip.slim(tmp_path / "last.pt", tmp_path / "slim.pt").recipe == name
-    assert differences(truth(tmp_path / "slim.pt"), truth(tmp_path / "stripped.pt")) == []
+    assert differences(summary(tmp_path / "slim.pt"), summary(tmp_path / "stripped.pt")) == []
 
 
 @pytest.mark.torch

@@ -11,16 +11,16 @@ from ptzip.pickling.nodes import Atom, Dict, lookup
 from ptzip.recipes import ultralytics
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import attribute
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, at, instance, model, module, node, numbers, slimmed, values_at
 from tests.corpus import FIXTURES
-from tests.editing.made import DEFAULTS, Made, at, instance, model, module, node, numbers, slimmed, values_at
 
 NEW = "ultralytics.nn.tasks.DetectionModel"
 
 BLANKED = {"optimizer", "best_fitness", "stopper", "ema", "updates", "scaler"}
 
 
-def weights(made: Made, path: str = NEW, first: int = 1, **plain: Any) -> Any:
-    return model(module(parameters={"w": made.parameter(numbers(4, first))}), path=path, **plain)
+def weights(builder: CheckpointBuilder, path: str = NEW, first: int = 1, **plain: Any) -> Any:
+    return model(module(parameters={"w": builder.parameter(numbers(4, first))}), path=path, **plain)
 
 
 def test_the_keys_of_a_fixture(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_arguments_become_a_dict_and_the_criterion_goes(tmp_path: Path) -> None:
 
 @pytest.mark.torch
 def test_torch_reads_the_arguments_as_a_dict(tmp_path: Path) -> None:
-    from tests.torch_truth import load
+    from tests.torch_reference import load
 
     ptzip.slim(FIXTURES / "ultralytics-8.4.pt", tmp_path / "out.pt")
     found = load(tmp_path / "out.pt")["model"]
@@ -62,24 +62,24 @@ def test_the_tensors_of_the_criterion_are_saved() -> None:
 
 
 def test_arguments_that_are_a_dict_already_stay(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": weights(made, args={"task": "detect"}, criterion=None)})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", DEFAULTS | {"model": weights(builder, args={"task": "detect"}, criterion=None)})
     report = ptzip.slim(path, tmp_path / "out.pt")
     assert [change.path for change in report.changes if change.path.startswith("model.")] == []
 
 
 def test_a_model_without_arguments_and_criterion_gets_none(tmp_path: Path) -> None:
-    made = Made()
-    with slimmed(made.save(tmp_path / "last.pt", DEFAULTS | {"model": weights(made)})) as slim:
+    builder = CheckpointBuilder()
+    with slimmed(builder.save(tmp_path / "last.pt", DEFAULTS | {"model": weights(builder)})) as slim:
         assert attribute(at(slim.root, "model"), "args") is None
         assert attribute(at(slim.root, "model"), "criterion") is None
 
 
 def test_of_a_distillation_the_student_is_kept(tmp_path: Path) -> None:
-    made = Made()
-    children = {"teacher_model": weights(made, first=50), "student_model": weights(made, first=7)}
+    builder = CheckpointBuilder()
+    children = {"teacher_model": weights(builder, first=50), "student_model": weights(builder, first=7)}
     both = module("ultralytics.nn.tasks.DistillationModel", children=children)
-    with slimmed(made.save(tmp_path / "last.pt", DEFAULTS | {"model": None, "ema": both})) as slim:
+    with slimmed(builder.save(tmp_path / "last.pt", DEFAULTS | {"model": None, "ema": both})) as slim:
         assert class_path(at(slim.root, "model")) == NEW
         weight = ("model", "_modules", "model", "_modules", "0", "_parameters", "w")
         assert values_at(slim, *weight).tolist() == [7, 8, 9, 10]
@@ -87,9 +87,9 @@ def test_of_a_distillation_the_student_is_kept(tmp_path: Path) -> None:
 
 
 def test_a_student_of_another_class_is_an_ordinary_child(tmp_path: Path) -> None:
-    made = Made()
-    parent = module(NEW, children={"student_model": weights(made)})
-    with slimmed(made.save(tmp_path / "last.pt", DEFAULTS | {"model": parent})) as slim:
+    builder = CheckpointBuilder()
+    parent = module(NEW, children={"student_model": weights(builder)})
+    with slimmed(builder.save(tmp_path / "last.pt", DEFAULTS | {"model": parent})) as slim:
         assert attribute(at(slim.root, "model"), "_modules") is not None
         assert lookup(at(slim.root, "model", "_modules"), "student_model") is not None
 

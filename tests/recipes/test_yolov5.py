@@ -11,8 +11,8 @@ from ptzip.pickling.nodes import Atom, Call, Node, lookup
 from ptzip.recipes import yolov5
 from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
 from ptzip.tree.modules import parameter_slots
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, model, module, node, numbers, slimmed
 from tests.corpus import FIXTURES
-from tests.editing.made import DEFAULTS, Made, model, module, node, numbers, slimmed
 
 
 @dataclass(frozen=True)
@@ -90,18 +90,18 @@ def test_the_fixtures_had_gradients_before() -> None:
 
 
 def test_the_first_release_keeps_its_gradients(tmp_path: Path) -> None:
-    made = Made()
-    root = model(module(parameters={"w": made.parameter(numbers(2))}), path="models.yolo.Model", md={"nc": 80})
-    with slimmed(made.save(tmp_path / "last.pt", DEFAULTS | {"model": root})) as slim:
+    builder = CheckpointBuilder()
+    root = model(module(parameters={"w": builder.parameter(numbers(2))}), path="models.yolo.Model", md={"nc": 80})
+    with slimmed(builder.save(tmp_path / "last.pt", DEFAULTS | {"model": root})) as slim:
         assert gradients(slim) == {True}
         assert epoch(slim) == 3
         assert none_keys(slim) == {"optimizer"}
 
 
-def head(made: Made, with_list: bool) -> Call:
+def head(builder: CheckpointBuilder, with_list: bool) -> Call:
     """A last layer whose grids are a list, or a buffer."""
-    grids = made.tensor(numbers(1))
-    plain: dict[str, Any] = {"stride": made.tensor(numbers(3)), "grid": [grids]}
+    grids = builder.tensor(numbers(1))
+    plain: dict[str, Any] = {"stride": builder.tensor(numbers(3)), "grid": [grids]}
     if with_list:
         return module("models.yolo.Detect", {}, {}, {}, anchor_grid=[grids], **plain)
     return module("models.yolo.Detect", {}, {"anchor_grid": grids}, {}, **plain)
@@ -128,11 +128,11 @@ V5, LATER = "optimizer training_results wandb_id ema updates", "optimizer best_f
 def test_the_version_is_told_by_keys_grids_and_the_name_of_the_class(
     tmp_path: Path, name: str, with_list: bool, more: dict[str, Any], none: str
 ) -> None:
-    made = Made()
-    weights = module(parameters={"w": made.parameter(numbers(9))})
-    root = model(weights, head(made, with_list), path=f"models.yolo.{name}")
-    optimizer = {"state": made.tensor(numbers(9))}
-    path = made.save(tmp_path / "last.pt", DEFAULTS | {"model": root, "optimizer": optimizer, "updates": 9} | more)
+    builder = CheckpointBuilder()
+    weights = module(parameters={"w": builder.parameter(numbers(9))})
+    root = model(weights, head(builder, with_list), path=f"models.yolo.{name}")
+    optimizer = {"state": builder.tensor(numbers(9))}
+    path = builder.save(tmp_path / "last.pt", DEFAULTS | {"model": root, "optimizer": optimizer, "updates": 9} | more)
     expected = set(none.split()) | {key for key, value in more.items() if value is None}
     with slimmed(path, recipe="yolov5") as slim:
         assert none_keys(slim) == expected

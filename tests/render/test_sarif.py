@@ -10,7 +10,7 @@ from ptzip.render.sarif import sarif_data
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.scan import scan
 from tests.corpus import CORPUS, files, needs_corpus
-from tests.scanning.made import PAYLOAD, name, valued
+from tests.scanning.raw_pickles import PAYLOAD, name, valued
 
 
 def read_back(data: dict[str, Any]) -> Sarif:

@@ -13,13 +13,13 @@ from ptzip.io.payloads import read_all
 from ptzip.zip import header_search as headers
 from ptzip.zip import structs
 from ptzip.zip.reader import Entry
+from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import one_line
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
-from tests.editing.made import Made, numbers
-from tests.headers import copied, cuts, flips, turned, zips
-from tests.records import torch_zip
-from tests.repairing.damaged import NAMED, NOTHING, REFUSED, SAVED, described, outcome
+from tests.header_fields import copied, cuts, flips, turned, zips
+from tests.repairing.damage_sweep import NAMED, NOTHING, REFUSED, SAVED, described, outcome
+from tests.torch_zips import torch_zip
 
 COUNT, LARGE, FEW = 3, 3_000_000, 1
 """Cuts, flips in headers and flips elsewhere of each zip, fewer of large ones; `damaged.py` tries any number."""
@@ -51,7 +51,7 @@ def test_of_a_file_that_was_cut_every_tensor_is_as_it_was_or_named(path: Path, t
     for size in cuts(path.stat().st_size, count(path), path.name):
         os.truncate(place, size)
         found = outcome(place, before, tmp_path / "out.pt")
-        assert found.silence == (), size
+        assert found.unreported == (), size
         if found.report and found.report.output:
             assert {problem.kind for problem in found.report.problems} == {"cut"}
 
@@ -63,7 +63,7 @@ def test_what_is_turned_in_a_header_costs_nothing(path: Path, tmp_path: Path) ->
     for flip in flips(data, count(path), path.name):
         with turned(place, flip):
             found = outcome(place, before, tmp_path / "out.pt")
-        assert found.silence == (), flip
+        assert found.unreported == (), flip
         if path.name in FOREIGN:
             assert found.what == REFUSED
         elif path.name not in WITHOUT_CRC:
@@ -77,7 +77,7 @@ def test_whatever_is_turned_no_tensor_is_another_unsaid(path: Path, tmp_path: Pa
     chance = random.Random(path.name)
     for at in chance.sample(range(len(data)), COUNT):
         place.write_bytes(data[:at] + bytes([data[at] ^ 1 << chance.randrange(8)]) + data[at + 1 :])
-        assert outcome(place, before, tmp_path / "out.pt").silence == (), at
+        assert outcome(place, before, tmp_path / "out.pt").unreported == (), at
 
 
 @pytest.mark.parametrize("path", SMALL)
@@ -112,7 +112,7 @@ def test_a_digit_of_a_name_does_not_make_one_storage_another(tmp_path: Path) -> 
             place = tmp_path / "x.pt"
             place.write_bytes(data[:at] + str(key ^ 1).encode() + data[at + 1 :])
             found = outcome(place, before, tmp_path / "out.pt")
-            assert (found.what, found.silence) == (SAVED, ())
+            assert (found.what, found.unreported) == (SAVED, ())
 
 
 def test_without_a_directory_a_digit_is_not_believed_against_the_layout(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_without_a_directory_a_digit_is_not_believed_against_the_layout(tmp_path
         at = names(data, structs.LOCAL_SIGNATURE, 30, name) + len(name) - 1
         place = tmp_path / "x.pt"
         place.write_bytes((data[:at] + str(key ^ 1).encode() + data[at + 1 :])[:800_000])
-        assert outcome(place, before, tmp_path / "out.pt").silence == ()
+        assert outcome(place, before, tmp_path / "out.pt").unreported == ()
 
 
 def test_a_flip_in_a_storage_is_damage_and_its_bytes_stay(tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_entries_of_others_are_dropped_and_deflated_ones_stored(tmp_path: Path) 
         archive.writestr("__MACOSX/training/._data.pkl", b"finder")
     before = described(TRAINING)
     found = outcome(tmp_path / "x.pt", before, tmp_path / "out.pt")
-    assert (found.what, found.silence) == (SAVED, ())
+    assert (found.what, found.unreported) == (SAVED, ())
     assert found.report is not None
     dropped = {one.name: one.reason for one in found.report.dropped}
     assert dropped["__MACOSX/training/._data.pkl"] == "it lies outside the folder training/"
@@ -226,18 +226,18 @@ def test_bytes_that_moved_with_their_descriptor_are_not_whole(both: bool, tmp_pa
     data[first], data[second] = (data[second] if both else data[first]), data[first]
     (tmp_path / "x.pt").write_bytes(data)
     found = outcome(tmp_path / "x.pt", before, tmp_path / "out.pt")
-    assert (found.what, found.silence) == (NAMED, ())
+    assert (found.what, found.unreported) == (NAMED, ())
 
 
 def test_bytes_of_ones_are_not_their_own_descriptor(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "a.pt", {"f": made.tensor(numbers(1)), "g": made.tensor(numbers(9))})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "a.pt", {"f": builder.tensor(numbers(1)), "g": builder.tensor(numbers(9))})
     before, at = described(path), entries(path)["data/0"].data_offset
     data = bytearray(path.read_bytes())
     data[at : at + 20] = b"\xff" * 20
     (tmp_path / "x.pt").write_bytes(data)
     found = outcome(tmp_path / "x.pt", before, tmp_path / "out.pt")
-    assert found.silence == ()
+    assert found.unreported == ()
     assert found.report is not None
     assert found.report.damaged == ("f",)
 
@@ -265,15 +265,15 @@ def test_a_damaged_deflate_stream_loses_its_own_tensors_only(tmp_path: Path) -> 
     data[middle : middle + 40] = bytes(40)
     (tmp_path / "x.pt").write_bytes(data)
     found = outcome(tmp_path / "x.pt", described(TRAINING), tmp_path / "out.pt")
-    assert (found.what, found.silence) == (NAMED, ())
+    assert (found.what, found.unreported) == (NAMED, ())
     assert found.report is not None
     assert len(found.report.lost) >= 1
     assert ptzip.verify(tmp_path / "out.pt").is_whole
 
 
 def test_records_of_another_length_get_the_length_that_torch_asks_for(tmp_path: Path) -> None:
-    made = Made()
-    path = made.save(tmp_path / "a.pt", {"f": made.tensor(numbers(99)), "g": made.tensor(numbers(9))})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "a.pt", {"f": builder.tensor(numbers(99)), "g": builder.tensor(numbers(9))})
     with ptzip.open(path) as checkpoint:
         records = {entry.name: read_all(entry.payload) for entry in torch_zip(checkpoint).archive.entries}
     with zipfile.ZipFile(tmp_path / "x.pt", "w") as archive:

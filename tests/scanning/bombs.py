@@ -1,4 +1,4 @@
-"""Bombs, scanned in a process of their own: `python -m tests.scanning.bombs NAME` prints verdict, seconds and MiB as JSON."""
+"""Bombs, scanned in a separate process: `python -m tests.scanning.bombs NAME` prints verdict, seconds and MiB as JSON."""
 
 import gzip
 import io
@@ -8,8 +8,8 @@ import time
 import zipfile
 
 from ptzip.scanning.scan import scan
-from tests.mutated import peak
-from tests.scanning.made import call, in_zip, name, valued
+from tests.mutation_run import peak
+from tests.scanning.raw_pickles import call, in_zip, name, valued
 
 
 def deflated(records: dict[str, bytes]) -> bytes:

@@ -16,8 +16,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import zstandard
 
-from tests.cli.samples import archive, training_records
-from tests.scanning.made import (
+from tests.scanning.raw_pickles import (
     PAYLOAD,
     call,
     in_zip,
@@ -31,6 +30,7 @@ from tests.scanning.made import (
     verdict,
     zipped,
 )
+from tests.small_checkpoints import archive, training_records
 
 PYTHON = """
 os.system nt.system subprocess.Popen subprocess.check_output pty.spawn webbrowser.open shutil.rmtree os.remove

@@ -7,7 +7,7 @@ import pytest
 
 from ptzip.scanning import regions
 from ptzip.scanning.scan import SCAN_LIMITS, scan
-from tests.scanning.made import PAYLOAD, call, in_zip, name, pickled, text, valued, verdict, zipped
+from tests.scanning.raw_pickles import PAYLOAD, call, in_zip, name, pickled, text, valued, verdict, zipped
 
 QUICK = 2.0
 """Seconds; the quadratic ways that these replaced took minutes."""

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from ptzip.scanning.report import Severity
-from tests.cli.samples import archive, training_records
-from tests.scanning.made import PAYLOAD, in_zip, pickled, rules, scanned, valued, verdict, zipped
+from tests.scanning.raw_pickles import PAYLOAD, in_zip, pickled, rules, scanned, valued, verdict, zipped
+from tests.small_checkpoints import archive, training_records
 
 EMPTY = pickled(b"}")
 HONEST = in_zip(EMPTY)

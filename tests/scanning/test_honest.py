@@ -29,7 +29,7 @@ import numpy as np
 import pytest
 
 from ptzip.scanning.report import Verdict
-from tests.scanning.made import in_zip, scanned
+from tests.scanning.raw_pickles import in_zip, scanned
 
 PROTOCOLS = range(6)
 

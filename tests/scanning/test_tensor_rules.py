@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cli.samples import archive, training_records
-from tests.scanning.made import call, in_zip, name, pickled, rules, text, verdict
+from tests.scanning.raw_pickles import call, in_zip, name, pickled, rules, text, verdict
+from tests.small_checkpoints import archive, training_records
 
 STORAGE = b"(" + text("storage") + name("torch.FloatStorage") + text("0") + text("cpu") + b"K\x06tQ"
 HOOKS = name("collections.OrderedDict") + b")R"

@@ -8,7 +8,7 @@ from ptzip.scanning.scan import scan
 from ptzip.scanning.trust import trusted
 from ptzip.scanning.trust_presets import PRESETS
 from tests.corpus import CORPUS, needs_corpus
-from tests.scanning.made import call, name, valued
+from tests.scanning.raw_pickles import call, name, valued
 
 MODEL = valued(name("models.yolo.Model") + b")\x81}b")
 

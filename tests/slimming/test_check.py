@@ -12,9 +12,9 @@ from ptzip.errors import FormatError
 from ptzip.io.payloads import SlicePayload
 from ptzip.slimming.check import old_name
 from ptzip.tensors import cast as casts
+from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, model, module, numbers
 from tests.cli.shell import ptzip as run
 from tests.corpus import FIXTURES, parameters
-from tests.editing.made import DEFAULTS, Made, model, module, numbers
 
 CHECKPOINTS = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt"))]
 
@@ -49,10 +49,10 @@ def test_what_is_written_of_a_large_file_passes(path: Path, tmp_path: Path) -> N
 
 
 def test_the_errors_are_those_of_numpy(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     random = np.random.default_rng(1)
     values = (random.standard_normal(5000) * 10.0 ** random.integers(-9, 4, 5000)).astype(np.float32)
-    path = made.save(tmp_path / "last.pt", {"a.weight": made.tensor(values), "b.weight": made.tensor(numbers(3))})
+    path = builder.save(tmp_path / "last.pt", {"a.weight": builder.tensor(values), "b.weight": builder.tensor(numbers(3))})
     report = ptzip.slim(path, tmp_path / "out.pt", check=True)
     after, before = values.astype(np.float16).astype(np.float64), values.astype(np.float64)
     error, has_digits = np.abs(after - before), np.abs(before) >= 2.0**-14
@@ -89,9 +89,9 @@ def test_a_tensor_in_the_wrong_place_is_an_error(tmp_path: Path, monkeypatch: py
         first = max(self.start - 4, 0)
         return self.base.chunks(first + start, first + stop)  # type: ignore[no-any-return]
 
-    made = Made()
-    view = made.view(made.storage(numbers(100)), (5,), (1,), 50)
-    path = made.save(tmp_path / "last.pt", {"a.weight": view})
+    builder = CheckpointBuilder()
+    view = builder.view(builder.storage(numbers(100)), (5,), (1,), 50)
+    path = builder.save(tmp_path / "last.pt", {"a.weight": view})
     monkeypatch.setattr(SlicePayload, "chunks", shifted)
     with pytest.raises(FormatError, match=r"a\.weight is not in the written file what"):
         ptzip.slim(path, tmp_path / "out.pt", check=True)
@@ -107,12 +107,12 @@ def test_a_file_is_checked_before_it_replaces_its_input(tmp_path: Path) -> None:
 
 
 def test_averaged_weights_are_compared_with_the_averages(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     nets = {
-        key: model(module(parameters={"w": made.parameter(numbers(4, first))}), path="models.yolo.Model")
+        key: model(module(parameters={"w": builder.parameter(numbers(4, first))}), path="models.yolo.Model")
         for key, first in (("model", 1), ("ema", 50))
     }
-    path = made.save(tmp_path / "last.pt", DEFAULTS | nets | {"updates": 3})
+    path = builder.save(tmp_path / "last.pt", DEFAULTS | nets | {"updates": 3})
     report = ptzip.slim(path, tmp_path / "out.pt", check=True)
     assert report.check is not None
     assert (report.check.tensors, report.check.equal) == (1, 1)

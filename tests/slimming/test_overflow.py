@@ -9,8 +9,8 @@ import pytest
 import ptzip
 from ptzip.errors import EditError
 from ptzip.tensors.rounding import Loss
+from tests.checkpoint_builder import CheckpointBuilder, dtype_at, numbers, values_at
 from tests.cli.shell import ptzip as run
-from tests.editing.made import Made, dtype_at, numbers, values_at
 
 LARGE = np.array([1.0, 70000.0, 0.5], np.float32)
 
@@ -18,9 +18,13 @@ LARGE = np.array([1.0, 70000.0, 0.5], np.float32)
 @pytest.fixture
 def last(tmp_path: Path) -> Path:
     """A state dict with a `running_var` of 70,000."""
-    made = Made()
-    state = {"conv.weight": made.tensor(numbers(3)), "bn.running_var": made.tensor(LARGE), "bn.weight": made.tensor(numbers(3))}
-    return made.save(tmp_path / "last.pt", {"state_dict": state, "epoch": 1})
+    builder = CheckpointBuilder()
+    state = {
+        "conv.weight": builder.tensor(numbers(3)),
+        "bn.running_var": builder.tensor(LARGE),
+        "bn.weight": builder.tensor(numbers(3)),
+    }
+    return builder.save(tmp_path / "last.pt", {"state_dict": state, "epoch": 1})
 
 
 def test_a_tensor_with_values_beyond_the_range_stays_and_is_named(last: Path, tmp_path: Path) -> None:
@@ -67,10 +71,10 @@ def test_what_stayed_stays_at_the_next_run(last: Path, tmp_path: Path) -> None:
 
 
 def test_of_a_cut_storage_the_right_tensor_is_named(tmp_path: Path) -> None:
-    made = Made()
-    storage = made.storage(np.concatenate([numbers(100), LARGE, numbers(50)]))
-    state = {"a.weight": made.view(storage, (5,), (1,), 10), "b.weight": made.view(storage, (3,), (1,), 100)}
-    path = made.save(tmp_path / "last.pt", state)
+    builder = CheckpointBuilder()
+    storage = builder.storage(np.concatenate([numbers(100), LARGE, numbers(50)]))
+    state = {"a.weight": builder.view(storage, (5,), (1,), 10), "b.weight": builder.view(storage, (3,), (1,), 100)}
+    path = builder.save(tmp_path / "last.pt", state)
     report = ptzip.slim(path, tmp_path / "out.pt", with_tensors=True)
     assert set(report.wide) == {"a.weight", "b.weight"}  # tied, so they stay together
     assert [tensor.names for tensor in report.tensors if tensor.stayed] == [("a.weight", "b.weight")]

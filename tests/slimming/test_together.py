@@ -12,13 +12,25 @@ import ptzip
 from ptzip.editing.account import Category
 from ptzip.pickling.new_nodes import atom, filled, memoized, named, new_list
 from ptzip.pickling.nodes import Call, Dict, Node, Tuple
-from tests.editing.made import DEFAULTS, Made, archive_of, called, instance, key_at, model, module, node, numbers, values_at
+from tests.checkpoint_builder import (
+    DEFAULTS,
+    CheckpointBuilder,
+    archive_of,
+    called,
+    instance,
+    key_at,
+    model,
+    module,
+    node,
+    numbers,
+    values_at,
+)
 
 LARGE = np.full(4, 1e6, np.float32)
 
 
-def slim(tmp_path: Path, made: Made, root: Any, **options: Any) -> tuple[ptzip.SlimReport, ptzip.Checkpoint]:
-    path = made.save(tmp_path / "last.pt", root)
+def slim(tmp_path: Path, builder: CheckpointBuilder, root: Any, **options: Any) -> tuple[ptzip.SlimReport, ptzip.Checkpoint]:
+    path = builder.save(tmp_path / "last.pt", root)
     report = ptzip.slim(path, tmp_path / "out.pt", **options)
     return report, ptzip.open(report.output or path)
 
@@ -26,14 +38,14 @@ def slim(tmp_path: Path, made: Made, root: Any, **options: Any) -> tuple[ptzip.S
 def loaded(tmp_path: Path, root: Any) -> Any:
     import torch
 
-    report, found = slim(tmp_path, Made(), root, plain=True)
+    report, found = slim(tmp_path, CheckpointBuilder(), root, plain=True)
     found.close()
     return torch.load(report.output or tmp_path / "last.pt", weights_only=True)
 
 
 def test_equal_storages_beyond_the_range_both_stay(tmp_path: Path) -> None:
-    made = Made()
-    report, found = slim(tmp_path, made, {name: made.tensor(LARGE) for name in ("a.weight", "b.weight")}, dedupe=True)
+    builder = CheckpointBuilder()
+    report, found = slim(tmp_path, builder, {name: builder.tensor(LARGE) for name in ("a.weight", "b.weight")}, dedupe=True)
     with found:
         assert {tensor.dtype for tensor in found.tensors().values()} == {"float32"}
         assert key_at(found, "a.weight") == key_at(found, "b.weight")
@@ -41,9 +53,9 @@ def test_equal_storages_beyond_the_range_both_stay(tmp_path: Path) -> None:
 
 
 def test_two_state_dicts_of_the_same_tensors_stay_tied(tmp_path: Path) -> None:
-    made = Made()
-    state = {"a.weight": made.tensor(numbers(50)), "b.weight": made.tensor(numbers(9))}
-    report, found = slim(tmp_path, made, {"model": state, "best": dict(state)})
+    builder = CheckpointBuilder()
+    state = {"a.weight": builder.tensor(numbers(50)), "b.weight": builder.tensor(numbers(9))}
+    report, found = slim(tmp_path, builder, {"model": state, "best": dict(state)})
     with found:
         assert key_at(found, "model", "a.weight") == key_at(found, "best", "a.weight")
         assert len(found.storages) == 2
@@ -51,10 +63,10 @@ def test_two_state_dicts_of_the_same_tensors_stay_tied(tmp_path: Path) -> None:
 
 
 def test_tensors_that_leave_a_storage_together_stay_tied(tmp_path: Path) -> None:
-    made = Made()
-    storage = made.storage(numbers(10))
-    state = {"a.weight": made.view(storage, (4,), (1,), 2), "b.weight": made.view(storage, (4,), (1,), 4)}
-    _, found = slim(tmp_path, made, {"net": state, "raw": made.view(storage, (10,))})
+    builder = CheckpointBuilder()
+    storage = builder.storage(numbers(10))
+    state = {"a.weight": builder.view(storage, (4,), (1,), 2), "b.weight": builder.view(storage, (4,), (1,), 4)}
+    _, found = slim(tmp_path, builder, {"net": state, "raw": builder.view(storage, (10,))})
     with found:
         assert key_at(found, "net", "a.weight") == key_at(found, "net", "b.weight") != key_at(found, "raw")
         assert values_at(found, "net", "b.weight").tolist() == [5, 6, 7, 8]
@@ -62,10 +74,10 @@ def test_tensors_that_leave_a_storage_together_stay_tied(tmp_path: Path) -> None
 
 
 def test_tensors_that_leave_together_take_nothing_else_along(tmp_path: Path) -> None:
-    made = Made()
-    storage = made.storage(numbers(12))
-    state = {"a.weight": made.view(storage, (4,)), "b.weight": made.view(storage, (2,), (2,), 8)}
-    _, found = slim(tmp_path, made, {"net": state, "raw": made.view(storage, (4,), (1,), 4)})
+    builder = CheckpointBuilder()
+    storage = builder.storage(numbers(12))
+    state = {"a.weight": builder.view(storage, (4,)), "b.weight": builder.view(storage, (2,), (2,), 8)}
+    _, found = slim(tmp_path, builder, {"net": state, "raw": builder.view(storage, (4,), (1,), 4)})
     with found:
         assert sorted(found.storages[key].size for key in found.storages) == [2 * 6, 4 * 4]
         assert values_at(found, "net", "a.weight").tolist() == [1, 2, 3, 4]
@@ -74,62 +86,64 @@ def test_tensors_that_leave_together_take_nothing_else_along(tmp_path: Path) -> 
 
 
 def test_what_stands_elsewhere_too_is_not_taken_apart(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     args = node({"lr": 1, "wd": 2})
-    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "args": args}
-    _, found = slim(tmp_path, made, root | {"optimizer": {"args": args, "state": {}}}, keep=["optimizer.args.lr"])
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))})), "args": args}
+    _, found = slim(tmp_path, builder, root | {"optimizer": {"args": args, "state": {}}}, keep=["optimizer.args.lr"])
     with found:
         assert ptzip.load(tmp_path / "out.pt", unknown="keep")["args"] == {"lr": 1, "wd": 2}  # type: ignore[index]
 
 
 def test_a_dict_that_holds_itself_has_an_end(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     inner = Dict("EMPTY_DICT", None, [], [memoized()])
     inner.steps.append(filled([atom("me"), inner, atom("x"), atom(1), atom("y"), atom(2)]))
-    root = DEFAULTS | {"model": model(module(parameters={"w": made.parameter(numbers(2))})), "optimizer": inner}
-    _, found = slim(tmp_path, made, root, keep=["*.x"])
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))})), "optimizer": inner}
+    _, found = slim(tmp_path, builder, root, keep=["*.x"])
     found.close()
 
 
 def test_a_number_of_any_length_can_be_set(tmp_path: Path) -> None:
-    made = Made()
-    _, found = slim(tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}}, set_values={"epoch": 10**700})
+    builder = CheckpointBuilder()
+    _, found = slim(tmp_path, builder, {"net": {"a.weight": builder.tensor(numbers(2))}}, set_values={"epoch": 10**700})
     found.close()
     assert ptzip.load(tmp_path / "out.pt")["epoch"] == 10**700  # type: ignore[index]
 
 
 def test_a_view_beside_a_parameter_is_named_right(tmp_path: Path) -> None:
-    made = Made()
-    storage = made.storage(np.concatenate([numbers(4), LARGE]))
-    layer = module(parameters={"p": made.parameter(made.view(storage, (4,), (1,), 4))}, plain=made.view(storage, (4,)))
-    report, found = slim(tmp_path, made, DEFAULTS | {"model": model(layer)})
+    builder = CheckpointBuilder()
+    storage = builder.storage(np.concatenate([numbers(4), LARGE]))
+    layer = module(parameters={"p": builder.parameter(builder.view(storage, (4,), (1,), 4))}, plain=builder.view(storage, (4,)))
+    report, found = slim(tmp_path, builder, DEFAULTS | {"model": model(layer)})
     found.close()
     assert report.wide == ("model.model.0.p",)
 
 
 def test_a_key_of_a_dict_that_stands_twice_is_gone_in_both(tmp_path: Path) -> None:
-    made = Made()
-    shared = node({"b": made.tensor(numbers(2)), "k": 1})
-    root = {"net": {"a.weight": made.tensor(numbers(2))}, "a": shared, "c": shared}
-    report, found = slim(tmp_path, made, root, drop=["a.b"], check=True)
+    builder = CheckpointBuilder()
+    shared = node({"b": builder.tensor(numbers(2)), "k": 1})
+    root = {"net": {"a.weight": builder.tensor(numbers(2))}, "a": shared, "c": shared}
+    report, found = slim(tmp_path, builder, root, drop=["a.b"], check=True)
     with found:
         assert list(found.tensors()) == ["net.a.weight"]
     assert report.check is not None
 
 
 def test_dicts_that_share_dicts_are_looked_at_once(tmp_path: Path) -> None:
-    made, inner = Made(), node({"x": 1})
+    builder, inner = CheckpointBuilder(), node({"x": 1})
     for _ in range(3):
         inner = node({f"k{number}": inner for number in range(100)})
     started = time.perf_counter()
-    _, found = slim(tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}, "data": inner})
+    _, found = slim(tmp_path, builder, {"net": {"a.weight": builder.tensor(numbers(2))}, "data": inner})
     found.close()
     assert time.perf_counter() - started < 2
 
 
 def test_a_stream_of_several_objects_is_refused(tmp_path: Path) -> None:
-    made = Made()
-    ptzip.slim(made.save(tmp_path / "a.pt", {"net": {"a.weight": made.tensor(numbers(2))}}), tmp_path / "b.pt", format="legacy")
+    builder = CheckpointBuilder()
+    ptzip.slim(
+        builder.save(tmp_path / "a.pt", {"net": {"a.weight": builder.tensor(numbers(2))}}), tmp_path / "b.pt", format="legacy"
+    )
     (tmp_path / "two.pt").write_bytes((tmp_path / "b.pt").read_bytes() * 2)
     with pytest.raises(ptzip.UnsupportedError, match="several objects one after the other"):
         ptzip.slim(tmp_path / "two.pt")
@@ -160,7 +174,7 @@ def test_keys_inside_keys_and_members_of_sets_can_be_hashed(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "made",
+    "builder",
     [
         called("datetime", "datetime", "x", 1),
         called("numpy.core.multiarray", "scalar", called("numpy", "dtype", "U3", False, True), "abc"),
@@ -168,9 +182,9 @@ def test_keys_inside_keys_and_members_of_sets_can_be_hashed(tmp_path: Path) -> N
     ],
     ids=["arguments", "an array of texts", "a tensor of torch"],
 )
-def test_what_has_no_plain_form_is_refused_with_its_place(made: Node, tmp_path: Path) -> None:
+def test_what_has_no_plain_form_is_refused_with_its_place(builder: Node, tmp_path: Path) -> None:
     with pytest.raises(ptzip.EditError, match=r"has no plain form \(--drop a\.thing takes it out\)"):
-        slim(tmp_path, Made(), {"a": {"thing": made}}, plain=True)
+        slim(tmp_path, CheckpointBuilder(), {"a": {"thing": builder}}, plain=True)
 
 
 @pytest.mark.torch

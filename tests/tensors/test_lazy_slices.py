@@ -11,7 +11,7 @@ import pytest
 import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.io.sources import FileSource
-from tests.editing.made import Made, numbers
+from tests.checkpoint_builder import CheckpointBuilder, numbers
 
 KEYS: list[Any] = [
     *(0, -1, np.int64(2), (1, 2), (1, 2, 3), (-1, -1, -1)),
@@ -37,9 +37,9 @@ class CountingSource(FileSource):
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[tuple[Checkpoint, dict[str, npt.NDArray[Any]]]]:
+def builder(tmp_path: Path) -> Iterator[tuple[Checkpoint, dict[str, npt.NDArray[Any]]]]:
     """A file with a contiguous tensor, and one that is transposed on a part of its storage."""
-    builder = Made()
+    builder = CheckpointBuilder()
     plain = numbers(5 * 3 * 4)
     storage = builder.storage(numbers(100))
     root = {"plain": builder.tensor(plain.reshape(5, 3, 4)), "turned": builder.view(storage, (5, 3, 4), (1, 20, 5), 7)}
@@ -86,7 +86,7 @@ def test_the_text_of_a_tensor_says_what_it_is(made: tuple[Checkpoint, dict[str, 
     ids=repr,
 )
 def test_only_the_bytes_of_a_slice_are_read(key: Any, bytes_used: int, tmp_path: Path) -> None:
-    builder = Made()
+    builder = CheckpointBuilder()
     path = builder.save(tmp_path / "a.pt", {"a": builder.tensor(numbers(1_000_000).reshape(1000, 1000))})
     source = CountingSource(path)
     with Checkpoint(source) as checkpoint:
@@ -98,7 +98,7 @@ def test_only_the_bytes_of_a_slice_are_read(key: Any, bytes_used: int, tmp_path:
 
 
 def test_rows_far_apart_are_read_one_by_one(tmp_path: Path) -> None:
-    builder = Made()
+    builder = CheckpointBuilder()
     path = builder.save(tmp_path / "a.pt", {"a": builder.tensor(numbers(1_000_000).reshape(100, 10_000))})
     source = CountingSource(path)
     with Checkpoint(source) as checkpoint:

@@ -5,7 +5,7 @@ import pytest
 from ptzip.pickling.nodes import Call, Node, Pickle, plain
 from ptzip.pickling.reader import read_pickle
 from ptzip.tree.calls import MOST_ATTRIBUTES, class_path, qualified_name, resolve
-from tests.scanning.made import call, name, stack_global, text
+from tests.scanning.raw_pickles import call, name, stack_global, text
 
 MODEL = name("models.yolo.Model")
 MODULE_ID = b"(" + text("module") + MODEL + text("yolo.py") + text("source") + b"tQ"

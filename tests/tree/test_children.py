@@ -9,7 +9,7 @@ from ptzip.tensors.torch_names import may_hide_storages
 from ptzip.tree.children import find_node, node_at, node_children, node_key_text, node_paths
 from ptzip.tree.kinds import is_tensor, kind
 from ptzip.tree.modules import attributes
-from tests.cli.samples import Saving, called, weights
+from tests.small_checkpoints import Saving, called, weights
 
 SAVING = Saving()
 

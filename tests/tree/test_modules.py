@@ -14,9 +14,9 @@ from ptzip.tree.modules import (
     modules,
     parameter_slots,
 )
-from tests.editing.made import Made, instance, module, node, numbers, ordered
+from tests.checkpoint_builder import CheckpointBuilder, instance, module, node, numbers, ordered
 
-MADE = Made()
+MADE = CheckpointBuilder()
 
 
 def parameter() -> Call:

@@ -17,7 +17,7 @@ from ptzip.pickling.nodes import Call, List, Node, Step, Tuple
 from ptzip.tree import paths
 from ptzip.tree.children import node_at, node_children, node_paths
 from ptzip.tree.paths import TOP, key_text, walk
-from tests.cli.samples import Saving, archive, called, weights
+from tests.small_checkpoints import Saving, archive, called, weights
 
 KEYS = st.text("ab.: 0é", min_size=1, max_size=4) | st.integers(-9, 9) | st.tuples(st.integers(0, 9), st.text("ab", max_size=2))
 LEAVES = (

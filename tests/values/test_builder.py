@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.values.builder import build
 from ptzip.values.opaque import Opaque
-from tests.values import made
-from tests.values.made import built, call, kept, name, number, text
+from tests.values import pickle_parts
+from tests.values.pickle_parts import built, call, kept, name, number, text
 
 PROTOCOLS = range(6)
 
@@ -267,12 +267,12 @@ def test_a_function_of_a_package_is_kept_with_its_arguments() -> None:
 
 def test_only_two_ways_to_treat_the_unknown_are_known() -> None:
     with pytest.raises(ValueError, match="unknown is 'run', expected one of error, keep"):
-        build(made.part(b"N."), unknown="run")
+        build(pickle_parts.part(b"N."), unknown="run")
 
 
 def test_a_counter_and_a_defaultdict_are_ones() -> None:
     held = {"c": Counter("aab"), "d": defaultdict(list, {"x": [1]})}
-    found = built(made.dumped(held))
+    found = built(pickle_parts.dumped(held))
     assert found == held
     assert isinstance(found, dict)
     assert found["d"].default_factory is list

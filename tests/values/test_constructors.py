@@ -19,7 +19,7 @@ from ptzip.errors import UnsupportedError
 from ptzip.values.constructors import CONSTRUCTORS, NAMES, STATES
 from ptzip.values.opaque import Opaque
 from ptzip.values.torch_values import Device, Dtype, Generator, Layout, MemoryFormat, QScheme, Size
-from tests.values.made import built, call, kept, name, number, numbers, text
+from tests.values.pickle_parts import built, call, kept, name, number, numbers, text
 
 ZONE = datetime.timezone(datetime.timedelta(hours=2), "here")
 

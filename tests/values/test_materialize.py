@@ -17,7 +17,7 @@ from ptzip.tensors.tensor import Tensor
 from ptzip.values.materialize import settle
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array, ArrayType
-from tests.values.made import call, loaded, name, number, numbers, stored, tensor, text
+from tests.values.pickle_parts import call, loaded, name, number, numbers, stored, tensor, text
 
 SIX = {"0": struct.pack("<6f", *range(6))}
 

@@ -12,7 +12,7 @@ from ptzip.errors import FormatError, UnsupportedError
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_torch import REBUILDS
-from tests.values.made import HOOKS, built, call, kept, name, number, numbers, stored, tensor, text
+from tests.values.pickle_parts import HOOKS, built, call, kept, name, number, numbers, stored, tensor, text
 
 SIX = tensor("0", 6, (2, 3), (3, 1))
 LAYOUT = "torch.serialization"

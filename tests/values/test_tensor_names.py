@@ -21,7 +21,7 @@ from ptzip.tensors.tensor import Tensor
 from ptzip.values.tensor_names import tensors_of
 from ptzip.zip.writer import Record
 from tests.corpus import CORPUS, needs_corpus
-from tests.values.made import part, tensor, text
+from tests.values.pickle_parts import part, tensor, text
 
 SAVED: dict[str, tuple[int, str]] = json.loads((Path(__file__).parent / "tensor_names.json").read_text())
 """For each file of the corpus that has tensors: how many names, and the start of the SHA-256 of all of them in order."""
@@ -30,7 +30,7 @@ SIX = {"0": bytes(24)}
 
 
 @dataclass(frozen=True)
-class Made:
+class CheckpointBuilder:
     """A file of some pickles."""
 
     parts: tuple[Part, ...]
@@ -43,7 +43,7 @@ class Made:
 
 
 def names(*parts: Part) -> dict[str, Tensor]:
-    return dict(tensors_of(Made(parts), DEFAULT_LIMITS))
+    return dict(tensors_of(CheckpointBuilder(parts), DEFAULT_LIMITS))
 
 
 def renamed(made: Part, name: str) -> Part:

@@ -20,11 +20,11 @@ from ptzip.io.sources import BytesSource, FileSource
 from ptzip.verifying.report import VerifyReport
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import read_archive
+from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
-from tests.editing.made import Made, numbers
-from tests.headers import Flip, copied, cuts, flips, turned, zips
-from tests.records import storage_record, torch_zip
+from tests.header_fields import Flip, copied, cuts, flips, turned, zips
+from tests.torch_zips import storage_record, torch_zip
 
 CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
@@ -194,8 +194,8 @@ def test_a_flip_in_the_pickle_is_told(tmp_path: Path) -> None:
 
 @pytest.fixture
 def safe(tmp_path: Path) -> Path:
-    made = Made()
-    path = made.save(tmp_path / "a.pt", {"a.weight": made.tensor(numbers(30)), "b.weight": made.tensor(numbers(3))})
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "a.pt", {"a.weight": builder.tensor(numbers(30)), "b.weight": builder.tensor(numbers(3))})
     ptzip.convert(path, tmp_path / "a.safetensors")
     return tmp_path / "a.safetensors"
 
@@ -238,8 +238,8 @@ def test_what_torch_does_not_load_as_it_is_is_said(tmp_path: Path) -> None:
 
 
 def test_a_legacy_stream_without_its_magic_number_is_not_whole(tmp_path: Path) -> None:
-    made = Made()
-    source = made.save(tmp_path / "a.pt", {"a.weight": made.tensor(numbers(30))})
+    builder = CheckpointBuilder()
+    source = builder.save(tmp_path / "a.pt", {"a.weight": builder.tensor(numbers(30))})
     ptzip.slim(source, tmp_path / "b.pt", recipe="generic", format="legacy")
     assert ptzip.verify(tmp_path / "b.pt").is_whole
     data = (tmp_path / "b.pt").read_bytes()
@@ -309,9 +309,9 @@ def test_records_without_a_crc_cannot_be_checked(tmp_path: Path) -> None:
 
 
 def test_values_that_are_no_numbers_are_named(tmp_path: Path) -> None:
-    made = Made()
+    builder = CheckpointBuilder()
     odd = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
-    path = made.save(tmp_path / "x.pt", {"a.weight": made.tensor(odd), "b.weight": made.tensor(numbers(3))})
+    path = builder.save(tmp_path / "x.pt", {"a.weight": builder.tensor(odd), "b.weight": builder.tensor(numbers(3))})
     assert ptzip.verify(path).numbers == ()
     assert [tuple(found) for found in ptzip.verify(path, values=True).numbers] == [("a.weight", 1, 2)]
 

@@ -12,7 +12,7 @@ from ptzip.zip.ends import all_ends, find_end, is_zip, zips_in
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import read_archive
 from ptzip.zip.writer import Record, plan
-from tests.records import zip_of
+from tests.torch_zips import zip_of
 
 
 def torch_zip(name: str) -> bytes:

@@ -1,6 +1,6 @@
-"""Files for the tests of `scan`, spelled opcode by opcode, so that nothing hostile is ever made by a pickler that ran it.
+"""Files for the tests of `scan`, written opcode by opcode, so that no pickler ever runs anything hostile.
 
-Rule: every payload would do no harm, and none is ever loaded.
+Every payload would be harmless, and none is ever loaded.
 """
 
 import io
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from ptzip.scanning.report import ScanReport
 from ptzip.scanning.scan import scan
-from tests.cli.samples import archive, training_records
+from tests.small_checkpoints import archive, training_records
 
 PAYLOAD = b"cposix\nsystem\nX\x04\x00\x00\x00true\x85R"
 """posix.system("true"), left on the stack."""
@@ -26,7 +26,7 @@ def raw(value: bytes) -> bytes:
 
 
 def name(path: str) -> bytes:
-    """GLOBAL of a full name whose last dot parts module and name; a colon may part them instead."""
+    """GLOBAL of a full name, split into module and name at the last dot, or at a colon."""
     module, _, last = path.rpartition(".") if ":" not in path else path.partition(":")
     return f"c{module}\n{last}\n".encode()
 
@@ -36,22 +36,22 @@ def stack_global(module: str, qualname: str) -> bytes:
 
 
 def call(path: str, *arguments: bytes) -> bytes:
-    """REDUCE of a name with arguments that are spelled already."""
+    """REDUCE of a name; the arguments are opcodes."""
     return name(path) + b"(" + b"".join(arguments) + b"tR"
 
 
 def pickled(value: bytes, protocol: int = 2) -> bytes:
-    """A pickle of one value that is spelled already."""
+    """A pickle of one value, given as opcodes."""
     return b"\x80" + bytes([protocol]) + value + b"."
 
 
 def valued(value: bytes, protocol: int = 2) -> bytes:
-    """A checkpoint with the value among others, as an honest one has its own."""
+    """A checkpoint with the value among others."""
     return in_zip(pickled(b"}" + text("epoch") + b"K\x01s" + text("value") + value + b"s", protocol))
 
 
 def thrown(value: bytes, protocol: int = 2) -> bytes:
-    """A checkpoint whose pickle makes the value first, and throws it away."""
+    """A checkpoint whose pickle first creates the value and pops it."""
     stream = training_records()["data.pkl"]
     return in_zip(stream[:2].replace(b"\x02", bytes([protocol])) + value + b"0" + stream[2:])
 

@@ -1,7 +1,7 @@
-"""Kills `ptzip slim -i` at every system call that it makes: `python -m tests.cli.killed FILE`.
+"""Kills `ptzip slim -i` at every system call it makes: `python -m tests.cli.kill_at_each_call FILE`.
 
 A child process is forked for each point; it runs the command and sends itself SIGKILL there: before the call, after it, or
-with half of the bytes written. One line is printed for each point: the call, the moment, and the file's state afterwards.
+with half of the bytes written. One line is printed for each point: the call, the moment, and the state of the file afterwards.
 """
 
 import itertools
@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from ptzip.cli.main import main
 
 CALLS = ("open", "pread", "pwrite", "fsync", "close", "fchmod", "fchown", "replace", "unlink")
-"""What ptzip asks of the system while it slims, all by way of `os`."""
+"""The system calls of `slim`, all made through `os`."""
 
 BEFORE, HALFWAY, AFTER = "before", "halfway", "after"
 
@@ -79,6 +79,6 @@ def kill_everywhere(path: Path, moment: str) -> None:
 
 
 if __name__ == "__main__":
-    main(["slim", "-q", "-n", sys.argv[1]])  # loads everything once, so that the children need not
+    main(["slim", "-q", "-n", sys.argv[1]])  # imports everything once, so that the children need not
     for each in (BEFORE, HALFWAY, AFTER):
         kill_everywhere(Path(sys.argv[1]), each)

@@ -1,6 +1,6 @@
-"""What a tree of builtins means: a small evaluator, to compare with what `pickle` loads.
+"""Evaluates a tree of builtins, to compare with what `pickle` loads.
 
-Rule: a node is one object wherever it stands, so that sharing and recursion are compared too.
+A node is one object everywhere, so sharing and recursion are compared too.
 """
 
 import codecs
@@ -16,7 +16,7 @@ CALLS: dict[str, Callable[..., Any]] = {
     **{f"{home}.{kind.__name__}": kind for home in ("builtins", "__builtin__") for kind in (bytes, bytearray, set, frozenset)},
     "collections.OrderedDict": OrderedDict,
 }
-"""What python's picklers call to make builtins of old protocols."""
+"""What Python's picklers call to create builtins in old protocols."""
 
 
 def evaluate(root: Node) -> Any:
@@ -30,7 +30,7 @@ def evaluate(root: Node) -> Any:
 
 
 def _make(node: Node, made: dict[int, Any]) -> None:
-    """Make a value of its parts, which `walk` gives first; what is filled later is empty."""
+    """Create a value from its parts, which `walk` yields first; mutable containers are still empty."""
     if isinstance(node, List | Dict):
         made[id(node)] = [] if isinstance(node, List) else {}
     elif isinstance(node, Atom):

@@ -1,6 +1,6 @@
-"""Damaged files through open, inspect, load and slim, in a process of their own: `python -m tests.mutated KIND COUNT FOLDER`.
+"""Opens, inspects, loads and slims mutated files in a separate process: `python -m tests.mutation_run KIND COUNT FOLDER`.
 
-Prints one line of JSON: how many files `slim` still took, the seconds of the slowest file, and the peak of memory in MiB.
+Prints one line of JSON: how many files could still be slimmed, the seconds for the slowest file, and the peak memory in MiB.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from pathlib import Path
 import ptzip
 from ptzip.cli.main import main
 from ptzip.pickling.nodes import walk
-from tests.damage import KINDS
+from tests.mutations import KINDS
 
 
 def look(path: Path) -> None:
-    """All that there is to see of a checkpoint."""
+    """Read everything of a checkpoint but its values."""
     with ptzip.open(path) as checkpoint:
         _ = checkpoint.top_level_keys, checkpoint.anomalies, list(walk(checkpoint.root)), checkpoint.storages
         checkpoint.main.check_storages()
 
 
 def read_values(path: Path) -> None:
-    """All values of a checkpoint, as far as they are any."""
+    """Read all values of a checkpoint that can be read."""
     with ptzip.open(path) as checkpoint:
         for tensor in checkpoint.tensors().values():
             with contextlib.suppress(ptzip.PtzipError):
@@ -38,13 +38,13 @@ VIEWS: tuple[tuple[str, ...], ...] = ((), ("--tensors",), ("--tree",), ("--recor
 
 
 def inspect(path: Path, *flags: str) -> int:
-    """What `ptzip inspect` comes to; what it prints is not looked at here."""
+    """The exit code of `ptzip inspect`; its output is discarded."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return main(["inspect", str(path), *flags])
 
 
 def survive(data: bytes, folder: Path, recipe: str) -> bool:
-    """Open and slim a file; whether that worked. Nothing but the errors of ptzip and of the system may come out."""
+    """Open and slim a file, and return whether that worked. Only PtzipError and OSError may be raised."""
     path, out = folder / "in.pt", folder / "out" / "slim.pt"
     path.write_bytes(data)
     with contextlib.suppress(ptzip.PtzipError, OSError):
@@ -64,7 +64,7 @@ def survive(data: bytes, folder: Path, recipe: str) -> bool:
 
 
 def peak() -> float:
-    """The most memory that this process had, in MiB; Linux begins `ru_maxrss` with that of the parent."""
+    """The peak memory of this process in MiB. On Linux `ru_maxrss` starts with that of the parent."""
     status = Path("/proc/self/status")
     if status.exists():
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
@@ -73,7 +73,7 @@ def peak() -> float:
 
 
 def tried(kind: str, count: int, folder: Path) -> dict[str, float]:
-    """What became of the first `count` files of a kind of damage."""
+    """The results of the first `count` files of a kind of mutation."""
     worked, slowest = 0, 0.0
     for index in range(count):
         chance = random.Random(f"{kind} {index}")

@@ -1,4 +1,4 @@
-"""Checkpoints that are known to be zips of torch.save, their records, and zips of other kinds."""
+"""Checkpoints that are known to be zips of torch.save, their records, and small zips of pickles."""
 
 import io
 import zipfile
@@ -15,12 +15,12 @@ def torch_zip(checkpoint: Checkpoint) -> TorchZip:
 
 
 def storage_record(checkpoint: Checkpoint, key: str) -> Entry:
-    """The record of a storage of such a checkpoint."""
+    """The record of a storage."""
     return torch_zip(checkpoint).records[f"data/{key}"]
 
 
 def zip_of(*names: str) -> bytes:
-    """A zip of entries that hold a pickle of None each."""
+    """A zip in which every entry holds a pickle of None."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         for name in names:

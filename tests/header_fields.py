@@ -1,6 +1,6 @@
-"""Every field of every header of a zip, to be damaged one by one; and where a file may be cut.
+"""The fields of every header of a zip, to be damaged one by one, and lengths at which a file is cut.
 
-Rule: the fields are those that a reader needs: signatures, names, lengths, sizes, checksums, methods, flags, counts, offsets.
+The fields are those that a reader needs: signatures, names, lengths, sizes, checksums, methods, flags, counts, offsets.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ FIELDS = {
     "locator": "signature 0 4, offset 8 8",
     "end": "signature 0 4, entries here 8 2, entries 10 2, directory size 12 4, directory offset 16 4, comment length 20 2",
 }
-"""The fields of each header with their place in it and their length, in bytes (APPNOTE 4.3)."""
+"""Each header's fields: name, offset in the header and length, in bytes (APPNOTE 4.3)."""
 
 
 class Flip(NamedTuple):
-    """One bit of one field, turned: `at` is its byte in the file, `byte` what stands there then."""
+    """One flipped bit of one field: `at` is its offset in the file, `byte` the new value of that byte."""
 
     header: str
     field: str
@@ -39,12 +39,12 @@ class Flip(NamedTuple):
     byte: int
 
     def of(self, data: bytes) -> bytes:
-        """A file with the bit turned."""
+        """The content of a file with the bit flipped."""
         return data[: self.at] + bytes([self.byte]) + data[self.at + 1 :]
 
 
 def zips(*folders: str) -> list[Path]:
-    """The zips among the fixtures and the files of the corpus that are whole."""
+    """The intact zips among the fixtures and the files of the corpus."""
     found = [*corpus.files(*folders), *sorted(corpus.FIXTURES.glob("*.pt"))]
     return [path for path in found if _begins(path) and path.name != "truncated.pt"]
 
@@ -55,7 +55,7 @@ def _begins(path: Path) -> bool:
 
 
 def headers(data: bytes) -> dict[str, list[int]]:
-    """Where the headers of each kind begin."""
+    """The offsets of the headers of each kind."""
     found: dict[str, list[int]] = {kind: [] for kind in FIELDS}
     for window in zips_in(BytesSource(data))[0]:
         for kind, at in _of(read_archive(window)):
@@ -77,7 +77,7 @@ def _of(archive: Archive) -> Iterator[tuple[str, int]]:
 
 
 def flips(data: bytes, count: int, seed: str) -> Iterator[Flip]:
-    """So many bits of headers, to be turned one at a time."""
+    """`count` bits of headers, to be flipped one at a time."""
     chance, found = random.Random(seed), headers(data)
     for _ in range(count):
         kind = chance.choice(sorted(found))
@@ -88,7 +88,7 @@ def flips(data: bytes, count: int, seed: str) -> Iterator[Flip]:
 
 @contextlib.contextmanager
 def turned(path: Path, flip: Flip) -> Iterator[None]:
-    """A file with the bit turned, and then as it was."""
+    """Flip the bit in a file, and restore it at the end."""
     with path.open("r+b", buffering=0) as file:
         before = os.pread(file.fileno(), 1, flip.at)
         os.pwrite(file.fileno(), bytes([flip.byte]), flip.at)
@@ -97,12 +97,12 @@ def turned(path: Path, flip: Flip) -> Iterator[None]:
 
 
 def copied(path: Path, folder: Path) -> Path:
-    """A copy that may be written to."""
+    """A writable copy."""
     place = folder / "damaged.pt"
     place.write_bytes(path.read_bytes())
     return place
 
 
 def cuts(size: int, count: int, seed: str) -> list[int]:
-    """So many lengths at which a file is cut off, the longest first."""
+    """`count` lengths at which a file is cut off, the longest first."""
     return sorted(random.Random(seed).sample(range(1, size), min(count, size - 1)), reverse=True)

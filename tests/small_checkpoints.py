@@ -1,6 +1,6 @@
-"""Small training checkpoints for the tests of the command line, made by hand in the layout that torch 2.13 writes.
+"""Small training checkpoints in the layout that torch 2.13 writes, created without torch.
 
-Rule: no torch is needed, and nothing is random: the same call gives the same bytes.
+Nothing is random: the same call gives the same bytes.
 """
 
 import os
@@ -20,13 +20,13 @@ from ptzip.zip import writer
 from ptzip.zip.writer import Record
 
 Records = dict[str, bytes]
-"""The records of a checkpoint by name, in their order, without the archive's own name in front."""
+"""The records of a checkpoint by name, in file order, without the prefix of the archive."""
 
 STORAGE_CLASSES = {"float64": "DoubleStorage", "float32": "FloatStorage", "float16": "HalfStorage", "int64": "LongStorage"}
 
 
 class Saving:
-    """A tree in the making: plain values become nodes, and every array a tensor on a storage of its own."""
+    """Converts plain values to nodes, and every array to a tensor with a storage of its own."""
 
     def __init__(self, location: str = "cpu") -> None:
         self.location = location
@@ -81,12 +81,12 @@ class Saving:
 
 
 def called(module: str, name: str, arguments: Node) -> Node:
-    """What a loader would call: `module.name(*arguments)`."""
+    """A call `module.name(*arguments)`."""
     return Call("REDUCE", None, [named(module, name), arguments])
 
 
 def weights(count: int = 64, dtype: str = "float32") -> npt.NDArray[Any]:
-    """Numbers that float16 holds, none of them zero."""
+    """Numbers that float16 represents exactly, none of them zero."""
     return (np.arange(count) % 1000 / 8 + 1).astype(dtype)
 
 
@@ -100,13 +100,13 @@ def training(saving: Saving, count: int = 64, **others: Any) -> Node:
 
 
 def training_records(count: int = 64, location: str = "cpu", **others: Any) -> Records:
-    """The records of a checkpoint that recipe `basic` knows."""
+    """The records of a checkpoint for recipe `basic`."""
     saving = Saving(location)
     return saving.records(training(saving, count, **others))
 
 
 def module_records(**attributes: Any) -> Records:
-    """The records of a checkpoint of YOLOv5 v7.0's layout: the weights are in `ema`, a module of a class that is not here."""
+    """The records of a checkpoint in the layout of YOLOv5 v7.0: the weights are in `ema`, a module of a missing class."""
     saving = Saving()
     ema, model = (saving.module("models.yolo.Model", {"weight": weights()}, **attributes) for _ in range(2))
     momentum = {"state": {0: {"momentum_buffer": weights()}}, "param_groups": []}
@@ -115,7 +115,7 @@ def module_records(**attributes: Any) -> Records:
 
 
 def archive(records: Records, name: str = "last") -> bytes:
-    """The zip that torch writes of some records, whose archive is called `name`."""
+    """The zip that torch writes for records, with the prefix `name`."""
     planned = writer.plan([Record(f"{name}/{record}", BytesPayload(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())

@@ -1,7 +1,7 @@
-"""Scans files in a process that ends at once when anything of a file runs: `python -m tests.scanning.watched FILE…`.
+"""Scans files in a process that exits as soon as code of a file runs: `python -m tests.scanning.audited_scan FILE…`.
 
-Rule: once the modules that a scan needs are loaded, nothing may be imported, compiled, started, connected to or opened for
-writing, wherever it is. One line of JSON is printed for each file.
+Once the modules that a scan needs are imported, nothing may be imported, compiled, started, connected to or opened for writing
+anywhere. One line of JSON is printed for each file.
 """
 
 import bz2
@@ -19,14 +19,14 @@ import zstandard
 
 from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.scanning.scan import scan
-from tests.cli.watched import watch
-from tests.scanning.made import valued
+from tests.cli.audited_commands import watch
+from tests.scanning.raw_pickles import valued
 
 READERS = (bare, legacy, npy, safetensors, tar, zips)
 
 
 def warm_up() -> None:
-    """Let Python load all that a scan needs, before the hook forbids it."""
+    """Let Python import all that a scan needs, before the hook forbids it."""
     plain = valued(b"K\x01")
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as made:

@@ -1,6 +1,6 @@
-"""Values to pickle: nests of builtins, graphs in which values are shared or contain themselves, objects of every manner.
+"""Values to pickle: nested builtins, graphs of values that are shared or contain themselves, and objects of every kind.
 
-They are pickled by both of python's picklers, at every protocol.
+They are pickled by both picklers of Python, at every protocol.
 """
 
 import collections
@@ -22,12 +22,12 @@ Pickler = Callable[[Any, int], bytes]
 
 
 def c_dumps(value: Any, protocol: int) -> bytes:
-    """By the pickler that everyone uses."""
+    """The pickler in C."""
     return pickle.dumps(value, protocol)
 
 
 def pure_dumps(value: Any, protocol: int) -> bytes:
-    """By the pickler written in python, which lays frames and batches a little differently."""
+    """The pickler in Python, which splits frames and batches a little differently."""
     stream = io.BytesIO()
     pickle._Pickler(stream, protocol).dump(value)
     return stream.getvalue()
@@ -61,7 +61,7 @@ def _nested(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 nests = st.recursive(atoms, _nested, max_leaves=15)
-"""Any nest of builtins."""
+"""Any nested builtins."""
 
 
 @st.composite
@@ -96,7 +96,7 @@ class Slotted:
 
 
 class Reduced:
-    """An object that says how it is made, filled and given its state."""
+    """An object whose `__reduce__` gives arguments, state, items and pairs."""
 
     def __init__(self, *arguments: Any) -> None:
         self.arguments = arguments
@@ -117,7 +117,7 @@ class Reduced:
 
 
 class Keyworded:
-    """An object made with keywords (NEWOBJ_EX)."""
+    """An object created with keyword arguments (NEWOBJ_EX)."""
 
     def __new__(cls, *, size: int) -> "Keyworded":
         made = super().__new__(cls)
@@ -131,7 +131,7 @@ class Keyworded:
 
 
 class Stateful:
-    """An object whose state is no dict."""
+    """An object whose state is not a dict."""
 
     state: Any = ("some", "state")
 
@@ -150,7 +150,7 @@ copyreg.pickle(Registered, lambda _: (Registered, ()))
 
 
 class Coloured(enum.Enum):
-    """Values that are fetched by calling their class."""
+    """Values that are restored by calling their class."""
 
     RED = 1
 
@@ -167,7 +167,7 @@ Pair = collections.namedtuple("Pair", "left right")
 
 
 class Text(str):
-    """A text with attributes, which is spelled as a call on a text."""
+    """A subclass of str, which is pickled as a call with a str."""
 
     __slots__ = ()
 
@@ -178,14 +178,14 @@ def set_state(thing: "Late", state: Any) -> None:
 
 
 class Late:
-    """An object whose state is set by a call that is then thrown away, as cloudpickle does."""
+    """An object whose state is set by a call whose result is popped, as cloudpickle does."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Late, (), {"a": 1}, None, None, set_state
 
 
 def objects() -> Iterator[Any]:
-    """One or two of every manner."""
+    """One or two of every kind."""
     filled = Reduced(1, "two")
     filled.items += [3, [4]]
     filled.pairs.update({"five": 6, 7: None})
@@ -235,13 +235,13 @@ def _recursive_objects() -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is pickled as a persistent id, as torch does with storages."""
+    """Pickled as a persistent id, as torch does with storages."""
 
     id: Any
 
 
 class Keeping(pickle.Pickler):
-    """A pickler that asks for persistent ids."""
+    """A pickler with persistent ids."""
 
     def persistent_id(self, value: Any) -> Any:
         return value.id if isinstance(value, Kept) else None
@@ -255,7 +255,7 @@ class PureKeeping(pickle._Pickler):
 
 
 def kept(value: Any, protocol: int, kind: type[Any] = Keeping) -> bytes:
-    """A pickle in which every `Kept` is its id only."""
+    """A pickle in which every `Kept` is written as its id."""
     stream = io.BytesIO()
     kind(stream, protocol).dump(value)
     return stream.getvalue()

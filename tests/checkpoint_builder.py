@@ -1,7 +1,7 @@
-"""Checkpoints made by hand, without torch, in which the sharing of storages is exactly what a test says.
+"""Checkpoints built without torch, in which a test controls exactly how storages are shared.
 
-Rule: a node that stands in several places is one object there, as in a pickle's memo; two tensors on one storage are two
-persistent ids with one key, as torch writes them.
+A shared node is one object, as in a pickle's memo; two tensors on one storage are two persistent ids with one key, as torch
+writes them.
 """
 
 import os
@@ -25,7 +25,7 @@ from ptzip.tensors.references import TensorRef, parameter_arguments, tensor_ref
 from ptzip.tree.modules import attributes
 from ptzip.zip import writer
 from ptzip.zip.writer import Record
-from tests.records import storage_record, torch_zip
+from tests.torch_zips import storage_record, torch_zip
 
 Array = npt.NDArray[Any]
 
@@ -34,12 +34,12 @@ DEFAULTS = {"epoch": 3, "best_fitness": 0.5, "training_results": "epoch 3\n", "o
 
 
 def numbers(count: int, first: int = 1, dtype: str = "float32") -> Array:
-    """Numbers that float16 holds."""
+    """Numbers that float16 represents exactly."""
     return np.arange(first, first + count).astype(dtype)
 
 
-class Made:
-    """A checkpoint in the making: its storages, and the ways to refer to them."""
+class CheckpointBuilder:
+    """The storages of a checkpoint, and nodes that refer to them."""
 
     def __init__(self, location: str = "cpu", byteorder: str = "little") -> None:
         self.location = location
@@ -47,12 +47,12 @@ class Made:
         self.storages: list[tuple[Array, str]] = []
 
     def storage(self, array: Array, dtype: str = "") -> int:
-        """Add a storage; numpy has no bfloat16, whose numbers are given as uint16."""
+        """Add a storage and return its index; bfloat16 values are given as uint16."""
         self.storages.append((array, dtype or array.dtype.name))
         return len(self.storages) - 1
 
     def view(self, storage: int, shape: tuple[int, ...], stride: tuple[int, ...] = (1,), offset: int = 0) -> Call:
-        """A tensor on a storage, by a persistent id of its own."""
+        """A tensor on a storage, with its own persistent id."""
         array, dtype = self.storages[storage]
         kind = named("torch", BY_NAME[dtype].storage)
         identity = Tuple("TUPLE", None, [node("storage"), kind, node(str(storage)), node(self.location), node(array.size)])
@@ -69,18 +69,18 @@ class Made:
         return called("torch._utils", "_rebuild_parameter", inner, grad, ordered())
 
     def data(self, root: Any, name: str = "last") -> bytes:
-        """The checkpoint as torch would write it, its archive called `name`."""
+        """The checkpoint as torch would write it, with the archive prefix `name`."""
         head = {"data.pkl": write_pickle(Pickle(node(root), protocol=2)), "byteorder": self.byteorder.encode()}
         data = {f"data/{index}": stored.tobytes() for index, (stored, _) in enumerate(self.storages)}
         return archive_of(name, head | data | {"version": b"3\n"})
 
     def save(self, path: Path, root: Any) -> Path:
-        """Write the checkpoint, its archive called as the file."""
+        """Write the checkpoint, with the file's stem as archive prefix."""
         path.write_bytes(self.data(root, path.stem))
         return path
 
     def edit(self, root: Any) -> Edit:
-        """An edit of the checkpoint, which is read from memory."""
+        """An edit of the checkpoint, read from memory."""
         return Edit(Checkpoint(BytesSource(self.data(root))))
 
 
@@ -93,7 +93,7 @@ def archive_of(name: str, records: dict[str, bytes]) -> bytes:
 
 
 def node(value: Any) -> Node:
-    """A node of plain values, dicts, lists, tuples and nodes; containers can be fetched from the memo."""
+    """A node for plain values, dicts, lists, tuples and nodes; containers are put into the memo."""
     if isinstance(value, Node):
         return value
     if isinstance(value, dict):
@@ -107,7 +107,7 @@ def node(value: Any) -> Node:
 
 
 def called(module: str, name: str, *arguments: Any) -> Call:
-    """What a loader would call: `module.name(*arguments)`."""
+    """A call `module.name(*arguments)`."""
     return Call("REDUCE", None, [named(module, name), Tuple("TUPLE", None, list(map(node, arguments)))], [memoized()])
 
 
@@ -150,11 +150,11 @@ def slimmed(path: Path, **options: Any) -> ptzip.Checkpoint:
     return ptzip.open(output)
 
 
-# Looking at what was written
+# Reading what was written
 
 
 def at(root: Node, *path: str | int) -> Node:
-    """The node at a path of dict keys, attributes and list indices, seen through parameters."""
+    """The node at a path of dict keys, attributes and list indices; a parameter counts as its tensor."""
     for step in path:
         if isinstance(step, int):
             root = list(item_slots(root))[step].node

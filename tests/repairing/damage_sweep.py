@@ -1,7 +1,7 @@
-"""Damaged files through `repair`, each tensor compared with the original: `python -m tests.repairing.damaged [COUNT]`.
+"""Repairs damaged files and compares each tensor with the original: `python -m tests.repairing.damage_sweep [COUNT]`.
 
-Prints what became of COUNT cuts, COUNT flips in headers and COUNT flips anywhere of every zip of the corpus and the fixtures.
-Rule: a tensor that the report does not name must be what it was, or `silence` says which one is not.
+Prints the outcomes of COUNT cuts, COUNT flips in headers and COUNT flips anywhere, for every zip of the corpus and the
+fixtures. A tensor that the report does not name must be unchanged; those that are not are in `unreported`.
 """
 
 import random
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import ptzip
 from ptzip.io.payloads import read_all
 from ptzip.tensors.tensor import Tensor
-from tests.headers import cuts, flips, zips
+from tests.header_fields import cuts, flips, zips
 
 Described = dict[str, Any]
 
@@ -22,18 +22,18 @@ NOTHING, SAVED, NAMED, REFUSED = "nothing to repair", "all saved", "some named",
 
 
 class Outcome(NamedTuple):
-    """What became of one file: a word, its report if there is one, and the tensors that changed unsaid."""
+    """The outcome of one file: a word, its report if there is one, and the changed tensors that the report does not name."""
 
     what: str
     report: ptzip.RepairReport | None
-    silence: tuple[str, ...] = ()
+    unreported: tuple[str, ...] = ()
 
 
 def described(path: Path) -> Described:
     """Every tensor of a file with the bytes of its storages."""
     with ptzip.open(path) as checkpoint:
         stored = {key: _stored(checkpoint, key) for key in checkpoint.storages}
-        named = {name: _told(tensor, stored) for name, tensor in checkpoint.tensors().items()}
+        named = {name: _described_tensor(tensor, stored) for name, tensor in checkpoint.tensors().items()}
         return named | {f"storage {key}": data for key, data in stored.items()}
 
 
@@ -44,16 +44,16 @@ def _stored(checkpoint: ptzip.Checkpoint, key: str) -> bytes | None:
         return None
 
 
-def _told(tensor: Tensor, stored: dict[str, bytes | None]) -> tuple[object, ...]:
+def _described_tensor(tensor: Tensor, stored: dict[str, bytes | None]) -> tuple[object, ...]:
     storage = tensor.storage
     data = None if storage is None else (storage.key, storage.dtype, storage.big_endian, stored.get(storage.key))
-    inner = tuple((name, _told(part, stored)) for name, part in tensor.components.items())
+    inner = tuple((name, _described_tensor(part, stored)) for name, part in tensor.components.items())
     shape = tensor.dtype, tensor.shape, tensor.stride, tensor.offset, tensor.layout, tensor.device, tensor.requires_grad
     return (*shape, data, inner)
 
 
 def outcome(path: Path, before: Described, out: Path) -> Outcome:
-    """Repair a damaged file, of which the original is known."""
+    """Repair a damaged file and compare it with the original."""
     try:
         report = ptzip.repair(path, out, overwrite=True)
     except ptzip.PtzipError:
@@ -61,14 +61,14 @@ def outcome(path: Path, before: Described, out: Path) -> Outcome:
     after = described(out if report.output else path)
     named = {*report.lost, *report.damaged, *report.unverifiable}
     missing = () if report.doubt else before.keys() - after.keys()
-    changed = () if report.doubt else (name for name, told in after.items() if told != before.get(name))
-    silence = tuple(name for name in (*missing, *changed) if name not in named and not _is_named(name, named, report))
+    changed = () if report.doubt else (name for name, tensor in after.items() if tensor != before.get(name))
+    unreported = tuple(name for name in (*missing, *changed) if name not in named and not _is_named(name, named, report))
     what = NOTHING if not report.output else SAVED if report.is_saved else NAMED
-    return Outcome(what, report, silence)
+    return Outcome(what, report, unreported)
 
 
 def _is_named(name: str, named: set[str], report: ptzip.RepairReport) -> bool:
-    """Whether a storage goes by the names of its tensors."""
+    """Whether the report names the tensors of a storage."""
     return name.startswith("storage ") and bool(named) and name not in report.whole
 
 
@@ -87,9 +87,9 @@ def main() -> None:
                 place.write_bytes(content)
                 became = outcome(place, before, out)
                 found[kind][became.what] += 1
-                if became.silence:
-                    found[kind]["SILENCE"] += 1
-                    print(path.name, kind, len(content), became.silence[:3])
+                if became.unreported:
+                    found[kind]["UNREPORTED"] += 1
+                    print(path.name, kind, len(content), became.unreported[:3])
     for kind, counts in found.items():
         print(kind, dict(counts))
 

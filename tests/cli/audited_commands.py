@@ -1,7 +1,7 @@
-"""Files under ptzip in a process that ends at once when anything of a file runs: `python -m tests.cli.watched OUT FILE…`.
+"""Runs ptzip on files in a process that exits as soon as code of a file runs: `python -m tests.cli.audited_commands OUT FILE…`.
 
-Python's audit hooks see imports, compiled code, programs that are started and files that are opened for writing, however
-they came about. One line of JSON is printed for each file, view and recipe.
+An audit hook sees every import, compilation, process and file opened for writing, whatever triggered it. One line of JSON is
+printed for each file, view and recipe.
 """
 
 import bz2
@@ -24,13 +24,13 @@ from ptzip.cli.main import main
 from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.pickling.nodes import Atom, walk
 from ptzip.recipes import NAMES
-from tests.cli.samples import module_records, save
+from tests.small_checkpoints import module_records, save
 
 READERS = (bare, legacy, npy, safetensors, tar, zips)
-"""What is otherwise loaded with the first file that needs it."""
+"""Modules that would otherwise be imported with the first file that needs them."""
 
 CAUGHT = 99
-"""The exit code of a process that was stopped."""
+"""The exit code of a process that the hook stopped."""
 
 FORBIDDEN = (
     *("import", "exec", "compile", "code.__new__", "marshal.loads", "pickle.find_class", "ctypes.dlopen"),
@@ -43,7 +43,7 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
 def watch(folder: str) -> None:
-    """From now on, end this process when code is loaded or run, or when something outside `folder` is written."""
+    """From now on, exit when code is loaded or run, or when something outside `folder` is written."""
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in FORBIDDEN or (_writes(event, arguments) and not _place(arguments[0]).startswith(folder)):
@@ -58,12 +58,12 @@ def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def _place(argument: Any) -> str:
-    """The path that an event is about, which may name it by an open file."""
+    """The path of an event, which may be given as a file descriptor."""
     return str(Path(f"/proc/self/fd/{argument}").readlink()) if isinstance(argument, int) else os.fspath(argument)
 
 
 def warm_up() -> None:
-    """Let Python load all that ptzip needs, before the hook forbids it."""
+    """Let Python import all that ptzip needs, before the hook forbids it."""
     with tempfile.TemporaryDirectory() as folder:
         path = save(Path(folder, "last.pt"), module_records())
         main(["slim", "-q", str(path)])
@@ -86,7 +86,7 @@ def warm_up() -> None:
 
 
 def look_at(path: str) -> str:
-    """Open a file, ask for all that a tree can tell, and copy it; what went wrong, or "opened"."""
+    """Open a file and read its whole tree; the error, or "opened" with counts."""
     try:
         with ptzip.open(path) as checkpoint:
             values = [node.value for node in walk(checkpoint.root) if isinstance(node, Atom)]
@@ -99,7 +99,7 @@ VIEWS = ("--tensors", "--tree", "--records", "--opcodes", "--json")
 
 
 def inspected(path: str, *flags: str) -> str:
-    """What `ptzip inspect` comes to: its exit code; what it prints is not looked at here."""
+    """The exit code of `ptzip inspect`; its output is discarded."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return f"exit code {main(['inspect', path, *flags])}"
 
@@ -111,7 +111,7 @@ def scanned(path: str) -> str:
 
 
 def outcome(path: str, recipe: str, target: Path) -> str:
-    """What slimming a file comes to: "written", "slim already" or the error."""
+    """The result of slimming a file: "written", "slim already" or the error."""
     try:
         report = ptzip.slim(path, target, recipe=recipe)
     except ptzip.PtzipError as error:

@@ -1,4 +1,4 @@
-"""Ways to damage a checkpoint: each makes one file from a seeded chance, so that the same files come in every run."""
+"""Mutations of small checkpoints. Each creates one file from a seeded generator, so every run gets the same files."""
 
 import pickletools
 import random
@@ -10,7 +10,7 @@ from ptzip.io.payloads import BytesPayload
 from ptzip.zip import structs, writer
 from ptzip.zip.writer import Record
 from tests import corpus
-from tests.cli.samples import Records, archive, module_records, training_records
+from tests.small_checkpoints import Records, archive, module_records, training_records
 
 SIGNATURES = (structs.LOCAL_SIGNATURE, structs.CENTRAL_SIGNATURE, structs.DESCRIPTOR_SIGNATURE, structs.END_SIGNATURE)
 ENDS64 = (structs.END64_SIGNATURE, structs.LOCATOR64_SIGNATURE)
@@ -37,11 +37,11 @@ SAMPLES: tuple[Records, ...] = (
     training_records(8, "cuda:0", best_fitness=[(1, 2.5), None]),
 )
 
-Damage = Callable[[random.Random], bytes]
+Mutation = Callable[[random.Random], bytes]
 
 
 def small_files() -> list[bytes]:
-    """Small checkpoints: our own, and those of torch where the corpus is."""
+    """Small checkpoints: our own, and those of torch if the corpus is present."""
     found = [path for path in corpus.files("format") if path.stat().st_size < 3000]
     return [archive(records) for records in SAMPLES] + [path.read_bytes() for path in found]
 
@@ -51,7 +51,7 @@ OWN = len(SAMPLES)
 
 
 def a_file(chance: random.Random) -> bytearray:
-    """One of ours, which `slim` takes, or any."""
+    """One of ours, which `slim` accepts, or any."""
     return bytearray(FILES[chance.randrange(OWN)] if chance.random() < 0.6 else chance.choice(FILES))
 
 
@@ -77,7 +77,7 @@ def spliced(chance: random.Random) -> bytes:
 
 
 def mismeasured(chance: random.Random) -> bytes:
-    """Lengths, counts and offsets of the zip's structures replaced by others."""
+    """Lengths, counts and offsets in the structures of the zip replaced."""
     data = a_file(chance)
     signature = chance.choice(SIGNATURES + ENDS64)
     places = [at for at in range(len(data)) if data.startswith(signature, at)]
@@ -90,7 +90,7 @@ def mismeasured(chance: random.Random) -> bytes:
 
 
 def with_pickle(chance: random.Random, change: Callable[[bytearray], None]) -> bytes:
-    """A whole zip around a pickle that was changed."""
+    """A valid zip around a changed pickle."""
     records = dict(chance.choice(SAMPLES))
     changed = bytearray(records["data.pkl"])
     change(changed)
@@ -98,7 +98,7 @@ def with_pickle(chance: random.Random, change: Callable[[bytearray], None]) -> b
 
 
 def mispickled(chance: random.Random) -> bytes:
-    """Opcodes and arguments of the pickle changed, moved, doubled or dropped, in a zip that is whole."""
+    """Opcodes and arguments of the pickle changed, moved, duplicated or dropped, in a valid zip."""
 
     def change(data: bytearray) -> None:
         for _ in range(chance.choice((1, 1, 2, 4))):
@@ -115,11 +115,11 @@ PIECES: tuple[bytes, ...] = (
     *(b"h\x00", b"q\x00", b"q\xff", b"r\xff\xff\xff\x7f", b"p99999999999999999999\n", b"X\0\0\0\0", b"Pid\n", b"cos\nsystem\n"),
     b"\x8a\x09\0\0\0\0\0\0\0\0\x7f",
 )
-"""Opcodes to put where they do not belong."""
+"""Opcodes to insert at random positions."""
 
 
 def overnumbered(chance: random.Random) -> bytes:
-    """Whole numbers of the pickle replaced by one that Python refuses to make decimals of, in a zip that is whole."""
+    """Integers of the pickle replaced by one that Python refuses to convert to decimal, in a valid zip."""
     rate = chance.choice((0.05, 0.3, 1))
 
     def change(data: bytearray) -> None:
@@ -133,11 +133,11 @@ def overnumbered(chance: random.Random) -> bytes:
 
 
 HUGE = b"\x8b" + (2501).to_bytes(4, "little") + (1 << 20_000).to_bytes(2501, "little")
-"""LONG4 and its number."""
+"""A LONG4 opcode with its argument."""
 
 
 def misrecorded(chance: random.Random) -> bytes:
-    """Records dropped, renamed, doubled, cut or filled with something else, in a zip that is whole."""
+    """Records dropped, renamed, duplicated, cut or replaced, in a valid zip."""
     records = list(chance.choice(SAMPLES).items())
     for _ in range(chance.choice((1, 2, 3))):
         at = chance.randrange(len(records))
@@ -189,13 +189,13 @@ FILLINGS = (
 
 
 def archived(records: list[tuple[str, bytes]]) -> bytes:
-    """A zip of records, of which several may have one name."""
+    """A zip of records, whose names may repeat."""
     planned = writer.plan([Record(f"last/{name}", BytesPayload(data)) for name, data in records])
     with tempfile.TemporaryFile() as file:
         writer.write(planned, file.fileno())
         return file.read()
 
 
-KINDS: dict[str, Damage] = {
+KINDS: dict[str, Mutation] = {
     kind.__name__: kind for kind in (flipped, truncated, spliced, mismeasured, mispickled, overnumbered, misrecorded)
 }

@@ -1,6 +1,6 @@
-"""Streams that no pickler wrote: random opcodes, most of which make sense where they stand.
+"""Streams that no pickler would write: random opcodes, most of which are valid at their position.
 
-They import nothing, so that python may load them too.
+They import nothing, so Python may load them too.
 """
 
 import random
@@ -14,8 +14,8 @@ MARKED = ("TUPLE", "LIST", "FROZENSET")
 
 
 @dataclass
-class Monkey:
-    """One stream in the making; `heights` are the numbers of values above each mark."""
+class RandomStream:
+    """A stream being generated; `heights` are the numbers of values above each mark."""
 
     random: random.Random
     protocol: int | None
@@ -24,13 +24,13 @@ class Monkey:
     slots: list[int] = field(default_factory=list)
 
     def put(self, op: str, taken: int = 0, given: int = 0, argument: int | None = None) -> None:
-        """One opcode, if what it takes from the stack is there."""
+        """Append an opcode, if the stack has enough values for it."""
         if self.heights[-1] >= taken:
             self.ops.append(encode(op, argument))
             self.heights[-1] += given - taken
 
     def close(self, op: str, given: int) -> None:
-        """One opcode that takes all down to the mark, if there is one."""
+        """Append an opcode that pops all values above the mark, if there is one."""
         if len(self.heights) > 1:
             self.ops.append(encode(op))
             self.heights.pop()
@@ -60,7 +60,7 @@ class Monkey:
             self.close("POP", 0)
 
     def step(self) -> None:
-        """Whatever comes to mind."""
+        """Append a random opcode."""
         chance = self.random.choice
         actions = (
             lambda: self.put(chance(VALUES), 0, 1),
@@ -97,7 +97,7 @@ def streams(seed: int, count: int) -> Iterator[bytes]:
     """`count` streams, the same for the same seed."""
     chance = random.Random(seed)
     for _ in range(count):
-        monkey = Monkey(chance, chance.choice((None, 2, 4)))
+        stream = RandomStream(chance, chance.choice((None, 2, 4)))
         for _ in range(chance.randrange(2, 25)):
-            monkey.step()
-        yield monkey.finish()
+            stream.step()
+        yield stream.finish()

@@ -1,6 +1,6 @@
-"""Pickles made for tests, as the parts of a file that `build` takes.
+"""Pickles as the parts of a file that `build` takes, written by the standard library or opcode by opcode.
 
-Rule: what is written by the standard library's pickler or spelled opcode by opcode holds no code of this project.
+None is written by ptzip itself.
 """
 
 import pickle
@@ -17,7 +17,7 @@ NO_STORAGES: Mapping[str, bytes] = {}
 
 
 def part(data: bytes, storages: Mapping[str, bytes] = NO_STORAGES, big_endian: bool = False) -> Part:
-    """A part of a file: a pickle, and the storages that it may ask for."""
+    """A part of a file: a pickle, and the storages that it may refer to."""
 
     def stored(key: str) -> CheckedPayload:
         if key not in storages:
@@ -38,7 +38,7 @@ def kept(data: bytes, storages: Mapping[str, bytes] = NO_STORAGES) -> object:
 
 
 def loaded(data: bytes, unknown: str = "error", storages: Mapping[str, bytes] = NO_STORAGES) -> object:
-    """The value of a pickle with numpy's arrays in it."""
+    """The value of a pickle, with numpy arrays."""
     return settle(built(data, unknown, storages), keep=unknown == "keep")
 
 
@@ -47,12 +47,12 @@ def dumped(value: object, protocol: int = 2) -> bytes:
 
 
 def name(module: str, name: str) -> bytes:
-    """The opcode of a name."""
+    """A GLOBAL opcode."""
     return b"c" + module.encode() + b"\n" + name.encode() + b"\n"
 
 
 def call(module: str, function: str, *arguments: bytes) -> bytes:
-    """The opcodes of a call; each argument is given by the opcodes that spell it."""
+    """The opcodes of a call; each argument is given as opcodes."""
     return name(module, function) + b"(" + b"".join(arguments) + b"tR"
 
 
@@ -80,7 +80,7 @@ HOOKS = call("collections", "OrderedDict")
 
 
 def tensor(key: str, elements: int, shape: tuple[int, ...], stride: tuple[int, ...], offset: int = 0, **more: bytes) -> bytes:
-    """A call of `_rebuild_tensor_v2`; `held`, `grad` and `marks` spell what differs from the usual."""
+    """A call of `_rebuild_tensor_v2`; `held`, `grad` and `marks` are opcodes that replace the defaults."""
     held = more.get("held") or stored(key, elements)
     arguments = [held, number(offset), numbers(*shape), numbers(*stride), more.get("grad", b"\x89"), HOOKS]
     return call("torch._utils", "_rebuild_tensor_v2", *arguments, *([more["marks"]] if "marks" in more else []))

@@ -1,8 +1,8 @@
-"""What real torch reads from a checkpoint, as plain values that can be compared and kept as JSON.
+"""Summaries of what real torch reads from a checkpoint, which can be compared and stored as JSON.
 
-Classes that cannot be imported become inert stand-ins, so nothing but torch's and numpy's own code runs. Rule: only files of
-this project and of the corpus's `yolo` and `format` folders are loaded this way. A tensor's path goes through dict keys,
-list indices and the names in an object's `__dict__`; equal `storage` numbers within one file are one shared storage.
+Classes that cannot be imported become inert stand-ins, so only code of torch and numpy runs. Only files of this project and
+of the folders `yolo` and `format` of the corpus are loaded this way. The path of a tensor consists of dict keys, list indices
+and names in `__dict__`; equal `storage` numbers within a file are one shared storage.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ IMPORTABLE = frozenset({"torch", "numpy", "collections", "_codecs", "copyreg", "
 BUILTINS = frozenset({"set", "frozenset", "bytes", "bytearray", "complex", "slice", "range", "object"})
 
 
-class Tensor(TypedDict):
-    """What is compared of one tensor; `sha256` is that of its contiguous little-endian bytes, `storage` None where empty."""
+class TensorSummary(TypedDict):
+    """One tensor; `sha256` is that of its contiguous little-endian bytes, `storage` is None if it is empty."""
 
     dtype: str
     shape: list[int]
@@ -26,22 +26,22 @@ class Tensor(TypedDict):
     sha256: str
 
 
-class Value(TypedDict):
-    """A top-level value: its class, and itself where JSON can hold it."""
+class ValueSummary(TypedDict):
+    """A top-level value: its class, and the value itself if JSON can represent it."""
 
     type: str
     value: Any
 
 
-class Truth(TypedDict):
-    """Everything that is compared of one file."""
+class Summary(TypedDict):
+    """One file."""
 
-    tensors: dict[str, Tensor]
-    values: dict[str, Value]
+    tensors: dict[str, TensorSummary]
+    values: dict[str, ValueSummary]
 
 
 class Inert:
-    """Stands for an object of a class that cannot be imported; it keeps its state and does nothing."""
+    """Stand-in for an object of a class that cannot be imported; it keeps its state and does nothing."""
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
@@ -53,7 +53,7 @@ class Inert:
 
 
 class InertUnpickler(pickle.Unpickler):
-    """Imports what torch and numpy need, and makes a stand-in of everything else."""
+    """Imports names of torch and numpy, and replaces all others by stand-ins."""
 
     def find_class(self, module: str, name: str) -> Any:
         is_builtin = module in ("builtins", "__builtin__") and name in BUILTINS
@@ -75,14 +75,14 @@ def load(path: Path, **options: Any) -> Any:
     return torch.load(path, map_location="cpu", weights_only=False, pickle_module=_inert_pickle(), **options)
 
 
-def truth(path: Path, **options: Any) -> Truth:
-    """What torch reads from a file."""
-    return truth_of(load(path, **options))
+def summary(path: Path, **options: Any) -> Summary:
+    """A summary of what torch reads from a file."""
+    return summary_of(load(path, **options))
 
 
-def truth_of(root: Any) -> Truth:
-    """What an object in memory holds."""
-    found: dict[str, Tensor] = {}
+def summary_of(root: Any) -> Summary:
+    """A summary of an object in memory."""
+    found: dict[str, TensorSummary] = {}
     numbers: dict[tuple[int, int], int] = {}
     for path, tensor in _tensors(root):
         if not _is_dense(tensor):
@@ -92,22 +92,22 @@ def truth_of(root: Any) -> Truth:
         number = numbers.setdefault(place, len(numbers)) if storage.nbytes() else None
         found["/".join(path)] = _described(tensor, number)
     values = {str(key): _value(value) for key, value in root.items()} if isinstance(root, dict) else {}
-    return Truth(tensors=found, values=values)
+    return Summary(tensors=found, values=values)
 
 
 def _is_dense(tensor: Any) -> bool:
-    """Whether a tensor has one storage of its own: a sparse or an uninitialized one has none."""
+    """Whether a tensor has a storage: a sparse or an uninitialized one has none."""
     import torch
 
     return tensor.layout is torch.strided and not torch.nn.parameter.is_lazy(tensor)
 
 
-def _described(tensor: Any, number: int | None) -> Tensor:
+def _described(tensor: Any, number: int | None) -> TensorSummary:
     import torch
 
     flat = tensor.detach().resolve_conj().resolve_neg().contiguous().reshape(-1)
     data = flat.view(torch.uint8).numpy().tobytes() if flat.numel() else b""
-    return Tensor(
+    return TensorSummary(
         dtype=str(tensor.dtype).removeprefix("torch."),
         shape=list(tensor.shape),
         requires_grad=tensor.requires_grad,
@@ -117,7 +117,7 @@ def _described(tensor: Any, number: int | None) -> Tensor:
 
 
 def _tensors(root: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every tensor with each of its paths; any other object at its first path only."""
+    """Every tensor with each of its paths; other objects are visited at their first path only."""
     import torch
 
     seen: dict[int, Any] = {}
@@ -127,7 +127,7 @@ def _tensors(root: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
         if isinstance(value, torch.Tensor):
             yield path, value
         elif id(value) not in seen:
-            seen[id(value)] = value  # kept, so that its id is not given to another object
+            seen[id(value)] = value  # keeps the object alive, so that its id stays unique
             pending += [((*path, str(name)), below) for name, below in reversed(list(_below(value)))]
 
 
@@ -139,18 +139,18 @@ def _below(value: Any) -> Iterable[tuple[Any, Any]]:
     return vars(value).items() if hasattr(value, "__dict__") and not isinstance(value, type) else ()
 
 
-def _value(value: Any) -> Value:
+def _value(value: Any) -> ValueSummary:
     kind = type(value)
     plain = value.tolist() if kind.__module__ == "numpy" else value
     if not isinstance(plain, str | int | float | bool | list | None):
         plain = None
-    return Value(type=f"{kind.__module__}.{kind.__qualname__}", value=plain)
+    return ValueSummary(type=f"{kind.__module__}.{kind.__qualname__}", value=plain)
 
 
-def differences(got: Truth, want: Truth, ignore: Iterable[str] = ()) -> list[str]:
-    """One line for each tensor, each sharing of storages and each top-level value in which two files differ.
+def differences(got: Summary, want: Summary, ignore: Iterable[str] = ()) -> list[str]:
+    """One line for each tensor, each shared storage and each top-level value in which two files differ.
 
-    A missing top-level key is the same as None: strippers add keys. `ignore` names keys that are not compared.
+    A missing top-level key equals None, since strippers add keys. Keys in `ignore` are not compared.
     """
     return [
         *_tensor_differences(got["tensors"], want["tensors"]),
@@ -159,7 +159,7 @@ def differences(got: Truth, want: Truth, ignore: Iterable[str] = ()) -> list[str
     ]
 
 
-def _tensor_differences(got: dict[str, Tensor], want: dict[str, Tensor]) -> Iterator[str]:
+def _tensor_differences(got: dict[str, TensorSummary], want: dict[str, TensorSummary]) -> Iterator[str]:
     yield from (f"{path}: missing" for path in want if path not in got)
     yield from (f"{path}: not expected" for path in got if path not in want)
     for path in got.keys() & want.keys():
@@ -168,7 +168,7 @@ def _tensor_differences(got: dict[str, Tensor], want: dict[str, Tensor]) -> Iter
                 yield f"{path}: {name} {got[path][name]}, expected {want[path][name]}"
 
 
-def _sharing(of: Truth) -> set[tuple[str, ...]]:
+def _sharing(of: Summary) -> set[tuple[str, ...]]:
     """The groups of paths that share a storage."""
     groups: dict[int, list[str]] = {}
     for path, tensor in of["tensors"].items():
@@ -177,20 +177,20 @@ def _sharing(of: Truth) -> set[tuple[str, ...]]:
     return {tuple(sorted(paths)) for paths in groups.values() if len(paths) > 1}
 
 
-NOTHING = Value(type="builtins.NoneType", value=None)
+NOTHING = ValueSummary(type="builtins.NoneType", value=None)
 
 
-def _value_differences(got: dict[str, Value], want: dict[str, Value], ignore: set[str]) -> Iterator[str]:
+def _value_differences(got: dict[str, ValueSummary], want: dict[str, ValueSummary], ignore: set[str]) -> Iterator[str]:
     for key in sorted((got.keys() | want.keys()) - ignore):
         found, expected = got.get(key, NOTHING), want.get(key, NOTHING)
         if found != expected:
             yield f"{key}: {found}, expected {expected}"
 
 
-def recorded(entry: dict[str, Any], like: Truth) -> Truth:
-    """An entry of `corpus/yolo/manifest.json` as a truth; it tells less of top-level values, which `like` fills in."""
+def summary_of_manifest(entry: dict[str, Any], like: Summary) -> Summary:
+    """An entry of `corpus/yolo/manifest.json` as a summary; what it lacks about top-level values is taken from `like`."""
     tensors = {
-        tensor["path"]: Tensor(
+        tensor["path"]: TensorSummary(
             dtype=tensor["dtype"],
             shape=tensor["shape"],
             requires_grad=tensor["requires_grad"],
@@ -200,13 +200,13 @@ def recorded(entry: dict[str, Any], like: Truth) -> Truth:
         for tensor in entry["tensors"]
     }
     values = {key: _recorded_value(value, like["values"].get(key, NOTHING)) for key, value in entry["top_keys"].items()}
-    return Truth(tensors=tensors, values=values)
+    return Summary(tensors=tensors, values=values)
 
 
-def _recorded_value(value: Any, like: Value) -> Value:
-    """The manifest gives plain values as they are, long texts by their length, and of other values the class."""
+def _recorded_value(value: Any, like: ValueSummary) -> ValueSummary:
+    """The manifest has plain values, the length of long strings, and the class of other values."""
     if value is None or isinstance(value, int | float):
-        return Value(type=f"builtins.{type(value).__name__}", value=value)
+        return ValueSummary(type=f"builtins.{type(value).__name__}", value=value)
     if value == like["type"] or (isinstance(like["value"], str) and value == f"<str {len(like['value'])}>"):
         return like
-    return Value(type="builtins.str", value=value)
+    return ValueSummary(type="builtins.str", value=value)

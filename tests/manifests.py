@@ -1,12 +1,12 @@
-"""What the corpus's manifests say of a file, in one form: tensors by dotted name, arrays and storages by steps from the root.
+"""The three manifests of the corpus in one form: tensors by dotted name, arrays and storages by the path from the root.
 
-The three manifests spell object paths in three ways:
+The manifests write object paths in three ways:
 
     format   $["key"][int:3][repr:(1, 'a')][0].attribute.method()
     real     /key/0/@attribute/@args/0
     yolo     key/0/attribute
 
-Rule: what torch read is compared as it stands there; nothing is worked out from ptzip's own result.
+Nothing is derived from a result of ptzip.
 """
 
 import json
@@ -22,7 +22,7 @@ from ptzip import Opaque
 from tests.corpus import CORPUS, manifest
 
 UNNAMED = ("_modules", "_parameters", "_buffers")
-"""The steps that are no part of a name in a state dict."""
+"""Steps that are not part of a name in a state dict."""
 
 STEPS = re.compile(
     r"""\["(?P<key>(?:[^"\\]|\\.)*)"\] | \[int:(?P<int>-?\d+)\] | \[repr:(?P<repr>.*?)\](?=[\[.]|$) | \[(?P<index>\d+)\]
@@ -31,15 +31,15 @@ STEPS = re.compile(
 )
 
 TENSOR_KEYS = ("Parameter containing", "tensor(")
-"""How the repr of a tensor begins that is the key of a dict."""
+"""Prefixes of the repr of a tensor that is a dict key."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """One tensor, array or storage of a manifest: `steps` lead to it, `said` is what the manifest says of it."""
+class ManifestEntry:
+    """One tensor, array or storage of a manifest: `steps` lead to it, `facts` is its entry."""
 
     steps: tuple[str, ...]
-    said: dict[str, Any]
+    facts: dict[str, Any]
 
     @property
     def name(self) -> str:
@@ -48,43 +48,43 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Truth:
-    """All that a manifest says of one file."""
+class FileManifest:
+    """Everything in a manifest about one file."""
 
     path: Path
     format: str
-    tensors: tuple[Found, ...]
-    arrays: tuple[Found, ...] = ()
-    storages: tuple[Found, ...] = ()
+    tensors: tuple[ManifestEntry, ...]
+    arrays: tuple[ManifestEntry, ...] = ()
+    storages: tuple[ManifestEntry, ...] = ()
     is_moved: bool = False
-    """Whether the tensors were moved to the CPU, so that their devices are not those of the file."""
+    """Whether the tensors were moved to the CPU, so their devices are not those in the file."""
     is_detached: bool = False
-    """Whether they were read from `state_dict()`, which hands out tensors without `requires_grad`."""
+    """Whether they were read from `state_dict()`, whose tensors lack `requires_grad`."""
 
 
-def truths() -> Iterator[Truth]:
-    """The truth of every file that a manifest lists something of; none where the corpus is missing."""
+def file_manifests() -> Iterator[FileManifest]:
+    """Every file with tensors, arrays or storages in a manifest; none if the corpus is missing."""
     if not CORPUS.is_dir():
         return
-    for told in (*_format(), *_real(), *_yolo()):
-        if told.tensors or told.arrays or told.storages:
-            yield told
+    for file in (*_format(), *_real(), *_yolo()):
+        if file.tensors or file.arrays or file.storages:
+            yield file
 
 
-def _format() -> Iterator[Truth]:
+def _format() -> Iterator[FileManifest]:
     for entry in manifest("format")["files"]:
         tensors, arrays, storages = (_spelled(entry.get(kind) or []) for kind in ("tensors", "arrays", "storages"))
         is_moved = bool(entry["load_kwargs"])
-        yield Truth(CORPUS / "format" / entry["file"], entry["kind"], tensors, arrays, storages, is_moved)
+        yield FileManifest(CORPUS / "format" / entry["file"], entry["kind"], tensors, arrays, storages, is_moved)
 
 
-def _spelled(entries: list[dict[str, Any]]) -> tuple[Found, ...]:
+def _spelled(entries: list[dict[str, Any]]) -> tuple[ManifestEntry, ...]:
     numbers: dict[tuple[str, str], str] = {}
-    return tuple(Found(tuple(_steps(entry["path"], numbers)), entry) for entry in entries)
+    return tuple(ManifestEntry(tuple(_steps(entry["path"], numbers)), entry) for entry in entries)
 
 
 def _steps(path: str, numbers: dict[tuple[str, str], str]) -> Iterator[str]:
-    """The steps of a path; keys that are tensors are told by their place among such keys, as they are in names."""
+    """The steps of a path; keys that are tensors are numbered, as in tensor names."""
     for match in STEPS.finditer(path.removeprefix("$")):
         kind, text = str(match.lastgroup), match[str(match.lastgroup)]
         if kind == "place" or (kind == "repr" and text.startswith(TENSOR_KEYS)):
@@ -95,26 +95,28 @@ def _steps(path: str, numbers: dict[tuple[str, str], str]) -> Iterator[str]:
             yield text.lstrip("_") if kind == "method" else text
 
 
-def _real() -> Iterator[Truth]:
+def _real() -> Iterator[FileManifest]:
     for entry in manifest("real")["files"]:
         tensors, arrays = (_slashed(entry.get(kind) or []) for kind in ("tensors", "numpy_arrays"))
         is_detached = str(entry.get("loaded_by")).endswith("state_dict")
-        yield Truth(CORPUS / "real" / entry["dest"], entry["format"], tensors, arrays, is_detached=is_detached)
+        yield FileManifest(CORPUS / "real" / entry["dest"], entry["format"], tensors, arrays, is_detached=is_detached)
 
 
-def _yolo() -> Iterator[Truth]:
+def _yolo() -> Iterator[FileManifest]:
     for name, entry in manifest("yolo")["files"].items():
         path = CORPUS / "yolo" / name
         if path.exists():
-            yield Truth(path, "zip", _slashed(entry["tensors"]))
+            yield FileManifest(path, "zip", _slashed(entry["tensors"]))
 
 
-def _slashed(entries: list[dict[str, Any]]) -> tuple[Found, ...]:
-    return tuple(Found(tuple(step.removeprefix("@") for step in entry["path"].split("/") if step), entry) for entry in entries)
+def _slashed(entries: list[dict[str, Any]]) -> tuple[ManifestEntry, ...]:
+    return tuple(
+        ManifestEntry(tuple(step.removeprefix("@") for step in entry["path"].split("/") if step), entry) for entry in entries
+    )
 
 
 def follow(root: Any, steps: tuple[str, ...]) -> Any:
-    """The value that some steps lead to, from what `ptzip.load` gave."""
+    """The value at a path in the result of `ptzip.load`."""
     for step in steps:
         root = _into(root, step)
     return root
