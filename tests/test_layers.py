@@ -63,7 +63,7 @@ ONLY_IN = {
     "rich": ("render/progress.py",),
     "argparse": (
         *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "main", "repair", "scan", "slim", "verify")),
-        *("values/constructors.py", "values/value_children.py"),
+        *("values/rebuild_python.py", "values/value_children.py"),
     ),
     "numpy": (
         "converting/npz_writer.py",
@@ -115,7 +115,6 @@ UNEXPLAINED = (
     "cli/main.py",
     "cli/scan.py",
     "cli/slim.py",
-    "values/rebuild_torch.py",
 )
 """Files with imports inside functions whose reason is still missing; to be emptied."""
 

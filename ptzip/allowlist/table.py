@@ -1,130 +1,319 @@
-"""The one allow list: what a pickle may name, call and describe, by exact module and name. Everything else is not allowed.
+"""The one allow list: per name what a pickle may do with it, how arguments are checked, and what `load` returns for it.
 
-Rule: a module is never allowed as a whole, nor by how its name begins; a dotted name below an allowed one is another name.
-Sources: what `torch.load(weights_only=True)` takes (`torch/_weights_only_unpickler.py`), what numpy and Python's own
-containers, dates and paths reduce to, and the classes of `torch.nn.modules`.
+Names match exactly, by module and name: no module is allowed as a whole, and a dotted name below an allowed one is another
+name. Sources: `torch/_weights_only_unpickler.py`, what numpy and Python's containers, dates and paths reduce to, and the
+classes of `torch.nn.modules`.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from ptzip.allowlist import argument_checks as shapes
-from ptzip.allowlist.argument_checks import Shape
-from ptzip.allowlist.torch_modules import MODULES
-from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, STORAGE_CLASSES
+from ptzip.allowlist import argument_checks as checks
+from ptzip.allowlist.argument_checks import ArgumentCheck, StateCheck
+from ptzip.pickling.nodes import Global, Node, plain
+from ptzip.tensors.dtypes import BY_NAME, NAME_ONLY
+from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, REBUILD_JAGGED, STORAGE_CLASSES, TORCH_NAMES
+from ptzip.tree.calls import COPYREG, ResolvedCall
 
 Name = tuple[str, str]
 """Module and name, as the pickle has them."""
 
 
-class Use(NamedTuple):
-    """What may be done with a name: called with arguments of a shape (None: not at all), and given a state by BUILD."""
-
-    call: Shape | None = None
-    builds: bool = False
-
-
-NAMED = Use()
-"""Something that is only held: a dtype, a layout, a type."""
-
-BUILTINS = ("builtins", "__builtin__")
-COPYREG = ("copyreg", "copy_reg")
-MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")
-
-ODD_DTYPES = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in range(1, 8))
-"""`torch.int1` to `torch.uint7`: dtypes that no storage class has."""
-
-
-def _under(homes: Iterable[str], names: str) -> list[str]:
-    return [f"{home}.{name}" for home in homes for name in names.split()]
-
-
-_PYTHON: tuple[tuple[Use, list[str]], ...] = (
-    (NAMED, _under(BUILTINS, "Ellipsis NotImplemented")),
-    (Use(shapes.nothing), _under(BUILTINS, "object")),
-    (Use(shapes.contained), _under(BUILTINS, "set frozenset list tuple dict")),
-    (Use(shapes.sized), _under(BUILTINS, "bytes bytearray")),
-    (Use(shapes.plainly), _under(BUILTINS, "complex int float bool str slice range")),
-    (Use(shapes.plainly), _under(["__builtin__"], "unicode long xrange")),
-    (Use(shapes.encoded), ["_codecs.encode"]),
-    (Use(shapes.factory, builds=True), ["collections.defaultdict"]),
-    (Use(shapes.contained, builds=True), _under(["collections"], "OrderedDict Counter deque")),
-    (Use(shapes.anything, builds=True), ["argparse.Namespace", "types.SimpleNamespace", "uuid.UUID"]),
-    (Use(shapes.anything), _under(["datetime"], "date datetime time timedelta timezone")),
-    (Use(shapes.anything), ["decimal.Decimal", "fractions.Fraction"]),
-    (
-        Use(shapes.anything),
-        _under(["pathlib", "pathlib._local"], "Path PosixPath PurePath PurePosixPath WindowsPath PureWindowsPath"),
-    ),
-    (Use(shapes.anything), _under(COPYREG, "_reconstructor __newobj__")),
-    (Use(shapes.nothing, builds=True), ["joblib.numpy_pickle.NumpyArrayWrapper"]),
-)
-
-_NUMPY: tuple[tuple[Use, list[str]], ...] = (
-    (NAMED, _under(["numpy"], "ndarray bool_ bool str_ bytes_ float16 float32 float64 complex64 complex128 longlong")),
-    (NAMED, _under(["numpy"], "int8 int16 int32 int64 uint8 uint16 uint32 uint64 ulonglong")),
-    (Use(shapes.small_array, builds=True), _under(MULTIARRAY, "_reconstruct")),
-    (Use(shapes.anything), _under(MULTIARRAY, "scalar")),
-    (Use(shapes.dtype, builds=True), ["numpy.dtype"]),
-    (Use(shapes.plain_array), _under(["numpy.core.numeric", "numpy._core.numeric"], "_frombuffer")),
-    (
-        Use(shapes.bit_generator, builds=True),
-        _under(["numpy.random._pickle"], "__bit_generator_ctor __generator_ctor __randomstate_ctor"),
-    ),
-    (Use(shapes.anything, builds=True), ["numpy.random.bit_generator.__pyx_unpickle_SeedSequence"]),
-    (NAMED, [path for path in sorted(shapes.RANDOM) if not path.rpartition(".")[2].startswith("__")]),
-    (NAMED, ["numpy.random.bit_generator.SeedSequence"]),
-)
-
-_TORCH: tuple[tuple[Use, list[str]], ...] = (
-    (NAMED, [f"torch.{name}" for name in (*BY_NAME, *ODD_DTYPES)]),
-    (NAMED, _under(["torch"], "per_tensor_affine per_tensor_symmetric per_channel_affine per_channel_symmetric")),
-    (NAMED, _under(["torch"], "per_channel_affine_float_qparams strided sparse_coo sparse_csr sparse_csc sparse_bsr")),
-    (NAMED, _under(["torch"], "sparse_bsc jagged _mkldnn contiguous_format preserve_format channels_last channels_last_3d")),
-    (NAMED, list(STORAGE_CLASSES)),
-    (NAMED, ["torch.storage.TypedStorage", "torch.nested._internal.nested_tensor.NestedTensor"]),
-    (Use(shapes.nothing, builds=True), list(OLD_TENSOR_CLASSES)),
-    (
-        Use(shapes.nothing, builds=True),
-        [name.replace(".", ".sparse.", 1) for name in OLD_TENSOR_CLASSES if not name.startswith("torch.cuda.")],
-    ),
-    (
-        Use(shapes.nothing, builds=True),
-        [name.replace("torch.", "torch.cuda.sparse.") for name in OLD_TENSOR_CLASSES if "cuda" not in name],
-    ),
-    (Use(shapes.nothing, builds=True), ["torch.Tensor", "torch._tensor.Tensor", "torch.tensor.Tensor"]),
-    (
-        Use(shapes.anything, builds=True),
-        _under(["torch.nn.parameter"], "Parameter Buffer UninitializedParameter UninitializedBuffer"),
-    ),
-    (Use(shapes.anything, builds=True), ["torch.autograd.variable.Variable", "torch._C.Generator"]),
-    (Use(shapes.anything, builds=True), sorted(shapes.REBUILDERS)),
-    (
-        Use(shapes.rebuilding, builds=True),
-        _under(["torch._tensor", "torch.tensor"], "_rebuild_from_type _rebuild_from_type_v2"),
-    ),
-    (Use(shapes.anything, builds=True), [shapes.JAGGED, "torch._dynamo.decorators._DimRange"]),
-    (Use(shapes.anything), ["torch.Size", "torch.device", "torch.serialization._get_layout"]),
-    (Use(shapes.byte_stream), ["torch.storage._load_from_bytes"]),
-    (
-        Use(shapes.anything),
-        _under(["torch.jit._pickle"], "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag"),
-    ),
-    (Use(shapes.nothing, builds=True), list(MODULES)),
-)
-
-
 def pair(path: str) -> Name:
-    """Module and name of a full name, whose last dot parts them."""
+    """Module and name of a full name, split at the last dot."""
     module, _, name = path.rpartition(".")
     return module, name
 
 
-ALLOWED: dict[Name, Use] = {pair(path): use for use, paths in (*_PYTHON, *_NUMPY, *_TORCH) for path in paths}
+OPAQUE = "opaque"
+"""An object that `load` does not rebuild takes any state: it keeps it."""
+
+
+class AllowedName(NamedTuple):
+    """One row. A call needs a `check`: None means that the name may be imported, never called.
+
+    `rebuild`, `value` and `state` are names of functions in `values/rebuild_*.py` and `values/torch_values.py`: `rebuild`
+    returns what a call returns, from its arguments (words after the name of the function are passed before them); `value`
+    what the bare name stands for, from its last part; `state` applies what BUILD sets, "" where nothing may. Without
+    `rebuild` or `value`, `load` returns an `Opaque`.
+    `weights_only`: whether any `torch.load(weights_only=True)` since 2.6 imports the name, or calls it too.
+    `is_value`: False for functions that pickles call and never store, since whoever stores one has something else call it.
+    """
+
+    check: ArgumentCheck | None = None
+    rebuild: str = ""
+    value: str = ""
+    state: str = ""
+    check_state: StateCheck | None = None
+    weights_only: Literal["", "name", "call"] = ""
+    is_value: bool = True
+
+
+Rows = Iterable[tuple[str, str, AllowedName]]
+"""Modules, names in them (both separated by spaces), and what is allowed for each."""
+
+Row = AllowedName
+BUILTINS = " ".join(checks.BUILTINS)
+MULTIARRAY = "numpy.core.multiarray numpy._core.multiarray"
+
+_PYTHON: Rows = (
+    (BUILTINS, "Ellipsis NotImplemented", Row(value="python_type")),
+    (BUILTINS, "object", Row(checks.no_arguments, value="python_type")),
+    (BUILTINS, "set", Row(checks.no_range, "as_set", "python_type", weights_only="call")),
+    (BUILTINS, "frozenset", Row(checks.no_range, "as_frozenset", "python_type")),
+    (BUILTINS, "list", Row(checks.no_range, "as_list", "python_type")),
+    (BUILTINS, "tuple", Row(checks.no_range, "as_tuple", "python_type")),
+    (BUILTINS, "dict", Row(checks.no_range, "as_dict", "python_type")),
+    (BUILTINS, "bytes", Row(checks.no_size, "as_bytes", "python_type")),
+    (BUILTINS, "bytearray", Row(checks.no_size, "as_bytearray", "python_type", weights_only="call")),
+    (BUILTINS, "complex", Row(checks.plain_values, "as_complex", "python_type", weights_only="call")),
+    (BUILTINS, "int", Row(checks.plain_values, "as_int", "python_type")),
+    (BUILTINS, "float", Row(checks.plain_values, "as_float", "python_type")),
+    (BUILTINS, "bool", Row(checks.plain_values, "as_bool", "python_type")),
+    (BUILTINS, "str", Row(checks.plain_values, "as_text", "python_type")),
+    (BUILTINS, "slice", Row(checks.plain_values, "as_slice", "python_type")),
+    (BUILTINS, "range", Row(checks.plain_values, "as_range", "python_type")),
+    ("__builtin__", "unicode", Row(checks.plain_values, "as_text", "python_type")),
+    ("__builtin__", "long", Row(checks.plain_values, "as_int", "python_type")),
+    ("__builtin__", "xrange", Row(checks.plain_values, "as_range", "python_type")),
+    ("_codecs", "encode", Row(checks.encoded_text, "encode_text", weights_only="call")),
+    (
+        "collections",
+        "OrderedDict",
+        Row(checks.no_range, "as_ordered_dict", "python_type", "set_attributes", weights_only="call"),
+    ),
+    ("collections", "Counter", Row(checks.no_range, "as_counter", state="set_attributes")),
+    ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict")),
+    ("collections", "deque", Row(checks.no_range, "as_deque")),
+    ("argparse", "Namespace", Row(checks.any_arguments, "namespace", state="set_attributes")),
+    ("types", "SimpleNamespace", Row(checks.any_arguments, "simple_namespace", state="set_attributes")),
+    ("uuid", "UUID", Row(checks.any_arguments, "zero_uuid", state="set_uuid")),
+    ("datetime", "date", Row(checks.any_arguments, "as_date")),
+    ("datetime", "datetime", Row(checks.any_arguments, "as_datetime")),
+    ("datetime", "time", Row(checks.any_arguments, "as_time")),
+    ("datetime", "timedelta", Row(checks.any_arguments, "as_timedelta")),
+    ("datetime", "timezone", Row(checks.any_arguments, "as_timezone")),
+    ("decimal", "Decimal", Row(checks.any_arguments, "as_decimal")),
+    ("fractions", "Fraction", Row(checks.any_arguments, "as_fraction")),
+    ("pathlib pathlib._local", "Path PosixPath PurePath PurePosixPath", Row(checks.any_arguments, "posix_path")),
+    ("pathlib pathlib._local", "WindowsPath PureWindowsPath", Row(checks.any_arguments, "windows_path")),
+    (" ".join(COPYREG), "_reconstructor __newobj__", Row(is_value=False)),
+    ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
+)
+
+_NUMPY: Rows = (
+    ("numpy", "ndarray bool_ bool str_ bytes_ float16 float32 float64 complex64 complex128", Row(value="numpy_class")),
+    ("numpy", "int8 int16 int32 int64 longlong uint8 uint16 uint32 uint64 ulonglong", Row(value="numpy_class")),
+    ("numpy", "dtype", Row(checks.dtype_code, "numpy_dtype", "", "set_numpy_dtype", checks.dtype_state)),
+    (MULTIARRAY, "_reconstruct", Row(checks.empty_array, "empty_array", state="set_array")),
+    (MULTIARRAY, "scalar", Row(checks.any_arguments, "array_scalar")),
+    ("numpy.core.numeric numpy._core.numeric", "_frombuffer", Row(checks.numeric_buffer, "array_from_buffer")),
+    *(
+        (
+            "numpy.random._pickle",
+            f"__{kind.lower()}_ctor",
+            Row(checks.numpy_random, f"random_state {name}", "", "set_random_state"),
+        )
+        for kind, name in (("bit_generator", "BitGenerator"), ("generator", "Generator"), ("randomstate", "RandomState"))
+    ),
+    *((f"numpy.random._{name.lower()}", name, Row(value="numpy_class")) for name in checks.BIT_GENERATORS),
+    ("numpy.random._pcg64", "PCG64DXSM", Row(value="numpy_class")),
+    ("numpy.random.bit_generator", "SeedSequence", Row(value="numpy_class")),
+    (
+        "numpy.random.bit_generator",
+        "__pyx_unpickle_SeedSequence",
+        Row(checks.any_arguments, "seed_sequence", state="set_random_state"),
+    ),
+)
+
+_TENSOR = Row(checks.any_arguments, state="set_tensor", weights_only="call")
+"""A function that rebuilds a tensor, and that weights_only calls."""
+
+_OTHER_TENSOR = _TENSOR._replace(weights_only="")
+_SUBCLASS = Row(checks.tensor_function, "tensor_from_type", state="set_tensor", is_value=False)
+
+_TENSORS: Rows = (
+    ("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _TENSOR._replace(rebuild="strided_tensor")),
+    ("torch._utils", "_rebuild_tensor_v3", _TENSOR._replace(rebuild="typed_tensor")),
+    ("torch._utils", "_rebuild_parameter", _TENSOR._replace(rebuild="parameter")),
+    ("torch._utils", "_rebuild_parameter_with_state", _TENSOR._replace(rebuild="parameter_with_state")),
+    ("torch._utils", "_rebuild_sparse_tensor", _TENSOR._replace(rebuild="sparse_tensor")),
+    ("torch._utils", "_rebuild_sparse_csr_tensor", _OTHER_TENSOR._replace(rebuild="sparse_tensor")),
+    ("torch._utils", "_rebuild_qtensor", _TENSOR._replace(rebuild="quantized_tensor")),
+    ("torch._utils", "_rebuild_nested_tensor", _TENSOR._replace(rebuild="nested_tensor")),
+    ("torch._utils", "_rebuild_meta_tensor_no_storage", _TENSOR._replace(rebuild="meta_tensor")),
+    ("torch._utils", "_rebuild_wrapper_subclass", _OTHER_TENSOR._replace(rebuild="wrapper_tensor")),
+    (
+        "torch._utils",
+        "_rebuild_device_tensor_from_numpy _rebuild_xla_tensor",
+        _OTHER_TENSOR._replace(rebuild="tensor_from_array"),
+    ),
+    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor", _OTHER_TENSOR._replace(rebuild="tensor_from_cpu")),
+    ("torch._tensor", "_rebuild_from_type_v2", _SUBCLASS._replace(weights_only="name")),
+    ("torch._tensor", "_rebuild_from_type", _SUBCLASS),
+    ("torch.tensor", "_rebuild_from_type _rebuild_from_type_v2", _SUBCLASS),
+    (*pair(REBUILD_JAGGED), _OTHER_TENSOR._replace(rebuild="jagged_tensor")),
+    ("torch.storage", "_load_from_bytes", Row(checks.literal_bytes, "nested_stream", is_value=False)),
+)
+
+_EMPTY_TENSOR = Row(checks.no_arguments, "tensor_object float32 torch.Tensor", state="set_tensor")
+_UNINITIALIZED = Row(checks.any_arguments, state="set_tensor")
+
+_TENSOR_CLASSES: Rows = (
+    ("torch", "Tensor", _EMPTY_TENSOR._replace(weights_only="name")),
+    ("torch._tensor torch.tensor", "Tensor", _EMPTY_TENSOR),
+    ("torch.nested._internal.nested_tensor", "NestedTensor", Row()),
+    ("torch.autograd.variable", "Variable", _EMPTY_TENSOR._replace(check=checks.any_arguments)),
+    *(
+        (
+            "torch.nn.parameter",
+            name,
+            Row(
+                checks.any_arguments,
+                f"tensor_object float32 torch.nn.parameter.{name}",
+                state="set_tensor",
+                weights_only="name" if name == "Parameter" else "",
+            ),
+        )
+        for name in ("Parameter", "Buffer")
+    ),
+    *(
+        ("torch.nn.parameter", name, _UNINITIALIZED._replace(rebuild=f"uninitialized_tensor torch.nn.parameter.{name}"))
+        for name in ("UninitializedParameter", "UninitializedBuffer")
+    ),
+    *(
+        (*pair(path), _EMPTY_TENSOR._replace(rebuild=f"tensor_object {dtype.name} torch.Tensor", weights_only="name"))
+        for path, dtype in OLD_TENSOR_CLASSES.items()
+    ),
+    *(
+        (*pair(path), Row(checks.no_arguments, state=OPAQUE))
+        for path, row in TORCH_NAMES.items()
+        if row.role == "tensor class" and ".sparse." in path
+    ),
+    *((*pair(path), Row(weights_only="name")) for path in STORAGE_CLASSES),
+    ("torch.storage", "TypedStorage", Row()),
+)
+
+_TORCH: Rows = (
+    ("torch", " ".join(BY_NAME), Row(value="Dtype", weights_only="name")),
+    ("torch", " ".join(NAME_ONLY), Row(value="Dtype")),
+    ("torch", "per_tensor_affine per_channel_affine", Row(value="QScheme", weights_only="name")),
+    ("torch", "per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams", Row(value="QScheme")),
+    ("torch", "strided sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc jagged _mkldnn", Row(value="Layout")),
+    ("torch", "contiguous_format preserve_format channels_last channels_last_3d", Row(value="MemoryFormat")),
+    ("torch", "Size", Row(checks.any_arguments, "as_size", weights_only="call")),
+    ("torch", "device", Row(checks.any_arguments, "as_device", weights_only="call")),
+    ("torch.serialization", "_get_layout", Row(checks.any_arguments, "as_layout", weights_only="call")),
+    ("torch._C", "Generator", Row(checks.any_arguments, "torch_generator", state="set_torch_generator")),
+    ("torch._dynamo.decorators", "_DimRange", Row(checks.any_arguments, state=OPAQUE)),
+    (
+        "torch.jit._pickle",
+        "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag",
+        Row(checks.any_arguments, "first_argument"),
+    ),
+)
+
+_MODULE_CLASSES = {
+    "activation": "Threshold ReLU RReLU Hardtanh ReLU6 Sigmoid Hardsigmoid Tanh SiLU Mish Hardswish ELU CELU SELU GLU GELU "
+    "Hardshrink LeakyReLU LogSigmoid Softplus Softshrink MultiheadAttention PReLU Softsign Tanhshrink Softmin Softmax "
+    "Softmax2d LogSoftmax",
+    "adaptive": "AdaptiveLogSoftmaxWithLoss",
+    "batchnorm": "BatchNorm1d LazyBatchNorm1d BatchNorm2d LazyBatchNorm2d BatchNorm3d LazyBatchNorm3d SyncBatchNorm",
+    "channelshuffle": "ChannelShuffle",
+    "container": "Container Sequential ModuleList ModuleDict ParameterList ParameterDict",
+    "conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d LazyConv1d LazyConv2d LazyConv3d "
+    "LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d",
+    "distance": "PairwiseDistance CosineSimilarity",
+    "dropout": "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout",
+    "flatten": "Flatten Unflatten",
+    "fold": "Fold Unfold",
+    "instancenorm": "InstanceNorm1d LazyInstanceNorm1d InstanceNorm2d LazyInstanceNorm2d InstanceNorm3d LazyInstanceNorm3d",
+    "linear": "Identity Linear NonDynamicallyQuantizableLinear _LinearWithBias Bilinear LazyLinear",
+    "loss": "L1Loss NLLLoss NLLLoss2d PoissonNLLLoss GaussianNLLLoss KLDivLoss MSELoss BCELoss BCEWithLogitsLoss "
+    "HingeEmbeddingLoss MultiLabelMarginLoss SmoothL1Loss HuberLoss SoftMarginLoss CrossEntropyLoss LinearCrossEntropyLoss "
+    "MultiLabelSoftMarginLoss CosineEmbeddingLoss MarginRankingLoss MultiMarginLoss TripletMarginLoss "
+    "TripletMarginWithDistanceLoss CTCLoss",
+    "module": "Module",
+    "normalization": "LocalResponseNorm CrossMapLRN2d LayerNorm GroupNorm RMSNorm",
+    "padding": "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d "
+    "ReflectionPad2d ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d ZeroPad3d",
+    "pixelshuffle": "PixelShuffle PixelUnshuffle",
+    "pooling": "MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d AvgPool1d AvgPool2d AvgPool3d "
+    "FractionalMaxPool2d FractionalMaxPool3d LPPool1d LPPool2d LPPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d "
+    "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d",
+    "rnn": "RNN LSTM GRU RNNCell LSTMCell GRUCell",
+    "sparse": "Embedding EmbeddingBag",
+    "transformer": "Transformer TransformerEncoder TransformerDecoder TransformerEncoderLayer TransformerDecoderLayer",
+    "upsampling": "Upsample UpsamplingNearest2d UpsamplingBilinear2d",
+}
+"""The public classes that torch 1.6 to 2.13 define in `torch.nn.modules`. A loader instantiates each without its constructor
+and sets its `__dict__` (`torch/nn/modules/module.py`, `__setstate__`). A class that runs anything then must not be added."""
+
+_MODULES: Rows = tuple(
+    (f"torch.nn.modules.{module}", names, Row(checks.no_arguments, state=OPAQUE)) for module, names in _MODULE_CLASSES.items()
+)
+
+ALLOWED: dict[Name, AllowedName] = {
+    (module, name): row
+    for modules, names, row in (*_PYTHON, *_NUMPY, *_TENSORS, *_TENSOR_CLASSES, *_TORCH, *_MODULES)
+    for module in modules.split()
+    for name in names.split()
+}
 """The list."""
+
+TRUSTED = AllowedName(checks.any_arguments, state=OPAQUE)
+"""What is allowed for a name that the user trusts."""
+
+BASES = frozenset(
+    {"collections.OrderedDict"}
+    | {f"{module}.{name}" for module in checks.BUILTINS for name in ("object", "dict", "list", "tuple", "set")}
+)
+"""The bases that `_reconstructor(cls, base, state)` may call."""
 
 
 def is_allowed(module: str, name: str) -> bool:
-    """Whether a pickle may name this."""
+    """Whether a pickle may import this."""
     return (module, name) in ALLOWED
+
+
+def misuse(call: ResolvedCall, row: AllowedName) -> str:
+    """What is wrong with how an allowed name is called, or given a state; "" where a pickler may write it."""
+    if row.check is None:
+        return "which is no function or class that pickles call"
+    if call.keywords is not None:
+        return "with keyword arguments"
+    if call.has_computed_arguments:
+        return "with arguments that are computed while loading"
+    if call.helper and call.arguments:
+        return "with arguments, which its pickles do not have"
+    if call.kind == "reconstruct":
+        base = call.base
+        if not isinstance(base, Global) or base.path not in BASES:
+            return "on a base that is none of Python's containers"
+    return misused_arguments(call.arguments, call.node, row)
+
+
+def misused_arguments(arguments: checks.Arguments, node: Node, row: AllowedName) -> str:
+    """The same for a call without helpers, keyword arguments and computed arguments, as nearly all are."""
+    if row.check is None:
+        return "which is no function or class that pickles call"
+    states = [plain(step.items[0]) for step in node.steps if step.op == "BUILD"]
+    if states and not row.state:
+        return "and sets a state, which it does not take"
+    if wrong := row.check(arguments):
+        return wrong
+    return next((wrong for state in states if row.check_state and (wrong := row.check_state(arguments, state))), "")
+
+
+WEIGHTS_ONLY_CALLS = frozenset(".".join(name) for name, row in ALLOWED.items() if row.weights_only == "call")
+WEIGHTS_ONLY_NAMES = WEIGHTS_ONLY_CALLS | {".".join(name) for name, row in ALLOWED.items() if row.weights_only}
+"""What every `torch.load(weights_only=True)` since torch 2.6 calls, and what it imports."""
+
+WEIGHTS_ONLY_OPCODES = frozenset(
+    (
+        *("NONE", "NEWTRUE", "NEWFALSE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINSTRING"),
+        *("EMPTY_TUPLE", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "EMPTY_LIST", "EMPTY_DICT", "EMPTY_SET", "GLOBAL", "REDUCE"),
+        *("NEWOBJ", "BINPERSID"),
+    )
+)
+"""The opcodes of values that it reads; all but one of those of protocol 2."""

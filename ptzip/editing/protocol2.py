@@ -3,7 +3,7 @@
 Rule: a value stays the same, save a number too long for any opcode that is read, which becomes the text of its digits.
 """
 
-from ptzip.allowlist.weights_only import OPCODES
+from ptzip.allowlist.table import WEIGHTS_ONLY_OPCODES
 from ptzip.pickling.new_nodes import LONGEST, atom, called, memoized, named, new_dict, new_list
 from ptzip.pickling.nodes import Atom, Dict, Global, List, Node, Set, item_slots, pairs
 
@@ -13,7 +13,7 @@ OTHER_PUTS = frozenset(("PUT", "MEMOIZE"))
 
 def respelled(node: Node) -> Node:
     """A node that spells the same value; the node itself where it may stay."""
-    if isinstance(node, Atom) and node.op not in OPCODES:
+    if isinstance(node, Atom) and node.op not in WEIGHTS_ONLY_OPCODES:
         new = _atom(node.value)
         if node.steps and not new.steps:
             new.add(memoized())  # a long text that stands in many places is spelled once

@@ -13,7 +13,7 @@ forms is refused, with its place.
 from enum import IntEnum
 from typing import NamedTuple
 
-from ptzip.allowlist.weights_only import CALLED, HELD
+from ptzip.allowlist.table import WEIGHTS_ONLY_CALLS, WEIGHTS_ONLY_NAMES
 from ptzip.editing.account import Category, Dropped
 from ptzip.editing.edit import Edit, storages_of
 from ptzip.editing.numpy_nodes import ARRAYS, SCALARS, Array, array, scalar
@@ -99,7 +99,7 @@ class Plainness:
         """A node that takes the place of another; itself where it may stay."""
         if isinstance(node, Call):
             return respelled(self._call(node, path))
-        if isinstance(node, Global) and node.path not in HELD:
+        if isinstance(node, Global) and node.path not in WEIGHTS_ONLY_NAMES:
             return self._told(path, atom(node.path), f"the name of {node.path}")
         return respelled(node)
 
@@ -108,7 +108,7 @@ class Plainness:
             lost = [name for name in plain_names(call) if not name.startswith("_") and name != "training"]
             without = f", without its {', '.join(lost)}" if lost else ""
             return self._told(path, ordered(state_dict(call)), f"the state dict of {class_path(call)}{without}")
-        if call.path in CALLED:
+        if call.path in WEIGHTS_ONLY_CALLS:
             return call
         if call.path in SUBCLASS:
             return self._subclass(call, path)
@@ -117,7 +117,7 @@ class Plainness:
     def _subclass(self, call: Call, path: str) -> Node:
         """A tensor of another class, with attributes: the tensor, where it has one of its own (`torch/_tensor.py`)."""
         function, _, arguments, *_ = [plain(argument) for argument in call.arguments]
-        if isinstance(function, Global) and function.path in CALLED and isinstance(arguments, Tuple):
+        if isinstance(function, Global) and function.path in WEIGHTS_ONLY_CALLS and isinstance(arguments, Tuple):
             return self._told(path, Call("REDUCE", None, [function, arguments], [memoized()]), "a plain tensor")
         for name in call.arguments:
             self.done[id(plain(name))] = plain(name)

@@ -8,28 +8,12 @@ from collections.abc import Collection, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from ptzip.allowlist import argument_checks as shapes
-from ptzip.allowlist.table import ALLOWED, Name, Use
+from ptzip.allowlist.table import ALLOWED, TRUSTED, AllowedName, Name, misuse, misused_arguments
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Pickle, Tuple, children, pairs, plain, text, walk_unordered
 from ptzip.scanning import dangerous_names
 from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.tensors.references import class_ref
-from ptzip.tree.calls import (
-    GETATTR,
-    HELPERS,
-    MOST_ATTRIBUTES,
-    NEW_OBJECTS,
-    NEW_OBJECTS_EX,
-    RECONSTRUCTORS,
-    QualifiedName,
-    ResolvedCall,
-    resolve,
-)
-
-BASES = {"collections.OrderedDict"} | frozenset(
-    f"{home}.{name}" for home in ("builtins", "__builtin__") for name in ("object", "dict", "list", "tuple", "set")
-)
-"""The built-in bases of honest classes, which `copyreg._reconstructor` calls."""
+from ptzip.tree.calls import GETATTR, HELPERS, MOST_ATTRIBUTES, QualifiedName, ResolvedCall, resolve
 
 SPECIAL_METHODS = frozenset(
     f"__{name}__"
@@ -39,22 +23,6 @@ SPECIAL_METHODS = frozenset(
     )
 )
 """Attributes that Python itself looks up and calls."""
-
-ONLY_CALLED = (
-    RECONSTRUCTORS
-    | NEW_OBJECTS
-    | frozenset(
-        f"torch.{name}"
-        for name in (
-            *("storage._load_from_bytes", "_tensor._rebuild_from_type_v2", "_tensor._rebuild_from_type"),
-            *("tensor._rebuild_from_type_v2", "tensor._rebuild_from_type"),
-        )
-    )
-)
-"""Allowed functions that call or load what they are given. Honest pickles call them, and never pass them on."""
-
-TRUSTED = Use(shapes.anything, builds=True)
-"""What may be done with a name that the user trusts."""
 
 
 class Danger(IntEnum):
@@ -77,8 +45,8 @@ class Violation(NamedTuple):
 
 def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Violation]:
     """Everything that is not allowed, in the order in which a loader gets to it; last what is passed on as a value."""
-    uses = _allowed_names(pickle, trusted)
-    doubtful = [node for node in pickle.calls if id(node) not in uses and not _is_usual(node, uses)]
+    rows = _allowed_names(pickle, trusted)
+    doubtful = [node for node in pickle.calls if id(node) not in rows and not _is_usual(node, rows)]
     calls = {id(node): resolved(node) for node in doubtful if isinstance(node, Call)}
     called = {call.target.node.offset for call in calls.values() if call is not None}
     for node in doubtful:
@@ -93,27 +61,25 @@ def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Viola
     yield from _passed_on(pickle)
 
 
-def allowed(module: str, name: str, trusted: Collection[Name]) -> Use | None:
+def allowed(module: str, name: str, trusted: Collection[Name]) -> AllowedName | None:
     """What may be done with a name."""
     return TRUSTED if (module, name) in trusted else ALLOWED.get((module, name))
 
 
-def _allowed_names(pickle: Pickle, trusted: Collection[Name]) -> dict[int, Use]:
+def _allowed_names(pickle: Pickle, trusted: Collection[Name]) -> dict[int, AllowedName]:
     """The globals that are allowed, by identity; without functions whose call is about the class that they are given."""
-    uses = dict[int, Use]()
+    rows = dict[int, AllowedName]()
     for node in pickle.calls:
-        use = allowed(node.module, node.name, trusted) if isinstance(node, Global) else None
-        if use is not None and isinstance(node, Global) and node.path not in HELPERS:
-            uses[id(node)] = use
-    return uses
+        row = allowed(node.module, node.name, trusted) if isinstance(node, Global) else None
+        if row is not None and isinstance(node, Global) and node.path not in HELPERS:
+            rows[id(node)] = row
+    return rows
 
 
-def _is_usual(node: Node, uses: Mapping[int, Use]) -> bool:
+def _is_usual(node: Node, rows: Mapping[int, AllowedName]) -> bool:
     """Whether a node is a plain call of an allowed name with the arguments that it may have, as nearly all calls are."""
-    use = uses.get(id(node.parts[0])) if node.op in ("REDUCE", "NEWOBJ") else None
-    if use is None or use.call is None or not isinstance(node, Call) or type(node.parts[1]) is not Tuple:
-        return False
-    return not use.call(node) and (use.builds or not _is_built(node))
+    row = rows.get(id(node.parts[0])) if node.op in ("REDUCE", "NEWOBJ") else None
+    return row is not None and type(node.parts[1]) is Tuple and not misused_arguments(node.parts[1].parts, node, row)
 
 
 def resolved(call: Call) -> ResolvedCall | None:
@@ -146,11 +112,11 @@ def _judged_call(node: Call, call: ResolvedCall | None, trusted: Collection[Name
         return Violation(node, danger, "something", "that is computed while loading")
     if call.path in GETATTR:
         return _judged_attribute(node)
-    use = allowed(call.target.module, call.target.name, trusted)
-    if use is None or use.call is None:
+    row = allowed(call.target.module, call.target.name, trusted)
+    if row is None or row.check is None:
         why = dangerous_names.of_call(call.target.module, call.target.name, node)
         return Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, call.path, why)
-    why = _misuse(node, call, use)
+    why = misuse(call, row)
     return Violation(node, Danger.MISUSED, call.path, why) if why else None
 
 
@@ -172,25 +138,10 @@ def _is_class(owner: Global) -> bool:
     return owner.name.rpartition(".")[2].lstrip("_")[:1].isupper() or (owner.module, owner.name) in ALLOWED
 
 
-def _misuse(node: Call, call: ResolvedCall, use: Use) -> str:
-    """How an allowed name is called in a way that no pickler calls it; "" where it is not."""
-    if call.keywords is not None and node.op == "NEWOBJ_EX":
-        return "with arguments by name"
-    if node.op not in ("INST", "OBJ") and not isinstance(plain(node.parts[1]), Tuple):
-        return "with arguments that are computed while loading"
-    if not use.builds and _is_built(node):
-        return "and gives a state to what it made, which takes none"
-    if call.helper in NEW_OBJECTS | NEW_OBJECTS_EX and len(node.arguments) > 1:
-        return "with arguments, which its pickles do not have"
-    if call.helper in RECONSTRUCTORS:
-        is_known = isinstance(call.base, Global) and call.base.path in BASES
-        return "" if is_known else "on a base that is none of Python's containers"
-    return use.call(node) if use.call else ""
-
-
 def _passed_on(pickle: Pickle) -> Iterator[Violation]:
-    """Functions of `ONLY_CALLED` among the values of the object or the arguments of calls: another function may call them."""
-    passed = {id(node): node for node in pickle.calls if isinstance(node, Global) and node.path in ONLY_CALLED}
+    """Functions that are no value among the values of the object or the arguments of calls: another function may call them."""
+    names = [node for node in pickle.calls if isinstance(node, Global)]
+    passed = {id(node): node for node in names if (row := ALLOWED.get((node.module, node.name))) and not row.is_value}
     seen = set[int]()
     for root in [*([pickle.root] if pickle.root is not None else []), *pickle.calls] if passed else ():
         for node in walk_unordered(root, seen):

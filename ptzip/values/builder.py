@@ -1,101 +1,418 @@
-"""Nodes to Python values: what a loader would build, of what is known to be harmless.
+"""Nodes to Python values: what a loader would build, of what is on the allow list; anything else is an error or an `Opaque`.
 
-Rule: values are made in the order of the stream, iteratively, so that nesting has no limit; tensors and arrays stay lazy, see
-`settled`.
+Values are built in the order of the stream and without recursion, so nesting has no limit. Nothing named in a file is imported
+or called: a row of the allow list names a function of `rebuild_python`, `rebuild_numpy`, `rebuild_torch` or `torch_values`, and
+that is all that can happen. Tensors and arrays stay lazy; `materialize` reads them.
 """
 
+import functools
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from ptzip.allowlist.table import ALLOWED, AllowedName, misuse
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.formats import legacy
 from ptzip.formats import signatures as marks
-from ptzip.formats.container import Part
+from ptzip.formats.container import NamedTensor, Part
+from ptzip.io.payloads import CheckedPayload, Payload, SlicePayload
 from ptzip.io.sources import BytesSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.pickling.nodes import PUTS, Atom, Node, Step
-from ptzip.values.build_state import MISTAKES, Building, called
-from ptzip.values.from_nodes import FILLS, MAKERS, atom_value
-from ptzip.values.torch_values import Nested
-from ptzip.values.value_children import refuse_names
+from ptzip.pickling.nodes import PUTS, Atom, Call, Detour, Dict, Global, List, Node, Persistent, Pickle, Set, Step, Tuple
+from ptzip.tensors.dtypes import DType
+from ptzip.tensors.references import StorageRef, class_ref, storage_ref
+from ptzip.tensors.storage import Storage
+from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.torch_names import TENSOR_CLASSES
+from ptzip.text import as_text
+from ptzip.tree.calls import ResolvedCall, qualified_name, resolve
+from ptzip.values import rebuild_numpy, rebuild_python, rebuild_torch, torch_values
+from ptzip.values.opaque import Opaque
+from ptzip.values.torch_values import NestedStream
+from ptzip.values.value_children import reachable
 
 UNKNOWN = ("error", "keep")
 
-MOST_STREAMS_DEEP = 4
-"""How many streams may lie inside one another as bytes."""
+DEEPEST_STREAM = 4
+"""How many pickles may be nested in one another as bytes."""
+
+DEEPEST_KEY = 100
+"""How many tuples may be nested in a dict key: Python hashes one by recursion."""
+
+MISTAKES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
+"""What rebuild functions and containers raise where a value does not fit."""
+
+FUNCTIONS: dict[str, Callable[..., object]] = {
+    function.__name__: function
+    for module in (rebuild_python.FUNCTIONS, rebuild_numpy.FUNCTIONS, rebuild_torch.FUNCTIONS, torch_values.FUNCTIONS)
+    for function in module
+}
+"""Every function that a row of the allow list names."""
 
 Pending = Node | tuple[Node, Step | None]
-"""What is still to be done: a node, a node whose parts are there, a step of it whose items are there."""
+"""Work to do: a node, a node whose parts are built, or a step of it whose items are built."""
 
 
 def build(part: Part, *, unknown: str = "error", limits: Limits = DEFAULT_LIMITS) -> object:
     """The value of a pickle; tensors and arrays are lazy.
 
-    What is not known to be harmless is an UnsupportedError that names it, or with unknown="keep" an `Opaque`. Raises
-    FormatError where the pickle is broken or does what no pickler does.
+    What is not on the allow list is an UnsupportedError that names it, or with unknown="keep" an `Opaque`. Raises FormatError
+    where the pickle is broken or does what no pickler does.
     """
     if unknown not in UNKNOWN:
         raise ValueError(f"unknown is {unknown!r}, expected one of {', '.join(UNKNOWN)}")
-    return _built(Building(part, unknown == "keep", limits))
+    return Builder(part, unknown == "keep", limits).build(part.root)
 
 
-def _built(building: Building) -> object:
-    root = building.part.root
-    _make_all(building, root)
-    value = building.value(root)
-    if building.has_names and not building.keep:
-        refuse_names(value)
-    return value
-
-
-def _make_all(building: Building, root: Node) -> None:
-    """Make the values of a node and of all below it."""
-    pending: list[Pending] = [root]
-    seen: set[int] = set()
-    while pending:
-        item = pending.pop()
-        if isinstance(item, Node):
-            if id(item) not in seen:
-                seen.add(id(item))
-                pending.append((item, None))
-                _want(building, item.parts, pending)
-            continue
-        node, step = item
-        if step is not None:
-            _apply(building, node, step)
-            continue
-        value = MAKERS[type(node)](building, node)
-        building.values[id(node)] = _nested(building, value) if isinstance(value, Nested) else value
-        for done in reversed(node.steps):
-            if done.op not in PUTS:
-                pending.append((node, done))
-                _want(building, done.items, pending)
-
-
-def _want(building: Building, nodes: list[Node], pending: list[Pending]) -> None:
-    """Have some nodes made next, the first of them first; most are atoms, which need nobody else."""
-    for node in reversed(nodes):
-        if type(node) is not Atom or any(step.op not in PUTS for step in node.steps):
-            pending.append(node)
-        elif id(node) not in building.values:
-            building.values[id(node)] = atom_value(building, node)
-
-
-def _apply(building: Building, node: Node, step: Step) -> None:
-    """Do to a value what one opcode does: append, set, build."""
-    value, items = building.value(node), [building.value(item) for item in step.items]
-    fill = FILLS.get(step.op)
-    if fill is None:
-        return
+def build_array(node: Node) -> rebuild_numpy.Array | None:
+    """The numpy array or scalar that a call rebuilds, without storages; None where it is anything else."""
+    part = Part("a numpy array", Pickle(node), _no_storage)
     try:
-        fill(building, value, items)
-    except MISTAKES as error:
-        raise FormatError(f"{step.op} does not fit {called(value)}: {error}", node.offset) from error
+        found = Builder(part, False, DEFAULT_LIMITS).build(node)
+    except (FormatError, UnsupportedError):
+        return None
+    return found if isinstance(found, rebuild_numpy.Array) else None
 
 
-def _nested(building: Building, data: Nested) -> object:
-    """The object of a legacy stream that is a value of this one."""
-    if building.depth >= MOST_STREAMS_DEEP:
-        raise LimitError(f"more than {MOST_STREAMS_DEEP} streams lie inside one another")
-    source = BytesSource(bytes(data), f"a stream inside {building.part.name}")
-    if not marks.is_legacy(source):
-        raise UnsupportedError(f"{source.name} is not of the legacy format")
-    inner = legacy.read(source, building.limits).parts[0]
-    return _built(Building(inner, building.keep, building.limits, building.depth + 1))
+class Builder:
+    """Builds the values of one pickle; `values` has them by the identity of their nodes."""
+
+    def __init__(self, part: Part, keep: bool, limits: Limits, depth: int = 0) -> None:
+        self.part = part
+        self.keep = keep
+        self.limits = limits
+        self.depth = depth
+        self.values: dict[int, object] = {}
+        self.storages: dict[str, Storage] = {}
+        self.views: dict[tuple[str, tuple[str, int, int]], Storage] = {}
+        self.nesting: dict[int, int] = {}
+        """How many levels of tuples are nested, by the identity of the outermost tuple."""
+        self.has_names = False
+        """Whether a name was kept that may not be part of the result."""
+
+    def build(self, root: Node) -> object:
+        """The value of a node and, in `values`, of all below it."""
+        pending: list[Pending] = [root]
+        seen: set[int] = set()
+        while pending:
+            item = pending.pop()
+            if isinstance(item, Node):
+                if id(item) not in seen:
+                    seen.add(id(item))
+                    pending.append((item, None))
+                    self._schedule(item.parts, pending)
+                continue
+            node, step = item
+            if step is not None:
+                self._apply(node, step)
+                continue
+            self.values[id(node)] = self._value(node)
+            for done in reversed(node.steps):
+                if done.op not in PUTS:
+                    pending.append((node, done))
+                    self._schedule(done.items, pending)
+        value = self.values[id(root)]
+        if self.has_names and not self.keep:
+            refuse_names(value)
+        return value
+
+    def value(self, node: Node) -> object:
+        """The value of a node that was built before; any other order is not that of a pickler."""
+        try:
+            return self.values[id(node)]
+        except KeyError:
+            raise FormatError("a value contains itself before it exists", node.offset) from None
+
+    def _schedule(self, nodes: list[Node], pending: list[Pending]) -> None:
+        """Build some nodes next, the first of them first; atoms, which most are, at once."""
+        for node in reversed(nodes):
+            if type(node) is not Atom or any(step.op not in PUTS for step in node.steps):
+                pending.append(node)
+            elif id(node) not in self.values:
+                self.values[id(node)] = self._value(node)
+
+    def _value(self, node: Node) -> object:
+        match node:
+            case Atom():
+                if node.op == "NEXT_BUFFER":
+                    raise UnsupportedError(f"the pickle takes a buffer that is not in the file (at byte {node.offset})")
+                return node.value
+            case Tuple():
+                return self._tuple(node)
+            case List():
+                return [self.value(part) for part in node.parts]
+            case Dict():
+                return self._dict(node)
+            case Set():
+                return self._set(node)
+            case Detour():
+                return self.value(node.parts[-1])
+            case Global():
+                return self._name(node.module, node.name)
+            case Persistent():
+                return self._persistent(node)
+            case Call():
+                return self._call(node)
+        raise FormatError(f"{node.op} is no value", node.offset)
+
+    def _tuple(self, node: Tuple) -> object:
+        found = tuple([self.value(part) for part in node.parts])
+        nested = [self.nesting.get(id(item), 1) for item in found if type(item) is tuple]
+        if nested:
+            self.nesting[id(found)] = 1 + max(nested)
+        return found
+
+    def _dict(self, node: Dict) -> object:
+        found: dict[object, object] = {}
+        set_items(self, found, [self.value(part) for part in node.parts])
+        return found
+
+    def _set(self, node: Set) -> object:
+        items = [self.value(part) for part in node.parts]
+        self.check_keys(items)
+        try:
+            return frozenset(items) if node.op == "FROZENSET" else set(items)
+        except TypeError as error:
+            raise FormatError(f"a set contains a value that no set can contain: {error}", node.offset) from error
+
+    def check_keys(self, keys: Iterable[object]) -> None:
+        """Raise LimitError for a key whose hash would take more recursion than Python allows."""
+        if self.nesting and any(self.nesting.get(id(key), 0) > DEEPEST_KEY for key in keys):
+            raise LimitError(f"a key consists of more than {DEEPEST_KEY} nested tuples")
+
+    def _name(self, module: str, name: str) -> object:
+        """What a bare name stands for: a value of its own where its row has one, else an `Opaque`."""
+        row = ALLOWED.get((module, name))
+        if row is not None and row.value:
+            return FUNCTIONS[row.value](name)
+        self.has_names = self.has_names or row is None or not row.is_value
+        return Opaque(module, name)
+
+    def _persistent(self, node: Persistent) -> object:
+        """A storage, a class with its source, or a tensor of a tar; anything else is unknown."""
+        reference = storage_ref(node)
+        if reference is not None:
+            return self._storage(reference)
+        cls = class_ref(node)
+        if cls is not None:
+            return self._name(cls.module, cls.name)
+        key = str(node.id.value) if isinstance(node.id, Atom) else ""
+        if key in self.part.tensors:
+            return self._tar_tensor(self.part.tensors[key])
+        call = resolve(node)
+        if call is not None:
+            return self._unknown(node, self._opaque(call), "a function of its package")
+        value = self.value(node.parts[0]) if node.parts else key
+        return self._unknown(node, Opaque("", "persistent id", (value,)), "which names no storage")
+
+    def _call(self, node: Call) -> object:
+        call = resolve(node)
+        if call is None:
+            return self._unknown(
+                node, Opaque("", self._computed(node.function), self._positional(node)), "computed while loading"
+            )
+        if call.kind == "getattr":
+            return self._attribute(call)
+        row = ALLOWED.get((call.target.module, call.target.name))
+        is_allowed = row is not None and (not call.helper or _is_allowed_path(call.helper))
+        if row is None or not is_allowed:
+            return self._unknown(node, self._opaque(call), "which is not allow-listed")
+        if wrong := misuse(call, row):
+            return self._unknown(node, self._opaque(call), wrong)
+        return self._rebuilt(call, row) if row.rebuild else self._opaque(call)
+
+    def _rebuilt(self, call: ResolvedCall, row: AllowedName) -> object:
+        """What the function of a row returns for a call."""
+        name, *texts = row.rebuild.split()
+        arguments = tuple(self.value(argument) for argument in call.arguments)
+        try:
+            if call.contents is not None and self.value(call.contents) is not None:
+                raise ValueError("its base gets contents")
+            self.check_keys(key for argument in arguments if isinstance(argument, list | tuple) for key in _keys(argument))
+            found = FUNCTIONS[name](*texts, *arguments)
+        except (*MISTAKES, UnsupportedError) as error:
+            return self._unknown(call.node, self._opaque(call), f"in a way that cannot be rebuilt: {error}")
+        if isinstance(found, NestedStream):
+            return self._nested(found)
+        if isinstance(found, Tensor) and found.class_path not in TENSOR_CLASSES and not self.keep:
+            return self._unknown(call.node, Opaque("", found.class_path, arguments), "a tensor class that is not allow-listed")
+        return found
+
+    def _opaque(self, call: ResolvedCall) -> Opaque:
+        """The inert record of a call that is not rebuilt."""
+        arguments = tuple(self.value(argument) for argument in call.arguments)
+        if call.has_computed_arguments and isinstance(call.node, Call):
+            arguments = self._positional(call.node)
+        keywords = self.value(call.keywords) if call.keywords is not None else {}
+        if not isinstance(keywords, dict):
+            raise FormatError("a call has keyword arguments that are no dict", call.node.offset)
+        found = Opaque(call.target.module, call.target.name, arguments)
+        found.kwargs = {as_text(key): value for key, value in keywords.items()}
+        contents = self.value(call.contents) if call.contents is not None else None
+        if isinstance(contents, list):
+            found.items += contents
+        elif isinstance(contents, dict):
+            found.pairs += contents.items()
+        elif contents is not None:
+            found.args = (contents,)
+        return found
+
+    def _attribute(self, call: ResolvedCall) -> object:
+        """`getattr(owner, name)` as a value: a name, never an attribute of anything."""
+        name = qualified_name(call.node)
+        if name is None:
+            return self._unknown(call.node, self._opaque(call), "of something computed while loading")
+        self.has_names = True
+        return Opaque(name.module, name.name)
+
+    def _positional(self, node: Call) -> tuple[object, ...]:
+        """The positional arguments of a call as far as they are known, also where they are computed while loading."""
+        if node.op in ("INST", "OBJ"):
+            return tuple(self.value(part) for part in node.arguments)
+        given = self.value(node.parts[1])
+        if not isinstance(given, tuple):
+            raise FormatError("a call has arguments that are no tuple", node.offset)
+        return given
+
+    def _computed(self, function: Node) -> str:
+        value = self.value(function)
+        return f"the value of {value.path}" if isinstance(value, Opaque) else f"an object of {type(value).__name__}"
+
+    def _unknown(self, node: Node, kept: Opaque, why: str) -> Opaque:
+        if not self.keep:
+            raise UnsupportedError(f"the pickle calls {kept.path}, {why} (at byte {node.offset})")
+        return kept
+
+    def _nested(self, data: NestedStream) -> object:
+        """The object of a legacy stream that is a value of this pickle."""
+        if self.depth >= DEEPEST_STREAM:
+            raise LimitError(f"more than {DEEPEST_STREAM} streams are nested in one another")
+        source = BytesSource(bytes(data), f"a stream inside {self.part.name}")
+        if not marks.is_legacy(source):
+            raise UnsupportedError(f"{source.name} is not of the legacy format")
+        inner = legacy.read(source, self.limits).parts[0]
+        return Builder(inner, self.keep, self.limits, self.depth + 1).build(inner.root)
+
+    def _storage(self, reference: StorageRef) -> Storage:
+        """The storage of a persistent id; torch takes the dtype of the first reference to a key."""
+        known = self.part.storages[reference.key]
+        found = self._whole_storage(known.key, known.dtype, known.size, reference.location)
+        if reference.view is None:
+            return found
+        if (found.key, reference.view) not in self.views:
+            self.views[found.key, reference.view] = _view(found, *reference.view)
+        return self.views[found.key, reference.view]
+
+    def _whole_storage(self, key: str, dtype: DType, size: int, location: str) -> Storage:
+        """One object per key, so that tensors sharing bytes can be recognized."""
+        if key not in self.storages:
+            payload = functools.cache(functools.partial(self.part.stored, key))  # one, so that its CRC is noted once
+            self.storages[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
+        return self.storages[key]
+
+    def _tar_tensor(self, named: NamedTensor) -> Tensor:
+        held = self._whole_storage(named.storage, named.dtype, self.part.stored(named.storage).length, "cpu")
+        return Tensor(named.dtype.name, named.shape, named.stride, named.offset, storage=held, device=held.location)
+
+    def _apply(self, node: Node, step: Step) -> None:
+        """Do to a value what one opcode does: append, set, build."""
+        value, items = self.value(node), [self.value(item) for item in step.items]
+        try:
+            if step.op == "BUILD":
+                self._set_state(node, value, items[0])
+            elif step.op in FILLS:
+                FILLS[step.op](self, value, items)
+        except MISTAKES as error:
+            kind = value.path if isinstance(value, Opaque) else type(value).__name__
+            raise FormatError(f"{step.op} does not fit an object of {kind}: {error}", node.offset) from error
+
+    def _set_state(self, node: Node, value: object, state: object) -> None:
+        if isinstance(value, Opaque):
+            if value.is_name and not self.keep:
+                raise UnsupportedError(f"the pickle sets a state on {value.path} itself (at byte {node.offset})")
+            merges = isinstance(value.state, dict) and isinstance(state, dict)
+            value.state = {**value.state, **state} if merges else state  # type: ignore[dict-item]
+            return
+        call = resolve(node)
+        row = ALLOWED.get((call.target.module, call.target.name)) if call else None
+        if row is None or row.state not in FUNCTIONS:
+            raise TypeError("it takes no state")
+        FUNCTIONS[row.state](value, state)
+
+
+def refuse_names(root: object) -> None:
+    """Raise UnsupportedError where a value contains a class or function that is not allow-listed, or only as a callee."""
+    for value in reachable(root):
+        if isinstance(value, Opaque):
+            row = ALLOWED.get((value.module, value.name))
+            if row is None or (value.is_name and not row.is_value):
+                raise UnsupportedError(f"the pickle contains {value.path}, which is not allow-listed")
+
+
+def _no_storage(key: str) -> CheckedPayload:
+    raise FormatError(f"storage {key} is missing")
+
+
+def _view(base: Storage, key: str, offset: int, numel: int) -> Storage:
+    """A part of a storage under a key of its own, in legacy streams of torch 0.x."""
+    start, size = offset * base.dtype.size, numel * base.dtype.size
+    if not 0 <= start <= start + size <= base.size:
+        raise FormatError(f"storage {key} extends past the end of storage {base.key}, of which it is a view")
+
+    def payload() -> Payload:
+        return SlicePayload(base.payload(), start, size)
+
+    return Storage(key, base.dtype, size, payload, base.location, base.big_endian, base, start)
+
+
+def _is_allowed_path(path: str) -> bool:
+    module, _, name = path.rpartition(".")
+    return (module, name) in ALLOWED
+
+
+def _keys(argument: list[object] | tuple[object, ...]) -> Iterable[object]:
+    """What a container may take as keys: the items, and the first item of pairs."""
+    for item in argument:
+        if isinstance(item, tuple | list):
+            yield item
+            yield from item[:1]
+
+
+def set_items(builder: Builder, value: object, items: list[object]) -> None:
+    if isinstance(value, Opaque):
+        value.pairs += zip(items[::2], items[1::2], strict=True)
+    elif isinstance(value, dict):
+        builder.check_keys(items[::2])
+        for key, item in zip(items[::2], items[1::2], strict=True):
+            value[key] = item
+    else:
+        raise TypeError("it has no keys")
+
+
+def append(builder: Builder, value: object, items: list[object]) -> None:
+    if isinstance(value, Opaque):
+        value.items += items
+    elif isinstance(value, list | deque):
+        value.extend(items)
+    else:
+        raise TypeError("nothing can be appended to it")
+
+
+def add(builder: Builder, value: object, items: list[object]) -> None:
+    if isinstance(value, Opaque):
+        value.items += items
+    elif isinstance(value, set):
+        builder.check_keys(items)
+        value.update(items)
+    else:
+        raise TypeError("nothing can be added to it")
+
+
+FILLS: dict[str, Callable[[Builder, object, list[object]], None]] = {
+    "SETITEM": set_items,
+    "SETITEMS": set_items,
+    "APPEND": append,
+    "APPENDS": append,
+    "ADDITEMS": add,
+}
+"""What the opcodes do that fill a container."""

@@ -6,6 +6,7 @@ Rule: numpy is not loaded here; `arrays` makes numpy's own objects of these.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ptzip.allowlist.argument_checks import BIT_GENERATORS
 from ptzip.values.argument_types import Misfit, items, mapping, place, sizes, text
 
 KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
@@ -63,7 +64,11 @@ class NumpyName:
     name: str
 
 
-def array(*_: object) -> Array:
+def numpy_class(name: str) -> NumpyName:
+    return NumpyName(name.rstrip("_"))
+
+
+def empty_array(*_: object) -> Array:
     """`numpy.core.multiarray._reconstruct`: an empty array, whose contents come with BUILD."""
     return Array()
 
@@ -85,7 +90,7 @@ def array_from_buffer(data: object, kind: object, shape: object, order: object =
     return Array(kind, sizes(shape), order == "F", data)
 
 
-def scalar(kind: object, data: object = b"") -> Array:
+def array_scalar(kind: object, data: object = b"") -> Array:
     if not isinstance(kind, ArrayType):
         raise Misfit("a scalar has no dtype")
     if kind.code[:1] == "O":
@@ -95,13 +100,13 @@ def scalar(kind: object, data: object = b"") -> Array:
     return Array(kind, (), data=data.encode() if isinstance(data, str) else data, is_scalar=True)
 
 
-def array_type(code: object, *_: object) -> ArrayType:
+def numpy_dtype(code: object, *_: object) -> ArrayType:
     if isinstance(code, NumpyName):
         return ArrayType(code.name)
     return ArrayType(text(code))
 
 
-def set_array_type(made: ArrayType, state: object) -> None:
+def set_numpy_dtype(made: ArrayType, state: object) -> None:
     """(version, byte order, subdtype, names, fields, size, alignment, flags[, metadata])."""
     given = items(state, 6, 7, 8, 9)
     made.order = text(given[1])
@@ -123,21 +128,14 @@ def _array_type(value: object) -> ArrayType:
     return value
 
 
-BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-
-
-def random_state(kind: str) -> Callable[..., RandomState]:
-    """A generator of numpy; its state comes with BUILD, that of newer versions with its bit generator."""
-
-    def make(bits: object = "MT19937", *_: object) -> RandomState:
-        if isinstance(bits, RandomState):
-            return RandomState(kind, bits.bits, bits.state) if kind != "BitGenerator" else bits
-        name = bits.name if isinstance(bits, NumpyName) else text(bits)
-        if name not in BIT_GENERATORS:
-            raise Misfit(f"{name} is no bit generator of numpy")
-        return RandomState(kind, name)
-
-    return make
+def random_state(kind: str, bits: object = "MT19937", *_: object) -> RandomState:
+    """A generator of numpy; its state comes with BUILD, in newer versions with its bit generator."""
+    if isinstance(bits, RandomState):
+        return bits if kind == "BitGenerator" else RandomState(kind, bits.bits, bits.state)
+    name = bits.name if isinstance(bits, NumpyName) else text(bits)
+    if name not in BIT_GENERATORS:
+        raise Misfit(f"{name} is no bit generator of numpy")
+    return RandomState(kind, name)
 
 
 def seed_sequence(*_: object) -> RandomState:
@@ -152,3 +150,10 @@ def set_random_state(made: RandomState, state: object) -> None:
     held = state[0] if isinstance(state, tuple) and state else state
     if isinstance(held, dict):
         made.state = held
+
+
+FUNCTIONS: tuple[Callable[..., object], ...] = (
+    *(numpy_class, empty_array, set_array, array_from_buffer, array_scalar, numpy_dtype, set_numpy_dtype),
+    *(random_state, seed_sequence, set_random_state),
+)
+"""What the allow list names."""

@@ -1,46 +1,69 @@
-"""How values of Python's own types are rebuilt: containers, texts, numbers, dates, paths.
+"""How values of Python's own types are rebuilt: containers, texts, numbers, dates, paths, attribute bags.
 
-Rule: an argument is looked at before it is used, so that no value asks for more memory or time than its text is long, and
-none of them can touch anything outside itself.
+Arguments are checked before they are used, so that no value takes more memory or time than its text is long, and none of them
+can touch anything outside itself.
 """
 
+import argparse
 import datetime
 import decimal
 import fractions
+import pathlib
 import re
+import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 
+from ptzip.allowlist.argument_checks import ENCODINGS
 from ptzip.values.argument_types import Misfit, integer, mapping, number, places, text, texts
 from ptzip.values.opaque import Opaque
 
-Constructor = Callable[..., object]
-
-ENCODINGS = frozenset({"latin1", "latin-1", "iso-8859-1", "utf-8", "utf8", "ascii", "raw_unicode_escape"})
 FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
 DECIMAL = re.compile(r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,9})?|Infinity|s?NaN\d{0,100})")
-"""Numbers as text that do not take long to read."""
+"""Numbers as text that are parsed quickly."""
+
+TYPES: dict[str, object] = {
+    **{kind.__name__: kind for kind in (dict, list, tuple, set, frozenset, int, float, complex, bool, str, bytes, bytearray)},
+    **{"slice": slice, "range": range, "object": object, "unicode": str, "long": int, "xrange": range},
+    **{"Ellipsis": Ellipsis, "NotImplemented": NotImplemented, "OrderedDict": OrderedDict},
+}
+
+
+def python_type(name: str) -> object:
+    """A type or constant of Python by its name, those of Python 2 included."""
+    return TYPES[name]
 
 
 def concrete(value: object) -> list[object] | tuple[object, ...]:
-    """The items of a container that is there, unlike a range or a count, which may stand for any number of items."""
+    """The items of a container that exists, unlike a range or a count, which may mean any number of items."""
     if isinstance(value, dict | set | frozenset | deque):
         return list(value)
     if isinstance(value, list | tuple):
         return value
-    raise Misfit(f"an object of {type(value).__name__} stands where items are expected")
+    raise Misfit(f"expected items, found an object of {type(value).__name__}")
 
 
-def of_items(make: Callable[[list[object] | tuple[object, ...]], object]) -> Constructor:
-    """A constructor that takes nothing, or a container."""
-    return lambda given=(): make(concrete(given))
+def as_list(items: object = ()) -> list[object]:
+    return list(concrete(items))
+
+
+def as_tuple(items: object = ()) -> tuple[object, ...]:
+    return tuple(concrete(items))
+
+
+def as_set(items: object = ()) -> set[object]:
+    return set(concrete(items))
+
+
+def as_frozenset(items: object = ()) -> frozenset[object]:
+    return frozenset(concrete(items))
 
 
 def as_bytes(given: object = b"", encoding: object = "latin1", *_: object) -> bytes:
     """`bytes()`, `bytes([1, 2])`, `bytes('text', 'latin1')`; never `bytes(number)`, which asks for memory."""
     if isinstance(given, str):
-        return encoded(given, encoding)
+        return encode_text(given, encoding)
     return bytes(given) if isinstance(given, bytes | bytearray) else bytes(places(given))
 
 
@@ -48,10 +71,10 @@ def as_bytearray(*given: object) -> bytearray:
     return bytearray(as_bytes(*given))
 
 
-def encoded(given: object, encoding: object = "utf-8", *_: object) -> bytes:
-    """`_codecs.encode`, by which protocol 2 spells bytes."""
+def encode_text(given: object, encoding: object = "utf-8", *_: object) -> bytes:
+    """`_codecs.encode`, by which protocols 0 to 2 store bytes."""
     if text(encoding).lower() not in ENCODINGS:
-        raise Misfit(f"text is not encoded as {encoding}")
+        raise Misfit(f"{encoding} is not an encoding that picklers use")
     return text(given).encode(text(encoding))
 
 
@@ -60,12 +83,12 @@ def as_text(given: object = "") -> str:
 
 
 def pairs_of(given: object) -> list[tuple[object, object]]:
-    """The pairs of a dict, or of a list of pairs, as Python 2 spells an OrderedDict."""
+    """The pairs of a dict, or of a list of pairs, as Python 2 writes an OrderedDict."""
     if isinstance(given, dict):
         return list(given.items())
     pairs = [concrete(pair) for pair in concrete(given)]
     if any(len(pair) != 2 for pair in pairs):
-        raise Misfit("something other than pairs stands where pairs are expected")
+        raise Misfit("expected pairs, found items of another length")
     return [(pair[0], pair[1]) for pair in pairs]
 
 
@@ -73,23 +96,27 @@ def as_dict(given: object = ()) -> dict[object, object]:
     return dict(pairs_of(given))
 
 
+def as_ordered_dict(given: object = ()) -> OrderedDict[object, object]:
+    return OrderedDict(pairs_of(given))
+
+
 def as_counter(given: object = ()) -> Counter[object]:
-    made: Counter[object] = Counter()
+    counter: Counter[object] = Counter()
     for key, count in pairs_of(given):
-        made[key] = count  # type: ignore[assignment]  # it holds whatever it is given
-    return made
+        counter[key] = count  # type: ignore[assignment]  # a pickle can put anything there
+    return counter
 
 
 FACTORIES: tuple[object, ...] = (None, dict, list, set, int, float, str, bool, tuple, OrderedDict)
 
 
 def as_defaultdict(factory: object = None, given: object = ()) -> defaultdict[object, object]:
-    """With one of the factories that are plain types; another one cannot be called, so it is no part of a defaultdict."""
+    """Only with a factory that is a plain type: a defaultdict calls it."""
     if isinstance(factory, Opaque) or factory not in FACTORIES:
         raise Misfit(f"{factory!r} cannot be a factory")
-    made: defaultdict[object, object] = defaultdict(factory)  # type: ignore[call-overload]
-    made.update(pairs_of(given))
-    return made
+    found: defaultdict[object, object] = defaultdict(factory)  # type: ignore[call-overload]
+    found.update(pairs_of(given))
+    return found
 
 
 def as_deque(given: object = (), most: object = None) -> deque[object]:
@@ -120,16 +147,22 @@ def as_complex(real: object = 0.0, imaginary: object = 0.0) -> complex:
     return complex(number(real), number(imaginary))
 
 
-def time_of(kind: Callable[..., object]) -> Constructor:
-    """A class of datetime: it checks its own arguments, and none of them can be large."""
+def as_datetime(*given: object) -> object:
+    return _time(datetime.datetime, given)
 
-    def make(*given: object) -> object:
-        plain = [
-            value.encode("latin1") if isinstance(value, str) and place == 0 else value for place, value in enumerate(given)
-        ]
-        return kind(*plain)
 
-    return make
+def as_date(*given: object) -> object:
+    return _time(datetime.date, given)
+
+
+def as_time(*given: object) -> object:
+    return _time(datetime.time, given)
+
+
+def _time(kind: Callable[..., object], given: tuple[object, ...]) -> object:
+    """A class of datetime checks its own arguments. Python 2 pickled its packed bytes as text, which are latin-1."""
+    first, *others = given or (b"",)
+    return kind(first.encode("latin1") if isinstance(first, str) else first, *others)
 
 
 def as_timezone(offset: object, name: object = None) -> datetime.timezone:
@@ -144,7 +177,7 @@ def as_timedelta(*given: object) -> datetime.timedelta:
 
 def as_decimal(given: object) -> decimal.Decimal:
     if not DECIMAL.fullmatch(text(given)):
-        raise Misfit("text stands where a decimal number is expected")
+        raise Misfit("expected a decimal number, found other text")
     return decimal.Decimal(text(given))
 
 
@@ -154,26 +187,48 @@ def as_fraction(over: object, under: object = 1) -> fractions.Fraction:
     return fractions.Fraction(integer(over), integer(under))
 
 
-def as_uuid() -> uuid.UUID:
+def zero_uuid() -> uuid.UUID:
     return uuid.UUID(int=0)
 
 
-def set_uuid(made: uuid.UUID, state: object) -> None:
-    value = integer(mapping(state).get("int"))
-    if not 0 <= value < 1 << 128:
-        raise Misfit("a number is too large for a UUID")
-    object.__setattr__(made, "int", value)
+def set_uuid(value: uuid.UUID, state: object) -> None:
+    """The number of a UUID, which is immutable for everyone else."""
+    found = integer(mapping(state).get("int"))
+    if not 0 <= found < 1 << 128:
+        raise Misfit("expected a number of 128 bits, found a larger one")
+    object.__setattr__(value, "int", found)
 
 
-def path_of(kind: Callable[..., object]) -> Constructor:
-    """A path that is never looked for on any disk."""
-    return lambda *parts: kind(*map(text, parts))
+def posix_path(*parts: object) -> pathlib.PurePosixPath:
+    """A pure path, which never touches a disk."""
+    return pathlib.PurePosixPath(*map(text, parts))
 
 
-def set_dict(made: object, state: object) -> None:
-    """What BUILD does to an object with a `__dict__`, that of a known class."""
-    told = texts(state)
-    attributes = getattr(made, "__dict__", None)
+def windows_path(*parts: object) -> pathlib.PureWindowsPath:
+    return pathlib.PureWindowsPath(*map(text, parts))
+
+
+def namespace() -> argparse.Namespace:
+    return argparse.Namespace()
+
+
+def simple_namespace() -> types.SimpleNamespace:
+    return types.SimpleNamespace()
+
+
+def set_attributes(value: object, state: object) -> None:
+    """What BUILD sets on an object with a `__dict__`."""
+    found = texts(state)
+    attributes = getattr(value, "__dict__", None)
     if attributes is None:
-        raise Misfit(f"an object of {type(made).__name__} takes no state")
-    attributes.update(told)
+        raise Misfit(f"an object of {type(value).__name__} takes no state")
+    attributes.update(found)
+
+
+FUNCTIONS: tuple[Callable[..., object], ...] = (
+    *(python_type, as_list, as_tuple, as_set, as_frozenset, as_dict, as_ordered_dict, as_counter, as_defaultdict, as_deque),
+    *(as_bytes, as_bytearray, encode_text, as_text, as_slice, as_range, as_int, as_float, as_bool, as_complex),
+    *(as_datetime, as_date, as_time, as_timezone, as_timedelta, as_decimal, as_fraction, zero_uuid, set_uuid),
+    *(posix_path, windows_path, namespace, simple_namespace, set_attributes),
+)
+"""What the allow list names."""

@@ -3,6 +3,7 @@
 Rule: their text is the text that torch gives them, and equal things are equal.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ptzip.values.argument_types import Misfit, items, place, places, text
@@ -75,29 +76,7 @@ class Generator:
     state: object = None
 
 
-DTYPE_NAMES = frozenset(
-    (
-        *("float64", "float32", "float16", "bfloat16", "complex128", "complex64", "complex32", "bool"),
-        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-        *(f"{sign}int{bits}" for sign in ("", "u") for bits in range(1, 8)),
-        *("float8_e5m2", "float8_e4m3fn", "float8_e5m2fnuz", "float8_e4m3fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2"),
-        *("qint8", "quint8", "qint32", "quint4x2", "quint2x4"),
-        *("bits8", "bits16", "bits1x8", "bits2x4", "bits4x2"),
-    )
-)
-"""All dtypes of torch 2.13: of some of them only the name can be saved."""
-
-QSCHEME_NAMES = frozenset(
-    (
-        *("per_tensor_affine", "per_tensor_symmetric", "per_channel_affine", "per_channel_symmetric"),
-        "per_channel_affine_float_qparams",
-    )
-)
-LAYOUT_NAMES = frozenset(("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc", "jagged", "_mkldnn"))
-MEMORY_FORMAT_NAMES = frozenset(("contiguous_format", "preserve_format", "channels_last", "channels_last_3d"))
-
-
-class Nested(bytes):
+class NestedStream(bytes):
     """A legacy stream that is a value inside a pickle: the machine opens it."""
 
     __slots__ = ()
@@ -118,21 +97,28 @@ def as_layout(name: object) -> Layout:
     return Layout(text(name).removeprefix("torch."))
 
 
-def as_generator(device: object = None) -> Generator:
+def torch_generator(device: object = None) -> Generator:
     return Generator(device if isinstance(device, Device) else as_device(device or "cpu"))
 
 
-def set_generator(made: Generator, state: object) -> None:
+def set_torch_generator(made: Generator, state: object) -> None:
     made.seed, made.offset, made.state = items(state, 3)
 
 
-def nested_stream(data: object) -> Nested:
+def nested_stream(data: object) -> NestedStream:
     """`torch.storage._load_from_bytes`: how a storage is pickled without torch.save."""
     if not isinstance(data, bytes | bytearray):
         raise Misfit("a stream in a pickle is bytes")
-    return Nested(data)
+    return NestedStream(data)
 
 
-def first(value: object, *_: object) -> object:
+def first_argument(value: object, *_: object) -> object:
     """Functions of TorchScript that give back what they are given, with a type that Python does not need."""
     return value
+
+
+FUNCTIONS: tuple[Callable[..., object], ...] = (
+    *(Dtype, QScheme, Layout, MemoryFormat, as_size, as_device, as_layout),
+    *(torch_generator, set_torch_generator, nested_stream, first_argument),
+)
+"""What the allow list names."""

@@ -9,8 +9,6 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
-from ptzip.allowlist.table import is_allowed
-from ptzip.errors import UnsupportedError
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.modules import UNNAMED
 from ptzip.tree.paths import key_text
@@ -168,10 +166,3 @@ def reachable(root: object) -> Iterator[object]:
             if held or isinstance(value, Opaque):
                 pending.append((value, True))
                 pending += [(item, False) for item in reversed(held)]
-
-
-def refuse_names(root: object) -> None:
-    """Raise UnsupportedError where a class or function that is not allow-listed is in a value."""
-    for value in reachable(root):
-        if isinstance(value, Opaque) and not is_allowed(value.module, value.name):
-            raise UnsupportedError(f"the pickle holds {value.path}, which is not known to be harmless")

@@ -7,7 +7,7 @@ torch would have put them, whatever the directory says (`torch/serialization.py`
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.allowlist.weights_only import HELD, OPCODES
+from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.torchzip import TorchZip
@@ -66,8 +66,8 @@ def loading(checkpoint: Checkpoint) -> Loading | None:
     if not isinstance(layout, TorchZip | Legacy):
         return None
     names = {node.path for node in checkpoint.pickle.calls if isinstance(node, Global)}
-    blocked = tuple(sorted(names - HELD))
-    odd = any(isinstance(node, Atom) and node.op not in OPCODES for node in walk_unordered(checkpoint.root))
+    blocked = tuple(sorted(names - WEIGHTS_ONLY_NAMES))
+    odd = any(isinstance(node, Atom) and node.op not in WEIGHTS_ONLY_OPCODES for node in walk_unordered(checkpoint.root))
     is_zip = isinstance(layout, TorchZip)
     needed = [row.since for row in DATED if row.path in names and row.since]
     low = max([*needed, *([ZIP_SINCE] if is_zip else [])], default=None)
