@@ -217,8 +217,10 @@ def repair(source: PathLike, output: PathLike, *, overwrite: bool = False, limit
     zip, FormatError where the pickle is lost.
     """
     from ptzip.repairing import repair as command  # as above
+    from ptzip.verifying.verify import verify as check
 
-    return command.repair(source, output, overwrite=overwrite, limits=limits or DEFAULT_LIMITS)
+    used = limits or DEFAULT_LIMITS
+    return command.repair(source, output, lambda path: check(path, limits=used).problems, overwrite=overwrite, limits=used)
 
 
 def convert(

@@ -12,7 +12,7 @@ Beside these only `OSError` leaves a public function. What is odd but does not s
 an `Anomaly`, a value that stays with the thing it was found in.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class PtzipError(Exception):
@@ -57,3 +57,17 @@ class Anomaly(NamedTuple):
 
     def __str__(self) -> str:
         return self.message if self.offset is None else f"{self.message} (at byte {self.offset})"
+
+
+ProblemKind = Literal["cut", "header", "data", "pickle", "layout"]
+"""The file ends too early; headers contradict one another or the file; bytes are not those that were written; the pickle is
+broken or does not fit the storages; records are not where torch computes them to be."""
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with a file: `place` is a record or a tensor, "" for the file itself; `offset` is in bytes."""
+
+    kind: ProblemKind
+    place: str
+    message: str
+    offset: int | None = None

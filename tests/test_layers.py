@@ -52,11 +52,7 @@ MAY_IMPORT = {
 }
 """Who may import whom. `ptzip` stands for the package's public names."""
 
-EXCEPTIONS = {
-    ("repairing/repair.py", "verifying"): "to be removed: what a damaged zip lacks",
-    ("repairing/report.py", "verifying"): "to be removed: the shape of a problem",
-    ("repairing/salvage.py", "verifying"): "to be removed: the layout of a truncated zip",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
 """Imports between peers, each with its reason."""
 
 ONLY_IN = {

@@ -17,12 +17,12 @@ from ptzip.converting.report import ConvertReport, LeftOut
 from ptzip.converting.selection import Files, Tensors, aliases, select_tensors, without_components
 from ptzip.converting.sidecar import sidecar_file
 from ptzip.errors import EditError
-from ptzip.formats.torchzip import crc_lines
 from ptzip.globs import Rename
 from ptzip.io.atomic_output import new_file
 from ptzip.io.payloads import CheckedPayload
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
+from ptzip.zip.crc_messages import crc_lines
 
 
 class TargetFormat(NamedTuple):

@@ -124,16 +124,6 @@ def storage_patterns(name: str) -> tuple[str, ...]:
     return (f"{stem}/{{}}", f"{stem}/{{}}.storage", "constants/{}", "constants/{}.storage", "data/{}", ".data/{}.storage")
 
 
-def crc_lines(records: list[CheckedPayload]) -> tuple[str, ...]:
-    """One line for each record whose CRC does not match, and one for all without a CRC (0, as some programs write)."""
-    wrong = [record for record in records if record.is_wrong()]
-    missing = [record.name for record in wrong if not record.expected]
-    lines = [f"the CRC of record {record.name} does not match: its bytes may be damaged" for record in wrong if record.expected]
-    if missing:
-        lines.append(f"{len(missing)} records were saved without a CRC and could not be checked, {missing[0]} the first")
-    return tuple(lines)
-
-
 def fresh_records(pickle: bytes, storages: list[Payload], prefix: str = "archive/") -> list[Record]:
     """The records of a new archive, in the order in which torch 2.7 and later write them; torch 1.6 reads them too."""
     head = ((PICKLE, pickle), (FORMAT_VERSION, b"1"), (STORAGE_ALIGNMENT, b"%d" % ALIGNMENT), (BYTEORDER, b"little"))

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ptzip.errors import Problem
 from ptzip.render.escape import printable
-from ptzip.verifying.report import Loading, Problem, Rest, VerifyReport
+from ptzip.verifying.report import Loading, Rest, VerifyReport
 
 MOST_SHOWN = 20
 """Problems and names of one file that are printed; JSON has all."""

@@ -1,131 +1,131 @@
-"""Where records may lie, and what speaks for it: each header is a witness, and so is the layout that torch computes.
+"""The offsets in a damaged zip where the data of records may begin, and the evidence for each.
 
-Rule: a place is where data begin. What a witness says of it is a name, perhaps a length, perhaps a CRC; one witness may be
-wrong, so which of them is right is decided by `found`, with the bytes at hand.
+Every header is a piece of evidence, and so is the layout that torch computes. Each gives a name, perhaps a length, perhaps a
+CRC. Any one of them may be wrong; `record_search` decides which to follow by reading the bytes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ptzip.io.sources import Source
 from ptzip.zip import structs
 from ptzip.zip.header_search import FoundCentral, FoundDescriptor, FoundLocal, Headers, local_at, read_some
-from ptzip.zip.structs import STORED, decode_name
 
 
-class Form(NamedTuple):
-    """How many bytes lie at a place, and how many they are once they are inflated."""
+class Extent(NamedTuple):
+    """How many bytes are stored at an offset, how many they are once inflated, and the method of compression."""
 
     length: int
     size: int
-    method: int = STORED
+    method: int = structs.STORED
 
 
 @dataclass
-class Place:
-    """What was said of the data that begin at a byte: the forms and CRCs by the first who said so, names by witness.
+class Candidate:
+    """The evidence about the data that begin at an offset: names by piece of evidence, extents in the order found, and CRCs.
 
-    `listed` are the CRCs of the directory: what stands beside the data may have been moved with them.
+    `listed` are the CRCs of the central directory: headers next to the data may have moved together with them.
     """
 
     names: dict[str, str] = field(default_factory=dict)
-    forms: dict[Form, None] = field(default_factory=dict)
+    extents: dict[Extent, None] = field(default_factory=dict)
     crcs: set[int] = field(default_factory=set)
     listed: set[int] = field(default_factory=set)
 
-    def say(self, witness: str, name: str, form: Form | None = None, crc: int | None = None) -> None:
-        self.names[witness] = name
-        if form is not None:
-            self.forms[form] = None
+    def add(self, evidence: str, name: str, extent: Extent | None = None, crc: int | None = None) -> None:
+        self.names[evidence] = name
+        if extent is not None:
+            self.extents[extent] = None
         if crc is not None:
             self.crcs.add(crc)
 
     @property
-    def called(self) -> set[str]:
-        """All names that it is called by, in lower case."""
+    def all_names(self) -> set[str]:
+        """All names that any evidence gives, in lower case."""
         return {name.lower() for name in self.names.values()}
 
     def votes(self, name: str) -> int:
-        """How many witnesses call it by a name; case does not matter, as for torch."""
-        return sum(said.lower() == name.lower() for said in self.names.values())
+        """How many pieces of evidence give a name; torch compares names case-insensitively."""
+        return sum(other.lower() == name.lower() for other in self.names.values())
 
 
-Places = dict[int, Place]
+Candidates = dict[int, Candidate]
+"""By the offset where the data begin."""
 
-MOST_CLUES = 4
-"""So many records of one content or one name are looked at, or a file could ask for any number of readings."""
-
-
-def places(source: Source, headers: Headers) -> Places:
-    """All places that the headers of a file lead to, those of the directory first."""
-    found: Places = {}
-    ends, clues = _by_start(headers.descriptors), _clues(headers)
-    for central in headers.centrals:
-        for at in _data_of(source, central, clues):
-            form = Form(central.length, central.size, central.method)
-            place = found.setdefault(at, Place())
-            place.say(f"directory {central.at}", central.name, form, central.crc)
-            place.listed.add(central.crc)
-            place.say(f"header {central.header}", _name_at(source, central))
-    for local in headers.locals:
-        place = found.setdefault(local.data, Place())
-        place.say(f"header {local.at}", local.name)
-        for form, crc in _forms(local, ends.get(local.data, [])):
-            place.say(f"header {local.at}", local.name, form, crc)
-    for at, place in found.items():
-        place.crcs.update(descriptor.crc for descriptor in ends.get(at, ()))
-    return found
+MOST_MATCHES = 4
+"""Records with the same content or name that are considered; without a bound, a file could cause any number of reads."""
 
 
-def _by_start(descriptors: tuple[FoundDescriptor, ...]) -> Mapping[int, list[FoundDescriptor]]:
-    found: dict[int, list[FoundDescriptor]] = {}
-    for descriptor in descriptors:
-        found.setdefault(descriptor.start, []).append(descriptor)
-    return found
-
-
-Clues = dict[tuple[int, int] | str, list[int]]
-"""Where data begin, by CRC and length and by name."""
-
-
-def _clues(headers: Headers) -> Clues:
-    found: Clues = {}
+def candidates(source: Source, headers: Headers) -> Candidates:
+    """All offsets that the headers of a file lead to, those of the directory first."""
+    found: Candidates = defaultdict(Candidate)
+    descriptors = defaultdict[int, list[FoundDescriptor]](list)
     for descriptor in headers.descriptors:
-        found.setdefault((descriptor.crc, descriptor.length), []).append(descriptor.start)
+        descriptors[descriptor.start].append(descriptor)
+    by_content, by_name = _offsets_by_content(headers), _offsets_by_name(headers)
+    for central in headers.centrals:
+        extent = Extent(central.length, central.size, central.method)
+        for at in _data_offsets(source, central, by_content, by_name):
+            found[at].add(f"directory {central.at}", central.name, extent, central.crc)
+            found[at].listed.add(central.crc)
+            found[at].add(f"header {central.header}", _name_in_header(source, central))
     for local in headers.locals:
-        found.setdefault(local.name, []).append(local.data)
+        found[local.data].add(f"header {local.at}", local.name)
+        for extent, crc in _extents(local, descriptors.get(local.data, [])):
+            found[local.data].add(f"header {local.at}", local.name, extent, crc)
+    for at, candidate in found.items():
+        candidate.crcs.update(descriptor.crc for descriptor in descriptors.get(at, ()))
+    return dict(found)
+
+
+def _offsets_by_content(headers: Headers) -> dict[tuple[int, int], list[int]]:
+    """Where data begin, by their CRC and length."""
+    found = defaultdict[tuple[int, int], list[int]](list)
+    for descriptor in headers.descriptors:
+        found[descriptor.crc, descriptor.length].append(descriptor.start)
     return found
 
 
-def _data_of(source: Source, central: FoundCentral, clues: Clues) -> Iterator[int]:
-    """Where the data of an entry may begin: behind its header, and if that is not as expected, wherever something fits."""
+def _offsets_by_name(headers: Headers) -> dict[str, list[int]]:
+    """Where data begin, by the name in their local header."""
+    found = defaultdict[str, list[int]](list)
+    for local in headers.locals:
+        found[local.name].append(local.data)
+    return found
+
+
+def _data_offsets(
+    source: Source, central: FoundCentral, by_content: dict[tuple[int, int], list[int]], by_name: dict[str, list[int]]
+) -> Iterator[int]:
+    """Where the data of a directory entry may begin: after its header, or wherever anything matches if that is not intact."""
     local = local_at(source, central.header)
     if local is not None:
         yield local.data
-    if local is not None and _agree(source, central, local):
-        return
+        if _is_intact(source, central, local):
+            return
     yield central.header + central.heading
-    yield from clues.get((central.crc, central.length), [])[:MOST_CLUES]
-    yield from clues.get(central.name, [])[:MOST_CLUES]
+    yield from by_content.get((central.crc, central.length), [])[:MOST_MATCHES]
+    yield from by_name.get(central.name, [])[:MOST_MATCHES]
 
 
-def _agree(source: Source, central: FoundCentral, local: FoundLocal) -> bool:
-    """Whether an entry and its local header are of one record that ends where another header stands."""
-    head = read_some(source, central.header, len(structs.LOCAL_SIGNATURE))
-    behind = read_some(source, local.data + central.length, 2)
-    return head == structs.LOCAL_SIGNATURE and local.name == central.name and behind == structs.LOCAL_SIGNATURE[:2]
+def _is_intact(source: Source, central: FoundCentral, local: FoundLocal) -> bool:
+    """Whether an entry and its local header agree, and the data end where another header begins."""
+    signature = read_some(source, central.header, len(structs.LOCAL_SIGNATURE))
+    following = read_some(source, local.data + central.length, 2)
+    return signature == structs.LOCAL_SIGNATURE and local.name == central.name and following == structs.LOCAL_SIGNATURE[:2]
 
 
-def _name_at(source: Source, central: FoundCentral) -> str:
-    """The name in the local header of an entry, as long as the entry's own whatever that header says."""
+def _name_in_header(source: Source, central: FoundCentral) -> str:
+    """The name in the local header of an entry, assumed to be as long as the entry's own, since the length may be damaged."""
     length = len(structs.encode_name(central.name))
-    return decode_name(read_some(source, central.header + structs.LOCAL_SIZE, length) or b"")
+    return structs.decode_name(read_some(source, central.header + structs.LOCAL_SIZE, length) or b"")
 
 
-def _forms(local: FoundLocal, ends: list[FoundDescriptor]) -> Iterator[tuple[Form, int]]:
-    """What a local header or the descriptors that lead back to its data say of them."""
+def _extents(local: FoundLocal, descriptors: list[FoundDescriptor]) -> Iterator[tuple[Extent, int]]:
+    """The extents and CRCs that a local header gives, and the descriptors that lead back to its data."""
     if local.length is not None and local.size is not None:
-        yield Form(local.length, local.size, local.method), local.crc
-    for end in ends:
-        yield Form(end.length, end.size, local.method), end.crc
+        yield Extent(local.length, local.size, local.method), local.crc
+    for descriptor in descriptors:
+        yield Extent(descriptor.length, descriptor.size, local.method), descriptor.crc

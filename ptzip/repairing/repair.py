@@ -1,29 +1,27 @@
-"""Repairing a zip of torch.save: what can be saved of it in a new file, and a list of what cannot.
+"""Repairs a zip of torch.save: writes what can be recovered to a new file, and reports what cannot.
 
-Rule: the old file is never touched, and what is not as it was saved is named in the report.
+The old file is never modified, and everything that is not as it was saved is named in the report.
 """
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-from ptzip.errors import EditError, UnsupportedError
+from ptzip.errors import EditError, Problem, UnsupportedError
 from ptzip.formats.signatures import described
 from ptzip.io.atomic_output import new_file
 from ptzip.io.compression import compression_named
 from ptzip.io.sources import FileSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.repairing.candidates import places
+from ptzip.repairing.candidates import candidates
 from ptzip.repairing.rebuild import rebuilt
-from ptzip.repairing.record_search import State
+from ptzip.repairing.record_search import RecordState
 from ptzip.repairing.report import RepairReport
 from ptzip.repairing.salvage import Salvage, salvage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
 from ptzip.values.tensor_names import named_tensors
-from ptzip.verifying.truncation import storage_keys
-from ptzip.verifying.verify import verify
 from ptzip.zip import writer
 from ptzip.zip.ends import is_zip
 from ptzip.zip.header_search import read_headers
@@ -32,84 +30,75 @@ from ptzip.zip.structs import LOCAL_SIGNATURE
 
 def repair(
     source: str | os.PathLike[str],
-    target: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    find_problems: Callable[[Path], tuple[Problem, ...]],
     *,
     overwrite: bool = False,
     limits: Limits = DEFAULT_LIMITS,
 ) -> RepairReport:
-    """Write what can be saved of a cut or damaged zip of torch.save to `target`, as a zip that torch loads.
+    """Write what can be recovered of a truncated or damaged zip of torch.save to `output`, as a zip that torch loads.
 
-    What was lost, is damaged or cannot be verified is in the report, and so are the entries that were dropped. Nothing is
-    written where the file is whole already. A target that is there is replaced only with `overwrite` (FileExistsError).
+    `find_problems` finds the problems of a file, as `verify` does; a file without any is not repaired. An existing output is
+    replaced only with `overwrite`.
 
-    Raises EditError where the target is the source, UnsupportedError for what is no zip of torch.save, FormatError where its
-    pickle is lost, LimitError, or OSError.
+    Raises EditError where the output is the source or would be compressed, UnsupportedError for anything but a zip of
+    torch.save, FormatError where its pickle is lost, FileExistsError, LimitError, or OSError.
     """
-    path, place = Path(source), Path(target)
-    _check(path, place, overwrite)
+    path, output_path = Path(source), Path(output)
+    _check_output(path, output_path, overwrite)
     opened = FileSource(path)
     try:
-        return _repaired(opened, path, place, limits)
+        return _repaired(opened, path, output_path, find_problems, limits)
     finally:
         opened.close()
 
 
-def _check(path: Path, place: Path, overwrite: bool) -> None:
-    """Raise unless the output can go where it shall."""
-    if path.exists() and place.exists() and place.samefile(path):
-        raise EditError(f"the output {place} is the input itself, which a repair never touches")
-    if compression_named(place):
-        raise EditError(f"the output {place} would be compressed, and a repaired file is a plain zip")
-    if not overwrite and os.path.lexists(place):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
+def _check_output(path: Path, output: Path, overwrite: bool) -> None:
+    """Raise unless the output can be written."""
+    if path.exists() and output.exists() and output.samefile(path):
+        raise EditError(f"the output {output} is the input itself, which is never modified: choose another output")
+    if compression_named(output):
+        raise EditError(f"the output {output} would be compressed, but a repaired file is a plain zip: choose another suffix")
+    if not overwrite and os.path.lexists(output):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(output))
 
 
-def _repaired(source: FileSource, path: Path, place: Path, limits: Limits) -> RepairReport:
-    _check_zip(source)
+def _repaired(
+    source: Source, path: Path, output: Path, find_problems: Callable[[Path], tuple[Problem, ...]], limits: Limits
+) -> RepairReport:
+    if source.read(0, min(source.size, len(LOCAL_SIGNATURE))) != LOCAL_SIGNATURE and not is_zip(source):
+        raise UnsupportedError(f"this is {described(source)}: only zips of torch.save are repaired")
     headers = read_headers(source)
-    found = salvage(source, headers, places(source, headers), limits)
-    before = verify(path, limits=limits)
+    found = salvage(source, headers, candidates(source, headers), limits)
+    problems = find_problems(path)
     tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
-    report = RepairReport(str(path), "", source.size, source.size, problems=before.problems)
     new = rebuilt(found, _dtypes(tensors))
-    report = _sorted(report, found, tensors)._replace(doubt=new.doubt)
-    if before.is_whole:
+    report = RepairReport(str(path), "", source.size, source.size, problems=problems, doubt=new.doubt)
+    whole, unverifiable, damaged, lost = _tensors_by_state(found, tensors)
+    report = report._replace(whole=whole, unverifiable=unverifiable, damaged=damaged, lost=lost)
+    if not problems:
         return report
     planned = writer.plan(new.records, new.alignment)
-    with new_file(place, like=path) as descriptor:
+    with new_file(output, like=path) as descriptor:
         writer.write(planned, descriptor)
-    return report._replace(output=str(place), new_size=planned.size, dropped=new.dropped)
-
-
-def _check_zip(source: Source) -> None:
-    head = source.read(0, min(source.size, len(LOCAL_SIGNATURE)))
-    if head != LOCAL_SIGNATURE and not is_zip(source):
-        raise UnsupportedError(f"this is {described(source)}: only zips of torch.save are repaired")
+    return report._replace(output=str(output), new_size=planned.size, dropped=new.dropped)
 
 
 def _dtypes(tensors: dict[str, Tensor]) -> dict[str, str]:
-    """The dtype of the tensors by the key of their storage: an untyped one does not say it."""
-    every = [one for tensor in tensors.values() for one in _with_parts(tensor)]
-    return {one.storage.key: one.dtype for one in reversed(every) if one.storage is not None}
+    """The dtype of the first tensor on each storage, by key: an untyped storage does not say it."""
+    with_components = [one for tensor in tensors.values() for one in tensor.with_components]
+    return {one.storage.key: one.dtype for one in reversed(with_components) if one.storage is not None}
 
 
-def _with_parts(tensor: Tensor) -> Iterator[Tensor]:
-    yield tensor
-    for part in tensor.components.values():
-        yield from _with_parts(part)
-
-
-LOST = "lost"
-RANKS = (State.WHOLE.value, State.UNVERIFIABLE.value, State.DAMAGED.value, LOST)
+STATES = (RecordState.WHOLE.value, RecordState.UNVERIFIABLE.value, RecordState.DAMAGED.value, "lost")
 """What may become of a storage, from the best to the worst."""
 
 
-def _sorted(report: RepairReport, found: Salvage, tensors: dict[str, Tensor]) -> RepairReport:
-    """The report with every tensor by the worst that befell a storage of its own; a storage without any stands for itself."""
-    states = {key: found.storages[key].state.value if key in found.storages else LOST for key in found.part.storages}
-    using = {name: storage_keys(tensor) & states.keys() for name, tensor in tensors.items()}
-    bare = states.keys() - set().union(*using.values())
-    using |= {f"storage {key}": {key} for key in states if key in bare}
-    worst = {name: max((states[key] for key in keys), key=RANKS.index, default=RANKS[0]) for name, keys in using.items()}
-    whole, unverifiable, damaged, lost = (tuple(name for name, state in worst.items() if state == rank) for rank in RANKS)
-    return report._replace(whole=whole, unverifiable=unverifiable, damaged=damaged, lost=lost)
+def _tensors_by_state(found: Salvage, tensors: dict[str, Tensor]) -> list[tuple[str, ...]]:
+    """For each of `STATES`, the tensors of which it is the worst state of a storage; and storages without tensors."""
+    states = {key: found.storages[key].state.value if key in found.storages else "lost" for key in found.part.storages}
+    keys = {name: tensor.storage_keys & states.keys() for name, tensor in tensors.items()}
+    unused = states.keys() - set().union(*keys.values())
+    keys |= {f"storage {key}": {key} for key in states if key in unused}
+    worst = {name: max((states[key] for key in own), key=STATES.index, default=STATES[0]) for name, own in keys.items()}
+    return [tuple(name for name in worst if worst[name] == state) for state in STATES]

@@ -1,11 +1,11 @@
-"""What a repair saved and what it could not: values, which `reports` puts into words."""
+"""The report of `ptzip repair`."""
 
 from typing import NamedTuple
 
-from ptzip.verifying.report import Problem
+from ptzip.errors import Problem
 
 
-class Dropped(NamedTuple):
+class DroppedEntry(NamedTuple):
     """An entry of the old file that is not in the new one, and why."""
 
     name: str
@@ -13,13 +13,13 @@ class Dropped(NamedTuple):
 
 
 class RepairReport(NamedTuple):
-    """One file; the four lists of tensors have every tensor once, under all its names.
+    """The repair of one file; each tensor is in one of the four lists, under all its names.
 
-    `whole`: bytes that have the CRC that was recorded for them. `lost`: some bytes are not there, and the new file has NaN in
-    place of floats and 0 in place of other numbers. `damaged`: bytes that do not have their CRC, or are not as many as the
-    pickle says; they were kept. `unverifiable`: bytes for which no CRC is known, or of which it is not sure whose they are;
-    they were kept. `doubt` says why no name, shape or value can be relied on, or is "". `problems` are those of the old file
-    (see `verify`). `output` is "" where there was nothing to repair; sizes are in bytes.
+    `whole`: the bytes match a recorded CRC. `lost`: some bytes are missing, and the new file has NaN in place of floats and 0
+    in place of other numbers. `damaged`: the bytes do not match their CRC, or their number differs from that in the pickle;
+    they were kept. `unverifiable`: no CRC is known for the bytes, or it is not certain which tensor they belong to; they were
+    kept. `doubt` is the reason why no name, shape or value is reliable, or "". `problems` are those of the old file (see
+    `verify`). `output` is "" where there was nothing to repair; sizes are in bytes.
     """
 
     path: str
@@ -30,11 +30,11 @@ class RepairReport(NamedTuple):
     lost: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     unverifiable: tuple[str, ...] = ()
-    dropped: tuple[Dropped, ...] = ()
+    dropped: tuple[DroppedEntry, ...] = ()
     problems: tuple[Problem, ...] = ()
     doubt: str = ""
 
     @property
     def is_saved(self) -> bool:
-        """Whether every tensor is what was saved once, as far as checksums can tell."""
+        """Whether every tensor has the bytes that were once saved, as far as checksums can tell."""
         return not (self.lost or self.damaged or self.unverifiable or self.doubt)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
-from ptzip.formats.torchzip import crc_lines
 from ptzip.io.atomic_output import new_file
 from ptzip.slimming.cast_names import Names, cast_tensors, wide_tensors
 from ptzip.slimming.options import Options
@@ -18,6 +17,7 @@ from ptzip.slimming.report import CastTensor, Check, SlimReport
 from ptzip.slimming.write import Progress, crc_warnings, overflowed, write
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.rounding import Loss
+from ptzip.zip.crc_messages import crc_lines
 
 
 class NothingToGain(Exception):

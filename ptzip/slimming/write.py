@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptzip.editing.account import Finished
-from ptzip.formats.torchzip import crc_lines
 from ptzip.io.atomic_output import NewFile
 from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CheckedPayload
 from ptzip.slimming.plan import Planned
 from ptzip.tensors.cast import Stretch
+from ptzip.zip.crc_messages import crc_lines
 
 Progress = Callable[[int, int], None]
 """Called with the bytes that are done and the bytes that there are."""

@@ -76,6 +76,16 @@ class Tensor:
             return sum(component.nbytes for component in self.components.values())
         return -(-self.numel // PACKED.get(self.dtype, 1)) * self.itemsize
 
+    @property
+    def with_components(self) -> "list[Tensor]":
+        """The tensor and, recursively, its components."""
+        return [self, *(inner for component in self.components.values() for inner in component.with_components)]
+
+    @property
+    def storage_keys(self) -> set[str]:
+        """The keys of all storages that hold its values."""
+        return {tensor.storage.key for tensor in self.with_components if tensor.storage is not None}
+
     def numpy(self) -> "npt.NDArray[Any]":
         """The values as an array in native byte order, conjugated and negated where the tensor is; integers if quantized.
 

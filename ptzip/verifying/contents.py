@@ -1,93 +1,138 @@
-"""What a file says once it is opened as whoever loads it does: its pickle, its storages, its values.
+"""What a file contains, opened as a loader opens it: pickles that fit their storages, offsets that torch computes, and what
+loads the file.
 
-Rule: a problem is a value here; only what is no fault of the file is raised.
+Faults of the file are problems; only errors that are not the file's fault are raised.
 """
 
 import contextlib
 from collections.abc import Iterator
 
+from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.errors import CutError, FormatError, PickleError, PtzipError
+from ptzip.errors import CutError, FormatError, PickleError, Problem, ProblemKind, PtzipError
 from ptzip.formats.bare import Bare
+from ptzip.formats.legacy import Legacy
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
-from ptzip.formats.torchzip import TorchZip
+from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
+from ptzip.formats.torchzip_layout import computed_layout
 from ptzip.limits import Limits
-from ptzip.verifying.loadability import broken_promises, loading, strays
-from ptzip.verifying.report import CUT, HEADER, LAYOUT, PICKLE, Numbers, Problem, VerifyReport
+from ptzip.pickling.nodes import Atom, Global, walk_unordered
+from ptzip.tensors.torch_names import DATED
+from ptzip.verifying.report import Loading, NonFinite, VerifyReport
+from ptzip.zip.structs import STORED
 
-HEADER_AT = SAFETENSORS_LENGTH.size
+ZIP_SINCE = (1, 6)
+"""The first release of torch that reads and writes zips."""
 
 
-def opened(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
-    """What the file says once it is opened as whoever loads it does."""
+def checked_contents(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
+    """The report with the format, the problems of the contents and what loads the file."""
     try:
         with open_checkpoint(report.path, limits) as checkpoint:
-            problems = tuple(_fit(checkpoint))
+            problems = tuple(_problems(checkpoint))
             found = report._replace(format=checkpoint.format, problems=problems)
             if problems:
                 return found
-            numbers = tuple(_numbers(checkpoint)) if values else ()
-            return found._replace(loading=loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
+            numbers = tuple(_non_finite(checkpoint)) if values else ()
+            return found._replace(loading=_loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
     except FormatError as error:
-        return report._replace(problems=(_unreadable(error),))
+        kind: ProblemKind = "cut" if isinstance(error, CutError) else "pickle" if isinstance(error, PickleError) else "header"
+        return report._replace(problems=(Problem(kind, "", error.message, error.offset),))
 
 
-def _unreadable(error: FormatError) -> Problem:
-    kind = CUT if isinstance(error, CutError) else PICKLE if isinstance(error, PickleError) else HEADER
-    return Problem(kind, "", error.message, error.offset)
-
-
-def _fit(checkpoint: Checkpoint) -> Iterator[Problem]:
-    """Pickles that break off, storages of another length, and offsets that are not kept."""
-    for part in checkpoint.parts if checkpoint.container.refusal == "" else checkpoint.parts[:1]:
+def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
+    container = checkpoint.container
+    for part in checkpoint.parts if container.refusal == "" else checkpoint.parts[:1]:
         try:
             part.check_storages()
         except FormatError as error:
-            yield Problem(CUT if isinstance(error, CutError) else PICKLE, part.name, error.message, error.offset)
-    if isinstance(checkpoint.container, Bare):
-        yield from _unread(checkpoint.container)
+            yield Problem("cut" if isinstance(error, CutError) else "pickle", part.name, error.message, error.offset)
+    if isinstance(container, Bare):
+        yield from _after_pickles(container)
+    if isinstance(container, TorchZip):
+        yield from _misplaced_entries(container)
+        yield from _moved_storages(container)
     if not checkpoint.parts:
-        yield from _of_arrays(checkpoint)
-    if isinstance(checkpoint.container, TorchZip):
-        yield from strays(checkpoint.container)
-        yield from broken_promises(checkpoint.container)
+        problems = list(_uncovered(container)) if isinstance(container, SafeTensors) else []
+        yield from problems
+        if not problems:
+            checkpoint.tensors()  # raises FormatError for faults of the headers
 
 
-def _unread(container: Bare) -> Iterator[Problem]:
-    """Bytes behind the last pickle of a file of pickles, as where the first of a legacy stream lost its magic number."""
+def _after_pickles(container: Bare) -> Iterator[Problem]:
+    """Bytes after the last pickle, as in a legacy stream whose first pickle lost its magic number."""
     end = container.parts[-1].pickle.end
     size = sum(member.size for member in container.members if member.offset >= end)
     if size:
-        yield Problem(LAYOUT, "", f"{size:,} bytes follow the last pickle, and are none", end)
-
-
-def _of_arrays(checkpoint: Checkpoint) -> Iterator[Problem]:
-    """What is wrong with a file that holds tensors alone: what reads their headers looks for faults."""
-    found = list(_uncovered(checkpoint.container)) if isinstance(checkpoint.container, SafeTensors) else []
-    yield from found
-    if not found:
-        checkpoint.tensors()
+        yield Problem("layout", "", f"{size:,} bytes after the last pickle are not a pickle", end)
 
 
 def _uncovered(container: SafeTensors) -> Iterator[Problem]:
-    """Bytes that a safetensors file has too few or too many, by the offsets in its header, as far as it can be read."""
+    """Bytes that a safetensors file lacks or has in excess, by the offsets in its header, as far as that is readable."""
     import json  # here, since few files have such a header
 
-    size = container.source.size
+    size, start = container.source.size, SAFETENSORS_LENGTH.size
     with contextlib.suppress(ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, FormatError):
-        told = json.loads(container.source.read(HEADER_AT, container.start - HEADER_AT))
-        stops = [int(tensor["data_offsets"][1]) for name, tensor in told.items() if name != "__metadata__"]
-        whole = container.start + max(stops, default=0)
-        if size < whole:
-            yield Problem(CUT, "", f"it is cut off: {whole - size:,} of {whole:,} bytes are missing", size)
-        if size > whole:
-            yield Problem(LAYOUT, "", f"{size - whole:,} bytes follow the last tensor, which safetensors refuses", whole)
+        header = json.loads(container.source.read(start, container.start - start))
+        stops = [int(tensor["data_offsets"][1]) for name, tensor in header.items() if name != "__metadata__"]
+        expected = container.start + max(stops, default=0)
+        if size < expected:
+            yield Problem("cut", "", f"it is cut off: {expected - size:,} of {expected:,} bytes are missing", size)
+        if size > expected:
+            yield Problem(
+                "layout", "", f"{size - expected:,} bytes follow the last tensor, which safetensors refuses", expected
+            )
 
 
-def _numbers(checkpoint: Checkpoint) -> Iterator[Numbers]:
-    """The tensors with values that are no numbers."""
-    from ptzip.tensors.statistics import statistics  # here, since few ask for it, and it needs numpy
+def _misplaced_entries(container: TorchZip) -> Iterator[Problem]:
+    """Entries outside the archive's folder, and entries of the same name."""
+    seen = set[str]()
+    for entry in container.archive.entries:
+        message, name = "", entry.name.lower()
+        if not entry.name.startswith(container.prefix):
+            message = f"it is outside the folder {container.prefix}, which torch refuses"
+        elif name in seen:
+            message = "there are two records of this name, and readers differ in which one they read"
+        if message:
+            yield Problem("layout", entry.name, message, entry.header_offset)
+        seen.add(name)
+
+
+def _moved_storages(container: TorchZip) -> Iterator[Problem]:
+    """The first record that is not at the offset that torch computes.
+
+    The record `.format_version` announces that offsets can be computed; with `calculate_storage_offsets`, torch then reads
+    storages where its writer would have put them (`torch/serialization.py`, `_get_offset`).
+    """
+    if FORMAT_VERSION not in container.records:
+        return
+    for entry, placed in zip(container.archive.entries, computed_layout(container).placed, strict=True):
+        if entry.data_offset != placed.data_offset:
+            message = f"it begins at byte {entry.data_offset:,}, but torch computes {placed.data_offset:,}"
+            yield Problem("layout", entry.name, f"{message} (calculate_storage_offsets reads other bytes)", entry.data_offset)
+            return
+
+
+def _loading(checkpoint: Checkpoint) -> Loading | None:
+    """What loads a file without problems; None where torch.save did not write it."""
+    container = checkpoint.container
+    if not isinstance(container, TorchZip | Legacy):
+        return None
+    names = {node.path for node in checkpoint.pickle.calls if isinstance(node, Global)}
+    blocked = tuple(sorted(names - WEIGHTS_ONLY_NAMES))
+    has_other_opcodes = any(
+        isinstance(node, Atom) and node.op not in WEIGHTS_ONLY_OPCODES for node in walk_unordered(checkpoint.root)
+    )
+    is_zip = isinstance(container, TorchZip)
+    needed = [row.since for row in DATED if row.path in names and row.since] + ([ZIP_SINCE] if is_zip else [])
+    is_mappable = isinstance(container, TorchZip) and all(entry.method == STORED for entry in container.archive.entries)
+    return Loading(max(needed, default=None), is_mappable, not blocked and not has_other_opcodes, blocked)
+
+
+def _non_finite(checkpoint: Checkpoint) -> Iterator[NonFinite]:
+    """The tensors with NaN or infinite values."""
+    from ptzip.tensors.statistics import statistics  # here, since only --values needs numpy
 
     for name, tensor in checkpoint.tensors().items():
         try:
@@ -95,4 +140,4 @@ def _numbers(checkpoint: Checkpoint) -> Iterator[Numbers]:
         except PtzipError:  # quantized and packed values are never NaN
             continue
         if found.nans or found.infinities:
-            yield Numbers(name, found.nans, found.infinities)
+            yield NonFinite(name, found.nans, found.infinities)

@@ -1,24 +1,13 @@
-"""What a verification found: values, which `reports` puts into words."""
+"""The report of `ptzip verify`."""
 
 from typing import NamedTuple
 
-CUT, HEADER, DATA, PICKLE, LAYOUT = "cut", "header", "data", "pickle", "layout"
-"""The kinds of problems: the file ends too early; headers contradict one another or the file; bytes are not those that were
-written; the pickle is broken, or does not fit the storages; offsets that torch computes are not those of the file."""
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong: `place` is a record or a tensor, "" for the file itself; `offset` in bytes."""
-
-    kind: str
-    place: str
-    message: str
-    offset: int | None = None
+from ptzip.errors import Problem
 
 
 class Loading(NamedTuple):
-    """What loads a file of torch.save that is whole and not compressed: torch from release `low` on, with `mmap=True`, with
-    `weights_only=True`; `blocked` are the names that the last refuses."""
+    """What loads an intact, uncompressed file of torch.save: torch from release `low` on (None: any), with `mmap=True`, with
+    `weights_only=True`; `blocked` are the names that the latter refuses."""
 
     low: tuple[int, int] | None
     mmap: bool
@@ -27,16 +16,16 @@ class Loading(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """What is left of a file that was cut off: how many bytes are missing (if it has no storage, at least), and which tensors
-    are whole."""
+    """What remains of a file that was cut off: how many bytes are missing (at least, if it ends before its first storage), and
+    which tensors are complete."""
 
     missing: int
     whole: tuple[str, ...]
     lost: tuple[str, ...]
 
 
-class Numbers(NamedTuple):
-    """Tensors with values that are no numbers (NaN) or infinite, and how many."""
+class NonFinite(NamedTuple):
+    """A tensor with values that are NaN or infinite, and how many."""
 
     name: str
     nan: int
@@ -44,7 +33,7 @@ class Numbers(NamedTuple):
 
 
 class VerifyReport(NamedTuple):
-    """One file; `records` were checked against a CRC, `unchecked` ones were saved without."""
+    """The integrity of one file: `records` CRCs match, the `unchecked` records were saved without a CRC."""
 
     path: str
     size: int
@@ -54,7 +43,7 @@ class VerifyReport(NamedTuple):
     unchecked: tuple[str, ...] = ()
     loading: Loading | None = None
     rest: Rest | None = None
-    numbers: tuple[Numbers, ...] = ()
+    numbers: tuple[NonFinite, ...] = ()
 
     @property
     def is_whole(self) -> bool:

@@ -199,7 +199,7 @@ def test_entries_of_others_are_dropped_and_deflated_ones_stored(tmp_path: Path) 
     assert (found.what, found.unreported) == (SAVED, ())
     assert found.report is not None
     dropped = {one.name: one.reason for one in found.report.dropped}
-    assert dropped["__MACOSX/training/._data.pkl"] == "it lies outside the folder training/"
+    assert dropped["__MACOSX/training/._data.pkl"] == "it is outside the folder training/"
     assert dropped["training/data/999"] == "no pickle refers to it"
     assert dropped["training/"] == "it is a folder"
     assert ptzip.verify(tmp_path / "out.pt").is_whole

@@ -244,7 +244,7 @@ def test_a_legacy_stream_without_its_magic_number_is_not_whole(tmp_path: Path) -
     assert ptzip.verify(tmp_path / "b.pt").is_whole
     data = (tmp_path / "b.pt").read_bytes()
     (problem,) = of(data[:4] + bytes(4) + data[8:], tmp_path).problems
-    assert (problem.kind, problem.message.partition(" bytes ")[2]) == ("layout", "follow the last pickle, and are none")
+    assert (problem.kind, problem.message.partition(" bytes ")[2]) == ("layout", "after the last pickle are not a pickle")
 
 
 def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Path) -> None:
@@ -256,7 +256,9 @@ def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Pat
         assert words in problem.message
 
 
-@pytest.mark.parametrize(("method", "words"), [(zipfile.ZIP_STORED, "another program"), (zipfile.ZIP_DEFLATED, "compressed")])
+@pytest.mark.parametrize(
+    ("method", "words"), [(zipfile.ZIP_STORED, "not laid out by torch"), (zipfile.ZIP_DEFLATED, "compressed")]
+)
 def test_of_a_cut_file_of_another_program_nothing_is_computed(method: int, words: str, tmp_path: Path) -> None:
     with ptzip.open(FIXTURES / "training.pt") as found:
         records = {entry.name: read_all(entry.payload) for entry in torch_zip(found).archive.entries}
