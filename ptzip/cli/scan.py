@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         settings = scan_settings(Path.cwd())
         reports = list(_reports(arguments, settings.trust))
-    except (ptzip.EditError, OSError) as error:
+    except (ptzip.EditError, ValueError, OSError) as error:
         complain("error", message(error, ""))
         return 2
     _show_all(reports, arguments)

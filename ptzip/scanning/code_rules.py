@@ -16,7 +16,7 @@ SOURCE_NAMES = (".py", ".pyc", ".sh", ".bat", ".ps1", ".cpp", ".cu", ".js")
 FILES = re.compile(rb"\b(?:ops\.aten\.|aten::|torch\.)(?:save|from_file|load)\b")
 
 MOST_CODE = 1 << 22
-"""Bytes of a source that are looked into."""
+"""Bytes of TorchScript source that are searched."""
 
 
 def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
@@ -26,12 +26,10 @@ def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
     if signature_of(head, NATIVE) or lower.endswith(NATIVE_NAMES):
         yield Note(location, NoteKind.CODE, "this is native code")
     elif "/code/" in lower and lower.endswith(".py"):
-        yield Note(location, NoteKind.TORCHSCRIPT, "this is code of TorchScript, which loading may run")
+        yield Note(location, NoteKind.TORCHSCRIPT, "this is TorchScript code, which loading may run")
         found = FILES.search(source.read(0, min(source.size, MOST_CODE)))
         if found:
-            yield Note(
-                location, NoteKind.FILES_CODE, f"code of TorchScript calls {found.group().decode('ascii')}", found.start()
-            )
+            yield Note(location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start())
     elif lower.endswith(SOURCE_NAMES) or signature_of(head, SCRIPT):
         yield Note(location, NoteKind.CODE, "this is source code")
 
@@ -43,12 +41,12 @@ def noted(note: Note, kind: NoteKind) -> Iterator[Hit]:
 
 
 def code(note: Note) -> Iterator[Hit]:
-    """Code is no part of a checkpoint. Loading may run it, import it, or link it."""
+    """Code is not part of a checkpoint. Loading may run, import or link it."""
     yield from noted(note, NoteKind.CODE)
 
 
 def torchscript(note: Note) -> Iterator[Hit]:
-    """An archive of TorchScript holds a program; torch.load and torch.jit.load both take it, and running the model runs it."""
+    """A TorchScript archive contains a program; torch.load and torch.jit.load both accept it, and running the model runs it."""
     yield from noted(note, NoteKind.TORCHSCRIPT)
 
 

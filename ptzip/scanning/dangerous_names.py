@@ -1,9 +1,9 @@
-"""What is known of a name that is not allowed: that it can do harm, or nothing.
+"""Which names that are not allowed are known to be dangerous.
 
-Rule: this never lets a file pass, since what is not allowed is stopped in any case; it tells what is malicious from what
-is merely unknown. Of Python itself everything is taken for harmful save what honest pickles hold; of torch and numpy every
-public function that a pickle calls, since their own objects are rebuilt by private ones; of everybody else what is called
-like something that runs, loads or fetches, or is given a command, code, a place in a file system or on a network.
+This never lets a file pass, since whatever is not allowed is reported in any case; it separates malicious from merely unknown.
+Dangerous are all names of Python itself except those that honest pickles contain; every public function of torch and numpy that
+a pickle calls, since their objects are rebuilt by private functions; and of other packages, names that sound like running,
+loading or fetching something, and calls with a command, code, a path or a URL as an argument.
 """
 
 import re
@@ -26,7 +26,7 @@ INERT_MODULES = frozenset(
         *("copyreg", "copy_reg", "exceptions", "binascii", "signal", "socket", "ssl", "json.decoder", "json.encoder"),
     )
 )
-"""Modules of Python of which honest pickles hold classes and plain functions."""
+"""Modules of Python from which honest pickles import classes and plain functions."""
 
 HARMFUL_NAMES = {
     **dict.fromkeys(("operator", "_operator"), frozenset(("attrgetter", "methodcaller", "getitem", "call", "setitem"))),
@@ -42,7 +42,7 @@ HARMFUL_NAMES = {
     "contextlib": frozenset(("ExitStack", "AsyncExitStack")),
     **dict.fromkeys(("copyreg", "copy_reg"), frozenset(("add_extension", "remove_extension", "constructor", "pickle"))),
 }
-"""What else these modules have: names that call or look up what they are given, or open files."""
+"""Dangerous names of these modules: they call or look up their arguments, or open files."""
 
 INERT_PRIVATE = frozenset(
     (
@@ -51,12 +51,12 @@ INERT_PRIVATE = frozenset(
         *("os.stat_result", "os.terminal_size", "os.statvfs_result", "os.times_result", "platform.uname_result"),
     )
 )
-"""Private functions of Python that its own objects reduce to, and records that modules with other functions return."""
+"""Private functions of Python that its own objects are rebuilt by, and result types of dangerous modules."""
 
 ENUMS_ONLY = frozenset(
     ("signal", "socket", "ssl", "http", "inspect", "ast", "configparser", "optparse", "csv", "xml.etree.ElementTree")
 )
-"""Modules of which pickles hold classes or members of enumerations, and nothing else."""
+"""Modules from which honest pickles import only classes and enumerations."""
 
 INERT_BUILTINS = frozenset(
     (
@@ -67,7 +67,8 @@ INERT_BUILTINS = frozenset(
 )
 
 CODE_PICKLERS = frozenset(("cloudpickle", "dill"))
-"""Picklers of functions and classes, whose own functions give the types that are called next, and are called for nothing."""
+"""Picklers of functions and classes. Their own functions return the types that are called next, or results that are discarded.
+"""
 
 TORCH_LIKE = frozenset(("torch", "numpy", "torchvision", "torchaudio"))
 INERT_FUNCTIONS = frozenset(
@@ -91,41 +92,41 @@ CODE = re.compile(
     r"\bimport\s+\w|__(?:import|builtins|class|subclasses|globals|code)__|\$\(|&&|\blambda\b\s*:|\b(?:exec|eval|system|popen|print)\("
     rf"|^\s*{_TOOLS}\s+\S|[|;]\s*{_TOOLS}\b"
 )
-"""What texts of a command or a program have in them."""
+"""Found in commands and programs."""
 
-PLACE = re.compile(r"^(?:/|~/|\.\./|[A-Za-z]:\\|\w+://)")
+LOCATION = re.compile(r"^(?:/|~/|\.\./|[A-Za-z]:\\|\w+://)")
 MODE = re.compile(r"^(?:[wax]b?\+?|rb?\+|[wax]\+?b?)$")
-"""A place on a disk or a network, and how to open one for writing."""
+"""An absolute path or a URL, and the mode to open a file for writing."""
 
 MOST_TEXTS = 200
 MOST_LETTERS = 1 << 12
-"""So many arguments of a call are looked at, and so much of each."""
+"""The number of arguments of a call that are checked, and characters of each."""
 
 SPECIAL = re.compile(r"(^|\.)__\w+__(\.|$)")
 
 
 def renamed(module: str, name: str) -> tuple[str, str]:
-    """What Python 3 makes of a name of Python 2 (`Lib/_compat_pickle.py`), for pickles of protocol 0 to 2."""
+    """The Python 3 name for one of Python 2, which pickles up to protocol 2 have (`Lib/_compat_pickle.py`)."""
     found = NAME_MAPPING.get((module, name))
     return found or (IMPORT_MAPPING.get(module, module), name)
 
 
 def of_name(module: str, name: str) -> str:
-    """What harm a name is known for, when it is imported and not called; "" where it is unknown."""
+    """Why a name is dangerous even if it is only imported; "" where that is unknown."""
     module, name = renamed(module, name)
     if SPECIAL.search(name) and f"{module}.{name}" not in INERT_PRIVATE:
-        return f"{name} is a way around any list of names"
+        return f"{name} gives access to anything, whatever names are forbidden"
     if "." in name and not _is_inner_class(module, name):
-        return f"the dotted name {name} reaches into {module}"
+        return f"the dotted name {name} is an attribute inside {module}"
     if module in ("builtins", "__builtin__"):
-        return "" if _is_inert_builtin(name) else f"{name} of Python's builtins runs or reaches anything"
+        return "" if _is_inert_builtin(name) else f"the builtin {name} runs code or gives access to anything"
     if module.partition(".")[0] in PYTHON_MODULES and not _is_inert(module, name):
-        return f"{module} is a part of Python that can run code, or touch files, processes or the network"
+        return f"{module} is a module of Python that can run code or access files, processes or the network"
     return ""
 
 
 def of_call(module: str, name: str, call: Call) -> str:
-    """What harm a call is known for; "" where it is unknown."""
+    """Why a call is dangerous; "" where that is unknown."""
     why = "" if _is_hint(name, call) else of_name(module, name)
     if why or f"{module}.{name}" in INERT_FUNCTIONS or call.op in ("NEWOBJ", "NEWOBJ_EX"):
         return why
@@ -133,25 +134,25 @@ def of_call(module: str, name: str, call: Call) -> str:
     if root in PYTHON_MODULES:
         return ""
     if root in TORCH_LIKE and last[:1].islower():
-        return f"{name} is a function of {root} that no object of {root} is rebuilt by"
+        return f"{name} is a function of {root} that rebuilds no object of {root}"
     if root in CODE_PICKLERS:
         return _of_code_pickler(last, call)
     if last and _runs(last):
-        return f"{name} is called like something that runs, loads or fetches"
+        return f"the name {name} sounds like running, loading or fetching something"
     return _evidence(call, is_class=last.lstrip("_")[:1].isupper())
 
 
 def _of_code_pickler(name: str, call: Call) -> str:
-    """Functions of picklers of code: the public ones load, and `subimport` imports the module that it is given."""
+    """Functions of dill and cloudpickle: the public ones load, and `subimport` imports the module it is given."""
     if name == "subimport":
         given = _texts(call)
         odd = next((module for module in given if not module.replace(".", "").replace("_", "").isalnum()), None)
         return f"it imports {odd!r}" if odd else next((why for module in given if (why := of_name(module, "anything"))), "")
-    return f"{name} loads or runs what it is given" if name[:1].islower() else ""
+    return f"{name} loads or runs its arguments" if name[:1].islower() else ""
 
 
 def is_own(module: str) -> bool:
-    """Whether a module is of Python, torch or numpy, whose names are known."""
+    """Whether a module belongs to Python, torch or numpy, whose names are known."""
     return module.partition(".")[0] in PYTHON_MODULES | TORCH_LIKE
 
 
@@ -165,12 +166,12 @@ def _is_hint(name: str, call: Call) -> bool:
 
 
 def _evidence(call: Call, is_class: bool) -> str:
-    """What of the arguments looks like a command, code or a place; classes may well be given a place, if not to write to."""
+    """Which argument looks like a command, code, a path or a URL. A class may get a path, unless with a mode for writing."""
     given = _texts(call)
     found = next((value for value in given if CODE.search(value)), None)
     if found is None and (not is_class or any(map(MODE.match, given))):
-        found = next((value for value in given if PLACE.match(value)), None)
-    return f"it is given {found[:60]!r}, which looks like a command, code or a place" if found is not None else ""
+        found = next((value for value in given if LOCATION.match(value)), None)
+    return f"the argument {found[:60]!r} looks like a command, code, a path or a URL" if found is not None else ""
 
 
 def _runs(name: str) -> bool:
@@ -182,7 +183,7 @@ def _runs(name: str) -> bool:
 
 
 def _is_inner_class(module: str, name: str) -> bool:
-    """A class or method inside a class, as protocol 4 spells it, of somebody else's module."""
+    """A class or method inside a class of another package, as protocol 4 writes it."""
     path = f"{module}.{name}"
     return path in INERT_PRIVATE or (not is_own(module) and not PYTHON_MODULES.intersection(name.split(".")[:-1]))
 
@@ -201,7 +202,7 @@ def _is_inert(module: str, name: str) -> bool:
 
 
 def _texts(call: Call) -> list[str]:
-    """The texts that a call is given, in tuples and lists too."""
+    """The texts among the arguments of a call, also inside tuples and lists."""
     found, pending = list[str](), deque[Node](call.arguments)
     for _ in range(MOST_TEXTS):
         if not pending:

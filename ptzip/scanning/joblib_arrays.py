@@ -1,8 +1,8 @@
-"""Files of joblib: a pickle in which the bytes of each array follow the object that describes it.
+"""joblib files: pickles in which the data of each array follow the object that describes it.
 
-Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array`: a byte with the length of a padding and the padding, where
-the wrapper says so; then the elements, or for an array of objects a pickle of its own. Rule: a loader that does not know of
-this reads those bytes as opcodes, so they are read so too.
+Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array`: if the wrapper says so, one byte with the length of a padding
+and the padding; then the elements, or a separate pickle for an array of objects. Other loaders read these data as opcodes, so a
+scan reads such a file in both ways.
 """
 
 import math
@@ -19,25 +19,25 @@ SIZES = dict(zip("?bBhHiIlLqQefdgFDG", (1, 1, 1, 2, 2, 4, 4, 8, 8, 8, 8, 2, 4, 8
 
 
 def has_arrays(pickle: Pickle) -> bool:
-    """Whether bytes of arrays may stand between the opcodes of a pickle, so that a reader may lose its way among them."""
+    """Whether there may be array data between the opcodes of a pickle, which only joblib skips."""
     return any(isinstance(node, Global) and node.path == WRAPPER for node in pickle.calls)
 
 
 class Arrays:
-    """What is between the opcodes of a pickle: where an array of objects is, its pickle is kept."""
+    """The array data between the opcodes of one pickle; `pickles` are those of arrays of objects."""
 
     def __init__(self, read: Callable[[Stream, int], Pickle]) -> None:
         self.read = read
         self.pickles = list[Pickle]()
         self.skipped = 0
-        """How many arrays were described as joblib describes them."""
+        """The number of arrays that are described as joblib describes them."""
 
     def skip(self, node: Node, data: Stream, at: int) -> int:
-        """How many bytes from `at` on belong to the object that was just described; 0 where none do."""
-        told = state(node) if isinstance(node, Call) and node.path == WRAPPER and node.op == "NEWOBJ" else None
-        if not isinstance(told, Dict):
+        """The number of data bytes at `at` that belong to the object just read; 0 if it is not an array of joblib."""
+        attributes = state(node) if isinstance(node, Call) and node.path == WRAPPER and node.op == "NEWOBJ" else None
+        if not isinstance(attributes, Dict):
             return 0
-        dtype, shape = lookup(told, "dtype"), lookup(told, "shape")
+        dtype, shape = lookup(attributes, "dtype"), lookup(attributes, "shape")
         is_plain = isinstance(shape, Tuple) and all(isinstance(plain(part), Atom) for part in shape.parts)
         if not is_plain or not CODE.match(_code(dtype)) or sum(step.op == "BUILD" for step in node.steps) != 1:
             return 0
@@ -45,19 +45,19 @@ class Arrays:
         if _code(dtype).lstrip("<>|=")[:1] == "O":
             self.pickles.append(self.read(data, at))
             return self.pickles[-1].end - at
-        padding = 1 + data[at] if _value(lookup(told, "numpy_array_alignment_bytes")) and at < len(data) else 0
+        padding = 1 + data[at] if _value(lookup(attributes, "numpy_array_alignment_bytes")) and at < len(data) else 0
         return padding + _count(shape) * _size(_code(dtype))
 
     def is_odd(self, pickle: Pickle) -> bool:
-        """Whether something of joblib is made otherwise: its loader may then take other bytes for those of an array."""
+        """Whether something of joblib is described in another way, so that its loader may skip other bytes."""
         names = [node for node in pickle.calls if isinstance(node, Global) and node.path == WRAPPER]
-        made = [node for node in pickle.calls if isinstance(node, Call) and node.path == WRAPPER]
+        calls = [node for node in pickle.calls if isinstance(node, Call) and node.path == WRAPPER]
         others = [node for node in pickle.calls if isinstance(node, Global) and node.module.startswith("joblib")]
-        return len(made) != self.skipped or len(others) != len(names) or not made
+        return len(calls) != self.skipped or len(others) != len(names) or not calls
 
 
 def _code(dtype: Node | None) -> str:
-    """The code of a dtype, as in numpy.dtype('f8')."""
+    """The type code of a dtype, such as "f8"."""
     given = dtype.arguments if isinstance(dtype, Call) else []
     return (text(plain(given[0])) or "") if given else ""
 
@@ -73,7 +73,7 @@ def _size(code: str) -> int:
 
 
 def _count(shape: Node | None) -> int:
-    """How many elements there are; none where a size is no number of them."""
+    """The number of elements; 0 if a size is not a positive number."""
     sizes = [_value(plain(part)) for part in shape.parts] if isinstance(shape, Tuple) else []
     return math.prod(size if isinstance(size, int) and size > 0 else 0 for size in sizes)
 

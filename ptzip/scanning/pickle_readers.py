@@ -108,7 +108,7 @@ def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]
     if any(isinstance(node, Global) and node.path not in known for node in pickle.calls):
         yield region.pickle(pickle, "read without joblib")
     if arrays.is_odd(found):
-        yield region.note(NoteKind.STRANGE, "arrays are described otherwise than joblib describes them")
+        yield region.note(NoteKind.STRANGE, "arrays are not described as joblib describes them")
     for inner in arrays.pickles:
         yield region.pickle(inner, f"the objects of an array at {inner.start}")
     return found
@@ -129,7 +129,7 @@ def beyond(region: Region, offset: int, size: int, what: str, is_reported: bool 
     zeros = len(head) - len(head.lstrip(b"\0"))
     if zeros < len(head):
         if not is_reported:
-            yield region.note(NoteKind.STRANGE, f"{size:,} bytes follow all that a loader reads", offset, what)
+            yield region.note(NoteKind.STRANGE, f"{size:,} bytes follow everything that a loader reads", offset, what)
         yield region.inner(Window(region.source, offset + zeros, size - zeros), what, Reading.LEFTOVER)
 
 

@@ -1,7 +1,4 @@
-"""The first thing in a pickle that is not allowed, for whoever would rebuild its object; and what of it is malicious.
-
-Rule: both are what `scan` finds of that pickle by the same rules, so that nothing loads that is not clean.
-"""
+"""Why `load` refuses a pickle, and what `slim` warns about: by the rules of `scan`, so that only clean pickles are loaded."""
 
 from collections.abc import Iterator
 
@@ -15,23 +12,22 @@ from ptzip.scanning.violations import Danger, built_names, special_methods, viol
 def refusal(pickle: Pickle) -> str:
     """Why an object is not rebuilt, in one line; "" where all is allowed."""
     for found in violations(pickle):
-        does = "calls" if isinstance(found.node, Call) else "holds"
-        why = found.why if found.danger is Danger.MISUSED else "which is not known to be harmless"
-        comma = "" if found.danger is Danger.MISUSED else ","
-        return f"the pickle {does} {found.what}{comma} {why} (at byte {found.node.offset})"
+        does = "calls" if isinstance(found.node, Call) else "refers to"
+        why = f" {found.why}" if found.danger is Danger.MISUSED else ", which is not known to be harmless"
+        return f"the pickle {does} {found.what}{why} (at byte {found.node.offset})"
     for name in built_names(pickle):
         return f"the pickle changes {name.path} itself (at byte {name.offset})"
     for call, method in special_methods(pickle):
-        return f"the pickle replaces {method} of an object of {call.path or '?'} (at byte {call.offset})"
+        return f"the pickle replaces {method} of an instance of {call.path or 'a computed class'} (at byte {call.offset})"
     return ""
 
 
 def malice(parts: tuple[Part, ...]) -> Iterator[str]:
-    """What is malicious in the pickles of an open file, a line for each."""
+    """What is malicious in the pickles of an open file, one line each."""
     suspects = [part for part in parts if _is_suspect(part.pickle)]
     if not suspects:
         return
-    from ptzip.scanning.rules import RULES  # here, since honest files do not need them, and slimming is to start at once
+    from ptzip.scanning.rules import RULES  # honest files do not need them, and slim should start fast
 
     for part in suspects:
         stream = PickleStream(part.name, part.pickle, part)
@@ -41,6 +37,6 @@ def malice(parts: tuple[Part, ...]) -> Iterator[str]:
 
 
 def _is_suspect(pickle: Pickle) -> bool:
-    """Whether the rules are worth asking: something is called or spelled that no honest pickle calls or spells."""
+    """Whether a pickle has anything that an honest one does not have, so that the rules are worth running."""
     is_odd = bool(pickle.anomalies) or any(built_names(pickle)) or any(special_methods(pickle))
     return is_odd or any(found.danger is Danger.HARMFUL for found in violations(pickle))

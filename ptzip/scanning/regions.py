@@ -39,13 +39,13 @@ class Budget:
         """Raises LimitError if there were too many."""
         self.pickles -= 1
         if self.pickles < 0:
-            raise LimitError(f"more than {MOST_PICKLES:,} pickles lie in the file")
+            raise LimitError(f"the file contains more than {MOST_PICKLES:,} pickles")
 
     def inflate(self, size: int) -> None:
         """Reserve `size` bytes, before they are decompressed if the size is known; raises LimitError if there are too many."""
         self.inflated -= size
         if self.inflated < 0:
-            raise LimitError(f"more than {MOST_INFLATED:,} bytes are packed in the file")
+            raise LimitError(f"the file contains more than {MOST_INFLATED:,} bytes of compressed data")
 
 
 class Reading(Enum):

@@ -1,7 +1,4 @@
-"""A scan: every subject in reach of a file, under every rule that is about its kind.
-
-Rule: the rules see what was read and nothing else, so that none of them can be the one that runs something.
-"""
+"""A scan: everything in a file, judged by every rule for its kind of subject. The rules see only what was read."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -16,17 +13,17 @@ from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.walk import subjects
 
 SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=5_000_000)
-"""What a scan reads of one file; what goes on beyond is a finding."""
+"""What a scan reads of one file; anything beyond is a finding."""
 
 
 def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
-    """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing of it is executed.
+    """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing in it is executed.
 
-    `trust` are names on top of the allow list, "module.Name", or presets:
-    "ultralytics", "yolov5", "lightning", "transformers". What cannot be read is `unreadable`, and no error, save OSError
-    where there is no such file. Raises EditError where a name cannot be trusted.
+    `source` is a path, the bytes of a file, or a binary file object. `trust` are names in addition to the allow list,
+    "module.Name", or presets: "ultralytics", "yolov5", "lightning", "transformers". A file that cannot be read has the verdict
+    `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name that cannot be trusted.
     """
-    from ptzip.scanning.trust import trusted  # here, since most scans trust nothing else
+    from ptzip.scanning.trust import trusted  # most scans trust nothing else
 
     names = trusted(trust) if trust else frozenset[Name]()
     try:
@@ -40,19 +37,19 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
 
 
 def scan_source(source: Source, trusted: Collection[Name] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
-    """Scan everything in a source."""
+    """Scan everything in an open source."""
     findings, names, reason = list[Finding](), set[str](), ""
     for subject in subjects(source, limits, trusted):
         if isinstance(subject, PickleStream):
             names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
         if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
             reason = reason or subject.message
-        findings += judged(subject)
+        findings += _judged(subject)
     return ScanReport(source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason)
 
 
-def judged(subject: Subject) -> Iterator[Finding]:
-    """What the rules find in one subject; hits of a rule that say the same are counted together."""
+def _judged(subject: Subject) -> Iterator[Finding]:
+    """The findings in one subject. Hits of a rule with the same message are one finding."""
     is_doubtful = isinstance(subject, PickleStream) and subject.is_doubtful
     for rule in RULES if not is_doubtful else ():
         if rule.of is not type(subject):

@@ -1,6 +1,6 @@
-"""Rules about tensors: views, storages and the records behind them, as a loader puts them together.
+"""Rules about tensors: views, storages and the records that hold their data.
 
-Rule: only what a pickle says and how long its records are is compared; no byte of a tensor is read.
+They compare what the pickle says with the lengths of the records; no tensor data are read.
 """
 
 import re
@@ -23,19 +23,19 @@ def _tensor_calls(stream: PickleStream) -> Iterator[Call]:
 
 
 def past_the_storage(stream: PickleStream) -> Iterator[Hit]:
-    """The tensor is a window onto memory behind its storage. Loaders check that; old ones did not."""
+    """The tensor is a view of memory past the end of its storage. Loaders check that; old versions did not."""
     for node in _tensor_calls(stream):
         try:
             found = tensor_ref(node)
         except PtzipError:
             continue
         if found is not None and found.span[1] > found.storage.numel:
-            yield Hit(f"a tensor reaches to element {found.span[1]:,} of a storage of {found.storage.numel:,}", node.offset)
+            yield Hit(f"a tensor extends to element {found.span[1]:,} of a storage of {found.storage.numel:,}", node.offset)
 
 
 def odd_shapes(stream: PickleStream) -> Iterator[Hit]:
-    """Negative sizes or strides, or more elements than there is memory."""
-    seen = set[int]()  # what several tensors share is looked at once
+    """A tensor has negative sizes or strides, or more elements than fit into memory."""
+    seen = set[int]()  # arguments that several tensors share are checked once
     for node in _tensor_calls(stream):
         new = [argument for argument in node.arguments[1:4] if isinstance(argument, Atom) or id(argument) not in seen]
         seen.update(map(id, new))
@@ -43,11 +43,11 @@ def odd_shapes(stream: PickleStream) -> Iterator[Hit]:
         if any(number < 0 for found in numbers for number in found):
             yield Hit("a tensor has a negative offset, size or stride", node.offset)
         elif any(_product(found) > MOST_ELEMENTS for found in numbers[:2]):
-            yield Hit("a tensor has more elements than any memory", node.offset)
+            yield Hit("a tensor has more elements than fit into any memory", node.offset)
 
 
 def _product(numbers: list[int]) -> int:
-    """The product of some sizes, as far as it matters how large it is."""
+    """The product of some sizes; not exact beyond `MOST_ELEMENTS`."""
     product = 1
     for number in numbers:
         product *= number
@@ -63,7 +63,7 @@ def _numbers(node: Node) -> list[int]:
 
 
 def other_records(stream: PickleStream) -> Iterator[Hit]:
-    """The record of a storage is missing, or has another length than the pickle says."""
+    """The record of a storage is missing, or its length differs from what the pickle says."""
     if stream.part is None:
         return
     try:
@@ -79,11 +79,11 @@ def other_records(stream: PickleStream) -> Iterator[Hit]:
             continue
         if length != storage.size:
             where = storage.ids[0].node.offset
-            yield Hit(f"storage {storage.key} is {length:,} bytes long, and said to be {storage.size:,}", where)
+            yield Hit(f"storage {storage.key} has {length:,} bytes, but the pickle says {storage.size:,}", where)
 
 
 def odd_ids(stream: PickleStream) -> Iterator[Hit]:
-    """torch stores tensors under ids of a fixed form. This is another form, or a key that leads out of the archive."""
+    """torch stores tensors under ids of a fixed form. This id has another form, or a key that leads out of the archive."""
     for node in stream.pickle.persistents:
         try:
             found = storage_ref(node)
@@ -91,13 +91,13 @@ def odd_ids(stream: PickleStream) -> Iterator[Hit]:
             yield Hit(str(error), node.offset)
             continue
         if found is not None and ODD_KEY.search(found.key):
-            yield Hit(f"the storage key {found.key!r} leads to another place", node.offset)
+            yield Hit(f"the storage key {found.key!r} leads out of the archive", node.offset)
         elif found is None and class_ref(node) is None and not _is_named(stream, node):
-            yield Hit("a persistent id is that of no storage", node.offset)
+            yield Hit("a persistent id does not refer to a storage", node.offset)
 
 
 def _is_named(stream: PickleStream, node: Persistent) -> bool:
-    """Whether a tar knows a tensor by this id, or torch.package a function of its own."""
+    """Whether the id is that of a tensor in a tar, or of a function of torch.package."""
     ident = plain(node.id)
     if isinstance(ident, Atom):
         return stream.part is None or as_text(ident.value) in stream.part.tensors
@@ -105,18 +105,18 @@ def _is_named(stream: PickleStream, node: Persistent) -> bool:
 
 
 def computed_ids(stream: PickleStream) -> Iterator[Hit]:
-    """An id of a storage is plain data; this one calls something first."""
-    seen = set[int]()  # what several ids share is looked at once
+    """The id of a storage is plain data; this one is the result of a call."""
+    seen = set[int]()  # nodes that several ids share are checked once
     for node in stream.pickle.persistents:
         if any(isinstance(below, Call) for part in node.parts for below in walk_unordered(part, seen)):
-            yield Hit("a persistent id is computed while loading", node.offset)
+            yield Hit("a persistent id is computed during loading", node.offset)
 
 
 def filled_tensors(stream: PickleStream) -> Iterator[Hit]:
-    """Items are set on a tensor while it is loaded, which writes to its memory; old versions of torch wrote out of bounds
+    """Unpickling sets items of a tensor, which writes to its memory; old versions of torch wrote out of bounds
     (CVE-2026-24747).
     """
     for node in _tensor_calls(stream):
         for step in node.steps:
             if step.op in ("SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS"):
-                yield Hit(f"loading does {step.op} to a tensor, which writes to its memory", node.offset)
+                yield Hit(f"unpickling applies {step.op} to a tensor, which writes to its memory", node.offset)

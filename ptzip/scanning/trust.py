@@ -1,34 +1,143 @@
-"""What a user vouches for: names on top of the allow list, from the command line or a configuration file.
+"""Names that a user trusts in addition to the allow list, given by `--trust` or in a configuration file, and presets of them.
 
-Rule: a name is trusted exactly as it is spelled; there are no patterns, and nothing of Python itself can be trusted, since it
-is there to run whatever it is given.
+A name is trusted exactly as it is written; there are no patterns, and nothing of Python itself can be trusted, since much of it
+runs whatever it is given. To trust a name is to trust the code of its package, which loading imports.
+
+A preset has the classes of one project that its checkpoints contain, by exact name. Each module is listed with the classes that
+the project defined there in some release: ultralytics 8.0 to 8.4, YOLOv5 v1.0 to v7.0, Lightning 1.x and 2.x, transformers 4
+and 5.
 """
 
 from collections.abc import Iterable
 
 from ptzip.allowlist.table import Name, pair
-from ptzip.errors import EditError
-from ptzip.scanning import dangerous_names as harm
-from ptzip.scanning.trust_presets import PRESETS
+from ptzip.scanning import dangerous_names
+
+_BLOCKS = (
+    "DFL Proto HGStem HGBlock SPP SPPF C1 C2 C2f C3 C3x RepC3 C3TR C3Ghost GhostBottleneck Bottleneck BottleneckCSP "
+    "ResNetBlock "
+    "ResNetLayer MaxSigmoidAttnBlock C2fAttn ImagePoolingAttn ContrastiveHead BNContrastiveHead RepBottleneck RepCSP "
+    "RepNCSPELAN4 ELAN1 AConv ADown SPPELAN CBLinear CBFuse C3f C3k2 C3k RepVGGDW CIB C2fCIB Attention PSABlock PSA C2PSA "
+    "C2fPSA SCDown TorchVision AAttn ABlock A2C2f SwiGLUFFN Residual SAVPE Proto26 RealNVP"
+)
+_CONVS = (
+    "Conv Conv2 LightConv DWConv DWConvTranspose2d ConvTranspose Focus GhostConv RepConv ChannelAttention SpatialAttention CBAM"
+)
+_HEADS = (
+    "Detect Segment Segment26 OBB OBB26 Pose Pose26 Depth Classify WorldDetect LRPCHead YOLOEDetect YOLOESegment "
+    "YOLOESegment26 "
+    "RTDETRDecoder v10Detect SemanticSegment"
+)
+_TRANSFORMERS = (
+    "TransformerEncoderLayer AIFI TransformerLayer TransformerBlock MLPBlock MLP LayerNorm2d MSDeformAttn "
+    "DeformableTransformerDecoderLayer DeformableTransformerDecoder"
+)
+
+_ULTRALYTICS = {
+    "ultralytics.nn.tasks": "BaseModel DetectionModel OBBModel SegmentationModel SemanticSegmentationModel PoseModel "
+    "DepthModel "
+    "ClassificationModel RTDETRDetectionModel WorldModel YOLOEModel YOLOESegModel Ensemble",
+    "ultralytics.nn.modules.block": _BLOCKS,
+    "ultralytics.nn.modules.conv": f"{_CONVS} Concat Index",
+    "ultralytics.nn.modules.head": _HEADS,
+    "ultralytics.nn.modules.transformer": _TRANSFORMERS,
+    "ultralytics.nn.modules.activation": "AGLU",
+    "ultralytics.nn.modules": f"{_BLOCKS} {_CONVS} Concat {_HEADS} {_TRANSFORMERS} Ensemble",
+    "ultralytics.utils": "IterableSimpleNamespace",
+    "ultralytics.yolo.utils": "IterableSimpleNamespace",
+    "ultralytics.utils.loss": "VarifocalLoss FocalLoss DFLoss BboxLoss RotatedBboxLoss KeypointLoss v8DetectionLoss "
+    "v8SegmentationLoss v8PoseLoss v8ClassificationLoss v8OBBLoss E2EDetectLoss E2ELoss TVPDetectLoss TVPSegmentLoss",
+    "ultralytics.utils.tal": "TaskAlignedAssigner RotatedTaskAlignedAssigner PoseTaskAlignedAssigner SegTaskAlignedAssigner",
+    "ultralytics.models.utils.loss": "DETRLoss RTDETRDetectionLoss",
+    "ultralytics.models.utils.ops": "HungarianMatcher",
+}
+
+_YOLOV5_COMMON = (
+    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR "
+    "C3SPP C3Ghost "
+    "SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat AutoShape autoShape NMS Flatten Proto Classify"
+)
+_YOLOV5_MODELS = {
+    "yolo": "Detect Segment BaseModel DetectionModel SegmentationModel ClassificationModel Model",
+    "common": _YOLOV5_COMMON,
+    "experimental": "Sum MixConv2d Ensemble CrossConv C3 GhostConv GhostBottleneck",
+}
+_YOLOV5 = {
+    **{f"{root}.{module}": names for root in ("models", "yolov5.models") for module, names in _YOLOV5_MODELS.items()},
+    **{
+        f"{root}.activations": "SiLU Hardswish Mish MemoryEfficientMish FReLU AconC MetaAconC"
+        for root in ("utils", "yolov5.utils")
+    },
+    **{f"{root}.loss": "BCEBlurWithLogitsLoss FocalLoss QFocalLoss ComputeLoss" for root in ("utils", "yolov5.utils")},
+}
+
+_CALLBACKS = {
+    "callbacks.batch_size_finder": "BatchSizeFinder",
+    "callbacks.device_stats_monitor": "DeviceStatsMonitor",
+    "callbacks.early_stopping": "EarlyStopping EarlyStoppingReason",
+    "callbacks.finetuning": "BackboneFinetuning",
+    "callbacks.gradient_accumulation_scheduler": "GradientAccumulationScheduler",
+    "callbacks.lr_finder": "LearningRateFinder",
+    "callbacks.lr_monitor": "LearningRateMonitor",
+    "callbacks.model_checkpoint": "ModelCheckpoint",
+    "callbacks.model_summary": "ModelSummary",
+    "callbacks.stochastic_weight_avg": "StochasticWeightAveraging",
+    "callbacks.timer": "Interval Timer",
+    "callbacks.weight_averaging": "WeightAveraging EMAWeightAveraging",
+    "trainer.states": "TrainerStatus TrainerFn RunningStage TrainerState",
+    "utilities.parsing": "AttributeDict",
+}
+_LIGHTNING = {
+    **{
+        f"{root}.{module}": names for root in ("pytorch_lightning", "lightning.pytorch") for module, names in _CALLBACKS.items()
+    },
+    "lightning.fabric.utilities.data": "AttributeDict",
+    "lightning_fabric.utilities.data": "AttributeDict",
+}
+
+_TRAINER = {
+    "transformers.training_args": "TrainingArguments OptimizerNames ParallelMode",
+    "transformers.training_args_seq2seq": "Seq2SeqTrainingArguments",
+    "transformers.trainer_utils": "IntervalStrategy SaveStrategy HubStrategy SchedulerType EvaluationStrategy FSDPOption "
+    "HPSearchBackend BestRun EvalPrediction PredictionOutput TrainOutput",
+    "transformers.trainer_callback": "TrainerState TrainerControl",
+    "transformers.trainer_pt_utils": "AcceleratorConfig LabelSmoother",
+    "transformers.debug_utils": "DebugOption",
+    "transformers.integrations.deepspeed": "HfDeepSpeedConfig HfTrainerDeepSpeedConfig",
+    "transformers.deepspeed": "HfDeepSpeedConfig HfTrainerDeepSpeedConfig",
+    "transformers.generation.configuration_utils": "GenerationConfig GenerationMode CompileConfig WatermarkingConfig",
+    "accelerate.state": "PartialState AcceleratorState",
+    "accelerate.utils.dataclasses": "DistributedType DeepSpeedPlugin FullyShardedDataParallelPlugin GradientAccumulationPlugin",
+}
+
+
+def _names(modules: dict[str, str]) -> frozenset[tuple[str, str]]:
+    return frozenset((module, name) for module, names in modules.items() for name in names.split())
+
+
+PRESETS = {
+    "ultralytics": _names(_ULTRALYTICS),
+    "yolov5": _names(_YOLOV5),
+    "lightning": _names(_LIGHTNING),
+    "transformers": _names(_TRAINER),
+}
+"""Module and name of every class, by the name of the preset."""
 
 
 def trusted(names: Iterable[str]) -> frozenset[Name]:
-    """Modules and names of presets, "module.Name" and "module:Outer.Inner". Raises EditError for what is none."""
+    """The names of presets, "module.Name" and "module:Outer.Inner". Raises ValueError for a name that cannot be trusted."""
     found = set[Name]()
     for name in names:
-        if name in PRESETS:
-            found |= PRESETS[name]
-        else:
-            found.add(_pair(name))
+        found |= PRESETS.get(name) or {_checked_name(name)}
     return frozenset(found)
 
 
-def _pair(name: str) -> Name:
-    module, mark, inner = name.partition(":")
-    found = (module, inner) if mark else pair(name)
-    if not all(found) or "*" in name:
-        raise EditError(f"{name!r} cannot be trusted: expected module.Name, or one of {', '.join(PRESETS)}")
-    why = harm.of_name(*found)
+def _checked_name(text: str) -> Name:
+    module, colon, inner = text.partition(":")
+    found = (module, inner) if colon else pair(text)
+    if not all(found) or "*" in text:
+        raise ValueError(f"{text!r} cannot be trusted: expected module.Name, or one of {', '.join(PRESETS)}")
+    why = dangerous_names.of_name(*found)
     if why:
-        raise EditError(f"{name!r} cannot be trusted: {why}")
+        raise ValueError(f"{text!r} cannot be trusted: {why}")
     return found

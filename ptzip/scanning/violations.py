@@ -13,7 +13,7 @@ from ptzip.pickling.nodes import Atom, Call, Global, Node, Pickle, Tuple, childr
 from ptzip.scanning import dangerous_names
 from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.tensors.references import class_ref
-from ptzip.tree.calls import GETATTR, HELPERS, MOST_ATTRIBUTES, QualifiedName, ResolvedCall, resolve
+from ptzip.tree.calls import GETATTR, HELPERS, MOST_ATTRIBUTES, QualifiedName, ResolvedCall, qualified_name, resolve
 
 SPECIAL_METHODS = frozenset(
     f"__{name}__"
@@ -35,12 +35,15 @@ class Danger(IntEnum):
 
 
 class Violation(NamedTuple):
-    """One import (`node` is a Global) or call that is not allowed: `what` is its name, `why` a reason, if there is one."""
+    """One import (`node` is a Global) or call that is not allowed: `what` is its name, `why` a reason, if there is one. A user
+    who trusts the code of that name may allow `name`.
+    """
 
     node: Node
     danger: Danger
     what: str
     why: str = ""
+    name: Name | None = None
 
 
 def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Violation]:
@@ -55,7 +58,7 @@ def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Viola
             found = _judged_call(node, calls[id(node)], trusted, pickle)
         elif isinstance(node, Global) and node.offset not in called and not allowed(node.module, node.name, trusted):
             why = dangerous_names.of_name(node.module, node.name)
-            found = Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, node.path, why)
+            found = Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, node.path, why, (node.module, node.name))
         if found is not None:
             yield found
     yield from _passed_on(pickle)
@@ -83,7 +86,7 @@ def _is_usual(node: Node, rows: Mapping[int, AllowedName]) -> bool:
 
 
 def resolved(call: Call) -> ResolvedCall | None:
-    """What a call really calls; None where that is computed while loading.
+    """What a call really calls; None where that is computed during loading.
 
     dill and cloudpickle look a type up by a call of their own and call the result: that is a call of their function.
     """
@@ -109,29 +112,34 @@ def _judged_call(node: Call, call: ResolvedCall | None, trusted: Collection[Name
     """A call that is not a usual one: None where it is allowed all the same."""
     if call is None:  # read without joblib, the bytes of its arrays are nonsense
         danger = Danger.MISUSED if has_arrays(pickle) else Danger.HARMFUL
-        return Violation(node, danger, "something", "that is computed while loading")
+        return Violation(node, danger, "something", "that is computed during loading")
     if call.path in GETATTR:
-        return _judged_attribute(node)
-    row = allowed(call.target.module, call.target.name, trusted)
+        return _judged_attribute(node, trusted)
+    name = (call.target.module, call.target.name)
+    row = allowed(*name, trusted)
     if row is None or row.check is None:
-        why = dangerous_names.of_call(call.target.module, call.target.name, node)
-        return Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, call.path, why)
+        why = dangerous_names.of_call(*name, node)
+        return Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, call.path, why, name)
     why = misuse(call, row)
     return Violation(node, Danger.MISUSED, call.path, why) if why else None
 
 
-def _judged_attribute(call: Call) -> Violation:
+def _judged_attribute(call: Call, trusted: Collection[Name]) -> Violation | None:
     """`getattr(owner, name)`, by which protocols below 4 spell methods and nested classes."""
     arguments = call.arguments
     owner = plain(arguments[0]) if arguments else None
     name = text(plain(arguments[1])) if len(arguments) == 2 else None
-    what = f"{owner.path}.{name}" if isinstance(owner, Global | Call) and owner.path else f"attribute {name}"
+    found = qualified_name(call)
+    what = found.path if found else f"attribute {name}"
     if name is None or (name.startswith("__") and name != "__new__"):
-        return Violation(call, Danger.HARMFUL, what, "the attribute is a way around any list of names")
+        return Violation(call, Danger.HARMFUL, what, "the attribute gives access to anything, whatever names are forbidden")
     if isinstance(owner, Global) and dangerous_names.is_own(owner.module) and not _is_class(owner):
-        return Violation(call, Danger.HARMFUL, what, f"it reaches into {owner.path}, which is no class")
+        return Violation(call, Danger.HARMFUL, what, f"it is an attribute of {owner.path}, which is not a class")
     why = dangerous_names.of_name(owner.module, owner.name) if isinstance(owner, Global) else ""
-    return Violation(call, Danger.HARMFUL if why else Danger.UNKNOWN, what, why)
+    full_name = (found.module, found.name) if found else None
+    if not why and full_name in trusted:
+        return None
+    return Violation(call, Danger.HARMFUL if why else Danger.UNKNOWN, what, why, full_name)
 
 
 def _is_class(owner: Global) -> bool:
@@ -149,11 +157,13 @@ def _passed_on(pickle: Pickle) -> Iterator[Violation]:
             for value in children(node)[1:] if is_function_first else children(node):
                 found = passed.pop(id(plain(value)), None)
                 if found is not None:
-                    yield Violation(found, Danger.HARMFUL, found.path, "it stands where another function may call it")
+                    yield Violation(
+                        found, Danger.HARMFUL, found.path, "it is passed as a value, so that another function can call it"
+                    )
 
 
 def thrown_away(pickle: Pickle) -> set[int]:
-    """The calls whose results are no part of the object, by identity: they are made for their effects."""
+    """The calls whose results are no part of the object, by identity: only their side effects matter."""
     if pickle.root is None or not any(anomaly.kind in ("popped", "left over") for anomaly in pickle.anomalies):
         return set()
     kept = {id(node) for node in walk_unordered(pickle.root)}

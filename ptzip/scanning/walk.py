@@ -55,7 +55,9 @@ def subjects(source: Source, limits: Limits, trusted: Collection[Name] = ()) -> 
         if found is None:
             queue.pop()
             if current.region.is_loaded and not current.has_pickle:
-                yield current.region.note(NoteKind.STRANGE, "bytes that are loaded are no checkpoint of a known form")
+                yield current.region.note(
+                    NoteKind.STRANGE, "a call loads these bytes, which are no checkpoint of a known format"
+                )
         elif isinstance(found, Region):
             queue.append(_opened(found))
         elif not (isinstance(found, Note) and found.kind is NoteKind.UNREAD and current.region.is_optional):
@@ -80,7 +82,7 @@ def contents(region: Region, stream: PickleStream) -> Iterator[Item]:
     if stream.is_doubtful:
         return
     if region.depth > MOST_DEEP:
-        yield region.note(NoteKind.LIMIT, f"more than {MOST_DEEP} pickles lie inside one another")
+        yield region.note(NoteKind.LIMIT, f"more than {MOST_DEEP} pickles and containers are nested")
         return
     for data, offset, is_loaded in stretches(stream):
         what = f"bytes at {offset}"
@@ -95,7 +97,7 @@ def anything(region: Region) -> Iterator[Item]:
     """Every reading of a region that a loader may take."""
     source = region.source
     if region.depth > MOST_DEEP:
-        raise LimitError(f"more than {MOST_DEEP} containers lie inside one another")
+        raise LimitError(f"more than {MOST_DEEP} pickles and containers are nested")
     head = source.read(0, min(source.size, HEAD))
     containers = [container for container in CONTAINERS if container.matches(source, head)] if head else []
     is_pickle = False
@@ -111,7 +113,7 @@ def opaque(region: Region) -> Iterator[Item]:
     """A container that is not opened."""
     row = signature_of(region.source.read(0, min(region.source.size, HEAD)), OPAQUE)
     if row is not None:
-        yield region.note(NoteKind.STRANGE, f"this is {row.name}, which is not looked into")
+        yield region.note(NoteKind.STRANGE, f"this is {row.name}, which cannot be scanned")
 
 
 def native(region: Region) -> Iterator[Item]:
@@ -131,7 +133,7 @@ def compressed(region: Region) -> Iterator[Item]:
     with contextlib.closing(unpacked(region.source, kind, region.budget.limits, is_scan=True)) as inner:
         if region.depth:  # the file itself may be compressed, as large as `Limits` allows
             region.budget.inflate(inner.size)
-        yield region.inner(inner, f"what the {kind.name} holds")
+        yield region.inner(inner, f"content of the {kind.name}")
 
 
 def array(region: Region) -> Iterator[Item]:
@@ -159,7 +161,7 @@ def tar(region: Region) -> Iterator[Item]:
             yield region.inner(Window(source, member.offset, member.size), what, is_optional=True)
     end = max((member.offset + member.size for member in members), default=source.size)
     if end < source.size:
-        yield from beyond(region, end, source.size - end, "behind the tar")
+        yield from beyond(region, end, source.size - end, "after the tar")
     with contextlib.suppress(PtzipError):  # a tar that torch did not write; the pickles in it were seen
         tars.read(source, region.budget.limits, seen.append)
     for pickle in seen:

@@ -34,7 +34,7 @@ def zip_files(region: Region) -> Iterator[Item]:
         yield from _one_zip(region.part(one, "" if end == source.size else f"the zip that ends at byte {end}"))
         end -= one.size
     if before:
-        yield region.note(NoteKind.STRANGE, "something stands before the zip")
+        yield region.note(NoteKind.STRANGE, f"{before:,} bytes precede the zip")
         yield region.inner(Window(source, 0, before), "before the zip", Reading.LEFTOVER)
     elif len(zips) > 1:
         yield region.note(NoteKind.SEVERAL, f"{len(zips)} zips follow one another")
@@ -52,7 +52,7 @@ def _one_zip(region: Region) -> Iterator[Item]:
     offsets = tuple((archive.end64 or archive.end).directory_offset for archive in archives[1:])
     end = archives[0].end_offset + END_SIZE + len(archives[0].end.comment)
     if end < source.size:
-        yield region.inner(Window(source, end, source.size - end), "behind the zip", Reading.LEFTOVER)
+        yield region.inner(Window(source, end, source.size - end), "after the zip", Reading.LEFTOVER)
     yield from _ArchiveReader(region, archives[0], offsets).items()
     for archive, offset in zip(archives[1:], offsets, strict=True):
         yield from _ArchiveReader(region.part(source, f"directory at byte {offset}"), archive).items()
@@ -123,7 +123,7 @@ class _ArchiveReader:
             yield opened
             return
         if opened.size > self.region.budget.limits.pickle_bytes:
-            message = f"{opened.size:,} bytes are more than a pickle is to have"
+            message = f"a pickle of {opened.size:,} bytes is larger than the limit"
             yield self.region.note(NoteKind.LIMIT, message, what=what)
             return
         data = opened.read(0, opened.size)
@@ -137,7 +137,7 @@ class _ArchiveReader:
         yield self.region.pickle(pickle, what, part, is_hidden=self.is_plain and name != PICKLE, trailing=trailing)
         if trailing:
             window = Window(opened, pickle.end, trailing)
-            yield self.region.inner(window, f"{what}, behind the pickle", Reading.LEFTOVER)
+            yield self.region.inner(window, f"{what}, after the pickle", Reading.LEFTOVER)
 
     def _other(self, entry: Entry, is_storage: bool) -> Iterator[Item]:
         """A storage, or an entry that no pickle refers to: code, another container, a pickle, or just data."""
@@ -162,10 +162,10 @@ class _ArchiveReader:
                 stored = entry.stored
                 return Window(stored.source, stored.offset, stored.length)
             if entry.size > SMALL and entry.size > MOST_GROWTH * max(entry.compressed_size, 1):
-                message = f"{entry.compressed_size:,} bytes stand for {entry.size:,}"
+                message = f"{entry.compressed_size:,} bytes expand to {entry.size:,}"
                 return self.region.note(NoteKind.BOMB, message, what=what)
             if entry.size > MOST_INFLATED:
-                message = f"{entry.size:,} deflated bytes are more than are looked into"
+                message = f"{entry.size:,} inflated bytes exceed the limit of {MOST_INFLATED:,}"
                 return self.region.note(NoteKind.BOMB, message, what=what)
             self.region.budget.inflate(entry.size)
             return BytesSource(read_all(payload), entry.name)

@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from ptzip.allowlist.table import ALLOWED, OPAQUE, is_allowed, pair
-from ptzip.scanning import dangerous_names as harm
+from ptzip.scanning import dangerous_names
 from ptzip.values.builder import FUNCTIONS
 
 CALLING = ("eval", "exec", "open", "getattr", "__import__", "map", "filter", "print", "compile", "input", "vars", "type")
@@ -73,7 +73,7 @@ def test_no_builtin_that_runs_or_reaches_anything_is_allowed(name: str) -> None:
 
 
 def test_nothing_that_is_allowed_is_known_for_harm_but_by_its_module() -> None:
-    odd = {(module, name) for module, name in ALLOWED if harm.of_name(module, name)}
+    odd = {(module, name) for module, name in ALLOWED if dangerous_names.of_name(module, name)}
     assert {module for module, _ in odd} <= {"builtins", "__builtin__", "argparse"}
     assert all(ALLOWED[name].rebuild or ALLOWED[name].value for name in odd if "builtin" in name[0])
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptzip.scanning import dangerous_names as harm
+from ptzip.scanning import dangerous_names
 
 HARMFUL = (
     *("os.system", "posix.system", "nt.system", "subprocess.Popen", "commands.getoutput", "__builtin__.eval", "builtins.open"),
@@ -20,26 +20,26 @@ UNKNOWN = (
 @pytest.mark.parametrize("path", HARMFUL)
 def test_what_can_do_harm_is_told(path: str) -> None:
     module, _, name = path.rpartition(".")
-    assert harm.of_name(module, name)
+    assert dangerous_names.of_name(module, name)
 
 
 @pytest.mark.parametrize("path", UNKNOWN)
 def test_what_honest_pickles_hold_is_merely_unknown(path: str) -> None:
     module, _, name = path.rpartition(".")
-    assert harm.of_name(module, name) == ""
+    assert dangerous_names.of_name(module, name) == ""
 
 
 @pytest.mark.parametrize(("module", "name"), [("torch", "hub.os.popen"), ("models", "os.system"), ("numpy", "ndarray.tofile")])
 def test_a_dotted_name_reaches_into_what_it_names(module: str, name: str) -> None:
-    assert harm.of_name(module, name)
+    assert dangerous_names.of_name(module, name)
 
 
 def test_a_class_or_method_inside_a_class_of_somebody_else_is_merely_unknown() -> None:
-    assert harm.of_name("models", "Outer.Inner") == ""
-    assert harm.of_name("models", "Net.forward") == ""
+    assert dangerous_names.of_name("models", "Outer.Inner") == ""
+    assert dangerous_names.of_name("models", "Net.forward") == ""
 
 
 def test_names_of_python_2_are_those_of_python_3() -> None:
-    assert harm.renamed("__builtin__", "reduce") == ("functools", "reduce")
-    assert harm.renamed("copy_reg", "_reconstructor") == ("copyreg", "_reconstructor")
-    assert harm.renamed("models", "Net") == ("models", "Net")
+    assert dangerous_names.renamed("__builtin__", "reduce") == ("functools", "reduce")
+    assert dangerous_names.renamed("copy_reg", "_reconstructor") == ("copyreg", "_reconstructor")
+    assert dangerous_names.renamed("models", "Net") == ("models", "Net")

@@ -2,13 +2,11 @@
 
 import pytest
 
-from ptzip.errors import EditError
 from ptzip.scanning.report import Verdict
 from ptzip.scanning.scan import scan
-from ptzip.scanning.trust import trusted
-from ptzip.scanning.trust_presets import PRESETS
+from ptzip.scanning.trust import PRESETS, trusted
 from tests.corpus import CORPUS, needs_corpus
-from tests.scanning.raw_pickles import call, name, valued
+from tests.scanning.raw_pickles import call, name, stack_global, text, valued
 
 MODEL = valued(name("models.yolo.Model") + b")\x81}b")
 
@@ -24,7 +22,25 @@ def test_a_class_inside_a_class_is_named_with_a_colon() -> None:
     assert trusted(["models:Outer.Inner"]) == {("models", "Outer.Inner")}
 
 
-def test_trust_does_not_reach_what_a_trusted_name_is_given() -> None:
+def test_a_trusted_class_inside_a_class_is_allowed_as_every_protocol_spells_it() -> None:
+    inner = {
+        "protocol 2": call("__builtin__.getattr", name("models.Outer"), text("Inner")),
+        "protocol 4": stack_global("models", "Outer.Inner"),
+    }
+    for spelled in inner.values():
+        found = scan(valued(spelled + b")\x81"), trust=["models:Outer.Inner", "models.Outer"])
+        assert found.verdict == Verdict.CLEAN, found.findings
+        assert scan(valued(spelled + b")\x81"), trust=["models.Outer"]).verdict == Verdict.REVIEW
+
+
+def test_the_advice_to_trust_a_name_can_be_followed() -> None:
+    for class_name in (name("models.yolo.Net"), stack_global("models", "Outer.Inner")):
+        data = valued(class_name + b")\x81")
+        advice = [finding.message.partition("--trust ")[2].partition("`")[0] for finding in scan(data).findings]
+        assert scan(data, trust=advice).verdict == Verdict.CLEAN
+
+
+def test_trust_does_not_extend_to_a_trusted_name_is_given() -> None:
     data = valued(call("models.yolo.Model", name("posix.system")))
     assert scan(data, trust=["models.yolo.Model"]).verdict == Verdict.MALICIOUS
 
@@ -33,7 +49,7 @@ def test_trust_does_not_reach_what_a_trusted_name_is_given() -> None:
     "wrong", ["os.system", "builtins.eval", "subprocess.Popen", "models", "models.*", "", "x.__builtins__"]
 )
 def test_what_cannot_be_trusted_is_an_error(wrong: str) -> None:
-    with pytest.raises(EditError, match="cannot be trusted"):
+    with pytest.raises(ValueError, match="cannot be trusted"):
         trusted([wrong])
 
 
