@@ -103,7 +103,7 @@ def summary(checkpoint: Checkpoint) -> Summary:
     sizes = StorageSizes(parts[0]) if parts else {}
     found = _holdings(checkpoint, names, sizes, faults)
     rows = tuple(record_rows(checkpoint))
-    odd = tuple(_odd_storages(checkpoint, sizes))
+    odd = tuple(_unusual_storages(checkpoint, sizes))
     return Summary(
         path=checkpoint.source.name,
         size=checkpoint.source.size,
@@ -120,7 +120,7 @@ def summary(checkpoint: Checkpoint) -> Summary:
         dead=dead_bytes(found.tensors),
         duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
-        anomalies=(*checkpoint.anomalies, *_odd_records(rows), *odd),
+        anomalies=(*checkpoint.anomalies, *_unusual_records(rows), *odd),
         slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else _slimming(checkpoint),
         faults=tuple(dict.fromkeys(faults)),
     )
@@ -152,7 +152,7 @@ def _holdings(checkpoint: Checkpoint, names: tuple[ImportedName, ...], sizes: Ma
         return NOTHING
 
 
-def _odd_records(rows: tuple[RecordRow, ...]) -> Iterator[Anomaly]:
+def _unusual_records(rows: tuple[RecordRow, ...]) -> Iterator[Anomaly]:
     """What is unusual about the container: duplicate names, and local headers that are missing or differ from the directory."""
     names = Counter(row.name.lower() for row in rows if row.header is not None)
     yield from (
@@ -161,18 +161,15 @@ def _odd_records(rows: tuple[RecordRow, ...]) -> Iterator[Anomaly]:
     for row in rows:
         fields = ", ".join(difference.field for difference in row.differences)
         if fields:
-            yield Anomaly(
-                "headers differ",
-                f"the local header of record {row.name} differs from the central directory in {fields}",
-                row.header,
-            )
+            message = f"the local header of record {row.name} differs from the central directory in {fields}"
+            yield Anomaly("headers differ", message, row.header)
         if row.header is not None and row.note:
             yield Anomaly("no header", row.note, row.header)
 
 
-def _odd_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[Anomaly]:
-    layout = checkpoint.container
-    if not isinstance(layout, TorchZip) or checkpoint.main.pickle.root is None:
+def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[Anomaly]:
+    container = checkpoint.container
+    if not isinstance(container, TorchZip) or checkpoint.main.pickle.root is None:
         return
     try:
         known = checkpoint.storages
@@ -183,14 +180,13 @@ def _odd_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[
         if sizes[storage.key] != storage.size:
             yield Anomaly(BROKEN, f"storage {storage.key} is {sizes[storage.key]} bytes long, expected {storage.size}")
     used = {(STORAGES + key).lower() for key in known}
-    unused = [name for name in layout.records if name.startswith(STORAGES) and name != STORAGES and name not in used]
+    unused = [name for name in container.records if name.startswith(STORAGES) and name != STORAGES and name not in used]
     if unused:
-        yield Anomaly(
-            "unused storage", f"no tensor uses the storage {unused[0]}" + (f" and {len(unused) - 1} more" if unused[1:] else "")
-        )
-    others = [name for name in layout.records if name.endswith(".pkl") and name != PICKLE]
+        more = f" and {len(unused) - 1} more" if unused[1:] else ""
+        yield Anomaly("unused storage", f"no tensor uses record {unused[0]}{more}")
+    others = [name for name in container.records if name.endswith(".pkl") and name != PICKLE]
     if others:
-        yield Anomaly("other pickle", f"pickles that torch does not read: {', '.join(others)}")
+        yield Anomaly("other pickle", f"torch does not read the pickles {', '.join(others)}")
 
 
 def _slimming(checkpoint: Checkpoint) -> Slimming:

@@ -1,4 +1,4 @@
-"""What `inspect` says of tensors: names, dtypes, bytes, parameters, and the bytes of storages that no tensor uses.
+"""The tensors of a checkpoint in numbers: names, dtypes, bytes, parameters, and the bytes of storages that no tensor uses.
 
 A tensor with several names, and bytes that several tensors use, count once.
 """

@@ -1,8 +1,8 @@
-"""Which versions of torch may have written a file, told by what is in it.
+"""Which versions of torch may have written a file, by its records and by the names in its pickles.
 
 Source: `format.md` 2.3 and 3.2, measured on files of torch 1.4, 1.6, 1.13 and 2.13 and read in the sources of 2.0 to 2.7.
-Rule: what the zip around the pickle shows sets the range; names in the pickle narrow it, and are left out where they contradict
-it, since any program may have written the file again.
+The records of the zip set the range; names in the pickle narrow it, and are ignored where they contradict it, since any program
+may have rewritten the file.
 """
 
 import re
@@ -17,7 +17,7 @@ from ptzip.tensors.torch_names import DATED, Release
 
 
 class Span(NamedTuple):
-    """Releases from `low` to `high`, both included; None where there is no bound. `sign` is what tells."""
+    """Releases from `low` to `high`, both included; None where there is no bound. `sign` is the evidence."""
 
     low: Release | None
     high: Release | None
@@ -25,7 +25,7 @@ class Span(NamedTuple):
 
 
 class Versions(NamedTuple):
-    """The range that a file points to; `otherwise` is how a later torch writes the same."""
+    """The possible releases and the evidence for them; with the option `otherwise`, later releases write the same."""
 
     low: Release | None = None
     high: Release | None = None
@@ -35,12 +35,12 @@ class Versions(NamedTuple):
 
 LEGACY_FLAG = "_use_new_zipfile_serialization=False"
 POINTER = re.compile(r"data/\d{6,}")
-"""A storage key that is an address; numbers in order of appearance are shorter."""
+"""A storage key that is an address in memory; numbers in order of appearance are shorter."""
 
 
 def versions(checkpoint: Checkpoint) -> Versions:
-    """The releases that a checkpoint points to; empty where nothing tells."""
-    found = _by_layout(checkpoint)
+    """The releases that may have written a checkpoint; empty where there is no evidence."""
+    found = _by_container(checkpoint)
     if found is None:
         return Versions()
     names = {call.path for part in checkpoint.parts for call in part.pickle.calls if isinstance(call, Global)}
@@ -53,34 +53,34 @@ def versions(checkpoint: Checkpoint) -> Versions:
     return Versions(low, high, tuple(span.sign for span in spans), LEGACY_FLAG if is_legacy else "")
 
 
-def _by_layout(checkpoint: Checkpoint) -> Span | None:
-    layout = checkpoint.container
-    if isinstance(layout, TorchZip):
-        return _by_records(layout)
-    if isinstance(layout, ForeignZip):
-        has_id = any(entry.name.endswith("/.data/serialization_id") for entry in layout.archive.entries)
+def _by_container(checkpoint: Checkpoint) -> Span | None:
+    container = checkpoint.container
+    if isinstance(container, TorchZip):
+        return _by_records(container)
+    if isinstance(container, ForeignZip):
+        has_id = any(entry.name.endswith("/.data/serialization_id") for entry in container.archive.entries)
         return Span((2, 1), None, "record .data/serialization_id") if has_id else None
     named = {"legacy torch.save stream": Span((0, 1), None, "legacy stream"), "tar of torch 0.1": Span((0, 1), (0, 1), "tar")}
     return named.get(checkpoint.format)
 
 
-def _by_records(layout: TorchZip) -> Span:
-    records = layout.records
+def _by_records(container: TorchZip) -> Span:
+    records = container.records
     if any(name.startswith("tensors/") for name in records):
         return Span((1, 4), (1, 4), "records tensors/")
     if ".format_version" in records or ".storage_alignment" in records:
         return Span((2, 7), None, "record .format_version or .storage_alignment")
     if "byteorder" in records or ".data/serialization_id" in records:
         return Span((2, 1), (2, 6), "record byteorder or serialization_id without .format_version")
-    if layout.prefix == "archive/" and any(map(POINTER.fullmatch, records)):
+    if container.prefix == "archive/" and any(map(POINTER.fullmatch, records)):
         return Span((1, 6), (1, 6), "storage keys are addresses")
-    if layout.prefix == "archive/" and not any(name.startswith("data/") for name in records):
+    if container.prefix == "archive/" and not any(name.startswith("data/") for name in records):
         return Span((1, 6), (2, 0), "no record byteorder, and no storages")
     return Span((1, 7), (2, 0), "no record byteorder")
 
 
 def _narrowed(spans: list[Span], more: Iterable[Span]) -> list[Span]:
-    """The spans, and of some more those that leave something."""
+    """The spans, and of `more` those that do not contradict them."""
     for span in more:
         together = [*spans, span]
         low = max((one.low for one in together if one.low), default=(0, 0))

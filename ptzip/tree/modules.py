@@ -1,6 +1,6 @@
-"""A pickled `nn.Module` as a tree: where its parameters, buffers and plain attributes stand.
+"""A pickled `nn.Module`: its parameters, buffers, child modules and other attributes.
 
-Rule: a module is known by its state (a dict with `_modules`), never by its class, which need not exist.
+A module is recognized by its state, a dict with `_modules`, never by its class, which may be unknown.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,14 @@ from ptzip.pickling.nodes import (
 from ptzip.tensors.references import tensor_slot
 
 UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
-"""The dicts of a module that are no part of a path."""
+"""The dicts of a module that add nothing to a path."""
 
 MOST_NAMES = 1_000_000
+"""How many names a state dict may have: a module in several positions has a name in each."""
 
 
 def attributes(node: Node) -> Node | None:
-    """The `__dict__` of a pickled object, or None; with `__slots__` the state is a pair, of which it is the first."""
+    """The `__dict__` of a pickled object, or None; with `__slots__` it is the first of the two dicts of the state."""
     built = state(node)
     if isinstance(built, Tuple) and built.parts:
         built = plain(built.parts[0])
@@ -43,7 +44,7 @@ def is_module(node: Node | None) -> bool:
 
 
 def attribute(module: Node, name: str) -> Slot | None:
-    """Where a plain attribute stands."""
+    """The slot of an attribute, or None."""
     found = attributes(module)
     return slot_of(found, name) if found is not None else None
 
@@ -72,7 +73,7 @@ def modules(root: Node) -> Iterator[Node]:
 
 
 def parameter_slots(root: Node) -> Iterator[Slot]:
-    """The places of all parameters, each parameter once: tied ones stand in several places."""
+    """The slots of all parameters; of a parameter that several modules share, only the first."""
     seen: set[int] = set()
     for module in modules(root):
         for _, slot in _named(module, "_parameters"):
@@ -82,22 +83,22 @@ def parameter_slots(root: Node) -> Iterator[Slot]:
 
 
 def buffer_slots(root: Node) -> Iterator[Slot]:
-    """The places of all buffers."""
+    """The slots of all buffers."""
     for module in modules(root):
         yield from (slot for _, slot in _named(module, "_buffers"))
 
 
 def _named(module: Node, container: str) -> list[tuple[str, Slot]]:
-    """The places in one of the dicts of a module whose keys are text, by those."""
+    """The entries of one of the dicts of a module, as far as their keys are text."""
     held = lookup(attributes(module), container)
     return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []
 
 
 def state_dict(root: Node) -> list[tuple[str, Node]]:
-    """The tensors that `module.state_dict()` would hold, by their names: of parameters what is inside, no buffer that is not
-    persistent (`torch/nn/modules/module.py`, `_save_to_state_dict`).
+    """The tensors of `module.state_dict()` by name (`torch/nn/modules/module.py`, `_save_to_state_dict`).
 
-    A module inside itself is left out there. Raises LimitError where there are too many names.
+    Parameters are the tensors inside them, and buffers that are not persistent are left out. A module inside itself is left out
+    there. Raises LimitError where there are too many names.
     """
     found = list[tuple[str, Node]]()
     pending: list[tuple[str, Node, frozenset[int]]] = [("", root, frozenset())]
@@ -108,28 +109,28 @@ def state_dict(root: Node) -> list[tuple[str, Node]]:
         below = [(name, slot.node) for name, slot in _named(module, "_modules") if id(slot.node) not in inner]
         pending += [(f"{prefix}{name}.", child, inner) for name, child in reversed(below)]
         if len(found) + len(pending) > MOST_NAMES:
-            raise LimitError(f"the tensors of the module have more than {MOST_NAMES} names")
+            raise LimitError(f"the state dict of the module has more than {MOST_NAMES} names")
     return found
 
 
 def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
-    passing = _passing(module)
+    transient = _transient_buffers(module)
     for container in ("_parameters", "_buffers"):
         for name, slot in _named(module, container):
             value = tensor_slot(slot).node
-            if not isinstance(value, Atom) and (container == "_parameters" or name not in passing):
+            if not isinstance(value, Atom) and (container == "_parameters" or name not in transient):
                 yield name, value
 
 
 def plain_names(module: Node) -> list[str]:
-    """The names of a module's attributes that are no part of its state dict."""
+    """The names of the attributes of a module that are not in its state dict."""
     inside = attributes(module)
     found = [text(key) for key, _ in pair_slots(inside)] if inside is not None else []
     return [name for name in found if name is not None and name not in UNNAMED]
 
 
-def _passing(module: Node) -> set[str | None]:
-    """The names of the buffers that are not persistent; protocol 2 spells a set as a call on a list."""
+def _transient_buffers(module: Node) -> set[str | None]:
+    """The names of the buffers that are not persistent; below protocol 4 a set is a call with a list."""
     held = lookup(attributes(module), "_non_persistent_buffers_set")
     if isinstance(held, Call) and held.arguments:
         held = plain(held.arguments[0])

@@ -1,4 +1,4 @@
-"""Objects are walked together: what was added, removed or changed is told once, with its place, and cycles end."""
+"""Objects are compared path by path: what was added, removed or changed is reported once, with its path, and cycles end."""
 
 import datetime
 import pickle
@@ -47,11 +47,11 @@ def test_a_value_is_the_same_as_itself(value: Any, protocol: int, tmp_path: Path
     assert found({"x": value}, {"x": pickle.loads(pickle.dumps(value))}, tmp_path, protocol=protocol).is_same
 
 
-@pytest.mark.parametrize("place", range(len(VALUES)))
-def test_a_value_is_not_the_same_as_another(place: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("index", range(len(VALUES)))
+def test_a_value_is_not_the_same_as_another(index: int, tmp_path: Path) -> None:
     for other in range(len(VALUES)):
-        if place != other:
-            assert not found({"x": VALUES[place]}, {"x": VALUES[other]}, tmp_path).is_same, VALUES[other]
+        if index != other:
+            assert not found({"x": VALUES[index]}, {"x": VALUES[other]}, tmp_path).is_same, VALUES[other]
 
 
 @pytest.mark.parametrize(
@@ -118,8 +118,8 @@ def test_the_order_of_keys_is_no_difference(tmp_path: Path) -> None:
 def test_a_cycle_ends(tmp_path: Path) -> None:
     def ring(length: int, value: int) -> list[Any]:
         links: list[list[Any]] = [[value] for _ in range(length)]
-        for place, link in enumerate(links):
-            link.append(links[(place + 1) % length])
+        for index, link in enumerate(links):
+            link.append(links[(index + 1) % length])
         return links[0]
 
     assert found(ring(2, 1), ring(3, 1), tmp_path).is_same

@@ -1,4 +1,4 @@
-"""Storages that are there twice are told by the checksums of the file."""
+"""Duplicate storages are found by the CRCs of the file."""
 
 from pathlib import Path
 

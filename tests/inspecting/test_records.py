@@ -1,4 +1,4 @@
-"""The records of a file: where each lies, and where its headers differ."""
+"""The records of a file: offset and size of each, and where its headers differ."""
 
 import struct
 

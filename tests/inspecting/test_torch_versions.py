@@ -1,6 +1,6 @@
 """The torch versions that a file points to: what the layout says, narrowed by names in the pickle.
 
-Rule: the range always holds the version that wrote the file, wherever that is known.
+The range always includes the version that wrote the file, wherever that is known.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The tensors of a whole file by name: of every pickle in it, and of those that have no pickle.
 
-Rule: the first pickle gives names without a prefix; a file in which nothing is broken but a later pickle still has tensors.
+The first pickle gives names without a prefix; a file in which nothing is broken but a later pickle still has tensors.
 """
 
 import hashlib
@@ -81,10 +81,10 @@ def test_a_file_without_pickles_has_no_tensors() -> None:
 
 
 def test_a_tar_names_its_tensors_by_persistent_ids() -> None:
-    told = NamedTensor(BY_NAME["float32"], "0", 2, (2, 2), (2, 1))
+    entry = NamedTensor(BY_NAME["float32"], "0", 2, (2, 2), (2, 1))
     data = b"}" + text("w") + text("5") + b"Qs" + text("again") + text("5") + b"Qs" + text("f") + b"P7\ns."
     made = part(data, SIX)
-    made.tensors = {"5": told, "7": told}
+    made.tensors = {"5": entry, "7": entry}
     found = names(made)
     assert list(found) == ["w", "again", "f"]
     assert (found["w"].shape, found["w"].stride, found["w"].offset, found["w"].dtype) == ((2, 2), (2, 1), 2, "float32")

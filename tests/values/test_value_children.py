@@ -1,6 +1,6 @@
-"""Dotted names: those of a state dict, wherever in a checkpoint a tensor stands.
+"""Names of tensors: those of a state dict, wherever in a checkpoint a tensor is.
 
-Rule: a name never hides a tensor, and finding them never takes longer than there is to find.
+A name never hides a tensor, and naming never takes longer than there are tensors to name.
 """
 
 from collections import OrderedDict
