@@ -18,7 +18,23 @@ from ptzip.formats.container import NamedTensor, Part
 from ptzip.io.payloads import CheckedPayload, Payload, SlicePayload
 from ptzip.io.sources import BytesSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.pickling.nodes import PUTS, Atom, Call, Detour, Dict, Global, List, Node, Persistent, Pickle, Set, Step, Tuple
+from ptzip.pickling.nodes import (
+    PUTS,
+    Atom,
+    Call,
+    Detour,
+    Dict,
+    Global,
+    List,
+    Node,
+    Persistent,
+    Pickle,
+    Set,
+    Step,
+    Tuple,
+    children,
+    walk_unordered,
+)
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.references import StorageRef, class_ref, storage_ref
 from ptzip.tensors.storage import Storage
@@ -29,7 +45,6 @@ from ptzip.tree.calls import ResolvedCall, qualified_name, resolve
 from ptzip.values import rebuild_numpy, rebuild_python, rebuild_torch, torch_values
 from ptzip.values.opaque import Opaque
 from ptzip.values.torch_values import NestedStream
-from ptzip.values.value_children import reachable
 
 UNKNOWN = ("error", "keep")
 
@@ -88,7 +103,7 @@ class Builder:
         self.nesting: dict[int, int] = {}
         """How many levels of tuples are nested, by the identity of the outermost tuple."""
         self.has_names = False
-        """Whether a name was kept that may not be part of the result."""
+        """Whether there was a name that may not be part of the object."""
 
     def build(self, root: Node) -> object:
         """The value of a node and, in `values`, of all below it."""
@@ -111,10 +126,9 @@ class Builder:
                 if done.op not in PUTS:
                     pending.append((node, done))
                     self._schedule(done.items, pending)
-        value = self.values[id(root)]
         if self.has_names and not self.keep:
-            refuse_names(value)
-        return value
+            refuse_names(root)
+        return self.values[id(root)]
 
     def value(self, node: Node) -> object:
         """The value of a node that was built before; any other order is not that of a pickler."""
@@ -340,13 +354,18 @@ class Builder:
         FUNCTIONS[row.state](value, state)
 
 
-def refuse_names(root: object) -> None:
-    """Raise UnsupportedError where a value contains a class or function that is not allow-listed, or only as a callee."""
-    for value in reachable(root):
-        if isinstance(value, Opaque):
-            row = ALLOWED.get((value.module, value.name))
-            if row is None or (value.is_name and not row.is_value):
-                raise UnsupportedError(f"the pickle contains {value.path}, which is not allow-listed")
+def refuse_names(root: Node) -> None:
+    """Raise UnsupportedError where a tree contains a class or function that is not allow-listed, or only as a callee."""
+    pending = [root]
+    for node in walk_unordered(root):
+        is_function_first = isinstance(node, Call) and node.op != "INST"
+        pending += children(node)[1:] if is_function_first else children(node)
+    for name in filter(None, map(qualified_name, pending)):
+        row = ALLOWED.get((name.module, name.name))
+        if row is None:
+            raise UnsupportedError(f"the pickle contains {name.path}, which is not allow-listed")
+        if not row.is_value:
+            raise UnsupportedError(f"the pickle contains {name.path}, which picklers call and never store")
 
 
 def _no_storage(key: str) -> CheckedPayload:
