@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ptzip.globs import Patterns
 from ptzip.pickling.nodes import (
+    TEXTS,
     Atom,
     Call,
     Dict,
@@ -26,10 +27,10 @@ from ptzip.pickling.nodes import (
     state,
     text,
 )
-from ptzip.tensors.torch_names import PARAMETERS, REBUILD_JAGGED, SPARSE_COMPONENTS, SUBCLASSES
+from ptzip.tensors.torch_names import PARAMETERS, REBUILD_JAGGED, SPARSE_COMPONENTS, SUBCLASSES, makes_tensor
 from ptzip.text import as_text
 from ptzip.tree.calls import GETATTR, NEW_OBJECTS, RECONSTRUCTORS, class_path, qualified_name
-from ptzip.tree.kinds import is_array, is_tensor
+from ptzip.tree.kinds import ARRAY_FUNCTIONS, SCALAR_FUNCTIONS
 from ptzip.tree.modules import UNNAMED, is_module
 from ptzip.tree.paths import TOP, find, key_text, search, walk
 
@@ -71,19 +72,20 @@ def node_children(node: Node) -> list[NodeChild]:
         return []
     if not isinstance(node, Call):
         return [*keyed_children(node), *_items(node, isinstance(node, Set))]
-    if is_tensor(node):
+    path = class_path(node)
+    if makes_tensor(path):
         return list(_of_tensor(node))
-    if is_array(node):
+    if path in ARRAY_FUNCTIONS:
         return list(_of_array(node))
-    if node.path in GETATTR:
+    if path in GETATTR or path in SCALAR_FUNCTIONS:
         return []
-    return [*keyed_children(node), *_items(node), *_arguments(node), *_of_state(node)]
+    return [*keyed_children(node), *_items(node), *_arguments(node), *_of_state(node, path)]
 
 
 def node_key_text(key: Node) -> str | None:
     """The text of a key, or None where it has none: see `key_text`."""
     if isinstance(key, Atom):
-        return key_text(key.value)
+        return key_text(key.arg if key.op in TEXTS else key.value)
     if isinstance(key, Tuple):
         parts = [plain(part) for part in key.parts]
         return key_text(tuple(part.value for part in parts if isinstance(part, Atom))) if _are_atoms(parts) else None
@@ -106,18 +108,21 @@ def _are_atoms(nodes: list[Node]) -> bool:
     return all(isinstance(plain(node), Atom) for node in nodes)
 
 
-def keyed_children(node: Node) -> Iterator[NodeChild]:
+def keyed_children(node: Node) -> list[NodeChild]:
     """The values of a dict, or of an object filled like one, by their keys."""
-    for index, (key, slot) in enumerate(pair_slots(node)):
-        yield from _entry(index, key, slot, node)
+    return _entries(pair_slots(node), node)
 
 
-def _entry(index: int, key: Node, slot: Slot, owner: Node | None = None) -> Iterator[NodeChild]:
-    """The value of a key; a key without a text is a child as well, since it may be a tensor or have one below it."""
-    name = node_key_text(key)
-    if name is None and not isinstance(key, Atom):
-        yield NodeChild(str(index), key)
-    yield NodeChild(str(index) if name is None else name, slot.node, slot, owner)
+def _entries(pairs: Iterable[tuple[Node, Slot]], owner: Node | None = None) -> list[NodeChild]:
+    """Values by their keys; a key without a text is a child as well, since it may be a tensor or have one below it."""
+    found = list[NodeChild]()
+    for index, (key, slot) in enumerate(pairs):
+        name = node_key_text(key)
+        if name is None:
+            name = str(index)
+            found += [] if isinstance(key, Atom) else [NodeChild(name, key)]
+        found.append(NodeChild(name, slot.node, slot, owner))
+    return found
 
 
 def _items(node: Node, is_set: bool = False) -> Iterator[NodeChild]:
@@ -128,9 +133,9 @@ def _items(node: Node, is_set: bool = False) -> Iterator[NodeChild]:
 
 def _arguments(node: Call) -> Iterator[NodeChild]:
     """What a call is given: the contents of a container; for any other call, the arguments that are not plain values."""
-    path = node.path
     holder, first = (node.parts, 1) if node.op == "OBJ" else (node.arguments, 0)
     given = [Slot(holder, index) for index in range(first, len(holder))]
+    path = node.path if given else ""
     if path in PAIRED or path in SETS or path in LISTED:
         for slot in given:
             yield from _contents(slot, path in PAIRED, path in SETS)
@@ -158,12 +163,8 @@ def _contents(slot: Slot, is_paired: bool, is_set: bool) -> Iterator[NodeChild]:
     elif not is_paired:
         yield from _items(argument, is_set)
     else:
-        for index, item in enumerate(item_slots(argument)):
-            pair = list(item_slots(item.node)) if isinstance(item.node, List | Tuple) else []
-            if len(pair) == 2:
-                yield from _entry(index, pair[0].node, pair[1])
-            else:
-                yield NodeChild(str(index), item.node, item)
+        pairs = [list(item_slots(item.node)) for item in item_slots(argument) if isinstance(item.node, List | Tuple)]
+        yield from _entries((pair[0].node, pair[1]) for pair in pairs if len(pair) == 2)
 
 
 def _is_plain(node: Node) -> bool:
@@ -178,9 +179,9 @@ def _is_plain_value(node: Node) -> bool:
     return isinstance(found, Atom | Global) or (isinstance(found, Tuple) and _are_atoms(found.parts))
 
 
-def _of_state(node: Call) -> Iterator[NodeChild]:
+def _of_state(node: Call, path: str) -> Iterator[NodeChild]:
     """What BUILD gives an object: its attributes, mostly."""
-    parts_of_class = STATES.get(class_path(node))
+    parts_of_class = STATES.get(path)
     for step in node.steps:
         if step.op != "BUILD":
             continue
@@ -210,11 +211,11 @@ def _is_none(node: Node) -> bool:
 
 def _attributes(built: Node, of_module: bool = False) -> Iterator[NodeChild]:
     for part in [plain(part) for part in built.parts] if isinstance(built, Tuple) else [built]:
-        for index, (key, slot) in enumerate(pair_slots(part)):
-            if of_module and text(key) in UNNAMED:
-                yield from (child._replace(owner=None) for child in _members(slot.node))
+        for child in _entries(pair_slots(part)):
+            if of_module and child.part in UNNAMED:
+                yield from (member._replace(owner=None) for member in _members(child.value))
             else:
-                yield from _entry(index, key, slot)
+                yield child
 
 
 def _members(held: Node) -> list[NodeChild]:

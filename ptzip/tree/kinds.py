@@ -23,11 +23,6 @@ def is_leaf(node: Node) -> bool:
     return isinstance(node, Atom) or is_tensor(node)
 
 
-def is_array(node: Node) -> bool:
-    """Whether a node is a numpy array or scalar."""
-    return isinstance(node, Call) and (node.path in ARRAY_FUNCTIONS or node.path in SCALAR_FUNCTIONS)
-
-
 def kind(node: Node) -> str:
     """What a node is, in a word: a Python type, "tensor", or the path of a class."""
     if is_tensor(node):
