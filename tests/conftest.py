@@ -3,13 +3,13 @@
 import importlib.util
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.corpus import IS_CI
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
-settings.register_profile("same every time", derandomize=True, deadline=None)
+settings.register_profile("same every time", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same every time")
 
 

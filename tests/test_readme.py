@@ -64,6 +64,7 @@ def test_a_command_of_the_readme_prints_what_it_shows(command: str, output: str)
 
 @pytest.mark.usefixtures("place")
 def test_the_python_of_the_readme_runs() -> None:
+    Path("slim.pt").unlink()
     (program,) = (block for language, block in BLOCKS if language == "python")
     done = subprocess.run([sys.executable, "-c", program], env=WIDE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

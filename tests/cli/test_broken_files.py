@@ -39,10 +39,8 @@ NO_CHECKPOINTS = (
     ),
     pytest.param(b"hello\n", "this is not a zip: it has no end of central directory, and", id="text"),
     pytest.param(b"\0" * 4096, "this is not a zip: it has no end of central directory, and", id="zeros"),
-    pytest.param(
-        b"<!DOCTYPE html>", "this is a web page or XML, not a checkpoint: the download may have failed", id="web page"
-    ),
-    pytest.param(b'{"error": 404}', "this is JSON text, not a checkpoint", id="JSON"),
+    pytest.param(b"<!DOCTYPE html>", "this is a web page or XML: the download may have failed", id="web page"),
+    pytest.param(b'{"error": 404}', "this is JSON text", id="JSON"),
     pytest.param(gzip.compress(WHOLE, mtime=0)[:-99], "this is gzip that is broken or cut off", id="gzip"),
     pytest.param(struct.pack("<Q", 2) + b"{}", "this is a safetensors file, which holds weights only", id="safetensors"),
     pytest.param(b"\x80\x02}q\0.", "this is a bare pickle: its tensors are inside the pickle", id="bare pickle"),

@@ -55,7 +55,7 @@ def slim(tmp_path: Path) -> Slimmer:
     """Slim a layout; gives the layout itself where that is slim already."""
 
     def run(name: str, **options: Any) -> Path:
-        report = ptzip.slim(LAYOUTS / f"{name}.pt", tmp_path / f"{name}.pt", **options)
+        report = ptzip.slim(LAYOUTS / f"{name}.pt", tmp_path / f"{name}.pt", overwrite=True, **options)
         return Path(report.output or report.path)
 
     return run

@@ -37,7 +37,7 @@ class CountingSource(FileSource):
 
 
 @pytest.fixture
-def builder(tmp_path: Path) -> Iterator[tuple[Checkpoint, dict[str, npt.NDArray[Any]]]]:
+def opened(tmp_path: Path) -> Iterator[tuple[Checkpoint, dict[str, npt.NDArray[Any]]]]:
     """A file with a contiguous tensor, and one that is transposed on a part of its storage."""
     builder = CheckpointBuilder()
     plain = numbers(5 * 3 * 4)
@@ -50,22 +50,22 @@ def builder(tmp_path: Path) -> Iterator[tuple[Checkpoint, dict[str, npt.NDArray[
 
 @pytest.mark.parametrize("name", ["plain", "turned"])
 @pytest.mark.parametrize("key", KEYS, ids=repr)
-def test_a_slice_is_what_numpy_gives(name: str, key: Any, made: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
-    checkpoint, arrays = made
+def test_a_slice_is_what_numpy_gives(name: str, key: Any, opened: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
+    checkpoint, arrays = opened
     found, expected = checkpoint[name][key], arrays[name][key]
     assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
     assert np.array_equal(found, expected)
 
 
 @pytest.mark.parametrize("key", [5, -6, (0, 3), (0, 0, 0, 0), (..., ...)], ids=repr)
-def test_an_index_out_of_bounds_is_an_index_error(key: Any, made: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
-    checkpoint, _ = made
+def test_an_index_out_of_bounds_is_an_index_error(key: Any, opened: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
+    checkpoint, _ = opened
     with pytest.raises(IndexError):
         checkpoint["plain"][key]
 
 
-def test_a_tensor_is_an_array_for_numpy(made: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
-    checkpoint, arrays = made
+def test_a_tensor_is_an_array_for_numpy(opened: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
+    checkpoint, arrays = opened
     assert np.array_equal(np.asarray(checkpoint["turned"]), arrays["turned"])
     assert np.asarray(checkpoint["turned"], dtype=np.float64).dtype == np.float64
     assert np.add(checkpoint["plain"], 1).shape == (5, 3, 4)
@@ -74,8 +74,8 @@ def test_a_tensor_is_an_array_for_numpy(made: tuple[Checkpoint, dict[str, npt.ND
             np.asarray(checkpoint["plain"], copy=False)
 
 
-def test_the_text_of_a_tensor_says_what_it_is(made: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
-    checkpoint, _ = made
+def test_the_text_of_a_tensor_says_what_it_is(opened: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
+    checkpoint, _ = opened
     assert repr(checkpoint["plain"]) == "<Tensor float32 [5, 3, 4], 240 bytes>"
     assert repr(checkpoint["turned"]) == "<Tensor float32 [5, 3, 4], stride [1, 20, 5], 240 bytes>"
 
