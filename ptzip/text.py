@@ -1,4 +1,7 @@
-"""Plain values as text, where Python refuses to write an integer of very many digits in decimal."""
+"""Plain values as text and as JSON, where Python refuses to write an integer of very many digits in decimal."""
+
+import math
+from typing import Any
 
 MOST_BITS = 4096
 """Longer integers are written in hexadecimal (`sys.set_int_max_str_digits`: 4,300 digits by default)."""
@@ -12,3 +15,18 @@ def has_decimal(value: object) -> bool:
 def as_text(value: object) -> str:
     """A plain value as `str` gives it, huge integers in hexadecimal."""
     return str(value) if not isinstance(value, int) or value.bit_length() <= MOST_BITS else hex(value)
+
+
+def as_json(value: object) -> Any:
+    """A value of a file as JSON has it: what JSON lacks as Python writes it, bytes as latin-1 text."""
+    if isinstance(value, int) and not has_decimal(value):
+        return hex(value)
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, bytes | bytearray):
+        return value.decode("latin-1")
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    return repr(value)

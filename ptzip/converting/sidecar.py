@@ -16,8 +16,8 @@ from ptzip.errors import LimitError
 from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
+from ptzip.text import as_json
 from ptzip.values.builder import build
-from ptzip.values.json_values import plain
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import Array
 from ptzip.values.tensor_names import metadata_of
@@ -80,7 +80,7 @@ class _Encoder:
             return self._pairs(value.__dict__.items(), depth)
         if isinstance(value, Opaque):
             return self._object(value, depth)
-        return _array(value) if isinstance(value, Array) else plain(value)
+        return _array(value) if isinstance(value, Array) else as_json(value)
 
     def _pairs(self, pairs: Iterable[tuple[object, object]], depth: int) -> object:
         encoded = dict[str, object]()
@@ -116,5 +116,5 @@ def _array(value: Array) -> object:
 
     found = made(value)
     if found.dtype.kind in "biuf" and found.size <= MAX_ELEMENTS:
-        return plain(found.tolist())
+        return as_json(found.tolist())
     return f"{found.dtype} {list(found.shape)}"

@@ -117,7 +117,7 @@ class Casting:
         if id(slot.node) in self.wish.spared:
             return None
         found = self.parsed.get(id(slot.node))
-        if found is None or found.storage.key in self.edit.cuts or found.storage.items[CLASS] is self.kind:
+        if found is None or found.storage.key in self.edit.cuts or found.storage.id_parts[CLASS] is self.kind:
             found = tensor_ref(slot.node)  # it was not looked at so far, or has changed since
         return found if found is not None and found.storage.dtype.name in self.castable else None
 
@@ -136,7 +136,7 @@ class Casting:
 
     def _recast(self, reference: StorageRef) -> None:
         """Another class in the id, a cast around the payload; the key stays."""
-        reference.items[CLASS] = self.kind
+        reference.id_parts[CLASS] = self.kind
         payload = self.edit.payload(reference.key)
         if not isinstance(payload, Cast):
             stretch = Stretch(reference.key, 0, reference.numel)
@@ -165,7 +165,7 @@ class Casting:
 
     def _identity(self, reference: StorageRef, key: str, numel: int) -> Persistent:
         """The persistent id of a new storage."""
-        items = list(reference.items)
+        items = list(reference.id_parts)
         items[CLASS], items[KEY], items[NUMEL] = self.kind, atom(key), atom(numel)
         return Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)])
 

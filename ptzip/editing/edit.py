@@ -224,7 +224,9 @@ class Edit:
             renumber(ids, str(number))
         if location is not None:
             self._relocate([reference for ids in references.values() for reference in ids], location)
-        for parts in {id(one.items): one.items for ids in references.values() for one in ids}.values() if is_legacy else ():
+        for parts in (
+            {id(one.id_parts): one.id_parts for ids in references.values() for one in ids}.values() if is_legacy else ()
+        ):
             parts.append(atom(None))
         storages = [self.payload(key) for key in references]
         casts = [payload for payload in storages if isinstance(payload, Cast)]
@@ -241,7 +243,7 @@ class Edit:
             shared = atom(location)
             shared.add(memoized())
             for reference in elsewhere:
-                reference.items[LOCATION] = shared
+                reference.id_parts[LOCATION] = shared
             self.note(Category.OTHER, "storages", f"location {elsewhere[0].location} -> {location}")
 
     def _saved(self, kept: set[str], new_bytes: int) -> dict[Category, int]:
@@ -281,4 +283,4 @@ def renumber(ids: list[StorageRef], key: str) -> None:
     if len(ids) > 1:
         node.add(memoized())
     for reference in ids:
-        reference.items[KEY] = node
+        reference.id_parts[KEY] = node

@@ -22,7 +22,7 @@ def modernise(edit: Edit) -> None:
         return
     for node in list(walk_unordered(edit.root)):
         reference = storage_ref(node)
-        if reference is not None and len(reference.items) > STORAGE_ITEMS:
+        if reference is not None and len(reference.id_parts) > STORAGE_ITEMS:
             _without_view(edit, reference)
         elif is_old_stream and isinstance(node, Call) and node.path == "collections.OrderedDict" and len(node.arguments) == 1:
             _filled(node)
@@ -47,7 +47,7 @@ def _filled(call: Call) -> None:
 
 
 def _without_view(edit: Edit, reference: StorageRef) -> None:
-    del reference.items[STORAGE_ITEMS:]
+    del reference.id_parts[STORAGE_ITEMS:]
     if reference.view is None:
         return
     key, offset, numel = reference.view
@@ -55,7 +55,7 @@ def _without_view(edit: Edit, reference: StorageRef) -> None:
     if not 0 <= offset <= offset + numel <= reference.numel:
         raise FormatError(f"storage {key} reaches past storage {reference.key}, of which it is a view", reference.node.offset)
     fresh = f"{reference.key} view {key}"
-    reference.items[KEY], reference.items[NUMEL] = atom(fresh), atom(numel)
+    reference.id_parts[KEY], reference.id_parts[NUMEL] = atom(fresh), atom(numel)
     edit.payloads[fresh] = SlicePayload(edit.source(reference.key), offset * size, numel * size)
 
 

@@ -60,7 +60,7 @@ def _cut(edit: Edit, key: str, cuts: list[Cut], found: list[Island], ids: list[S
     edit.payloads[key] = joined(parts)
     left = cuts[-1].at + cuts[-1].length
     for reference in ids:
-        reference.items[NUMEL] = atom(left)
+        reference.id_parts[NUMEL] = atom(left)
     return (before - left) * size
 
 

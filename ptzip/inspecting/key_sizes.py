@@ -108,7 +108,7 @@ class _KeyPass:
         self.seen: set[int] = set()
         self.counted: set[str] = set()
         self.tensors: list[TensorFacts] = []
-        self.storage_keys = {id(one.node): storage.key for storage in part.storages.values() for one in storage.ids}
+        self.storage_keys = {id(one.node): storage.key for storage in part.storages.values() for one in storage.references}
         """The keys of the storages by the nodes that refer to them."""
         self.parameters: set[int] = set()
         """The tensors inside parameters, which are met before them."""

@@ -122,7 +122,7 @@ def duplicates(part: Part) -> Duplicates:
             continue
         if not crc or not storage.size:
             continue
-        identity = (storage.dtype.name, storage.ids[0].location, storage.size, crc)
+        identity = (storage.dtype.name, storage.references[0].location, storage.size, crc)
         found += [storage.size] if identity in seen else []
         seen.add(identity)
     return Duplicates(len(found), sum(found))

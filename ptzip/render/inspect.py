@@ -20,8 +20,8 @@ from ptzip.render import inspect_views as views
 from ptzip.render.escape import printable
 from ptzip.tensors import statistics as values
 from ptzip.tensors.tensor import Tensor
+from ptzip.text import as_json
 from ptzip.tree.children import find_node
-from ptzip.values.json_values import plain
 
 NODE, TENSORS, TREE, RECORDS, OPCODES = "node", "tensors", "tree", "records", "opcodes"
 WHOLE_FILE = (RECORDS, OPCODES)
@@ -150,4 +150,4 @@ def _one_tensor(tensor: Tensor, asked: Question) -> Iterator[str]:
 
 def _tensor_data(tensor: Tensor, asked: Question) -> dict[str, Any]:
     found = {"tensor": data.tensor_data(tensor), "statistics": data.statistics_data(values.statistics(tensor))}
-    return found | ({"values": plain(values.listed(tensor))} if asked.with_values else {})
+    return found | ({"values": as_json(values.listed(tensor))} if asked.with_values else {})

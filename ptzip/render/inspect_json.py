@@ -9,7 +9,7 @@ from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
-from ptzip.values.json_values import plain
+from ptzip.text import as_json
 
 
 def tensor_data(tensor: Tensor) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def _branch(row: TreeRow) -> dict[str, Any]:
         "depth": row.depth,
         "name": row.name,
         "kind": row.kind,
-        "value": plain(row.value),
+        "value": as_json(row.value),
         "below": row.below,
         "tensor": tensor_data(row.tensor) if row.tensor else None,
         "same_as": row.seen,
@@ -71,9 +71,9 @@ def records_data(rows: Iterable[RecordRow]) -> list[dict[str, Any]]:
 
 def opcode_data(line: OpcodeLine) -> dict[str, Any]:
     """One row of `--opcodes`."""
-    return {"offset": line.offset, "opcode": line.op, "argument": plain(line.argument), "meaning": line.meaning}
+    return {"offset": line.offset, "opcode": line.op, "argument": as_json(line.argument), "meaning": line.meaning}
 
 
 def statistics_data(found: Statistics) -> dict[str, Any]:
     """The statistics of one tensor."""
-    return {name: plain(value) for name, value in found._asdict().items()}
+    return {name: as_json(value) for name, value in found._asdict().items()}

@@ -8,7 +8,7 @@ from ptzip.inspecting.key_sizes import KeySize
 from ptzip.inspecting.summary import Summary, summary
 from ptzip.render.inspect_summary import screen
 from ptzip.tensors.torch_names import Release
-from ptzip.values.json_values import plain
+from ptzip.text import as_json
 
 
 def lines(checkpoint: Checkpoint) -> Iterator[str]:
@@ -60,7 +60,7 @@ def _key(row: KeySize) -> dict[str, Any]:
     return {
         "key": row.key,
         "kind": row.kind,
-        "value": plain(row.value),
+        "value": as_json(row.value),
         "below": row.below,
         "storages": row.storages,
         "pickle": row.pickle,

@@ -75,10 +75,10 @@ def other_records(stream: PickleStream) -> Iterator[Hit]:
         try:
             length = stream.part.stored(storage.key).length
         except PtzipError as error:
-            yield Hit(str(error), storage.ids[0].node.offset)
+            yield Hit(str(error), storage.references[0].node.offset)
             continue
         if length != storage.size:
-            where = storage.ids[0].node.offset
+            where = storage.references[0].node.offset
             yield Hit(f"storage {storage.key} has {length:,} bytes, but the pickle says {storage.size:,}", where)
 
 

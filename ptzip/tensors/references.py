@@ -38,7 +38,7 @@ class StorageRef(NamedTuple):
     """A part of the storage under a key of its own, as (key, offset, numel), in legacy streams of torch 0.x."""
 
     @property
-    def items(self) -> list[Node]:
+    def id_parts(self) -> list[Node]:
         """The nodes of the id itself, to be edited."""
         return self.node.id.parts
 
@@ -54,7 +54,7 @@ class StorageRefs(NamedTuple):
     key: str
     dtype: DType
     size: int
-    ids: list[StorageRef]
+    references: list[StorageRef]
 
 
 class TensorRef(NamedTuple):
@@ -119,7 +119,7 @@ def storage_refs(nodes: Iterable[Node]) -> dict[str, StorageRefs]:
         reference = storage_ref(node)
         if reference:
             storage = found.setdefault(reference.key, StorageRefs(reference.key, reference.dtype, reference.size, []))
-            storage.ids.append(reference)
+            storage.references.append(reference)
     return found
 
 

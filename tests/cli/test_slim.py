@@ -274,7 +274,7 @@ def dtypes(path: str | Path) -> list[str]:
 
 def locations(path: str | Path) -> set[str]:
     with package.open(path) as checkpoint:
-        return {reference.location for storage in checkpoint.storages.values() for reference in storage.ids}
+        return {reference.location for storage in checkpoint.storages.values() for reference in storage.references}
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_no_id_of_a_legacy_stream_is_left(legacy: Path, tmp_path: Path) -> None:
         assert isinstance(slim.container, TorchZip)
         ids = [storage_ref(node) for node in walk(slim.root) if isinstance(node, Persistent)]
         assert ids
-        assert all(each is not None and len(each.items) == STORAGE_ITEMS for each in ids)
+        assert all(each is not None and len(each.id_parts) == STORAGE_ITEMS for each in ids)
 
 
 @pytest.mark.torch

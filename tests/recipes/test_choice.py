@@ -95,7 +95,7 @@ def test_what_is_slim_is_left_alone(name: str, recipe: str, tmp_path: Path) -> N
 def test_the_location_becomes_cpu_or_stays(location: Location, places: set[str], tmp_path: Path) -> None:
     report = ptzip.slim(FIXTURES / "cuda.pt", tmp_path / "out.pt", location=location)
     with ptzip.open(tmp_path / "out.pt") as slim:
-        assert {reference.location for storage in slim.storages.values() for reference in storage.ids} == places
+        assert {reference.location for storage in slim.storages.values() for reference in storage.references} == places
     assert ("storages", "location cuda:0 -> cpu") in {
         (change.path, change.what) for change in report.changes
     } or location == "keep"

@@ -4,7 +4,7 @@ import pytest
 
 from ptzip.inspecting.torch_versions import LEGACY_FLAG, Versions
 from ptzip.render.inspect_words import WIDTH, count, cut, filled, releases, share, table, value
-from ptzip.values.json_values import plain
+from ptzip.text import as_json
 
 
 def test_a_text_of_a_file_cannot_break_a_line() -> None:
@@ -23,7 +23,7 @@ def test_a_number_of_a_million_bits_is_not_spelled() -> None:
     assert value(1 << 1_000_000) == "a number of 1,000,001 bits"
     assert value((1 << 1_000_000,)) == "(a number of 1,000,001 bits,)"
     assert value([[1 << 20], (1, "a")]) == "[[1048576], (1, 'a')]"
-    assert plain(1 << 1_000_000) == hex(1 << 1_000_000)
+    assert as_json(1 << 1_000_000) == hex(1 << 1_000_000)
 
 
 @pytest.mark.parametrize(
@@ -65,4 +65,11 @@ def test_words_go_on_below_where_they_began() -> None:
 
 
 def test_json_has_what_python_spells_where_it_has_no_such_value() -> None:
-    assert plain([1, float("nan"), float("-inf"), b"\xff", (None, True), 1j]) == [1, "nan", "-inf", "\xff", [None, True], "1j"]
+    assert as_json([1, float("nan"), float("-inf"), b"\xff", (None, True), 1j]) == [
+        1,
+        "nan",
+        "-inf",
+        "\xff",
+        [None, True],
+        "1j",
+    ]

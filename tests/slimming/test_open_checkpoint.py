@@ -40,7 +40,7 @@ def snapshot(checkpoint: ptzip.Checkpoint) -> tuple[object, ...]:
         for node in walk_unordered(checkpoint.root)
     ]
     names = [(name, tensor.dtype, tensor.shape, tensor.stride, tensor.offset) for name, tensor in checkpoint.tensors().items()]
-    storages = [(key, found.size, len(found.ids)) for key, found in checkpoint.storages.items()]
+    storages = [(key, found.size, len(found.references)) for key, found in checkpoint.storages.items()]
     pickle = checkpoint.pickle
     return write_pickle(pickle), nodes, names, storages, pickle.protocol, list(pickle.frames), len(pickle.calls)
 

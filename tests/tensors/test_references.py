@@ -102,7 +102,7 @@ def test_ids_of_one_key_are_one_storage_with_the_dtype_of_the_first() -> None:
     half = named("torch", "HalfStorage")
     groups = storage_refs([pid("b", 2), pid("a", 3), atom(1), pid("b", 4, half)])
     assert list(groups) == ["b", "a"]
-    assert (groups["b"].dtype.name, groups["b"].size, len(groups["b"].ids)) == ("float32", 8, 2)
+    assert (groups["b"].dtype.name, groups["b"].size, len(groups["b"].references)) == ("float32", 8, 2)
 
 
 # Tensors
