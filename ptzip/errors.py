@@ -1,15 +1,15 @@
-"""What can go wrong, told by whose fault it is.
+"""Every error that ptzip raises, by whose fault it is.
 
     PtzipError
-    ├── FormatError       the file is not what it should be (it carries the offset where that shows)
+    ├── FormatError       the file breaks its format
     │   ├── CutError      it ends too early
     │   └── PickleError   its pickle breaks off
-    ├── UnsupportedError  the file may be right, but this version of ptzip cannot do it
-    ├── LimitError        going on would take more than `Limits` allows
-    └── EditError         the caller asked for something that this file does not allow
+    ├── UnsupportedError  the file may be valid, but this version of ptzip does not handle it
+    ├── LimitError        continuing would take more than `Limits` allows
+    └── EditError         the requested edit is not possible with this file
 
-Beside these only `OSError` leaves a public function. What is odd but does not stop the reading is no exception: it is
-an `Anomaly`, a value that stays with the thing it was found in.
+Apart from these, public functions raise only `OSError`, and `ValueError` or `TypeError` for wrong arguments. What is unusual
+but can be read is not an exception but an `Anomaly`, kept with the pickle it was found in.
 """
 
 from typing import Literal, NamedTuple
@@ -20,7 +20,7 @@ class PtzipError(Exception):
 
 
 class FormatError(PtzipError):
-    """The file breaks its format; `offset` is the byte where it shows, or None."""
+    """The file breaks its format, at byte `offset` where that is known."""
 
     def __init__(self, message: str, offset: int | None = None) -> None:
         super().__init__(message if offset is None else f"{message} (at byte {offset})")
@@ -29,11 +29,11 @@ class FormatError(PtzipError):
 
 
 class CutError(FormatError):
-    """The bytes end before the structure does, as those of an interrupted download."""
+    """The file ends too early, as after an interrupted download."""
 
 
 class PickleError(FormatError):
-    """A pickle of the file is none that a loader could read to its end."""
+    """A pickle in the file is one that no loader could read to its end."""
 
 
 class UnsupportedError(PtzipError):
@@ -41,15 +41,15 @@ class UnsupportedError(PtzipError):
 
 
 class LimitError(PtzipError):
-    """A limit of `Limits` was crossed; nothing was allocated for what lies beyond."""
+    """A limit of `Limits` was crossed; nothing beyond it was allocated."""
 
 
 class EditError(PtzipError):
-    """The edit that was asked for is not possible on this checkpoint."""
+    """The requested edit is not possible on this checkpoint."""
 
 
 class Anomaly(NamedTuple):
-    """Something no honest writer does, or that ptzip cannot spell again; `kind` is a short fixed word."""
+    """Something that no honest writer does, or that ptzip cannot write again; `kind` is a short fixed word."""
 
     kind: str
     message: str

@@ -3,6 +3,8 @@
 Rule: files are made by torch itself or come from the corpus; what torch reads from them is the expectation.
 """
 
+import gzip
+import io
 import struct
 from collections import OrderedDict
 from pathlib import Path
@@ -262,6 +264,17 @@ def test_a_dtype_of_safetensors_that_torch_does_not_have_is_named(tmp_path: Path
     found: Any = ptzip.load(tmp_path / "t.safetensors", unknown="keep")
     assert isinstance(found["t"], Tensor)
     assert [float(value) for value in found["u"]] == [0.5, 1.0, 1.5, 2.0]
+
+
+def test_safetensors_are_read_from_bytes_and_inside_compression(tmp_path: Path) -> None:
+    from safetensors.numpy import save
+
+    data = save({"a": np.arange(6, dtype=np.float32), "b": np.ones((2, 3), np.int16)})
+    (tmp_path / "t.safetensors.gz").write_bytes(gzip.compress(data))
+    for source in (data, io.BytesIO(data), tmp_path / "t.safetensors.gz"):
+        with ptzip.open(source) as checkpoint:
+            assert checkpoint["a"].numpy().tolist() == [0, 1, 2, 3, 4, 5]
+            assert checkpoint["b"].numpy().tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
 def test_broken_safetensors_are_a_format_error(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Pickles without a container: one or several in a row, as `pickle.dump` writes them.
 
-Rule: protocols 0 and 1 have no mark of their own, so a file is taken for one of them only if its first pickle is whole;
-what stands behind the last whole pickle is listed.
+Protocols 0 and 1 have no magic number, so a file is one of those only if its first pickle is complete.
 """
 
 from ptzip.errors import FormatError
@@ -14,7 +13,7 @@ from ptzip.pickling.reader import read_pickle
 
 
 class Bare(ReadOnly):
-    """Some pickles, opened."""
+    """Some pickles."""
 
     def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
         self.parts = parts
@@ -25,9 +24,9 @@ class Bare(ReadOnly):
 
 
 def read(source: Source, limits: Limits) -> Bare:
-    """Open all pickles of a file; one that is broken is the last, and is kept as far as it was read.
+    """Open all pickles of a file, up to one that breaks off, which is kept as far as it was read.
 
-    Raises FormatError where the first is broken and nothing but its first letter told that it is one.
+    Raises FormatError where the first breaks off and does not begin with PROTO: it is something else then.
     """
     stream = source.whole()
     pickles, at = list[Pickle](), 0

@@ -1,6 +1,6 @@
-"""What every format gives: pickles, the storages they refer to, and a list of all that is in the file.
+"""What every format provides: pickles, the storages they refer to, and a list of everything in the file.
 
-Rule: a format says where bytes are, never what they mean.
+A format knows where bytes are, never what they mean.
 """
 
 import functools
@@ -18,7 +18,7 @@ from ptzip.zip.writer import ALIGNMENT, Record
 
 
 class Member(NamedTuple):
-    """One record or stretch of a file, for a list: `offset` and `size` in bytes, `note` a few words on what it is."""
+    """One record or range of a file, for a list: `offset` and `size` in bytes, and a few words on what it is."""
 
     name: str
     offset: int
@@ -27,7 +27,7 @@ class Member(NamedTuple):
 
 
 class NamedTensor(NamedTuple):
-    """A tensor that a pickle knows by a persistent id alone, as tar files do; numbers count elements."""
+    """A tensor that the pickle of a tar only names by a persistent id; numbers count elements."""
 
     dtype: DType
     storage: str
@@ -39,7 +39,7 @@ class NamedTensor(NamedTuple):
 class Part:
     """One pickle of a file. `stored` gives the bytes of a storage by its key, or raises FormatError.
 
-    `record` are the pickle's own bytes, where they have a CRC to be checked.
+    `record` has the pickle's own bytes where they have a CRC, `tensors` those of a tar by persistent id.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Part:
 
     @functools.cached_property
     def storages(self) -> dict[str, StorageRefs]:
-        """Every storage that the pickle refers to, by key, in order of first appearance."""
+        """Every storage that the pickle refers to, by key in order of first appearance."""
         return storage_refs(self.pickle.persistents)
 
     def check_storages(self) -> None:
-        """Raise FormatError unless every storage has bytes of the right number."""
-        _ = self.root  # a pickle that breaks has named only some of its storages
+        """Raise FormatError unless every storage has the right number of bytes."""
+        _ = self.root  # a pickle that breaks off has named only some of its storages
         for storage in self.storages.values():
             payload = self.stored(storage.key)
             if payload.length != storage.size:
@@ -80,14 +80,14 @@ class Part:
 
 
 def broken(name: str, pickle: Pickle) -> FormatError:
-    """The error of a pickle that breaks off: it was cut, or is wrong."""
+    """The error for a pickle that breaks off: CutError where its bytes end, PickleError where they are wrong."""
     last = pickle.anomalies[-1]
     kind = CutError if last.kind == CUT else PickleError
     return kind(f"{name} is broken: {last}")
 
 
 class Container(Protocol):
-    """One file, opened by the format it has."""
+    """One opened file, whatever its format."""
 
     @property
     def name(self) -> str:
@@ -96,22 +96,22 @@ class Container(Protocol):
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The pickles of the file, the one that holds the object first; none in a file without."""
+        """The pickles of the file, the one with the saved object first; none in a file of tensors alone."""
         ...
 
     @property
     def members(self) -> tuple[Member, ...]:
-        """Everything in the file, in the order of the bytes."""
+        """Everything in the file, by offset."""
         ...
 
     @property
     def refusal(self) -> str:
-        """Why the file cannot be slimmed, or ""."""
+        """Why the file cannot be slimmed; "" where it can."""
         ...
 
     @property
     def alignment(self) -> int:
-        """To how many bytes the payloads of a rewritten file are aligned."""
+        """The alignment of the payloads of a rewritten file, in bytes."""
         ...
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
@@ -123,7 +123,7 @@ class Container(Protocol):
 
 
 class ReadOnly:
-    """What a format has that is only looked at."""
+    """A format that cannot be slimmed."""
 
     refusal: str
     alignment = ALIGNMENT
@@ -133,9 +133,9 @@ class ReadOnly:
 
 
 def read_record(record: CheckedPayload, limits: Limits) -> Pickle:
-    """The pickle in a record; what follows its STOP is an anomaly."""
+    """The pickle in a record; bytes after its STOP are an anomaly."""
     if record.length > limits.pickle_bytes:
-        raise LimitError(f"record {record.name} is {record.length} bytes long, more than {limits.pickle_bytes}")
+        raise LimitError(f"record {record.name} is {record.length} bytes long, more than the limit of {limits.pickle_bytes}")
     data = read_all(record)
     pickle = read_pickle(data, 0, limits)
     if pickle.root is not None and pickle.end < len(data):
@@ -145,5 +145,16 @@ def read_record(record: CheckedPayload, limits: Limits) -> Pickle:
 
 
 def nothing_stored(key: str) -> CheckedPayload:
-    """`Part.stored` of a pickle that has no storages beside it."""
+    """`Part.stored` of a pickle without storages."""
     raise FormatError(f"storage {key} is not in this file: the pickle was taken out of its checkpoint")
+
+
+def stored_in(payloads: Mapping[str, Payload]) -> Callable[[str], CheckedPayload]:
+    """`Part.stored` of storages without a CRC."""
+
+    def find(key: str) -> CheckedPayload:
+        if key not in payloads:
+            raise FormatError(f"storage {key} is missing, but the pickle refers to it")
+        return CheckedPayload(payloads[key], f"storage {key}", None)
+
+    return find

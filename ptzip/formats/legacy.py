@@ -11,10 +11,10 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 
 from ptzip.errors import CutError, FormatError
-from ptzip.formats.container import Member, Part, broken
+from ptzip.formats.container import Member, Part, broken, stored_in
 from ptzip.formats.signatures import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.torchzip import fresh_records
-from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, SequentialFile, SourcePayload
+from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, SourcePayload
 from ptzip.io.sources import Source, Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node, Pickle, item_slots, text
@@ -87,7 +87,7 @@ def _read_one(
     payloads = _storages(storage_refs(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
     members += [Member(f"{label}storage {key}", one.offset, one.length) for key, one in payloads.items()]
     end = max((one.offset + one.length for one in payloads.values()), default=at)
-    return Part(f"{label}pickle", pickles[OBJECT], finder(payloads)), members, end
+    return Part(f"{label}pickle", pickles[OBJECT], stored_in(payloads)), members, end
 
 
 def _keys(pickle: Pickle) -> Iterator[str]:
@@ -112,17 +112,6 @@ def _storages(known: dict[str, StorageRefs], keys: Iterator[str], source: Source
         found[key] = SourcePayload(source, at, size)
         at += size
     return found
-
-
-def finder(payloads: dict[str, SourcePayload]) -> Callable[[str], CheckedPayload]:
-    """`Part.stored` of storages without a checksum."""
-
-    def find(key: str) -> CheckedPayload:
-        if key not in payloads:
-            raise FormatError(f"storage {key} is missing, but the pickle refers to it")
-        return CheckedPayload(payloads[key], f"storage {key}", None)
-
-    return find
 
 
 def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> SequentialFile:

@@ -6,16 +6,15 @@
               sizes, its strides and its offset (i64 each)
     pickle:   the object, whose persistent ids are keys of tensors, or tuples around a class
 
-Rule: the standard library finds the members; their bytes are then read where they lie.
+The standard library lists the members; their bytes are then read from the file directly.
 """
 
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from ptzip.errors import FormatError, LimitError
-from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly
-from ptzip.io.payloads import CheckedPayload, Payload, SlicePayload, SourcePayload, read_all
+from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
+from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import Source, SourceFile, Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
@@ -30,30 +29,28 @@ MOST_DIMENSIONS = 64
 Observer = Callable[[Pickle], None]
 
 
-@dataclass(frozen=True)
 class Tar(ReadOnly):
-    """One such tar, opened."""
-
-    parts: tuple[Part, ...]
-    members: tuple[Member, ...]
+    """One such tar."""
 
     name = "tar of torch 0.1"
     refusal = "this is a tar of torch 0.1: its tensors are no part of the pickle, so it cannot be slimmed"
 
+    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
+        self.parts = parts
+        self.members = members
 
-@dataclass
+
 class _Reader:
-    """A place in the file that moves on; `end` is where the member ends."""
+    """Reads one member, item by item; `observe` gets every pickle, also one that breaks off or crosses a limit."""
 
-    source: Source
-    stream: Stream
-    at: int
-    end: int
-    limits: Limits
-    observe: Observer
+    def __init__(self, source: Source, stream: Stream, member: Member, limits: Limits, observe: Observer) -> None:
+        self.source = source
+        self.stream = stream
+        self.at, self.end = member.offset, member.offset + member.size
+        self.limits = limits
+        self.observe = observe
 
     def pickle(self) -> Pickle:
-        """The pickle that is here; whoever observes is told of it even where a limit was crossed."""
         pickle = read_seen(self.stream, self.at, self.limits)
         self.observe(pickle)
         raise_limit(pickle)
@@ -62,63 +59,53 @@ class _Reader:
     def node(self) -> Node:
         pickle = self.pickle()
         if pickle.root is None or pickle.end > self.end:
-            raise FormatError("a pickle in the tar is broken or reaches past its member", self.at)
+            raise FormatError("a pickle in the tar breaks off, or extends past its member", self.at)
         self.at = pickle.end
         return pickle.root
 
     def numbers(self, layout: str) -> tuple[int, ...]:
-        found = struct.Struct(layout)
-        return found.unpack(read_all(self.span(found.size)))
+        return struct.unpack(layout, read_all(self.payload(struct.calcsize(layout))))
 
-    def span(self, size: int) -> SourcePayload:
+    def payload(self, size: int) -> SourcePayload:
         if not 0 <= size <= self.end - self.at:
-            raise FormatError(f"{size} bytes are announced in the tar, and {self.end - self.at} are left", self.at)
+            raise FormatError(f"a member of the tar ends early: expected {size} bytes, found {self.end - self.at}", self.at)
         found = SourcePayload(self.source, self.at, size)
         self.at += size
         return found
 
-
-@dataclass
-class _Storages:
-    """What the member `storages` holds: bytes and dtype by key."""
-
-    payloads: dict[str, Payload] = field(default_factory=dict)
-    dtypes: dict[str, DType] = field(default_factory=dict)
-
-    def find(self, key: str) -> CheckedPayload:
-        if key not in self.payloads:
-            raise FormatError(f"storage {key} is missing, but a tensor refers to it")
-        return CheckedPayload(self.payloads[key], f"storage {key}", None)
+    def count(self) -> int:
+        node = self.node()
+        count = node.value if isinstance(node, Atom) else None
+        if not isinstance(count, int) or not 0 <= count <= self.end - self.at:
+            raise FormatError("a list in the tar does not begin with its length", self.at)
+        return count
 
 
 def read(source: Source, limits: Limits, observe: Observer = lambda _: None) -> Tar:
-    """Open the tar; `observe` is told of each pickle in it. Raises FormatError where it is cut off or none of torch."""
+    """Open the tar; `observe` gets each pickle in it. Raises FormatError where it is cut off or not one of torch."""
     found = {member.name.removeprefix("./"): member for member in members(source) if not member.note}
     for name in NEEDED:
         if name not in found:
             raise FormatError(f"this is a tar, but not one of torch 0.1: it has no member {name}")
     stream = source.whole()
-    readers = {
-        name: _Reader(source, stream, found[name].offset, found[name].offset + found[name].size, limits, observe)
-        for name in NEEDED
-    }
-    stored = _read_storages(readers["storages"])
-    tensors = dict(_read_tensors(readers["tensors"], stored))
-    part = Part("member pickle", readers["pickle"].pickle(), stored.find, tensors=tensors)
+    readers = {name: _Reader(source, stream, found[name], limits, observe) for name in NEEDED}
+    payloads, dtypes = _read_storages(readers["storages"])
+    tensors = dict(_read_tensors(readers["tensors"], dtypes))
+    part = Part("member pickle", readers["pickle"].pickle(), stored_in(payloads), tensors=tensors)
     return Tar((part,), tuple(found.values()))
 
 
 def members(source: Source) -> list[Member]:
-    """All members in their order, with "link to ..." as the note of those that are no files. Raises FormatError."""
-    import tarfile  # here, since few files are tars
+    """All members in their order, links with a note that says so. Raises FormatError."""
+    import tarfile  # few files are tars
 
     try:
         with tarfile.open(fileobj=SourceFile(source), mode="r:") as archive:
             infos = archive.getmembers()
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise FormatError(f"this is a tar that cannot be read: {error}") from error
-    except RecursionError as error:  # tarfile calls itself for each header of a long name
-        raise LimitError("this is a tar of too many headers that continue one another") from error
+    except RecursionError as error:  # tarfile recurses for each header of a long name
+        raise LimitError("the tar has too many headers for one long name") from error
     return [
         Member(info.name, info.offset_data, info.size, f"link to {info.linkname}" if info.issym() or info.islnk() else "")
         for info in infos
@@ -126,51 +113,42 @@ def members(source: Source) -> list[Member]:
     ]
 
 
-def _read_storages(reader: _Reader) -> _Storages:
-    found = _Storages()
-    for _ in range(_count(reader)):
+def _read_storages(reader: _Reader) -> tuple[dict[str, Payload], dict[str, DType]]:
+    """The bytes and the dtype of every storage by key."""
+    payloads, dtypes = dict[str, Payload](), dict[str, DType]()
+    for _ in range(reader.count()):
         key, _location, kind = _fields(reader.node(), 3)
         dtype = STORAGE_CLASSES.get(kind)
         if dtype is None:
-            raise FormatError(f"storage {key} is of class {kind}, which is no storage class of torch", reader.at)
+            raise FormatError(f"storage {key} has the class {kind}, which is not a storage class of torch", reader.at)
         (elements,) = reader.numbers("<q")
-        found.payloads[key], found.dtypes[key] = reader.span(elements * dtype.size), dtype
+        payloads[key], dtypes[key] = reader.payload(elements * dtype.size), dtype
     for slot in item_slots(reader.node()):
         key, base, start, length = _fields(slot.node, 4)
         if not (start.isdecimal() and length.isdecimal()):
-            raise FormatError(f"storage {key} is a part of another from {start}, expected two numbers", reader.at)
-        if base not in found.payloads:
-            raise FormatError(f"storage {key} is a part of storage {base}, which is missing", reader.at)
-        found.dtypes[key] = dtype = found.dtypes[base]
-        found.payloads[key] = _part(found.payloads[base], int(start) * dtype.size, int(length) * dtype.size)
-    return found
+            raise FormatError(f"storage {key} is a view of another from {start}, expected two numbers", reader.at)
+        if base not in payloads:
+            raise FormatError(f"storage {key} is a view of storage {base}, which is missing", reader.at)
+        dtypes[key] = dtype = dtypes[base]
+        first, size = int(start) * dtype.size, int(length) * dtype.size
+        if first + size > payloads[base].length:
+            message = f"storage {key} is bytes {first} to {first + size} of storage {base}, which has {payloads[base].length}"
+            raise FormatError(message, reader.at)
+        payloads[key] = SlicePayload(payloads[base], first, size)
+    return payloads, dtypes
 
 
-def _part(payload: Payload, start: int, length: int) -> Payload:
-    if not 0 <= start <= start + length <= payload.length:
-        raise FormatError(f"a storage is said to be bytes {start} to {start + length} of one of {payload.length} bytes")
-    return SlicePayload(payload, start, length)
-
-
-def _read_tensors(reader: _Reader, stored: _Storages) -> Iterator[tuple[str, NamedTensor]]:
-    for _ in range(_count(reader)):
+def _read_tensors(reader: _Reader, dtypes: dict[str, DType]) -> Iterator[tuple[str, NamedTensor]]:
+    for _ in range(reader.count()):
         key, storage, kind = _fields(reader.node(), 3)
         (dimensions, _unused) = reader.numbers("<ii")
         if not 0 <= dimensions <= MOST_DIMENSIONS:
             raise FormatError(f"tensor {key} has {dimensions} dimensions", reader.at)
         numbers = reader.numbers(f"<{2 * dimensions + 1}q")
-        dtype = stored.dtypes.get(storage) or OLD_TENSOR_CLASSES.get(kind)
+        dtype = dtypes.get(storage) or OLD_TENSOR_CLASSES.get(kind)
         if dtype is None:
-            raise FormatError(f"tensor {key} is of class {kind} on storage {storage}, neither of which is known", reader.at)
+            raise FormatError(f"tensor {key} has the unknown class {kind}, and its storage {storage} is missing", reader.at)
         yield key, NamedTensor(dtype, storage, numbers[-1], numbers[:dimensions], numbers[dimensions:-1])
-
-
-def _count(reader: _Reader) -> int:
-    node = reader.node()
-    count = node.value if isinstance(node, Atom) else None
-    if not isinstance(count, int) or not 0 <= count <= reader.end - reader.at:
-        raise FormatError("the tar does not begin its list with a number", reader.at)
-    return count
 
 
 def _fields(node: Node, count: int) -> list[str]:

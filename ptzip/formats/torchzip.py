@@ -89,6 +89,11 @@ class TorchZip:
         yield from pending
 
 
+def archive_prefix(first: str) -> str:
+    """The folder of an archive, by the name of its first entry."""
+    return first[: first.find("/") + 1]
+
+
 def records(archive: Archive, prefix: str) -> dict[str, Entry]:
     """The entries by record name in lower case, the first of several that have one name."""
     return {entry.name[len(prefix) :].lower(): entry for entry in reversed(archive.entries) if entry.name.startswith(prefix)}

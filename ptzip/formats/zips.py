@@ -1,7 +1,7 @@
-"""Zips: which kind one is, told by its records, and those that are not written by torch.save.
+"""Opening a zip by its records: that of torch.save, or one of another kind.
 
-Rule: torch takes a file for a zip if it begins as one (`torch/serialization.py`, `_is_zipfile`), so a zip that hangs behind
-something else is not one here either.
+torch reads a file as a zip if it begins as one (`torch/serialization.py`, `_is_zipfile`), so a zip after other bytes is not
+opened here either.
 """
 
 import functools
@@ -12,6 +12,7 @@ from ptzip.formats.torchzip import (
     PICKLE,
     VERSION,
     TorchZip,
+    archive_prefix,
     checked,
     entry_members,
     finder,
@@ -38,7 +39,7 @@ REFUSALS = {
 """Why each kind cannot be slimmed."""
 
 ARRAY = ".npy"
-"""How every record of an npz is called."""
+"""The suffix of every record of an npz."""
 
 MARKS = (
     ("constants.pkl", TORCHSCRIPT),
@@ -46,11 +47,11 @@ MARKS = (
     (".data/python_version", PACKAGE),
     ("archive_format", EXPORTED),
 )
-"""The records that tell a kind (`torch/jit`, `torch/package`, `torch/export/pt2_archive`)."""
+"""The records by which a kind is recognised (`torch/jit`, `torch/package`, `torch/export/pt2_archive`)."""
 
 
 class ForeignZip(ReadOnly):
-    """A zip that torch.save did not write: TorchScript and torch.package have pickles, the others only members."""
+    """A zip that torch.save did not write: TorchScript and torch.package have pickles, the others only records."""
 
     def __init__(self, archive: Archive, prefix: str, name: str, refusal: str, limits: Limits) -> None:
         self.archive = archive
@@ -80,7 +81,7 @@ class ForeignZip(ReadOnly):
 
     @property
     def arrays(self) -> dict[str, CheckedPayload]:
-        """The records of an npz by the names of the arrays in them; of any other zip none."""
+        """The records of an npz by the names of their arrays; none of any other zip."""
         entries = self.archive.entries if self.name == NPZ else ()
         return {entry.name.removesuffix(ARRAY): checked(entry) for entry in entries}
 
@@ -90,7 +91,7 @@ class ForeignZip(ReadOnly):
 
 
 class Shard(ReadOnly):
-    """Several zips one after the other, as torch.distributed.checkpoint writes them; each holds one tensor."""
+    """Several zips in a row, as torch.distributed.checkpoint writes them; each holds one tensor."""
 
     def __init__(self, zips: tuple[Container, ...], starts: tuple[int, ...]) -> None:
         self.zips = zips
@@ -127,7 +128,7 @@ def _read_one(source: Source, limits: Limits) -> Container:
     if not archive.entries:
         raise FormatError("this is an empty zip")
     first = archive.entries[0].name
-    prefix = first[: first.find("/") + 1]
+    prefix = archive_prefix(first)
     found = records(archive, prefix)
     kind = next((kind for name, kind in MARKS if name in found), None)
     if all(entry.name.endswith(ARRAY) for entry in archive.entries):
@@ -135,8 +136,8 @@ def _read_one(source: Source, limits: Limits) -> Container:
     if kind is None and PICKLE in found:
         container: Container = TorchZip(archive, prefix, limits)
     elif kind is None and VERSION in found:
-        raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE} beside {first}")
+        raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE}, only {first} and others")
     else:
         container = ForeignZip(archive, prefix, kind or OTHER, f"this is {REFUSALS[kind or OTHER]}", limits)
-    _ = container.parts  # read now, so that whoever opens a file hears what is wrong with it
+    _ = container.parts  # read now, so that a broken file raises when it is opened
     return container

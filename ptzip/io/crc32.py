@@ -1,7 +1,6 @@
-"""CRC-32 of bytes that come in pieces, in any order, from any thread.
+"""CRC-32 of bytes that are read in pieces, in any order, by any thread.
 
-The CRC is that of APPNOTE 4.4.7 (zlib's). `isal` computes it several times faster where it is installed; the value is
-the same, which a test holds.
+It is the CRC of APPNOTE 4.4.7 (zlib's). Where `isal` is installed, it computes the same value several times faster.
 """
 
 import functools
@@ -12,7 +11,7 @@ from collections.abc import Callable
 @functools.cache
 def _fastest() -> Callable[..., int]:
     try:
-        from isal.isal_zlib import crc32  # here, since who looks at headers only does not wait for it
+        from isal.isal_zlib import crc32  # reading headers does without
     except ImportError:
         return zlib.crc32
     return crc32
@@ -28,13 +27,13 @@ POLYNOMIAL = 0xEDB88320
 
 
 class Pieces:
-    """The CRCs of consecutive pieces of one payload, noted as they are done."""
+    """The CRCs of consecutive pieces of one payload, in the order in which they were read."""
 
     def __init__(self) -> None:
         self._done: list[tuple[int, int, int]] = []
 
     def add(self, start: int, stop: int, crc: int) -> None:
-        """Note the CRC of the bytes from `start` to `stop`; safe from any thread."""
+        """Add the CRC of the bytes from `start` to `stop`; safe from any thread."""
         self._done.append((start, stop, crc))
 
     def crc(self, length: int) -> int | None:
@@ -48,12 +47,12 @@ class Pieces:
 
 
 def combine(first: int, second: int, second_length: int) -> int:
-    """The CRC of two pieces laid end to end, from their CRCs and the length of the second.
+    """The CRC of two consecutive pieces, from their CRCs and the length of the second.
 
     A CRC is linear over GF(2): appending zeros to the first piece multiplies it by a matrix that depends on their number
     only, and the second piece is then added (the idea is Mark Adler's, in zlib's `crc32_combine`).
     """
-    if not first:  # a matrix leaves it 0: this is every record of one piece
+    if not first:  # no matrix changes 0: the case of every record of one piece
         return second
     exponent = 0
     while second_length >> exponent:

@@ -16,7 +16,7 @@ from ptzip.io.sources import CHUNK, Source
 class Payload(Protocol):
     """Bytes to be written: their number, and any part of them in chunks.
 
-    One that is not `seekable` reads all that stands before a part to get at it, so its parts are better asked for once.
+    Without `seekable`, reading a part means reading everything before it, so all parts are better read in one call.
     """
 
     @property
@@ -31,7 +31,7 @@ class Payload(Protocol):
 
 
 class BytesPayload(NamedTuple):
-    """A payload that is in memory already."""
+    """A payload in memory."""
 
     data: bytes
 
@@ -50,7 +50,7 @@ class BytesPayload(NamedTuple):
 
 
 class SourcePayload(NamedTuple):
-    """A payload that lies in a source, `length` bytes from `offset`."""
+    """A payload in a source: `length` bytes from `offset`."""
 
     source: Source
     offset: int
@@ -65,7 +65,7 @@ class SourcePayload(NamedTuple):
             yield self.source.read(self.offset + at, min(CHUNK, stop - at))
 
     def passing(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
-        """The bytes from `start` to `stop`, each piece in the place of the one before it."""
+        """The bytes from `start` to `stop`, read piece by piece into the same buffer."""
         for at in range(start, stop, len(buffer)):
             piece = buffer[: min(len(buffer), stop - at)]
             self.source.read_into(self.offset + at, piece)
@@ -148,7 +148,7 @@ class InflatedPayload(NamedTuple):
 
 
 class CheckedPayload:
-    """A payload whose CRC is noted while it passes, to be compared with the recorded one; None where none is."""
+    """A payload whose CRC is computed while it is read, to be compared with the `expected` one, if one is recorded."""
 
     def __init__(self, base: Payload, name: str, expected: int | None) -> None:
         self.base = base
@@ -172,12 +172,12 @@ class CheckedPayload:
         self.pieces.add(start, stop, crc)
 
     def is_wrong(self) -> bool:
-        """Whether all bytes passed and their CRC is not the recorded one; False where none is recorded."""
+        """Whether all bytes were read and their CRC differs from the expected one."""
         return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)
 
 
 def unchecked(payload: Payload) -> Payload:
-    """The payload without an account of its CRC, for who reads other parts of it than all, or some again and again."""
+    """The payload without its CRC being computed, for reading only parts of it, or some repeatedly."""
     while isinstance(payload, CheckedPayload):
         payload = payload.base
     return payload

@@ -247,7 +247,7 @@ def without(name: str) -> Records:
 BROKEN: dict[str, tuple[Records, type[Exception], str]] = {
     "a missing storage": (without("data/3"), FormatError, "record data/3 is missing, but the pickle refers to it"),
     "a short storage": (records(SOURCE) | {"data/3": b"\0" * 4}, FormatError, "record last/data/3 is 4 bytes long, expected"),
-    "a missing pickle": (without("data.pkl"), FormatError, "it has no record data.pkl beside last/"),
+    "a missing pickle": (without("data.pkl"), FormatError, "it has no record data.pkl, only last/"),
     "an empty pickle": (records(SOURCE) | {"data.pkl": b""}, FormatError, "record data.pkl is broken: "),
     "a pickle that is cut off": (records(SOURCE) | {"data.pkl": records(SOURCE)["data.pkl"][:-1]}, FormatError, "is broken"),
     "bytes behind the pickle": (
@@ -273,7 +273,7 @@ def test_a_broken_archive_is_refused_with_the_cause(kind: str, tmp_path: Path) -
 
 
 def test_a_pickle_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
-    with pytest.raises(LimitError, match=r"record yolov5-v4.0/data.pkl is \d+ bytes long, more than 100"):
+    with pytest.raises(LimitError, match=r"record yolov5-v4.0/data.pkl is \d+ bytes long, more than the limit of 100"):
         ptzip.open(SOURCE, Limits(pickle_bytes=100))
 
 
