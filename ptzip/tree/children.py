@@ -169,7 +169,7 @@ def _contents(slot: Slot, is_paired: bool, is_set: bool) -> Iterator[NodeChild]:
 
 def _is_plain(node: Node) -> bool:
     """Whether an argument is a plain value, a name, or a tuple or simple call of plain values: a device, a size, bytes."""
-    if isinstance(node, Call) and not any(step.items for step in node.steps):
+    if isinstance(node, Call) and node.op != "NEWOBJ_EX" and not any(step.items for step in node.steps):
         return all(map(_is_plain_value, node.arguments))
     return _is_plain_value(node)
 

@@ -9,7 +9,7 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import named
-from ptzip.pickling.nodes import Atom, Node, lookup
+from ptzip.pickling.nodes import Atom, Node, Step, lookup, pairs
 from ptzip.tree.children import node_paths
 from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, at, dtype_at, instance, model, module, node, numbers, ordered
 
@@ -52,6 +52,18 @@ def test_a_key_is_taken_out_and_an_attribute_becomes_none(tmp_path: Path) -> Non
         assert value(found.root, "extra", "b") == 2
         assert value(found.root, "model", "yaml") is None
     assert {"extra.a", "model.yaml"} <= {change.path for change in report.changes}
+
+
+def test_a_tuple_key_has_the_name_that_inspect_shows(tmp_path: Path) -> None:
+    made = CheckpointBuilder()
+    states = node({"left": 1})
+    states.steps.append(Step("SETITEMS", items=[node((0, "exp")), node(2)]))
+    report, found = slim(
+        tmp_path, made, {"net": {"a.weight": made.tensor(numbers(2))}, "states": states}, drop=["states.(0, 'exp')"]
+    )
+    with found:
+        assert [key.value for key, _ in pairs(at(found.root, "states")) if isinstance(key, Atom)] == ["left"]
+    assert "states.(0, 'exp')" in {change.path for change in report.changes}
 
 
 def test_a_whole_subtree_is_taken_out_at_once(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.checkpoint import Checkpoint
+from ptzip.editing.drop_and_set import drop
+from ptzip.editing.edit import Edit
 from ptzip.errors import LimitError
 from ptzip.globs import Patterns
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
@@ -123,6 +125,18 @@ def test_a_path_that_inspect_shows_is_found_and_matched_and_tensors_have_such_na
         match = node_at(tree, path)
         assert match is not None
         assert not path or any(match.value is node for node in nodes)
+
+
+@given(st.recursive(LEAVES, nests, max_leaves=6))
+def test_a_path_that_inspect_shows_can_be_dropped_unless_it_is_a_component_of_a_tensor(value: Any) -> None:
+    nest = Nest()
+    data = archive(nest.saving.records(nest.node(value)))
+    with Checkpoint(BytesSource(data)) as checkpoint:
+        fixed = {path for path, child in node_paths(checkpoint.root) if child.slot is None}
+        for path in shown(list(tree_rows(checkpoint.root, {}, everything=True))) - fixed:
+            patterns = Patterns([glob.escape(path)])
+            drop(Edit(checkpoint), patterns)
+            assert not patterns.unused
 
 
 def test_what_is_named_once_is_entered_at_its_first_position_only() -> None:
