@@ -89,9 +89,9 @@ class TorchZip:
         yield from pending
 
 
-def archive_prefix(first: str) -> str:
-    """The folder of an archive, by the name of its first entry."""
-    return first[: first.find("/") + 1]
+def prefix_of(name: str) -> str:
+    """The folder of the archive that an entry is in, with its slash; "" where the name has none."""
+    return name[: name.find("/") + 1]
 
 
 def records(archive: Archive, prefix: str) -> dict[str, Entry]:

@@ -16,6 +16,7 @@ from ptzip.formats.torchzip import (
     STORAGE_ALIGNMENT,
     STORAGES,
     TorchZip,
+    prefix_of,
 )
 from ptzip.io.payloads import BytesPayload, Payload, read_all
 from ptzip.io.sources import Source
@@ -60,11 +61,6 @@ def expected_layout(source: Source, name: str, start: int, stop: int, part: Part
         records.append(Record(prefix + SERIALIZATION_ID, LengthOnly(ID_LENGTH)))
     alignment = valid_alignment(read_all(small[STORAGE_ALIGNMENT].payload)) if STORAGE_ALIGNMENT in small else None
     return writer.plan(records, alignment or ALIGNMENT)
-
-
-def prefix_of(name: str) -> str:
-    """The folder of the archive that a record is in, with its slash; "" where the name has none."""
-    return name[: name.find("/") + 1]
 
 
 def valid_alignment(text: bytes) -> int | None:

@@ -12,11 +12,11 @@ from ptzip.formats.torchzip import (
     PICKLE,
     VERSION,
     TorchZip,
-    archive_prefix,
     checked,
     entry_members,
     finder,
     is_big_endian,
+    prefix_of,
     records,
     storage_patterns,
 )
@@ -128,7 +128,7 @@ def _read_one(source: Source, limits: Limits) -> Container:
     if not archive.entries:
         raise FormatError("this is an empty zip")
     first = archive.entries[0].name
-    prefix = archive_prefix(first)
+    prefix = prefix_of(first)
     found = records(archive, prefix)
     kind = next((kind for name, kind in MARKS if name in found), None)
     if all(entry.name.endswith(ARRAY) for entry in archive.entries):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Part, broken, nothing_stored
-from ptzip.formats.torchzip import BYTEORDER, FORMAT_VERSION, PICKLE, STORAGE_ALIGNMENT, STORAGES, VERSION
+from ptzip.formats.torchzip import BYTEORDER, FORMAT_VERSION, PICKLE, STORAGE_ALIGNMENT, STORAGES, VERSION, prefix_of
 from ptzip.formats.torchzip_layout import expected_layout
 from ptzip.formats.zips import MARKS, SHARD, TORCHSCRIPT
 from ptzip.io.payloads import read_all
@@ -69,7 +69,7 @@ def salvage(source: Source, headers: Headers, candidates: Candidates, limits: Li
 def _prefix(candidates: Candidates) -> str:
     """The folder of the archive: of the folders with a pickle, the one with most names."""
     names = [name for candidate in candidates.values() for name in candidate.names.values()]
-    folders = {name[: name.find("/") + 1]: None for name in names}
+    folders = {prefix_of(name): None for name in names}
     lower = {name.lower() for name in names}
     with_pickle = [folder for folder in folders if (folder + PICKLE).lower() in lower]
     if not with_pickle:

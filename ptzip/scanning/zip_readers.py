@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.container import Part
-from ptzip.formats.torchzip import PICKLE, STORAGES, archive_prefix, finder, records, storage_patterns
+from ptzip.formats.torchzip import PICKLE, STORAGES, finder, prefix_of, records, storage_patterns
 from ptzip.io.payloads import InflatedPayload, read_all
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning.code_rules import code_notes
@@ -80,7 +80,7 @@ class _ArchiveReader:
         self.region = region
         self.archive = archive
         first = archive.entries[0].name
-        self.prefix = archive_prefix(first)
+        self.prefix = prefix_of(first)
         self.records = records(archive, self.prefix)
         self.is_torch = PICKLE in self.records
         prefix = self.prefix if self.is_torch else None

@@ -6,8 +6,8 @@ end of the file is looked for at its offset, so that nothing is computed for fil
 
 from ptzip.errors import FormatError, Problem
 from ptzip.formats.container import Part, nothing_stored
-from ptzip.formats.torchzip import PICKLE, STORAGES
-from ptzip.formats.torchzip_layout import expected_layout, header_at, prefix_of
+from ptzip.formats.torchzip import PICKLE, STORAGES, prefix_of
+from ptzip.formats.torchzip_layout import expected_layout, header_at
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.reader import read_seen
