@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ptzip.converting.report import ConvertReport
     from ptzip.diffing.report import DiffReport
     from ptzip.errors import Anomaly, EditError, FormatError, LimitError, PtzipError, UnsupportedError
+    from ptzip.inspecting.report import InspectReport
     from ptzip.limits import Limits
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
@@ -31,6 +32,7 @@ __all__ = [
     "EditError",
     "Finding",
     "FormatError",
+    "InspectReport",
     "LimitError",
     "Limits",
     "Opaque",
@@ -61,6 +63,7 @@ _HOMES = {
     "Checkpoint": "checkpoint",
     "ConvertReport": "converting.report",
     "DiffReport": "diffing.report",
+    "InspectReport": "inspecting.report",
     "Limits": "limits",
     "Opaque": "values.opaque",
     "RepairReport": "repairing.report",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ptzip.converting.report import ConvertReport
     from ptzip.diffing.report import DiffReport
     from ptzip.editing.drop_and_set import Value
-    from ptzip.inspecting.summary import Summary
+    from ptzip.inspecting.report import InspectReport
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import ScanReport
     from ptzip.slimming.report import SlimReport
@@ -150,7 +150,7 @@ def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
     return (f"this file is malicious, see ptzip scan: {found[0]}{more}",) if found else ()
 
 
-def inspect(source: Openable, *, limits: Limits | None = None) -> "Summary":
+def inspect(source: Openable, *, limits: Limits | None = None) -> "InspectReport":
     """Summarise a checkpoint: its format, its keys with their share of the bytes, dtypes, parameters, the names that loading
     would import, anomalies, and what `slim` would save. No tensor is read."""
     from ptzip.checkpoint import open_checkpoint  # as above

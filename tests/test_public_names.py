@@ -17,8 +17,20 @@ from tests.corpus import ROOT
 HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "isal", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
-    *("Anomaly", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError", "LimitError", "Limits"),
-    *("Opaque", "PtzipError", "RepairReport", "ScanReport", "Severity", "SlimReport", "Tensor", "UnsupportedError", "Verdict"),
+    *("Anomaly", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError", "InspectReport"),
+    *(
+        "LimitError",
+        "Limits",
+        "Opaque",
+        "PtzipError",
+        "RepairReport",
+        "ScanReport",
+        "Severity",
+        "SlimReport",
+        "Tensor",
+        "UnsupportedError",
+        "Verdict",
+    ),
     *("VerifyReport", "convert", "diff", "inspect", "load", "open", "repair", "scan", "slim", "verify"),
 ]
 

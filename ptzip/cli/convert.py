@@ -4,6 +4,7 @@ import argparse
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
+from ptzip.json_output import error_dict
 
 DESCRIPTION = (
     "Write the tensors of a checkpoint as .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt), as the suffix of "
@@ -37,14 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     except (ptzip.PtzipError, OSError, ValueError) as error:
         complain("error", f"{name}: {message(error, name)}")
         if arguments.json:
-            show(as_json({"path": name, "error": message(error, name)}))
+            show(as_json(error_dict(message(error, name), path=name)))
         return 2
-    from ptzip.render.convert import convert_data, lines, warnings  # here, since --help needs none of it
+    from ptzip.render.convert import lines, warnings  # here, since --help needs none of it
 
     for warning in warnings(report):
         complain("warning", f"{name}: {warning}")
     if arguments.json:
-        show(as_json(convert_data(report)))
+        show(as_json(report.to_dict()))
     elif not arguments.quiet:
         show("\n".join(lines(report)))
     return 1 if arguments.strict and report.left_out else 0

@@ -4,6 +4,7 @@ import argparse
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, renames, show
+from ptzip.json_output import error_dict
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
@@ -45,11 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
         fault = _at_fault(old, new)
         complain("error", f"{fault}: {message(error, fault)}")
         if arguments.json:
-            show(as_json({"a": old, "b": new, "error": message(error, fault)}))
+            show(as_json(error_dict(message(error, fault), a=old, b=new)))
         return 2
     if not arguments.quiet:
         show(spelled(report, arguments))
-    return 0 if report.is_same else 1 if report.differs else 2
+    return 0 if report.ok else 1 if report.differs else 2
 
 
 def compared(a: str, b: str, arguments: argparse.Namespace) -> ptzip.DiffReport:
@@ -69,6 +70,6 @@ def _at_fault(old: str, new: str) -> str:
 
 def spelled(report: ptzip.DiffReport, arguments: argparse.Namespace) -> str:
     """A report as it is printed."""
-    from ptzip.render.diff import diff_data, lines  # here, since --help needs none of it
+    from ptzip.render.diff import lines  # here, since --help needs none of it
 
-    return as_json(diff_data(report)) if arguments.json else "\n".join(lines(report, arguments.all))
+    return as_json(report.to_dict()) if arguments.json else "\n".join(lines(report, arguments.all))

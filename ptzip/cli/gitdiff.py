@@ -5,6 +5,7 @@ Rule: it always ends well, since git gives up where its driver fails; what canno
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 import ptzip
 from ptzip.cli.printing import message, show
@@ -32,7 +33,7 @@ def show_change(words: list[str], compare: Compare, spell: Spell) -> int:
         if os.devnull in (old, new):
             show(_alone(path, old, new))
         else:
-            show(spell(compare(old, new)._replace(a=f"a/{path}", b=f"b/{new_path}")))
+            show(spell(replace(compare(old, new), a=f"a/{path}", b=f"b/{new_path}")))
     except (ptzip.PtzipError, OSError, ValueError) as error:
         show(f"{printable(path)}: not compared: {printable(message(error, path))}")
     return 0

@@ -1,15 +1,13 @@
-"""`ptzip inspect FILE[::PATH]…`: what is in a checkpoint and where its bytes go."""
+"""`ptzip inspect FILE[::PATH]…`: the contents of a checkpoint and the size of each part."""
 
 import argparse
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
-
-if TYPE_CHECKING:
-    from ptzip.render.inspect import Question
+from ptzip.json_output import error_dict
 
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
@@ -19,7 +17,7 @@ DESCRIPTION = (
 VIEWS = {
     "tensors": "name, dtype, shape and bytes of the tensors; numbers of layers become #",
     "tree": "the object, as a tree",
-    "records": "what lies where in the file",
+    "records": "all records of the file with their offsets",
     "opcodes": "the pickles, opcode by opcode",
 }
 
@@ -34,8 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what in VIEWS.items():
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
     parser.add_argument("--values", action="store_true", help="print the values of the tensor at PATH")
-    parser.add_argument("-a", "--all", action="store_true", help="leave nothing out: every tensor, the whole tree, all values")
-    parser.add_argument("--json", action="store_true", help="print all as JSON")
+    parser.add_argument("-a", "--all", action="store_true", help="show everything: every tensor, the whole tree, all values")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,13 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         path, _, place = split(name)
         try:
-            if arguments.json:
-                answers.append(_answer(path, place, arguments))
+            if place or arguments.view or arguments.values:
+                _show_view(path, place, arguments, answers)
             else:
-                _show(path, place, arguments)
+                _show_summary(path, arguments, answers)
         except (ptzip.PtzipError, OSError) as error:
             failed = True
-            answers.append({"path": path, "error": message(error, path)})
+            answers.append(error_dict(message(error, path), path=path))
             complain("error", f"{name}: {message(error, path)}")
     if arguments.json:
         show(as_json(answers))
@@ -65,37 +63,31 @@ def split(name: str) -> tuple[str, str, str]:
     return name, "", ""
 
 
-def _question(place: str, arguments: argparse.Namespace) -> "Question | None":
-    """What is asked for; None for the screenful, which is shown where nothing is."""
-    if not (place or arguments.view or arguments.values):
-        return None
-    from ptzip.render.inspect import NODE, Question  # here and below: what is not shown is not loaded
-
-    return Question(arguments.view or NODE, place, arguments.all, arguments.values)
-
-
-def _answer(path: str, place: str, arguments: argparse.Namespace) -> dict[str, Any]:
-    from ptzip.render import inspect_overview as overview
-
-    asked = _question(place, arguments)
+def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+    """Print the summary. Raises FormatError after it where the object could not be read to its end."""
     with ptzip.open(path) as checkpoint:
-        if asked is None:
-            return overview.answer(checkpoint)
-        from ptzip.render import inspect as view
+        from ptzip.inspecting.summary import summary  # here and below: what is not shown is not loaded
+        from ptzip.render.inspect import lines
 
-        return {"path": path} | ({"node": place} if place else {}) | view.answer(checkpoint, asked)
+        report = summary(checkpoint)
+        if arguments.json:
+            answers.append(report.to_dict())
+            return
+        _print(lines(report))
+        if checkpoint.parts:
+            _ = checkpoint.root
 
 
-def _show(path: str, place: str, arguments: argparse.Namespace) -> None:
-    from ptzip.render import inspect_overview as overview
+def _show_view(path: str, place: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+    from ptzip.inspecting.view import NODE, View, view_dict  # as above
+    from ptzip.render.inspect_views import lines
 
-    asked = _question(place, arguments)
+    view = View(arguments.view or NODE, place, arguments.all, arguments.values)
     with ptzip.open(path) as checkpoint:
-        if asked is None:
-            return _print(overview.lines(checkpoint))
-        from ptzip.render import inspect as view
-
-        return _print(view.lines(checkpoint, path, asked))
+        if arguments.json:
+            answers.append(view_dict(checkpoint, view))
+        else:
+            _print(lines(checkpoint, path, view))
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -80,19 +80,19 @@ def _show_overview(words: list[str]) -> NoReturn:
 def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
     """Load a command; every other one would take its time to load for nothing."""
     if wanted == "slim":
-        from ptzip.cli import slim as command
+        from ptzip.cli import slim as command  # here and below: only the command that runs is loaded
     elif wanted == "inspect":
-        from ptzip.cli import inspect as command  # type: ignore[no-redef]
+        from ptzip.cli import inspect as command  # type: ignore[no-redef]  # as above
     elif wanted == "scan":
-        from ptzip.cli import scan as command  # type: ignore[no-redef]
+        from ptzip.cli import scan as command  # type: ignore[no-redef]  # as above
     elif wanted == "verify":
-        from ptzip.cli import verify as command  # type: ignore[no-redef]
+        from ptzip.cli import verify as command  # type: ignore[no-redef]  # as above
     elif wanted == "diff":
-        from ptzip.cli import diff as command  # type: ignore[no-redef]
+        from ptzip.cli import diff as command  # type: ignore[no-redef]  # as above
     elif wanted == "repair":
-        from ptzip.cli import repair as command  # type: ignore[no-redef]
+        from ptzip.cli import repair as command  # type: ignore[no-redef]  # as above
     else:
-        from ptzip.cli import convert as command  # type: ignore[no-redef]
+        from ptzip.cli import convert as command  # type: ignore[no-redef]  # as above
     parser.description = command.DESCRIPTION
     command.configure(parser)
     parser.set_defaults(run=command.run)

@@ -4,6 +4,7 @@ import argparse
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.json_output import error_dict
 
 DESCRIPTION = (
     "Write what can be saved of a cut or damaged zip of torch.save to a new file that torch loads, and name what cannot: "
@@ -22,20 +23,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Repair the file."""
-    from ptzip.render.repair import lines, repair_data  # here, since --help needs none of it
+    from ptzip.render.repair import lines  # here, since --help needs none of it
 
     name = arguments.file
     try:
         report = ptzip.repair(name, arguments.output, overwrite=arguments.force)
     except (ptzip.PtzipError, OSError) as error:
-        told = message(error, name)
-        complain("error", f"{name}: {told}")
+        text = message(error, name)
+        complain("error", f"{name}: {text}")
         if arguments.json:
-            show(as_json({"path": name, "error": told}))
+            show(as_json(error_dict(text, path=name)))
         return 2
-    is_done = report.is_saved or not report.output
     if arguments.json:
-        show(as_json(repair_data(report)))
-    elif not (arguments.quiet and is_done):
+        show(as_json(report.to_dict()))
+    elif not (arguments.quiet and report.ok):
         show("\n".join(lines(report)))
-    return 0 if is_done else 1
+    return 0 if report.ok else 1

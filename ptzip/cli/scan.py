@@ -146,14 +146,14 @@ def _show_all(reports: list["ptzip.ScanReport"], arguments: argparse.Namespace) 
         names = sorted({name for report in reports for name in report.globals})
         show("\n".join(names)) if names else None
     elif arguments.format != "text":
-        from ptzip.render import sarif, scan
+        from ptzip.render.sarif import sarif_data  # as above
 
-        in_json = [scan.scan_data(report) for report in reports]
-        show(as_json(in_json if arguments.format == "json" else sarif.sarif_data(reports, ptzip.__version__)))
+        is_sarif = arguments.format == "sarif"
+        show(as_json(sarif_data(reports, ptzip.__version__) if is_sarif else [report.to_dict() for report in reports]))
 
 
 def _explain(rule: str) -> int:
-    from ptzip.render.scan import explained
+    from ptzip.render.scan import explained  # as above
 
     text = explained(rule)
     if text is None:

@@ -11,6 +11,7 @@ import ptzip
 from ptzip.cli.printing import as_json, complain, message, progress_bar, show
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import slim_path
+from ptzip.json_output import error_dict
 
 DESCRIPTION = (
     "Drop the optimizer, the results text and duplicate weights, and store the model in half precision, "
@@ -85,17 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
             report = _slim(name, _target(name, arguments, taken), arguments)
         except (ptzip.PtzipError, OSError, ValueError) as error:
             failed = True
-            told = message(error, name)
-            reports.append({"path": name, "error": told})
-            complain("error", f"{name}: {told}")
+            reports.append(error_dict(message(error, name), path=name))
+            complain("error", f"{name}: {message(error, name)}")
             continue
         for warning in report.warnings:
             complain("warning", f"{name}: {warning}")
-        if arguments.json:
-            from ptzip.render.slim_json import slim_data  # here and below: --help must not load numpy
-
-            reports.append(slim_data(report))
-        elif not arguments.quiet:
+        reports.append(report.to_dict())
+        if not arguments.json and not arguments.quiet:
             _print(report, arguments.dry_run)
     if arguments.json:
         show(as_json(reports))
@@ -137,7 +134,7 @@ def _setting(text: str) -> tuple[str, str | int | float | bool | None]:
     """`PATH=VALUE`, the value as JSON or Python spells it; anything else is a text. Raises EditError without a "="."""
     path, is_there, value = text.partition("=")
     if not is_there or not path:
-        raise EditError(f"--set {text} is no PATH=VALUE")
+        raise EditError(f"invalid --set {text!r}: expected PATH=VALUE")
     if value in WORDS:
         return path, WORDS[value]
     try:
@@ -180,7 +177,7 @@ def _is_folder(arguments: argparse.Namespace) -> bool:
 
 
 def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
-    from ptzip.render.slim import plan_lines, slim_lines
+    from ptzip.render.slim import plan_lines, slim_lines  # here, since --help needs none of it
 
     plan = plan_lines(report) if with_plan else ()
     show("\n".join([*slim_lines(report), *plan]))

@@ -5,6 +5,7 @@ from typing import Any
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.json_output import error_dict
 
 DESCRIPTION = (
     "Read every byte: structure, both headers and the CRC of every record, the storages against the pickle, the offsets that "
@@ -22,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verify each file; one that fails does not stop the others."""
-    from ptzip.render.verify import lines, verify_data  # here, since --help needs none of it
+    from ptzip.render.verify import lines  # here, since --help needs none of it
 
     codes, reports = [0], list[dict[str, Any]]()
     for name in arguments.files:
@@ -30,12 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
             report = ptzip.verify(name, values=arguments.values)
         except (ptzip.PtzipError, OSError) as error:
             codes.append(2)
-            reports.append({"path": name, "error": message(error, name)})
+            reports.append(error_dict(message(error, name), path=name))
             complain("error", f"{name}: {message(error, name)}")
             continue
-        codes.append(0 if report.is_whole else 1)
-        reports.append(verify_data(report))
-        if not arguments.json and not (arguments.quiet and report.is_whole):
+        codes.append(0 if report.ok else 1)
+        reports.append(report.to_dict())
+        if not arguments.json and not (arguments.quiet and report.ok):
             show("\n".join(lines(report)))
     if arguments.json:
         show(as_json(reports))

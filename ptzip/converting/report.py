@@ -1,21 +1,25 @@
-"""What a conversion did: values, which `reports` puts into words."""
+"""The report of `ptzip convert`."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ptzip.json_output import report_dict
 
 
 class LeftOut(NamedTuple):
-    """A tensor that is not in the output, and why in a few words."""
+    """A tensor that is not in the output, and why."""
 
     name: str
     why: str
 
 
-class ConvertReport(NamedTuple):
-    """One conversion: `outputs` are the files that were written, `size` their bytes, `tensors` how many they hold.
+@dataclass(frozen=True)
+class ConvertReport:
+    """One conversion: `outputs` are the files that were written, `size` their bytes, `tensors` the number of tensors in them.
 
-    `ties` are the names that are in the output as another name of a tensor: each beside the name of that one. `others` are the
-    top-level keys under which something stands that is no tensor.
+    `ties` maps names that share a tensor with another name to that name. `left_out` are tensors that the format cannot
+    represent, `others` the top-level keys of non-tensor values. Nothing is written where `strict` and `left_out` say so.
     """
 
     path: str
@@ -27,3 +31,23 @@ class ConvertReport(NamedTuple):
     left_out: tuple[LeftOut, ...]
     others: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether the output was written."""
+        return bool(self.outputs)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return report_dict(
+            self.ok,
+            path=self.path,
+            outputs=list(self.outputs),
+            format=self.format,
+            tensors=self.tensors,
+            size=self.size,
+            ties=dict(self.ties),
+            left_out=[one._asdict() for one in self.left_out],
+            others=list(self.others),
+            warnings=list(self.warnings),
+        )

@@ -5,13 +5,14 @@ Only a box of one tensor of each file is in memory at a time. What cannot be com
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.diffing.matching import match
 from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import ObjectDiff
-from ptzip.diffing.report import Changed, DiffReport, Lone, Only
+from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Only
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.diffing.value_equality import describe
 from ptzip.errors import LimitError
@@ -55,7 +56,7 @@ def diff(
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
         found = _compared(_side(one), _side(other), renames, tolerance)
-        return found._replace(a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
+        return replace(found, a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
 
 
 METADATA = "__metadata__"
@@ -84,8 +85,8 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
     matches = match(a.tensors, b.tensors, renames)
     pairs = TensorPairs(tolerance, ignored=() if a.values and b.values else PICKLE_ONLY)
     differing = [pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs]
-    lone_a = tuple(Lone(name, form(a.tensors[name])) for name in matches.lone_a)
-    lone_b = tuple(Lone(name, form(b.tensors[name])) for name in matches.lone_b)
+    lone_a = tuple(LoneTensor(name, form(a.tensors[name])) for name in matches.lone_a)
+    lone_b = tuple(LoneTensor(name, form(b.tensors[name])) for name in matches.lone_b)
     objects = _objects(a, b, renames)
     in_a, in_b, in_both = LoneTensors(lone_a), LoneTensors(lone_b), LoneTensors(lone_a, lone_b)
     return DiffReport(
@@ -120,7 +121,7 @@ def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> ObjectDiff:
 class LoneTensors:
     """Counts the tensors without a counterpart below a path, and their bytes."""
 
-    def __init__(self, *sides: tuple[Lone, ...]) -> None:
+    def __init__(self, *sides: tuple[LoneTensor, ...]) -> None:
         self.sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
         self.names = sorted(self.sizes)
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ptzip.diffing.report import Numbers
+from ptzip.diffing.report import NumericDifference
 
 Array = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ class Tolerance(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The fields of `Numbers` for the numbers so far; `aa`, `bb` and `ab` are sums of products, for the cosine."""
+    """The fields of `NumericDifference` for the numbers so far; `aa`, `bb` and `ab` are sums of products, for the cosine."""
 
     numel: int = 0
     differing: int = 0
@@ -59,10 +59,10 @@ class Sums(NamedTuple):
         counts = {"numel": self.numel * times, "differing": self.differing * times, "beyond": self.beyond * times}
         return self._replace(**counts, lone=self.lone * times)
 
-    def numbers(self) -> Numbers:
+    def numbers(self) -> NumericDifference:
         length = np.sqrt(self.aa) * np.sqrt(self.bb)
         cosine = max(-1.0, min(1.0, float(self.ab / length))) if 0 < length < np.inf else None
-        return Numbers(self.numel, self.differing, self.beyond, self.absolute, self.relative, cosine, self.lone)
+        return NumericDifference(self.numel, self.differing, self.beyond, self.absolute, self.relative, cosine, self.lone)
 
 
 def sums(a: Array, b: Array, tolerance: Tolerance) -> Sums:

@@ -1,6 +1,10 @@
 """The report of `ptzip diff`."""
 
-from typing import NamedTuple
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ptzip.json_output import report_dict
 
 
 class Form(NamedTuple):
@@ -11,6 +15,9 @@ class Form(NamedTuple):
     layout: str
     size: int
 
+    def to_dict(self) -> dict[str, Any]:
+        return self._asdict() | {"shape": list(self.shape)}
+
 
 class Fact(NamedTuple):
     """An attribute that differs between two tensors, such as `requires_grad` or `device`."""
@@ -20,7 +27,7 @@ class Fact(NamedTuple):
     new: str
 
 
-class Numbers(NamedTuple):
+class NumericDifference(NamedTuple):
     """How far `numel` numbers of B are from those of A, computed in float64.
 
     `differing` counts unequal numbers (NaN equals NaN, 0 equals -0), `beyond` those of them that exceed the tolerance.
@@ -51,7 +58,7 @@ class TensorDiff(NamedTuple):
     new: Form
     facts: tuple[Fact, ...] = ()
     are_equal: bool = False
-    numbers: Numbers | None = None
+    numbers: NumericDifference | None = None
     problem: str = ""
 
     @property
@@ -68,8 +75,22 @@ class TensorDiff(NamedTuple):
         """Whether only the values differ, within the tolerance."""
         return self.are_near and not self.facts and self.old == self.new
 
+    def to_dict(self) -> dict[str, Any]:
+        numbers = self.numbers._asdict() if self.numbers else {}
+        return {
+            "old_name": self.old_name,
+            "name": self.name,
+            "same": self.is_same,
+            "old": self.old.to_dict(),
+            "new": self.new.to_dict(),
+            "facts": [fact._asdict() for fact in self.facts],
+            "equal_values": self.are_equal,
+            "numbers": {name: "inf" if value == math.inf else value for name, value in numbers.items()} or None,
+            "problem": self.problem or None,
+        }
 
-class Lone(NamedTuple):
+
+class LoneTensor(NamedTuple):
     """A tensor in only one of the files."""
 
     name: str
@@ -104,7 +125,8 @@ class Moved(NamedTuple):
     form: Form
 
 
-class DiffReport(NamedTuple):
+@dataclass(frozen=True)
+class DiffReport:
     """The comparison of two files A and B.
 
     `compared` counts the pairs of tensors, `tensors` lists the pairs that differ in anything. `lone_a` and `lone_b` are tensors
@@ -118,8 +140,8 @@ class DiffReport(NamedTuple):
     atol: float = 0.0
     compared: int = 0
     tensors: tuple[TensorDiff, ...] = ()
-    lone_a: tuple[Lone, ...] = ()
-    lone_b: tuple[Lone, ...] = ()
+    lone_a: tuple[LoneTensor, ...] = ()
+    lone_b: tuple[LoneTensor, ...] = ()
     moved: tuple[Moved, ...] = ()
     only_a: tuple[Only, ...] = ()
     only_b: tuple[Only, ...] = ()
@@ -148,6 +170,26 @@ class DiffReport(NamedTuple):
         return any((known, self.lone_a, self.lone_b, self.moved, self.only_a, self.only_b, self.changed))
 
     @property
-    def is_same(self) -> bool:
+    def ok(self) -> bool:
         """Whether nothing differs beyond the tolerance, and every tensor could be compared."""
         return not self.differs and not self.unknown
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints; infinity is the string "inf", since JSON has no number for it."""
+        return report_dict(
+            self.ok,
+            a=self.a,
+            b=self.b,
+            rtol=self.rtol,
+            atol=self.atol,
+            compared=self.compared,
+            equal=self.equal,
+            tensors=[pair.to_dict() for pair in self.tensors],
+            moved=[{"old_name": each.old_name, "name": each.name, **each.form.to_dict()} for each in self.moved],
+            tensors_only_in_a=[{"name": each.name, **each.form.to_dict()} for each in self.lone_a],
+            tensors_only_in_b=[{"name": each.name, **each.form.to_dict()} for each in self.lone_b],
+            only_in_a=[row._asdict() for row in self.only_a],
+            only_in_b=[row._asdict() for row in self.only_b],
+            changed=[row._asdict() for row in self.changed],
+            notes=list(self.notes),
+        )

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ptzip.diffing.box_pairs import box_pairs, readable, recorded_crc
 from ptzip.diffing.numeric import Sums, Tolerance, sums
-from ptzip.diffing.report import Fact, Form, Numbers, TensorDiff
+from ptzip.diffing.report import Fact, Form, NumericDifference, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.io.payloads import Payload, SlicePayload
 from ptzip.tensors.dtypes import BY_NAME
@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
     """What comparing the values of two tensors found; see `TensorDiff`."""
 
     are_equal: bool = False
-    numbers: Numbers | None = None
+    numbers: NumericDifference | None = None
     problem: str = ""
 
 

@@ -5,27 +5,23 @@ What cannot be found out is left empty, with its reason among the `faults`; it d
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
 
-from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.allowlist.table import is_allowed
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
 from ptzip.formats.container import Part
 from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
-from ptzip.inspecting.key_sizes import NOTHING, Holdings, KeySize, StorageSizes, TensorFacts, all_tensor_facts, holdings
+from ptzip.inspecting.key_sizes import NOTHING, Holdings, StorageSizes, all_tensor_facts, holdings
 from ptzip.inspecting.records import RecordRow, record_rows
+from ptzip.inspecting.report import ImportedName, InspectReport, PickleSize, Slimming
 from ptzip.inspecting.tensor_summary import (
-    DeadBytes,
-    DtypeCount,
     Duplicates,
-    ParameterCount,
     dead_bytes,
     dtype_counts,
     duplicates,
     parameter_counts,
 )
-from ptzip.inspecting.torch_versions import Versions, versions
+from ptzip.inspecting.torch_versions import versions
 from ptzip.pickling.nodes import Call, Global
 from ptzip.recipes.forecast import forecast
 from ptzip.tensors.torch_names import may_hide_storages
@@ -34,68 +30,7 @@ BROKEN = "broken storage"
 """The kind of the anomalies with which a file is not slimmed."""
 
 
-class Stream(NamedTuple):
-    """One pickle of the file; `size` is in bytes."""
-
-    name: str
-    protocol: int | None
-    size: int
-
-
-class ImportedName(NamedTuple):
-    """A name that loading imports: how often the pickles import it, and whether it is called."""
-
-    path: str
-    times: int
-    is_called: bool
-    is_harmless: bool
-
-    @property
-    def is_of_python(self) -> bool:
-        """Whether it belongs to Python itself, like most of what attacks use."""
-        return self.path.partition(".")[0] in PYTHON_MODULES
-
-
-class Slimming(NamedTuple):
-    """The bytes that `slim` would save, and its recipe; or the reason why it would not."""
-
-    recipe: str = ""
-    saved: int = 0
-    refusal: str = ""
-
-
-class Summary(NamedTuple):
-    """One file. `size` is in bytes, `unpacked` that of the content of a compressed one.
-
-    `faults` are the errors that left something empty.
-    """
-
-    path: str
-    size: int
-    unpacked: int
-    format: str
-    versions: Versions
-    members: int
-    streams: tuple[Stream, ...]
-    big_endian: bool
-    keys: tuple[KeySize, ...]
-    dtypes: tuple[DtypeCount, ...]
-    parameters: tuple[ParameterCount, ...]
-    tensors: tuple[TensorFacts, ...]
-    dead: DeadBytes
-    duplicates: Duplicates
-    imports: tuple[ImportedName, ...]
-    anomalies: tuple[Anomaly, ...]
-    slimming: Slimming
-    faults: tuple[str, ...]
-
-    @property
-    def rest(self) -> int:
-        """The bytes of the container, and of anything that no key has."""
-        return self.unpacked - sum(key.size for key in self.keys)
-
-
-def summary(checkpoint: Checkpoint) -> Summary:
+def summary(checkpoint: Checkpoint) -> InspectReport:
     """Everything that a screenful shows."""
     faults: list[str] = []
     parts = checkpoint.parts
@@ -104,14 +39,14 @@ def summary(checkpoint: Checkpoint) -> Summary:
     found = _holdings(checkpoint, names, sizes, faults)
     rows = tuple(record_rows(checkpoint))
     odd = tuple(_unusual_storages(checkpoint, sizes))
-    return Summary(
+    return InspectReport(
         path=checkpoint.source.name,
         size=checkpoint.source.size,
         unpacked=checkpoint.content.size,
         format=checkpoint.format,
         versions=versions(checkpoint),
         members=len(rows),
-        streams=tuple(Stream(part.name, part.pickle.protocol, part.pickle.end - part.pickle.start) for part in parts),
+        streams=tuple(PickleSize(part.name, part.pickle.protocol, part.pickle.end - part.pickle.start) for part in parts),
         big_endian=any(part.big_endian for part in parts),
         keys=found.keys,
         dtypes=dtype_counts(found.tensors),

@@ -1,11 +1,10 @@
 """Conversions for people and for programs: what was written, and what was left out and why; JSON."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from ptzip.converting.report import ConvertReport
 from ptzip.render.escape import printable
-from ptzip.render.slim import size
+from ptzip.render.words import size
 
 MOST_SHOWN = 20
 """Tensors and keys that are printed; JSON has all."""
@@ -37,18 +36,3 @@ def warnings(report: ConvertReport) -> Iterator[str]:
 def _some(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - MOST_SHOWN:,} more" if len(names) > MOST_SHOWN else ""
     return ", ".join(names[:MOST_SHOWN]) + more
-
-
-def convert_data(report: ConvertReport) -> dict[str, Any]:
-    """The report as plain data."""
-    return {
-        "path": report.path,
-        "outputs": list(report.outputs),
-        "format": report.format,
-        "tensors": report.tensors,
-        "size": report.size,
-        "ties": dict(report.ties),
-        "left_out": [one._asdict() for one in report.left_out],
-        "others": list(report.others),
-        "warnings": list(report.warnings),
-    }

@@ -2,11 +2,10 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
-from ptzip.diffing.report import Changed, DiffReport, Form, Lone, Moved, Numbers, Only, TensorDiff
+from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, NumericDifference, Only, TensorDiff
 from ptzip.render.escape import printable
-from ptzip.render.slim import size
+from ptzip.render.words import size
 
 MOST_SHOWN = 20
 """Rows of a kind that are printed; `--all` and JSON have all."""
@@ -43,7 +42,7 @@ def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
 def _summary(report: DiffReport) -> str:
     pair = f"{report.a} and {report.b}"
     near = report.compared - report.equal
-    if report.is_same:
+    if report.ok:
         return f"{pair} are the same: {_count(report.compared, 'tensor')}" + (f", {near:,} of them near enough" if near else "")
     if not report.differs:
         return f"{pair} could not be compared whole"
@@ -87,7 +86,7 @@ class Group:
         return key or ROOT, ", ".join([*said, *([_count(len(self.values), "value")] if self.values else [])])
 
 
-def _only(rows: Iterable[Only], lone: Iterable[Lone]) -> Rows:
+def _only(rows: Iterable[Only], lone: Iterable[LoneTensor]) -> Rows:
     """A row for each top-level key."""
     groups: dict[str, Group] = {}
     for tensor in lone:
@@ -118,14 +117,14 @@ def _moved(moved: Iterable[Moved]) -> Rows:
 
 def _casts(tensors: Iterable[TensorDiff]) -> Rows:
     """A row for each pair of dtypes: how many tensors, and how far they are apart at most."""
-    groups: dict[tuple[str, str], list[Numbers]] = {}
+    groups: dict[tuple[str, str], list[NumericDifference]] = {}
     for pair in tensors:
         if pair.is_cast and pair.numbers is not None:
             groups.setdefault((pair.old.dtype, pair.new.dtype), []).append(pair.numbers)
     return [(f"{old} -> {new}", _count(len(found), "tensor"), _worst(found)) for (old, new), found in groups.items()]
 
 
-def _worst(found: list[Numbers]) -> str:
+def _worst(found: list[NumericDifference]) -> str:
     if not any(numbers.differing for numbers in found):
         return "with the same numbers"
     absolute, relative = (max(values) for values in zip(*((each.absolute, each.relative) for each in found), strict=True))
@@ -184,43 +183,3 @@ def _row(pair: TensorDiff) -> tuple[str, ...]:
 
 def _change(old: str, new: str) -> str:
     return old if old == new else f"{old} -> {new}"
-
-
-def diff_data(report: DiffReport) -> dict[str, Any]:
-    """The report as plain data; what is infinite is the text "inf", since JSON has no number for it."""
-    return {
-        "a": report.a,
-        "b": report.b,
-        "same": report.is_same,
-        "rtol": report.rtol,
-        "atol": report.atol,
-        "compared": report.compared,
-        "equal": report.equal,
-        "tensors": [_pair_data(pair) for pair in report.tensors],
-        "moved": [{"old_name": each.old_name, "name": each.name, **_form_data(each.form)} for each in report.moved],
-        "tensors_only_in_a": [{"name": each.name, **_form_data(each.form)} for each in report.lone_a],
-        "tensors_only_in_b": [{"name": each.name, **_form_data(each.form)} for each in report.lone_b],
-        "only_in_a": [row._asdict() for row in report.only_a],
-        "only_in_b": [row._asdict() for row in report.only_b],
-        "changed": [row._asdict() for row in report.changed],
-        "notes": list(report.notes),
-    }
-
-
-def _form_data(form: Form) -> dict[str, Any]:
-    return form._asdict() | {"shape": list(form.shape)}
-
-
-def _pair_data(pair: TensorDiff) -> dict[str, Any]:
-    numbers = pair.numbers._asdict() if pair.numbers else {}
-    return {
-        "old_name": pair.old_name,
-        "name": pair.name,
-        "same": pair.is_same,
-        "old": _form_data(pair.old),
-        "new": _form_data(pair.new),
-        "facts": [fact._asdict() for fact in pair.facts],
-        "equal_values": pair.are_equal,
-        "numbers": {name: "inf" if value == math.inf else value for name, value in numbers.items()} or None,
-        "problem": pair.problem or None,
-    }

@@ -1,153 +1,172 @@
-"""One file, or one object of it, in the view that was asked for: as lines, or as plain data.
+"""The summary that `ptzip inspect FILE` prints: about thirty lines for any file."""
 
-Rule: what was found before an error is given before it is raised.
-"""
+from collections import Counter
+from collections.abc import Iterator
 
-import itertools
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
-
-from ptzip.checkpoint import Checkpoint
-from ptzip.errors import EditError, PtzipError, UnsupportedError
-from ptzip.formats.container import Part
-from ptzip.inspecting.disassembly import opcode_lines
-from ptzip.inspecting.records import record_rows
-from ptzip.inspecting.tensor_summary import tensor_rows
-from ptzip.inspecting.tree_rows import TreeRow, tree_rows
-from ptzip.pickling.nodes import Node
-from ptzip.render import inspect_json as data
-from ptzip.render import inspect_views as views
+from ptzip.inspecting.key_sizes import KeySize, TensorFacts
+from ptzip.inspecting.report import ImportedName, InspectReport, Slimming
+from ptzip.inspecting.tensor_summary import ParameterCount
 from ptzip.render.escape import printable
-from ptzip.tensors import statistics as values
-from ptzip.tensors.tensor import Tensor
-from ptzip.text import as_json
-from ptzip.tree.children import find_node
+from ptzip.render.words import count, cut, filled, releases, shape, share, size, table, value
 
-NODE, TENSORS, TREE, RECORDS, OPCODES = "node", "tensors", "tree", "records", "opcodes"
-WHOLE_FILE = (RECORDS, OPCODES)
-"""The views that are of the file and not of an object in it."""
+MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES = 16, 16, 8, 6, 8
+"""How many of each fit a screen; the others are counted."""
 
-MOST_VALUES = 1000
-"""How many values of a tensor are shown unless all are asked for."""
+LABEL = 12
+TENSOR = "tensor"
 
 
-class Question(NamedTuple):
-    """What is asked of a file: `path` is the dotted name of a node, "" for the whole."""
-
-    view: str
-    path: str = ""
-    everything: bool = False
-    with_values: bool = False
-
-    def check(self) -> None:
-        """Raise EditError where the parts of the question do not go together."""
-        if self.path and self.view in WHOLE_FILE:
-            raise EditError(f"--{self.view} shows the file, so it does not go with ::{self.path}")
-        if self.with_values and (not self.path or self.view != NODE):
-            raise EditError("--values shows one tensor, which is named behind the file, as in last.pt::model.0.weight")
+def lines(found: InspectReport) -> Iterator[str]:
+    """What a file is, and where its bytes go."""
+    yield f"{printable(found.path)}: {size(found.size)}"
+    yield from filled(_format(found), _label("format"))
+    yield from filled([releases(found.versions)] if releases(found.versions) else [], _label("written by"))
+    if found.keys:
+        yield from _shares(found)
+    yield from _numbers(found)
+    yield from _imports(found.imports)
+    yield from _faults(found)
+    yield from filled([_slimming(found.slimming, found.size)], _label("slim"))
 
 
-def lines(checkpoint: Checkpoint, name: str, asked: Question) -> Iterator[str]:
-    """The view as text, below a line with the name of the file."""
-    asked.check()
-    rows = _rows(checkpoint, asked)
-    first = list(itertools.islice(rows, 1))  # what cannot be shown has no title
-    yield f"{printable(name)}{'::' + printable(asked.path) if asked.path else ''}:"
-    yield from itertools.chain(first, rows)
+def _format(found: InspectReport) -> Iterator[str]:
+    yield found.format
+    if found.members > 1:
+        yield count(found.members, "record")
+    if found.streams:
+        first = found.streams[0]
+        protocol = f" of protocol {first.protocol}" if first.protocol is not None else ""
+        yield f"{count(len(found.streams), 'pickle')}, the first{protocol}" if len(found.streams) > 1 else f"pickle{protocol}"
+    if found.big_endian:
+        yield "big-endian"
 
 
-def _rows(checkpoint: Checkpoint, asked: Question) -> Iterator[str]:
-    if asked.view == RECORDS:
-        yield from views.record_lines(list(record_rows(checkpoint)))
-    elif asked.view == OPCODES:
-        yield from _opcodes(checkpoint)
-    elif asked.view == TENSORS:
-        yield from views.tensor_lines(tensor_rows(_below(checkpoint, asked.path), not asked.everything))
-    else:
-        tensors = _tensors(checkpoint)
-        if asked.view == NODE and asked.path in tensors:
-            yield from _one_tensor(tensors[asked.path], asked)
-        else:
-            yield from views.tree_lines(_tree(checkpoint, tensors, asked), asked.everything)
+def _label(word: str) -> str:
+    return f"  {word:<{LABEL}}"
 
 
-def answer(checkpoint: Checkpoint, asked: Question) -> dict[str, Any]:
-    """The view as plain data."""
-    asked.check()
-    if asked.view == RECORDS:
-        return {"records": data.records_data(record_rows(checkpoint))}
-    if asked.view == OPCODES:
-        return {"pickles": [_part_data(checkpoint, part) for part in checkpoint.parts]}
-    if asked.view == TENSORS:
-        return {"tensors": data.weights_data(tensor_rows(_below(checkpoint, asked.path), not asked.everything))}
-    tensors = _tensors(checkpoint)
-    if asked.view == NODE and asked.path in tensors:
-        return _tensor_data(tensors[asked.path], asked)
-    return {"tree": data.tree_data(_tree(checkpoint, tensors, asked))}
+def _shares(found: InspectReport) -> Iterator[str]:
+    rows = found.keys if len(found.keys) <= MOST_KEYS else _folded(found.keys)
+    shown = rows if len(rows) <= MOST_KEYS else _largest(rows)
+    kinds = {one.key: one for one in found.parameters if one.key}
+    alone = {tensor.key: tensor for tensor in found.tensors}
+    lines = [(_key(row), row.size, _what(row, kinds.get(row.key), alone.get(row.key))) for row in shown]
+    if len(shown) < len(rows):
+        rest = sum(row.size for row in rows) - sum(row.size for row in shown)
+        lines.append((f"{len(rows) - len(shown):,} more keys", rest, ""))
+    if found.rest:
+        lines.append(("(file)", found.rest, "headers, padding, other records"))
+    cells = [(name, size(taken), share(taken, found.unpacked), what) for name, taken, what in lines]
+    yield from table(cells, right=frozenset({1, 2}))
 
 
-def _tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
-    """The tensors of a file; none where they cannot be told, which does not keep a tree from being shown."""
-    try:
-        return checkpoint.tensors()
-    except PtzipError:
-        return {}
+def _folded(rows: tuple[KeySize, ...]) -> tuple[KeySize, ...]:
+    """The keys of a state dict, joined by the first part of their names."""
+    groups: dict[str, list[KeySize]] = {}
+    for row in rows:
+        groups.setdefault(row.key.partition(".")[0], []).append(row)
+    return tuple(group[0] if len(group) == 1 else _joined(name, group) for name, group in groups.items())
 
 
-def _tree(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], asked: Question) -> Iterator[TreeRow]:
-    if asked.with_values:
-        raise EditError(f"{asked.path} is no tensor, so it has no values to show")
-    return tree_rows(_node(checkpoint, asked), tensors, asked.everything, asked.path)
+def _joined(name: str, group: list[KeySize]) -> KeySize:
+    storages, pickle = sum(row.storages for row in group), sum(row.pickle for row in group)
+    return KeySize(f"{name}.*", count(len(group), "key"), None, 0, storages, pickle)
 
 
-def _node(checkpoint: Checkpoint, asked: Question) -> Node:
-    """The node that was named: in the first pickle that has it."""
-    if not asked.path:
-        return checkpoint.root
-    fault: PtzipError | None = None
-    for part in checkpoint.parts:
-        try:
-            return find_node(part.root, asked.path).value
-        except PtzipError as error:
-            fault = fault or error
-    raise fault or UnsupportedError(f"this is a {checkpoint.format}, which has no object to look into")
+def _largest(rows: tuple[KeySize, ...]) -> list[KeySize]:
+    """The largest keys, in the order of the file."""
+    limit = sorted((row.size for row in rows), reverse=True)[MOST_KEYS - 1]
+    larger = [row for row in rows if row.size > limit]
+    equal = [row for row in rows if row.size == limit][: MOST_KEYS - len(larger)]
+    chosen = set(map(id, (*larger, *equal)))
+    return [row for row in rows if id(row) in chosen]
 
 
-def _below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:
-    """The tensors of that name and below it; raises EditError where there are none."""
-    tensors = checkpoint.tensors()
-    if not path:
-        return tensors
-    found = {name: tensor for name, tensor in tensors.items() if name == path or name.startswith(f"{path}.")}
-    if not found:
-        raise EditError(f"there are no tensors below {path}")
-    return found
+def _key(row: KeySize) -> str:
+    return cut(row.key, 40) if row.key else "(object)"
 
 
-def _opcodes(checkpoint: Checkpoint) -> Iterator[str]:
-    if not checkpoint.parts:
-        raise UnsupportedError(f"this is a {checkpoint.format}, which has no pickle of its own")
-    for part in checkpoint.parts:
-        yield f"  {printable(part.name)}:"
-        yield from map(views.opcode_line, opcode_lines(checkpoint, part))
-        yield from (f"  {printable(str(anomaly))}" for anomaly in part.pickle.anomalies)
+def _what(row: KeySize, held: ParameterCount | None, tensor: TensorFacts | None) -> str:
+    words = [printable(row.kind)]
+    if row.value is not None:
+        words = [value(row.value, 40)]
+    elif tensor is not None and not row.below:
+        words = [f"{tensor.dtype} {shape(tensor.shape)}"]
+    elif row.kind == TENSOR:
+        words = ["a tensor that stands above too"]
+    elif row.below:
+        words[0] += f" of {row.below:,}"
+    if held is not None and held.numel:
+        words.append(count(held.numel, "parameter") if held.is_exact else f"{held.numel:,} values")
+    return ", ".join(words)
 
 
-def _part_data(checkpoint: Checkpoint, part: Part) -> dict[str, Any]:
-    return {
-        "name": part.name,
-        "opcodes": [data.opcode_data(line) for line in opcode_lines(checkpoint, part)],
-        "anomalies": [str(anomaly) for anomaly in part.pickle.anomalies],
-    }
+def _numbers(found: InspectReport) -> Iterator[str]:
+    if found.dtypes:
+        words = [f"{use.dtype} {size(use.size)} in {count(use.tensors, 'tensor')}" for use in found.dtypes[:MOST_DTYPES]]
+        if len(found.dtypes) > MOST_DTYPES:
+            words.append(f"{len(found.dtypes) - MOST_DTYPES} more dtypes")
+        yield from filled(words, _label("dtypes"))
+        has_modules = any(one.is_exact for one in found.parameters)
+        yield from filled(_parameters(found.parameters), _label("parameters" if has_modules else "values"))
+    if found.dead.size:
+        words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are seen by no tensor"]
+        yield from filled(words, _label("dead bytes"))
+    if found.duplicates.size * 100 >= found.size:
+        words = [
+            f"{size(found.duplicates.size)} of {count(found.duplicates.storages, 'storage')} are elsewhere too (slim --dedupe)"
+        ]
+        yield from filled(words, _label("identical"))
 
 
-def _one_tensor(tensor: Tensor, asked: Question) -> Iterator[str]:
-    yield from views.statistics_lines(tensor, values.statistics(tensor))
-    if asked.with_values:
-        most = None if asked.everything else MOST_VALUES
-        yield from views.value_lines(values.rows(tensor, most), tensor.numel, most)
+def _parameters(found: tuple[ParameterCount, ...]) -> Iterator[str]:
+    """The parameters of modules; where there are none, all numbers of the keys that hold tensors."""
+    exact = [one for one in found if one.is_exact]
+    rest = "at the top" if len(found) > 1 else "in all"
+    for one in (exact or found)[:MOST_PARAMETERS]:
+        yield f"{one.numel:,} {f'in {cut(one.key, 40)}' if one.key else rest}"
+    if len(exact or found) > MOST_PARAMETERS:
+        yield f"{len(exact or found) - MOST_PARAMETERS} more keys"
 
 
-def _tensor_data(tensor: Tensor, asked: Question) -> dict[str, Any]:
-    found = {"tensor": data.tensor_data(tensor), "statistics": data.statistics_data(values.statistics(tensor))}
-    return found | ({"values": as_json(values.listed(tensor))} if asked.with_values else {})
+def _imports(found: tuple[ImportedName, ...]) -> Iterator[str]:
+    others = [name for name in found if not name.is_harmless]
+    words = [cut(name.path) for name in others] if len(others) <= MOST_NAMES else list(_grouped(others))
+    if len(words) > MOST_NAMES:
+        words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]
+    known = len(found) - len(others)
+    yield from filled(
+        [*words, *([f"{known:,} known to be harmless"] if known else [] if words else ["none"])], _label("imports")
+    )
+
+
+def _grouped(names: list[ImportedName]) -> Iterator[str]:
+    """The names of Python's own modules one by one, the others by package."""
+    groups = Counter(_package(name.path) for name in names if not name.is_of_python)
+    for name in names:
+        package = _package(name.path)
+        if name.is_of_python or groups[package] == 1:
+            yield cut(name.path)
+        elif groups[package] > 1:
+            yield f"{groups.pop(package)} names of {cut(package)}"
+
+
+def _package(path: str) -> str:
+    """The package that a name is of: two words of it for those of torch."""
+    words = path.split(".")
+    return ".".join(words[:2] if words[0] == "torch" and len(words) > 2 else words[:1])
+
+
+def _faults(found: InspectReport) -> Iterator[str]:
+    lines = [*map(str, found.anomalies)]
+    lines[:0] = [fault for fault in found.faults if not any(fault.endswith(line) for line in lines)]
+    for line in lines[:MOST_ANOMALIES] or ["none"]:
+        yield _label("anomalies") + cut(line, 150)
+    if len(lines) > MOST_ANOMALIES:
+        yield _label("anomalies") + f"{len(lines) - MOST_ANOMALIES} more"
+
+
+def _slimming(found: Slimming, old_size: int) -> str:
+    if found.refusal:
+        return cut(found.refusal, 84)
+    return f"saves {size(found.saved)} ({share(found.saved, old_size)}) of tensors and text  [{found.recipe}]"

@@ -1,19 +1,69 @@
-"""The long views of a file, line by line: tensors, tree, records, opcodes, and the values of one tensor."""
+"""The detailed views of `ptzip inspect` as text: tensors, tree, records, opcodes, and one tensor with its values.
 
+What was found before an error is printed before the error is raised.
+"""
+
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ptzip.inspecting.disassembly import OpcodeLine
-from ptzip.inspecting.records import RecordRow
-from ptzip.inspecting.tensor_summary import TensorRow
+from ptzip.checkpoint import Checkpoint
+from ptzip.errors import UnsupportedError
+from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
+from ptzip.inspecting.records import RecordRow, record_rows
+from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
 from ptzip.inspecting.tree_rows import TreeRow
+from ptzip.inspecting.view import NODE, OPCODES, RECORDS, TENSORS, View, readable_tensors, tensors_below, tree
 from ptzip.render.escape import printable
-from ptzip.render.inspect_words import LONGEST, count, cut, filled, shape, table, value
-from ptzip.render.slim import size
+from ptzip.render.words import LONGEST, count, cut, filled, shape, size, table, value
+from ptzip.tensors import statistics
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 
+MOST_VALUES = 1000
+"""The number of values of a tensor that are printed; `--all` prints all."""
+
 STEP = "  "
+
+
+def lines(checkpoint: Checkpoint, name: str, view: View) -> Iterator[str]:
+    """The view below a line with the name of the file."""
+    view.check()
+    rows = _rows(checkpoint, view)
+    first = list(itertools.islice(rows, 1))  # a view that fails has no title
+    yield f"{printable(name)}{'::' + printable(view.path) if view.path else ''}:"
+    yield from itertools.chain(first, rows)
+
+
+def _rows(checkpoint: Checkpoint, view: View) -> Iterator[str]:
+    if view.kind == RECORDS:
+        yield from record_lines(list(record_rows(checkpoint)))
+    elif view.kind == OPCODES:
+        yield from _opcodes(checkpoint)
+    elif view.kind == TENSORS:
+        yield from tensor_lines(tensor_rows(tensors_below(checkpoint, view.path), not view.everything))
+    else:
+        tensors = readable_tensors(checkpoint)
+        if view.kind == NODE and view.path in tensors:
+            yield from _one_tensor(tensors[view.path], view)
+        else:
+            yield from tree_lines(tree(checkpoint, tensors, view), view.everything)
+
+
+def _opcodes(checkpoint: Checkpoint) -> Iterator[str]:
+    if not checkpoint.parts:
+        raise UnsupportedError(f"this is a {checkpoint.format}, which has no pickle of its own")
+    for part in checkpoint.parts:
+        yield f"  {printable(part.name)}:"
+        yield from map(opcode_line, opcode_lines(checkpoint, part))
+        yield from (f"  {printable(str(anomaly))}" for anomaly in part.pickle.anomalies)
+
+
+def _one_tensor(tensor: Tensor, view: View) -> Iterator[str]:
+    yield from statistics_lines(tensor, statistics.statistics(tensor))
+    if view.with_values:
+        most = None if view.everything else MOST_VALUES
+        yield from value_lines(statistics.rows(tensor, most), tensor.numel, most)
 
 
 def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """Repairs for people and for programs: what was saved, and everything that was not by its name; JSON."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from ptzip.render.escape import printable
 from ptzip.render.verify import spelled
@@ -43,21 +42,3 @@ def _listed(what: str, names: Sequence[str]) -> Iterator[str]:
     yield from (f"    {printable(name)}" for name in names[:MOST_SHOWN])
     if len(names) > MOST_SHOWN:
         yield f"    ... {len(names) - MOST_SHOWN:,} more (--json has all)"
-
-
-def repair_data(report: RepairReport) -> dict[str, Any]:
-    """The report as plain data."""
-    return {
-        "path": report.path,
-        "output": report.output,
-        "saved": report.is_saved,
-        "size": report.size,
-        "new_size": report.new_size,
-        "whole": list(report.whole),
-        "lost": list(report.lost),
-        "damaged": list(report.damaged),
-        "unverifiable": list(report.unverifiable),
-        "doubt": report.doubt,
-        "dropped": [one._asdict() for one in report.dropped],
-        "problems": [problem._asdict() for problem in report.problems],
-    }

@@ -1,7 +1,6 @@
 """Scans for people and for programs: one line a file and its findings, JSON, and what a rule is about."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from ptzip.render.escape import printable
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
@@ -29,28 +28,6 @@ def spelled(finding: Finding) -> str:
     where = f" {', '.join(place)}:" if place else ":"
     often = f" ({finding.times:,} times)" if finding.times > 1 else ""
     return f"{finding.rule} {finding.severity.name.lower()}{where} {finding.message}{often}"
-
-
-def scan_data(report: ScanReport) -> dict[str, Any]:
-    """One file's report as plain data."""
-    return {
-        "path": report.path,
-        "verdict": report.verdict.value,
-        "reason": report.reason or None,
-        "findings": [_finding(finding) for finding in report.findings],
-        "globals": list(report.globals),
-    }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    return {
-        "rule": finding.rule,
-        "severity": finding.severity.name.lower(),
-        "message": finding.message,
-        "record": finding.record or None,
-        "offset": finding.offset,
-        "times": finding.times,
-    }
 
 
 def explained(wanted: str) -> str | None:

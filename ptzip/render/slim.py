@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.render.escape import printable
+from ptzip.render.words import size
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 
@@ -15,17 +16,6 @@ LABEL_WIDTH = 24
 SIZE_WIDTH = 10
 ALWAYS = (Category.RESULTS, Category.OPTIMIZER, Category.EMA, Category.HALF)
 """The steps of the original recipe, which are shown even where they saved nothing."""
-
-
-def size(count: int) -> str:
-    """A number of bytes, with one decimal from 1 kB on."""
-    value, sign = float(abs(count)), "-" if count < 0 else ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if round(value, 1) < 1000 or unit == "GB":
-            break
-        value /= 1000
-    digits = 0 if unit == "B" else 1
-    return f"{sign}{value:.{digits}f} {unit}"
 
 
 def slim_lines(report: SlimReport) -> Iterator[str]:

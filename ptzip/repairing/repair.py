@@ -6,6 +6,7 @@ The old file is never modified, and everything that is not as it was saved is na
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ptzip.errors import EditError, Problem, UnsupportedError
@@ -75,13 +76,13 @@ def _repaired(
     new = rebuilt(found, _dtypes(tensors))
     report = RepairReport(str(path), "", source.size, source.size, problems=problems, doubt=new.doubt)
     whole, unverifiable, damaged, lost = _tensors_by_state(found, tensors)
-    report = report._replace(whole=whole, unverifiable=unverifiable, damaged=damaged, lost=lost)
+    report = replace(report, whole=whole, unverifiable=unverifiable, damaged=damaged, lost=lost)
     if not problems:
         return report
     planned = writer.plan(new.records, new.alignment)
     with new_file(output, like=path) as descriptor:
         writer.write(planned, descriptor)
-    return report._replace(output=str(output), new_size=planned.size, dropped=new.dropped)
+    return replace(report, output=str(output), new_size=planned.size, dropped=new.dropped)
 
 
 def _dtypes(tensors: dict[str, Tensor]) -> dict[str, str]:

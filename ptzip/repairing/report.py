@@ -1,8 +1,10 @@
 """The report of `ptzip repair`."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ptzip.errors import Problem
+from ptzip.json_output import report_dict
 
 
 class DroppedEntry(NamedTuple):
@@ -12,7 +14,8 @@ class DroppedEntry(NamedTuple):
     reason: str
 
 
-class RepairReport(NamedTuple):
+@dataclass(frozen=True)
+class RepairReport:
     """The repair of one file; each tensor is in one of the four lists, under all its names.
 
     `whole`: the bytes match a recorded CRC. `lost`: some bytes are missing, and the new file has NaN in place of floats and 0
@@ -38,3 +41,25 @@ class RepairReport(NamedTuple):
     def is_saved(self) -> bool:
         """Whether every tensor has the bytes that were once saved, as far as checksums can tell."""
         return not (self.lost or self.damaged or self.unverifiable or self.doubt)
+
+    @property
+    def ok(self) -> bool:
+        """Whether every tensor was recovered, or there was nothing to repair."""
+        return self.is_saved or not self.output
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return report_dict(
+            self.ok,
+            path=self.path,
+            output=self.output or None,
+            size=self.size,
+            new_size=self.new_size,
+            whole=list(self.whole),
+            lost=list(self.lost),
+            damaged=list(self.damaged),
+            unverifiable=list(self.unverifiable),
+            doubt=self.doubt or None,
+            dropped=[one._asdict() for one in self.dropped],
+            problems=[problem._asdict() for problem in self.problems],
+        )

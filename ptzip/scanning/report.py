@@ -4,8 +4,11 @@ Rule: clean is only what was read whole and found to hold nothing beyond the all
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
+
+from ptzip.json_output import report_dict
 
 
 class Severity(IntEnum):
@@ -66,10 +69,11 @@ class Finding(NamedTuple):
         return f"{self.rule} {self.record}{at}: {self.message}{often}"
 
 
-class ScanReport(NamedTuple):
-    """What a scan of one file found. `globals` is every name that its pickles would import, as "module.name", sorted.
+@dataclass(frozen=True)
+class ScanReport:
+    """The scan of one file. `globals` are the names that its pickles would import, as "module.name", sorted.
 
-    `reason` says what of it could not be read, "" where all was.
+    `reason` is what could not be read and why, "" where everything was.
     """
 
     path: str
@@ -77,6 +81,24 @@ class ScanReport(NamedTuple):
     findings: tuple[Finding, ...] = ()
     globals: tuple[str, ...] = ()
     reason: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict == Verdict.CLEAN
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return report_dict(
+            self.ok,
+            path=self.path,
+            verdict=self.verdict.value,
+            reason=self.reason or None,
+            findings=[
+                finding._asdict() | {"severity": finding.severity.name.lower(), "record": finding.record or None}
+                for finding in self.findings
+            ],
+            globals=list(self.globals),
+        )
 
 
 def verdict(findings: list[Finding], reason: str) -> Verdict:

@@ -1,17 +1,18 @@
-"""The account of one slimmed file: values, which `reports` puts into words."""
+"""The report of `ptzip slim`."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ptzip.editing.account import Category, Change
+from ptzip.json_output import report_dict
 from ptzip.tensors.cast_error import CastError
 from ptzip.tensors.rounding import Loss
 
 
 class CastTensor(NamedTuple):
-    """One cast: the tensors it was made for, by their names in the input, their elements, and what was lost of them.
+    """One cast of a storage: the names of its tensors in the input, the number of elements, and what they lost.
 
-    `dtype` is what it is now: where a tensor stayed wide since numbers in it are beyond the range, the old one.
+    `dtype` is that of the output: the old one for a tensor that was not cast because values overflow.
     """
 
     names: tuple[str, ...]
@@ -24,9 +25,21 @@ class CastTensor(NamedTuple):
     def stayed(self) -> bool:
         return self.dtype == self.old_dtype
 
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "names": list(self.names),
+            "old_dtype": self.old_dtype,
+            "dtype": self.dtype,
+            "numel": self.numel,
+            "overflowed": self.loss.overflowed,
+            "vanished": self.loss.vanished,
+            "nan": self.loss.nan,
+            "infinite": self.loss.infinite,
+        }
+
 
 class Key(NamedTuple):
-    """What happened to a top-level key: `size` are the bytes of the storages and texts below it, once for the first of them."""
+    """What happens to a top-level key; `size` is the bytes of its storages and strings, each counted for its first key."""
 
     name: str
     what: str
@@ -34,14 +47,26 @@ class Key(NamedTuple):
 
 
 class Check(NamedTuple):
-    """What a check found in `tensors` that were read back: how many are `equal`, how far the others are, and how many of the
-    input are `missing` because a module became its state dict; `unread` ones are too large, or have no form in numpy."""
+    """The result of reading the output back: of `tensors` that were compared, the number of `equal` ones and the largest error
+    of the others; `missing` from the output because a module became its state dict; `unread` because they are too large or
+    numpy cannot represent them."""
 
     tensors: int = 0
     equal: int = 0
     worst: CastError = CastError()
     missing: int = 0
     unread: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "tensors": self.tensors,
+            "equal": self.equal,
+            "largest_absolute_error": self.worst.absolute,
+            "largest_relative_error": self.worst.relative,
+            "subnormal": self.worst.subnormal,
+            "missing": self.missing,
+            "unread": self.unread,
+        }
 
 
 @dataclass(frozen=True)
@@ -83,3 +108,31 @@ class SlimReport:
     def saved_share(self) -> float:
         """The part of the old size that is gone, from 0 to 1."""
         return 1 - self.new_size / self.old_size
+
+    @property
+    def ok(self) -> bool:
+        return True
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return report_dict(
+            self.ok,
+            path=self.path,
+            output=self.output,
+            recipe=self.recipe,
+            already_slim=self.already_slim,
+            old_size=self.old_size,
+            new_size=self.new_size,
+            saved={category.value: count for category, count in self.saved.items()} | {"pickle and zip": self.rest},
+            saved_share=round(self.saved_share, 4),
+            changes=[{"step": change.category.value, "path": change.path, "what": change.what} for change in self.changes],
+            overflowed=self.loss.overflowed if self.loss else None,
+            vanished=self.loss.vanished if self.loss else None,
+            nan=self.loss.nan if self.loss else None,
+            infinite=self.loss.infinite if self.loss else None,
+            kept_wide=list(self.wide),
+            keys=[key._asdict() for key in self.keys],
+            tensors=[tensor.to_dict() for tensor in self.tensors],
+            check=self.check.to_dict() if self.check else None,
+            warnings=list(self.warnings),
+        )

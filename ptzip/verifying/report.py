@@ -1,8 +1,10 @@
 """The report of `ptzip verify`."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from ptzip.errors import Problem
+from ptzip.json_output import report_dict
 
 
 class Loading(NamedTuple):
@@ -32,7 +34,8 @@ class NonFinite(NamedTuple):
     infinite: int
 
 
-class VerifyReport(NamedTuple):
+@dataclass(frozen=True)
+class VerifyReport:
     """The integrity of one file: `records` CRCs match, the `unchecked` records were saved without a CRC."""
 
     path: str
@@ -46,5 +49,20 @@ class VerifyReport(NamedTuple):
     numbers: tuple[NonFinite, ...] = ()
 
     @property
-    def is_whole(self) -> bool:
+    def ok(self) -> bool:
         return not self.problems
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return report_dict(
+            self.ok,
+            path=self.path,
+            size=self.size,
+            format=self.format,
+            problems=[problem._asdict() for problem in self.problems],
+            records=self.records,
+            unchecked=list(self.unchecked),
+            rest=self.rest._asdict() if self.rest else None,
+            loading=self.loading._asdict() if self.loading else None,
+            numbers=[found._asdict() for found in self.numbers],
+        )

@@ -173,9 +173,9 @@ def test_tensors_below_an_object_are_listed_by_their_full_names(last: Path) -> N
     [
         (("last.pt::model.nothing",), "there is no 'nothing' below 'model', which has conv.weight, conv.bias, steps"),
         (("last.pt::nothing", "--tensors"), "there are no tensors below nothing"),
-        (("last.pt::model", "--records"), "--records shows the file, so it does not go with ::model"),
-        (("last.pt", "--values"), "--values shows one tensor, which is named behind the file, as in last.pt::model.0.weight"),
-        (("last.pt::model", "--values"), "model is no tensor, so it has no values to show"),
+        (("last.pt::model", "--records"), "--records shows the whole file: remove ::model"),
+        (("last.pt", "--values"), "--values shows one tensor: name it behind the file, as in last.pt::model.0.weight"),
+        (("last.pt::model", "--values"), "model is not a tensor, so it has no values to show"),
         (("none.pt",), "no such file or directory"),
         (("none.pt::model",), "no such file or directory"),
     ],
@@ -197,7 +197,7 @@ def test_one_file_that_fails_does_not_stop_the_others(last: Path) -> None:
     assert result.out.startswith("last.pt: ")
     assert result.err.startswith("ptzip: error: bad.pt: ")
     bad, good = json.loads(ptzip("inspect", "--json", "bad.pt", last).out)
-    assert set(bad) == {"path", "error"}
+    assert (bad["schema"], bad["ok"], set(bad)) == (1, False, {"schema", "ok", "path", "error"})
     assert good["format"] == "torch.save zip"
 
 

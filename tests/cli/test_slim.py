@@ -330,7 +330,7 @@ def test_json_holds_errors_too_and_they_are_on_stderr_as_well(last: Path) -> Non
     result = ptzip("slim", "--json", "missing.pt", last)
     assert result.code == 2
     failed, done = json.loads(result.out)
-    assert failed == {"path": "missing.pt", "error": "no such file or directory"}
+    assert failed == {"schema": 1, "ok": False, "path": "missing.pt", "error": "no such file or directory"}
     assert done["output"] == "last.slim.pt"
     assert result.err == "ptzip: error: missing.pt: no such file or directory\n"
 

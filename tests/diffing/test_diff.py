@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 import ptzip
 from ptzip.arguments import WeightDtype
 from ptzip.diffing import box_pairs
-from ptzip.diffing.report import Fact, Numbers, TensorDiff
+from ptzip.diffing.report import Fact, NumericDifference, TensorDiff
 from ptzip.render.diff import _cosine
 from ptzip.tensors.storage import Storage
 from tests.checkpoint_builder import CheckpointBuilder, model, module, numbers
@@ -60,7 +60,7 @@ def test_a_file_is_the_same_as_itself_and_as_its_own_copy(path: Path, tmp_path: 
         report = ptzip.diff(path, other)
         assert not report.differs
         assert report.compared == count
-        assert report.is_same is (path.name not in BROKEN)
+        assert report.ok is (path.name not in BROKEN)
 
 
 @pytest.mark.parametrize("path", CHECKPOINTS)
@@ -70,7 +70,7 @@ def test_a_legacy_file_with_the_same_object_is_the_same(path: Path, tmp_path: Pa
         ptzip.slim(path, tmp_path / "b.pt", format="legacy")
     except ptzip.PtzipError as error:
         pytest.skip(str(error)[:60])
-    assert ptzip.diff(tmp_path / "a.pt", tmp_path / "b.pt").is_same
+    assert ptzip.diff(tmp_path / "a.pt", tmp_path / "b.pt").ok
 
 
 # Parity with torch
@@ -96,7 +96,7 @@ def torch_tensors(root: Any) -> dict[str, Any]:
     return found
 
 
-def torch_numbers(a: Any, b: Any) -> Numbers:
+def torch_numbers(a: Any, b: Any) -> NumericDifference:
     """The same numbers, computed by torch in float64."""
     import torch
 
@@ -107,7 +107,7 @@ def torch_numbers(a: Any, b: Any) -> Numbers:
     length = (old.norm() * new.norm()).item()
     differing = int((error != 0).sum())
     cosine = (torch.dot(old, new) / length).item() if length else None
-    return Numbers(old.numel(), differing, differing, error.max().item(), relative, cosine)
+    return NumericDifference(old.numel(), differing, differing, error.max().item(), relative, cosine)
 
 
 @pytest.mark.torch
@@ -131,7 +131,7 @@ def test_numbers_are_those_of_torch(path: Path, dtype: WeightDtype, tmp_path: Pa
 
 def check(pair: TensorDiff | None, old: Any, new: Any) -> None:
     """Whether two tensors differ as torch says; where some are not finite, torch's numbers are none."""
-    expected = torch_numbers(old, new) if old.numel() and not old.is_complex() and old.isfinite().all() else Numbers()
+    expected = torch_numbers(old, new) if old.numel() and not old.is_complex() and old.isfinite().all() else NumericDifference()
     if pair is None or pair.numbers is None:
         assert expected.differing == 0
     elif expected.numel and new.isfinite().all():
@@ -159,7 +159,7 @@ def test_tolerance(options: dict[str, Any], is_same: bool, tmp_path: Path) -> No
     a = saved(tmp_path, "a.pt", w=np.array([1.0, 2.0], np.float32))
     b = saved(tmp_path, "b.pt", w=np.array([1.0, 2.5], np.float32))
     report = ptzip.diff(a, b, **options)
-    assert report.is_same is is_same
+    assert report.ok is is_same
     assert (report.equal, report.compared) == (0, 1)
 
 
@@ -175,7 +175,7 @@ def test_another_dtype_is_a_difference_even_where_the_numbers_are_the_same(tmp_p
     pair = only(report)
     assert pair.is_cast
     assert pair.are_near
-    assert not report.is_same
+    assert not report.ok
 
 
 def test_another_shape_has_no_numbers(tmp_path: Path) -> None:
@@ -188,15 +188,15 @@ def test_nan_and_zeros_of_both_signs_are_the_same(tmp_path: Path) -> None:
     quiet, other = np.array([0x7FC00000, 0], np.uint32), np.array([0x7FC00001, 0x80000000], np.uint32)
     a, b = (saved(tmp_path, name, w=bits.view(np.float32)) for name, bits in (("a.pt", quiet), ("b.pt", other)))
     report = ptzip.diff(a, b)
-    assert report.is_same
-    assert only(report).numbers == Numbers(2)
+    assert report.ok
+    assert only(report).numbers == NumericDifference(2)
 
 
 def test_other_strides_are_no_difference(tmp_path: Path) -> None:
     array = numbers(600).reshape(20, 30)
     a, b = saved(tmp_path, "a.pt", w=array), CheckpointBuilder()
     transposed = b.view(b.storage(array.T.copy().ravel()), (20, 30), (1, 20))
-    assert ptzip.diff(a, b.save(tmp_path / "b.pt", {"w": transposed})).is_same
+    assert ptzip.diff(a, b.save(tmp_path / "b.pt", {"w": transposed})).ok
 
 
 def test_large_tensors_are_compared_in_stretches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,8 +230,8 @@ def test_views_that_stand_for_too_many_numbers_cannot_be_compared(tmp_path: Path
         )
     report = ptzip.diff(*paths)
     assert "repeats" in only(report).problem
-    assert (report.is_same, report.differs) == (False, False)
-    assert ptzip.diff(paths[0], paths[0]).is_same
+    assert (report.ok, report.differs) == (False, False)
+    assert ptzip.diff(paths[0], paths[0]).ok
     assert run("diff", *paths).code == 2
 
 
@@ -273,7 +273,7 @@ def test_what_is_said_of_a_tensor_is_compared(tmp_path: Path) -> None:
     b = other.save(tmp_path / "b.pt", {"w": other.parameter(numbers(3), grad=False)})
     report = ptzip.diff(a, b)
     assert only(report).facts == (Fact("requires_grad", "True", "False"),)
-    assert (only(report).are_equal, report.is_same) == (True, False)
+    assert (only(report).are_equal, report.ok) == (True, False)
 
 
 # Names
@@ -285,8 +285,8 @@ def test_tensors_that_moved_are_told_by_their_checksums(tmp_path: Path) -> None:
     b = saved(tmp_path, "b.pt", **{f"net.{name}": value for name, value in arrays.items()})
     report = ptzip.diff(a, b)
     assert [(each.old_name, each.name) for each in report.moved] == [(name, f"net.{name}") for name in arrays]
-    assert (report.lone_a, report.lone_b, report.is_same) == ((), (), False)
-    assert ptzip.diff(a, b, rename={"": "net"}).is_same
+    assert (report.lone_a, report.lone_b, report.ok) == ((), (), False)
+    assert ptzip.diff(a, b, rename={"": "net"}).ok
 
 
 def test_a_name_that_is_mapped_comes_before_one_that_is_not(tmp_path: Path) -> None:
@@ -346,12 +346,12 @@ def test_the_summary_says_what_was_dropped_and_how_far_the_cast_moved_the_weight
 @pytest.mark.usefixtures("place")
 def test_json_has_everything() -> None:
     data = json.loads(run("diff", "--json", "a.pt", "b.pt").out)
-    assert (data["same"], data["compared"], data["equal"], len(data["tensors"])) == (False, 40, 6, 34)
+    assert (data["ok"], data["compared"], data["equal"], len(data["tensors"])) == (False, 40, 6, 34)
     assert (len(data["tensors_only_in_a"]), data["tensors_only_in_b"]) == (16, [])
     pair = data["tensors"][0]
     assert pair["old"]["dtype"] == "float32"
     assert 0 < pair["numbers"]["absolute"] < 1e-3
-    assert json.loads(run("diff", "--json", "a.pt", "a.pt").out)["same"] is True
+    assert json.loads(run("diff", "--json", "a.pt", "a.pt").out)["ok"] is True
 
 
 def test_what_json_has_no_number_for_is_text(tmp_path: Path) -> None:
@@ -432,7 +432,7 @@ def test_arrays_that_are_not_read_are_not_called_the_same(tmp_path: Path) -> Non
     for name, word in (("a", "dog"), ("b", "cow")):
         np.savez(tmp_path / f"{name}.npz", s=np.array(["cat", word]), w=np.ones(2))
     report = ptzip.diff(tmp_path / "a.npz", tmp_path / "b.npz")
-    assert not report.is_same
+    assert not report.ok
     assert [(pair.name, pair.problem) for pair in report.tensors] == [("s", "values of dtype <U3 are not supported")]
 
 
@@ -441,7 +441,7 @@ def test_the_metadata_of_safetensors_are_compared(tmp_path: Path) -> None:
         save_file({"w": np.zeros(3, np.float32)}, tmp_path / f"{name}.safetensors", {"format": "pt", "alpha": alpha})
     report = ptzip.diff(tmp_path / "a.safetensors", tmp_path / "b.safetensors")
     assert [(row.name, row.old, row.new) for row in report.changed] == [("__metadata__.alpha", "'1'", "'64'")]
-    assert ptzip.diff(tmp_path / "a.safetensors", tmp_path / "a.safetensors").is_same
+    assert ptzip.diff(tmp_path / "a.safetensors", tmp_path / "a.safetensors").ok
 
 
 def test_a_file_is_the_same_as_what_convert_makes_of_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as arrays
 
 from ptzip.diffing import numeric as numbers
 from ptzip.diffing.numeric import Tolerance, sums
-from ptzip.diffing.report import Numbers
+from ptzip.diffing.report import NumericDifference
 
 Array = npt.NDArray[Any]
 
@@ -22,11 +22,11 @@ FLOATS = ["float16", "float32", "float64"]
 OTHERS = ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int32", "bool"]
 
 
-def of(a: Array, b: Array, rtol: float = 0.0, atol: float = 0.0) -> Numbers:
+def of(a: Array, b: Array, rtol: float = 0.0, atol: float = 0.0) -> NumericDifference:
     return sums(a, b, Tolerance(rtol, atol)).numbers()
 
 
-def plainly(a: Array, b: Array) -> Numbers:
+def plainly(a: Array, b: Array) -> NumericDifference:
     """The same, all at once, of finite numbers."""
     old, new = a.astype(np.float64).reshape(-1), b.astype(np.float64).reshape(-1)
     error = np.abs(old - new)
@@ -34,10 +34,10 @@ def plainly(a: Array, b: Array) -> Numbers:
     length = math.sqrt((old**2).sum()) * math.sqrt((new**2).sum())
     differing = int((old != new).sum())
     cosine = float((old * new).sum() / length) if 0 < length < math.inf else None
-    return Numbers(old.size, differing, differing, float(error.max()), float(relative), cosine)
+    return NumericDifference(old.size, differing, differing, float(error.max()), float(relative), cosine)
 
 
-def check(found: Numbers, expected: Numbers) -> None:
+def check(found: NumericDifference, expected: NumericDifference) -> None:
     assert found._replace(cosine=None) == expected._replace(cosine=None)
     assert (found.cosine is None) == (expected.cosine is None)
     if found.cosine is not None and expected.cosine is not None:
@@ -76,7 +76,7 @@ def test_near_is_what_numpy_calls_close(data: st.DataObject) -> None:
 def test_nan_is_the_same_as_nan_and_what_is_finite_in_one_alone_is_counted() -> None:
     a = np.array([math.nan, math.inf, math.inf, 1.0, 2.0, math.nan])
     b = np.array([math.nan, math.inf, -math.inf, math.inf, 2.5, 0.0], np.float32)
-    assert of(a, b) == Numbers(6, 4, 4, 0.5, 0.25, 1.0, lone=2)
+    assert of(a, b) == NumericDifference(6, 4, 4, 0.5, 0.25, 1.0, lone=2)
 
 
 def test_numbers_that_are_not_finite_say_nothing_of_the_angle() -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.summary import ImportedName, imported_names
+from ptzip.inspecting.report import ImportedName
+from ptzip.inspecting.summary import imported_names
 from ptzip.io.sources import BytesSource
 from tests.small_checkpoints import Saving, archive, called, training_records, weights
 

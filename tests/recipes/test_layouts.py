@@ -18,8 +18,8 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Atom, Node, lookup
 from ptzip.recipes import choose
-from ptzip.render.inspect_words import shape, value
 from ptzip.render.slim import plan_lines, slim_lines
+from ptzip.render.words import shape, value
 from ptzip.tree.kinds import kind
 from tests.corpus import FIXTURES, ROOT
 from tests.torch_reference import differences, summary

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.render import inspect as view
-from ptzip.render import inspect_overview as overview
-from ptzip.render.inspect import TENSORS, TREE, Question
+from ptzip.inspecting.view import TENSORS, TREE, View
+from ptzip.render import inspect, inspect_views
 from tests.corpus import FIXTURES
 
 REWRITES = os.environ.get("PTZIP_REWRITE", "") not in ("", "0")
@@ -24,11 +23,10 @@ TREES = ("training", "ultralytics-8.4")
 
 def shown(path: Path) -> str:
     """The screenful and some views of a fixture, which is called by its name alone."""
+    lines = list(inspect.lines(ptzip.inspect(path.name)))
     with ptzip.open(path.name) as checkpoint:
-        lines = list(overview.lines(checkpoint))
-    for asked in (Question(TENSORS), *([Question(TREE)] if path.stem in TREES else [])):
-        with ptzip.open(path.name) as checkpoint:
-            lines += ["", *view.lines(checkpoint, path.name, asked)]
+        for view in (View(TENSORS), *([View(TREE)] if path.stem in TREES else [])):
+            lines += ["", *inspect_views.lines(checkpoint, path.name, view)]
     return "\n".join(lines) + "\n"
 
 

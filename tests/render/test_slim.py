@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from ptzip.editing.account import Category, Change
-from ptzip.render.slim import plan_lines, size, slim_lines
+from ptzip.render.slim import plan_lines, slim_lines
+from ptzip.render.words import size
 from ptzip.slimming.report import SlimReport
 from ptzip.tensors.rounding import Loss
 

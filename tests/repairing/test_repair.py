@@ -182,7 +182,7 @@ def test_what_is_lost_is_nan_or_zero(tmp_path: Path) -> None:
         values = [(tensor.dtype, tensor.numpy()) for tensor in lost]
     assert {dtype for dtype, _ in values} == {"float32", "float64", "int64"}
     assert all((array != array).all() if dtype != "int64" else (array == 0).all() for dtype, array in values)
-    assert ptzip.verify(tmp_path / "out.pt").is_whole
+    assert ptzip.verify(tmp_path / "out.pt").ok
 
 
 def test_entries_of_others_are_dropped_and_deflated_ones_stored(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_entries_of_others_are_dropped_and_deflated_ones_stored(tmp_path: Path) 
     assert dropped["__MACOSX/training/._data.pkl"] == "it is outside the folder training/"
     assert dropped["training/data/999"] == "no pickle refers to it"
     assert dropped["training/"] == "it is a folder"
-    assert ptzip.verify(tmp_path / "out.pt").is_whole
+    assert ptzip.verify(tmp_path / "out.pt").ok
 
 
 def entries(path: Path) -> dict[str, Entry]:
@@ -268,7 +268,7 @@ def test_a_damaged_deflate_stream_loses_its_own_tensors_only(tmp_path: Path) -> 
     assert (found.what, found.unreported) == (NAMED, ())
     assert found.report is not None
     assert len(found.report.lost) >= 1
-    assert ptzip.verify(tmp_path / "out.pt").is_whole
+    assert ptzip.verify(tmp_path / "out.pt").ok
 
 
 def test_records_of_another_length_get_the_length_that_torch_asks_for(tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_records_of_another_length_get_the_length_that_torch_asks_for(tmp_path: 
             archive.writestr(name, content[:100] if name.endswith("data/0") else content)
     report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
     assert report.damaged == ("f",)
-    assert ptzip.verify(tmp_path / "out.pt").is_whole
+    assert ptzip.verify(tmp_path / "out.pt").ok
     with ptzip.open(tmp_path / "out.pt") as checkpoint:
         array = checkpoint.tensors()["f"].numpy()
     assert (array[:25] == numbers(99)[:25]).all()
@@ -391,5 +391,5 @@ def test_what_cannot_be_done_is_one_line() -> None:
 @pytest.mark.usefixtures("place")
 def test_json_has_everything() -> None:
     report = json.loads(run("repair", "--json", "cut.pt", "-o", "out.pt").out)
-    assert (report["saved"], len(report["whole"]), len(report["lost"])) == (False, 20, 36)
+    assert (report["ok"], len(report["whole"]), len(report["lost"])) == (False, 20, 36)
     assert report["problems"][0]["kind"] == "cut"

@@ -202,7 +202,7 @@ def safe(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("missing", [1, 7, 120, 132])
 def test_of_safetensors_that_were_cut_the_missing_bytes_are_counted(safe: Path, missing: int) -> None:
-    assert ptzip.verify(safe).is_whole
+    assert ptzip.verify(safe).ok
     whole = safe.stat().st_size
     os.truncate(safe, whole - missing)
     (problem,) = ptzip.verify(safe).problems
@@ -221,7 +221,7 @@ def test_what_follows_or_breaks_safetensors_is_told(safe: Path) -> None:
 def test_what_is_inside_a_compressed_file_is_verified(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     report = of(pack(data), tmp_path)
-    assert (report.is_whole, report.records, report.loading) == (True, 57, None)
+    assert (report.ok, report.records, report.loading) == (True, 57, None)
     with ptzip.open(FIXTURES / "training.pt") as found:
         at = storage_record(found, "7").data_offset
     assert [problem.kind for problem in of(pack(flipped(data, at)), tmp_path).problems] == ["data"]
@@ -233,15 +233,15 @@ def test_what_is_inside_a_compressed_file_is_verified(pack: Callable[[bytes], by
 def test_what_torch_does_not_load_as_it_is_is_said(tmp_path: Path) -> None:
     (shard,) = CORPUS.glob("format/**/dcp_shard.distcp")
     (tmp_path / "x.pt.gz").write_bytes(gzip.compress((FIXTURES / "training.pt").read_bytes()))
-    assert "only torch.distributed.checkpoint reads them" in run("verify", str(shard)).out
-    assert "torch loads it once it is unpacked" in run("verify", str(tmp_path / "x.pt.gz")).out
+    assert "use torch.distributed.checkpoint" in run("verify", str(shard)).out
+    assert "torch loads it after decompression" in run("verify", str(tmp_path / "x.pt.gz")).out
 
 
 def test_a_legacy_stream_without_its_magic_number_is_not_whole(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     source = builder.save(tmp_path / "a.pt", {"a.weight": builder.tensor(numbers(30))})
     ptzip.slim(source, tmp_path / "b.pt", recipe="generic", format="legacy")
-    assert ptzip.verify(tmp_path / "b.pt").is_whole
+    assert ptzip.verify(tmp_path / "b.pt").ok
     data = (tmp_path / "b.pt").read_bytes()
     (problem,) = of(data[:4] + bytes(4) + data[8:], tmp_path).problems
     assert (problem.kind, problem.message.partition(" bytes ")[2]) == ("layout", "after the last pickle are not a pickle")
@@ -306,7 +306,7 @@ def test_records_without_a_crc_cannot_be_checked(tmp_path: Path) -> None:
     for at in places(bytes(data), b"PK\x07\x08", 4):
         data[at : at + 4] = bytes(4)
     report = of(bytes(data), tmp_path)
-    assert report.is_whole
+    assert report.ok
     assert (report.records, len(report.unchecked)) == (0, 57)
 
 
@@ -334,11 +334,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_lines_and_exit_codes() -> None:
     good, cut = run("verify", "good.pt"), run("verify", "good.pt", "cut.pt")
     assert (good.code, cut.code, run("verify", "missing.pt", "cut.pt").code) == (0, 1, 2)
-    assert good.out.splitlines()[0] == "OK: good.pt: torch.save zip, 57 records have the CRC that is recorded"
+    assert good.out.splitlines()[0] == "OK: good.pt: torch.save zip, all 57 CRCs match"
     first, second, third = cut.out.splitlines()[-3:]
     assert first == "ERROR: cut.pt: 1 problem"
     assert second == "  cut: it is cut off: 493,379 of 893,379 bytes are missing (byte 400,000)"
-    assert third.startswith("  20 of 56 tensors are whole, lost are model.model.3.conv.weight, ")
+    assert third.startswith("  20 of 56 tensors intact; lost: model.model.3.conv.weight, ")
 
 
 @pytest.mark.usefixtures("place")

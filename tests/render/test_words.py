@@ -3,7 +3,7 @@
 import pytest
 
 from ptzip.inspecting.torch_versions import LEGACY_FLAG, Versions
-from ptzip.render.inspect_words import WIDTH, count, cut, filled, releases, share, table, value
+from ptzip.render.words import WIDTH, count, cut, filled, releases, share, table, value
 from ptzip.text import as_json
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 from ptzip.editing.account import Category, Change
-from ptzip.render.slim_json import slim_data
 from ptzip.slimming.report import CastTensor, Key, SlimReport
 from ptzip.tensors.rounding import Loss
 
@@ -20,7 +19,9 @@ REPORT = dataclasses.replace(
 
 
 def test_a_report_is_plain_data_with_these_names() -> None:
-    assert slim_data(REPORT) == {
+    assert REPORT.to_dict() == {
+        "schema": 1,
+        "ok": True,
         "path": "last.pt",
         "output": "last.slim.pt",
         "recipe": "basic",
@@ -64,20 +65,20 @@ def test_a_report_is_plain_data_with_these_names() -> None:
 
 
 def test_a_report_survives_json() -> None:
-    assert json.loads(json.dumps(slim_data(REPORT))) == slim_data(REPORT)
+    assert json.loads(json.dumps(REPORT.to_dict())) == REPORT.to_dict()
 
 
 def test_a_name_that_is_no_utf8_survives_json_in_ascii() -> None:
-    text = json.dumps(slim_data(dataclasses.replace(REPORT, path="a\udcff.pt")))
+    text = json.dumps(dataclasses.replace(REPORT, path="a\udcff.pt").to_dict())
     assert text.isascii()
     assert json.loads(text)["path"] == "a\udcff.pt"
 
 
 def test_losses_that_are_not_known_yet_are_null() -> None:
-    data = slim_data(dataclasses.replace(REPORT, output=None, loss=None))
+    data = dataclasses.replace(REPORT, output=None, loss=None).to_dict()
     assert (data["output"], data["overflowed"], data["vanished"]) == (None, None, None)
 
 
 def test_what_is_saved_adds_up() -> None:
-    data = slim_data(REPORT)
+    data = REPORT.to_dict()
     assert sum(data["saved"].values()) == data["old_size"] - data["new_size"]

@@ -1,0 +1,125 @@
+"""The report of `ptzip inspect`."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ptzip.allowlist.python_modules import PYTHON_MODULES
+from ptzip.errors import Anomaly
+from ptzip.inspecting.key_sizes import KeySize, TensorFacts
+from ptzip.inspecting.tensor_summary import DeadBytes, DtypeCount, Duplicates, ParameterCount
+from ptzip.inspecting.torch_versions import Versions
+from ptzip.json_output import report_dict
+from ptzip.tensors.torch_names import Release
+from ptzip.text import as_json
+
+
+class PickleSize(NamedTuple):
+    """One pickle of the file; `size` is in bytes."""
+
+    name: str
+    protocol: int | None
+    size: int
+
+
+class ImportedName(NamedTuple):
+    """A name that loading imports: how often the pickles import it, and whether it is called."""
+
+    path: str
+    times: int
+    is_called: bool
+    is_harmless: bool
+
+    @property
+    def is_of_python(self) -> bool:
+        """Whether it belongs to Python itself, like most of what attacks use."""
+        return self.path.partition(".")[0] in PYTHON_MODULES
+
+
+class Slimming(NamedTuple):
+    """The bytes that `slim` would save, and its recipe; or the reason why it would not."""
+
+    recipe: str = ""
+    saved: int = 0
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class InspectReport:
+    """The summary of one file. `size` is in bytes, `unpacked` that of its content if it is compressed.
+
+    `keys` has a row for each top-level key, `tensors` one for each tensor. `faults` are the errors that left something empty.
+    """
+
+    path: str
+    size: int
+    unpacked: int
+    format: str
+    versions: Versions
+    members: int
+    streams: tuple[PickleSize, ...]
+    big_endian: bool
+    keys: tuple[KeySize, ...]
+    dtypes: tuple[DtypeCount, ...]
+    parameters: tuple[ParameterCount, ...]
+    tensors: tuple[TensorFacts, ...]
+    dead: DeadBytes
+    duplicates: Duplicates
+    imports: tuple[ImportedName, ...]
+    anomalies: tuple[Anomaly, ...]
+    slimming: Slimming
+    faults: tuple[str, ...]
+
+    @property
+    def rest(self) -> int:
+        """The bytes of the container, and of anything that no key has."""
+        return self.unpacked - sum(key.size for key in self.keys)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the objects of the file could be read to their end."""
+        return not self.faults
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        versions = self.versions
+        return report_dict(
+            self.ok,
+            path=self.path,
+            size=self.size,
+            format=self.format,
+            torch={
+                "low": _release(versions.low),
+                "high": _release(versions.high),
+                "signs": list(versions.signs),
+                "otherwise": versions.otherwise,
+            },
+            records=self.members,
+            big_endian=self.big_endian,
+            pickles=[stream._asdict() for stream in self.streams],
+            keys=[_key(row) for row in self.keys],
+            rest=self.rest,
+            tensors=len(self.tensors),
+            dtypes=[count._asdict() for count in self.dtypes],
+            parameters=[count._asdict() for count in self.parameters],
+            dead=self.dead._asdict(),
+            duplicates=self.duplicates._asdict(),
+            imports=[name._asdict() for name in self.imports],
+            anomalies=[anomaly._asdict() for anomaly in self.anomalies],
+            faults=list(self.faults),
+            slim=self.slimming._asdict(),
+        )
+
+
+def _release(found: Release | None) -> str | None:
+    return None if found is None else ".".join(map(str, found))
+
+
+def _key(row: KeySize) -> dict[str, Any]:
+    return {
+        "key": row.key,
+        "kind": row.kind,
+        "value": as_json(row.value),
+        "below": row.below,
+        "storages": row.storages,
+        "pickle": row.pickle,
+    }
