@@ -5,7 +5,7 @@ follow from its pickle. They are exact for files of torch 1.6 and later that no 
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.formats.container import Part
 from ptzip.formats.torchzip import (
@@ -21,8 +21,10 @@ from ptzip.formats.torchzip import (
 from ptzip.io.payloads import BytesPayload, Payload, read_all
 from ptzip.io.sources import Source
 from ptzip.zip import structs, writer
-from ptzip.zip.header_search import FoundLocal, local_at
 from ptzip.zip.writer import ALIGNMENT, Record
+
+if TYPE_CHECKING:
+    from ptzip.zip.header_search import FoundLocal
 
 ID_LENGTH = 40
 """The digits of the serialization id, which torch 2.1 and later write as the last record."""
@@ -69,8 +71,10 @@ def valid_alignment(text: bytes) -> int | None:
     return int(digits) if digits.isdigit() and 0 < int(digits) <= MOST_ALIGNMENT else None
 
 
-def header_at(source: Source, at: int) -> FoundLocal | None:
+def header_at(source: Source, at: int) -> "FoundLocal | None":
     """The local header at an offset, or None where there is none or only a part of one."""
+    from ptzip.zip.header_search import local_at  # here, since only damaged files need it
+
     local = local_at(source, at)
     return local if local is not None and source.read(at, 4) == structs.LOCAL_SIGNATURE else None
 
