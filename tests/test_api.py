@@ -99,14 +99,14 @@ def test_the_output_has_the_permissions_of_the_input(last: Path) -> None:
 @pytest.mark.parametrize("name", FIXTURE_NAMES)
 def test_a_dry_run_foretells_everything_but_the_loss(name: str, dtype: WeightDtype, tmp_path: Path) -> None:
     source = FIXTURES / f"{name}.pt"
-    foretold = ptzip.slim(source, dtype=dtype, dry_run=True)
+    forecast = ptzip.slim(source, dtype=dtype, dry_run=True)
     report = ptzip.slim(source, tmp_path / "out.pt", dtype=dtype, on_overflow="inf")
-    assert (foretold.output, foretold.loss) == (None, None)
+    assert (forecast.output, forecast.loss) == (None, None)
     assert not slim_path(source).exists()
     compared = ("path", "recipe", "old_size", "new_size", "saved", "changes", "already_slim", "rest", "saved_share", "warnings")
-    assert [getattr(foretold, field) for field in compared] == [getattr(report, field) for field in compared]
+    assert [getattr(forecast, field) for field in compared] == [getattr(report, field) for field in compared]
     if report.output:
-        assert (tmp_path / "out.pt").stat().st_size == foretold.new_size
+        assert (tmp_path / "out.pt").stat().st_size == forecast.new_size
 
 
 def storage_bytes(path: Path) -> int:

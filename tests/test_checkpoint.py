@@ -1,4 +1,4 @@
-"""An open checkpoint shows its tree and its storages, is never changed, and reads nothing that was not asked for."""
+"""An open checkpoint shows its tree and its storages, is never changed, and reads only what is needed."""
 
 import gc
 import weakref
@@ -101,13 +101,13 @@ def test_a_checkpoint_of_bytes_is_like_one_of_a_file() -> None:
 
 
 class Counting(FileSource):
-    """A file that counts the bytes that are asked of it, and how often it was closed."""
+    """A file that counts the bytes read from it, and how often it was closed."""
 
-    asked = 0
+    bytes_read = 0
     closed = 0
 
     def read(self, offset: int, length: int) -> bytes:
-        self.asked += length
+        self.bytes_read += length
         return super().read(offset, length)
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ def test_opening_reads_the_directory_and_the_pickle_only(counted: list[Counting]
         assert len(checkpoint.storages) > 40
         directory = sum(len(entry.central.name) + 46 for entry in torch_zip(checkpoint).archive.entries)
         pickle = torch_zip(checkpoint).records["data.pkl"].size
-    assert directory + pickle < counted[0].asked < directory + pickle + 1000
+    assert directory + pickle < counted[0].bytes_read < directory + pickle + 1000
     assert counted[0].closed == 1
 
 

@@ -54,7 +54,7 @@ MAGIC, LEGACY_PICKLES = 0x1950A86A20F9469CFC6C, 5
 
 FIXTURES = [pytest.param(path, id=f"fixtures/{path.name}") for path in sorted(corpus.FIXTURES.glob("*.pt"))]
 FILES = [*corpus.parameters("yolo", "format", "real"), *FIXTURES]
-"""One case for each file, or one that stands for the corpus where that is missing."""
+"""One case for each file, or a skipped one if the corpus is missing."""
 
 PICKLED = [case for case in FILES if case.id not in NO_PICKLES]
 ZIPS = [case for case in FILES if case.marks or (case.id != SHARD and zipfile.is_zipfile(case.values[0]))]

@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "cli": f"{GROUND} io ptzip api inspecting render",
     "__main__": "cli",
 }
-"""Who may import whom. `ptzip` stands for the package's public names."""
+"""Who may import whom. `ptzip` means the public names of the package."""
 
 EXCEPTIONS: dict[tuple[str, str], str] = {}
 """Imports between peers, each with its reason."""
@@ -141,7 +141,7 @@ def floor(module: str) -> str:
 
 
 def imports(file: str) -> Iterator[Import]:
-    """All imports of a file, wherever they stand."""
+    """All imports of a file, also inside functions."""
     whole = tree(file)
     functions = [node for node in ast.walk(whole) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)]
     hidden = {id(node) for function in functions for node in ast.walk(function)}
@@ -284,9 +284,9 @@ def test_no_system_call_that_starts_a_program_is_used(file: str) -> None:
 @pytest.mark.parametrize("file", files())
 def test_attributes_are_asked_for_by_names_that_stand_in_the_code(file: str) -> None:
     """`getattr` with a name out of a file is how a pickle reaches what nobody allowed."""
-    asked = [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call) and _is_getattr(node)]
-    fixed = [node for node in asked if isinstance(node.args[1], ast.Constant)]
-    assert [node.lineno for node in asked if node not in fixed] == ([] if file != "__init__.py" else [asked[0].lineno])
+    calls = [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call) and _is_getattr(node)]
+    fixed = [node for node in calls if isinstance(node.args[1], ast.Constant)]
+    assert [node.lineno for node in calls if node not in fixed] == ([] if file != "__init__.py" else [calls[0].lineno])
 
 
 def _is_getattr(node: ast.Call) -> bool:

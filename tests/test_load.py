@@ -168,7 +168,7 @@ def test_arrays_may_be_written_to_unless_the_file_is_mapped(tmp_path: Path) -> N
 
 @pytest.mark.torch
 def test_a_mapped_file_is_not_read_before_it_is_looked_at(tmp_path: Path) -> None:
-    """The storage lies in a hole of the file, a gigabyte that would not fit the memory limit of a small machine."""
+    """The storage is a hole in the file, a gigabyte that would not fit the memory limit of a small machine."""
     import torch
 
     with torch.serialization.skip_data():

@@ -60,7 +60,7 @@ def storage_classes(path: Path) -> dict[str, str]:
 
 
 def stored(path: Path) -> Counter[tuple[str, bytes]]:
-    """How often each storage is there, told by class and bytes."""
+    """The number of occurrences of each storage, identified by class and bytes."""
     data = records(path)
     return Counter((cls, data[f"data/{key}"]) for key, cls in storage_classes(path).items())
 
@@ -133,7 +133,7 @@ def test_the_pickle_changes_only_where_it_was_edited(tmp_path: Path) -> None:
 
 def test_a_cast_changes_only_ids_offsets_and_gradients_in_the_pickle(tmp_path: Path) -> None:
     path = FIXTURES / "extremes.pt"
-    old, new = (spelled(sections(each)["model"]) for each in (path, slimmed(path, tmp_path, on_overflow="inf")))
+    old, new = (opcodes_of(sections(each)["model"]) for each in (path, slimmed(path, tmp_path, on_overflow="inf")))
     changes = difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
     touched = {op for kind, start, stop, _, _ in changes if kind != "equal" for op in old[start:stop]}
     memo = {"BINGET", "LONG_BINGET", "BINPUT", "LONG_BINPUT"}
@@ -142,7 +142,7 @@ def test_a_cast_changes_only_ids_offsets_and_gradients_in_the_pickle(tmp_path: P
     assert all(arg.isdigit() for name, arg in touched if name == "BINUNICODE")
 
 
-def spelled(part: bytes) -> list[tuple[str, Any]]:
+def opcodes_of(part: bytes) -> list[tuple[str, Any]]:
     """The opcodes of a part of a pickle."""
     return [(op.name, arg) for op, arg, _ in pickletools.genops(part + b".")]
 

@@ -66,7 +66,7 @@ def bomb(size: int) -> bytes:
 
 
 def bombed(folder: Path, name: str, claimed: int) -> Path:
-    """A checkpoint in which one record inflates to 32 MiB, and is said to be of some size."""
+    """A checkpoint in which one record inflates to 32 MiB, with some declared size."""
     zeros = Record(f"last/{name}", BytesPayload(bomb(32 * CHUNK)), DEFLATED, claimed)
     others = [Record(f"last/{other}", BytesPayload(data)) for other, data in SAMPLES[0].items() if other != name]
     with new_file(folder / "bomb.pt") as descriptor:

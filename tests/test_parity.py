@@ -221,7 +221,7 @@ def test_a_big_endian_file_gives_the_same_values(name: str, tmp_path: Path) -> N
 
 
 class Recorder(source.FileSource):
-    """A file that notes every stretch of bytes that is asked of it."""
+    """A file that records every range of bytes read from it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)

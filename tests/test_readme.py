@@ -1,4 +1,4 @@
-"""The README's examples: each is run as it stands there, and what is shown of it is what comes out."""
+"""The README's examples: each is run as it is written, and prints what the README shows."""
 
 import re
 import shlex

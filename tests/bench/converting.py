@@ -1,7 +1,7 @@
 """`ptzip convert` against torch and the safetensors library: `python -m tests.bench.converting [--size 2100]`.
 
 A checkpoint to safetensors, to npz and to a state dict, and safetensors back; beside each torch, which maps the file and writes
-with the library. All are whole processes, in turn, in one run. Exit code 1 where a peak is missed.
+with the library. All are whole processes, in turn, in one run. Exit code 1 if a peak is missed.
 """
 
 import argparse

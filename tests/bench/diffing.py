@@ -1,7 +1,7 @@
 """`ptzip diff` of a checkpoint and its slim version: `python -m tests.bench.diffing [--size 2100]`.
 
 The yardsticks: `cat` of both files, and torch, which maps both and computes the same numbers of each pair in float64. All are
-whole processes, in turn, in one run. Exit code 1 where the peak is missed, or where it grows with the file.
+whole processes, in turn, in one run. Exit code 1 if the peak is missed, or where it grows with the file.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Are two slim checkpoints the same to torch: `python equal.py A B`; exit 1 and one line where they are not."""
+"""Whether torch reads the same from two slim checkpoints: `python equal.py A B`; exit code 1 and one line if not."""
 
 import sys
 from typing import Any

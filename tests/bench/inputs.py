@@ -1,8 +1,8 @@
-"""Makes the benchmark's inputs: `python inputs.py MEGABYTES PATH`.
+"""Creates the inputs of the benchmarks: `python inputs.py MEGABYTES PATH`.
 
 A plain dict of float32 tensors under `model` in the five-key layout of a training checkpoint, half of its bytes optimizer
-state. The shapes are those of a YOLOv5s (57 MB), else of transformer blocks as far as the size goes. Rule: all tensors look
-into one block of random numbers, each from another place, so that gigabytes are written from megabytes of memory.
+state. The shapes are those of a YOLOv5s (57 MB), otherwise of transformer blocks up to the size.
+All tensors are views of one block of random numbers at different offsets, so gigabytes are written from megabytes of memory.
 """
 
 import sys

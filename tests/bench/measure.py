@@ -1,7 +1,7 @@
 """Whole processes, measured: wall time, user and system time, and the peak of resident memory (Linux).
 
-Rule: the process that measures stays small. A child's peak, as the kernel counts it, begins with that of the process it
-was forked from, so whatever needs torch or numpy runs in a child of its own.
+The measuring process stays small: the kernel counts a child's peak from that of the process it was forked from, so whatever
+needs torch or numpy runs in its own child.
 """
 
 import os
@@ -48,12 +48,12 @@ class Row:
 
 
 def environment() -> dict[str, str]:
-    """That of this process, but compiled modules are kept, as for an installed program."""
+    """The environment of this process, with compiled modules cached as for an installed program."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def measured(command: Sequence[str | Path], folder: Path) -> Run:
-    """Run a command in `folder`; SystemExit where it fails."""
+    """Run a command in `folder`; SystemExit if it fails."""
     started = time.perf_counter()
     child = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
@@ -101,6 +101,6 @@ def ratios(slow: list[float], fast: list[float]) -> list[float]:
 
 
 def verdict(what: str, met: bool) -> bool:
-    """Print a target and whether it was met, which is also the result."""
+    """Print a target and whether it was met, and return that."""
     print(f"  {'met   ' if met else 'MISSED'} {what}")
     return met

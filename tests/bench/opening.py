@@ -1,7 +1,7 @@
-"""What looking costs: `ptzip inspect FILE` against `import torch`, and a pickle of a million opcodes against
+"""The cost of reading: `ptzip inspect FILE` against `import torch`, and a pickle of a million opcodes against
 `pickletools.genops`, which walks it and keeps nothing; `python -m tests.bench.opening FILE`.
 
-FILE is a checkpoint of about 57 MB. Run by hand, with ptzip and torch installed. Exit code 1 where a target is missed.
+FILE is a checkpoint of about 57 MB. Needs ptzip and torch installed. Exit code 1 if a target is missed.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def pickles() -> dict[str, bytes]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """What some work takes, without what it takes to let go of its result."""
+    """Seconds that some work takes, without the release of its result."""
     started = time.perf_counter()
     kept = work()
     took = time.perf_counter() - started

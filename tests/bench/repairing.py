@@ -1,6 +1,6 @@
 """The peak of `ptzip repair` on a large file without its directory: `python -m tests.bench.repairing [--size 2100]`.
 
-Exit code 1 where the target is missed.
+Exit code 1 if the target is missed.
 """
 
 import argparse

@@ -1,7 +1,7 @@
-"""What scanning costs: `ptzip scan` against `picklescan`, on one small file and on a zip of 2 GB with 50 storages;
+"""The cost of scanning: `ptzip scan` against `picklescan`, on one small file and on a zip of 2 GB with 50 storages;
 `python -m tests.bench.scanning --tools FOLDER` (see `scanners`).
 
-Run by hand, with ptzip installed. Exit code 1 where a target is missed.
+Needs ptzip installed. Exit code 1 if a target is missed.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """`ptzip slim` against the same recipe written with torch: `python -m tests.bench.slim [--size 57] [--without-fast]`.
 
-Run by hand, with ptzip and torch installed. Both are measured as whole processes, in turn, in one run, on a plain dict of
-tensors, which spares torch the model's classes. On a busy machine trust the ratio of user and system time more. Inputs
-are made first and deleted at the end; 2.1 GB needs 4 GB of disk. Exit code 1 where a target is missed.
+Needs ptzip and torch installed. Both are measured as whole processes, in turn, in one run, on a plain dict of tensors, for
+which torch does not need the classes of the model. On a busy machine trust the ratio of user and system time more. Inputs are
+made first and deleted at the end; 2.1 GB needs 4 GB of disk. Exit code 1 if a target is missed.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""What starting costs: `ptzip --help` against Python alone and against `import torch`; `python -m tests.bench.startup`.
+"""The start-up time: `ptzip --help` against Python alone and against `import torch`; `python -m tests.bench.startup`.
 
-Run by hand, with ptzip and torch installed. Exit code 1 where the target is missed.
+Needs ptzip and torch installed. Exit code 1 if the target is missed.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def main() -> int:
         in_turn(runs, 1)
         rows = in_turn(runs, options.runs)
     print(f"{options.runs} rounds: median (lowest-highest)\n{table(rows)}\n")
-    bare, _, told, _ = rows
-    more = median((own - other) * 1e3 for own, other in zip(told.walls, bare.walls, strict=True))
+    bare, _, help_text, _ = rows
+    more = median((own - other) * 1e3 for own, other in zip(help_text.walls, bare.walls, strict=True))
     return (
         0 if verdict(f"ptzip --help takes {more:.0f} ms more than python -c pass, target {TARGET_MS}", more <= TARGET_MS) else 1
     )

@@ -1,7 +1,7 @@
 """`ptzip verify` against reading the file and computing its CRC: `python -m tests.bench.verifying [--size 2100]`.
 
 The yardstick is the larger of two: `cat FILE > /dev/null`, and the CRC of the file spread over the cores by the same library.
-All are whole processes, in turn, in one run. Exit code 1 where the target is missed.
+All are whole processes, in turn, in one run. Exit code 1 if the target is missed.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""`ptzip convert`: what is written is what was there, ties are kept, and what has no form is named."""
+"""`ptzip convert`: what is written equals the input, aliases are kept, and tensors that the format cannot represent are named."""
 
 import json
 import os
@@ -39,7 +39,7 @@ def header(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("way", ["safetensors pt", "npz pt", "pt safetensors npz", "npz safetensors pt", "safetensors npz"])
-def test_the_way_through_any_formats_keeps_names_and_bytes(way: str, tmp_path: Path) -> None:
+def test_a_round_trip_through_any_formats_keeps_names_and_bytes(way: str, tmp_path: Path) -> None:
     at = TRAINING
     for step, suffix in enumerate(way.split()):
         ptzip.convert(at, tmp_path / f"{step}.{suffix}")
@@ -100,7 +100,7 @@ def test_an_npz_is_opened_and_loaded(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded["a"], np.arange(6).reshape(2, 3))
 
 
-# Ties and views
+# Shared tensors and views
 
 
 def tied(tmp_path: Path) -> Path:
@@ -112,7 +112,7 @@ def tied(tmp_path: Path) -> Path:
     return saved(tmp_path, builder, {"lm_head.weight": one, "embed.weight": other, **views})
 
 
-def test_the_name_that_safetensors_have_a_tie_under_stays(tmp_path: Path) -> None:
+def test_the_name_of_a_shared_tensor_in_safetensors_is_kept(tmp_path: Path) -> None:
     data = np.arange(6, dtype=np.float32)
     save_file(
         {"model.embed.weight": data}, tmp_path / "a.safetensors", {"format": "pt", "lm_head.weight": "model.embed.weight"}
@@ -123,20 +123,20 @@ def test_the_name_that_safetensors_have_a_tie_under_stays(tmp_path: Path) -> Non
     assert report.ties == {"x.lm_head.weight": "x.model.embed.weight"}
 
 
-def test_a_tie_goes_by_no_private_name(tmp_path: Path) -> None:
+def test_a_shared_tensor_is_not_kept_under_a_private_name(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     tensor = builder.tensor(numbers(5))
     builder.save(tmp_path / "a.pt", {"_flat_weights.0": tensor, "weight_ih_l0": tensor})
     assert ptzip.convert(tmp_path / "a.pt", tmp_path / "a.safetensors").ties == {"_flat_weights.0": "weight_ih_l0"}
 
 
-def test_the_metadata_of_safetensors_go_into_the_sidecar(tmp_path: Path) -> None:
+def test_the_metadata_of_safetensors_goes_into_the_sidecar(tmp_path: Path) -> None:
     save_file({"w": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", {"format": "pt", "alpha": "64"})
     ptzip.convert(tmp_path / "a.safetensors", tmp_path / "b.safetensors", sidecar=True)
     assert json.loads((tmp_path / "b.json").read_text()) == {"format": "pt", "alpha": "64"}
 
 
-def test_a_tie_is_kept_once_in_safetensors_and_its_other_name_is_in_the_metadata(tmp_path: Path) -> None:
+def test_a_shared_tensor_is_written_once_to_safetensors_and_its_alias_is_in_the_metadata(tmp_path: Path) -> None:
     report = ptzip.convert(tied(tmp_path), tmp_path / "x.safetensors")
     assert report.ties == {"lm_head.weight": "embed.weight"}
     assert header(tmp_path / "x.safetensors")["__metadata__"] == {"format": "pt", "lm_head.weight": "embed.weight"}
@@ -196,7 +196,9 @@ def test_names_are_selected_renamed_and_given_a_prefix(tmp_path: Path) -> None:
         ({"max_shard_size": 0}, "invalid size 0"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_nothing_is_written(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+def test_an_impossible_conversion_is_an_error_and_nothing_is_written(
+    options: dict[str, Any], message: str, tmp_path: Path
+) -> None:
     with pytest.raises((ptzip.EditError, ValueError), match=message):
         ptzip.convert(TRAINING, tmp_path / "x.safetensors", **options)
     assert os.listdir(tmp_path) == []  # noqa: PTH208
@@ -219,16 +221,16 @@ def test_shards_hold_everything_and_none_is_larger_than_asked_for(tmp_path: Path
     assert [path.name for path in shards] == [
         f"model-{at:05d}-of-{len(shards):05d}.safetensors" for at in range(1, len(shards) + 1)
     ]
-    told = json.loads(index.read_text())
+    manifest = json.loads(index.read_text())
     found: dict[str, bytes] = {}
     for path in shards:
         part = values(path)
         names = set(header(path)) - {"__metadata__"}
-        assert {name for name, home in told["weight_map"].items() if home == path.name} == names
+        assert {name for name, home in manifest["weight_map"].items() if home == path.name} == names
         assert sum(len(part[name]) for name in names) <= 100_000 or len(names) == 1
         found |= part
     assert found == values(TRAINING)
-    assert told["metadata"]["total_size"] == sum(len(found[name]) for name in told["weight_map"])
+    assert manifest["metadata"]["total_size"] == sum(len(found[name]) for name in manifest["weight_map"])
     assert index.name == "model.safetensors.index.json"
 
 
@@ -237,7 +239,7 @@ def test_what_fits_one_shard_is_one_file(tmp_path: Path) -> None:
     assert report.outputs == (str(tmp_path / "model.safetensors"),)
 
 
-# Damage, and what is left behind
+# Damage, and incomplete output
 
 
 def test_nothing_is_written_where_a_storage_is_missing(tmp_path: Path) -> None:
@@ -248,7 +250,7 @@ def test_nothing_is_written_where_a_storage_is_missing(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["in.pt"]  # noqa: PTH208
 
 
-def test_a_record_with_a_wrong_crc_is_told(tmp_path: Path) -> None:
+def test_a_record_with_a_wrong_crc_is_a_warning(tmp_path: Path) -> None:
     data = bytearray(TRAINING.read_bytes())
     with ptzip.open(TRAINING) as found:
         entries = [entry for entry in found.container.archive.entries if "/data/" in entry.name and entry.size > 1000]  # type: ignore[attr-defined]
@@ -259,12 +261,12 @@ def test_a_record_with_a_wrong_crc_is_told(tmp_path: Path) -> None:
     assert report.warnings == (f"the CRC of record {entry.name} does not match: its bytes may be damaged",)
 
 
-def test_the_sidecar_has_what_is_no_tensor(tmp_path: Path) -> None:
+def test_the_sidecar_has_the_non_tensor_values(tmp_path: Path) -> None:
     report = ptzip.convert(TRAINING, tmp_path / "x.safetensors", sidecar=True)
     assert report.outputs == (str(tmp_path / "x.safetensors"), str(tmp_path / "x.json"))
-    told = json.loads((tmp_path / "x.json").read_text())
-    assert (told["epoch"], told["best_fitness"]) == (41, [0.4125])
-    assert told["model"]["class"].startswith("models.")
+    sidecar = json.loads((tmp_path / "x.json").read_text())
+    assert (sidecar["epoch"], sidecar["best_fitness"]) == (41, [0.4125])
+    assert sidecar["model"]["class"].startswith("models.")
     assert report.others == ("epoch", "best_fitness", "training_results")
 
 
@@ -297,7 +299,7 @@ def test_lines_and_exit_codes() -> None:
     assert run("convert", "last.pt", "-o", "last.pt", "-f").code == 2
 
 
-def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> None:
+def test_a_tensor_that_the_format_cannot_represent_is_a_warning_and_with_strict_an_error(place: Path) -> None:
     builder = CheckpointBuilder()
     root = {"a": builder.tensor(numbers(3)), "b": builder.tensor(numbers(3).astype(np.complex128))}
     builder.save(place / "in.pt", root)
@@ -307,11 +309,11 @@ def test_what_has_no_form_is_a_warning_and_with_strict_an_end(place: Path) -> No
     assert (strict.code, (place / "y.safetensors").exists()) == (1, False)
     nothing = run("convert", "in.pt", "-o", "y.safetensors", "--select", "b", "--strict")
     assert (nothing.code, (place / "y.safetensors").exists()) == (1, False)
-    told = json.loads(run("convert", "in.pt", "-o", "z.safetensors", "--json").out)
-    assert told["left_out"] == [{"name": "b", "why": "safetensors has no dtype complex128"}]
+    data = json.loads(run("convert", "in.pt", "-o", "z.safetensors", "--json").out)
+    assert data["left_out"] == [{"name": "b", "why": "safetensors has no dtype complex128"}]
 
 
-def test_a_state_dict_keeps_what_few_bytes_stand_for(tmp_path: Path) -> None:
+def test_a_state_dict_keeps_an_expanded_tensor(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     mask = builder.view(builder.storage(numbers(1)), (5000, 5000), (0, 0))
     path = builder.save(tmp_path / "a.pt", {"mask": mask, "w": builder.tensor(numbers(2))})
@@ -323,7 +325,7 @@ def test_a_state_dict_keeps_what_few_bytes_stand_for(tmp_path: Path) -> None:
     assert left.name == "mask"
 
 
-def test_keys_of_one_text_are_all_in_the_sidecar(tmp_path: Path) -> None:
+def test_keys_with_the_same_text_are_all_in_the_sidecar(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     path = builder.save(tmp_path / "a.pt", {"w": builder.tensor(numbers(2)), "names": {0: "a", "0": "b", "0 (2)": "c"}})
     ptzip.convert(path, tmp_path / "b.safetensors", sidecar=True)

@@ -1,6 +1,7 @@
-"""Every tensor of the corpus, converted, and read by the library or the program that the format is for.
+"""Every tensor of the corpus is converted, and read by the library of the target format.
 
-Rule: what is read is compared with the manifest, which is what torch read from the input; what is left out has no form there.
+It is compared with the manifest, which has what torch read from the input; only tensors that the format cannot represent may be
+left out.
 """
 
 import hashlib
@@ -42,7 +43,7 @@ def without_form(file: FileManifest, missing: set[str]) -> set[str]:
 
 
 def converted(file: FileManifest, target: Path) -> ptzip.ConvertReport | None:
-    """The report, or None where nothing of the file has a form."""
+    """The report, or None if the format can represent none of the tensors."""
     try:
         return ptzip.convert(file.path, target)
     except ptzip.EditError as error:
@@ -56,7 +57,7 @@ def sha256(data: bytes) -> str:
 
 
 def differences(file: FileManifest, read: dict[str, str], missing: set[str]) -> list[str]:
-    """The tensors that are not what torch read from the input, or not there."""
+    """The tensors that are missing or differ from what torch read from the input."""
     expected = {found.name: found.facts["sha256"] for found in file.tensors if "sha256" in found.facts}
     return [name for name, digest in expected.items() if name not in missing and read.get(name) != digest]
 
@@ -119,13 +120,13 @@ def test_torch_reads_every_tensor_from_a_state_dict(file: FileManifest, tmp_path
     wrong = [
         found.name
         for found in file.tensors
-        if found.name in read and is_dense(found) and facts(read[found.name]) != told(found)
+        if found.name in read and is_dense(found) and facts(read[found.name]) != expected_facts(found)
     ]
     assert wrong == []
 
 
 def member(loaded: dict[str, Any], name: str) -> Any:
-    """The tensor of a name; the parts of a sparse or quantized one are asked of it."""
+    """The tensor of a name; the components of a sparse or quantized one are its methods."""
     import torch
 
     if name in loaded:
@@ -152,7 +153,7 @@ def facts(tensor: Any) -> tuple[Any, ...]:
     return str(tensor.dtype), list(tensor.shape), str(tensor.layout)
 
 
-def told(found: ManifestEntry) -> tuple[Any, ...]:
+def expected_facts(found: ManifestEntry) -> tuple[Any, ...]:
     facts = found.facts
     return f"torch.{dtype(found)}", facts["shape"], facts.get("layout", "torch.strided")
 
