@@ -5,7 +5,6 @@ import io
 import mmap
 import os
 import stat
-import threading
 from typing import BinaryIO, NamedTuple, Protocol
 
 from ptzip.errors import CutError, FormatError, PtzipError
@@ -143,6 +142,8 @@ class FileObjectSource:
     """A binary file object of the caller, from its first byte to its last; one thread reads at a time."""
 
     def __init__(self, file: BinaryIO) -> None:
+        import threading  # a fiftieth of the time of a small scan, and few sources are file objects
+
         if not isinstance(file.read(0), bytes):
             raise TypeError("cannot open a file object in text mode: open the file with mode 'rb'")
         name = getattr(file, "name", None)

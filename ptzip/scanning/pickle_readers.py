@@ -151,8 +151,8 @@ def stretches(stream: PickleStream) -> Iterator[tuple[bytes, int, bool]]:
 
 def _loaded(stream: PickleStream) -> Iterator[Atom]:
     """The arguments of loaders, also of a call in between such as `_codecs.encode`."""
-    for call in stream.pickle.calls:
-        if isinstance(call, Call) and call.path in LOADERS:
+    for path, call in stream.calls:
+        if path in LOADERS:
             for argument in call.arguments:
                 inner = plain(argument)
                 inner = plain(inner.arguments[0]) if isinstance(inner, Call) and inner.arguments else inner

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ptzip.allowlist.table import Name
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
-from ptzip.pickling.nodes import Atom, Dict, List, Node, Pickle, Set, Tuple, children
+from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Pickle, Set, Tuple, children
 from ptzip.scanning.violations import Violation, violations
 from ptzip.zip.reader import Archive
 
@@ -43,6 +43,11 @@ class PickleStream:
     def violations(self) -> tuple[Violation, ...]:
         """The imports and calls that are not allowed."""
         return tuple(violations(self.pickle, self.trusted))
+
+    @functools.cached_property
+    def calls(self) -> tuple[tuple[str, Call], ...]:
+        """The calls, each with the path of its function."""
+        return tuple((node.path, node) for node in self.pickle.calls if isinstance(node, Call))
 
     @functools.cached_property
     def extent(self) -> "Extent":

@@ -19,7 +19,7 @@ MOST_ELEMENTS = 1 << 48
 
 
 def _tensor_calls(stream: PickleStream) -> Iterator[Call]:
-    return (node for node in stream.pickle.calls if isinstance(node, Call) and node.path in ON_STORAGE)
+    return (call for path, call in stream.calls if path in ON_STORAGE)
 
 
 def past_the_storage(stream: PickleStream) -> Iterator[Hit]:
