@@ -1,4 +1,4 @@
-"""`ptzip convert`: what is written equals the input, aliases are kept, and tensors that the format cannot represent are named."""
+"""`ptzip convert`: the output equals the input, aliases are kept, and tensors that the format cannot represent are reported."""
 
 import json
 import os
