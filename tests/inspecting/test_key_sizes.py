@@ -66,14 +66,14 @@ def test_a_key_says_what_it_holds() -> None:
     assert bare.kind == "tensor"
 
 
-def test_an_object_that_is_no_dict_is_one_share() -> None:
+def test_an_object_that_is_not_a_dict_is_one_key() -> None:
     saving = Saving()
     with opened(saving, saving.node([saving.tensor(weights(64))])) as checkpoint:
         (share,) = held(checkpoint.main).keys
         assert (share.key, share.kind, share.storages, share.pickle) == ("", "list", 256, checkpoint.pickle.end)
 
 
-def test_parameters_of_modules_are_told_from_all_values() -> None:
+def test_parameters_of_modules_are_distinguished_from_all_values() -> None:
     saving = Saving()
     module = saving.module("models.Net", {"weight": weights(64)}, stride=saving.tensor(weights(3)))
     state = {"weight": saving.parameter(weights(10)), "mean": saving.tensor(weights(5))}
@@ -94,7 +94,7 @@ def test_dtypes_are_counted_the_largest_first() -> None:
         assert dtype_counts(held(checkpoint.main).tensors) == (DtypeCount("float16", 1, 200), DtypeCount("float32", 2, 32))
 
 
-def test_dead_bytes_are_what_no_tensor_sees_of_a_storage() -> None:
+def test_dead_bytes_are_those_of_a_storage_that_no_tensor_uses() -> None:
     saving = Saving()
     whole = saving.tensor(weights(64))
     whole.parts[1].parts[1:4] = [saving.node(8), saving.node((2, 4)), saving.node((8, 1))]  # bytes 32 to 80
