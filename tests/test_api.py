@@ -44,7 +44,7 @@ def last(tmp_path: Path) -> Path:
         ("../last.pt", "../last.slim.pt"),
     ],
 )
-def test_the_default_output_lies_beside_the_input(source: str, target: str) -> None:
+def test_the_default_output_is_beside_the_input(source: str, target: str) -> None:
     assert slim_path(source) == Path(target)
 
 
@@ -97,7 +97,7 @@ def test_the_output_has_the_permissions_of_the_input(last: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["float16", "keep"])
 @pytest.mark.parametrize("name", FIXTURE_NAMES)
-def test_a_dry_run_foretells_everything_but_the_loss(name: str, dtype: WeightDtype, tmp_path: Path) -> None:
+def test_a_dry_run_forecasts_everything_but_the_loss(name: str, dtype: WeightDtype, tmp_path: Path) -> None:
     source = FIXTURES / f"{name}.pt"
     forecast = ptzip.slim(source, dtype=dtype, dry_run=True)
     report = ptzip.slim(source, tmp_path / "out.pt", dtype=dtype, on_overflow="inf")

@@ -5,7 +5,7 @@ import pytest
 from ptzip.globs import Patterns, Rename, renamed, renames
 
 
-def test_a_glob_stands_for_dots_too() -> None:
+def test_a_glob_matches_dots_too() -> None:
     found = Patterns(["model.*.weight", "nothing"])
     assert [found.match(name) for name in ("model.0.weight", "model.0.conv.weight", "model.0.bias")] == [True, True, False]
     assert found.unused == {"nothing"}

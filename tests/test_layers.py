@@ -1,6 +1,6 @@
-"""The house of ptzip: which floor may use which, read from the imports themselves.
+"""Which part of ptzip may import which, checked against the imports themselves.
 
-A floor is a module or folder right below `ptzip/`; it imports only the floors that its row names. Rows are ordered from the
+A layer is a module or folder directly below `ptzip/`; it imports only the layers in its row. Rows are ordered from the
 ground up and a row names nothing below itself, so there are no cycles. Commands are peers and do not import one another.
 """
 
@@ -282,7 +282,7 @@ def test_no_system_call_that_starts_a_program_is_used(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", files())
-def test_attributes_are_asked_for_by_names_that_stand_in_the_code(file: str) -> None:
+def test_getattr_is_called_with_literal_names_only(file: str) -> None:
     """`getattr` with a name out of a file is how a pickle reaches what nobody allowed."""
     calls = [node for node in ast.walk(tree(file)) if isinstance(node, ast.Call) and _is_getattr(node)]
     fixed = [node for node in calls if isinstance(node.args[1], ast.Constant)]

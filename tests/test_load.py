@@ -1,6 +1,6 @@
 """`ptzip.load`: the object in a file as plain Python and numpy, as torch would have loaded it.
 
-Rule: files are made by torch itself or come from the corpus; what torch reads from them is the expectation.
+Files are made by torch itself or come from the corpus; what torch reads from them is the expectation.
 """
 
 import gzip
@@ -241,7 +241,7 @@ def test_safetensors_of_small_floats_have_their_bytes(tmp_path: Path, dtype: str
         assert checkpoint.tensors()["t"].tobytes() == bytes(range(2 * size))
 
 
-def test_safetensors_lie_where_the_library_reads_them(tmp_path: Path) -> None:
+def test_safetensors_are_at_the_offsets_where_the_library_reads_them(tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
     saved = {

@@ -1,6 +1,6 @@
 """Every tensor, array and storage that torch read from the corpus, found by ptzip as torch read it.
 
-Rule: nothing of a manifest is left out; what is compared in another way than literally says why. How many files and tensors
+Nothing of a manifest is ignored; every comparison that is not literal has its reason beside it. How many files and tensors
 that were, by format, is printed in a table at the end of the output.
 """
 

@@ -1,6 +1,6 @@
 """Damaged and hostile files: whatever a file holds, only `PtzipError` or `OSError` leaves a public function.
 
-Rule: the damage is seeded, so the same 2,800 files are tried in every run. What `slim` writes of a file that it still
+The damage is seeded, so the same 2,800 files are tried in every run. What `slim` writes of a file that it still
 takes opens again; where it fails nothing is left.
 """
 

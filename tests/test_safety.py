@@ -1,6 +1,6 @@
-"""What a user must be able to rely on: nothing of a file runs, and no file is ever half written.
+"""No code of a file ever runs, and no file is ever half written.
 
-Rule: the proof is made from outside. A process is watched, killed, or denied the disk, and then its folder is looked at.
+Both are tested from outside: a process is watched, killed, or denied the disk, and then its folder is compared.
 """
 
 import errno
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-# nothing of a file runs
+# No code of a file runs
 
 MARKER = "marker"
 """The file that appears where a payload runs."""

@@ -1,6 +1,6 @@
 """Files that are no checkpoints, or no whole ones: one line that names the cause, exit code 2, and nothing written.
 
-Rule: whatever the bytes are, only PtzipError (or OSError) leaves `ptzip.slim`, and the folder is as it was.
+Whatever the bytes are, only PtzipError (or OSError) leaves `ptzip.slim`, and the folder is as it was.
 """
 
 import gzip

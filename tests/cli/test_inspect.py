@@ -86,7 +86,7 @@ def test_every_view_begins_with_the_name_of_the_file(last: Path, view: str) -> N
     assert ptzip("inspect", last, view).out.startswith("last.pt:\n")
 
 
-def test_tensors_are_folded_unless_all_are_asked_for(folder: Path) -> None:
+def test_tensors_are_folded_unless_all_are_requested(folder: Path) -> None:
     saving = Saving()
     layers = {str(index): {"weight": saving.tensor(weights(4))} for index in range(7)}
     path = save(folder / "a.pt", saving.records(saving.node({"model": layers})))
@@ -146,12 +146,12 @@ def test_a_tensor_is_looked_at_by_its_name(last: Path) -> None:
         assert line in out
 
 
-def test_values_are_printed_when_they_are_asked_for(last: Path) -> None:
+def test_values_are_printed_on_request(last: Path) -> None:
     assert answer("last.pt::model.conv.bias", "--values")["values"] == [1.0, 1.125, 1.25, 1.375]
     assert "1, 1.125, 1.25, 1.375" in ptzip("inspect", "last.pt::model.conv.bias", "--values").out
 
 
-def test_many_values_are_cut_off_unless_all_are_asked_for(folder: Path) -> None:
+def test_many_values_are_cut_off_unless_all_are_requested(folder: Path) -> None:
     path = save(folder / "a.pt", training_records(4000))
     assert "... 3,000 more values (--all shows them)" in ptzip("inspect", f"{path}::model.conv.weight", "--values").out
     assert "more values" not in ptzip("inspect", f"{path}::model.conv.weight", "--values", "--all").out

@@ -1,6 +1,6 @@
 """File names and places that nobody plans for: `ptzip slim` writes where it should or says in one line why it cannot.
 
-Rule: whatever a name holds, one fault is one line on stderr, and nothing that is printed can steer a terminal.
+Whatever a name holds, one fault is one line on stderr, and nothing that is printed can steer a terminal.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The same input and the same options give the same bytes, whoever else is at work.
 
-Rule: every comparison is of whole files.
+Every comparison is of whole files.
 """
 
 import os

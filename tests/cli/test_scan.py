@@ -27,7 +27,7 @@ def test_a_clean_file_is_one_line_and_exit_0() -> None:
     assert ptzip("scan", "good.pt") == (0, "OK: good.pt\n", "")
 
 
-def test_a_hostile_file_is_told_with_what_it_calls_and_where() -> None:
+def test_a_hostile_file_is_reported_with_its_calls_and_their_offsets() -> None:
     result = ptzip("scan", "bad.pt")
     first, second = result.out.splitlines()
     assert (result.code, first) == (1, "MALICIOUS: bad.pt")
@@ -79,7 +79,7 @@ def test_review_passes_where_only_malicious_fails() -> None:
         ("--trust", "lightning", "--trust", "yolov5", "unknown.pt"),
     ],
 )
-def test_trusted_names_are_clean_wherever_the_flag_stands(words: tuple[str, ...]) -> None:
+def test_trusted_names_are_clean_at_any_position_of_the_flag(words: tuple[str, ...]) -> None:
     assert ptzip("scan", *words) == (0, "OK: unknown.pt\n", "")
 
 
@@ -226,7 +226,7 @@ def hostile_training() -> bytes:
     return archive(training_records(best_fitness=evil))
 
 
-def test_slim_warns_of_a_malicious_input_unless_it_is_told_not_to_look(place: Path) -> None:
+def test_slim_warns_of_a_malicious_input_unless_the_scan_is_disabled(place: Path) -> None:
     (place / "last.pt").write_bytes(hostile_training())
     result = ptzip("slim", "last.pt", "-n")
     assert result.code == 0

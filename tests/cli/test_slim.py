@@ -1,6 +1,6 @@
 """`ptzip slim`: where the output goes, what is printed, and what each flag changes.
 
-Rule: what a run leaves in the folder is always looked at whole, so that a file too many is seen.
+What a run leaves in the folder is always looked at whole, so that a file too many is seen.
 """
 
 import json
@@ -208,7 +208,7 @@ def test_a_file_named_twice_is_done_once(files: tuple[str, str], last: Path) -> 
 
 @pytest.mark.parametrize("words", [("last.pt", "-o", "taken/"), ("last.pt", "last.pt", "-o", "taken")])
 @pytest.mark.parametrize("flags", [(), ("-f",), ("-n",)])
-def test_a_file_where_a_folder_is_needed_is_said_to_be_none(words: tuple[str, ...], flags: tuple[str, ...], last: Path) -> None:
+def test_a_file_where_a_folder_is_needed_is_not_a_directory(words: tuple[str, ...], flags: tuple[str, ...], last: Path) -> None:
     Path("taken").write_bytes(b"mine")
     result = ptzip("slim", *words, *flags)
     assert (result.code, result.out) == (2, "")

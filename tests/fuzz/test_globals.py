@@ -1,6 +1,6 @@
 """Every name that CPython's unpickler resolves is among those that `scan` lists.
 
-Rule: the streams are made of calls of harmless names, by every opcode that names or calls something; what CPython resolves is
+The streams are made of calls of harmless names, by every opcode that names or calls something; what CPython resolves is
 observed by `find_class` of an unpickler that gives harmless classes for names of a list, and nothing else.
 """
 

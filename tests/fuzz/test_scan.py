@@ -1,6 +1,6 @@
 """A seeded run of the fuzz target: 20,000 inputs, and nothing but `PtzipError` comes out of any.
 
-Rule: the inputs are the same in every run. Most are bare pickles, which are the quickest; the rest are whole files, damaged.
+The inputs are the same in every run. Most are bare pickles, which are the quickest; the rest are whole files, damaged.
 """
 
 import random
@@ -61,7 +61,7 @@ def made(chance: random.Random) -> bytes:
     return bytes(data)
 
 
-def test_whatever_the_bytes_are_only_the_errors_of_ptzip_come_out() -> None:
+def test_any_bytes_raise_only_errors_of_ptzip() -> None:
     started = time.perf_counter()
     for index in range(COUNT):
         one(made(random.Random(index)))

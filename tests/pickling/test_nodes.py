@@ -175,7 +175,7 @@ def test_every_key_can_be_discarded_and_assigned_again(data: bytes) -> None:
     assert {key: value for key, value in changed.items() if isinstance(key, str)} == {"one": 3, "two": 2}
 
 
-def test_an_assigned_key_stands_before_the_state_of_an_object() -> None:
+def test_an_assigned_key_comes_before_the_state_of_an_object() -> None:
     value = collections.OrderedDict(a=1)
     value._metadata = {"version": 1}  # type: ignore[attr-defined]
     pickle_ = read_pickle(pickle.dumps(value, 2))

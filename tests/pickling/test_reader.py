@@ -258,7 +258,7 @@ def test_a_stream_that_breaks_keeps_what_was_run_and_says_where() -> None:
     assert str(found.anomalies[0]) == f"byte 0xfe is not a pickle opcode (at byte {len(data) - 1})"
 
 
-def test_a_stream_that_is_cut_off_anywhere_is_told_from_one_that_is_wrong() -> None:
+def test_a_stream_cut_off_anywhere_is_distinguished_from_an_invalid_one() -> None:
     for protocol in PROTOCOLS:
         data = pickle.dumps([Thing(a="text", b=b"bytes", c=1 << 80), 1.5, {"k": (1, 2)}], protocol)
         for length in range(len(data)):
@@ -332,7 +332,7 @@ def test_a_stream_that_no_loader_takes_is_broken(data: bytes, message: str) -> N
         (b"\x80\x04\x95\x05\x00\x00\x00\x00\x00\x00\x00N.more", ["odd frame"]),
     ],
 )
-def test_what_cannot_be_spelled_again_is_an_anomaly(data: bytes, expected: list[str]) -> None:
+def test_a_stream_that_cannot_be_reproduced_has_an_anomaly(data: bytes, expected: list[str]) -> None:
     assert sorted(set(kinds(data))) == sorted(expected)
     with pytest.raises(EditError, match="cannot be rewritten") if expected else contextlib.nullcontext():
         write_pickle(read_pickle(data))

@@ -142,7 +142,7 @@ def loads(data: bytes) -> Any:
 
 @each_protocol
 @each_pickler
-def test_a_value_that_stood_first_in_a_removed_part_is_spelled_at_its_next_use(protocol: int, dumps: Pickler) -> None:
+def test_a_value_first_written_in_a_removed_part_is_written_at_its_next_use(protocol: int, dumps: Pickler) -> None:
     shared = ["shared", ("text", 1.5)]
     data = dumps({"first": {"deep": [shared]}, "second": shared, "third": (shared, "shared")}, protocol)
     for value, change in (
@@ -167,7 +167,7 @@ def contains_itself(root: Node) -> bool:
 
 
 @given(graphs(), graphs(), st.booleans(), st.sampled_from(PROTOCOLS), st.sampled_from(PICKLERS))
-def test_whatever_is_removed_the_rest_loads_with_its_value(
+def test_after_any_removal_the_rest_loads_with_its_value(
     gone: Any, kept_value: Any, is_shared: bool, protocol: int, dumps: Pickler
 ) -> None:
     value = {"gone": [gone, kept_value] if is_shared else gone, "kept": [kept_value, gone[0]] if is_shared else kept_value}

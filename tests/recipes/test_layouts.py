@@ -1,7 +1,7 @@
 """The training layout of every framework that a recipe knows, and what is left of it; files of `fixtures/make_layouts.py`.
 
 What a dry run tells and what the output holds is kept in `fixtures/layouts/NAME.txt`, written anew by `PTZIP_REWRITE=1 python
--m pytest tests/recipes/test_layouts.py`; read the difference then. Rule: what the weights should be is worked out by torch.
+-m pytest tests/recipes/test_layouts.py`; read the difference then. What the weights should be is worked out by torch.
 """
 
 import importlib

@@ -1,6 +1,6 @@
 """What an attacker would try, by technique: each file is stopped, and those that run something are called malicious.
 
-Rule: gadgets stand where an honest value would stand, so that no rule about the place of a call can be what stops them.
+Gadgets stand where an honest value would stand, so that no rule about the place of a call can be what stops them.
 """
 
 import bz2

@@ -1,6 +1,6 @@
 """The bytes of a tensor: as numpy has them, as torch has them, and read no sooner than they are asked for.
 
-Rule: for strided tensors the expectation is worked out by numpy alone on the whole storage.
+For strided tensors the expectation is worked out by numpy alone on the whole storage.
 """
 
 import subprocess

@@ -1,6 +1,6 @@
 """Nodes to values: what a loader would build, and nothing run.
 
-Rule: what the standard library pickles comes back equal, one object stays one, and whatever is not known is named or kept.
+What the standard library pickles comes back equal, one object stays one, and whatever is not known is named or kept.
 """
 
 import math

@@ -1,6 +1,6 @@
 """numpy's arrays in the place of lazy values: one object stays one, one storage is one array.
 
-Rule: what the standard library's pickle makes of numpy's objects is what comes out here.
+What the standard library's pickle makes of numpy's objects is what comes out here.
 """
 
 import pickle

@@ -1,6 +1,6 @@
 """Every way in which torch has written a tensor, told from the pickle alone.
 
-Rule: nothing is read for it; the bytes are for `tests/tensors/test_tensor.py` and for the corpus.
+Nothing is read for it; the bytes are for `tests/tensors/test_tensor.py` and for the corpus.
 """
 
 import struct
