@@ -90,8 +90,8 @@ def slim(
 
     from ptzip.checkpoint import open_checkpoint  # as above
     from ptzip.slimming.options import Options
-    from ptzip.slimming.outcome import foretold, written
-    from ptzip.slimming.plan import plan
+    from ptzip.slimming.plan import make_plan
+    from ptzip.slimming.write import planned_report, write_slim
 
     options = Options(
         recipe=recipe,
@@ -110,17 +110,17 @@ def slim(
     )
     with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
         malice = _malice(checkpoint) if scan else ()
-        planned = plan(checkpoint, options)
-        report = foretold(checkpoint, planned, options)
+        plan = make_plan(checkpoint, options)
+        report = planned_report(checkpoint, plan, options)
         if report.already_slim:
             pass
         elif dry_run:
-            from ptzip.slimming.keys import keys  # here, since only a dry run shows them
+            from ptzip.slimming.details import keys  # here, since only a dry run shows them
 
             report = replace(report, keys=keys(checkpoint, report.changes))
         else:
             place = _output_path(source, output, overwrite, make_folder)
-            report = written(checkpoint, planned, options, place, progress, with_tensors, check)
+            report = write_slim(checkpoint, plan, options, place, progress, with_tensors, check)
         return replace(report, warnings=malice + report.warnings)
 
 

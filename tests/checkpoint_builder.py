@@ -81,7 +81,7 @@ class CheckpointBuilder:
 
     def edit(self, root: Any) -> Edit:
         """An edit of the checkpoint, read from memory."""
-        return Edit(Checkpoint(BytesSource(self.data(root))))
+        return Edit(Checkpoint(BytesSource(self.data(root))).main)
 
 
 def archive_of(name: str, records: dict[str, bytes]) -> bytes:

@@ -1,17 +1,16 @@
-"""The account of an edit: what was done under which step, and what is then to be written.
+"""The account of an edit: its changes, and the bytes that each category of them saves."""
 
-Rule: values only; who does what is in `edit`.
-"""
-
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple
 
-from ptzip.io.payloads import CheckedPayload, Payload
-from ptzip.tensors.cast import Cast
+from ptzip.editing.storage_users import storages_below
+from ptzip.pickling.nodes import Atom, Node, text
 
 
 class Category(StrEnum):
-    """The steps of the original recipe, in its order, then those that it had no step for."""
+    """The headings of a report: the four steps of the original `strip_optimizer`, in its order, then the others."""
 
     RESULTS = "results"
     OPTIMIZER = "optimizer"
@@ -38,17 +37,17 @@ CATEGORY_OF = {
     "model": Category.EMA,
     "state_dict": Category.EMA,
 }
-"""Under which step a top-level key is accounted for."""
 
 
 def category_of(path: str) -> Category:
+    """The category of a path, by its top-level key."""
     return CATEGORY_OF.get(path.partition(".")[0], Category.OTHER)
 
 
 class Change(NamedTuple):
-    """One thing that an edit did: `path` is where, "" the object itself, `what` a few words.
+    """One change: at `path` ("" for the object itself), `what` in a few words.
 
-    A change without `gain` is only made along with others: alone it is no reason to write a file anew.
+    A change without `gain` is no reason to write a file: it is made only where another change has one.
     """
 
     category: Category
@@ -57,30 +56,66 @@ class Change(NamedTuple):
     gain: bool = True
 
 
-class Cut(NamedTuple):
-    """Elements of a storage from `first` to before `stop` that became `length` elements from `at`."""
-
-    first: int
-    stop: int
-    at: int
-    length: int
-
-
-class Dropped(NamedTuple):
-    """What was taken out of the tree: the storages below it, and the bytes of its text."""
+class Removal(NamedTuple):
+    """Values that were removed from the tree: the keys of the storages below them, and the bytes of their text."""
 
     category: Category
-    keys: set[str]
+    storages: set[str]
     text_bytes: int
 
 
-class Finished(NamedTuple):
-    """What is to be written, the storages in order, and the bytes of an element of each; the bytes saved by step; the records
-    of the input that this reads."""
+class Account:
+    """What an edit did; `sizes` are the bytes of every storage of the input, by key."""
 
-    pickle: bytes
-    storages: list[Payload]
-    items: list[int]
-    saved: dict[Category, int]
-    read: list[CheckedPayload]
-    casts: list[Cast]
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        self.sizes = sizes
+        self.changes: list[Change] = []
+        self.warnings: list[str] = []
+        self.moved: dict[str, str] = {}
+        """Paths of the output whose values were at another path of the input, and that path."""
+        self.removed_paths: set[str] = set()
+        """Paths of the input whose values are no longer there: removed, or moved."""
+        self.removals: list[Removal] = []
+        self.reductions: Counter[Category] = Counter()
+        """The bytes by which storages shrank that are still used."""
+
+    @property
+    def has_gain(self) -> bool:
+        return any(change.gain for change in self.changes)
+
+    def change(self, category: Category, path: str, what: str, gain: bool = True) -> None:
+        self.changes.append(Change(category, path, what, gain))
+
+    def removed(
+        self,
+        category: Category,
+        path: str,
+        values: list[Node],
+        what: str,
+        gain: bool = False,
+        paths: Iterable[str] = (),
+    ) -> None:
+        """One change at `path` that removed `values`, at that path or at `paths`.
+
+        It is a gain if `gain` says so, if storages or text were removed, or any object outside the results.
+        """
+        self.removed_paths.update(paths or (path,))
+        storages = set[str]().union(*map(storages_below, values))
+        text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
+        self.removals.append(Removal(category, storages, text_bytes))
+        has_objects = category is not Category.RESULTS and not all(isinstance(value, Atom) for value in values)
+        self.change(category, path, what, gain or has_objects or text_bytes > 0 or bool(storages))
+
+    def saved(self, used: set[str], new_bytes: int) -> dict[Category, int]:
+        """The bytes that each category saves, where the storages `used` remain and take `new_bytes` together.
+
+        A storage counts for the first removal that it was part of; what no removal or reduction explains is the cast.
+        """
+        saved, freed = Counter(self.reductions), set[str]()
+        for removal in self.removals:
+            now_free = removal.storages - used - freed
+            freed |= now_free
+            saved[removal.category] += removal.text_bytes + sum(self.sizes[key] for key in now_free)
+        remaining = sum(size for key, size in self.sizes.items() if key not in freed)
+        saved[Category.HALF] = remaining - new_bytes - self.reductions.total()
+        return {category: saved[category] for category in Category}

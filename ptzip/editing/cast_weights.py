@@ -1,8 +1,8 @@
-"""Which tensors are cast, decided reference by reference as `module.half()` decides it.
+"""Which tensors are cast, decided for each reference as `module.half()` decides it.
 
-`half()` makes a new tensor of each parameter and each buffer that holds floats and leaves plain attributes alone, so of two
-tensors on one float32 storage one may become float16 while the other stays. Rule: a storage is cast where it is if the
-tensor is its only user; otherwise the tensor moves to a storage of its own, which holds the part that it uses.
+`half()` makes a new tensor of every parameter and buffer that holds floats and leaves plain attributes alone, so of two tensors
+on one float32 storage one may become float16 while the other stays. A storage is cast where it is if nothing but the tensors
+to be cast uses it; otherwise those tensors move to a new storage that holds the part that they use.
 """
 
 from collections import Counter
@@ -11,219 +11,176 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
-from ptzip.editing.storage_users import Uses
-from ptzip.editing.trim import Island, cut_out, islands, joined
+from ptzip.editing.storage_users import StorageUsers
+from ptzip.editing.trim import islands, joined
 from ptzip.editing.yolo_heads import head_slots
 from ptzip.errors import FormatError
 from ptzip.io.payloads import Payload
-from ptzip.pickling.new_nodes import atom, named
-from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, Tuple, pair_slots
+from ptzip.pickling.new_nodes import atom, named, new_tuple
+from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, pair_slots
 from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageRef, TensorRef, tensor_ref, tensor_ref_on, tensor_slot
 from ptzip.tree.modules import buffer_slots, is_module, parameter_slots
 
 
-class Wish(NamedTuple):
-    """What is to be cast to what: `target` is float16 or bfloat16; `spared` are tensors that stay, by the identity of their
-    nodes, and `wide` the stretches of storages that stay, since their numbers are beyond the range."""
+class CastOptions(NamedTuple):
+    """`target` is float16 or bfloat16. `excluded` are tensors to leave alone, by the identity of their nodes, `overflowing` the
+    stretches of storages that keep their dtype since values in them are beyond the range of the target."""
 
     target: str = "float16"
     saturate: bool = False
-    spared: Collection[int] = frozenset()
-    wide: Collection[Stretch] = frozenset()
+    excluded: Collection[int] = frozenset()
+    overflowing: Collection[Stretch] = frozenset()
 
 
-class Casting:
-    """The casts of one edit; it comes after all removals, since it counts who uses what."""
+class TensorInSlot(NamedTuple):
+    """A tensor to be cast, and one of the positions that it has."""
 
-    def __init__(self, edit: Edit, uses: Uses, wish: Wish) -> None:
-        self.edit = edit
-        self.edges = uses.edges
-        self.references = uses.references
-        self.parsed = uses.parsed
-        self.wish = wish
-        self.castable = {dtype.name for dtype in DTYPES if wish.target in dtype.casts}
-        self.kind = named("torch", BY_NAME[wish.target].storage)
-        self.count = 0
-        self.moved: set[tuple[int, int]] = set()
-        """The places of tensors that were cast together with others."""
-        self.left: set[str] = set()
-        """The storages that a tensor moved away from."""
-
-    def each(self, slots: Iterable[Slot]) -> None:
-        """The tensors at some places, each on its own."""
-        for slot in slots:
-            self.one(tensor_slot(slot))
-
-    def one(self, slot: Slot) -> None:
-        found = self._wanted(slot)
-        if found is None or self._stretch(found) in self.wish.wide:
-            return
-        self.count += 1
-        if self._is_alone(found):
-            self._recast(found.storage)
-        else:
-            self._split(slot, found)
-
-    def tied(self, slots: Iterable[Slot]) -> None:
-        """The tensors at some places, those on one storage together, so that what was shared stays shared."""
-        groups: dict[str, list[tuple[Slot, TensorRef]]] = {}
-        for slot in map(tensor_slot, slots):
-            found = self._wanted(slot)
-            if found is not None:
-                groups.setdefault(found.storage.key, []).append((slot, found))
-        for key, group in groups.items():
-            ids = {id(found.storage.node): found.storage for _, found in group}
-            here = Counter(id(found.node) for _, found in group)
-            if len(ids) == self.references[key] and all(self.edges[node] <= count for node, count in here.items()):
-                self._together(group, list(ids.values()))
-            else:
-                self._move(group)
-
-    def _together(self, group: list[tuple[Slot, TensorRef]], ids: list[StorageRef]) -> None:
-        """All tensors of a storage, which is cast whole, or not at all."""
-        if Stretch(ids[0].key, 0, ids[0].numel) not in self.wish.wide:
-            self._note(group)
-            for reference in ids:
-                self._recast(reference)
-
-    def _note(self, group: list[tuple[Slot, TensorRef]]) -> None:
-        self.count += len(group)
-        self.moved.update((id(slot.holder), slot.index) for slot, _ in group)
-
-    def _move(self, group: list[tuple[Slot, TensorRef]]) -> None:
-        """Some tensors of a storage, to one new storage, where they share what they did."""
-        reference, spans = group[0][1].storage, [found.span for _, found in group]
-        first, stop = min(span[0] for span in spans), max(span[1] for span in spans)
-        stretch = Stretch(reference.key, first, stop)
-        if stretch in self.wish.wide:
-            return
-        self._note(group)
-        self._check(group[0][1], stop)
-        found_in = [found for _, found in group]
-        part, lies = _gathered(found_in, self.edit.payload(reference.key), reference.dtype.size)
-        key, made = self._stored(part, reference, stretch), dict[int, Node]()
-        for slot, found in group:
-            node = id(found.node)
-            if node not in made:
-                identity = self._identity(reference, key, part.length // reference.dtype.size)
-                made[node] = tensor_ref_on(found, identity, *lies[node])
-            slot.put(made[node])
-            self._left(found)
-
-    def _wanted(self, slot: Slot) -> TensorRef | None:
-        """The tensor in a place, if it is to be cast."""
-        if id(slot.node) in self.wish.spared:
-            return None
-        found = self.parsed.get(id(slot.node))
-        if found is None or found.storage.key in self.edit.cuts or found.storage.id_parts[CLASS] is self.kind:
-            found = tensor_ref(slot.node)  # it was not looked at so far, or has changed since
-        return found if found is not None and found.storage.dtype.name in self.castable else None
-
-    def _stretch(self, found: TensorRef) -> Stretch:
-        return Stretch(found.storage.key, *found.span)
-
-    def _is_alone(self, found: TensorRef) -> bool:
-        """Whether nothing but this tensor uses the storage, and it uses all of it."""
-        reference = found.storage
-        return (
-            self.edges[id(found.node)] <= 1
-            and self.edges[id(reference.node)] <= 1
-            and self.references[reference.key] == 1
-            and found.span == (0, reference.numel)
-        )
-
-    def _recast(self, reference: StorageRef) -> None:
-        """Another class in the id, a cast around the payload; the key stays."""
-        reference.id_parts[CLASS] = self.kind
-        payload = self.edit.payload(reference.key)
-        if not isinstance(payload, Cast):
-            stretch = Stretch(reference.key, 0, reference.numel)
-            self.edit.payloads[reference.key] = self._cast(payload, reference, stretch)
-
-    def _split(self, slot: Slot, found: TensorRef) -> None:
-        """A new storage for what this tensor uses, and a new tensor on it in this slot only."""
-        reference, (first, stop) = found.storage, found.span
-        self._check(found, stop)
-        size = reference.dtype.size
-        part, strides = cut_out(Island(first, stop, [found]), self.edit.payload(reference.key), size)
-        key = self._stored(part, reference, self._stretch(found))
-        slot.put(tensor_ref_on(found, self._identity(reference, key, part.length // size), 0, strides))
-        self._left(found)
-
-    def _check(self, found: TensorRef, stop: int) -> None:
-        if stop > found.storage.numel:
-            raise FormatError(f"a tensor reaches past its storage {found.storage.key}", found.node.offset)
-
-    def _stored(self, part: Payload, reference: StorageRef, stretch: Stretch) -> str:
-        """The key of a new storage, the cast of a part of an old one."""
-        key = f"{reference.key} part {len(self.edit.payloads)}"
-        self.edit.payloads[key] = self._cast(part, reference, stretch)
-        self.references[key] += 1
-        return key
-
-    def _identity(self, reference: StorageRef, key: str, numel: int) -> Persistent:
-        """The persistent id of a new storage."""
-        items = list(reference.id_parts)
-        items[CLASS], items[KEY], items[NUMEL] = self.kind, atom(key), atom(numel)
-        return Persistent("BINPERSID", None, [Tuple("TUPLE", None, items)])
-
-    def _left(self, found: TensorRef) -> None:
-        """Note that a tensor stands in one place less."""
-        self.edges[id(found.node)] -= 1
-        if not self.edges[id(found.node)]:
-            self.references[found.storage.key] -= 1
-            self.left.add(found.storage.key)
-
-    def _cast(self, payload: Payload, reference: StorageRef, stretch: Stretch) -> Cast:
-        dtype, big_endian = reference.dtype, self.edit.checkpoint.main.big_endian
-        return Cast(payload, dtype.name, dtype.size, big_endian, self.wish.target, self.wish.saturate, stretch)
+    slot: Slot
+    tensor: TensorRef
 
 
-def _gathered(tensors: list[TensorRef], whole: Payload, size: int) -> tuple[Payload, dict[int, tuple[int, Node | None]]]:
-    """What some tensors of a storage use of it, without the rest; by the identities of their nodes, their offsets in that, and
-    their strides where they are others now."""
-    parts, lies = list[Payload](), dict[int, tuple[int, Node | None]]()
-    for island in islands({id(found.node): found for found in tensors}.values()):
-        at = sum(part.length for part in parts) // size
-        part, strides = cut_out(island, whole, size)
-        parts.append(part)
-        lies |= {id(one.node): (at + max(one.offset - island.first, 0), strides) for one in island.tensors}
-    return joined(parts), lies
+def cast_weights(edit: Edit, users: StorageUsers, weights: Iterable[tuple[str, Node]], options: CastOptions) -> set[str]:
+    """Cast `weights`, given with their paths: all tensors of a dict, or the parameters and buffers of a module and the
+    attributes that its framework casts too.
 
-
-def cast(edit: Edit, uses: Uses, weights: Iterable[tuple[str, Node]], wish: Wish) -> set[str]:
-    """Cast what `model.half()` would cast: of a module its parameters and buffers, then what the framework adds to those.
-
-    `weights` are by their paths; where one is a dict of tensors instead, all of them are, and what was tied stays tied.
-    Returns the storages that other tensors are left alone on.
+    Tensors of a module get a storage each, as `half()` does it; those of dicts that shared a storage still share one. Returns
+    the keys of the storages that tensors moved away from and that are still used.
     """
-    casting, dicts, found_in = Casting(edit, uses, wish), list[Slot](), dict[str, list[Slot]]()
+    caster, dicts = Caster(edit, users, options), dict[str, list[Slot]]()
     for path, root in weights:
-        before = casting.count
         if is_module(root):
-            for slots in (parameter_slots(root), buffer_slots(root), head_slots(root)):
-                casting.each(slots)
-            _tell(edit, path, casting.count - before, wish)
+            before = caster.count
+            for slot in (*parameter_slots(root), *buffer_slots(root), *head_slots(root)):
+                caster.cast_one(slot)
+            _report(edit, path, caster.count - before, options)
         else:
-            found_in[path] = tensor_slots(root)
-            dicts += found_in[path]
-    casting.tied(dicts)
-    for path, places in found_in.items():
-        moved = [slot for slot in map(tensor_slot, places) if (id(slot.holder), slot.index) in casting.moved]
-        _tell(edit, path, len(moved), wish)
-    edit.used = uses.kept()
-    return casting.left & edit.used
+            dicts[path] = [tensor_slot(slot) for slot in tensor_slots(root)]
+    caster.cast_shared(slot for slots in dicts.values() for slot in slots)
+    for path, slots in dicts.items():
+        _report(edit, path, sum((id(slot.holder), slot.index) in caster.cast_positions for slot in slots), options)
+    return caster.left & users.used()
 
 
-def _tell(edit: Edit, path: str, count: int, wish: Wish) -> None:
+def _report(edit: Edit, path: str, count: int, options: CastOptions) -> None:
     if count:
-        edit.note(Category.HALF, path, f"{count} tensors to {wish.target}")
+        edit.account.change(Category.HALF, path, f"{count} tensors to {options.target}")
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:
-    """The places of the tensors in a dict of them; none where it is no such dict."""
+    """The slots of the tensors in a dict, parameters included; none where `weights` is no dict."""
     if not isinstance(weights, Dict | Call):
         return []
     return [slot for _, slot in pair_slots(weights) if tensor_ref(tensor_slot(slot).node)]
+
+
+class Caster:
+    """The casts of one edit. Removals come before, since whether a storage is shared depends on all of its users."""
+
+    def __init__(self, edit: Edit, users: StorageUsers, options: CastOptions) -> None:
+        self.edit = edit
+        self.users = users
+        self.options = options
+        self.castable = {dtype.name for dtype in DTYPES if options.target in dtype.casts}
+        self.storage_class = named("torch", BY_NAME[options.target].storage)
+        self.count = 0
+        self.cast_positions: set[tuple[int, int]] = set()
+        """The slots of tensors that were cast, by the identity of the list and the index in it."""
+        self.left: set[str] = set()
+        """The keys of storages that a tensor moved away from."""
+
+    def cast_one(self, slot: Slot) -> None:
+        """Cast the tensor in a slot on its own, whatever else is on its storage."""
+        slot = tensor_slot(slot)
+        tensor = self._to_be_cast(slot)
+        if tensor is None:
+            return
+        storage = tensor.storage
+        is_only_user = (
+            self.users.edges[id(tensor.node)] <= 1
+            and self.users.edges[id(storage.node)] <= 1
+            and self.users.references[storage.key] == 1
+            and tensor.span == (0, storage.numel)
+        )
+        self._cast([TensorInSlot(slot, tensor)], is_only_user)
+
+    def cast_shared(self, slots: Iterable[Slot]) -> None:
+        """Cast the tensors in some slots, those on one storage together, so that what was shared stays shared."""
+        groups: dict[str, list[TensorInSlot]] = {}
+        for slot in slots:
+            tensor = self._to_be_cast(slot)
+            if tensor is not None:
+                groups.setdefault(tensor.storage.key, []).append(TensorInSlot(slot, tensor))
+        for key, group in groups.items():
+            positions = Counter(id(tensor.node) for _, tensor in group)
+            are_only_users = len({id(tensor.storage.node) for _, tensor in group}) == self.users.references[key] and all(
+                self.users.edges[node] <= count for node, count in positions.items()
+            )
+            self._cast(group, are_only_users)
+
+    def _to_be_cast(self, slot: Slot) -> TensorRef | None:
+        if id(slot.node) in self.options.excluded:
+            return None
+        tensor = self.users.parsed.get(id(slot.node))
+        if tensor is None or tensor.storage.key in self.edit.cuts or tensor.storage.id_parts[CLASS] is self.storage_class:
+            tensor = tensor_ref(slot.node)  # not parsed before, or changed since
+        return tensor if tensor is not None and tensor.storage.dtype.name in self.castable else None
+
+    def _cast(self, group: list[TensorInSlot], in_place: bool) -> None:
+        """Cast tensors of one storage: with the whole storage where it is, or moved to a new storage."""
+        storage, spans = group[0].tensor.storage, [tensor.span for _, tensor in group]
+        stretch = Stretch(storage.key, min(first for first, _ in spans), max(stop for _, stop in spans))
+        if in_place:
+            stretch = Stretch(storage.key, 0, storage.numel)
+        if stretch in self.options.overflowing:
+            return
+        self.count += len(group)
+        self.cast_positions.update((id(slot.holder), slot.index) for slot, _ in group)
+        if not in_place:
+            self._move(group, stretch)
+            return
+        for tensor in {id(tensor.storage.node): tensor for _, tensor in group}.values():
+            tensor.storage.id_parts[CLASS] = self.storage_class
+        payload = self.edit.payload(storage.key)
+        if not isinstance(payload, Cast):
+            self.edit.payloads[storage.key] = self._cast_payload(payload, storage, stretch)
+
+    def _move(self, group: list[TensorInSlot], stretch: Stretch) -> None:
+        """Move tensors of one storage to a new one that holds the cast of what they use, and put new tensors in their slots."""
+        storage = group[0].tensor.storage
+        if stretch.stop > storage.numel:
+            raise FormatError(
+                f"a tensor uses elements up to {stretch.stop} of storage {storage.key}, which has {storage.numel}",
+                group[0].tensor.node.offset,
+            )
+        size, parts, moved = storage.dtype.size, list[Payload](), dict[int, tuple[int, Node | None]]()
+        whole, at = self.edit.payload(storage.key), 0
+        for island in islands({id(tensor.node): tensor for _, tensor in group}.values()):
+            part, strides = island.cut_out(whole, size)
+            parts.append(part)
+            moved |= {id(one.node): (at + max(one.offset - island.first, 0), strides) for one in island.tensors}
+            at += part.length // size
+        key = f"{storage.key} part {len(self.edit.payloads)}"
+        self.edit.payloads[key] = self._cast_payload(joined(parts), storage, stretch)
+        self.users.references[key] += 1
+        new = dict[int, Node]()
+        for slot, tensor in group:
+            node = id(tensor.node)
+            if node not in new:
+                items = list(storage.id_parts)
+                items[CLASS], items[KEY], items[NUMEL] = self.storage_class, atom(key), atom(at)
+                new[node] = tensor_ref_on(tensor, Persistent("BINPERSID", None, [new_tuple(*items)]), *moved[node])
+            slot.put(new[node])
+            self._leave(tensor)
+
+    def _leave(self, tensor: TensorRef) -> None:
+        """Count that a tensor has one position less."""
+        self.users.edges[id(tensor.node)] -= 1
+        if not self.users.edges[id(tensor.node)]:
+            self.users.references[tensor.storage.key] -= 1
+            self.left.add(tensor.storage.key)
+
+    def _cast_payload(self, payload: Payload, storage: StorageRef, stretch: Stretch) -> Cast:
+        dtype, options = storage.dtype, self.options
+        return Cast(payload, dtype.name, dtype.size, self.edit.part.big_endian, options.target, options.saturate, stretch)

@@ -1,12 +1,12 @@
-"""What a user asks for by path: values to be taken out, and values to be set.
+"""`--drop`, `--set` and `--keep-float32`: changes at the paths that a user names.
 
-Rule: what is asked for is done though nothing is gained by it, and a pattern that matches nothing is told of.
+They are made even where they save nothing, and a pattern that matches nothing is a warning.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ptzip.editing.account import category_of
-from ptzip.editing.edit import Edit
+from ptzip.editing.edit import Edit, is_none
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import assign, atom, take_out
@@ -17,26 +17,54 @@ from ptzip.tree.children import node_at, node_paths
 Value = str | int | float | bool | None
 
 
-def drop(edit: Edit, patterns: Patterns) -> None:
-    """Take out what matches: a key of a dict goes, any other place is None afterwards."""
-    everywhere = list(_paths(edit.root, patterns)) if patterns else []
-    found = {_position(slot): (path, slot, owner) for path, slot, owner in everywhere if patterns.match(path)}
-    edit.gone.update(path for path, slot, _ in everywhere if _position(slot) in found)
-    for path, slot, owner in reversed(list(found.values())):  # the last of a dict first, so that the others keep their indices
+def drop(edit: Edit, globs: Iterable[str]) -> None:
+    """Remove what matches: a key of a dict is removed, anything else becomes None."""
+    patterns = Patterns(globs)
+    everywhere = list(_replaceable(edit.root, patterns))
+    matching = {_position(slot): (path, slot, owner) for path, slot, owner in everywhere if patterns.match(path)}
+    edit.account.removed_paths.update(path for path, slot, _ in everywhere if _position(slot) in matching)
+    for path, slot, owner in reversed(list(matching.values())):  # the last of a dict first, so that indices stay valid
         value = slot.node
         if owner is not None:
             take_out(owner, slot)
-        elif isinstance(value, Atom) and value.value is None:
+        elif is_none(value):
             continue
         else:
             slot.put(atom(None))
-        edit.drop(category_of(path), path, value, "removed" if owner else "None", gain=True)
-    edit.warnings += [f"--drop {pattern} matches nothing" for pattern in sorted(patterns.unused)]
+        edit.account.removed(category_of(path), path, [value], "removed" if owner else "None", gain=True)
+    _warn_of_unused(edit, "--drop", patterns)
 
 
-def _paths(root: Node, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:
-    """Everything that an edit can replace, with its path and the dict that has it as the value of a key."""
-    for path, child in node_paths(root, closed=patterns):
+def set_value(edit: Edit, path: str, value: Value) -> None:
+    """Set the value at a path, or a new key of an existing dict. Raises EditError where there is neither."""
+    found = node_at(edit.root, path)
+    if found is not None and found.slot is not None:
+        _replace(edit, path, found.slot, value)
+        return
+    above, _, key = path.rpartition(".")
+    holder = node_at(edit.root, above)
+    if holder is None or not key or not _is_dict(holder.value):
+        raise EditError(f"cannot set {path}: there is no dict at {above or 'the top level'}")
+    assign(holder.value, key, atom(value))
+    edit.account.change(category_of(path), path, repr(value))
+
+
+def tensors_at(edit: Edit, globs: Iterable[str], option: str = "") -> set[int]:
+    """The tensors at or below the paths that match, by the identity of their nodes.
+
+    A pattern that matches nothing is a warning that names the option, if it is given.
+    """
+    patterns = Patterns(globs)
+    at = [slot for path, slot, _ in _replaceable(edit.root, patterns) if patterns.match(path)]
+    below = [child.slot for slot in at for _, child in node_paths(slot.node) if child.slot]
+    if option:
+        _warn_of_unused(edit, option, patterns)
+    return {id(tensor_slot(slot).node) for slot in (*at, *below)}
+
+
+def _replaceable(root: Node, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:
+    """Everything that an edit can replace, except below matches: its path, its slot, and the dict that has it under a key."""
+    for path, child in node_paths(root, closed=patterns) if patterns else ():
         if child.slot is not None:
             yield path, child.slot, child.owner
 
@@ -45,53 +73,23 @@ def _position(slot: Slot) -> tuple[int, int]:
     return id(slot.holder), slot.index
 
 
-def put(edit: Edit, path: str, value: Value) -> None:
-    """Set the value at a path, or a new key of a dict that is there. Raises EditError where there is no such place."""
-    found = node_at(edit.root, path)
-    if found is not None and found.slot is not None:
-        _replace(edit, path, found.slot, value)
-        return
-    above, _, key = path.rpartition(".")
-    holder = _holder(edit.root, above)
-    if holder is None or not key:
-        raise EditError(f"{path} cannot be set: there is no dict at {above or 'the top'}")
-    assign(holder, key, atom(value))
-    edit.note(category_of(path), path, repr(value))
-
-
 def _replace(edit: Edit, path: str, slot: Slot, value: Value) -> None:
     before = slot.node
-    if isinstance(before, Atom):
-        is_same = before.value == value or (before.value != before.value and value != value)  # NaN is NaN
-        if not is_same or type(before.value) is not type(value):
-            slot.put(atom(value))
-            edit.note(category_of(path), path, repr(value))
+    if not isinstance(before, Atom):
+        slot.put(atom(value))
+        edit.account.removed(category_of(path), path, [before], repr(value))
         return
-    slot.put(atom(value))
-    edit.drop(category_of(path), path, before, repr(value))
+    is_equal = before.value == value or (before.value != before.value and value != value)  # NaN is NaN
+    if not is_equal or type(before.value) is not type(value):
+        slot.put(atom(value))
+        edit.account.change(category_of(path), path, repr(value))
 
 
-def _holder(root: Node, path: str) -> Node | None:
-    """The dict at a path."""
-    found = node_at(root, path)
-    is_dict = found is not None and isinstance(found.value, Dict | Call) and not _is_other(found.value)
-    return found.value if found is not None and is_dict else None
+def _is_dict(node: Node) -> bool:
+    return isinstance(node, Dict) or (
+        isinstance(node, Call) and node.path in ("collections.OrderedDict", "collections.defaultdict")
+    )
 
 
-def _is_other(node: Node) -> bool:
-    """Whether a call is not one that makes a dict."""
-    return isinstance(node, Call) and node.path not in ("collections.OrderedDict", "collections.defaultdict")
-
-
-def spared(edit: Edit, patterns: Patterns) -> set[int]:
-    """The tensors at or below the paths that match, by the identity of their nodes."""
-    found = matching(edit.root, patterns)
-    edit.warnings += [f"--keep-float32 {pattern} matches nothing" for pattern in sorted(patterns.unused)]
-    return found
-
-
-def matching(root: Node, patterns: Patterns) -> set[int]:
-    """The same, for patterns that need not match."""
-    from_here = [slot for path, slot, _ in _paths(root, patterns) if patterns.match(path)] if patterns else []
-    below = [child.slot for slot in from_here for _, child in node_paths(slot.node) if child.slot]
-    return {id(tensor_slot(slot).node) for slot in (*from_here, *below)}
+def _warn_of_unused(edit: Edit, option: str, patterns: Patterns) -> None:
+    edit.account.warnings += [f"{option} {pattern} matches nothing" for pattern in sorted(patterns.unused)]

@@ -1,52 +1,44 @@
-"""Values in the opcodes of protocol 2 that `torch.load(weights_only=True)` reads, whatever protocol they were spelled in.
-
-Rule: a value stays the same, save a number too long for any opcode that is read, which becomes the text of its digits.
-"""
+"""Values in the opcodes of protocol 2 that `torch.load(weights_only=True)` reads, whatever protocol the stream has."""
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_OPCODES
 from ptzip.pickling.new_nodes import LONGEST, atom, called, memoized, named, new_dict, new_list
 from ptzip.pickling.nodes import Atom, Dict, Global, List, Node, Set, item_slots, pairs
 
 MOST_BITS = 8 * LONGEST - 1
+"""The bits of the longest number that LONG1 holds; a longer one becomes the text of its digits."""
+
 OTHER_PUTS = frozenset(("PUT", "MEMOIZE"))
 
 
 def respelled(node: Node) -> Node:
-    """A node that spells the same value; the node itself where it may stay."""
+    """A node of the same value in those opcodes: the node itself where it may stay, else a new one on the same children."""
     if isinstance(node, Atom) and node.op not in WEIGHTS_ONLY_OPCODES:
-        new = _atom(node.value)
+        new = _respelled_value(node.value)
         if node.steps and not new.steps:
-            new.add(memoized())  # a long text that stands in many places is spelled once
+            new.add(memoized())  # a long text that is used often is written once
         return new
-    if isinstance(node, Global) and node.op != "GLOBAL":
+    if isinstance(node, Global) and (node.op != "GLOBAL" or _has_other_puts(node)):
         return named(node.module, node.name)
     if isinstance(node, Set):
-        return new_set(_items(node))
+        return called("builtins", "set", new_list([slot.node for slot in item_slots(node)]))
     if isinstance(node, Dict) and node.op != "EMPTY_DICT":
         return new_dict([one for pair in pairs(node) for one in pair])
     if isinstance(node, List) and node.op != "EMPTY_LIST":
-        return new_list(_items(node))
-    if any(step.op in OTHER_PUTS for step in node.steps):
+        return new_list([slot.node for slot in item_slots(node)])
+    if _has_other_puts(node):
         steps = [memoized() if step.op in OTHER_PUTS else step for step in node.steps]
         if isinstance(node, Atom):
-            return Atom(node.op, node.arg, steps=steps)
-        if isinstance(node, Global):
-            return named(node.module, node.name)
+            return Atom(node.op, node.arg, steps=steps)  # atoms are shared with the tree of the open checkpoint
         node.steps = steps
     return node
 
 
-def new_set(items: list[Node]) -> Node:
-    """A set as protocol 2 spells it: a call on a list."""
-    return called("builtins", "set", new_list(items))
+def _has_other_puts(node: Node) -> bool:
+    return any(step.op in OTHER_PUTS for step in node.steps)
 
 
-def _items(node: Node) -> list[Node]:
-    return [slot.node for slot in item_slots(node)]
-
-
-def _atom(value: object) -> Node:
-    """Bytes are a text and its encoding there."""
+def _respelled_value(value: object) -> Node:
+    """A plain value; bytes are a text and its encoding in protocol 2."""
     if isinstance(value, bytes | bytearray):
         return called("_codecs", "encode", atom(bytes(value).decode("latin-1")), atom("latin1"))
     if isinstance(value, int) and value.bit_length() > MOST_BITS:

@@ -1,23 +1,24 @@
-"""A checkpoint in which nothing needs a class: what `torch.load(weights_only=True)` takes.
+"""`slim --plain`: a tree in which nothing needs a class, as `torch.load(weights_only=True)` requires.
 
-    a whole module              its state dict
-    a number of numpy           a number; an array a tensor
-    a namespace, an object      a dict of its attributes, of a defaultdict of its items
-    a Counter, a namedtuple     the dict, the tuple of what it holds; a frozenset a set
-    a member of an enum         its value; a path its text; any other name itself, as text
+    a module                    its state dict
+    a numpy number              a number; an array becomes a tensor
+    a namespace, an object      a dict of its attributes; a defaultdict a dict of its items
+    a Counter, a namedtuple     the dict or tuple of its contents; a frozenset becomes a set
+    an enum member              its value; a path its text; any other name its text too
 
-Rule: what is allowed already stays as it is, and values that stand in two places still stand in both; what has none of these
-forms is refused, with its place.
+What is allowed already stays as it is, and a value that is used twice is still one value. Anything else is an EditError that
+names the path. Then everything is spelled in opcodes of protocol 2.
 """
 
 from enum import IntEnum
 from typing import NamedTuple
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_CALLS, WEIGHTS_ONLY_NAMES
-from ptzip.editing.account import Category, Dropped
-from ptzip.editing.edit import Edit, storages_of
-from ptzip.editing.numpy_nodes import ARRAYS, SCALARS, Array, array, scalar
+from ptzip.editing.account import Category, Removal
+from ptzip.editing.edit import Edit
+from ptzip.editing.numpy_nodes import ARRAYS, SCALARS, array, scalar
 from ptzip.editing.protocol2 import respelled
+from ptzip.editing.storage_users import storages_below
 from ptzip.errors import EditError
 from ptzip.io.payloads import BytesPayload
 from ptzip.pickling.new_nodes import atom, called, memoized, named, new_dict, new_list, new_tuple, ordered
@@ -43,37 +44,49 @@ from ptzip.tree.calls import RECONSTRUCTORS, class_path
 from ptzip.tree.children import node_key_text
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
 
-SUBCLASS = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
+SUBCLASSES = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
 SETS = frozenset(("builtins.set", "__builtin__.set"))
-FROZEN = frozenset(("builtins.frozenset", "__builtin__.frozenset"))
-FILLED = frozenset(("collections.defaultdict",))
-"""Containers whose arguments are not what they hold."""
-
-NUMERIC = ("torch.", "numpy.")
-"""Whose objects are more than what they are given."""
-
+FROZEN_SETS = frozenset(("builtins.frozenset", "__builtin__.frozenset"))
 PATHS = ("pathlib.", "pathlib._local.")
+NUMERIC = ("torch.", "numpy.")
+"""Packages whose objects are more than their arguments and attributes."""
+
+ARGUMENTS_ARE_NOT_CONTENTS = frozenset(("collections.defaultdict",))
 
 
-class Held(IntEnum):
-    """What a place asks of its value: that it can be a key, as keys of dicts and members of sets must, or holds such."""
+def make_plain(edit: Edit) -> None:
+    """Replace everything in the tree of an edit that needs a class."""
+    top, before = [edit.root], storages_below(edit.root)
+    replacing = Plain(edit)
+    replacing.run(top)
+    edit.pickle.root = top[0]
+    edit.account.removals.append(Removal(Category.OTHER, before - storages_below(edit.root), 0))
+    if replacing.numbers:
+        edit.account.change(Category.OTHER, "", f"{replacing.numbers} numpy numbers became plain numbers")
+    if edit.pickle.protocol != 2:
+        edit.account.change(Category.OTHER, "pickle", f"protocol {edit.pickle.protocol} -> 2")
+        edit.pickle.protocol, edit.pickle.frames = 2, []
 
-    ANYTHING = 0
+
+class Role(IntEnum):
+    """What a value is used as: a key must be hashable in Python, and so must the members of a set."""
+
+    VALUE = 0
     KEY = 1
-    MEMBERS = 2
-    ARGUMENTS = 3
+    LIST_OF_MEMBERS = 2
+    ARGUMENTS_OF_SET = 3
 
 
-class Place(NamedTuple):
-    """A slot that is still to be made plain, its dotted path, and what it asks of its value."""
+class Pending(NamedTuple):
+    """A slot whose value is still to be replaced, its path, and what the value is used as."""
 
     slot: Slot
     path: str
-    held: Held = Held.ANYTHING
+    role: Role = Role.VALUE
 
 
-class Plainness:
-    """One pass over a tree; `done` are the nodes by the identity of those that they took the place of."""
+class Plain:
+    """One pass over a tree; `done` holds the replacement of every node, itself included, by the identity of the node."""
 
     def __init__(self, edit: Edit) -> None:
         self.edit = edit
@@ -81,146 +94,137 @@ class Plainness:
         self.kept_alive: list[Node] = []
         self.arrays = self.numbers = 0
 
-    def run(self, holder: list[Node]) -> None:
-        pending = [Place(Slot(holder, 0), "")]
+    def run(self, top: list[Node]) -> None:
+        pending = [Pending(Slot(top, 0), "")]
         while pending:
-            slot, path, held = pending.pop()
+            slot, path, role = pending.pop()
             node = slot.node
             if id(node) not in self.done:
-                new = self._plain(node, path)
+                new = self._replacement(node, path)
                 self.done[id(node)] = self.done[id(new)] = new
                 self.kept_alive.append(node)
-                pending += _inside(new, path, held)
-            new = _hashable(self.done[id(node)], len(self.done)) if held == Held.KEY else self.done[id(node)]
+                pending += _slots_below(new, path, role)
+            new = _hashable(self.done[id(node)], len(self.done)) if role == Role.KEY else self.done[id(node)]
             if new is not slot.holder[slot.index]:
                 slot.put(new)
 
-    def _plain(self, node: Node, path: str) -> Node:
-        """A node that takes the place of another; itself where it may stay."""
-        if isinstance(node, Call):
-            return respelled(self._call(node, path))
+    def _replacement(self, node: Node, path: str) -> Node:
         if isinstance(node, Global) and node.path not in WEIGHTS_ONLY_NAMES:
-            return self._told(path, atom(node.path), f"the name of {node.path}")
-        return respelled(node)
+            return self._report(path, atom(node.path), f"the name of {node.path}")
+        if not isinstance(node, Call):
+            return respelled(node)
+        if is_module(node):
+            return respelled(self._state_dict(node, path))
+        if node.path in WEIGHTS_ONLY_CALLS:
+            return respelled(node)
+        for form in (self._subclass, self._numpy, self._path_or_set, self._only_argument, self._contents):
+            new = form(node, path)
+            if new is not None:
+                return respelled(new)
+        name = node.path or class_path(node) or "a function without a name"
+        option = f"--drop {path}" if path else "--drop"
+        raise EditError(f"{path or 'the object'} is built by {name}, which has no plain form ({option} removes it)")
 
-    def _call(self, call: Call, path: str) -> Node:
-        if is_module(call):
-            lost = [name for name in plain_names(call) if not name.startswith("_") and name != "training"]
-            without = f", without its {', '.join(lost)}" if lost else ""
-            return self._told(path, ordered(state_dict(call)), f"the state dict of {class_path(call)}{without}")
-        if call.path in WEIGHTS_ONLY_CALLS:
-            return call
-        if call.path in SUBCLASS:
-            return self._subclass(call, path)
-        return self._value(call, path) or self._object(call, path)
+    def _report(self, path: str, new: Node, what: str) -> Node:
+        self.edit.account.change(Category.OTHER, path, what)
+        return new
 
-    def _subclass(self, call: Call, path: str) -> Node:
-        """A tensor of another class, with attributes: the tensor, where it has one of its own (`torch/_tensor.py`)."""
+    # The forms of calls: each gives the replacement of a call, or None for a call that it is not for.
+
+    def _state_dict(self, module: Call, path: str) -> Node:
+        lost = [name for name in plain_names(module) if not name.startswith("_") and name != "training"]
+        without = f", without its {', '.join(lost)}" if lost else ""
+        return self._report(path, ordered(state_dict(module)), f"the state dict of {class_path(module)}{without}")
+
+    def _subclass(self, call: Call, path: str) -> Node | None:
+        """A tensor of a subclass, with attributes (`torch/_tensor.py`): the tensor, where another function rebuilds it."""
+        if call.path not in SUBCLASSES:
+            return None
         function, _, arguments, *_ = [plain(argument) for argument in call.arguments]
         if isinstance(function, Global) and function.path in WEIGHTS_ONLY_CALLS and isinstance(arguments, Tuple):
-            return self._told(path, Call("REDUCE", None, [function, arguments], [memoized()]), "a plain tensor")
-        for name in call.arguments:
-            self.done[id(plain(name))] = plain(name)
-        self.edit.warnings.append(
-            f"{path or 'the object'} is a tensor of a class of its own, which weights_only has no name for"
-        )
+            return self._report(path, Call("REDUCE", None, [function, arguments], [memoized()]), "a plain tensor")
+        self.done |= {id(plain(argument)): plain(argument) for argument in call.arguments}
+        self.edit.account.warnings.append(f"{path or 'the object'} is a tensor of a class that weights_only does not allow")
         return call
 
-    def _value(self, call: Call, path: str) -> Node | None:
-        """A number, a tensor or a text that a call stands for, or the container that it is given."""
+    def _numpy(self, call: Call, path: str) -> Node | None:
+        """A number, or an array as a tensor on a new storage."""
         if call.path in SCALARS and (number := scalar(call)) is not None:
             self.numbers += 1
             return atom(number)
-        if call.path in ARRAYS and (found := array(call)) is not None and BY_NAME[found.dtype].storage:
-            return self._told(path, self._tensor(found), "a tensor")
-        given = [plain(argument) for argument in call.arguments]
-        if call.path.startswith(PATHS) and all(isinstance(part, Atom) for part in given):
-            return self._told(path, atom("/".join(str(part.value) for part in given if isinstance(part, Atom))), "a text")
-        if call.path in FROZEN and len(given) == 1:
-            return self._told(path, called("builtins", "set", *given), "a set")
-        return self._given(call, given, path)
-
-    def _given(self, call: Call, given: list[Node], path: str) -> Node | None:
-        """What an object is made of, where that says all: the value of an enum, the dict of a Counter, a namedtuple's items."""
-        if not given or call.path.startswith(NUMERIC) or any(step.op not in PUTS for step in call.steps):
+        found = array(call) if call.path in ARRAYS else None
+        if found is None or not BY_NAME[found.dtype].storage:
             return None
-        if call.op in ("NEWOBJ", "INST", "OBJ"):
-            return self._told(path, new_tuple(*given), f"a tuple, instead of {class_path(call)}")
-        is_whole = len(given) == 1 and isinstance(given[0], Atom | Dict | List)
-        return self._told(path, given[0], f"what {call.path} is given") if is_whole else None
-
-    def _object(self, call: Call, path: str) -> Node:
-        """The dict of what an object holds: its items, and its attributes. Raises EditError where that is not all of it."""
-        inside, made = attributes(call), class_path(call) or "something"
-        is_built = any(step.op == "BUILD" for step in call.steps)
-        arguments = [] if call.path in RECONSTRUCTORS else call.arguments
-        if call.path.startswith(NUMERIC) or (is_built and inside is None) or (arguments and call.path not in FILLED):
-            place = path or "the object"
-            raise EditError(f"{place} is made by {call.path or made}, which has no plain form (--drop {place} takes it out)")
-        items = [one for holder in (call, inside) if holder is not None for pair in pairs(holder) for one in pair]
-        values = [slot.node for slot in item_slots(call)]
-        if values and not items:
-            return self._told(path, new_list(values), f"a list, instead of {made}")
-        return self._told(path, new_dict(items), f"a dict, instead of {made}")
-
-    def _told(self, path: str, new: Node, what: str) -> Node:
-        self.edit.note(Category.OTHER, path, what)
-        return new
-
-    def _tensor(self, found: Array) -> Call:
-        """A tensor on a new storage."""
         key, dtype = f"array {self.arrays}", BY_NAME[found.dtype]
         self.arrays += 1
         self.edit.payloads[key] = BytesPayload(found.data)
-        self.edit.reduce(Category.OTHER, -len(found.data))
+        self.edit.account.reductions[Category.OTHER] -= len(found.data)
         numel = atom(len(found.data) // dtype.size)
         identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)
         stride = contiguous(found.shape[::-1])[::-1] if found.is_fortran else contiguous(found.shape)
         sizes = [new_tuple(*map(atom, numbers)) for numbers in (found.shape, stride)]
         storage = Persistent("BINPERSID", None, [identity])
-        return called("torch._utils", "_rebuild_tensor_v2", storage, atom(0), *sizes, atom(False), ordered([]))
+        tensor = called("torch._utils", "_rebuild_tensor_v2", storage, atom(0), *sizes, atom(False), ordered([]))
+        return self._report(path, tensor, "a tensor")
+
+    def _path_or_set(self, call: Call, path: str) -> Node | None:
+        """A path of a file as text, a frozenset as a set."""
+        arguments = [plain(argument) for argument in call.arguments]
+        parts = [part for part in arguments if isinstance(part, Atom)]
+        if call.path.startswith(PATHS) and len(parts) == len(arguments):
+            return self._report(path, atom("/".join(str(part.value) for part in parts)), "a text")
+        if call.path in FROZEN_SETS and len(arguments) == 1:
+            return self._report(path, called("builtins", "set", *arguments), "a set")
+        return None
+
+    def _only_argument(self, call: Call, path: str) -> Node | None:
+        """The arguments, where these are all of the object: the value of an enum, a Counter's dict, a namedtuple's items."""
+        arguments = [plain(argument) for argument in call.arguments]
+        if not arguments or call.path.startswith(NUMERIC) or any(step.op not in PUTS for step in call.steps):
+            return None
+        if call.op in ("NEWOBJ", "INST", "OBJ"):
+            return self._report(path, new_tuple(*arguments), f"a tuple, instead of {class_path(call)}")
+        is_whole = len(arguments) == 1 and isinstance(arguments[0], Atom | Dict | List)
+        return self._report(path, arguments[0], f"the argument of {call.path}") if is_whole else None
+
+    def _contents(self, call: Call, path: str) -> Node | None:
+        """An object as the dict of its items and attributes, or the list of its items, where these are all of it."""
+        inside, name = attributes(call), class_path(call) or "an object"
+        has_other_state = inside is None and any(step.op == "BUILD" for step in call.steps)
+        has_arguments = bool(call.arguments) and call.path not in RECONSTRUCTORS | ARGUMENTS_ARE_NOT_CONTENTS
+        if call.path.startswith(NUMERIC) or has_other_state or has_arguments:
+            return None
+        entries = [one for holder in (call, inside) if holder is not None for pair in pairs(holder) for one in pair]
+        items = [slot.node for slot in item_slots(call)]
+        if items and not entries:
+            return self._report(path, new_list(items), f"a list, instead of {name}")
+        return self._report(path, new_dict(entries), f"a dict, instead of {name}")
 
 
-def make_plain(edit: Edit) -> None:
-    """Take everything that needs a class out of the tree of an edit."""
-    pickle = edit.pickle
-    holder = [edit.root]
-    plainness, before = Plainness(edit), storages_of(edit.root)
-    plainness.run(holder)
-    pickle.root = holder[0]
-    edit.dropped.append(Dropped(Category.OTHER, before - storages_of(edit.root), 0))
-    if plainness.numbers:
-        edit.note(Category.OTHER, "", f"{plainness.numbers} numbers of numpy are plain ones")
-    if pickle.protocol != 2:
-        edit.note(Category.OTHER, "pickle", f"protocol {pickle.protocol} -> 2")
-        pickle.protocol, pickle.frames = 2, []
-
-
-def _inside(node: Node, path: str, held: Held) -> list[Place]:
-    """Every slot right below a node."""
+def _slots_below(node: Node, path: str, role: Role) -> list[Pending]:
+    """Every slot directly below a node, the last first."""
     keys = {(id(slot.holder), slot.index): key for key, slot in pair_slots(node)}
-    asked = _asked(node, held)
-    holders = [node.parts, *(step.items for step in node.steps)]
-    places = list[Place]()
-    for holder in holders:
+    inner, found = _role_below(node, role), list[Pending]()
+    for holder in (node.parts, *(step.items for step in node.steps)):
         for index in range(len(holder)):
             key = keys.get((id(holder), index))
-            name = f"{path}.{node_key_text(key) or '?'}".lstrip(".") if key is not None else path
-            places.append(Place(Slot(holder, index), name, Held.KEY if (id(holder), index + 1) in keys else asked))
-    return places[::-1]
+            below = f"{path}.{node_key_text(key) or '?'}".lstrip(".") if key is not None else path
+            found.append(Pending(Slot(holder, index), below, Role.KEY if (id(holder), index + 1) in keys else inner))
+    return found[::-1]
 
 
-def _asked(node: Node, held: Held) -> Held:
-    """What is asked of all that is right below a node."""
+def _role_below(node: Node, role: Role) -> Role:
+    """What the values directly below a node are used as, keys of dicts aside."""
     if isinstance(node, Call):
-        return Held.ARGUMENTS if node.path in SETS else Held.ANYTHING
-    if held == Held.ARGUMENTS:
-        return Held.MEMBERS
-    return Held.KEY if held == Held.MEMBERS or (held == Held.KEY and isinstance(node, Tuple)) else Held.ANYTHING
+        return Role.ARGUMENTS_OF_SET if node.path in SETS else Role.VALUE
+    if role == Role.ARGUMENTS_OF_SET:
+        return Role.LIST_OF_MEMBERS
+    is_member = role == Role.LIST_OF_MEMBERS or (role == Role.KEY and isinstance(node, Tuple))
+    return Role.KEY if is_member else Role.VALUE
 
 
 def _hashable(node: Node, number: int) -> Node:
-    """A key for a key: a set as a tuple, anything else that Python takes for no key as a text of its own."""
+    """A key for a key: a set as a tuple, any other container as a text of its own."""
     if isinstance(node, Call) and node.path in SETS:
         return new_tuple(*(slot.node for slot in item_slots(plain(node.arguments[0]))))
     return atom(f"object {number}") if isinstance(node, Dict | List) else node

@@ -23,7 +23,7 @@ from ptzip.inspecting.tensor_summary import (
 )
 from ptzip.inspecting.torch_versions import versions
 from ptzip.pickling.nodes import Call, Global
-from ptzip.recipes.forecast import forecast
+from ptzip.recipes.apply import forecast
 from ptzip.tensors.torch_names import may_hide_storages
 
 BROKEN = "broken storage"
@@ -126,7 +126,7 @@ def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Itera
 
 def _slimming(checkpoint: Checkpoint) -> Slimming:
     try:
-        found = forecast(checkpoint)
+        found = forecast(checkpoint.container)
     except PtzipError as error:
         return Slimming(refusal=str(error))
     return Slimming(found.recipe, found.saved, "" if found.saved else "already slim")

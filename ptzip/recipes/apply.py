@@ -1,56 +1,82 @@
-"""The beginning and the end of every slim edit: refuse what cannot be slimmed, and cast the weights that a recipe names."""
+"""The steps that every slim edit has around a recipe, and the forecast of what slimming saves.
 
-from collections.abc import Collection
+Nothing here reads a storage or writes a file.
+"""
 
-from ptzip.checkpoint import Checkpoint
-from ptzip.editing import drop_and_set
-from ptzip.editing.cast_weights import Wish, cast, tensor_slots
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from ptzip.editing.cast_weights import CastOptions, cast_weights, tensor_slots
+from ptzip.editing.drop_and_set import tensors_at
 from ptzip.editing.edit import Edit
 from ptzip.editing.modernise import modernise
-from ptzip.editing.storage_users import Uses
+from ptzip.editing.storage_users import StorageUsers
 from ptzip.editing.trim import trim
 from ptzip.errors import EditError, UnsupportedError
+from ptzip.formats.container import Container
+from ptzip.formats.torchzip import TorchZip
 from ptzip.globs import Patterns
-from ptzip.recipes import GENERIC
+from ptzip.recipes import GENERIC, choose
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
 from ptzip.tensors.cast import Stretch
 from ptzip.tree.modules import is_module
 
 
-def start_edit(checkpoint: Checkpoint, keep: Collection[str] = (), ema: bool = True) -> Edit:
+def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True) -> Edit:
     """An edit in which old spellings are modernised; raises UnsupportedError or EditError where the file cannot be slimmed."""
-    if checkpoint.container.refusal:
-        raise UnsupportedError(checkpoint.container.refusal)
-    if reason := refusal(checkpoint.pickle, checkpoint.root):
+    if container.refusal:
+        raise UnsupportedError(container.refusal)
+    part = container.parts[0]
+    if reason := refusal(part.pickle, part.root):
         raise EditError(reason)
-    edit = Edit(checkpoint, kept=Patterns(keep), ema=ema)
-    modernise(edit)
+    edit = Edit(part, Patterns(keep), ema, path)
+    modernise(edit, isinstance(container, TorchZip))
     return edit
 
 
-def cast_weights(
+def trim_and_cast(
     edit: Edit,
     recipe: Recipe,
     dtype: str = "float16",
     saturate: bool = False,
     is_trimmed: bool = True,
-    keep_float32: Collection[str] = (),
+    keep_float32: Iterable[str] = (),
     overflowing: Collection[Stretch] = (),
-) -> None:
-    """Trim storages to the elements that tensors use, and cast the weights; what tensors moved away from is trimmed again.
+) -> StorageUsers:
+    """Trim storages, cast the weights of a recipe, and trim again the storages that a cast tensor moved away from.
 
-    `dtype` "keep" casts nothing; `overflowing` are stretches of storages that keep their dtype.
+    `dtype` "keep" casts nothing; `overflowing` are stretches of storages that keep their dtype. Returns the users of the
+    storages afterwards. Raises EditError where the recipe finds no weights.
     """
-    uses, weights = Uses(edit.root), list(recipe.weights(edit.root))
+    users, weights = StorageUsers(edit.root), list(recipe.weights(edit.root))
     if recipe is not GENERIC and not any(is_module(found) or tensor_slots(found) for _, found in weights):
         raise EditError(f"recipe {recipe.name} finds no weights in this file")
     if is_trimmed:
-        edit.cuts = trim(edit, uses, uses.tensors)
+        edit.cuts = trim(edit, users, users.tensors)
     if dtype == "keep":
-        return
-    excluded = drop_and_set.spared(edit, Patterns(keep_float32))
-    excluded |= drop_and_set.matching(edit.root, Patterns(recipe.keep_float32))
-    left = cast(edit, uses, weights, Wish(dtype, saturate, excluded, frozenset(overflowing)))
+        return users
+    excluded = tensors_at(edit, keep_float32, "--keep-float32") | tensors_at(edit, recipe.keep_float32)
+    left = cast_weights(edit, users, weights, CastOptions(dtype, saturate, excluded, frozenset(overflowing)))
     if is_trimmed:
-        trim(edit, uses, {key: uses.left_on(key) for key in left})
+        trim(edit, users, {key: users.remaining_on(key) for key in left})
+    return users
+
+
+class Forecast(NamedTuple):
+    """The bytes of storages and texts that slimming a file would save; 0 for a file that is slim already."""
+
+    recipe: str
+    saved: int
+
+
+def forecast(container: Container) -> Forecast:
+    """What slimming a file with the default options would save. Raises PtzipError for a file that cannot be slimmed.
+
+    The lengths of records are not compared with those of storages.
+    """
+    edit = start_edit(container)
+    recipe = choose(edit.root)
+    recipe.drop(edit)
+    users = trim_and_cast(edit, recipe)
+    return Forecast(recipe.name, sum(edit.forecast(users.used()).values()) if edit.account.has_gain else 0)

@@ -25,8 +25,8 @@ def drop(edit: Edit) -> None:
         found = "nothing" if model is None or (isinstance(model, Atom) and model.value is None) else "something else"
         raise EditError(f"recipe basic needs a module or a dict of tensors under the key model, and {found} is there")
     edit.keep_only(*KEYS)
-    edit.number("epoch", -1)
-    edit.blank("training_results", "optimizer")
+    edit.set_number("epoch", -1)
+    edit.set_none("training_results", "optimizer")
 
 
 RECIPE = Recipe("basic", "five keys, the raw model in half precision", matches, drop)

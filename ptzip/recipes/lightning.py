@@ -8,9 +8,7 @@ import re
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.ema import exchange
-from ptzip.recipes.layouts import has, is_state_dict
-from ptzip.recipes.recipe import Recipe, under
+from ptzip.recipes.recipe import Recipe, has, is_state_dict, under, use_live_weights
 
 TRAINING = re.compile(
     r"callbacks|optimizer_states|lr_schedulers|(native_)?amp_scaling_state|current_model_state|averaging_state"
@@ -26,9 +24,7 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    state, live = lookup(edit.root, "state_dict"), lookup(edit.root, "current_model_state")
-    if not edit.ema and state is not None and live is not None:  # `WeightAveraging` keeps the live weights there
-        exchange(edit, state, "state_dict", live, "current_model_state", lambda name: name, "the live ones")
+    use_live_weights(edit, "current_model_state")  # where `WeightAveraging` keeps them
     edit.remove(*(key for key in edit.keys if TRAINING.fullmatch(key)))
 
 

@@ -7,9 +7,7 @@ there, and fail on None.
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Dict, Node, lookup
-from ptzip.recipes.ema import exchange
-from ptzip.recipes.layouts import is_state_dict
-from ptzip.recipes.recipe import Recipe, under
+from ptzip.recipes.recipe import Recipe, is_state_dict, under, use_live_weights
 
 OTHERS = ("pytorch-lightning_version", "arch")
 """Keys of frameworks that have a `state_dict` too."""
@@ -21,9 +19,7 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    state, live = lookup(edit.root, "state_dict"), lookup(edit.root, "ema_state_dict")
-    if not edit.ema and state is not None and live is not None:
-        exchange(edit, state, "state_dict", live, "ema_state_dict", lambda name: f"module.{name}", "the live ones")
+    use_live_weights(edit, "ema_state_dict", prefix="module.")
     edit.keep_only("meta", "state_dict")
 
 

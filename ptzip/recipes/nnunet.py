@@ -5,10 +5,10 @@ state stays loadable: its `param_groups` are kept, which are numbers, and its `s
 Everything else that its loaders ask for is small, and stays.
 """
 
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.layouts import has, is_optimizer
-from ptzip.recipes.recipe import Recipe, under
+from ptzip.recipes.recipe import Recipe, has, is_optimizer, under
 
 
 def matches(root: Node) -> bool:
@@ -19,8 +19,8 @@ def drop(edit: Edit) -> None:
     optimizer = lookup(edit.root, "optimizer_state")
     momentum = lookup(optimizer, "state") if is_optimizer(optimizer) else None
     if momentum is not None:
-        path = "optimizer_state.state"
-        edit.take_everything(momentum, path, "emptied; its key stays, since load_checkpoint asks for it")
+        what = "emptied; its key stays, since load_checkpoint reads it"
+        edit.remove_matching(momentum, "optimizer_state.state", lambda _: True, Category.OPTIMIZER, what)
 
 
 RECIPE = Recipe("nnunet", "nnU-Net v2: the weights, an empty optimizer state, the log", matches, drop, under("network_weights"))

@@ -1,17 +1,23 @@
-"""What a recipe is: a name, how it knows its files, and what it does to them."""
+"""What a recipe is, and what recipes share: how to recognise parts of a layout, and edits that several frameworks need."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ptzip.editing.account import Category
+from ptzip.editing.cast_weights import tensor_slots
 from ptzip.editing.edit import Edit
-from ptzip.pickling.nodes import Node, lookup
+from ptzip.errors import EditError
+from ptzip.pickling.new_nodes import atom
+from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, lookup, pairs, text
+from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
+from ptzip.tree.modules import is_module, parameter_slots
 
 Weights = Callable[[Node], Iterable[tuple[str, Node]]]
-"""The modules and dicts of tensors that are cast, by their paths."""
+"""Finds the modules and dicts of tensors that are cast, with their paths."""
 
 
 def under(*keys: str) -> Weights:
-    """The weights that stand under some top-level keys."""
+    """The weights under some top-level keys."""
 
     def find(root: Node) -> list[tuple[str, Node]]:
         return [(key, found) for key in keys if (found := lookup(root, key)) is not None]
@@ -23,7 +29,8 @@ MODEL = under("model")
 
 
 class Recipe(NamedTuple):
-    """`matches` looks at the tree only; `drop` takes away; `weights` are what is then cast, but for `keep_float32`."""
+    """`matches` recognises the layout from the tree, never from a file name; `drop` removes what only training needs; `weights`
+    are then cast, except what matches the globs of `keep_float32`."""
 
     name: str
     summary: str
@@ -31,3 +38,67 @@ class Recipe(NamedTuple):
     drop: Callable[[Edit], None]
     weights: Weights = MODEL
     keep_float32: tuple[str, ...] = ()
+
+
+# Layouts
+
+
+def has(root: Node, *keys: str) -> bool:
+    """Whether a dict has all keys."""
+    return all(lookup(root, key) is not None for key in keys)
+
+
+def is_state_dict(node: Node | None) -> bool:
+    """Whether a node is a dict of tensors by text, as `module.state_dict()` is; less than half may be other values."""
+    if not isinstance(node, Dict | Call):
+        return False
+    keys = [key for key, _ in pairs(node)]
+    return 2 * len(tensor_slots(node)) > len(keys) and all(text(key) is not None for key in keys)
+
+
+def is_optimizer(node: Node | None) -> bool:
+    """Whether a node is `optimizer.state_dict()`: `state` by parameter, and `param_groups` (`torch/optim/optimizer.py`)."""
+    groups = lookup(node, "param_groups") if isinstance(node, Dict | Call) else None
+    return isinstance(groups, List) and isinstance(lookup(node, "state"), Dict | Call)
+
+
+def names(node: Node) -> list[str]:
+    """The texts among the keys of a dict."""
+    return [name for key, _ in pairs(node) if (name := text(key)) is not None]
+
+
+# Edits
+
+
+def promoted_model(edit: Edit) -> Node:
+    """The module to keep as `model`: that of the EMA, which replaces it where there is one and the edit uses averages.
+
+    Raises EditError where neither is a pickled module.
+    """
+    average, model = lookup(edit.root, "ema"), lookup(edit.root, "model")
+    if edit.ema and average is not None and is_module(average):
+        edit.replace("model", average, "ema")
+        return average
+    if model is None or not is_module(model):
+        raise EditError("there is no pickled module under the keys model and ema, which this recipe needs")
+    return model
+
+
+def freeze(edit: Edit, root: Node) -> None:
+    """Set `requires_grad` of every parameter to False."""
+    frozen = 0
+    for slot in parameter_slots(root):
+        arguments = parameter_arguments(slot.node)
+        flag = arguments[REQUIRES_GRAD] if len(arguments) > REQUIRES_GRAD else None
+        if isinstance(flag, Atom) and flag.value is True:
+            arguments[REQUIRES_GRAD] = atom(False)
+            frozen += 1
+    if frozen:
+        edit.account.change(Category.OTHER, "model", f"requires_grad of {frozen} parameters to False", gain=False)
+
+
+def use_live_weights(edit: Edit, live_key: str, prefix: str = "") -> None:
+    """Replace the averaged weights in `state_dict` by the live ones under another key, unless the edit uses averages."""
+    state, live = lookup(edit.root, "state_dict"), lookup(edit.root, live_key)
+    if not edit.ema and state is not None and live is not None:
+        edit.replace_items(state, "state_dict", live, live_key, lambda name: prefix + name, "the live ones")

@@ -6,7 +6,7 @@ Rule: a refusal says what the file is, and what makes a file of it that can be s
 from collections.abc import Callable
 
 from ptzip.pickling.nodes import Global, Node, Pickle, lookup
-from ptzip.recipes.layouts import has, names
+from ptzip.recipes.recipe import has, names
 
 SHARDED = (
     "torch.distributed._shard.sharded_tensor",

@@ -9,9 +9,7 @@ from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes import lightning
-from ptzip.recipes.ema import exchange
-from ptzip.recipes.layouts import is_state_dict, names
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, is_state_dict, names
 
 MODEL, AVERAGE = "model.", "model_ema."
 UNET = "model.diffusion_model."
@@ -32,10 +30,10 @@ def drop(edit: Edit) -> None:
     lightning.drop(edit)
     path, state = weights(edit.root)[0]
     if edit.ema:
-        exchange(edit, state, path, state, path, _average, "their averages")
+        edit.replace_items(state, path, state, path, _average, "their averages")
     if any(name.startswith(AVERAGE) for name in names(state)):
-        edit.warnings.append("there are no averages beside the weights any more: a configuration needs use_ema: False")
-    edit.take_where(state, path, lambda name: name.startswith(AVERAGE), Category.EMA, "averages")
+        edit.account.warnings.append("there are no averages beside the weights any more: a configuration needs use_ema: False")
+    edit.remove_matching(state, path, lambda name: name.startswith(AVERAGE), Category.EMA, "{count} averages removed")
 
 
 def _average(name: str) -> str:

@@ -6,8 +6,7 @@ whether they are there.
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.layouts import has, is_state_dict
-from ptzip.recipes.recipe import Recipe, under
+from ptzip.recipes.recipe import Recipe, has, is_state_dict, under
 
 TRAINING = ("optimizer", "amp_scaler", "amp", "state_dict_ema", "task_state", "task_state_ema")
 

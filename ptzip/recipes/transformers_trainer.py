@@ -9,8 +9,7 @@ from pathlib import Path
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Call, Node
-from ptzip.recipes.layouts import has, is_optimizer, is_state_dict
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, has, is_optimizer, is_state_dict
 from ptzip.tree.calls import class_path
 
 TRAINING_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth")
@@ -46,12 +45,12 @@ def drop(edit: Edit) -> None:
 
 def hint(edit: Edit) -> None:
     """Say what lies beside the weights that only training needs."""
-    folder = Path(edit.checkpoint.source.name).parent
+    folder = Path(edit.path).parent
     found = [folder / name for name in TRAINING_FILES if (folder / name).is_file()]
     if found:
         size = sum(path.stat().st_size for path in found) / 1e6
         names = ", ".join(path.name for path in found)
-        edit.warnings.append(f"beside it lie {names}, {size:,.1f} MB that only training needs")
+        edit.account.warnings.append(f"beside it lie {names}, {size:,.1f} MB that only training needs")
 
 
 def weights(root: Node) -> list[tuple[str, Node]]:

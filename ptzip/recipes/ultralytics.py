@@ -8,8 +8,7 @@ from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Node, lookup
-from ptzip.recipes.model import freeze, promoted_model
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, freeze, promoted_model
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import attribute, attributes, child, is_module
 
@@ -30,8 +29,8 @@ def drop(edit: Edit) -> None:
     model = _student(edit, promoted_model(edit))
     _plain_arguments(edit, model)
     _without_criterion(edit, model)  # before the second reference to the model goes, which would be said to free its tensors
-    edit.blank(*TRAINING_KEYS)
-    edit.number("epoch", -1)
+    edit.set_none(*TRAINING_KEYS)
+    edit.set_number("epoch", -1)
     freeze(edit, model)
 
 
@@ -40,7 +39,7 @@ def _student(edit: Edit, model: Node) -> Node:
     student = child(model, "student_model")
     if student is None or not class_path(model).endswith(".DistillationModel"):
         return model
-    edit.replace("model", student, f"{edit.moved.get('model', 'model')}.student_model", "its student")
+    edit.replace("model", student, f"{edit.account.moved.get('model', 'model')}.student_model", "its student")
     return student
 
 
@@ -50,14 +49,14 @@ def _plain_arguments(edit: Edit, model: Node) -> None:
     inside = attributes(slot.node) if slot is not None else None
     if slot is not None and inside is not None:
         slot.put(inside)
-        edit.note(Category.OTHER, "model.args", "a plain dict", gain=False)
+        edit.account.change(Category.OTHER, "model.args", "a plain dict", gain=False)
 
 
 def _without_criterion(edit: Edit, model: Node) -> None:
     slot = attribute(model, "criterion")
     is_there = slot is not None and not (isinstance(slot.node, Atom) and slot.node.value is None)
     if slot is not None and is_there and not edit.keeps("model.criterion", slot.node):
-        edit.drop(Category.OTHER, "model.criterion", slot.node, "None")
+        edit.account.removed(Category.OTHER, "model.criterion", [slot.node], "None")
         slot.put(atom(None))
 
 

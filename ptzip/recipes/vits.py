@@ -7,8 +7,7 @@ Their `compress_model` and `process_ckpt` leave out every weight of `enc_q`. `op
 from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.layouts import has, is_state_dict, names
-from ptzip.recipes.recipe import Recipe, under
+from ptzip.recipes.recipe import Recipe, has, is_state_dict, names, under
 
 POSTERIOR = "enc_q"
 RVC_ENCODER = "enc_p.emb_phone."
@@ -27,15 +26,15 @@ def _is_rvc(weights: Node | None) -> bool:
 def drop_so_vits(edit: Edit) -> None:
     """As their tool does, with the first iteration: training on from a later one would ask for the optimizer."""
     drop_training(edit)
-    edit.number("iteration", 0)
+    edit.set_number("iteration", 0)
 
 
 def drop_training(edit: Edit) -> None:
     """Without the posterior encoder and the optimizer."""
     model = lookup(edit.root, "model")
     if model is not None:
-        edit.take_where(model, "model", lambda name: POSTERIOR in name, Category.OTHER, "weights of enc_q")
-        edit.blank("optimizer")
+        edit.remove_matching(model, "model", lambda name: POSTERIOR in name, Category.OTHER, "{count} weights of enc_q removed")
+        edit.set_none("optimizer")
 
 
 def matches_so_vits(root: Node) -> bool:

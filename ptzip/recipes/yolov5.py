@@ -8,8 +8,7 @@ what the layout shows of it is enough to tell which keys go, save that v2.0 is t
 from ptzip.editing.edit import Edit
 from ptzip.editing.yolo_heads import has_grid_list
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.model import freeze, promoted_model
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, freeze, promoted_model
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import attribute, is_module
 
@@ -22,9 +21,9 @@ def matches(root: Node) -> bool:
 
 def drop(edit: Edit) -> None:
     model = promoted_model(edit)
-    edit.blank(*_training_keys(edit.keys, model))
+    edit.set_none(*_training_keys(edit.keys, model))
     if not is_first_release(model):
-        edit.number("epoch", -1)
+        edit.set_number("epoch", -1)
         freeze(edit, model)
 
 

@@ -6,9 +6,7 @@ EMA weights become the model, `optimizer`, `ema` and `updates` None, the model h
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.layouts import has
-from ptzip.recipes.model import freeze, promoted_model
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, freeze, has, promoted_model
 from ptzip.tree.modules import is_module
 
 
@@ -20,7 +18,7 @@ def matches(root: Node) -> bool:
 
 def drop(edit: Edit) -> None:
     model = promoted_model(edit)
-    edit.blank("optimizer", "ema", "updates")
+    edit.set_none("optimizer", "ema", "updates")
     freeze(edit, model)
 
 

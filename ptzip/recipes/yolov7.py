@@ -6,9 +6,7 @@ Its keys are those of YOLOv5 v5.0, so it is told by the class of its last layer.
 from ptzip.editing.edit import Edit
 from ptzip.editing.yolo_heads import last_layer
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.layouts import has
-from ptzip.recipes.model import freeze, promoted_model
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, freeze, has, promoted_model
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import is_module
 
@@ -25,8 +23,8 @@ def matches(root: Node) -> bool:
 
 def drop(edit: Edit) -> None:
     model = promoted_model(edit)
-    edit.blank("optimizer", "best_fitness" if "date" in edit.keys else "training_results", "wandb_id", "ema", "updates")
-    edit.number("epoch", -1)
+    edit.set_none("optimizer", "best_fitness" if "date" in edit.keys else "training_results", "wandb_id", "ema", "updates")
+    edit.set_number("epoch", -1)
     freeze(edit, model)
 
 

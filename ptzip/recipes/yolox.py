@@ -5,8 +5,7 @@ Evaluation, demo and export ask for `model` alone; `start_epoch`, `best_ap` and 
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.layouts import has, is_state_dict
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, has, is_state_dict
 
 
 def matches(root: Node) -> bool:

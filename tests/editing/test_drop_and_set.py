@@ -139,7 +139,7 @@ def test_a_value_is_set_at_its_place_or_as_a_new_key(new: Any, tmp_path: Path) -
 
 
 def test_a_value_cannot_be_set_where_there_is_no_dict(tmp_path: Path) -> None:
-    with pytest.raises(EditError, match=r"nowhere\.to\.go cannot be set: there is no dict at nowhere.to"):
+    with pytest.raises(EditError, match=r"cannot set nowhere\.to\.go: there is no dict at nowhere.to"):
         slim(tmp_path, CheckpointBuilder(), {"a": 1}, set_values={"nowhere.to.go": 1})
 
 

@@ -29,25 +29,25 @@ def value(edit: Edit, key: str) -> Any:
 def test_a_blanked_key_is_none_and_noted() -> None:
     builder = CheckpointBuilder()
     edit = builder.edit({"optimizer": {"state": builder.tensor(numbers(4))}, "model": 1})
-    edit.blank("optimizer")
+    edit.set_none("optimizer")
     assert value(edit, "optimizer") is None
-    assert edit.changes == [Change(Category.OPTIMIZER, "optimizer", "None")]
+    assert edit.account.changes == [Change(Category.OPTIMIZER, "optimizer", "None")]
 
 
 def test_a_missing_key_is_added_as_none_without_a_note() -> None:
     edit = CheckpointBuilder().edit({"model": 1})
-    edit.blank("ema")
+    edit.set_none("ema")
     assert edit.keys == ["model", "ema"]
     assert value(edit, "ema") is None
-    assert edit.changes == []
+    assert edit.account.changes == []
 
 
 def test_a_key_that_is_none_stays_without_a_note() -> None:
     edit = CheckpointBuilder().edit({"optimizer": None})
     before = lookup(edit.root, "optimizer")
-    edit.blank("optimizer")
+    edit.set_none("optimizer")
     assert lookup(edit.root, "optimizer") is before
-    assert edit.changes == []
+    assert edit.account.changes == []
 
 
 @pytest.mark.parametrize(
@@ -56,21 +56,21 @@ def test_a_key_that_is_none_stays_without_a_note() -> None:
 )
 def test_results_are_a_gain_only_where_they_take_room(text_value: Any, gain: bool) -> None:
     edit = CheckpointBuilder().edit({"training_results": text_value})
-    edit.blank("training_results")
-    assert edit.changes == [Change(Category.RESULTS, "training_results", "None", gain)]
+    edit.set_none("training_results")
+    assert edit.account.changes == [Change(Category.RESULTS, "training_results", "None", gain)]
 
 
 def test_a_number_is_set_once_and_is_no_gain() -> None:
     edit = CheckpointBuilder().edit({"epoch": 41})
-    edit.number("epoch", -1)
-    edit.number("epoch", -1)
+    edit.set_number("epoch", -1)
+    edit.set_number("epoch", -1)
     assert value(edit, "epoch") == -1
-    assert edit.changes == [Change(Category.OTHER, "epoch", "-1", gain=False)]
+    assert edit.account.changes == [Change(Category.OTHER, "epoch", "-1", gain=False)]
 
 
 def test_a_missing_number_is_added() -> None:
     edit = CheckpointBuilder().edit({"model": 1})
-    edit.number("epoch", -1)
+    edit.set_number("epoch", -1)
     assert value(edit, "epoch") == -1
 
 
@@ -78,7 +78,7 @@ def test_all_but_some_keys_are_removed_and_the_missing_added() -> None:
     edit = CheckpointBuilder().edit({"a": 1, "model": 2, "b": 3})
     edit.keep_only("model", "optimizer")
     assert edit.keys == ["model", "optimizer"]
-    assert [(change.path, change.what) for change in edit.changes] == [("a", "removed"), ("b", "removed")]
+    assert [(change.path, change.what) for change in edit.account.changes] == [("a", "removed"), ("b", "removed")]
 
 
 def test_a_replaced_model_is_noted_as_a_duplicate() -> None:
@@ -88,8 +88,8 @@ def test_a_replaced_model_is_noted_as_a_duplicate() -> None:
     edit.replace("model", better, "ema")
     edit.replace("model", better, "ema")
     assert lookup(edit.root, "model") is better
-    assert edit.moved == {"model": "ema"}
-    assert edit.changes == [Change(Category.EMA, "model", "replaced by ema")]
+    assert edit.account.moved == {"model": "ema"}
+    assert edit.account.changes == [Change(Category.EMA, "model", "replaced by ema")]
 
 
 # What is saved
@@ -100,7 +100,7 @@ def test_a_storage_counts_for_the_first_step_that_let_go_of_it() -> None:
     shared, kept = builder.storage(numbers(100)), builder.storage(numbers(10))
     optimizer = [builder.view(shared, (100,)), builder.view(kept, (10,))]
     edit = builder.edit({"optimizer": optimizer, "ema": builder.view(shared, (100,)), "model": builder.view(kept, (10,))})
-    edit.blank("optimizer", "ema")
+    edit.set_none("optimizer", "ema")
     saved = edit.finish().saved
     assert saved == dict.fromkeys(Category, 0) | {Category.OPTIMIZER: 400}
 
@@ -109,7 +109,7 @@ def test_a_storage_that_something_else_keeps_is_not_saved() -> None:
     builder = CheckpointBuilder()
     tensor = builder.tensor(numbers(100))
     edit = builder.edit({"optimizer": tensor, "model": tensor})
-    edit.blank("optimizer")
+    edit.set_none("optimizer")
     finished = edit.finish()
     assert finished.saved[Category.OPTIMIZER] == 0
     assert [payload.length for payload in finished.storages] == [400]
@@ -117,7 +117,7 @@ def test_a_storage_that_something_else_keeps_is_not_saved() -> None:
 
 def test_the_text_of_results_counts_in_bytes() -> None:
     edit = CheckpointBuilder().edit({"training_results": "mAP₅₀"})
-    edit.blank("training_results")
+    edit.set_none("training_results")
     assert edit.finish().saved[Category.RESULTS] == len("mAP₅₀".encode()) == 9
 
 
@@ -135,9 +135,9 @@ def test_storages_are_numbered_in_order_of_first_appearance() -> None:
     builder = CheckpointBuilder()
     gone, first, second = (builder.tensor(numbers(1, start)) for start in (10, 20, 30))
     edit = builder.edit({"optimizer": gone, "a": first, "b": [second, first]})
-    edit.blank("optimizer")
+    edit.set_none("optimizer")
     finished = edit.finish()
-    assert list(edit.checkpoint.storages) == ["0", "1", "2"]
+    assert list(edit.part.storages) == ["0", "1", "2"]
     assert keys_of(edit.root) == ["0", "1"]
     assert [read_all(payload) for payload in finished.storages] == [numbers(1, 20).tobytes(), numbers(1, 30).tobytes()]
 
@@ -187,12 +187,12 @@ def test_a_new_location_is_noted_as_a_gain() -> None:
     edit = builder.edit({"model": builder.tensor(numbers(1))})
     edit.finish("cpu")
     edit.finish("cpu")
-    assert edit.changes == [Change(Category.OTHER, "storages", "location mps -> cpu")]
+    assert edit.account.changes == [Change(Category.OTHER, "storages", "location mps -> cpu")]
 
 
 def test_a_persistent_id_of_another_kind_stops_the_edit() -> None:
     edit = CheckpointBuilder().edit({"model": Persistent("BINPERSID", None, [node("an object elsewhere")])})
-    with pytest.raises(EditError, match="is none of a storage, so it cannot be renumbered"):
+    with pytest.raises(EditError, match="does not name a storage, so storages cannot be renumbered"):
         edit.finish()
 
 
@@ -212,6 +212,6 @@ def test_reports_can_be_json() -> None:
 def test_an_edit_reads_no_storage_before_it_is_finished() -> None:
     builder = CheckpointBuilder()
     edit = builder.edit({"model": module(parameters={"w": builder.parameter(numbers(4))}), "ema": None})
-    edit.blank("ema")
-    assert edit.sources == {}
-    assert list(edit.finish().storages) == list(edit.sources.values())
+    edit.set_none("ema")
+    assert edit._sources == {}
+    assert list(edit.finish().storages) == list(edit._sources.values())

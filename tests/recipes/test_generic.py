@@ -28,7 +28,7 @@ def checkpoint_with(**more: Any) -> tuple[CheckpointBuilder, dict[str, Any]]:
 def dropped(one: CheckpointBuilder, root: dict[str, Any]) -> set[str]:
     edit = one.edit(root)
     generic.drop(edit)
-    return {change.path for change in edit.changes}
+    return {change.path for change in edit.account.changes}
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_what_has_the_form_of_an_optimizer_alone_stays_with_a_warning() -> None:
     one, root = checkpoint_with(thing=OPTIMIZER)
     edit = one.edit(root)
     generic.drop(edit)
-    assert edit.changes == []
-    assert edit.warnings == ["thing has the form of an optimizer's state, and was kept (--drop thing)"]
+    assert edit.account.changes == []
+    assert edit.account.warnings == ["thing looks like the state of an optimizer, and was kept (--drop thing removes it)"]
 
 
 def test_bytes_below_a_telling_key_stay() -> None:

@@ -8,7 +8,7 @@ from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.model import freeze, promoted_model
+from ptzip.recipes.recipe import freeze, promoted_model
 from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, module, numbers
 
 
@@ -22,7 +22,7 @@ def test_ema_weights_become_the_model() -> None:
     edit = CheckpointBuilder().edit(DEFAULTS | {"model": module("a.Raw"), "ema": module("a.Ema")})
     ema = lookup(edit.root, "ema")
     assert promoted_model(edit) is ema is model_of(edit)
-    assert [(change.category, change.path, change.what) for change in edit.changes] == [
+    assert [(change.category, change.path, change.what) for change in edit.account.changes] == [
         (Category.EMA, "model", "replaced by ema")
     ]
 
@@ -37,7 +37,7 @@ def test_the_raw_model_stays_where_ema_is_no_module(ema: Any) -> None:
     edit = CheckpointBuilder().edit(DEFAULTS | {"model": module("a.Raw"), "ema": ema})
     before = lookup(edit.root, "model")
     assert promoted_model(edit) is before
-    assert edit.changes == []
+    assert edit.account.changes == []
 
 
 @pytest.mark.parametrize("values", [{}, {"model": None}, {"model": {"a": 1}, "ema": None}])
@@ -52,6 +52,8 @@ def test_freezing_counts_only_parameters_that_had_a_gradient() -> None:
     parameters = {"a": tied, "b": builder.parameter(numbers(2), grad=False), "c": None}
     edit = builder.edit({"model": module(parameters=parameters, children={"x": module(parameters={"a": tied})})})
     freeze(edit, model_of(edit))
-    assert [(change.what, change.gain) for change in edit.changes] == [("requires_grad of 1 parameters to False", False)]
+    assert [(change.what, change.gain) for change in edit.account.changes] == [
+        ("requires_grad of 1 parameters to False", False)
+    ]
     freeze(edit, model_of(edit))
-    assert len(edit.changes) == 1
+    assert len(edit.account.changes) == 1

@@ -1,5 +1,6 @@
 """An open checkpoint never changes: whatever is planned, written or forecast from it, its own tree stays as it was read."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,11 @@ import ptzip
 from ptzip.inspecting.summary import summary
 from ptzip.pickling.nodes import walk_unordered
 from ptzip.pickling.writer import write_pickle
-from ptzip.recipes.forecast import forecast
-from ptzip.slimming.keys import keys
+from ptzip.recipes.apply import forecast
+from ptzip.slimming.details import keys
 from ptzip.slimming.options import Options
-from ptzip.slimming.outcome import foretold, written
-from ptzip.slimming.plan import plan
+from ptzip.slimming.plan import make_plan
+from ptzip.slimming.write import planned_report, write_slim
 from tests.corpus import FIXTURES, parameters
 
 OPTIONS: tuple[dict[str, Any], ...] = (
@@ -50,16 +51,14 @@ def use(checkpoint: ptzip.Checkpoint, folder: Path) -> None:
     for number, chosen in enumerate(OPTIONS):
         options = Options(**chosen)
         try:
-            planned = plan(checkpoint, options)
-            keys(checkpoint, foretold(checkpoint, planned, options).changes)
-            written(checkpoint, planned, options, folder / f"{number}.pt", with_tensors=True, with_check=True)
+            plan = make_plan(checkpoint, options)
+            keys(checkpoint, planned_report(checkpoint, plan, options).changes)
+            write_slim(checkpoint, plan, options, folder / f"{number}.pt", with_tensors=True, with_check=True)
         except ptzip.PtzipError:
             continue
-    for look in (forecast, summary):
-        try:
-            look(checkpoint)
-        except ptzip.PtzipError:
-            continue
+    with contextlib.suppress(ptzip.PtzipError):
+        forecast(checkpoint.container)
+    summary(checkpoint)
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.pt")), ids=lambda path: path.name)

@@ -183,7 +183,7 @@ def test_keys_inside_keys_and_members_of_sets_can_be_hashed(tmp_path: Path) -> N
     ids=["arguments", "an array of texts", "a tensor of torch"],
 )
 def test_what_has_no_plain_form_is_refused_with_its_place(builder: Node, tmp_path: Path) -> None:
-    with pytest.raises(ptzip.EditError, match=r"has no plain form \(--drop a\.thing takes it out\)"):
+    with pytest.raises(ptzip.EditError, match=r"has no plain form \(--drop a\.thing removes it\)"):
         slim(tmp_path, CheckpointBuilder(), {"a": {"thing": builder}}, plain=True)
 
 

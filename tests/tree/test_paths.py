@@ -134,9 +134,9 @@ def test_a_path_that_inspect_shows_can_be_dropped_unless_it_is_a_component_of_a_
     with Checkpoint(BytesSource(data)) as checkpoint:
         fixed = {path for path, child in node_paths(checkpoint.root) if child.slot is None}
         for path in shown(list(tree_rows(checkpoint.root, {}, everything=True))) - fixed:
-            patterns = Patterns([glob.escape(path)])
-            drop(Edit(checkpoint), patterns)
-            assert not patterns.unused
+            edit = Edit(checkpoint.main)
+            drop(edit, [glob.escape(path)])
+            assert edit.account.warnings == []
 
 
 def test_what_is_named_once_is_entered_at_its_first_position_only() -> None:

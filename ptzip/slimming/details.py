@@ -1,0 +1,98 @@
+"""Details of a slim report that are computed only where somebody reads them: the fate of each top-level key, and the tensors by
+name that each cast was made for."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.editing.account import Change
+from ptzip.editing.edit import Cut, Finished
+from ptzip.pickling.nodes import Atom, Node, Persistent, walk_unordered
+from ptzip.slimming.report import CastTensor, Key
+from ptzip.tensors.cast import Cast, Stretch
+from ptzip.tensors.references import storage_ref
+from ptzip.tensors.strides import element_range
+from ptzip.tree.children import keyed_children
+
+
+def keys(checkpoint: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
+    """Each top-level key of the input with its size there and what is done to it; one row where the object itself changes."""
+    sizes = list(_sizes(checkpoint))
+    if any(not change.path for change in changes):
+        return (Key("(object)", _fate("", changes), sum(size for _, size in sizes)),)
+    return tuple(Key(name, _fate(name, changes), size) for name, size in sizes)
+
+
+def _fate(name: str, changes: tuple[Change, ...]) -> str:
+    """All changes of a key, those of the whole value first."""
+    mine = [change for change in changes if change.path == name or f"{change.path}.".startswith(f"{name}." if name else "")]
+    whole = [change.what for change in mine if change.path == name]
+    inner = len(mine) - len(whole)
+    return "; ".join([*whole, *([f"{inner} changes inside"] if inner else [])]) or "kept"
+
+
+def _sizes(checkpoint: Checkpoint) -> Iterator[tuple[str, int]]:
+    """The bytes of storages and texts below each key; what several keys share counts for the first of them."""
+    seen, counted = set[int](), set[str]()
+    for child in keyed_children(checkpoint.root):
+        used, texts = _below(child.value, seen)
+        yield child.part or "", texts + sum(checkpoint.storages[key].size for key in used - counted)
+        counted |= used
+
+
+def _below(value: Node, seen: set[int]) -> tuple[set[str], int]:
+    """The keys of the storages, and the bytes of the texts, below a node and not in `seen`."""
+    used, texts = set[str](), 0
+    for node in walk_unordered(value, seen):
+        reference = storage_ref(node) if isinstance(node, Persistent) else None
+        if reference is not None:
+            used.add(reference.key)
+        elif isinstance(node, Atom) and isinstance(node.arg, str | bytes):
+            texts += len(node.arg)
+    return used, texts
+
+
+class TensorNames:
+    """The names of the tensors of an input, by the stretches of storages that they use once those were trimmed."""
+
+    def __init__(self, checkpoint: Checkpoint, cuts: Mapping[str, list[Cut]]) -> None:
+        self.spans: dict[str, list[tuple[int, int, str]]] = {}
+        for name, tensor in checkpoint.tensors().items():
+            if tensor.storage is not None and tensor.layout == "strided":
+                key = tensor.storage.key
+                first, stop = _after(element_range(tensor.offset, tensor.shape, tensor.stride), cuts.get(key, ()))
+                self.spans.setdefault(key, []).append((first, stop, name))
+
+    def of(self, stretch: Stretch) -> tuple[str, ...]:
+        """The tensors in a stretch; the storage, where there are none with a name."""
+        is_empty = stretch.first == stretch.stop
+        inside = [
+            name
+            for first, stop, name in self.spans.get(stretch.key, ())
+            if stretch.first <= first <= stop <= stretch.stop and (first == stop) == is_empty
+        ]
+        return tuple(inside) or (f"storage {stretch.key}",)
+
+
+def _after(span: tuple[int, int], cuts: Iterable[Cut]) -> tuple[int, int]:
+    """The range of some elements once their storage was trimmed."""
+    first, stop = span
+    for cut in cuts:
+        if cut.first <= first < cut.stop:
+            has_gaps = cut.length < cut.stop - cut.first
+            return (cut.at, cut.at + cut.length) if has_gaps else (first - cut.first + cut.at, stop - cut.first + cut.at)
+    return span
+
+
+def cast_tensors(names: TensorNames, finished: Finished) -> list[CastTensor]:
+    """Every cast of a file that was written."""
+    return [_cast_tensor(names, cast, cast.target) for cast in finished.casts]
+
+
+def overflowing_tensors(names: TensorNames, finished: Finished) -> list[CastTensor]:
+    """The casts of a file that overflowed, as tensors that keep their dtype."""
+    return [_cast_tensor(names, cast, cast.dtype) for cast in finished.casts if cast.loss.overflowed]
+
+
+def _cast_tensor(names: TensorNames, cast: Cast, dtype: str) -> CastTensor:
+    found = names.of(cast.origin) if cast.origin is not None else ()
+    return CastTensor(found, cast.dtype, dtype, cast.length // 2, cast.loss)
