@@ -159,7 +159,8 @@ class Caster:
         for island in islands({id(tensor.node): tensor for _, tensor in group}.values()):
             part, strides = island.cut_out(whole, size)
             parts.append(part)
-            moved |= {id(one.node): (at + max(one.offset - island.first, 0), strides) for one in island.tensors}
+            for one in island.tensors:
+                moved[id(one.node)] = (at + one.offset - island.first if island.stop else at, strides)
             at += part.length // size
         key = f"{storage.key} part {len(self.edit.payloads)}"
         self.edit.payloads[key] = self._cast_payload(joined(parts), storage, stretch)

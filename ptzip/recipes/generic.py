@@ -119,7 +119,7 @@ KINDS = (
         "a random state",
         Category.OTHER,
         _containing(r"rng|rand(om)?_?states?|generator_states?|random"),
-        _is_random_state,
+        _one_or_several(_is_random_state),
     ),
     Training("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _are_callbacks),
 )
