@@ -132,4 +132,4 @@ def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> 
     parts: list[Payload] = [BytesPayload(data) for data in pickles]
     for payload, item in zip(storages, items, strict=True):
         parts += [BytesPayload(COUNT.pack(payload.length // item)), payload]
-    return SequentialFile(tuple(parts))
+    return SequentialFile(parts)

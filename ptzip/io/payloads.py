@@ -5,7 +5,7 @@ Nothing is read before a chunk is pulled, from whatever thread, and no chunk is 
 
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from ptzip.errors import FormatError
@@ -196,23 +196,17 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         view, offset = view[done:], offset + done
 
 
-class SequentialFile(NamedTuple):
+class SequentialFile:
     """A planned file that is its payloads one after the other, as the old format of torch and safetensors are."""
 
-    parts: tuple[Payload, ...]
-
-    @property
-    def size(self) -> int:
-        return sum(part.length for part in self.parts)
-
-    @property
-    def payloads(self) -> list[Payload]:
-        return list(self.parts)
+    def __init__(self, payloads: Iterable[Payload]) -> None:
+        self.payloads = list(payloads)
+        self.size = sum(payload.length for payload in self.payloads)
 
     def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None:
         """Write everything to an open file."""
         at = 0
-        for part in self.parts:
+        for part in self.payloads:
             start = at
             for chunk in part.chunks(0, part.length):
                 write_at(descriptor, chunk, at)
