@@ -1,7 +1,7 @@
 """The comparison of two tensors: their attributes, and how far their values are apart.
 
-Two tensors are equal only once their bytes were compared. A checksum only decides how to compare them: whoever writes a file
-can choose its checksums.
+Two tensors are equal only once their bytes were compared. A checksum only decides how to compare them: the author of a
+file can choose its checksums.
 """
 
 from collections.abc import Hashable, Iterator

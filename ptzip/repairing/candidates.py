@@ -14,7 +14,7 @@ from ptzip.zip import structs
 from ptzip.zip.header_search import FoundCentral, FoundDescriptor, FoundLocal, Headers, local_at, read_some
 
 
-class Extent(NamedTuple):
+class RecordExtent(NamedTuple):
     """How many bytes are stored at an offset, how many they are once inflated, and the method of compression."""
 
     length: int
@@ -30,11 +30,11 @@ class Candidate:
     """
 
     names: dict[str, str] = field(default_factory=dict)
-    extents: dict[Extent, None] = field(default_factory=dict)
+    extents: dict[RecordExtent, None] = field(default_factory=dict)
     crcs: set[int] = field(default_factory=set)
     listed: set[int] = field(default_factory=set)
 
-    def add(self, evidence: str, name: str, extent: Extent | None = None, crc: int | None = None) -> None:
+    def add(self, evidence: str, name: str, extent: RecordExtent | None = None, crc: int | None = None) -> None:
         self.names[evidence] = name
         if extent is not None:
             self.extents[extent] = None
@@ -66,7 +66,7 @@ def candidates(source: Source, headers: Headers) -> Candidates:
         descriptors[descriptor.start].append(descriptor)
     by_content, by_name = _offsets_by_content(headers), _offsets_by_name(headers)
     for central in headers.centrals:
-        extent = Extent(central.length, central.size, central.method)
+        extent = RecordExtent(central.length, central.size, central.method)
         for at in _data_offsets(source, central, by_content, by_name):
             found[at].add(f"directory {central.at}", central.name, extent, central.crc)
             found[at].listed.add(central.crc)
@@ -123,9 +123,9 @@ def _name_in_header(source: Source, central: FoundCentral) -> str:
     return structs.decode_name(read_some(source, central.header + structs.LOCAL_SIZE, length) or b"")
 
 
-def _extents(local: FoundLocal, descriptors: list[FoundDescriptor]) -> Iterator[tuple[Extent, int]]:
+def _extents(local: FoundLocal, descriptors: list[FoundDescriptor]) -> Iterator[tuple[RecordExtent, int]]:
     """The extents and CRCs that a local header gives, and the descriptors that lead back to its data."""
     if local.length is not None and local.size is not None:
-        yield Extent(local.length, local.size, local.method), local.crc
+        yield RecordExtent(local.length, local.size, local.method), local.crc
     for descriptor in descriptors:
-        yield Extent(descriptor.length, descriptor.size, local.method), descriptor.crc
+        yield RecordExtent(descriptor.length, descriptor.size, local.method), descriptor.crc

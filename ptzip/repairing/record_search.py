@@ -13,7 +13,7 @@ from ptzip.errors import PtzipError
 from ptzip.io.crc32 import crc32
 from ptzip.io.payloads import BytesPayload, InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
-from ptzip.repairing.candidates import Candidate, Candidates, Extent
+from ptzip.repairing.candidates import Candidate, Candidates, RecordExtent
 from ptzip.zip import structs
 from ptzip.zip.header_search import read_some
 
@@ -49,7 +49,7 @@ class RecordSearch:
     def __init__(self, source: Source, candidates: Candidates) -> None:
         self.source = source
         self.candidates = candidates
-        self._crcs: dict[tuple[int, Extent], int | None] = {}
+        self._crcs: dict[tuple[int, RecordExtent], int | None] = {}
         self._by_name = defaultdict[str, list[int]](list)
         self._by_listed_crc = defaultdict[int, set[int]](set)
         for at, candidate in candidates.items():
@@ -115,15 +115,15 @@ class RecordSearch:
                     return FoundRecord(payload, at, RecordState.DAMAGED if is_wrong else RecordState.UNVERIFIABLE)
         return None
 
-    def _extents(self, at: int, size: int | None) -> Iterator[Extent]:
+    def _extents(self, at: int, size: int | None) -> Iterator[RecordExtent]:
         """The possible extents of a candidate, of a size if that is known; stored as it is, unless anything says otherwise."""
         known = [extent for extent in self.candidates[at].extents if size is None or extent.size == size]
         yield from known
         is_compressed = any(extent.method != structs.STORED for extent in known)
-        if size is not None and not is_compressed and Extent(size, size) not in known:
-            yield Extent(size, size)
+        if size is not None and not is_compressed and RecordExtent(size, size) not in known:
+            yield RecordExtent(size, size)
 
-    def _matches_crc(self, at: int, extent: Extent) -> bool:
+    def _matches_crc(self, at: int, extent: RecordExtent) -> bool:
         """Whether the bytes match a CRC recorded for them; 0 is what some programs write without computing it."""
         crc, candidate = self._crc(at, extent), self.candidates[at]
         if not crc:
@@ -142,13 +142,13 @@ class RecordSearch:
         has_length = descriptor["compressed_size"] == length & structs.FULL32
         return descriptor["crc"] if has_length or data.startswith(structs.DESCRIPTOR_SIGNATURE) else None
 
-    def _crc(self, at: int, extent: Extent) -> int | None:
+    def _crc(self, at: int, extent: RecordExtent) -> int | None:
         """The CRC of the bytes; None where they cannot be read to their end."""
         if (at, extent) not in self._crcs:
             self._crcs[at, extent] = self._computed_crc(at, extent)
         return self._crcs[at, extent]
 
-    def _computed_crc(self, at: int, extent: Extent) -> int | None:
+    def _computed_crc(self, at: int, extent: RecordExtent) -> int | None:
         payload, crc = self._payload(at, extent, "this record"), 0
         if payload is None:
             return None
@@ -159,7 +159,7 @@ class RecordSearch:
             return None
         return crc
 
-    def _payload(self, at: int, extent: Extent, name: str) -> Payload | None:
+    def _payload(self, at: int, extent: RecordExtent, name: str) -> Payload | None:
         """The bytes at an offset; None where they cannot have that extent."""
         if at + extent.length > self.source.size:
             return None

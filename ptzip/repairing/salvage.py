@@ -16,7 +16,7 @@ from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Global
 from ptzip.pickling.reader import read_pickle, read_seen
-from ptzip.repairing.candidates import Candidate, Candidates, Extent
+from ptzip.repairing.candidates import Candidate, Candidates, RecordExtent
 from ptzip.repairing.record_search import ENOUGH, FoundRecord, RecordSearch, RecordState
 from ptzip.zip.header_search import Headers, read_some
 from ptzip.zip.structs import LOCAL_SIZE, encode_name
@@ -100,7 +100,7 @@ def _find_pickle(source: Source, candidates: Candidates, name: str, limits: Limi
         if votes and (not candidate.extents or votes < ENOUGH):
             read = read_seen(source.whole(), at, limits)
             if read.root is not None:
-                candidate.add("contents", name, None if candidate.extents else Extent(read.end - at, read.end - at))
+                candidate.add("contents", name, None if candidate.extents else RecordExtent(read.end - at, read.end - at))
     found = RecordSearch(source, candidates).find({name: None}).get(name)
     if found is None:
         raise FormatError(f"the record {PICKLE} is cut off or cannot be found, so {UNKNOWN}")
@@ -117,7 +117,7 @@ def _add_layout(source: Source, candidates: Candidates, name: str, pickle: Found
         if is_named or placed.data_offset in candidates:
             length = placed.record.payload.length
             candidate = candidates.setdefault(placed.data_offset, Candidate())
-            candidate.add("layout", placed.record.name, Extent(length, length))
+            candidate.add("layout", placed.record.name, RecordExtent(length, length))
             if is_named:
                 candidate.add(f"header {placed.offset}", placed.record.name)
 

@@ -1,4 +1,4 @@
-"""Strided tensors in blocks: the one place where they are cut into boxes that fit in memory, and where boxes are read.
+"""Strided tensors in blocks: how they are cut into boxes that fit in memory, and how boxes are read.
 
 A box is a part of a tensor that is a strided tensor itself. Three users cut tensors into boxes: `RowMajor` (the values of a
 tensor in order), `UsedElements` (the elements of a storage that a tensor uses) and `diff` (pairs of boxes of two tensors).
@@ -79,7 +79,7 @@ def storage_order(*boxes: Box) -> tuple[Box, ...]:
             size *= joined.pop()[0]
         joined.append([size, *steps])
     shape = tuple(size for size, *_ in joined)
-    return tuple(Box(box.offset, shape, tuple(axis[place] for axis in joined)) for place, box in enumerate(boxes, start=1))
+    return tuple(Box(box.offset, shape, tuple(axis[column] for axis in joined)) for column, box in enumerate(boxes, start=1))
 
 
 def cut(boxes: tuple[Box, ...], fits: Callable[..., bool]) -> Iterator[tuple[tuple[slice, ...], tuple[Box, ...]]]:
@@ -199,7 +199,7 @@ def _read_runs(out: "npt.NDArray[Any]", box: Box, read: Read) -> None:
 
     axis, item = box.stride.index(1), out.itemsize
     runs, length = np.moveaxis(out, axis, -1), box.shape[axis]
-    steps = [step for place, step in enumerate(box.stride) if place != axis]
+    steps = [step for dimension, step in enumerate(box.stride) if dimension != axis]
     for index in np.ndindex(runs.shape[:-1]):
         first = box.offset + sum(map(operator.mul, index, steps))
         runs[index] = read(first * item, (first + length) * item).view(out.dtype)

@@ -62,7 +62,11 @@ class CrcReader:
         read = [(entry, record) for entry, record in self.records if record not in self.unreadable]
         wrong = [(entry, record) for entry, record in read if record.is_wrong()]
         unchecked = tuple(entry.name for entry, _ in wrong if not entry.crc)
-        damaged = [_damaged(entry, record) for entry, record in wrong if entry.crc and not _has_own_crc(entry, record)]
+        damaged = [
+            Problem("data", entry.name, crc_mismatch(entry.crc, record.pieces.crc(record.length)), entry.data_offset)
+            for entry, record in wrong
+            if entry.crc and not _has_own_crc(entry, record)
+        ]
         return Crcs(len(read) - len(wrong), unchecked, (*self.problems, *self.unreadable.values(), *damaged))
 
     def _stripes(self, archives: Iterable[Archive]) -> Iterator[Stripe]:
@@ -121,7 +125,3 @@ def _has_own_crc(entry: Entry, record: CheckedPayload) -> bool:
     except PtzipError:
         return False
     return own.crc == record.pieces.crc(record.length)
-
-
-def _damaged(entry: Entry, record: CheckedPayload) -> Problem:
-    return Problem("data", entry.name, crc_mismatch(entry.crc, record.pieces.crc(record.length)), entry.data_offset)

@@ -61,7 +61,7 @@ def test_no_box_is_large(stride: tuple[int, int], monkeypatch: pytest.MonkeyPatc
             assert sum((size - 1) * step for size, step in zip(one.shape, one.stride, strict=True)) < 1000
 
 
-def test_what_lies_alike_is_read_in_long_stretches() -> None:
+def test_tensors_laid_out_alike_are_read_in_long_stretches() -> None:
     numbers = np.arange(60, dtype=np.float32)
     a = tensor(numbers, (3, 4, 5), (5, 15, 1))
     assert [one.shape for one, _ in box_pairs(a, a).boxes()] == [(60,)]

@@ -121,12 +121,12 @@ def test_numbers_are_those_of_torch(path: Path, dtype: WeightDtype, tmp_path: Pa
     averages = {name.replace("ema", "model", 1): tensor for name, tensor in before.items() if name.startswith("ema.")}
     report = ptzip.diff(path, slim, rename={"ema": "model"} if averages else {})
     before |= averages
-    told = {pair.name: pair for pair in report.tensors}
+    found = {pair.name: pair for pair in report.tensors}
     names = [name for name in after if name in before]
     assert len(names) == report.compared > 0
-    assert told.keys() <= set(names)
+    assert found.keys() <= set(names)
     for name in names:
-        check(told.get(name), before[name], after[name])
+        check(found.get(name), before[name], after[name])
 
 
 def check(pair: TensorDiff | None, old: Any, new: Any) -> None:
@@ -142,7 +142,7 @@ def check(pair: TensorDiff | None, old: Any, new: Any) -> None:
 # Tensors
 
 
-def test_the_numbers_of_a_pair_are_told(tmp_path: Path) -> None:
+def test_the_numbers_of_a_pair_are_reported(tmp_path: Path) -> None:
     a = saved(tmp_path, "a.pt", w=np.array([1.0, 2.0, 0.0], np.float32))
     b = saved(tmp_path, "b.pt", w=np.array([1.0, 2.5, 0.5], np.float32))
     found = only(ptzip.diff(a, b)).numbers
@@ -267,7 +267,7 @@ def test_a_forged_checksum_is_not_believed(tmp_path: Path) -> None:
     assert ptzip.verify(forged).problems
 
 
-def test_what_is_said_of_a_tensor_is_compared(tmp_path: Path) -> None:
+def test_attributes_of_tensors_are_compared(tmp_path: Path) -> None:
     one, other = CheckpointBuilder(), CheckpointBuilder()
     a = one.save(tmp_path / "a.pt", {"w": one.parameter(numbers(3))})
     b = other.save(tmp_path / "b.pt", {"w": other.parameter(numbers(3), grad=False)})
@@ -279,7 +279,7 @@ def test_what_is_said_of_a_tensor_is_compared(tmp_path: Path) -> None:
 # Names
 
 
-def test_tensors_that_moved_are_told_by_their_checksums(tmp_path: Path) -> None:
+def test_renamed_tensors_are_recognized_by_their_checksums(tmp_path: Path) -> None:
     arrays = {f"{name}.weight": numbers(50, first) for first, name in enumerate("abc")}
     a = saved(tmp_path, "a.pt", **arrays)
     b = saved(tmp_path, "b.pt", **{f"net.{name}": value for name, value in arrays.items()})

@@ -114,7 +114,7 @@ BIG = 1 << 53
         (np.int64(2**62 + 1), np.complex128(2**62), 1),
     ],
 )
-def test_integers_that_float64_does_not_hold_are_told_apart(old: Any, new: Any, distance: int) -> None:
+def test_integers_that_float64_cannot_represent_are_compared_exactly(old: Any, new: Any, distance: int) -> None:
     found = of(np.array([old, 0], old.dtype), np.array([new, 0], new.dtype))
     assert (found.differing, found.beyond, found.absolute) == (bool(distance), bool(distance), distance)
 

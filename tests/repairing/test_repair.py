@@ -46,7 +46,7 @@ def count(path: Path) -> int:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EVERY)
-def test_of_a_file_that_was_cut_every_tensor_is_as_it_was_or_named(path: Path, tmp_path: Path) -> None:
+def test_in_a_truncated_file_every_tensor_is_unchanged_or_named(path: Path, tmp_path: Path) -> None:
     before, place = described(path), copied(path, tmp_path)
     for size in cuts(path.stat().st_size, count(path), path.name):
         os.truncate(place, size)
@@ -58,7 +58,7 @@ def test_of_a_file_that_was_cut_every_tensor_is_as_it_was_or_named(path: Path, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EVERY)
-def test_what_is_turned_in_a_header_costs_nothing(path: Path, tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_header_costs_no_tensor(path: Path, tmp_path: Path) -> None:
     data, before, place = path.read_bytes(), described(path), copied(path, tmp_path)
     for flip in flips(data, count(path), path.name):
         with turned(place, flip):
@@ -72,7 +72,7 @@ def test_what_is_turned_in_a_header_costs_nothing(path: Path, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", SMALL)
-def test_whatever_is_turned_no_tensor_is_another_unsaid(path: Path, tmp_path: Path) -> None:
+def test_after_any_flipped_bit_every_changed_tensor_is_named(path: Path, tmp_path: Path) -> None:
     data, before, place = path.read_bytes(), described(path), tmp_path / "x.pt"
     chance = random.Random(path.name)
     for at in chance.sample(range(len(data)), COUNT):
@@ -96,7 +96,7 @@ def test_a_whole_file_is_left_alone_and_all_of_it_found_whole(path: Path, tmp_pa
 
 
 def names(data: bytes, signature: bytes, offset: int, name: bytes) -> int:
-    """Where the name of one header stands."""
+    """The offset of the name in one header."""
     at = data.find(signature)
     while data[at + offset : at + offset + len(name)] != name:
         at = data.index(signature, at + 4)
@@ -296,7 +296,7 @@ def test_a_file_of_nothing_but_signatures_is_too_much(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("size", [0, 1, 3])
-def test_what_is_no_zip_is_refused(size: int, tmp_path: Path) -> None:
+def test_anything_but_a_zip_is_refused(size: int, tmp_path: Path) -> None:
     (tmp_path / "x.pt").write_bytes(b"PK\x03"[:size])
     with pytest.raises(ptzip.UnsupportedError, match=ONLY):
         ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
@@ -376,7 +376,7 @@ def test_lines_and_exit_codes() -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_what_cannot_be_done_is_one_line() -> None:
+def test_every_error_is_one_line() -> None:
     error = "ptzip: error: stub.pt: "
     assert "data.pkl is cut off or cannot be found" in one_line(run("repair", "stub.pt", "-o", "out.pt"), error)
     error = "ptzip: error: cut.pt: "

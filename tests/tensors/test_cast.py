@@ -188,9 +188,7 @@ def test_the_loss_of_a_cast_is_that_of_all_its_chunks(way: str) -> None:
 
 
 @pytest.mark.parametrize(("target", "largest"), [("float16", 65504.0), ("bfloat16", 3.3895313892515355e38)])
-def test_what_is_beyond_the_range_becomes_the_largest_number_where_that_is_asked_for(
-    way: str, target: str, largest: float
-) -> None:
+def test_saturate_turns_overflowing_values_into_the_largest_finite_number(way: str, target: str, largest: float) -> None:
     numbers = np.array([1e300, -1e300, np.inf, -np.inf, np.nan, 1.0, largest])
     found, loss = narrow(numbers, target, saturate=True)
     values = floats(found.tobytes(), target)
@@ -215,14 +213,14 @@ class Cut:
     data: bytes
     sizes: tuple[int, ...]
     seekable: bool = True
-    asked: list[tuple[int, int]] = field(default_factory=list)
+    requested: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def length(self) -> int:
         return len(self.data)
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes]:
-        self.asked.append((start, stop))
+        self.requested.append((start, stop))
         for size in itertools.cycle(self.sizes):
             if start >= stop:
                 return
@@ -254,7 +252,7 @@ def test_any_part_of_a_cast_is_that_part_of_the_whole(count: int, places: tuple[
     base = Cut(np.arange(count, dtype=np.float32).tobytes(), (5,))
     part = b"".join(Cast(base, "float32", 4).chunks(2 * first, 2 * last))
     assert part == np.arange(first, last, dtype=np.float16).tobytes()
-    assert base.asked == [(4 * first, 4 * last)]
+    assert base.requested == [(4 * first, 4 * last)]
 
 
 @pytest.mark.parametrize("seekable", [True, False])

@@ -172,7 +172,7 @@ def test_a_span_reaches_as_far_as_the_elements_do(axes: list[tuple[int, int]], o
 
 
 @pytest.mark.parametrize("name", ["_rebuild_parameter", "_rebuild_parameter_with_state"])
-def test_the_tensor_of_a_parameter_stands_inside_its_call(name: str) -> None:
+def test_the_tensor_of_a_parameter_is_inside_its_call(name: str) -> None:
     inner = rebuilt()
     parameter = call(name, inner, atom(True), atom(None))
     holder: list[Node] = [parameter]
@@ -183,7 +183,7 @@ def test_the_tensor_of_a_parameter_stands_inside_its_call(name: str) -> None:
     assert holder == [parameter]
 
 
-def test_a_tensor_that_is_no_parameter_stands_in_its_own_place() -> None:
+def test_a_tensor_that_is_no_parameter_is_its_own_node() -> None:
     holder: list[Node] = [rebuilt()]
     slot = Slot(holder, 0)
     assert tensor_slot(slot) is slot

@@ -1,4 +1,4 @@
-"""The bytes of a tensor: as numpy has them, as torch has them, and read no sooner than they are asked for.
+"""The bytes of a tensor: as numpy has them, as torch has them, and read only on demand.
 
 For strided tensors the expectation is worked out by numpy alone on the whole storage.
 """
@@ -135,16 +135,16 @@ def test_untyped_storages_are_not_turned_as_torch_does_not() -> None:
 
 
 class Watched:
-    """A payload that notes what was asked for."""
+    """A payload that records what is requested of it."""
 
     seekable = True
 
     def __init__(self, data: bytes) -> None:
         self.data, self.length = data, len(data)
-        self.asked: list[tuple[int, int]] = []
+        self.requested: list[tuple[int, int]] = []
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes]:
-        self.asked.append((start, stop))
+        self.requested.append((start, stop))
         yield self.data[start:stop]
 
 
@@ -152,9 +152,9 @@ def test_only_the_bytes_between_the_first_and_the_last_element_are_read() -> Non
     payload = Watched(DATA.tobytes())
     held = Storage("0", BY_NAME["float32"], payload.length, lambda: payload)
     tensor = Tensor("float32", (2, 2), (10, 1), 5, storage=held)
-    assert payload.asked == []
+    assert payload.requested == []
     assert tensor.numpy().tolist() == [[5, 6], [15, 16]]
-    assert payload.asked == [(20, 68)]
+    assert payload.requested == [(20, 68)]
 
 
 def test_a_tensor_without_elements_reads_nothing() -> None:

@@ -53,7 +53,7 @@ def test_every_file_of_the_corpus_is_judged_right(path: Path) -> None:
 
 
 @needs_corpus
-def test_what_weights_only_takes_is_foretold() -> None:
+def test_the_verdict_on_weights_only_is_that_of_torch() -> None:
     wrong = set[str]()
     for entry in manifest("format")["files"]:
         try:
@@ -76,7 +76,7 @@ TORCH_WROTE = [FIXTURES / "training.pt", FIXTURES / "ultralytics-8.4.pt", FIXTUR
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [*(pytest.param(path, id=path.stem) for path in TORCH_WROTE), *parameters("yolo")])
-def test_of_a_file_that_was_cut_it_is_told_how_much_is_missing_and_what_is_whole(path: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_reports_how_much_is_missing_and_which_tensors_are_complete(path: Path, tmp_path: Path) -> None:
     data = path.read_bytes()
     with ptzip.open(path) as found:
         ends = {entry.name.partition("/data/")[2]: entry.data_offset + entry.size for entry in found.container.archive.entries}  # type: ignore[attr-defined]
@@ -98,7 +98,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def places(data: bytes, signature: bytes, offset: int) -> list[int]:
-    """Where a field of every header with this signature stands."""
+    """The offsets of a field in every header with this signature."""
     found, at = [], data.find(signature)
     while at >= 0:
         found.append(at + offset)
@@ -118,7 +118,7 @@ FIELDS = {
 
 
 @pytest.mark.parametrize(("signature", "offset"), FIELDS.values(), ids=FIELDS)
-def test_a_flip_in_a_header_is_told_as_one(signature: bytes, offset: int, tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_header_is_reported(signature: bytes, offset: int, tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     found = places(data, signature, offset)
     for at in random.Random(offset).sample(found, min(10, len(found))):
@@ -138,12 +138,12 @@ LARGE, FEW = 3_000_000, 5
 EVERY = [pytest.param(path, id=path.name) for path in zips("format", "yolo")]
 
 COMPLETE = {"dcp_shard.distcp", "trailing_zeros.pt"}
-"""Of what is cut off these, nobody reads the last: a shard's further zips, and zeros behind the end."""
+"""Readers ignore what follows the first end in these: further zips of a shard, and zeros."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", [path for path in EVERY if path.values[0].stat().st_size < LARGE])  # type: ignore[union-attr]
-def test_whatever_is_cut_off_is_called_a_cut(path: Path, tmp_path: Path) -> None:
+def test_every_truncation_is_reported_as_a_cut(path: Path, tmp_path: Path) -> None:
     place = copied(path, tmp_path)
     for size in cuts(path.stat().st_size, COUNT, path.name):
         os.truncate(place, size)
@@ -153,7 +153,7 @@ def test_whatever_is_cut_off_is_called_a_cut(path: Path, tmp_path: Path) -> None
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", EVERY)
-def test_whatever_is_turned_in_a_header_is_called_its_fault(path: Path, tmp_path: Path) -> None:
+def test_every_flipped_bit_in_a_header_is_reported_as_a_header_problem(path: Path, tmp_path: Path) -> None:
     data, place = path.read_bytes(), copied(path, tmp_path)
     for flip in flips(data, COUNT if len(data) < LARGE else FEW, path.name):
         with turned(place, flip):
@@ -171,7 +171,7 @@ def says_the_truth(flip: Flip, data: bytes) -> bool:
     return not any(True for entry in read_archive(BytesSource(flip.of(data))).entries for _ in mismatches(entry))
 
 
-def test_a_flip_in_a_storage_is_told_with_its_record(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_a_storage_is_reported_with_its_record(tmp_path: Path) -> None:
     path = FIXTURES / "training.pt"
     data = path.read_bytes()
     with ptzip.open(path) as found:
@@ -182,7 +182,7 @@ def test_a_flip_in_a_storage_is_told_with_its_record(tmp_path: Path) -> None:
         assert [(problem.kind, problem.place) for problem in report.problems] == [("data", name)]
 
 
-def test_a_flip_in_the_pickle_is_told(tmp_path: Path) -> None:
+def test_a_flipped_bit_in_the_pickle_is_reported(tmp_path: Path) -> None:
     path = FIXTURES / "training.pt"
     data = path.read_bytes()
     with ptzip.open(path) as found:
@@ -201,7 +201,7 @@ def safe(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("missing", [1, 7, 120, 132])
-def test_of_safetensors_that_were_cut_the_missing_bytes_are_counted(safe: Path, missing: int) -> None:
+def test_missing_bytes_of_truncated_safetensors_are_counted(safe: Path, missing: int) -> None:
     assert ptzip.verify(safe).ok
     whole = safe.stat().st_size
     os.truncate(safe, whole - missing)
@@ -209,7 +209,7 @@ def test_of_safetensors_that_were_cut_the_missing_bytes_are_counted(safe: Path, 
     assert (problem.kind, problem.message) == ("cut", f"it is cut off: {missing} of {whole} bytes are missing")
 
 
-def test_what_follows_or_breaks_safetensors_is_told(safe: Path) -> None:
+def test_trailing_bytes_and_a_broken_header_of_safetensors_are_reported(safe: Path) -> None:
     data = safe.read_bytes()
     safe.write_bytes(data + b"x")
     assert [problem.kind for problem in ptzip.verify(safe).problems] == ["layout"]
@@ -230,7 +230,7 @@ def test_what_is_inside_a_compressed_file_is_verified(pack: Callable[[bytes], by
 
 
 @needs_corpus
-def test_what_torch_does_not_load_as_it_is_is_said(tmp_path: Path) -> None:
+def test_files_that_torch_does_not_load_directly_are_marked(tmp_path: Path) -> None:
     (shard,) = CORPUS.glob("format/**/dcp_shard.distcp")
     (tmp_path / "x.pt.gz").write_bytes(gzip.compress((FIXTURES / "training.pt").read_bytes()))
     assert "use torch.distributed.checkpoint" in run("verify", str(shard)).out
@@ -247,7 +247,7 @@ def test_a_legacy_stream_without_its_magic_number_is_not_whole(tmp_path: Path) -
     assert (problem.kind, problem.message.partition(" bytes ")[2]) == ("layout", "after the last pickle are not a pickle")
 
 
-def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Path) -> None:
+def test_before_the_first_storage_the_missing_bytes_are_a_lower_bound(tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     with ptzip.open(FIXTURES / "training.pt") as found:
         first = storage_record(found, "0").data_offset
@@ -259,7 +259,7 @@ def test_before_the_first_storage_nobody_knows_how_much_is_missing(tmp_path: Pat
 @pytest.mark.parametrize(
     ("method", "words"), [(zipfile.ZIP_STORED, "not laid out by torch"), (zipfile.ZIP_DEFLATED, "compressed")]
 )
-def test_of_a_cut_file_of_another_program_nothing_is_computed(method: int, words: str, tmp_path: Path) -> None:
+def test_nothing_is_computed_for_a_truncated_file_of_another_program(method: int, words: str, tmp_path: Path) -> None:
     with ptzip.open(FIXTURES / "training.pt") as found:
         records = {entry.name: read_all(entry.payload) for entry in torch_zip(found).archive.entries}
     with zipfile.ZipFile(tmp_path / "whole.pt", "w", method) as archive:
@@ -272,7 +272,7 @@ def test_of_a_cut_file_of_another_program_nothing_is_computed(method: int, words
     assert words in report.problems[0].message
 
 
-def test_a_zip_that_lies_on_several_disks_is_told(tmp_path: Path) -> None:
+def test_a_zip_split_over_several_disks_is_reported(tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     locator = data.rindex(b"PK\x06\x07")
     for at in (locator + 4, locator + 16, locator + 17):
@@ -280,7 +280,7 @@ def test_a_zip_that_lies_on_several_disks_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["version", "byteorder"])
-def test_what_is_not_whole_is_not_said_to_load(name: str, tmp_path: Path) -> None:
+def test_a_damaged_file_reports_nothing_that_loads_it(name: str, tmp_path: Path) -> None:
     data = (FIXTURES / "training.pt").read_bytes()
     with ptzip.open(FIXTURES / "training.pt") as found:
         at = torch_zip(found).records[name].data_offset
@@ -289,7 +289,7 @@ def test_what_is_not_whole_is_not_said_to_load(name: str, tmp_path: Path) -> Non
     assert report.loading is None
 
 
-def test_what_the_disk_does_not_give_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_read_error_of_the_disk_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(self: FileSource, offset: int, buffer: memoryview) -> None:
         raise OSError(errno.EIO, "the disk failed", self.name)
 
@@ -310,7 +310,7 @@ def test_records_without_a_crc_cannot_be_checked(tmp_path: Path) -> None:
     assert (report.records, len(report.unchecked)) == (0, 57)
 
 
-def test_values_that_are_no_numbers_are_named(tmp_path: Path) -> None:
+def test_tensors_with_nan_or_infinity_are_named(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     odd = np.array([np.nan, np.inf, -np.inf, 1], np.float32)
     path = builder.save(tmp_path / "x.pt", {"a.weight": builder.tensor(odd), "b.weight": builder.tensor(numbers(3))})
@@ -349,5 +349,5 @@ def test_json_has_everything() -> None:
 
 
 @pytest.mark.usefixtures("place")
-def test_quiet_says_nothing_of_what_is_whole() -> None:
+def test_quiet_prints_nothing_about_intact_files() -> None:
     assert run("verify", "-q", "good.pt") == (0, "", "")
