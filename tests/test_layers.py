@@ -17,10 +17,10 @@ PACKAGE = ROOT / "ptzip"
 
 GROUND = "errors limits text globs arguments json_output"
 FILES = f"{GROUND} io zip pickling tensors formats"
-"""The floors up to the one that opens files."""
+"""The layers up to the one that opens files."""
 
 OPEN = f"{FILES} tree allowlist values checkpoint"
-"""The floors up to an open checkpoint."""
+"""The layers up to an open checkpoint."""
 
 READ_COMMANDS = "converting diffing inspecting scanning verifying repairing"
 REPORTS = f"{OPEN} editing recipes slimming {READ_COMMANDS}"
@@ -110,7 +110,7 @@ FORBIDDEN_NAMES = frozenset({"eval", "exec", "compile", "__import__", "breakpoin
 UNEXPLAINED: tuple[str, ...] = ()
 """Files with imports inside functions whose reason is still missing; to be emptied."""
 
-MOST_FLOORS = 16
+MOST_LEVELS = 16
 """Of folders that import one another; to become 12."""
 
 
@@ -135,8 +135,8 @@ def tree(file: str) -> ast.Module:
     return ast.parse((PACKAGE / file).read_text(), file)
 
 
-def floor(module: str) -> str:
-    """The floor of a full module name: "zip" of `ptzip.zip.reader`, "ptzip" of the package itself."""
+def layer(module: str) -> str:
+    """The layer of a full module name: "zip" of `ptzip.zip.reader`, "ptzip" of the package itself."""
     return module.removeprefix("ptzip.").partition(".")[0]
 
 
@@ -160,7 +160,7 @@ def _imported(node: ast.AST) -> list[str]:
 
 
 ALL_IMPORTS = [found for file in files() for found in imports(file)]
-OWN_IMPORTS = [found for found in ALL_IMPORTS if floor(found.name) == "ptzip" or found.name.startswith("ptzip.")]
+OWN_IMPORTS = [found for found in ALL_IMPORTS if layer(found.name) == "ptzip" or found.name.startswith("ptzip.")]
 
 
 def module_of(file: str) -> str:
@@ -171,36 +171,36 @@ def module_of(file: str) -> str:
 def test_the_table_is_in_order() -> None:
     known = {"ptzip"}
     for name, allowed in MAY_IMPORT.items():
-        assert set(allowed.split()) <= known, f"{name} names a floor below itself"
+        assert set(allowed.split()) <= known, f"{name} names a layer below itself"
         known.add(name)
 
 
-def test_every_floor_has_its_row() -> None:
+def test_every_layer_has_its_row() -> None:
     found = {Path(file).parts[0].removesuffix(".py") for file in files()} - {"__init__"}
     assert found == set(MAY_IMPORT)
 
 
-def test_the_house_has_at_most_twelve_floors() -> None:
+def test_there_are_at_most_twelve_levels_of_layers() -> None:
     levels: dict[str, int] = {"ptzip": 0}
     for name, allowed in MAY_IMPORT.items():
-        used = {floor(found.name) for found in OWN_IMPORTS if floor(module_of(found.file)) == name}
+        used = {layer(found.name) for found in OWN_IMPORTS if layer(module_of(found.file)) == name}
         levels[name] = 1 + max((levels[other] for other in used & set(allowed.split())), default=0)
-    assert max(levels.values()) <= MOST_FLOORS, levels
+    assert max(levels.values()) <= MOST_LEVELS, levels
 
 
 @pytest.mark.parametrize("name", MAY_IMPORT)
-def test_a_floor_imports_only_what_its_row_names(name: str) -> None:
+def test_a_layer_imports_only_what_its_row_names(name: str) -> None:
     allowed = {name, *MAY_IMPORT[name].split()}
-    mine = [found for found in OWN_IMPORTS if floor(module_of(found.file)) == name]
-    foreign = [found for found in mine if floor(found.name) not in allowed]
-    assert [found.place for found in foreign if (found.file, floor(found.name)) not in EXCEPTIONS] == []
+    mine = [found for found in OWN_IMPORTS if layer(module_of(found.file)) == name]
+    foreign = [found for found in mine if layer(found.name) not in allowed]
+    assert [found.place for found in foreign if (found.file, layer(found.name)) not in EXCEPTIONS] == []
 
 
 def test_every_exception_is_still_needed() -> None:
-    assert set(EXCEPTIONS) <= {(found.file, floor(found.name)) for found in OWN_IMPORTS}
+    assert set(EXCEPTIONS) <= {(found.file, layer(found.name)) for found in OWN_IMPORTS}
 
 
-def test_the_package_itself_imports_its_floors_by_name_only_for_type_checkers() -> None:
+def test_the_package_itself_imports_its_layers_by_name_only_for_type_checkers() -> None:
     at_runtime = [node for node in tree("__init__.py").body if not isinstance(node, ast.If)]
     names = [name for statement in at_runtime for name in _imported(statement)]
     assert [name for name in names if name.startswith("ptzip")] == []
