@@ -277,7 +277,7 @@ def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, li
     one storage are views of one array.
     """
     from ptzip.checkpoint import open_checkpoint  # as above
-    from ptzip.values.load import loaded
+    from ptzip.values.materialize import loaded
 
     check_choice("unknown", unknown, Unknown)
     bounds = limits or DEFAULT_LIMITS

@@ -19,7 +19,7 @@ from ptzip.tensors.tensor import Tensor
 from ptzip.text import as_json
 from ptzip.values.builder import build
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array
+from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.tensor_names import metadata_of
 from ptzip.values.value_children import SIMPLE, value_key_text
 
@@ -80,7 +80,7 @@ class _Encoder:
             return self._pairs(value.__dict__.items(), depth)
         if isinstance(value, Opaque):
             return self._object(value, depth)
-        return _array(value) if isinstance(value, Array) else as_json(value)
+        return _array(value) if isinstance(value, NumpyArray) else as_json(value)
 
     def _pairs(self, pairs: Iterable[tuple[object, object]], depth: int) -> object:
         encoded = dict[str, object]()
@@ -111,10 +111,11 @@ def _unique(key: str, taken: dict[str, object]) -> str:
     return key if key not in taken else next(name for name in numbered if name not in taken)
 
 
-def _array(value: Array) -> object:
-    from ptzip.values.numpy_objects import made  # numpy is imported only if the file holds numpy arrays
+def _array(value: NumpyArray) -> object:
 
-    found = made(value)
+    from ptzip.values.numpy_objects import to_array  # numpy is imported only if the file holds numpy arrays
+
+    found = to_array(value)
     if found.dtype.kind in "biuf" and found.size <= MAX_ELEMENTS:
         return as_json(found.tolist())
     return f"{found.dtype} {list(found.shape)}"

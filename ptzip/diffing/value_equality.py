@@ -14,9 +14,9 @@ from ptzip.errors import PtzipError
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.text import has_decimal
-from ptzip.values.numpy_objects import made
+from ptzip.values.numpy_objects import to_array
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array, ArrayType, RandomState
+from ptzip.values.rebuild_numpy import NumpyArray, NumpyDtype, NumpyRandom
 from ptzip.values.torch_values import Generator, Size
 from ptzip.values.value_children import CHILDREN
 
@@ -32,12 +32,12 @@ def content(value: object) -> Hashable:
     """What there is in a container or object apart from its children; nothing for tensors, which are compared on their own."""
     if isinstance(value, Opaque):
         return value.path, value.is_name, type(value.state), len(value.args or ())
-    if isinstance(value, Array):
-        return value.shape, value.fortran, value.is_scalar, None if isinstance(value.data, list) else bytes(value.data)
-    if isinstance(value, ArrayType):
+    if isinstance(value, NumpyArray):
+        return value.shape, value.is_fortran, value.is_scalar, None if isinstance(value.data, list) else bytes(value.data)
+    if isinstance(value, NumpyDtype):
         shape = value.subtype[1] if value.subtype else None
         return value.code, value.order, value.names, shape, tuple(at for _, at in value.fields.values()), value.size
-    if isinstance(value, RandomState):
+    if isinstance(value, NumpyRandom):
         return value.kind, value.bits
     if isinstance(value, Generator):
         return value.device
@@ -71,7 +71,7 @@ def type_text(value: object) -> str:
         return value.path
     if isinstance(value, Tensor):
         return f"tensor {value.dtype} {list(value.shape)}" + ("" if value.layout == "strided" else f" {value.layout}")
-    if isinstance(value, Array):
+    if isinstance(value, NumpyArray):
         return f"numpy scalar {value.dtype}" if value.is_scalar else f"numpy array {value.dtype} {list(value.shape)}"
     if isinstance(value, Storage):
         return f"storage of {value.size} bytes"
@@ -82,7 +82,7 @@ def describe(value: object) -> str:
     """A value in a few words: itself where it is short, else its type and size."""
     if isinstance(value, str | bytes | bytearray):
         return _text(value)
-    if isinstance(value, Array):
+    if isinstance(value, NumpyArray):
         return f"{type_text(value)}{_numbers(value)}"
     if isinstance(value, Opaque):
         return f"name {value.path}" if value.is_name else f"object of {value.path}"
@@ -107,7 +107,7 @@ def _repr(value: object) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
-def _numbers(value: Array) -> str:
+def _numbers(value: NumpyArray) -> str:
     """The numbers of a small array, after a space."""
     if (
         not 0 < math.prod(value.shape) <= MOST_NUMBERS
@@ -117,6 +117,6 @@ def _numbers(value: Array) -> str:
     ):
         return ""
     try:
-        return f" {made(value).tolist()}"
+        return f" {to_array(value).tolist()}"
     except PtzipError:
         return ""

@@ -79,14 +79,14 @@ def build(part: Part, *, unknown: str = "error", limits: Limits = DEFAULT_LIMITS
     return Builder(part, unknown == "keep", limits).build(part.root)
 
 
-def build_array(node: Node) -> rebuild_numpy.Array | None:
+def build_array(node: Node) -> rebuild_numpy.NumpyArray | None:
     """The numpy array or scalar that a call rebuilds, without storages; None where it is anything else."""
     part = Part("a numpy array", Pickle(node), _no_storage)
     try:
         found = Builder(part, False, DEFAULT_LIMITS).build(node)
     except (FormatError, UnsupportedError):
         return None
-    return found if isinstance(found, rebuild_numpy.Array) else None
+    return found if isinstance(found, rebuild_numpy.NumpyArray) else None
 
 
 class Builder:

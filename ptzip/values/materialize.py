@@ -1,127 +1,163 @@
-"""The values that `load` gives: numpy's arrays in the place of lazy tensors, arrays and storages.
+"""The object in a file as `load` returns it: numpy arrays in place of lazy tensors, arrays and storages.
 
-Rule 1: what is one object stays one; tensors on one storage are views of one array. Rule 2: containers that may contain
-themselves are changed where they are; only tuples and frozensets that hold a tensor are made anew.
+One object stays one object, and tensors on one storage are views of one array. Containers are changed in place, since they may
+contain themselves; only tuples and frozensets are replaced, and only where something in them is.
 """
 
 import mmap
-from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable
+from collections import Counter, OrderedDict, deque
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ptzip.errors import FormatError, UnsupportedError
+from ptzip.formats.container import Container
 from ptzip.io.payloads import SourcePayload, unchecked
 from ptzip.io.sources import Source, Window
-from ptzip.tensors import to_numpy as arrays
+from ptzip.limits import Limits
+from ptzip.tensors import to_numpy
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
-from ptzip.values import numpy_objects as made
+from ptzip.values.builder import build
+from ptzip.values.numpy_objects import to_array, to_class, to_dtype, to_random
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array, ArrayType, NumpyName, RandomState
-from ptzip.values.tensor_names import named_tensors
+from ptzip.values.rebuild_numpy import NumpyArray, NumpyClass, NumpyDtype, NumpyRandom
+from ptzip.values.tensor_names import arrays_of, named_tensors
 from ptzip.values.torch_values import Generator, Size
 from ptzip.values.value_children import SIMPLE, reachable, referents
 
 Bytes = npt.NDArray[np.uint8]
 
+LAZY = frozenset({Tensor, Storage, NumpyArray, NumpyDtype, NumpyRandom, NumpyClass})
+"""The types whose values are replaced."""
 
-def settle(root: object, *, keep: bool = False, mapped: bool = False) -> object:
-    """The value with numpy's arrays in it.
 
-    A tensor that has no numpy form is an UnsupportedError that names it, or with `keep` stays a lazy `Tensor`. With `mapped`
-    the arrays are read-only views of the file where a storage lies in it as it is.
+def loaded(container: Container, *, unknown: str, mapped: bool, limits: Limits) -> object:
+    """The object of the first pickle, as torch.load returns it; of safetensors and npz a dict of arrays.
+
+    Raises UnsupportedError where the file has no object, or one with something in it that is not rebuilt.
+    """
+    arrays = arrays_of(container)
+    if arrays is None and not container.parts:
+        raise UnsupportedError(f"this is a {container.name}, which has no pickle of its own")
+    value = build(container.parts[0], unknown=unknown, limits=limits) if arrays is None else arrays
+    return materialize(value, keep=unknown == "keep", mapped=mapped)
+
+
+def materialize(root: object, *, keep: bool = False, mapped: bool = False) -> object:
+    """The value with numpy arrays in it.
+
+    A tensor that numpy cannot represent is an UnsupportedError that names it, or with `keep` stays a lazy `Tensor`. With
+    `mapped` the arrays are read-only views of the file where a storage is stored as it is.
     """
     if not keep:
         _check_forms(root)
-    return _Settling(keep, mapped).run(root)
+    return _Materializer(keep, mapped).run(root)
 
 
 def _check_forms(root: object) -> None:
-    """Raise UnsupportedError, with its name, for the first tensor that has no numpy form."""
+    """Raise UnsupportedError, with its name, for the first tensor that numpy cannot represent."""
     for value in reachable(root):
         for tensor in (item for item in (value, *referents(value)) if isinstance(item, Tensor)):
             try:
-                arrays.check_form(tensor)
+                to_numpy.check_form(tensor)
             except UnsupportedError as error:
                 names = [name for name, found in named_tensors(root).items() if found is tensor and name]
                 raise UnsupportedError(f"{names[0]}: {error}" if names else str(error)) from error
 
 
-class _Settling:
+class _Materializer:
     def __init__(self, keep: bool, mapped: bool) -> None:
         self.keep = keep
         self.mapped = mapped
-        self.done: dict[int, object] = {}
-        """What stands for a value, by the identity of that."""
+        self.replaced: dict[int, object] = {}
+        """What replaces a value, by the identity of the value."""
         self.data: dict[int, Bytes] = {}
-        """The bytes of storages that are no views, by identity."""
+        """The bytes of storages that are not views, by identity."""
         self.maps: dict[int, mmap.mmap] = {}
         self.kept: list[object] = []
-        """Values whose identity is used as a key: they must not go away."""
+        """Values whose identity is a key: they must not be freed."""
 
     def run(self, root: object) -> object:
         order = list(reachable(root))
         self.kept.append(order)
         for value in order:
-            self.renew(value)
+            self.replace(value)
         for value in order:
-            change = CHANGES.get(type(value))
-            if change is not None:
-                change(self, value)
+            self.fill(value)
         return self.of(root)
 
-    def renew(self, value: object) -> None:
-        """Make a tuple or a frozenset anew where it holds something that changes; what it holds comes before it."""
-        if type(value) is Array:
+    def replace(self, value: object) -> None:
+        """Replace a tuple or a frozenset if something in it is replaced, which came before it; start arrays of objects."""
+        if type(value) is NumpyArray:
             self.of(value)
         if not isinstance(value, tuple | frozenset) or isinstance(value, Size):
             return
-        items = [_key(self, item) if isinstance(value, frozenset) else self.of(item) for item in value]
+        items = [self.key(item) if isinstance(value, frozenset) else self.of(item) for item in value]
         if any(item is not old for item, old in zip(items, value, strict=True)):
-            self.done[id(value)] = frozenset(items) if isinstance(value, frozenset) else tuple(items)
+            self.replaced[id(value)] = frozenset(items) if isinstance(value, frozenset) else tuple(items)
 
     def of(self, value: object) -> object:
-        """What stands for a value."""
-        if id(value) in self.done:
-            return self.done[id(value)]
-        make = MADE.get(type(value))
-        if make is None:
+        """What a value is after materializing: what replaces it, or itself."""
+        if id(value) in self.replaced:
+            return self.replaced[id(value)]
+        if type(value) not in LAZY:
             return value
         self.kept.append(value)
-        self.done[id(value)] = found = make(self, value)
+        self.replaced[id(value)] = found = self.converted(value)
         return found
+
+    def key(self, value: object) -> object:
+        """The same of a key or an item of a set; tensors, whose arrays have no hash, stay what they are."""
+        found = value if isinstance(value, Tensor | Storage) else self.of(value)
+        try:
+            hash(found)
+        except TypeError:
+            return value
+        return found
+
+    def converted(self, value: object) -> object:
+        match value:
+            case Tensor():
+                return self.tensor(value)
+            case Storage():
+                return to_numpy.elements(value, self.bytes_of(value))
+            case NumpyArray():
+                return self.array(value)
+            case NumpyDtype():
+                return to_dtype(value)
+            case NumpyRandom():
+                return self.random(value)
+            case NumpyClass():
+                return to_class(value)
+        return value
 
     def tensor(self, tensor: Tensor) -> object:
         try:
-            held = arrays.storage_of(tensor)
-            arrays.span(tensor)
-            return arrays.array_on(tensor, self.bytes_of(held), 0)
+            storage = to_numpy.storage_of(tensor)
+            to_numpy.span(tensor)
+            return to_numpy.array_on(tensor, self.bytes_of(storage), 0)
         except UnsupportedError:
             if self.keep:
                 return tensor
             raise
 
     def bytes_of(self, storage: Storage) -> Bytes:
-        """All bytes of a storage: those of a view are a part of its base's."""
+        """All bytes of a storage; those of a view are a part of its base's."""
         if storage.base is not None:
             return self.bytes_of(storage.base)[storage.start : storage.start + storage.size]
         if id(storage) not in self.data:
             self.kept.append(storage)
             found = self.mapped_bytes(storage) if self.mapped else None
-            self.data[id(storage)] = arrays.native(storage, 0, storage.size) if found is None else found
+            self.data[id(storage)] = to_numpy.native(storage, 0, storage.size) if found is None else found
         return self.data[id(storage)]
 
     def mapped_bytes(self, storage: Storage) -> Bytes | None:
-        """The bytes where they lie in the file, or None where they are not there as they are."""
+        """The bytes as a part of the mapped file, or None where they are not in it as they are."""
         payload = unchecked(storage.checked_payload())
-        if (
-            not isinstance(payload, SourcePayload)
-            or (storage.big_endian and arrays.swapped_unit(storage) > 1)
-            or not storage.size
-        ):
+        is_swapped = storage.big_endian and to_numpy.swapped_unit(storage) > 1
+        if not isinstance(payload, SourcePayload) or is_swapped or not storage.size:
             return None
         source, offset = _outermost(payload.source, payload.offset)
         if id(source) not in self.maps:
@@ -131,122 +167,66 @@ class _Settling:
             self.maps[id(source)] = whole
         return np.frombuffer(self.maps[id(source)], np.uint8, storage.size, offset)
 
-    def storage(self, storage: Storage) -> object:
-        return arrays.elements(storage, self.bytes_of(storage))
+    def array(self, value: NumpyArray) -> object:
+        try:
+            found = to_array(value)
+        except FormatError:
+            if self.keep:
+                return value
+            raise
+        if isinstance(value.data, list) and not value.is_scalar:  # objects, which may contain the array itself
+            self.replaced[id(value)] = found
+            flat = found.reshape(-1)
+            for index, item in enumerate(value.data):
+                flat[index] = self.of(item)
+        return found
+
+    def random(self, value: NumpyRandom) -> object:
+        """A generator copies its state, so the state is completed first: a dict of dicts of arrays and numbers."""
+        if isinstance(value.state, dict):
+            for part in reachable(value.state):
+                if isinstance(part, dict):
+                    self.fill(part)
+        return to_random(value)
+
+    def fill(self, value: Any) -> None:
+        """Replace what is in a container, in place."""
+        match value:
+            case dict():
+                self.fill_dict(value)
+            case list():
+                value[:] = [self.of(item) for item in value]
+            case set():
+                items = [self.key(item) for item in value]
+                value.clear()
+                value.update(items)
+            case deque():
+                items = [self.of(item) for item in value]
+                value.clear()
+                value.extend(items)
+            case Opaque():
+                value.args = None if value.args is None else tuple(self.of(item) for item in value.args)
+                value.kwargs = {name: self.of(item) for name, item in value.kwargs.items()}
+                value.state = self.of(value.state)
+                value.items[:] = [self.of(item) for item in value.items]
+                value.pairs[:] = [(self.key(key), self.of(item)) for key, item in value.pairs]
+            case Generator():
+                value.state = self.of(value.state)
+        if isinstance(value, OrderedDict | Counter | SIMPLE):
+            for name, item in list(value.__dict__.items()):
+                value.__dict__[name] = self.of(item)
+
+    def fill_dict(self, value: dict[object, object]) -> None:
+        pairs = [(self.key(key), self.of(item)) for key, item in value.items()]
+        if any(key is not old for (key, _), old in zip(pairs, value, strict=True)):
+            value.clear()
+        for key, item in pairs:  # one by one: an OrderedDict must see each
+            value[key] = item  # noqa: PERF403
 
 
 def _outermost(source: Source, offset: int) -> tuple[Source, int]:
-    """The file that a part of it is in, and the place there."""
+    """The file that a window is in, and the offset in that file."""
     while isinstance(source, Window):
         offset += source.offset
         source = source.base
     return source, offset
-
-
-MADE: dict[type, Callable[[_Settling, Any], object]] = {
-    Tensor: _Settling.tensor,
-    Storage: _Settling.storage,
-    Array: lambda settling, value: _array(settling, value),
-    ArrayType: lambda _, value: _dtype(value),
-    RandomState: lambda settling, value: _random(settling, value),
-    NumpyName: lambda _, value: made.made_name(value),
-}
-"""What is made of a value, by its type."""
-
-
-def _array(settling: _Settling, value: Array) -> object:
-    try:
-        found = made.made(value)
-    except FormatError:
-        if settling.keep:
-            return value
-        raise
-    if isinstance(value.data, list) and not value.is_scalar:  # objects, which change in their turn
-        settling.done[id(value)] = found
-        flat = found.reshape(-1)
-        for place, item in enumerate(value.data):
-            flat[place] = settling.of(item)
-    return found
-
-
-def _random(settling: _Settling, value: RandomState) -> object:
-    """A generator takes a copy of its state, so that is given whole: a dict of dicts of arrays and numbers."""
-    if isinstance(value.state, dict):
-        for held in reachable(value.state):
-            if isinstance(held, dict):
-                _dict(settling, held)
-    return made.made_random(value)
-
-
-def _dtype(value: ArrayType) -> object:
-    try:
-        return made.made_type(value)
-    except made.MISTAKES as error:
-        raise UnsupportedError(f"the numpy dtype {value} cannot be made: {error}") from error
-
-
-def _list(settling: _Settling, value: list[object]) -> None:
-    value[:] = [settling.of(item) for item in value]
-
-
-def _deque(settling: _Settling, value: deque[object]) -> None:
-    items = [settling.of(item) for item in value]
-    value.clear()
-    value.extend(items)
-
-
-def _set(settling: _Settling, value: set[object]) -> None:
-    """Arrays cannot be in a set: tensors stay in it as they are."""
-    items = [_key(settling, item) for item in value]
-    value.clear()
-    value.update(items)
-
-
-def _dict(settling: _Settling, value: dict[object, object]) -> None:
-    """Keys that are tensors stay what they are; others and all values change."""
-    pairs = [(_key(settling, key), settling.of(item)) for key, item in value.items()]
-    if any(key is not old for (key, _), old in zip(pairs, value, strict=True)):
-        value.clear()
-    for key, item in pairs:  # one by one: some dicts keep accounts of their own
-        value[key] = item  # noqa: PERF403
-    if isinstance(value, OrderedDict | Counter):
-        _attributes(settling, value)
-
-
-def _key(settling: _Settling, value: object) -> object:
-    found = settling.of(value) if not isinstance(value, Tensor | Storage) else value
-    try:
-        hash(found)
-    except TypeError:
-        return value
-    return found
-
-
-def _attributes(settling: _Settling, value: Any) -> None:
-    for name, item in list(value.__dict__.items()):
-        value.__dict__[name] = settling.of(item)
-
-
-def _opaque(settling: _Settling, value: Opaque) -> None:
-    if value.args is not None:
-        value.args = tuple(settling.of(item) for item in value.args)
-    value.kwargs = {name: settling.of(item) for name, item in value.kwargs.items()}
-    value.state = settling.of(value.state)
-    _list(settling, value.items)
-    value.pairs[:] = [(_key(settling, key), settling.of(item)) for key, item in value.pairs]
-
-
-def _generator(settling: _Settling, value: Generator) -> None:
-    value.state = settling.of(value.state)
-
-
-CHANGES: dict[type, Callable[[_Settling, Any], None]] = {
-    list: _list,
-    deque: _deque,
-    set: _set,
-    **dict.fromkeys((dict, OrderedDict, defaultdict, Counter), _dict),
-    Opaque: _opaque,
-    Generator: _generator,
-    **dict.fromkeys(SIMPLE, _attributes),
-}
-"""How a container changes where it is."""

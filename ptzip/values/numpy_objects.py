@@ -1,86 +1,30 @@
-"""numpy's own objects, made of what a pickle tells of them.
+"""numpy's own objects from the inert records of `rebuild_numpy`.
 
-Rule: numpy is given a checked dtype, a shape and bytes, never a pickle or a name to look up.
+numpy gets a checked dtype, a shape and bytes, never a pickle or a name to look up.
 """
 
 import re
 from typing import Any
 
-import ml_dtypes  # noqa: F401 (numpy then knows bfloat16 and float8)
+import ml_dtypes  # noqa: F401 (registers bfloat16 and float8 with numpy)
 import numpy as np
 import numpy.typing as npt
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.values.rebuild_numpy import Array, ArrayType, NumpyName, RandomState
+from ptzip.values.rebuild_numpy import NumpyArray, NumpyClass, NumpyDtype, NumpyRandom
 
 CODE = re.compile(
     r"[?bBhHiIlLqQefdgFDGO]|[biufcSUVaOMm]\d{1,9}|M8|m8|bool|u?int\d{1,2}|u?longlong|float\d{2}|complex\d{2,3}|bfloat16|str|bytes"
 )
-"""The type codes that are made dtypes; numpy reads others as whole structures."""
+"""The type codes that numpy is given; it reads others as whole structures."""
 
-DEEPEST_TYPE = 32
-"""How deep dtypes may lie inside one another."""
+DEEPEST_DTYPE = 32
+"""How many dtypes may be nested in one another."""
 
 MISTAKES = (ValueError, TypeError, OverflowError, KeyError)
 
-
-def made(told: Array) -> Any:
-    """The array or scalar. Raises FormatError where its data do not fit its shape and dtype."""
-    try:
-        array = _array(told, made_type(told.dtype))
-    except MISTAKES as error:
-        raise FormatError(f"a numpy array of dtype {told.dtype} and shape {told.shape} cannot be made: {error}") from error
-    return array[()] if told.is_scalar else array
-
-
-def _array(told: Array, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
-    if isinstance(told.data, list):
-        return _objects(told.data, told.shape, dtype)
-    if dtype.hasobject:
-        raise ValueError("it holds objects, and its data are bytes")
-    count = int(np.prod(told.shape, dtype=object)) if told.shape else 1
-    if len(told.data) < count * dtype.itemsize or min(told.shape, default=0) < 0:
-        raise ValueError(f"its data are {len(told.data)} bytes")
-    data = bytearray(told.data) or bytearray(1)
-    return np.ndarray(told.shape, dtype, data, order="F" if told.fortran else "C")
-
-
-def _objects(data: list[object], shape: tuple[int, ...], dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
-    """Objects are laid down one by one: numpy would look into lists for more dimensions."""
-    array = np.empty(len(data), dtype)
-    for place, value in enumerate(data):
-        array[place] = value
-    return array.reshape(shape)
-
-
-def made_type(told: ArrayType, depth: int = 0) -> "np.dtype[Any]":
-    """The dtype; raises ValueError for one that numpy does not have."""
-    if depth > DEEPEST_TYPE:
-        raise ValueError(f"dtypes lie more than {DEEPEST_TYPE} deep inside one another")
-    if told.names is not None:
-        fields = [told.fields[name] for name in told.names]
-        formats = [made_type(kind, depth + 1) for kind, _ in fields]
-        size = {} if told.size < 0 else {"itemsize": told.size}
-        return np.dtype({"names": list(told.names), "formats": formats, "offsets": [at for _, at in fields], **size})  # type: ignore[call-overload,no-any-return]
-    if told.subtype is not None:
-        return np.dtype((made_type(told.subtype[0], depth + 1), told.subtype[1]))
-    if not CODE.fullmatch(told.code):
-        raise ValueError(f"{told.code!r} is no type code of numpy")
-    unit = _unit(told) if told.code in ("M8", "m8") else ""
-    plain = np.dtype(told.code + unit)
-    return plain if told.order in ("=", "|") else plain.newbyteorder(">" if told.order == ">" else "<")
-
-
-def _unit(told: ArrayType) -> str:
-    """The unit of a date or a duration, as in "[25s]"."""
-    if told.unit is None or len(told.unit) < 2:
-        return ""
-    unit, count = told.unit[0], told.unit[1]
-    name = unit.decode("latin1") if isinstance(unit, bytes) else str(unit)
-    if not name.isalpha() or not isinstance(count, int):
-        raise ValueError(f"{unit!r} is no unit of time")
-    return f"[{count}{name}]" if name != "generic" else ""
-
+MOST_POOL = 64
+"""The largest pool of a seed sequence; numpy's own has 4 numbers."""
 
 BIT_GENERATORS: dict[str, Any] = {
     "MT19937": np.random.MT19937,
@@ -91,45 +35,101 @@ BIT_GENERATORS: dict[str, Any] = {
 }
 
 
-def made_random(told: RandomState) -> Any:
-    """A random number generator in the state that was saved."""
-    if told.kind == "SeedSequence":
-        return _seeds(told.state)
-    bits = BIT_GENERATORS[told.bits](0)
-    old = np.random.RandomState(bits) if told.kind == "RandomState" else None
+def to_array(value: NumpyArray) -> Any:
+    """The array or scalar. Raises FormatError where the data does not fit the shape and the dtype."""
     try:
-        if isinstance(told.state, dict) and old is not None:
-            old.set_state(told.state)  # it keeps a number for later, which its bit generator does not know of
-        elif isinstance(told.state, dict):
-            bits.state = told.state
+        array = _array(value, _dtype(value.dtype))
     except MISTAKES as error:
-        raise FormatError(f"the state of a random number generator {told.bits} cannot be set: {error}") from error
-    return old or (bits if told.kind == "BitGenerator" else np.random.Generator(bits))
+        raise FormatError(f"invalid numpy array of dtype {value.dtype} and shape {value.shape}: {error}") from error
+    return array[()] if value.is_scalar else array
 
 
-def _seeds(state: object) -> Any:
-    """A seed sequence: (entropy, children, pool, size of the pool, key); the pool follows from the others."""
+def _array(value: NumpyArray, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
+    if isinstance(value.data, list):
+        array = np.empty(len(value.data), dtype)
+        for index, item in enumerate(value.data):  # one by one: numpy would take lists for more dimensions
+            array[index] = item
+        return array.reshape(value.shape)
+    if dtype.hasobject:
+        raise ValueError("its dtype is of objects, and its data are bytes")
+    count = int(np.prod(value.shape, dtype=object)) if value.shape else 1
+    if len(value.data) < count * dtype.itemsize or min(value.shape, default=0) < 0:
+        raise ValueError(f"its data are {len(value.data)} bytes")
+    data = bytearray(value.data) or bytearray(1)
+    return np.ndarray(value.shape, dtype, data, order="F" if value.is_fortran else "C")
+
+
+def to_dtype(value: NumpyDtype) -> "np.dtype[Any]":
+    """The dtype. Raises UnsupportedError for one that numpy does not have."""
+    try:
+        return _dtype(value)
+    except MISTAKES as error:
+        raise UnsupportedError(f"numpy has no dtype {value}: {error}") from error
+
+
+def _dtype(value: NumpyDtype, depth: int = 0) -> "np.dtype[Any]":
+    if depth > DEEPEST_DTYPE:
+        raise ValueError(f"more than {DEEPEST_DTYPE} dtypes are nested in one another")
+    if value.names is not None:
+        fields = [value.fields[name] for name in value.names]
+        formats = [_dtype(kind, depth + 1) for kind, _ in fields]
+        size = {} if value.size < 0 else {"itemsize": value.size}
+        spec = {"names": list(value.names), "formats": formats, "offsets": [offset for _, offset in fields], **size}
+        return np.dtype(spec)  # type: ignore[call-overload, no-any-return]
+    if value.subtype is not None:
+        return np.dtype((_dtype(value.subtype[0], depth + 1), value.subtype[1]))
+    if not CODE.fullmatch(value.code):
+        raise ValueError(f"{value.code!r} is no type code of numpy")
+    native = np.dtype(value.code + (_unit(value) if value.code in ("M8", "m8") else ""))
+    return native if value.order in ("=", "|") else native.newbyteorder(">" if value.order == ">" else "<")
+
+
+def _unit(value: NumpyDtype) -> str:
+    """The unit of a date or a duration, such as "[25s]"."""
+    if value.unit is None or len(value.unit) < 2:
+        return ""
+    unit, count = value.unit[0], value.unit[1]
+    name = unit.decode("latin1") if isinstance(unit, bytes) else str(unit)
+    if not name.isalpha() or not isinstance(count, int):
+        raise ValueError(f"{unit!r} is no unit of time")
+    return f"[{count}{name}]" if name != "generic" else ""
+
+
+def to_random(value: NumpyRandom) -> Any:
+    """A random number generator in the state that was saved. Raises FormatError where that is no state of it."""
+    if value.kind == "SeedSequence":
+        return _seed_sequence(value.state)
+    bits = BIT_GENERATORS[value.bits](0)
+    old = np.random.RandomState(bits) if value.kind == "RandomState" else None
+    try:
+        if isinstance(value.state, dict) and old is not None:
+            old.set_state(value.state)  # it keeps a second gaussian number, which the bit generator does not have
+        elif isinstance(value.state, dict):
+            bits.state = value.state
+    except MISTAKES as error:
+        raise FormatError(f"invalid state of a random number generator {value.bits}: {error}") from error
+    return old or (bits if value.kind == "BitGenerator" else np.random.Generator(bits))
+
+
+def _seed_sequence(state: object) -> Any:
+    """From (entropy, children spawned, pool, size of the pool, key); the pool follows from the others."""
     if not isinstance(state, tuple):
         return np.random.SeedSequence(0)
     entropy, children, _, size, key = state
     try:
         return np.random.SeedSequence(entropy, spawn_key=key, pool_size=min(size, MOST_POOL), n_children_spawned=children)
     except MISTAKES as error:
-        raise FormatError(f"a seed sequence of numpy cannot be made: {error}") from error
+        raise FormatError(f"invalid seed sequence of numpy: {error}") from error
 
 
-MOST_POOL = 64
-"""numpy takes 4 numbers."""
-
-
-def made_name(told: NumpyName) -> Any:
-    """A class of numpy."""
-    if told.name == "ndarray":
+def to_class(value: NumpyClass) -> Any:
+    """A class of numpy by its name."""
+    if value.name == "ndarray":
         return np.ndarray
-    if told.name == "SeedSequence":
+    if value.name == "SeedSequence":
         return np.random.SeedSequence
-    if told.name in BIT_GENERATORS:
-        return BIT_GENERATORS[told.name]
-    if not CODE.fullmatch(told.name):
-        raise UnsupportedError(f"numpy.{told.name} is not known")
-    return np.dtype(told.name).type
+    if value.name in BIT_GENERATORS:
+        return BIT_GENERATORS[value.name]
+    if not CODE.fullmatch(value.name):
+        raise UnsupportedError(f"numpy.{value.name} is not supported")
+    return np.dtype(value.name).type

@@ -19,7 +19,7 @@ from ptzip.tensors.tensor import NOTHING, Tensor
 from ptzip.tensors.torch_names import NESTED_TENSOR, PARAMETER, SPARSE_COMPONENTS, TENSOR
 from ptzip.values.argument_types import Misfit, items, mapping, number, place, places, sizes, storage, tensor, text, texts
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array
+from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.torch_values import Device, Dtype, Layout, QScheme
 
 PER_TENSOR, PER_CHANNEL, FLOAT_QPARAMS = "per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams"
@@ -206,7 +206,7 @@ def tensor_from_type(function: object, cls: object, arguments: object, state: ob
 
 def tensor_from_array(data: object, dtype: object, device: object, grad: object) -> Tensor:
     """`_rebuild_device_tensor_from_numpy`: the values are in the pickle, and may be of another dtype."""
-    if not isinstance(data, Array):
+    if not isinstance(data, NumpyArray):
         raise Misfit(f"expected an array, found an object of {type(data).__name__}")
     return _converted(lambda name: _cast_array(data, name), data.shape, dtype, device, grad)
 
@@ -219,11 +219,11 @@ def tensor_from_cpu(data: object, dtype: object, device: object, grad: object) -
     return _converted(lambda name: _cast_tensor(held, name), held.shape, dtype, device, grad)
 
 
-def _cast_array(data: Array, dtype: str) -> bytes:
+def _cast_array(data: NumpyArray, dtype: str) -> bytes:
     from ptzip.tensors.to_numpy import cast  # numpy takes 60 ms to load, and few files need it
-    from ptzip.values.numpy_objects import made
+    from ptzip.values.numpy_objects import to_array
 
-    return cast(made(data), dtype)
+    return cast(to_array(data), dtype)
 
 
 def _cast_tensor(data: Tensor, dtype: str) -> bytes:

@@ -13,7 +13,7 @@ from ptzip.tensors.tensor import Tensor
 from ptzip.tree.modules import UNNAMED
 from ptzip.tree.paths import key_text
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array, ArrayType, NumpyName, RandomState
+from ptzip.values.rebuild_numpy import NumpyArray, NumpyClass, NumpyDtype, NumpyRandom
 from ptzip.values.torch_values import Device, Dtype, Generator, Layout, MemoryFormat, QScheme, Size
 
 SIMPLE = (argparse.Namespace, types.SimpleNamespace)
@@ -44,7 +44,7 @@ def value_key_text(key: object) -> str | None:
         return key_text(key.path) if key.is_name else None
     if isinstance(key, type):
         return key_text(f"{key.__module__}.{key.__qualname__}")
-    return key_text(f"numpy.{key.name}" if isinstance(key, NumpyName) else key)
+    return key_text(f"numpy.{key.name}" if isinstance(key, NumpyClass) else key)
 
 
 def _indexed(source: str, items: Iterable[object]) -> list[ValueChild]:
@@ -96,11 +96,11 @@ def _of_tensor(value: Tensor) -> list[ValueChild]:
     return [*_keyed("component", value.components.items()), *_keyed("attribute", value.attributes.items())]
 
 
-def _of_array(value: Array) -> list[ValueChild]:
+def _of_array(value: NumpyArray) -> list[ValueChild]:
     return [ValueChild("dtype", value.dtype, "dtype"), *_indexed("item", value.data if isinstance(value.data, list) else ())]
 
 
-def _of_array_type(value: ArrayType) -> list[ValueChild]:
+def _of_array_type(value: NumpyDtype) -> list[ValueChild]:
     base = [ValueChild(None, value.subtype[0], "base")] if value.subtype else []
     fields = [ValueChild(name, kind, name) for name, (kind, _) in value.fields.items()]
     return [*base, ValueChild("unit", value.unit, "unit"), *fields]
@@ -118,9 +118,9 @@ CHILDREN: dict[type, Callable[[Any], list[ValueChild]]] = {
     Opaque: _of_opaque,
     Tensor: _of_tensor,
     **dict.fromkeys(SIMPLE, lambda value: _keyed("attribute", value.__dict__.items())),
-    Array: _of_array,
-    ArrayType: _of_array_type,
-    RandomState: lambda value: [ValueChild("state", value.state, "state")],
+    NumpyArray: _of_array,
+    NumpyDtype: _of_array_type,
+    NumpyRandom: lambda value: [ValueChild("state", value.state, "state")],
     Generator: _of_generator,
 }
 """What is right below a value, by its type."""
@@ -145,9 +145,9 @@ def referents(value: object) -> list[object]:
         return [*value.components.values(), *value.attributes.values()]
     if isinstance(value, SIMPLE):
         return list(value.__dict__.values())
-    if isinstance(value, Array):
+    if isinstance(value, NumpyArray):
         return list(value.data) if isinstance(value.data, list) else []
-    if isinstance(value, RandomState):
+    if isinstance(value, NumpyRandom):
         return [value.state]
     return [value.state] if isinstance(value, Generator) else []
 

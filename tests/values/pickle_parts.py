@@ -11,7 +11,7 @@ from ptzip.formats.container import Part
 from ptzip.io.payloads import BytesPayload, CheckedPayload
 from ptzip.pickling.reader import read_pickle
 from ptzip.values.builder import build
-from ptzip.values.materialize import settle
+from ptzip.values.materialize import materialize
 
 NO_STORAGES: Mapping[str, bytes] = {}
 
@@ -39,7 +39,7 @@ def kept(data: bytes, storages: Mapping[str, bytes] = NO_STORAGES) -> object:
 
 def loaded(data: bytes, unknown: str = "error", storages: Mapping[str, bytes] = NO_STORAGES) -> object:
     """The value of a pickle, with numpy arrays."""
-    return settle(built(data, unknown, storages), keep=unknown == "keep")
+    return materialize(built(data, unknown, storages), keep=unknown == "keep")
 
 
 def dumped(value: object, protocol: int = 2) -> bytes:

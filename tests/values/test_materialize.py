@@ -14,9 +14,9 @@ import pytest
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.tensors.tensor import Tensor
-from ptzip.values.materialize import settle
+from ptzip.values.materialize import materialize
 from ptzip.values.opaque import Opaque
-from ptzip.values.rebuild_numpy import Array, ArrayType
+from ptzip.values.rebuild_numpy import NumpyArray, NumpyDtype
 from tests.values.pickle_parts import call, loaded, name, number, numbers, stored, tensor, text
 
 SIX = {"0": struct.pack("<6f", *range(6))}
@@ -124,25 +124,25 @@ def test_arrays_that_hold_objects_hold_what_those_become() -> None:
 
 
 WRONG = [
-    Array(ArrayType("f4"), (3,), data=b"1234"),
-    Array(ArrayType("f4"), (-1,), data=b""),
-    Array(ArrayType("f4"), (2**40, 2**40), data=b""),
-    Array(ArrayType("O"), (1,), data=b"12345678"),
-    Array(ArrayType("f4"), (2,), data=[1]),
-    Array(ArrayType("f4"), (1,), data=["x"]),
-    Array(ArrayType("i4,f8"), (1,), data=b"123456789012"),
-    Array(ArrayType("f3"), (1,), data=b"123"),
-    Array(ArrayType("V", names=("a",)), (1,), data=b"123"),
-    Array(ArrayType("V", names=("a",), fields={"a": (ArrayType("O"), 0)}, size=8), (1,), data=b"12345678"),
-    Array(ArrayType("M8", unit=(b"nonsense", 1)), (1,), data=b"12345678"),
+    NumpyArray(NumpyDtype("f4"), (3,), data=b"1234"),
+    NumpyArray(NumpyDtype("f4"), (-1,), data=b""),
+    NumpyArray(NumpyDtype("f4"), (2**40, 2**40), data=b""),
+    NumpyArray(NumpyDtype("O"), (1,), data=b"12345678"),
+    NumpyArray(NumpyDtype("f4"), (2,), data=[1]),
+    NumpyArray(NumpyDtype("f4"), (1,), data=["x"]),
+    NumpyArray(NumpyDtype("i4,f8"), (1,), data=b"123456789012"),
+    NumpyArray(NumpyDtype("f3"), (1,), data=b"123"),
+    NumpyArray(NumpyDtype("V", names=("a",)), (1,), data=b"123"),
+    NumpyArray(NumpyDtype("V", names=("a",), fields={"a": (NumpyDtype("O"), 0)}, size=8), (1,), data=b"12345678"),
+    NumpyArray(NumpyDtype("M8", unit=(b"nonsense", 1)), (1,), data=b"12345678"),
 ]
 
 
 @pytest.mark.parametrize("told", WRONG, ids=range(len(WRONG)))
-def test_an_array_that_cannot_be_is_a_format_error_or_stays_as_it_is(told: Array) -> None:
+def test_an_array_that_cannot_be_is_a_format_error_or_stays_as_it_is(told: NumpyArray) -> None:
     with pytest.raises(FormatError, match="numpy array"):
-        settle([told])
-    assert settle([told], keep=True) == [told]
+        materialize([told])
+    assert materialize([told], keep=True) == [told]
 
 
 def test_tensors_on_one_storage_are_views_of_one_array() -> None:
@@ -201,8 +201,8 @@ def test_objects_with_attributes_hold_arrays_in_the_end() -> None:
 
 def test_a_tuple_without_arrays_is_not_made_anew() -> None:
     inner = (1, 2)
-    value = [inner, (inner, Array(ArrayType("f4"), (1,), data=b"1234"))]
-    settle(value)
+    value = [inner, (inner, NumpyArray(NumpyDtype("f4"), (1,), data=b"1234"))]
+    materialize(value)
     assert value[0] is inner
     assert value[1][0] is inner
     assert isinstance(value[1][1], np.ndarray)
