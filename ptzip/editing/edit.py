@@ -17,6 +17,7 @@ from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import LOCATION, StorageRef
 from ptzip.tree.children import keyed_children, node_key_text, node_paths
+from ptzip.tree.paths import join_path
 
 
 class Cut(NamedTuple):
@@ -83,7 +84,7 @@ class Edit:
 
     def remove_from(self, holder: Node, above: str, name: str, category: Category, what: str) -> None:
         """Remove one key of a dict, whose own path is `above`."""
-        path, value = f"{above}.{name}".lstrip("."), lookup(holder, name)
+        path, value = join_path(above, name), lookup(holder, name)
         if value is not None and not self._is_protected(path, value):
             for slot in [slot for key, slot in pair_slots(holder) if text(key) == name][::-1]:
                 take_out(holder, slot)
@@ -94,7 +95,7 @@ class Edit:
     ) -> None:
         """Remove keys of a dict in one pass, as one change at its `path`; "{count}" in `what` becomes their number."""
         named = [(node_key_text(key) or "?", slot) for key, slot in pair_slots(holder)]
-        chosen = [(f"{path}.{name}".lstrip("."), slot) for name, slot in named if is_removed(name)]
+        chosen = [(join_path(path, name), slot) for name, slot in named if is_removed(name)]
         removed = [(below, slot) for below, slot in chosen if not self._is_protected(below, slot.node)]
         if removed:
             values, paths = [slot.node for _, slot in removed], [below for below, _ in removed]
@@ -146,11 +147,11 @@ class Edit:
         replaced = list[Node]()
         for key, slot in pair_slots(state):
             name = text(key) or ""
-            below, other = f"{path}.{name}".lstrip("."), other_name(name)
+            below, other = join_path(path, name), other_name(name)
             if other in found and not self.keeps(below, slot.node):
                 replaced.append(slot.node)
                 slot.put(found[other])
-                self.account.moved[below] = f"{other_path}.{other}".lstrip(".")
+                self.account.moved[below] = join_path(other_path, other)
                 self.account.removed_paths.add(below)
         if replaced:
             self.account.removed(Category.EMA, path, replaced, f"{len(replaced)} weights replaced by {what}")

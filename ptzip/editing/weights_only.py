@@ -43,6 +43,7 @@ from ptzip.tensors.strides import contiguous
 from ptzip.tree.calls import RECONSTRUCTORS, class_path
 from ptzip.tree.children import node_key_text
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
+from ptzip.tree.paths import join_path
 
 SUBCLASSES = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
 SETS = frozenset(("builtins.set", "__builtin__.set"))
@@ -208,7 +209,7 @@ def _slots_below(node: Node, path: str, role: Role) -> list[Pending]:
     for holder in (node.parts, *(step.items for step in node.steps)):
         for index in range(len(holder)):
             key = keys.get((id(holder), index))
-            below = f"{path}.{node_key_text(key) or '?'}".lstrip(".") if key is not None else path
+            below = join_path(path, node_key_text(key) or "?") if key is not None else path
             found.append(Pending(Slot(holder, index), below, Role.KEY if (id(holder), index + 1) in keys else inner))
     return found[::-1]
 

@@ -29,6 +29,7 @@ from ptzip.tensors.references import tensor_ref
 from ptzip.tree.children import node_key_text
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import is_module
+from ptzip.tree.paths import join_path
 
 MAX_DEPTH = 3
 """How many dicts inside one another are searched for states of training."""
@@ -156,7 +157,7 @@ def _find_training(root: Node) -> Iterator[Found]:
             elif is_optimizer(value):
                 yield Found(holder, above, name, OPTIMIZER, is_sure=False)
             elif depth < MAX_DEPTH and isinstance(value, Dict) and not is_module(value):
-                pending.append((f"{above}.{name}".lstrip("."), value, depth + 1))
+                pending.append((join_path(above, name), value, depth + 1))
 
 
 def _kind(value: Node, *keys: str) -> Training | None:
@@ -171,7 +172,7 @@ def drop(edit: Edit) -> None:
         if is_sure:
             edit.remove_from(holder, above, key, kind.category, f"removed, {kind.what}")
         else:
-            path = f"{above}.{key}".lstrip(".")
+            path = join_path(above, key)
             edit.account.warnings.append(
                 f"{path} looks like the state of an optimizer, and was kept (--drop {path} removes it)"
             )
@@ -188,7 +189,7 @@ def weights(root: Node) -> Iterator[tuple[str, Node]]:
         if is_module(node) or _is_weights(node):
             yield path, node
         else:
-            pending += [(f"{path}.{name}".lstrip("."), below) for name, below in reversed(list(_entries(node)))]
+            pending += [(join_path(path, name), below) for name, below in reversed(list(_entries(node)))]
 
 
 def _is_weights(node: Node) -> bool:

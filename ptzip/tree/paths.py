@@ -50,6 +50,11 @@ class Path(NamedTuple):
 TOP = Path()
 
 
+def join_path(above: str, part: str) -> str:
+    """The text of the path of a child, from that of the path above, "" at the top level."""
+    return f"{above}.{part}" if above else part
+
+
 class HasPart(Protocol):
     """What is right below a node or value: its part of the path, or None where it adds none."""
 
