@@ -143,7 +143,7 @@ def embedded(region: Region) -> Iterator[Item]:
 def stretches(stream: PickleStream) -> Iterator[tuple[bytes, int, bool]]:
     """The bytes inside a pickle that may be pickles or files: the bytes, their offset, and whether a call loads them."""
     loaded = {id(argument) for argument in _loaded(stream)}
-    for node in stream.extent.atoms:
+    for node in stream.size.atoms:
         data = _encoded(node, id(node) in loaded)
         if data is not None:
             yield data, node.offset, id(node) in loaded

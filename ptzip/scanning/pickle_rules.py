@@ -181,7 +181,7 @@ def hidden(stream: PickleStream) -> Iterator[Hit]:
 
 def huge_numbers(stream: PickleStream) -> Iterator[Hit]:
     """Python takes quadratic time to print such a number."""
-    for node in stream.extent.atoms:
+    for node in stream.size.atoms:
         bits = node.value.bit_length() if node.op in NUMBERS else 0
         if bits > MOST_BITS:
             yield Hit(f"a number has {bits:,} bits", node.offset)
@@ -189,16 +189,16 @@ def huge_numbers(stream: PickleStream) -> Iterator[Hit]:
 
 def deep_containers(stream: PickleStream) -> Iterator[Hit]:
     """Python's own pickler cannot write this, and programs that walk the object recursively crash."""
-    if stream.extent.depth > MOST_NESTED:
-        yield Hit(f"containers are nested {stream.extent.depth:,} deep")
+    if stream.size.depth > MOST_NESTED:
+        yield Hit(f"containers are nested {stream.size.depth:,} deep")
 
 
 def repeated_containers(stream: PickleStream) -> Iterator[Hit]:
     """A few containers refer to one another again and again, like the billion laughs of XML. Loading is cheap; printing,
     copying or comparing the object takes all memory.
     """
-    extent = stream.extent
-    if extent.walked > max(MOST_WALKED, MOST_REPEATS * extent.references):
+    size = stream.size
+    if size.walked > max(MOST_WALKED, MOST_REPEATS * size.references):
         yield Hit("a few containers hold one another so often that they expand to more than a million")
 
 

@@ -50,8 +50,8 @@ class PickleStream:
         return tuple((node.path, node) for node in self.pickle.calls if isinstance(node, Call))
 
     @functools.cached_property
-    def extent(self) -> "Extent":
-        return extent(self.pickle)
+    def size(self) -> "ObjectSize":
+        return object_size(self.pickle)
 
 
 class ZipSubject:
@@ -116,7 +116,7 @@ _CONTAINERS = frozenset((Dict, List, Tuple, Set))
 _MOST_COUNTED = 1 << 62
 
 
-class Extent(NamedTuple):
+class ObjectSize(NamedTuple):
     """The size of an object: `depth` of nested nodes, `references` from one node to another, and `walked`, the number of
     containers that a program visits if it does not recognise shared ones. `atoms` may be large numbers, bytes and texts.
     """
@@ -127,14 +127,14 @@ class Extent(NamedTuple):
     atoms: tuple[Atom, ...]
 
 
-def extent(pickle: Pickle) -> Extent:
-    """The extent of an object and of everything created on the way to it. Each node is visited once, so no bomb goes off."""
+def object_size(pickle: Pickle) -> ObjectSize:
+    """The size of an object and of everything created on the way to it. Each node is visited once, so no bomb goes off."""
     measure = _Measure()
     for root in ([pickle.root] if pickle.root is not None else []) + pickle.calls:
         measure.all_below(root)
     depth = max((deep for deep, _ in measure.sizes.values()), default=0)
     walked = max((count for _, count in measure.sizes.values()), default=0)
-    return Extent(depth, measure.references, walked, tuple(measure.atoms.values()))
+    return ObjectSize(depth, measure.references, walked, tuple(measure.atoms.values()))
 
 
 class _Measure:

@@ -159,13 +159,13 @@ def zipfile_shifted(data: bytes, by: int) -> Shifted:
 
 
 @pytest.mark.parametrize("honest_first", [True, False])
-def test_both_directories_are_walked_where_the_ends_disagree(honest_first: bool) -> None:
+def test_both_central_directories_are_read_where_the_ends_disagree(honest_first: bool) -> None:
     data = two_directories(honest_first)
     assert verdict(data) == "malicious"
     assert "PTZ305" in rules(data)
 
 
-def test_an_entry_that_the_directory_does_not_name_is_found() -> None:
+def test_an_entry_that_the_central_directory_does_not_list_is_found() -> None:
     hidden = zipped({"last/hidden": b"N."})
     entry = hidden[: hidden.index(CENTRAL)]
     end = HONEST.index(END)
@@ -180,7 +180,7 @@ def test_an_entry_that_the_directory_does_not_name_is_found() -> None:
     assert verdict(whole) == "review"
 
 
-def test_entries_that_lie_in_one_another_are_found() -> None:
+def test_overlapping_entries_are_found() -> None:
     data = bytearray(HONEST)
     first = data.index(CENTRAL)
     second = data.index(CENTRAL, first + 4)
@@ -215,7 +215,7 @@ UNREADABLE: dict[str, tuple[bytes, Callable[[bytes], bytes]]] = {
 
 
 @pytest.mark.parametrize(("data", "change"), UNREADABLE.values(), ids=UNREADABLE)
-def test_what_cannot_be_read_is_never_clean(data: bytes, change: Callable[[bytes], bytes]) -> None:
+def test_an_unreadable_file_is_never_clean(data: bytes, change: Callable[[bytes], bytes]) -> None:
     report = scanned(change(data))
     assert report.verdict == "unreadable"
     assert report.reason

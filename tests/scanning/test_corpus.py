@@ -66,7 +66,7 @@ def test_no_honest_file_is_called_malicious_and_what_weights_only_takes_is_clean
 
 
 @needs_corpus
-def test_those_that_are_held_are_held_by_a_rule_about_containers_or_tensors() -> None:
+def test_files_for_review_are_so_by_a_rule_about_containers_or_tensors() -> None:
     for name, rule in HELD.items():
         report = scan(CORPUS / "format" / name)
         assert report.verdict == Verdict.REVIEW
@@ -74,7 +74,7 @@ def test_those_that_are_held_are_held_by_a_rule_about_containers_or_tensors() ->
 
 
 @pytest.mark.parametrize("path", parameters("threats", "real", "format", "yolo"))
-def test_every_finding_says_where_it_is(path: Path) -> None:
+def test_every_finding_has_a_location(path: Path) -> None:
     report = scan(path)
     assert report.path == str(path)
     assert all(found.message and "\n" not in found.message for found in report.findings)

@@ -1,4 +1,4 @@
-"""What is known of names that are not allowed: that they can do harm, or nothing. Neither lets a file pass."""
+"""Which names that are not allowed are dangerous. Neither answer lets a file pass."""
 
 import pytest
 
@@ -18,23 +18,23 @@ UNKNOWN = (
 
 
 @pytest.mark.parametrize("path", HARMFUL)
-def test_what_can_do_harm_is_told(path: str) -> None:
+def test_a_dangerous_name_has_a_reason(path: str) -> None:
     module, _, name = path.rpartition(".")
     assert dangerous_names.of_name(module, name)
 
 
 @pytest.mark.parametrize("path", UNKNOWN)
-def test_what_honest_pickles_hold_is_merely_unknown(path: str) -> None:
+def test_names_of_honest_pickles_are_not_dangerous(path: str) -> None:
     module, _, name = path.rpartition(".")
     assert dangerous_names.of_name(module, name) == ""
 
 
 @pytest.mark.parametrize(("module", "name"), [("torch", "hub.os.popen"), ("models", "os.system"), ("numpy", "ndarray.tofile")])
-def test_a_dotted_name_reaches_into_what_it_names(module: str, name: str) -> None:
+def test_a_dotted_name_below_a_module_is_dangerous(module: str, name: str) -> None:
     assert dangerous_names.of_name(module, name)
 
 
-def test_a_class_or_method_inside_a_class_of_somebody_else_is_merely_unknown() -> None:
+def test_a_nested_class_or_method_of_another_package_is_not_dangerous() -> None:
     assert dangerous_names.of_name("models", "Outer.Inner") == ""
     assert dangerous_names.of_name("models", "Net.forward") == ""
 

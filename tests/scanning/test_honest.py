@@ -61,7 +61,7 @@ CLEAN: dict[str, Any] = {
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", CLEAN)
-def test_what_checkpoints_hold_is_clean(name: str, protocol: int) -> None:
+def test_values_of_checkpoints_are_clean(name: str, protocol: int) -> None:
     report = scanned(in_zip(pickle.dumps(CLEAN[name], protocol)))
     assert report.verdict == Verdict.CLEAN, report.findings
 
@@ -103,7 +103,7 @@ NOT_MALICIOUS: dict[str, Any] = {
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", NOT_MALICIOUS)
-def test_what_is_honest_but_not_known_is_not_called_malicious(name: str, protocol: int) -> None:
+def test_honest_but_unknown_objects_are_not_malicious(name: str, protocol: int) -> None:
     try:
         data = pickle.dumps(NOT_MALICIOUS[name], protocol)
     except TypeError:

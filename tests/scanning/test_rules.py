@@ -11,7 +11,7 @@ def test_every_rule_has_a_number_of_its_own_in_order() -> None:
     assert all(re.fullmatch(r"PTZ[1-5]\d\d", number) for number in numbers)
 
 
-def test_every_rule_says_what_it_is_about() -> None:
+def test_every_rule_has_an_explanation() -> None:
     assert [rule.id for rule in RULES if len(rule.why.split()) < 6 or not rule.title] == []
 
 

@@ -47,7 +47,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize(("rule", "data"), FOUND.values(), ids=FOUND)
-def test_what_is_put_together_wrongly_is_for_review(rule: str, data: bytes) -> None:
+def test_an_inconsistent_tensor_is_for_review(rule: str, data: bytes) -> None:
     assert rule in rules(data)
     assert verdict(data) == "review"
 

@@ -1,4 +1,4 @@
-"""What a user vouches for is allowed by exact name; nothing of Python itself can be."""
+"""A name that a user trusts is allowed exactly as written; nothing of Python itself can be trusted."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_the_advice_to_trust_a_name_can_be_followed() -> None:
         assert scan(data, trust=advice).verdict == Verdict.CLEAN
 
 
-def test_trust_does_not_extend_to_a_trusted_name_is_given() -> None:
+def test_trust_does_not_extend_to_the_arguments_of_a_trusted_name() -> None:
     data = valued(call("models.yolo.Model", name("posix.system")))
     assert scan(data, trust=["models.yolo.Model"]).verdict == Verdict.MALICIOUS
 

@@ -1,4 +1,4 @@
-"""What one file may cost: whatever goes beyond is a finding, and never passed over."""
+"""The budget of one file: what exceeds it is a finding."""
 
 import gzip
 import time
@@ -10,16 +10,16 @@ from ptzip.scanning.scan import SCAN_LIMITS, scan
 from tests.scanning.raw_pickles import PAYLOAD, call, in_zip, name, pickled, text, valued, verdict, zipped
 
 QUICK = 2.0
-"""Seconds; the quadratic ways that these replaced took minutes."""
+"""Seconds; quadratic algorithms took minutes."""
 
 
 def many(count: int) -> bytes:
-    """Harmless pickles one after the other, and a call behind them."""
+    """Harmless pickles one after the other, and a call after them."""
     return b"N." * count + PAYLOAD + b"."
 
 
 @pytest.mark.slow
-def test_what_stands_behind_many_pickles_is_not_passed_over() -> None:
+def test_a_pickle_after_many_others_is_judged() -> None:
     assert verdict(many(1000)) == "malicious"
     assert verdict(many(regions.MOST_PICKLES)) != "clean"
 
@@ -38,7 +38,7 @@ def test_inflated_bytes_are_counted_over_the_whole_file(monkeypatch: pytest.Monk
     assert "PTZ318" in {finding.rule for finding in scan(zipped({f"{n}.gz": packed for n in range(4)})).findings}
 
 
-def test_limits_of_the_caller_hold() -> None:
+def test_the_limits_of_the_caller_apply() -> None:
     big = in_zip(pickled(text("x" * 5000)))
     assert scan(big).verdict == "clean"
     assert scan(big, limits=SCAN_LIMITS._replace(pickle_bytes=1000)).verdict == "review"
@@ -58,7 +58,7 @@ SHARED = {
 
 
 @pytest.mark.parametrize("value", SHARED.values(), ids=SHARED)
-def test_what_is_shared_is_looked_at_once(value: bytes) -> None:
+def test_shared_nodes_are_checked_once(value: bytes) -> None:
     data, started = valued(value), time.perf_counter()
     scan(data)
     assert time.perf_counter() - started < QUICK
@@ -80,5 +80,5 @@ STRANGE = {
 
 
 @pytest.mark.parametrize("data", STRANGE.values(), ids=STRANGE)
-def test_what_is_strange_is_no_error(data: bytes) -> None:
+def test_odd_pickles_are_no_error(data: bytes) -> None:
     scan(data)
