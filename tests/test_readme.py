@@ -63,9 +63,9 @@ def test_a_command_of_the_readme_prints_what_it_shows(command: str, output: str)
 
 
 @pytest.mark.usefixtures("place")
-def test_the_python_of_the_readme_runs() -> None:
-    Path("slim.pt").unlink()
-    (program,) = (block for language, block in BLOCKS if language == "python")
+@pytest.mark.parametrize("program", [block for language, block in BLOCKS if language == "python"])
+def test_the_python_of_the_readme_runs(program: str) -> None:
     done = subprocess.run([sys.executable, "-c", program], env=WIDE, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert Path("copy.pt").read_bytes() == Path("last.pt").read_bytes()
+    if "copy.pt" in program:
+        assert Path("copy.pt").read_bytes() == Path("last.pt").read_bytes()

@@ -1,4 +1,4 @@
-"""`ptzip convert FILE -o OUT`: the tensors of a checkpoint in another format."""
+"""`ptzip convert FILE -o OUT`: export the tensors of a checkpoint to another format."""
 
 import argparse
 
@@ -7,24 +7,24 @@ from ptzip.cli.printing import as_json, complain, message, progress_bar, renames
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
-    "Write the tensors of a checkpoint as .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt), as the suffix of "
-    "OUT says; from any of them to any other. They are called by their dotted names, as inspect shows them. Dtypes are kept."
+    "Export the tensors of a checkpoint to .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt); the suffix of "
+    "OUT determines the format. Tensors keep their dtypes, and their dotted names as inspect shows them."
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="checkpoint to convert")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output file; its suffix is the format")
-    parser.add_argument("-f", "--force", action="store_true", help="replace an output that is there")
-    select = "take the tensors whose names match (a glob), all by default"
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output file; its suffix determines the format")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    select = "export only tensors whose names match a glob (default: all)"
     parser.add_argument("--select", action="append", metavar="PATTERN", default=[], help=select)
-    rename = "names that begin with OLD begin with NEW instead; --rename model= takes the beginning off"
+    rename = "replace the prefix OLD of names by NEW; --rename model= removes the prefix"
     parser.add_argument("--rename", action="append", metavar="OLD=NEW", default=[], help=rename)
-    parser.add_argument("--prefix", default="", metavar="NAME", help="what stands in front of every name, then")
-    shards = "split safetensors into files of at most so many bytes, with an index: 5GB, 500MB"
+    parser.add_argument("--prefix", default="", metavar="NAME", help="prepend a prefix to every name, after --rename")
+    shards = "split safetensors into files of at most SIZE, with an index: 5GB, 500MB"
     parser.add_argument("--max-shard-size", metavar="SIZE", help=shards)
-    parser.add_argument("--sidecar", action="store_true", help="write what is no tensor as JSON beside the output")
-    strict = "write nothing, and exit with 1, if a tensor has no form in the new format (default: leave it out, and say so)"
+    parser.add_argument("--sidecar", action="store_true", help="save non-tensor values to a JSON sidecar")
+    strict = "write nothing and exit with 1 if the format cannot represent a tensor (default: leave it out with a warning)"
     parser.add_argument("--strict", action="store_true", help=strict)
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")

@@ -1,4 +1,4 @@
-"""`ptzip diff A B`: what differs between two checkpoints?"""
+"""`ptzip diff A B`: compare two checkpoints."""
 
 import argparse
 
@@ -10,23 +10,23 @@ USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [-
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
 
 DESCRIPTION = (
-    "Compare the objects of two checkpoints by the names of things in them, and their tensors number by number, whatever the "
-    "formats. Exit code 0 if nothing differs, 1 if something does, 2 if a file or a tensor could not be compared."
+    "Compare the objects of two checkpoints path by path, and their tensors number by number, in any formats. Exit code 0 if "
+    "nothing differs, 1 if something does, 2 if a file or a tensor could not be compared."
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.add_argument("files", nargs="*", metavar="A B", help="checkpoints to compare: before and after")
-    renames = "names of A that begin with OLD begin with NEW in B, as in ema=model"
+    renames = "compare names of A that begin with OLD with those of B that begin with NEW, as in ema=model"
     parser.add_argument("--map", action="append", metavar="OLD=NEW", default=[], help=renames)
-    near = "numbers a and b are the same where |a - b| <= ATOL + RTOL * |b|"
+    near = "a and b are equal if |a - b| <= ATOL + RTOL * |b|"
     parser.add_argument("--rtol", type=float, metavar="R", default=0.0, help=f"{near} (default: 0)")
     parser.add_argument("--atol", type=float, metavar="R", default=0.0, help="as above (default: 0)")
     parser.add_argument("--all", action="store_true", help="print every tensor and value that differs")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing: the exit code tells")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; only set the exit code")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    driver = "what git gives to the command of a diff driver, last of all; the exit code is 0"
+    driver = "the arguments of a git diff driver, after all other flags; the exit code is 0"
     parser.add_argument("--git", nargs=argparse.REMAINDER, metavar="...", help=driver)
 
 
@@ -37,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
 
         return show_change(arguments.git, lambda old, new: compared(old, new, arguments), lambda it: spelled(it, arguments))
     if len(arguments.files) != 2:
-        complain("error", f"diff compares 2 files, and {len(arguments.files)} are named")
+        complain(
+            "error", f"diff compares 2 files, but {len(arguments.files)} {'is' if len(arguments.files) == 1 else 'are'} given"
+        )
         return 2
     old, new = arguments.files
     try:
@@ -58,7 +60,7 @@ def compared(a: str, b: str, arguments: argparse.Namespace) -> ptzip.DiffReport:
 
 
 def _at_fault(old: str, new: str) -> str:
-    """The file that cannot be read, of two that could not be compared; both, where each can be."""
+    """The file that cannot be read, or both where each can be."""
     for file in (old, new):
         try:
             with ptzip.open(file) as checkpoint:

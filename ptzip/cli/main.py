@@ -23,12 +23,12 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("slim", "make a training checkpoint small"),
-    Command("inspect", "show what is in a checkpoint and where its bytes go"),
-    Command("scan", "tell whether a checkpoint is safe to load"),
-    Command("verify", "tell whether a checkpoint is whole"),
-    Command("diff", "tell what differs between two checkpoints"),
-    Command("repair", "save what can be saved of a damaged checkpoint"),
-    Command("convert", "hand the tensors on as safetensors, npz or a plain state dict"),
+    Command("inspect", "show the contents of a checkpoint and the size of each part"),
+    Command("scan", "check whether a checkpoint is safe to load"),
+    Command("verify", "check a checkpoint's integrity"),
+    Command("diff", "compare two checkpoints"),
+    Command("repair", "recover a truncated or damaged checkpoint"),
+    Command("convert", "export tensors to safetensors, npz or a plain state dict"),
 )
 
 NARROW = functools.partial(argparse.HelpFormatter, width=80)
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:  # those about files are told by the command
+    except OSError as error:  # the commands report those about files
         complain("error", f"the report could not be printed: {(error.strerror or str(error)).lower()}")
         return FAILED
     return code
@@ -66,7 +66,7 @@ def _show_overview(words: list[str]) -> NoReturn:
     """What `ptzip --help` shows; whoever names a command does not wait for the parsers of all."""
     parser = argparse.ArgumentParser(
         prog="ptzip",
-        description="Look into PyTorch checkpoints and make them small, without torch. No code of a file is ever run.",
+        description="Inspect PyTorch checkpoints and make them small, without torch. No code in a file is ever run.",
         epilog="`ptzip COMMAND --help` shows the flags of a command. Exit codes: 0 done or clean, 1 findings, 2 failed.",
     )
     parser.add_argument("--version", action="version", version=f"ptzip {ptzip.__version__}")

@@ -1,4 +1,4 @@
-"""What is printed: reports on stdout, one line for each fault on stderr.
+"""Printing: reports to stdout, one line for each error to stderr.
 
 Rule: a reader that leaves early (`| head -1`) does not stop the work, and a stream that is closed takes nothing.
 """
@@ -29,14 +29,14 @@ def as_json(data: object) -> str:
 
 def complain(kind: str, text: str) -> None:
     """Print `ptzip: KIND: TEXT`, which stays one line whatever the text holds."""
-    with contextlib.suppress(OSError):  # there is nowhere left to say it
+    with contextlib.suppress(OSError):  # there is nowhere left to report it
         _print(f"ptzip: {kind}: {printable(text)}", sys.stderr)
 
 
 def message(error: Exception, name: str) -> str:
     """One line for people; what the system says is followed by the file it is about, where that is not `name`."""
     if isinstance(error, FileExistsError):
-        return f"the output {error.filename} is there already (use -f to replace it)"
+        return f"{error.filename} already exists (use -f to overwrite)"
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
     is_other = error.filename is not None and os.path.normpath(error.filename) != os.path.normpath(name)
@@ -82,13 +82,13 @@ def _print(text: str, stream: TextIO | None) -> None:
 
 
 def _silence(stream: TextIO) -> None:
-    """Let go what is still in the buffer, which Python would try to write once more at its end."""
+    """Drop what is still in the buffer, which Python would try to write again at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def spell_everything() -> None:
-    """Let stdout escape what its encoding cannot spell, as stderr always does."""
+    """Let stdout escape what its encoding cannot represent, as stderr always does."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure:
         reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""`ptzip repair FILE -o OUT`: what can be saved of a checkpoint that was cut off or damaged?"""
+"""`ptzip repair FILE -o OUT`: recover a truncated or damaged checkpoint."""
 
 import argparse
 
@@ -7,17 +7,17 @@ from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
-    "Write what can be saved of a cut or damaged zip of torch.save to a new file that torch loads, and name what cannot: "
-    "lost tensors (filled with NaN, or 0), damaged ones, and those that no checksum vouches for. Exit code 0 if every tensor "
-    "is whole or there is nothing to repair, 1 if one is not, 2 if nothing could be saved."
+    "Write what can be recovered of a truncated or damaged torch.save zip to a new file that torch loads, and list what "
+    "cannot: lost tensors (filled with NaN, or 0), damaged ones, and those without a CRC to verify them. Exit code 0 if every "
+    "tensor is recovered or nothing needs repair, 1 if one is not, 2 if nothing could be recovered."
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="checkpoint to repair; it is not touched")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="where the new file goes")
-    parser.add_argument("-f", "--force", action="store_true", help="replace an output that is there")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing where every tensor is whole")
+    parser.add_argument("file", metavar="FILE", help="checkpoint to repair; it is not changed")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="path of the new file")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing if every tensor is recovered")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 

@@ -1,4 +1,4 @@
-"""`ptzip scan PATH…`: is this checkpoint safe to load?"""
+"""`ptzip scan PATH…`: check whether checkpoints are safe to load."""
 
 import argparse
 import os
@@ -10,9 +10,9 @@ from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.cli.settings import scan_settings
 
 DESCRIPTION = (
-    "Read every pickle in reach as a loader would, and run nothing. One line a file: OK, REVIEW (code that is not known, or a "
-    "structure that no honest writer makes), MALICIOUS, UNREADABLE; then the findings. Exit code 0 only if all is OK, 1 for "
-    "review and malicious, 2 if anything was unreadable."
+    "Read every pickle in a file as a loader would, and run nothing. One line for each file: OK, REVIEW (unknown code, or a "
+    "structure that no regular writer produces), MALICIOUS or UNREADABLE; then the findings. Exit code 0 only if every file is "
+    "OK, 1 for review and malicious, 2 if a file is unreadable."
 )
 
 FORMATS = ("text", "json", "sarif")
@@ -30,14 +30,16 @@ MODEL_SUFFIXES = frozenset(
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="checkpoints, or folders of them")
-    parser.add_argument("--format", default="text", choices=FORMATS, help="of the report (default: text)")
+    parser.add_argument("--format", default="text", choices=FORMATS, help="format of the report (default: text)")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
-    parser.add_argument("--fail-on", choices=("review", "malicious"), help="from where on to exit with 1 (default: review)")
-    trust = "a name to allow, module.Name; or ultralytics, yolov5, lightning, transformers"
+    parser.add_argument(
+        "--fail-on", choices=("review", "malicious"), help="the verdict from which to exit with 1 (default: review)"
+    )
+    trust = "a name to allow (module.Name), or a preset: ultralytics, yolov5, lightning, transformers"
     parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
-    parser.add_argument("--globals", action="store_true", help="print every name that the files would import, and no more")
-    parser.add_argument("--explain", metavar="ID", help="say what a rule is about, as in --explain PTZ101")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing of files that are OK")
+    parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
+    parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes to use (default: all cores for many files)")
 
 

@@ -1,4 +1,4 @@
-"""`ptzip slim FILE…`: take out of training checkpoints what only training needs."""
+"""`ptzip slim FILE…`: remove from training checkpoints what only training needs."""
 
 import argparse
 import json
@@ -14,8 +14,8 @@ from ptzip.io.atomic_output import slim_path
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
-    "Drop the optimizer, the results text and duplicate weights, and store the model in half precision, "
-    "as the framework's own stripper would."
+    "Remove the optimizer, the results text and duplicate weights, and store the model in half precision, "
+    "as the framework's own stripper does."
 )
 
 
@@ -23,43 +23,43 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="checkpoints to slim")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder (default: NAME.slim.pt)")
-    where.add_argument("-i", "--in-place", action="store_true", help="replace the input, when the output is whole")
-    parser.add_argument("-f", "--force", action="store_true", help="replace an output that is there")
+    where.add_argument("-i", "--in-place", action="store_true", help="overwrite the input atomically")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen; read no tensor, write nothing")
     parser.add_argument(
-        "-n", "--dry-run", action="store_true", help="show what would happen, without reading a tensor; write nothing"
+        "--recipe", default="auto", metavar="NAME", help="see --list-recipes (default: detected from the layout)"
     )
-    parser.add_argument("--recipe", default="auto", metavar="NAME", help="by name, see --list-recipes (default: by layout)")
-    parser.add_argument("--list-recipes", action=ListRecipes, help="show all recipes, and exit")
-    _configure_edit(parser.add_argument_group("what goes and what stays (PATTERN is a glob of dotted paths, as in inspect)"))
-    _configure_cast(parser.add_argument_group("how numbers are stored"))
-    check = "read the new file back, compare every tensor with the input, and say how far they are apart"
+    parser.add_argument("--list-recipes", action=ListRecipes, help="list all recipes and exit")
+    _configure_edit(parser.add_argument_group("what is removed (PATTERN is a glob of dotted paths as inspect shows them)"))
+    _configure_cast(parser.add_argument_group("precision"))
+    check = "read the new file back, compare every tensor with the input, and report the largest difference"
     parser.add_argument("--check", action="store_true", help=check)
     formats = ("zip", "legacy", "same")
-    form = "of the output (default: zip); legacy is for torch before 1.6"
+    form = "format of the output (default: zip); legacy is for torch before 1.6"
     parser.add_argument("--format", choices=formats, help=form)
-    parser.add_argument("--no-scan", action="store_true", help="do not look whether the input is malicious")
+    parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
 
 
 def _configure_edit(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--drop", action="append", metavar="PATTERN", default=[], help="take out what matches")
-    group.add_argument("--keep", action="append", metavar="PATTERN", default=[], help="keep what a recipe would take out")
-    group.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help="set a value: --set epoch=-1")
-    averaged = "take averaged weights for the model, where there are any (default), or drop them"
+    group.add_argument("--drop", action="append", metavar="PATTERN", default=[], help="remove what matches")
+    group.add_argument("--keep", action="append", metavar="PATTERN", default=[], help="keep what the recipe would remove")
+    group.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help="set a value, as in --set epoch=-1")
+    averaged = "use averaged weights as the model if the file has them (default), or drop them"
     group.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True, help=averaged)
-    dead = "cut storages to what tensors use of them (default), or keep them whole"
+    dead = "cut storages to the bytes that tensors use (default), or keep them whole"
     group.add_argument("--trim", action=argparse.BooleanOptionalAction, default=True, help=dead)
-    same = "write storages with the same bytes once, for whoever only reads them"
+    same = "store equal storages once (tensors then share memory after loading)"
     group.add_argument("--dedupe", action="store_true", help=same)
-    plain = "a file that weights_only=True loads: a module becomes its state dict, other objects dicts and numbers"
+    plain = "write a file that weights_only=True loads: modules become state dicts, other objects dicts and numbers"
     group.add_argument("--plain", action="store_true", help=plain)
     group.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
 
 
 def _configure_cast(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dtype", default="float16", choices=("float16", "bfloat16", "keep"), help="of the weights")
-    beyond = "where values are beyond its range: keep the tensor as it is (default), the largest number, infinity, or stop"
+    group.add_argument("--dtype", default="float16", choices=("float16", "bfloat16", "keep"), help="dtype of the weights")
+    beyond = "if values exceed its range: keep the tensor as it is (default), store the largest number, infinity, or stop"
     group.add_argument("--on-overflow", default="keep", choices=("keep", "saturate", "inf", "error"), help=beyond)
     group.add_argument("--keep-float32", action="append", metavar="PATTERN", default=[], help="do not cast what matches")
 
@@ -151,7 +151,7 @@ def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> 
         return source
     target = _place(source, arguments)
     if target.exists() and source.exists() and target.samefile(source):
-        raise EditError(f"the output {target} is the input itself (use -i to replace it)")
+        raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
     place = os.path.realpath(target)
     if place in taken:
         raise EditError(f"the output {target} {taken[place]}")

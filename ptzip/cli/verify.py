@@ -1,4 +1,4 @@
-"""`ptzip verify FILE…`: is this checkpoint whole?"""
+"""`ptzip verify FILE…`: check the integrity of checkpoints."""
 
 import argparse
 from typing import Any
@@ -8,16 +8,16 @@ from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
-    "Read every byte: structure, both headers and the CRC of every record, the storages against the pickle, the offsets that "
-    "torch computes. One line a file, OK or ERROR, then what is wrong and where. Exit code 0 if all are whole, 1 if one is "
-    "not, 2 if one could not be judged."
+    "Check every byte: the structure, both headers and the CRC of every record, the storages against the pickle, and the "
+    "offsets that torch computes. One line for each file, OK or ERROR, then its problems. Exit code 0 if all files are intact, "
+    "1 if one is not, 2 if one could not be checked."
 )
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="checkpoints to verify")
-    parser.add_argument("--values", action="store_true", help="look for NaN and infinity among the values, too")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing of files that are whole")
+    parser.add_argument("--values", action="store_true", help="also look for NaN and infinity in every tensor")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print only files with problems")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
 
 

@@ -18,10 +18,10 @@ def lines(report: ConvertReport) -> Iterator[str]:
     first, *more = report.outputs
     others = f" and {len(more):,} more files" if len(more) > 1 else f", {more[0]}" if more else ""
     yield f"{printable(report.path)} -> {printable(first + others)}  [{report.format}]"
-    tied = f", {len(report.ties):,} of them other names of the rest" if report.ties else ""
+    tied = f" ({len(report.ties):,} of them shared with another name)" if report.ties else ""
     yield f"  {report.tensors:,} tensors{tied}, {size(report.size)}"
     if report.others:
-        yield f"  no tensors: {printable(_some(report.others))}"
+        yield f"  not exported (no tensors): {printable(_some(report.others))}"
 
 
 def warnings(report: ConvertReport) -> Iterator[str]:

@@ -26,9 +26,9 @@ def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
     for title, rows in (
         ("only in A", _only(report.only_a, report.lone_a)),
         ("only in B", _only(report.only_b, report.lone_b)),
-        ("moved, by their lengths and checksums", _moved(report.moved)),
+        ("moved (recognised by length and CRC)", _moved(report.moved)),
         ("casts", _casts(report.tensors)),
-        ("said of tensors", _facts(report.tensors)),
+        ("tensor attributes", _facts(report.tensors)),
         ("values", [_changed(row) for row in report.changed]),
         ("could not be compared", [(pair.name, pair.problem) for pair in report.unknown]),
         ("tensors that differ most", _differing(report.differing)),
@@ -43,9 +43,11 @@ def _summary(report: DiffReport) -> str:
     pair = f"{report.a} and {report.b}"
     near = report.compared - report.equal
     if report.ok:
-        return f"{pair} are the same: {_count(report.compared, 'tensor')}" + (f", {near:,} of them near enough" if near else "")
+        return f"{pair} are the same: {_count(report.compared, 'tensor')}" + (
+            f", {near:,} of them within the tolerance" if near else ""
+        )
     if not report.differs:
-        return f"{pair} could not be compared whole"
+        return f"{pair} could not be compared completely"
     different, values = len(report.differing), len(report.changed)
     said = [f"{different:,} of {_count(report.compared, 'tensor')}"] if different else []
     said += [f"{len(report.lone_a):,} only in A"] if report.lone_a else []

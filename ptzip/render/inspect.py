@@ -93,7 +93,7 @@ def _what(row: KeySize, held: ParameterCount | None, tensor: TensorFacts | None)
     elif tensor is not None and not row.below:
         words = [f"{tensor.dtype} {shape(tensor.shape)}"]
     elif row.kind == TENSOR:
-        words = ["a tensor that stands above too"]
+        words = ["a tensor shared with a key above"]
     elif row.below:
         words[0] += f" of {row.below:,}"
     if held is not None and held.numel:
@@ -110,12 +110,10 @@ def _numbers(found: InspectReport) -> Iterator[str]:
         has_modules = any(one.is_exact for one in found.parameters)
         yield from filled(_parameters(found.parameters), _label("parameters" if has_modules else "values"))
     if found.dead.size:
-        words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are seen by no tensor"]
+        words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are used by no tensor"]
         yield from filled(words, _label("dead bytes"))
     if found.duplicates.size * 100 >= found.size:
-        words = [
-            f"{size(found.duplicates.size)} of {count(found.duplicates.storages, 'storage')} are elsewhere too (slim --dedupe)"
-        ]
+        words = [f"{size(found.duplicates.size)} in {count(found.duplicates.storages, 'duplicate storage')} (slim --dedupe)"]
         yield from filled(words, _label("identical"))
 
 
@@ -135,9 +133,7 @@ def _imports(found: tuple[ImportedName, ...]) -> Iterator[str]:
     if len(words) > MOST_NAMES:
         words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]
     known = len(found) - len(others)
-    yield from filled(
-        [*words, *([f"{known:,} known to be harmless"] if known else [] if words else ["none"])], _label("imports")
-    )
+    yield from filled([*words, *([f"{known:,} allow-listed"] if known else [] if words else ["none"])], _label("imports"))
 
 
 def _grouped(names: list[ImportedName]) -> Iterator[str]:

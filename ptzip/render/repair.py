@@ -16,7 +16,7 @@ def lines(report: RepairReport) -> Iterator[str]:
         yield printable(f"{report.path} -> {report.output}: {_saved(report)}")
     else:
         yield printable(f"{report.path}: nothing to repair, nothing written")
-    yield from _listed("problems that the old file has", [spelled(problem) for problem in report.problems])
+    yield from _listed("problems in the input", [spelled(problem) for problem in report.problems])
     if report.doubt:
         yield f"  in doubt: {printable(report.doubt)}"
     yield from _listed("lost, NaN or 0 in the new file", report.lost)
@@ -24,14 +24,14 @@ def lines(report: RepairReport) -> Iterator[str]:
     yield from _listed("unverifiable, kept as they are", report.unverifiable)
     yield from _listed("dropped", [f"{one.name}: {one.reason}" for one in report.dropped])
     if report.output and report.is_saved:
-        yield "  every tensor has the bytes that were saved, by their checksum"
+        yield "  every tensor matches its CRC"
 
 
 def _saved(report: RepairReport) -> str:
     count = len(report.whole) + len(report.lost) + len(report.damaged) + len(report.unverifiable)
     if report.doubt:
-        return f"none of {count:,} tensors can be vouched for"
-    return f"{len(report.whole):,} of {count:,} tensors are whole"
+        return f"none of {count:,} tensors can be verified"
+    return f"{len(report.whole):,} of {count:,} tensors recovered"
 
 
 def _listed(what: str, names: Sequence[str]) -> Iterator[str]:

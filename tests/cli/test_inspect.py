@@ -38,7 +38,7 @@ def test_the_screen_tells_format_versions_keys_and_what_slim_saves(last: Path) -
     assert "torch 2.7 or later" in out
     for key in KEYS:
         assert f"\n  {key} " in out
-    assert "known to be harmless" in out
+    assert "allow-listed" in out
     assert "anomalies   none" in out
     assert "[basic]" in out
 

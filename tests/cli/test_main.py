@@ -47,7 +47,7 @@ def test_the_list_of_recipes_names_the_recipe(recipe: str) -> None:
     assert re.search(rf"^{recipe} +\S", out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("default", ["NAME.slim.pt", "by layout"])
+@pytest.mark.parametrize("default", ["NAME.slim.pt", "detected from the layout"])
 def test_help_of_slim_says_what_happens_by_default(default: str) -> None:
     assert default in " ".join(ptzip("slim", "--help").out.split())
 

@@ -100,7 +100,7 @@ def test_an_error_about_a_name_is_one_line(name: bytes, shown: str) -> None:
 def test_an_error_about_an_output_is_one_line(name: bytes, shown: str, last: Path) -> None:
     Path(os.fsdecode(name)).write_bytes(b"mine")
     cause = one_line(ptzip("slim", last, "-o", os.fsdecode(name)), "ptzip: error: last.pt: ")
-    assert cause == f"the output {shown} is there already (use -f to replace it)"
+    assert cause == f"{shown} already exists (use -f to overwrite)"
 
 
 @pytest.mark.parametrize("settings", [{}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}])
@@ -184,7 +184,7 @@ def test_links_in_a_circle_are_no_input_and_an_existing_output(last: Path) -> No
     Path("loop.pt").symlink_to("loop.pt")
     assert one_line(ptzip("slim", "loop.pt"), "ptzip: error: loop.pt: ") == "too many levels of symbolic links"
     cause = one_line(ptzip("slim", last, "-o", "loop.pt"), "ptzip: error: last.pt: ")
-    assert cause == "the output loop.pt is there already (use -f to replace it)"
+    assert cause == "loop.pt already exists (use -f to overwrite)"
     assert Path("loop.pt").is_symlink()
 
 

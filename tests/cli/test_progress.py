@@ -111,7 +111,7 @@ def test_an_error_ends_the_bar_and_is_one_line(last: Path) -> None:
     Path("last.slim.pt").write_bytes(b"mine")
     seen = on_a_terminal(SMALL_ENOUGH, "slim", "last.pt", redirected="report.txt")
     assert seen.code == 2
-    line = "ptzip: error: last.pt: the output last.slim.pt is there already (use -f to replace it)\r\n"
+    line = "ptzip: error: last.pt: last.slim.pt already exists (use -f to overwrite)\r\n"
     assert seen.terminal.endswith(line)
 
 

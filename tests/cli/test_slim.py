@@ -148,14 +148,14 @@ def test_permissions_are_those_of_the_input(mode: int, flags: tuple[str, ...], l
 def test_an_existing_output_is_refused(last: Path) -> None:
     Path("last.slim.pt").write_bytes(b"mine")
     cause = one_line(ptzip("slim", last), "ptzip: error: last.pt: ")
-    assert cause == "the output last.slim.pt is there already (use -f to replace it)"
+    assert cause == "last.slim.pt already exists (use -f to overwrite)"
     assert Path("last.slim.pt").read_bytes() == b"mine"
 
 
 def test_a_link_that_leads_nowhere_is_an_existing_output(last: Path) -> None:
     Path("last.slim.pt").symlink_to("elsewhere.pt")
     cause = one_line(ptzip("slim", last), "ptzip: error: last.pt: ")
-    assert cause == "the output last.slim.pt is there already (use -f to replace it)"
+    assert cause == "last.slim.pt already exists (use -f to overwrite)"
     assert names() == ["last.pt", "last.slim.pt"]
 
 
@@ -174,7 +174,7 @@ def test_the_input_itself_is_no_output(output: str, force: tuple[str, ...], last
     Path("link.pt").symlink_to("last.pt")
     Path("same.pt").hardlink_to(last)
     cause = one_line(ptzip("slim", last, "-o", output, *force), "ptzip: error: last.pt: ")
-    assert cause.endswith(" is the input itself (use -i to replace it)")
+    assert cause.endswith(" is the input itself (use -i to overwrite it)")
     assert last.read_bytes() == before
 
 

@@ -286,13 +286,13 @@ def test_lines_and_exit_codes() -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
         "last.pt -> last.safetensors  [safetensors]",
-        "  56 tensors, 3 of them other names of the rest, 871.3 kB",
-        "  no tensors: epoch, best_fitness, training_results",
+        "  56 tensors (3 of them shared with another name), 871.3 kB",
+        "  not exported (no tensors): epoch, best_fitness, training_results",
     ]
     again = run("convert", "last.pt", "-o", "last.safetensors")
     assert (again.code, again.err.strip()) == (
         2,
-        "ptzip: error: last.pt: the output last.safetensors is there already (use -f to replace it)",
+        "ptzip: error: last.pt: last.safetensors already exists (use -f to overwrite)",
     )
     assert run("convert", "last.pt", "-o", "last.safetensors", "-f", "-q") == (0, "", "")
     assert run("convert", "last.pt", "-o", "last.gguf").code == 2

@@ -323,7 +323,7 @@ def test_exit_codes() -> None:
     assert run("diff", "a.pt", "b.pt").code == 1
     assert run("diff", "a.pt", "text.pt").err.startswith("ptzip: error: text.pt: this is not a zip")
     assert run("diff", "missing.pt", "a.pt") == (2, "", "ptzip: error: missing.pt: no such file or directory\n")
-    assert run("diff", "a.pt").err == "ptzip: error: diff compares 2 files, and 1 are named\n"
+    assert run("diff", "a.pt").err == "ptzip: error: diff compares 2 files, but 1 is given\n"
     assert (
         run("diff", "a.pt", "a.pt", "--map", "x").err == "ptzip: error: a.pt and a.pt: invalid rename 'x': expected OLD=NEW\n"
     )

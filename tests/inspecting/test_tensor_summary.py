@@ -16,7 +16,7 @@ def test_copies_are_counted_and_their_originals_are_not(tmp_path: Path) -> None:
     path = builder.save(tmp_path / "last.pt", state)
     with ptzip.open(path) as found:
         assert duplicates(found.main) == Duplicates(2, 4000)
-    assert "identical   4.0 kB of 2 storages are elsewhere too (slim --dedupe)" in run("inspect", path).out
+    assert "identical   4.0 kB in 2 duplicate storages (slim --dedupe)" in run("inspect", path).out
 
 
 def test_other_dtypes_are_no_copies(tmp_path: Path) -> None:

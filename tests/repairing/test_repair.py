@@ -370,9 +370,9 @@ def test_lines_and_exit_codes() -> None:
     assert (good.code, cut.code, header.code) == (0, 1, 0)
     assert good.out == "good.pt: nothing to repair, nothing written\n"
     assert not Path("good.new.pt").exists()
-    assert cut.out.splitlines()[0] == "cut.pt -> cut.new.pt: 20 of 56 tensors are whole"
+    assert cut.out.splitlines()[0] == "cut.pt -> cut.new.pt: 20 of 56 tensors recovered"
     assert "  lost, NaN or 0 in the new file (36):" in cut.out.splitlines()
-    assert header.out.splitlines()[0] == "header.pt -> header.new.pt: 56 of 56 tensors are whole"
+    assert header.out.splitlines()[0] == "header.pt -> header.new.pt: 56 of 56 tensors recovered"
 
 
 @pytest.mark.usefixtures("place")
@@ -380,10 +380,7 @@ def test_every_error_is_one_line() -> None:
     error = "ptzip: error: stub.pt: "
     assert "data.pkl is cut off or cannot be found" in one_line(run("repair", "stub.pt", "-o", "out.pt"), error)
     error = "ptzip: error: cut.pt: "
-    assert (
-        one_line(run("repair", "cut.pt", "-o", "good.pt"), error)
-        == "the output good.pt is there already (use -f to replace it)"
-    )
+    assert one_line(run("repair", "cut.pt", "-o", "good.pt"), error) == "good.pt already exists (use -f to overwrite)"
     assert "is the input itself" in one_line(run("repair", "cut.pt", "-f", "-o", "cut.pt"), error)
     assert run("repair", "-q", "-f", "header.pt", "-o", "good.pt") == (0, "", "")
 
