@@ -4,7 +4,7 @@ Protocols 0 and 1 have no magic number, so a file is one of those only if its fi
 """
 
 from ptzip.errors import FormatError
-from ptzip.formats.container import Member, Part, ReadOnly, nothing_stored
+from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part, ReadOnly, nothing_stored
 from ptzip.formats.signatures import begins_pickle, described
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
@@ -38,7 +38,7 @@ def read(source: Source, limits: Limits) -> Bare:
     if pickles[0].root is None and not begins_pickle(stream[:2]):
         raise FormatError(f"this is {described(source)}")
     parts = tuple(Part(f"pickle {number}", pickle, nothing_stored) for number, pickle in enumerate(pickles, 1))
-    members = [Member(part.name, part.pickle.start, part.pickle.end - part.pickle.start, "pickle") for part in parts]
+    members = [Member(part.name, part.pickle.start, part.pickle.end - part.pickle.start, PICKLE_NOTE) for part in parts]
     if at < len(stream):
-        members.append(Member("trailing bytes", at, len(stream) - at, "behind the last pickle"))
+        members.append(Member("trailing bytes", at, len(stream) - at, TRAILING_NOTE))
     return Bare(parts, tuple(members))

@@ -26,6 +26,10 @@ class Member(NamedTuple):
     note: str = ""
 
 
+PICKLE_NOTE, TRAILING_NOTE = "pickle", "after everything that a loader reads"
+"""Notes of members that are not storages."""
+
+
 class NamedTensor(NamedTuple):
     """A tensor that the pickle of a tar only names by a persistent id; numbers count elements."""
 

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 
 from ptzip.errors import CutError, FormatError
-from ptzip.formats.container import Member, Part, broken, stored_in
+from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part, broken, stored_in
 from ptzip.formats.signatures import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.torchzip import fresh_records
 from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, SourcePayload
@@ -67,7 +67,7 @@ def read(source: Source, limits: Limits, observe: Observer = lambda _, __: None)
         parts.append(part)
         members += found
     if at < len(stream):
-        members.append(Member("trailing bytes", at, len(stream) - at, "behind the last storage"))
+        members.append(Member("trailing bytes", at, len(stream) - at, TRAILING_NOTE))
     return Legacy(tuple(parts), tuple(members))
 
 
@@ -81,7 +81,7 @@ def _read_one(
         raise_limit(pickle)
         if pickle.root is None:
             raise broken(f"the {name} of the legacy stream", pickle)
-        members.append(Member(label + name, at, pickle.end - at, "pickle"))
+        members.append(Member(label + name, at, pickle.end - at, PICKLE_NOTE))
         pickles.append(pickle)
         at = pickle.end
     payloads = _storages(storage_refs(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Generator, Iterator
 
 from ptzip.errors import PtzipError
-from ptzip.formats.container import Member, Part
+from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part
 from ptzip.formats.signatures import begins_pickle, is_legacy
 from ptzip.io.sources import Source, Window
 from ptzip.io.sources import Stream as Bytes
@@ -26,7 +26,6 @@ HEADS = (512, 1 << 14, 1 << 20)
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
 
-TRAILING = "behind the last storage"
 
 MOST_PADDING = 1 << 20
 """Bytes beyond the end are read if any of the first so many is not zero."""
@@ -67,9 +66,9 @@ def _legacy(region: Region) -> Iterator[Item]:
         yield region.note(NoteKind.STRANGE, fault)
         yield from _in_a_row(region, seen[-1][1].end if seen else 0, is_other=True)
     for member in members:
-        if member.note == TRAILING:
+        if member.note == TRAILING_NOTE:
             yield from beyond(region, member.offset, member.size, member.name)
-        elif member.note != "pickle":
+        elif member.note != PICKLE_NOTE:
             window = Window(region.source, member.offset, member.size)
             yield region.inner(window, member.name, Reading.STORAGE)
 

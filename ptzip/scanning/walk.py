@@ -21,13 +21,11 @@ from ptzip.scanning.regions import Budget, Item, Reading, Region
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.zip_readers import zip_files
 from ptzip.zip.ends import is_zip
+from ptzip.zip.structs import LOCAL_SIGNATURE
 
 HEAD = 16
 MOST_DEEP = 8
 """The most regions inside one another that are read."""
-
-ZIP_START = b"PK\x03\x04"
-"""torch takes a file that begins so for a zip, and never for pickles."""
 
 
 class _Open:
@@ -101,7 +99,7 @@ def anything(region: Region) -> Iterator[Item]:
     head = source.read(0, min(source.size, HEAD))
     containers = [container for container in CONTAINERS if container.matches(source, head)] if head else []
     is_pickle = False
-    if begins_opcode(head) and not head.startswith(ZIP_START):
+    if begins_opcode(head) and not head.startswith(LOCAL_SIGNATURE):  # torch never reads that as pickles
         is_pickle = yield from pickles(region, is_other=bool(containers))
     for container in containers:
         yield from container.read(region)
