@@ -10,13 +10,13 @@ What is allowed already stays as it is, and a value that is used twice is still 
 names the path. Then everything is spelled in opcodes of protocol 2.
 """
 
+import math
 from enum import IntEnum
 from typing import NamedTuple
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_CALLS, WEIGHTS_ONLY_NAMES
 from ptzip.editing.account import Category, Removal
 from ptzip.editing.edit import Edit
-from ptzip.editing.numpy_nodes import ARRAYS, SCALARS, array, scalar
 from ptzip.editing.protocol2 import respelled
 from ptzip.editing.storage_users import storages_below
 from ptzip.errors import EditError
@@ -44,6 +44,7 @@ from ptzip.tree.calls import RECONSTRUCTORS, class_path
 from ptzip.tree.children import node_key_text
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
 from ptzip.tree.paths import join_path
+from ptzip.values.builder import build_array
 
 SUBCLASSES = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
 SETS = frozenset(("builtins.set", "__builtin__.set"))
@@ -150,15 +151,20 @@ class Plain:
 
     def _numpy(self, call: Call, path: str) -> Node | None:
         """A number, or an array as a tensor on a new storage."""
-        if call.path in SCALARS and (number := scalar(call)) is not None:
-            self.numbers += 1
-            return atom(number)
-        found = array(call) if call.path in ARRAYS else None
-        if found is None or not BY_NAME[found.dtype].storage:
+        found = build_array(call)
+        if found is None:
             return None
-        key, dtype = f"array {self.arrays}", BY_NAME[found.dtype]
+        if found.number is not None:
+            self.numbers += 1
+            return atom(found.number)
+        dtype = BY_NAME.get(str(found.dtype))
+        if found.is_scalar or isinstance(found.data, list) or dtype is None or not dtype.storage or not dtype.struct:
+            return None
+        if found.dtype.order == ">" or len(found.data) != math.prod(found.shape) * dtype.size:
+            return None
+        key = f"array {self.arrays}"
         self.arrays += 1
-        self.edit.payloads[key] = BytesPayload(found.data)
+        self.edit.payloads[key] = BytesPayload(bytes(found.data))
         self.edit.account.reductions[Category.OTHER] -= len(found.data)
         numel = atom(len(found.data) // dtype.size)
         identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)

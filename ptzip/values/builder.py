@@ -10,8 +10,8 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from ptzip.allowlist.table import ALLOWED, AllowedName, misuse
-from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.allowlist.table import ALLOWED, AllowedName, misuse, pair
+from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.formats import legacy
 from ptzip.formats import signatures as marks
 from ptzip.formats.container import NamedTensor, Part
@@ -79,12 +79,15 @@ def build(part: Part, *, unknown: str = "error", limits: Limits = DEFAULT_LIMITS
     return Builder(part, unknown == "keep", limits).build(part.root)
 
 
-def build_array(node: Node) -> rebuild_numpy.NumpyArray | None:
-    """The numpy array or scalar that a call rebuilds, without storages; None where it is anything else."""
-    part = Part("a numpy array", Pickle(node), _no_storage)
+def build_array(call: Call) -> rebuild_numpy.NumpyArray | None:
+    """The numpy array or scalar that a call rebuilds; None where it rebuilds anything else."""
+    row = ALLOWED.get(pair(call.path))
+    if row is None or row.rebuild not in ("empty_array", "array_from_buffer", "array_scalar"):
+        return None
+    part = Part("a numpy array", Pickle(call), _no_storage)
     try:
-        found = Builder(part, False, DEFAULT_LIMITS).build(node)
-    except (FormatError, UnsupportedError):
+        found = Builder(part, False, DEFAULT_LIMITS).build(call)
+    except PtzipError:
         return None
     return found if isinstance(found, rebuild_numpy.NumpyArray) else None
 
@@ -228,7 +231,7 @@ class Builder:
         if call.kind == "getattr":
             return self._attribute(call)
         row = ALLOWED.get((call.target.module, call.target.name))
-        is_allowed = row is not None and (not call.helper or _is_allowed_path(call.helper))
+        is_allowed = row is not None and (not call.helper or pair(call.helper) in ALLOWED)
         if row is None or not is_allowed:
             return self._unknown(node, self._opaque(call), "which is not allow-listed")
         if wrong := misuse(call, row):
@@ -309,7 +312,9 @@ class Builder:
 
     def _storage(self, reference: StorageRef) -> Storage:
         """The storage of a persistent id; torch takes the dtype of the first reference to a key."""
-        known = self.part.storages[reference.key]
+        known = self.part.storages.get(reference.key)
+        if known is None:
+            raise FormatError(f"storage {reference.key} is missing", reference.node.offset)
         found = self._whole_storage(known.key, known.dtype, known.size, reference.location)
         if reference.view is None:
             return found
@@ -382,11 +387,6 @@ def _view(base: Storage, key: str, offset: int, numel: int) -> Storage:
         return SlicePayload(base.payload(), start, size)
 
     return Storage(key, base.dtype, size, payload, base.location, base.big_endian, base, start)
-
-
-def _is_allowed_path(path: str) -> bool:
-    module, _, name = path.rpartition(".")
-    return (module, name) in ALLOWED
 
 
 def _keys(argument: list[object] | tuple[object, ...]) -> Iterable[object]:

@@ -212,7 +212,7 @@ class _Materializer:
                 value.pairs[:] = [(self.key(key), self.of(item)) for key, item in value.pairs]
             case Generator():
                 value.state = self.of(value.state)
-        if isinstance(value, OrderedDict | Counter | SIMPLE):
+        if isinstance(value, (OrderedDict, Counter, *SIMPLE)):
             for name, item in list(value.__dict__.items()):
                 value.__dict__[name] = self.of(item)
 
