@@ -1,10 +1,9 @@
-"""What a scan says: findings, each by a rule, and a verdict over all of them.
+"""What a scan reports: findings, each by a rule, and a verdict.
 
-Rule: clean is only what was read whole and found to hold nothing beyond the allow list; what could not be read never is.
+A file is clean only if it was read completely and has nothing beyond the allow list; an unreadable file never is.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
@@ -12,7 +11,7 @@ from ptzip.json_output import report_dict
 
 
 class Severity(IntEnum):
-    """How much a finding weighs: a note leaves a file clean."""
+    """How serious a finding is; a file with notes only is clean."""
 
     NOTE = 0
     REVIEW = 1
@@ -20,7 +19,7 @@ class Severity(IntEnum):
 
 
 class Verdict(StrEnum):
-    """What may be said of a file."""
+    """The result for one file."""
 
     CLEAN = "clean"
     REVIEW = "review"
@@ -29,14 +28,14 @@ class Verdict(StrEnum):
 
 
 class Hit(NamedTuple):
-    """What a rule found: a sentence, and the byte of the record (or file) that it is about."""
+    """What a rule found: a message, and the offset in the record (or file) in bytes."""
 
     message: str
     offset: int | None = None
 
 
 class Rule(NamedTuple):
-    """One rule: `check` gives its hits in a subject of the type `of`, and its docstring says what it is about."""
+    """One rule: `check` yields its hits in a subject of the type `of`; its docstring is the explanation of the rule."""
 
     id: str
     severity: Severity
@@ -46,14 +45,14 @@ class Rule(NamedTuple):
 
     @property
     def why(self) -> str:
-        """What the rule is about, in one line."""
+        """The explanation, in one line."""
         return " ".join((self.check.__doc__ or "").split())
 
 
 class Finding(NamedTuple):
-    """One hit of a rule, and where it is: `record` names the place inside the file, `offset` counts bytes from its start.
+    """One hit of a rule: `record` is the location inside the file, "" for the file itself, and `offset` a byte offset in it.
 
-    `times` is how often the same was found; the offset is that of the first.
+    `times` is the number of hits with the same message; the offset is that of the first.
     """
 
     rule: str
@@ -69,8 +68,7 @@ class Finding(NamedTuple):
         return f"{self.rule} {self.record}{at}: {self.message}{often}"
 
 
-@dataclass(frozen=True)
-class ScanReport:
+class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a small scan to import
     """The scan of one file. `globals` are the names that its pickles would import, as "module.name", sorted.
 
     `reason` is what could not be read and why, "" where everything was.
@@ -102,7 +100,7 @@ class ScanReport:
 
 
 def verdict(findings: list[Finding], reason: str) -> Verdict:
-    """The verdict over some findings of a file that was read, but for what `reason` says."""
+    """The verdict for a file with these findings; `reason` is what could not be read, "" if nothing."""
     worst = max((finding.severity for finding in findings), default=Severity.NOTE)
     if worst == Severity.MALICIOUS:
         return Verdict.MALICIOUS
