@@ -14,7 +14,8 @@ def _fastest() -> Callable[..., int]:
         from isal.isal_zlib import crc32  # reading headers does without
     except ImportError:
         return zlib.crc32
-    return crc32
+    fastest: Callable[..., int] = crc32
+    return fastest
 
 
 def crc32(data: bytes | memoryview, start: int = 0) -> int:
