@@ -23,11 +23,11 @@ CHECKPOINTS = [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob
     "options",
     [
         pytest.param({}, id="plainly"),
-        pytest.param({"dtype": "bfloat16"}, id="bfloat16"),
-        pytest.param({"on_overflow": "saturate"}, id="saturate"),
-        pytest.param({"on_overflow": "inf", "trim": False}, id="inf, whole storages"),
+        pytest.param({"dtype": "bfloat16"}, id="bfloat16", marks=pytest.mark.slow),
+        pytest.param({"on_overflow": "saturate"}, id="saturate", marks=pytest.mark.slow),
+        pytest.param({"on_overflow": "inf", "trim": False}, id="inf, whole storages", marks=pytest.mark.slow),
         pytest.param({"dedupe": True, "format": "legacy"}, id="shared, legacy"),
-        pytest.param({"ema": False, "recipe": "generic"}, id="generic"),
+        pytest.param({"ema": False, "recipe": "generic"}, id="generic", marks=pytest.mark.slow),
         pytest.param({"plain": True}, id="plain"),
     ],
 )
