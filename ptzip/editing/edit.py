@@ -16,7 +16,7 @@ from ptzip.pickling.nodes import Atom, Node, Pickle, children, lookup, pair_slot
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import LOCATION, StorageRef
-from ptzip.tree.children import keyed_children, node_key_text, node_paths
+from ptzip.tree.children import keyed_children, node_paths
 from ptzip.tree.paths import join_path
 
 
@@ -94,7 +94,7 @@ class Edit:
         self, holder: Node, path: str, is_removed: Callable[[str], bool], category: Category, what: str
     ) -> None:
         """Remove keys of a dict in one pass, as one change at its `path`; "{count}" in `what` becomes their number."""
-        named = [(node_key_text(key) or "?", slot) for key, slot in pair_slots(holder)]
+        named = [(child.part or "", child.slot) for child in keyed_children(holder) if child.slot]
         chosen = [(join_path(path, name), slot) for name, slot in named if is_removed(name)]
         removed = [(below, slot) for below, slot in chosen if not self._is_protected(below, slot.node)]
         if removed:

@@ -34,14 +34,13 @@ from ptzip.pickling.nodes import (
     Slot,
     Tuple,
     item_slots,
-    pair_slots,
     pairs,
     plain,
 )
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import contiguous
 from ptzip.tree.calls import RECONSTRUCTORS, class_path
-from ptzip.tree.children import node_key_text
+from ptzip.tree.children import keyed_children
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
 from ptzip.tree.paths import join_path
 from ptzip.values.builder import build_array
@@ -210,13 +209,13 @@ class Plain:
 
 def _slots_below(node: Node, path: str, role: Role) -> list[Pending]:
     """Every slot directly below a node, the last first."""
-    keys = {(id(slot.holder), slot.index): key for key, slot in pair_slots(node)}
+    names = {(id(child.slot.holder), child.slot.index): child.part or "" for child in keyed_children(node) if child.slot}
     inner, found = _role_below(node, role), list[Pending]()
     for holder in (node.parts, *(step.items for step in node.steps)):
         for index in range(len(holder)):
-            key = keys.get((id(holder), index))
-            below = join_path(path, node_key_text(key) or "?") if key is not None else path
-            found.append(Pending(Slot(holder, index), below, Role.KEY if (id(holder), index + 1) in keys else inner))
+            name = names.get((id(holder), index))
+            below = path if name is None else join_path(path, name)
+            found.append(Pending(Slot(holder, index), below, Role.KEY if (id(holder), index + 1) in names else inner))
     return found[::-1]
 
 

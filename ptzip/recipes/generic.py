@@ -26,7 +26,7 @@ from ptzip.pickling.nodes import (
 from ptzip.recipes.recipe import Recipe, is_optimizer, is_state_dict, names
 from ptzip.recipes.transformers_trainer import hint
 from ptzip.tensors.references import tensor_ref
-from ptzip.tree.children import node_key_text
+from ptzip.tree.children import keyed_children
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import is_module
 from ptzip.tree.paths import join_path
@@ -198,7 +198,7 @@ def _is_weights(node: Node) -> bool:
 
 def _entries(node: Node) -> Iterator[tuple[str, Node]]:
     if isinstance(node, Dict | Call):
-        yield from ((node_key_text(key) or "?", value) for key, value in pairs(node))
+        yield from ((child.part or "", child.value) for child in keyed_children(node) if child.slot)
     if isinstance(node, List | Tuple):
         yield from ((str(index), slot.node) for index, slot in enumerate(item_slots(node)))
 
