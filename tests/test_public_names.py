@@ -35,9 +35,9 @@ PUBLIC = [
 ]
 
 
-def loaded(code: str) -> set[str]:
-    """The heavy modules that are loaded once some code ran in a fresh process."""
-    program = f"import sys\n{code}\nprint('|', *[name for name in {HEAVY!r} if name in sys.modules])"
+def loaded(code: str, modules: tuple[str, ...] = HEAVY) -> set[str]:
+    """Those of some modules that are loaded once some code ran in a fresh process."""
+    program = f"import sys\n{code}\nprint('|', *[name for name in {modules!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     return set(done.stdout.rpartition("|")[2].split())
 
@@ -58,6 +58,12 @@ def loaded(code: str) -> set[str]:
 )
 def test_nothing_heavy_is_loaded_by(code: str) -> None:
     assert loaded(code) == set()
+
+
+@pytest.mark.parametrize("command", ["scan", "verify"])
+def test_a_check_of_a_file_starts_without_modules_that_are_slow_to_import(command: str) -> None:
+    slow = ("dataclasses", "pathlib", "datetime", "decimal", "uuid", "inspect")
+    assert loaded(f"import ptzip; ptzip.{command}('fixtures/training.pt')", slow) == set()
 
 
 def test_opening_a_checkpoint_loads_no_numpy() -> None:

@@ -6,7 +6,6 @@ Faults of the file are problems; only errors that are not the file's fault are r
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint, open_checkpoint
@@ -32,14 +31,14 @@ def checked_contents(report: VerifyReport, values: bool, limits: Limits) -> Veri
     try:
         with open_checkpoint(report.path, limits) as checkpoint:
             problems = tuple(_problems(checkpoint))
-            found = replace(report, format=checkpoint.format, problems=problems)
+            found = report._replace(format=checkpoint.format, problems=problems)
             if problems:
                 return found
             numbers = tuple(_non_finite(checkpoint)) if values else ()
-            return replace(found, loading=_loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
+            return found._replace(loading=_loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
     except FormatError as error:
         kind: ProblemKind = "cut" if isinstance(error, CutError) else "pickle" if isinstance(error, PickleError) else "header"
-        return replace(report, problems=(Problem(kind, "", error.message, error.offset),))
+        return report._replace(problems=(Problem(kind, "", error.message, error.offset),))
 
 
 def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:

@@ -6,7 +6,6 @@ Everything is checked and every problem is reported; only a problem that makes t
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError, UnsupportedError
 from ptzip.io.compression import Compression, opened_compression, unpacked
@@ -42,7 +41,7 @@ def _of_compressed(source: Source, kind: Compression, values: bool, limits: Limi
         problem = Problem("cut" if isinstance(error, CutError) else "data", "", error.message, error.offset)
         return VerifyReport(source.name, source.size, kind.name, (problem,))
     try:
-        return replace(_of_source(inner, values, limits), size=source.size, loading=None)
+        return _of_source(inner, values, limits)._replace(size=source.size, loading=None)
     finally:
         inner.close()
 
@@ -60,14 +59,14 @@ def _of_zip_without_end(source: Source, limits: Limits) -> VerifyReport:
     report = VerifyReport(source.name, source.size, "zip")
     problem = damaged_end(source)
     if problem is not None:
-        return replace(report, problems=(problem,))
+        return report._replace(problems=(problem,))
     from ptzip.verifying.truncation import truncated  # here, since few files are
 
     try:
         problem, rest = truncated(source, limits)
     except FormatError as error:
-        return replace(report, problems=(Problem("cut", "", f"it is cut off: {error.message}", error.offset),))
-    return replace(report, format="torch.save zip", problems=(problem,), rest=rest)
+        return report._replace(problems=(Problem("cut", "", f"it is cut off: {error.message}", error.offset),))
+    return report._replace(format="torch.save zip", problems=(problem,), rest=rest)
 
 
 def _of_zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
@@ -79,7 +78,7 @@ def _of_zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
             raise FormatError(f"the first {before:,} bytes are not a zip, but a zip follows them", 0)
         archives = [read_archive(one, limits) for one in zips]
     except FormatError as error:
-        return replace(report, problems=(unreadable(source, error),))
+        return report._replace(problems=(unreadable(source, error),))
     refusal: PtzipError | None = None
     with CrcReader(archives) as reader:
         headers = [problem for archive in archives for problem in (*directory_problems(archive), *_header_problems(archive))]
@@ -92,7 +91,7 @@ def _of_zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
         raise refusal
     problems = (*headers, *crcs.problems, *report.problems)
     loading = None if problems else report.loading
-    return replace(report, problems=problems, records=crcs.matching, unchecked=crcs.unchecked, loading=loading)
+    return report._replace(problems=problems, records=crcs.matching, unchecked=crcs.unchecked, loading=loading)
 
 
 def _with_contents(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
