@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightDtype, byte_count, check_choice, strings
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.globs import renames
 from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
 
@@ -203,6 +202,7 @@ def diff(
     rtol, atol  numbers are equal where `|a - b| <= atol + rtol * |b|`
     """
     from ptzip.diffing import diff as command  # as above
+    from ptzip.globs import renames
 
     return command.diff(a, b, renames=renames(rename or {}), rtol=rtol, atol=atol, limits=limits or DEFAULT_LIMITS)
 
@@ -250,6 +250,7 @@ def convert(
     progress        called with (bytes done, bytes in total)
     """
     from ptzip.converting import convert as command  # as above
+    from ptzip.globs import renames
 
     return command.convert(
         source,

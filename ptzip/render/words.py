@@ -5,10 +5,13 @@ Anything that comes out of a file passes through here, so that it cannot break a
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from ptzip.inspecting.torch_versions import Versions
 from ptzip.render.escape import printable
-from ptzip.tensors.torch_names import Release
+
+if TYPE_CHECKING:
+    from ptzip.inspecting.torch_versions import Versions
+    from ptzip.tensors.torch_names import Release
 
 LONGEST = 60
 """Texts are cut to this many characters unless all is asked for."""
@@ -65,7 +68,7 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
-def releases(found: Versions) -> str:
+def releases(found: "Versions") -> str:
     """A range of releases in words; "" where nothing is known."""
     if found.low is None and found.high is None:
         return ""
@@ -80,7 +83,7 @@ def releases(found: Versions) -> str:
     return f"{words}, with {found.otherwise}" if found.high is None else f"{words} (or later, with {found.otherwise})"
 
 
-def _release(found: Release | None) -> str:
+def _release(found: "Release | None") -> str:
     return ".".join(map(str, found or ()))
 
 
