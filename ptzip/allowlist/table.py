@@ -37,7 +37,7 @@ class AllowedName(NamedTuple):
     what the bare name stands for, from its last part; `state` applies what BUILD sets, "" where nothing may. Without
     `rebuild` or `value`, `load` returns an `Opaque`.
     `weights_only`: whether any `torch.load(weights_only=True)` since 2.6 imports the name, or calls it too.
-    `is_value`: False for functions that pickles call and never store, since whoever stores one has something else call it.
+    `is_value`: False for functions that pickles call and never store, since a stored one is called by something else.
     """
 
     check: ArgumentCheck | None = None

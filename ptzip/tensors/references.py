@@ -1,8 +1,8 @@
 """What torch means by persistent ids and rebuild calls.
 
-A storage is a persistent id `("storage", class, key, location, numel)` (`torch/serialization.py`, `persistent_id`); one
-key may stand in many ids. A tensor is a call of a rebuild function (`torch/_utils.py`) on such an id; a parameter is a call
-around a tensor. Rule: what does not have exactly this form is not a tensor here, and is left as it is.
+A storage is a persistent id `("storage", class, key, location, numel)` (`torch/serialization.py`, `persistent_id`); many
+ids can have one key. A tensor is a call of a rebuild function (`torch/_utils.py`) on such an id; a parameter is a call around
+a tensor. Anything that does not have exactly this form is not a tensor here, and stays as it is.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from ptzip.tensors.torch_names import PARAMETERS, STORAGE_CLASSES, VIEWS
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
-"""The places in a storage's persistent id."""
+"""Indices in a storage's persistent id."""
 
 OFFSET, STRIDE, HOOKS = 1, 3, 5
-"""The places in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
+"""Indices in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
 
 TENSOR, REQUIRES_GRAD = 0, 1
-"""The places in the arguments of a parameter."""
+"""Indices in the arguments of a parameter."""
 
 
 class StorageRef(NamedTuple):
@@ -89,7 +89,7 @@ def storage_ref(node: Node) -> StorageRef | None:
 
 
 def class_ref(node: Node) -> Global | None:
-    """The class that a persistent id stands for: ("module", class, file, source), in a tar (class, file, source)."""
+    """The class that a persistent id names: ("module", class, file, source), in a tar (class, file, source)."""
     parts = node.id.parts if isinstance(node, Persistent) and isinstance(node.id, Tuple) else []
     items = [plain(part) for part in parts] if len(parts) <= 4 else []
     if len(items) == 4 and text(items[0]) == "module":
@@ -145,7 +145,7 @@ def parameter_arguments(node: Node) -> list[Node]:
 
 
 def tensor_slot(slot: Slot) -> Slot:
-    """The place of the tensor itself: inside the call, where `slot` holds a parameter."""
+    """The slot of the tensor itself: inside the call, where `slot` has a parameter."""
     arguments = parameter_arguments(slot.node)
     return Slot(arguments, TENSOR) if arguments else slot
 

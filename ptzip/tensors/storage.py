@@ -1,7 +1,4 @@
-"""The bytes behind tensors.
-
-Rule: nothing is read before it is asked for.
-"""
+"""The bytes behind tensors, read on demand."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,18 +27,18 @@ class Storage:
 
     @property
     def root(self) -> "tuple[Storage, int]":
-        """The storage that this is a view of, and the byte of it where this begins; itself and 0 where it is no view."""
-        held, start = self, 0
-        while held.base is not None:
-            held, start = held.base, start + held.start
-        return held, start
+        """The storage that this is a view of, and the offset of the view in bytes; itself and 0 if it is no view."""
+        base, start = self, 0
+        while base.base is not None:
+            base, start = base.base, start + base.start
+        return base, start
 
     def read(self, start: int, stop: int) -> bytes:
         """Some of the bytes, in the order of the file; raises as `chunks` does."""
         return b"".join(self.chunks(start, stop))
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        """The same in pieces. Raises FormatError where they are missing or of another number."""
+        """The same in pieces. Raises FormatError where the storage or its record is shorter."""
         if not 0 <= start <= stop <= self.size:
             raise FormatError(f"bytes {start} to {stop} of storage {self.key} are used, and it has {self.size}")
         if self.base is not None:
@@ -50,7 +47,7 @@ class Storage:
             yield from self.checked_payload().chunks(start, stop)
 
     def checked_payload(self) -> Payload:
-        """The payload, once it is known to have the right length; torch refuses it otherwise, and so does this."""
+        """The payload. Raises FormatError if it has another length than the storage, as torch does."""
         found = self.payload()
         if found.length != self.size:
             raise FormatError(f"storage {self.key} is {found.length} bytes long, expected {self.size}")

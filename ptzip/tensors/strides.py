@@ -1,4 +1,4 @@
-"""Where the elements of a strided tensor lie in its storage; all numbers count elements."""
+"""Where the elements of a strided tensor are in its storage; all numbers count elements."""
 
 import math
 
@@ -24,7 +24,7 @@ def element_range(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides of elements that follow one another, the last dimension first."""
-    return tuple(math.prod(shape[place + 1 :]) for place in range(len(shape)))
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 FREE_REPEATS = 1 << 26

@@ -1,4 +1,4 @@
-"""What a node of a pickle really names and really calls, decided in one place for `load`, `scan` and `inspect`.
+"""What a node of a pickle names and really calls, decided once for `load`, `scan` and `inspect`.
 
 A pickle can hide what it calls behind a helper: `copyreg._reconstructor(cls, base, state)` (protocols 0 and 1),
 `copyreg.__newobj__(cls, *args)`, `copyreg.__newobj_ex__(cls, args, kwargs)`, a chain of `getattr(owner, name)` (nested classes
@@ -45,7 +45,7 @@ class ResolvedCall(NamedTuple):
     "reconstruct" for `_reconstructor`, "getattr" for an attribute lookup itself, "package" for a `reduce_package` id.
     `target` is what is called and `arguments` are what it gets; `helper` is the path of the copyreg function in between, or "".
     `base` and `contents` are the second and third argument of `_reconstructor`. `keywords` is the dict of keyword arguments,
-    None where there are none. `has_computed_arguments`: the arguments are not spelled as a tuple (or keywords as a dict), so
+    None where there are none. `has_computed_arguments`: the arguments are not a plain tuple in the file, so
     `arguments` is incomplete.
     """
 

@@ -1,6 +1,6 @@
-"""What constructors ask of their arguments.
+"""Checked types of the arguments of rebuild functions.
 
-Rule: a value that is not what it should be is a `Misfit`; the machine then says so, or keeps the call as it is.
+A value of another type is a `Misfit`, which the builder turns into an UnsupportedError, or keeps the call as an `Opaque`.
 """
 
 from collections.abc import Mapping
@@ -11,72 +11,72 @@ from ptzip.tensors.tensor import Tensor
 
 
 class Misfit(ValueError):
-    """Arguments that a constructor does not take."""
+    """Arguments that a rebuild function does not take."""
 
 
 def integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise Misfit(f"{_called(value)} stands where a whole number is expected")
+        raise _misfit("an integer", value)
     return value
 
 
-def place(value: object) -> int:
-    """A whole number that counts elements."""
+def count(value: object) -> int:
+    """An integer that counts elements: of 64 bits."""
     found = integer(value)
     if not is_countable(found):
-        raise Misfit(f"a number of {found.bit_length():,} bits stands where one of 64 is expected")
+        raise Misfit(f"expected an integer of 64 bits, found one of {found.bit_length():,}")
     return found
 
 
-def places(value: object) -> tuple[int, ...]:
-    """Whole numbers that count elements, such as strides."""
+def counts(value: object) -> tuple[int, ...]:
+    """Integers that count elements, such as strides."""
     if not isinstance(value, tuple | list):
-        raise Misfit(f"{_called(value)} stands where whole numbers are expected")
-    return tuple(place(item) for item in value)
+        raise _misfit("integers", value)
+    return tuple(count(item) for item in value)
 
 
 def sizes(value: object) -> tuple[int, ...]:
     """A shape, whose product counts elements too."""
-    found = places(value)
+    found = counts(value)
     if not is_countable(*found):
-        raise Misfit("a shape of more elements than fit in 64 bits")
+        raise Misfit("expected a shape whose product fits in 64 bits")
     return found
 
 
 def number(value: object) -> float:
     if not isinstance(value, int | float):
-        raise Misfit(f"{_called(value)} stands where a number is expected")
+        raise _misfit("a number", value)
     return float(value)
 
 
 def text(value: object) -> str:
     if not isinstance(value, str):
-        raise Misfit(f"{_called(value)} stands where text is expected")
+        raise _misfit("text", value)
     return value
 
 
 def tensor(value: object) -> Tensor:
     if not isinstance(value, Tensor):
-        raise Misfit(f"{_called(value)} stands where a tensor is expected")
+        raise _misfit("a tensor", value)
     return value
 
 
 def storage(value: object) -> Storage:
     if not isinstance(value, Storage):
-        raise Misfit(f"{_called(value)} stands where a storage is expected")
+        raise _misfit("a storage", value)
     return value
 
 
-def items(value: object, *counts: int) -> tuple[object, ...]:
+def items(value: object, *lengths: int) -> tuple[object, ...]:
     """The items of a tuple, which must be of one of these lengths."""
-    if not isinstance(value, tuple) or (counts and len(value) not in counts):
-        raise Misfit(f"{_called(value)} stands where a tuple is expected")
+    if not isinstance(value, tuple) or (lengths and len(value) not in lengths):
+        raise _misfit("a tuple", value)
     return value
 
 
 def mapping(value: object) -> Mapping[object, object]:
     if not isinstance(value, Mapping):
-        raise Misfit(f"{_called(value)} stands where a dict is expected")
+        raise _misfit("a dict", value)
     return value
 
 
@@ -85,5 +85,5 @@ def texts(value: object) -> dict[str, object]:
     return {text(key): item for key, item in mapping(value).items()}
 
 
-def _called(value: object) -> str:
-    return f"an object of {type(value).__name__}"
+def _misfit(expected: str, value: object) -> Misfit:
+    return Misfit(f"expected {expected}, found an object of {type(value).__name__}")

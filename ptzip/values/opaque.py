@@ -1,7 +1,4 @@
-"""What stands for a name or an object that is not rebuilt: inert, with all that the pickle told of it.
-
-Rule: it holds values and does nothing; two are equal only if they are the same object.
-"""
+"""The inert record of a name or an object that is not rebuilt, with everything the pickle says about it."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +8,7 @@ class Opaque:
     """An object of a class that is not rebuilt, or with `args` None the name itself: a class, a function.
 
     `args` and `kwargs` are what it is called with, `state` what BUILD gives it, `items` what is appended to it (or added, where
-    it is a set), `pairs` the keys and values that are set in it.
+    it is a set), `pairs` the keys and values that are set in it. Two are equal only if they are the same object.
     """
 
     module: str
@@ -29,7 +26,7 @@ class Opaque:
 
     @property
     def is_name(self) -> bool:
-        """Whether this is the name itself, and no object made by it."""
+        """Whether this is the name itself, not an object that it returned."""
         return self.args is None
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ptzip.allowlist.argument_checks import BIT_GENERATORS
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.values.argument_types import Misfit, items, mapping, place, sizes, text
+from ptzip.values.argument_types import Misfit, count, items, mapping, sizes, text
 
 KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 """The letters of numpy's type codes whose names have a number of bits."""
@@ -127,12 +127,12 @@ def set_numpy_dtype(dtype: NumpyDtype, state: object) -> None:
     dtype.order = text(given[1])
     if given[2] is not None:
         base, shape = items(given[2], 2)
-        dtype.subtype = _dtype(base), sizes(shape) if isinstance(shape, tuple) else (place(shape),)
+        dtype.subtype = _dtype(base), sizes(shape) if isinstance(shape, tuple) else (count(shape),)
     if given[3] is not None:
         dtype.names = tuple(map(text, items(given[3])))
         fields = {text(name): items(value, 2, 3) for name, value in mapping(given[4]).items()}
-        dtype.fields = {name: (_dtype(value[0]), place(value[1])) for name, value in fields.items()}
-    dtype.size = place(given[5])
+        dtype.fields = {name: (_dtype(value[0]), count(value[1])) for name, value in fields.items()}
+    dtype.size = count(given[5])
     if len(given) == 9 and isinstance(given[8], tuple) and len(given[8]) == 2:
         dtype.unit = items(given[8][1]) if isinstance(given[8][1], tuple) else None
 

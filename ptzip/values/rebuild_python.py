@@ -16,7 +16,7 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 
 from ptzip.allowlist.argument_checks import ENCODINGS
-from ptzip.values.argument_types import Misfit, integer, mapping, number, places, text, texts
+from ptzip.values.argument_types import Misfit, counts, integer, mapping, number, text, texts
 from ptzip.values.opaque import Opaque
 
 FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
@@ -64,7 +64,7 @@ def as_bytes(given: object = b"", encoding: object = "latin1", *_: object) -> by
     """`bytes()`, `bytes([1, 2])`, `bytes('text', 'latin1')`; never `bytes(number)`, which asks for memory."""
     if isinstance(given, str):
         return encode_text(given, encoding)
-    return bytes(given) if isinstance(given, bytes | bytearray) else bytes(places(given))
+    return bytes(given) if isinstance(given, bytes | bytearray) else bytes(counts(given))
 
 
 def as_bytearray(*given: object) -> bytearray:

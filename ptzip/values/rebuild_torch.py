@@ -17,7 +17,7 @@ from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import NOTHING, Tensor
 from ptzip.tensors.torch_names import NESTED_TENSOR, PARAMETER, SPARSE_COMPONENTS, TENSOR
-from ptzip.values.argument_types import Misfit, items, mapping, number, place, places, sizes, storage, tensor, text, texts
+from ptzip.values.argument_types import Misfit, count, counts, items, mapping, number, sizes, storage, tensor, text, texts
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.torch_values import Device, Dtype, Layout, QScheme
@@ -59,8 +59,8 @@ def _strided(held: Storage, dtype: str, offset: object, size: object, stride: ob
     return Tensor(
         dtype=dtype,
         shape=sizes(size),
-        stride=places(stride),
-        offset=place(offset),
+        stride=counts(stride),
+        offset=count(offset),
         requires_grad=bool(grad),
         storage=held,
         device=held.location,
@@ -120,14 +120,14 @@ def quantized_tensor(
     given = items(parameters, 3, 4)
     scheme = given[0].name if isinstance(given[0], QScheme) else ""
     if scheme == PER_TENSOR:
-        return _fill(found, qscheme=scheme, scale=number(given[1]), zero_point=place(given[2]))
+        return _fill(found, qscheme=scheme, scale=number(given[1]), zero_point=count(given[2]))
     if scheme in (PER_CHANNEL, FLOAT_QPARAMS) and len(given) == 4:
         is_double = scheme == PER_CHANNEL
         scales = _channel_parameters(given[1], "float64" if is_double else "float32")
         points = _channel_parameters(given[2], "int64" if is_double else "float32")
         scheme = FLOAT_QPARAMS if scales.dtype == "float32" else PER_CHANNEL
         parts = {"q_scales": scales, "q_zero_points": points}
-        return _fill(found, qscheme=scheme, axis=place(given[3]), components=parts)
+        return _fill(found, qscheme=scheme, axis=count(given[3]), components=parts)
     raise Misfit(f"a tensor cannot be quantized by {scheme or 'an unknown scheme'}")
 
 
@@ -135,7 +135,7 @@ def _channel_parameters(value: object, dtype: str) -> Tensor:
     """Scales or zero points of a quantized tensor: a tensor, or a list of numbers, as torch 1.4 wrote them."""
     if not isinstance(value, list):
         return tensor(value)
-    numbers = [number(item) if dtype.startswith("float") else place(item) for item in value]
+    numbers = [number(item) if dtype.startswith("float") else count(item) for item in value]
     data = struct.pack(f"<{len(numbers)}{BY_NAME[dtype].struct}", *numbers)
     held = Storage("", BY_NAME[dtype], len(data), lambda: BytesPayload(data))
     return Tensor(dtype, (len(numbers),), (1,), storage=held)
@@ -161,7 +161,7 @@ def jagged_tensor(state: object) -> Tensor:
 
 def meta_tensor(dtype: object, size: object, stride: object, grad: object) -> Tensor:
     """`_rebuild_meta_tensor_no_storage`: a tensor without values."""
-    return Tensor(_dtype(dtype), sizes(size), places(stride), requires_grad=bool(grad), device="meta")
+    return Tensor(_dtype(dtype), sizes(size), counts(stride), requires_grad=bool(grad), device="meta")
 
 
 def wrapper_tensor(
@@ -178,8 +178,8 @@ def wrapper_tensor(
     return Tensor(
         dtype=_dtype(dtype),
         shape=sizes(size),
-        stride=places(stride),
-        offset=place(offset) if offset is not None else 0,
+        stride=counts(stride),
+        offset=count(offset) if offset is not None else 0,
         requires_grad=bool(grad),
         layout=layout.name if isinstance(layout, Layout) else "strided",
         device=str(device) if isinstance(device, Device) else "cpu",
@@ -188,7 +188,7 @@ def wrapper_tensor(
 
 
 def tensor_from_type(function: object, cls: object, arguments: object, state: object = None) -> Tensor:
-    """`_rebuild_from_type_v2`: another rebuild function, then a class and a state for what it made."""
+    """`_rebuild_from_type_v2`: another rebuild function, then a class and a state for its result."""
     row = ALLOWED.get((function.module, function.name)) if isinstance(function, Opaque) and function.is_name else None
     if row is None or not isinstance(function, Opaque) or function.path not in TENSOR_FUNCTIONS:
         raise Misfit(f"a tensor cannot be rebuilt by {function!r}")

@@ -1,17 +1,14 @@
-"""Small inert values that stand for what torch has names for: dtypes, devices, layouts, sizes, generators; how they are made.
-
-Rule: their text is the text that torch gives them, and equal things are equal.
-"""
+"""Inert values for what torch has names for: dtypes, devices, layouts, sizes, generators. Their text is torch's own."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ptzip.values.argument_types import Misfit, items, place, places, text
+from ptzip.values.argument_types import Misfit, count, counts, items, text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Named:
-    """Something that torch knows by a name."""
+    """Something that torch has a name for."""
 
     name: str
 
@@ -48,7 +45,7 @@ class MemoryFormat(_Named):
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device; `index` is None where none is said."""
+    """A device; `index` is None for the current one."""
 
     type: str
     index: int | None = None
@@ -68,7 +65,7 @@ class Size(tuple[int, ...]):
 
 @dataclass(slots=True, eq=False)
 class Generator:
-    """A random number generator of torch: its device, and once its state was read the seed, the offset and the state."""
+    """A random number generator of torch: its device, and from its state the seed, the offset and the state itself."""
 
     device: Device
     seed: object = None
@@ -77,20 +74,20 @@ class Generator:
 
 
 class NestedStream(bytes):
-    """A legacy stream that is a value inside a pickle: the machine opens it."""
+    """A legacy stream that is a value inside a pickle: the builder reads it."""
 
     __slots__ = ()
 
 
 def as_size(given: object = ()) -> Size:
-    return Size(places(given))
+    return Size(counts(given))
 
 
 def as_device(kind: object, index: object = None) -> Device:
     name, _, number_text = text(kind).partition(":")
     if number_text and not number_text.isdecimal():
-        raise Misfit(f"{kind} is no device")
-    return Device(name, int(number_text) if number_text else None if index is None else place(index))
+        raise Misfit(f"expected a device, found {kind}")
+    return Device(name, int(number_text) if number_text else None if index is None else count(index))
 
 
 def as_layout(name: object) -> Layout:
@@ -101,19 +98,19 @@ def torch_generator(device: object = None) -> Generator:
     return Generator(device if isinstance(device, Device) else as_device(device or "cpu"))
 
 
-def set_torch_generator(made: Generator, state: object) -> None:
-    made.seed, made.offset, made.state = items(state, 3)
+def set_torch_generator(generator: Generator, state: object) -> None:
+    generator.seed, generator.offset, generator.state = items(state, 3)
 
 
 def nested_stream(data: object) -> NestedStream:
     """`torch.storage._load_from_bytes`: how a storage is pickled without torch.save."""
     if not isinstance(data, bytes | bytearray):
-        raise Misfit("a stream in a pickle is bytes")
+        raise Misfit(f"expected bytes, found an object of {type(data).__name__}")
     return NestedStream(data)
 
 
 def first_argument(value: object, *_: object) -> object:
-    """Functions of TorchScript that give back what they are given, with a type that Python does not need."""
+    """Functions of TorchScript that return their argument, with a type that Python does not need."""
     return value
 
 

@@ -1,6 +1,6 @@
 """What is in a value: its children with their part of the path, by the rules of `tree.paths`, and all objects it refers to.
 
-Every type of container that `constructors` builds is listed here; there is nothing in a value of any other type.
+Every type of container that a rebuild function returns is listed here; there is nothing in a value of any other type.
 """
 
 import argparse
