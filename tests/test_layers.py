@@ -53,9 +53,6 @@ MAY_IMPORT = {
 }
 """Who may import whom. `ptzip` means the public names of the package."""
 
-EXCEPTIONS: dict[tuple[str, str], str] = {}
-"""Imports between peers, each with its reason."""
-
 ONLY_IN = {
     "rich": ("render/progress.py",),
     "argparse": (
@@ -193,11 +190,7 @@ def test_a_layer_imports_only_what_its_row_names(name: str) -> None:
     allowed = {name, *MAY_IMPORT[name].split()}
     mine = [found for found in OWN_IMPORTS if layer(module_of(found.file)) == name]
     foreign = [found for found in mine if layer(found.name) not in allowed]
-    assert [found.place for found in foreign if (found.file, layer(found.name)) not in EXCEPTIONS] == []
-
-
-def test_every_exception_is_still_needed() -> None:
-    assert set(EXCEPTIONS) <= {(found.file, layer(found.name)) for found in OWN_IMPORTS}
+    assert [found.place for found in foreign] == []
 
 
 def test_the_package_itself_imports_its_layers_by_name_only_for_type_checkers() -> None:
