@@ -11,8 +11,9 @@ names the path. Then everything is spelled in opcodes of protocol 2.
 """
 
 import math
+from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_CALLS, WEIGHTS_ONLY_NAMES
 from ptzip.editing.account import Category, Removal
@@ -43,7 +44,6 @@ from ptzip.tree.calls import RECONSTRUCTORS, class_path
 from ptzip.tree.children import keyed_children
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
 from ptzip.tree.paths import join_path
-from ptzip.values.builder import build_array
 
 SUBCLASSES = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
 SETS = frozenset(("builtins.set", "__builtin__.set"))
@@ -55,10 +55,41 @@ NUMERIC = ("torch.", "numpy.")
 ARGUMENTS_ARE_NOT_CONTENTS = frozenset(("collections.defaultdict",))
 
 
-def make_plain(edit: Edit) -> None:
-    """Replace everything in the tree of an edit that needs a class."""
+class PickledDtype(Protocol):
+    """Its text is the name of the dtype; `order` is ">" for big-endian."""
+
+    @property
+    def order(self) -> str: ...
+
+
+class PickledArray(Protocol):
+    """A numpy array or scalar as it was pickled: what is needed here of `values.rebuild_numpy.NumpyArray`."""
+
+    @property
+    def dtype(self) -> PickledDtype: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def is_fortran(self) -> bool: ...
+    @property
+    def data(self) -> bytes | bytearray | list[object]: ...
+    @property
+    def is_scalar(self) -> bool: ...
+    @property
+    def number(self) -> int | float | bool | None: ...
+
+
+BuildArray = Callable[[Call], PickledArray | None]
+
+
+def make_plain(edit: Edit, build_array: BuildArray) -> None:
+    """Replace everything in the tree of an edit that needs a class.
+
+    `build_array` gives the numpy array or scalar that a call rebuilds, None for any other call. It is an argument, since
+    editing does not depend on the folder that builds values.
+    """
     top, before = [edit.root], storages_below(edit.root)
-    replacing = Plain(edit)
+    replacing = Plain(edit, build_array)
     replacing.run(top)
     edit.pickle.root = top[0]
     edit.account.removals.append(Removal(Category.OTHER, before - storages_below(edit.root), 0))
@@ -89,8 +120,9 @@ class Pending(NamedTuple):
 class Plain:
     """One pass over a tree; `done` holds the replacement of every node, itself included, by the identity of the node."""
 
-    def __init__(self, edit: Edit) -> None:
+    def __init__(self, edit: Edit, build_array: BuildArray) -> None:
         self.edit = edit
+        self.build_array = build_array
         self.done: dict[int, Node] = {}
         self.kept_alive: list[Node] = []
         self.arrays = self.numbers = 0
@@ -150,7 +182,7 @@ class Plain:
 
     def _numpy(self, call: Call, path: str) -> Node | None:
         """A number, or an array as a tensor on a new storage."""
-        found = build_array(call)
+        found = self.build_array(call)
         if found is None:
             return None
         if found.number is not None:

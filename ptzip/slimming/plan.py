@@ -54,9 +54,10 @@ def _edit(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stre
         set_value(edit, path, value)
     edit.account.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.keep.unused)]
     if options.plain:
-        from ptzip.editing.weights_only import make_plain  # an import that only --plain needs
+        from ptzip.editing.weights_only import make_plain  # imports that only --plain needs
+        from ptzip.values.builder import build_array
 
-        make_plain(edit)
+        make_plain(edit, build_array)
     saturate = options.on_overflow == "saturate"
     trim_and_cast(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, overflowing)
     if options.dedupe:
