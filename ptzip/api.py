@@ -141,7 +141,7 @@ def _output_path(source: PathLike, output: PathLike | None, overwrite: bool, mak
 
 
 def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
-    """A warning where the input is malicious: nothing of it was run, but whoever loads the output may run what is kept."""
+    """A warning where the input is malicious: ptzip runs nothing, but loading the output may."""
     from ptzip.scanning.refusal import malice  # as above
 
     found = list(malice(checkpoint.parts))

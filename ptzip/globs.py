@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Patterns:
-    """Globs for dotted paths, as the shell knows them: `*` stands for anything, dots too."""
+    """Globs for dotted paths as in a shell, but `*` matches dots too."""
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         self.patterns = tuple(patterns)

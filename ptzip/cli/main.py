@@ -63,7 +63,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 def _show_overview(words: list[str]) -> NoReturn:
-    """What `ptzip --help` shows; whoever names a command does not wait for the parsers of all."""
+    """Show what `ptzip --help` shows; only this builds the parsers of all commands."""
     parser = argparse.ArgumentParser(
         prog="ptzip",
         description="Inspect PyTorch checkpoints and make them small, without torch. No code in a file is ever run.",

@@ -72,7 +72,7 @@ def _reports(arguments: argparse.Namespace, trust: tuple[str, ...]) -> Iterator[
 def _apart(words: list[str]) -> tuple[list[str], list[str]]:
     """The files among what follows --trust, which takes all words, and the names.
 
-    A word without a dot or a slash is always a preset, whatever lies in this folder.
+    A word without a dot or a slash is always a preset, even if the folder has a file of that name.
     """
     paths = [word for word in words if ("." in word or os.sep in word) and Path(word).exists()]
     return paths, [word for word in words if word not in paths]
@@ -83,7 +83,7 @@ File = tuple[str, bool]
 
 
 def _files(paths: Iterable[str]) -> Iterator[File]:
-    """The files to scan; a folder that cannot be listed is one, so that it is told of."""
+    """The files to scan; a folder that cannot be listed is one, so that it is reported."""
     for path in paths:
         if not Path(path).is_dir():
             yield path, True
@@ -106,7 +106,7 @@ def _scanned(files: list[File], trust: tuple[str, ...], jobs: int | None) -> Ite
 
 
 def _together(paths: list[str], trust: tuple[str, ...], count: int) -> Iterator["ptzip.ScanReport"]:
-    """The same in several processes; where one of them dies, what is left cannot be told of."""
+    """The same in several processes; where one of them dies, the remaining files are unreadable."""
     from concurrent.futures import BrokenExecutor, ProcessPoolExecutor  # here, since a single file does not need them
 
     done = 0

@@ -35,7 +35,7 @@ def scan_settings(start: Path) -> ScanSettings:
 
 
 def _table(file: Path, path: tuple[str, ...]) -> dict[str, object] | None:
-    """The table, or None where there is none. Raises EditError where something else stands in its place."""
+    """The table, or None where there is none. Raises EditError where it is not a table."""
     content = file.read_bytes().decode("utf-8", "replace")
     if not all(name in content for name in path):
         return None

@@ -147,12 +147,12 @@ def _cosine(value: float | None) -> str:
 
 
 def _facts(tensors: Iterable[TensorDiff]) -> Rows:
-    """A row for each thing that is told of tensors and changed."""
+    """A row for each attribute of tensors that changed."""
     counts: dict[tuple[str, str], int] = {}
     for pair in tensors:
         for fact in pair.facts:
-            told = fact.what, f"{fact.old} -> {fact.new}"
-            counts[told] = counts.get(told, 0) + 1
+            change = fact.what, f"{fact.old} -> {fact.new}"
+            counts[change] = counts.get(change, 0) + 1
     return [(what, change, _count(count, "tensor")) for (what, change), count in counts.items()]
 
 

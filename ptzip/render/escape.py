@@ -1,7 +1,7 @@
 """Text that comes out of files, made fit to print: it cannot break a line or steer a terminal."""
 
 BYTES_FROM = 0xDC00
-"""A byte of a file name that is no UTF-8 stands in a text as the surrogate of this number plus the byte (PEP 383)."""
+"""A byte of a file name that is not UTF-8 is the surrogate of this number plus the byte (PEP 383)."""
 
 
 def printable(text: str) -> str:

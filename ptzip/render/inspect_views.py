@@ -115,7 +115,7 @@ def tensor_words(tensor: Tensor) -> str:
 
 
 def record_lines(rows: list[RecordRow]) -> Iterator[str]:
-    """Where each record lies; below it, where its headers differ."""
+    """The offset of each record; below it, where its headers differ."""
     is_zip = any(row.header is not None for row in rows)
     head = ("offset", "size", "aligned", *(("stored", "method", "crc") if is_zip else ()), "name")
     lines: list[tuple[str, ...]] = [head, *(_record(row, is_zip) for row in rows)]
@@ -136,7 +136,7 @@ def _record(row: RecordRow, is_zip: bool) -> tuple[str, ...]:
 
 
 def opcode_line(line: OpcodeLine) -> str:
-    """One opcode: where, what, its argument, and what that stands for."""
+    """One opcode: where, what, its argument, and what that means."""
     argument = "" if line.argument is None else " " + value(_spelled(line.argument))
     meaning = f"  # {cut(line.meaning, 120)}" if line.meaning else ""
     return f"{line.offset:>8}: {line.op:<16}{argument}{meaning}".rstrip()

@@ -76,7 +76,7 @@ class SlimReport:
     `saved` is by step, `rest` what the pickle and the zip around the storages take less (or more). `output` is None where
     nothing was written: on a dry run, or where the file is slim already. `loss` is known once the bytes were read; `wide`
     are then the names of the tensors that kept their dtype, since numbers in them are beyond the range of the other.
-    `keys` are told on a dry run, `tensors` and `check` where they were asked for.
+    `keys` are set on a dry run, `tensors` and `check` on request.
     """
 
     path: str
