@@ -297,12 +297,15 @@ def misused_arguments(arguments: checks.Arguments, node: Node, row: AllowedName)
     """The same for a call without helpers, keyword arguments and computed arguments, as nearly all are."""
     if row.check is None:
         return "which is no function or class that pickles call"
-    states = [plain(step.items[0]) for step in node.steps if step.op == "BUILD"]
-    if states and not row.state:
-        return "and sets a state, which it does not take"
     if wrong := row.check(arguments):
         return wrong
-    return next((wrong for state in states if row.check_state and (wrong := row.check_state(arguments, state))), "")
+    for step in node.steps:
+        if step.op == "BUILD":
+            if not row.state:
+                return "and sets a state, which it does not take"
+            if row.check_state and (wrong := row.check_state(arguments, plain(step.items[0]))):
+                return wrong
+    return ""
 
 
 WEIGHTS_ONLY_CALLS = frozenset(".".join(name) for name, row in ALLOWED.items() if row.weights_only == "call")

@@ -69,7 +69,10 @@ def qualified_name(node: Node) -> QualifiedName | None:
 
     None for anything computed at load time and for chains of more than `MOST_ATTRIBUTES` lookups.
     """
-    node, attributes = plain(node), list[str]()
+    node = plain(node)
+    if isinstance(node, Global):
+        return QualifiedName(node, node.module, node.name)
+    attributes: list[str] = []
     while isinstance(node, Call) and len(attributes) < MOST_ATTRIBUTES:
         arguments = node.arguments
         name = text(plain(arguments[1])) if node.path in GETATTR and len(arguments) == 2 else None
