@@ -1,7 +1,7 @@
 """The plain tensor attributes that a framework's own `_apply` converts, beside parameters and buffers.
 
-YOLO models override `nn.Module._apply` and convert some attributes of their last layer too. The class is not there to be
-asked, so the layer is told by the attributes it has.
+YOLO models override `nn.Module._apply` and convert some attributes of their last layer too. The class is not imported, so the
+layer is recognised by the attributes that it has.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ def _is_semantic(head: Node) -> bool:
 
 
 def _is_yolov6(head: Node) -> bool:
-    """YOLOv6's Detect, which stands beside the layers (`yolov6/models/yolo.py`)."""
+    """YOLOv6's Detect, which is a sibling of the layers (`yolov6/models/yolo.py`)."""
     slot = attribute(head, "grid")
     return slot is not None and isinstance(slot.node, List) and attribute(head, "grid_cell_offset") is not None
 
@@ -46,11 +46,11 @@ HEADS: tuple[tuple[Callable[[Node], bool], tuple[str, ...]], ...] = (
     (_is_rtdetr, ("anchors", "valid_mask")),
     (_is_semantic, ("stride",)),
 )
-"""How a last layer is known, and which of its attributes are converted; the first that fits counts."""
+"""How to recognise a last layer, and which of its attributes are converted; the first match counts."""
 
 
 def head_slots(model: Node) -> Iterator[Slot]:
-    """The places of those attributes in a model: tensors, or the items of lists of tensors."""
+    """The slots of those attributes in a model: tensors, or the items of lists of tensors."""
     head = last_layer(model)
     if head is None:
         return

@@ -15,7 +15,7 @@ KEYS = ("epoch", "best_fitness", "training_results", "model", "optimizer")
 
 
 def matches(root: Node) -> bool:
-    """Exactly the five keys, around a dict of tensors (a module there is told by the framework's own recipe)."""
+    """Exactly the five keys, around a dict of tensors (a module there belongs to the recipe of its framework)."""
     return sorted(text(key) or "" for key, _ in pairs(root)) == sorted(KEYS) and bool(tensor_slots(lookup(root, "model")))
 
 

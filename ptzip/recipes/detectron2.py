@@ -1,6 +1,6 @@
 """Detectron2 and maskrcnn-benchmark: `model`, beside the states of an optimizer and a scheduler (fvcore's Checkpointer).
 
-`iteration` stays, a number that resuming asks for.
+`iteration` stays, a number that resuming needs.
 """
 
 from ptzip.editing.edit import Edit

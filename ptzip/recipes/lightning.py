@@ -1,6 +1,6 @@
 """PyTorch Lightning: what is left is what `save_weights_only=True` writes (`checkpoint_connector.py`, `dump_checkpoint`).
 
-Versions, `epoch`, `global_step`, `loops` and hyperparameters stay: loading an old file migrates it, and asks for them
+Versions, `epoch`, `global_step`, `loops` and hyperparameters stay: loading an old file migrates it, and needs them
 (`lightning/pytorch/utilities/migration`). Keys are removed, since None would be taken for a state.
 """
 

@@ -1,6 +1,6 @@
 """What is not slimmed, and why: files whose training state is what is left of the weights.
 
-Rule: a refusal says what the file is, and what makes a file of it that can be slimmed.
+A refusal says what the file is, and how to get a file that can be slimmed.
 """
 
 from collections.abc import Callable

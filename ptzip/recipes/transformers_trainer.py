@@ -44,13 +44,13 @@ def drop(edit: Edit) -> None:
 
 
 def hint(edit: Edit) -> None:
-    """Say what lies beside the weights that only training needs."""
+    """Warn of files beside the weights that only training needs."""
     folder = Path(edit.path).parent
     found = [folder / name for name in TRAINING_FILES if (folder / name).is_file()]
     if found:
         size = sum(path.stat().st_size for path in found) / 1e6
         names = ", ".join(path.name for path in found)
-        edit.account.warnings.append(f"beside it lie {names}, {size:,.1f} MB that only training needs")
+        edit.account.warnings.append(f"{names} in the same folder hold {size:,.1f} MB that only training needs")
 
 
 def weights(root: Node) -> list[tuple[str, Node]]:
@@ -58,5 +58,9 @@ def weights(root: Node) -> list[tuple[str, Node]]:
 
 
 RECIPE = Recipe(
-    "transformers-trainer", "transformers Trainer: pytorch_model.bin; what is beside it is told of", matches, drop, weights
+    "transformers-trainer",
+    "transformers Trainer: pytorch_model.bin, with a warning of training files beside it",
+    matches,
+    drop,
+    weights,
 )

@@ -2,7 +2,7 @@
 
 Does what `strip_optimizer` of the version that wrote the file does (`utils/general.py`; `utils/utils.py` in v1.0): EMA
 weights become the model, training-only keys None, the model half and without gradients. The version is not in the file;
-what the layout shows of it is enough to tell which keys go, save that v2.0 is taken for v3.0, which drops the results too.
+the layout is enough to decide which keys to drop, except that v2.0 is treated as v3.0, which drops the results too.
 """
 
 from ptzip.editing.edit import Edit

@@ -1,6 +1,6 @@
 """YOLOv7: does what `strip_optimizer` in `utils/general.py` does, on the main branch and on u5 to u7.
 
-Its keys are those of YOLOv5 v5.0, so it is told by the class of its last layer.
+Its keys are those of YOLOv5 v5.0, so it is recognised by the class of its last layer.
 """
 
 from ptzip.editing.edit import Edit
