@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ptzip.io.sources import BytesSource
 from ptzip.zip import structs
-from ptzip.zip.ends import zips_in
+from ptzip.zip.find_archives import zips_in
 from ptzip.zip.reader import Archive, read_archive
 from ptzip.zip.structs import HAS_DESCRIPTOR
 from tests import corpus

@@ -17,7 +17,7 @@ from ptzip.pickling.nodes import Atom
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
 from ptzip.zip import writer
-from ptzip.zip.ends import is_zip
+from ptzip.zip.find_archives import is_zip
 from ptzip.zip.reader import Archive, read_archive
 from ptzip.zip.writer import ALIGNMENT, Record
 from tests import corpus

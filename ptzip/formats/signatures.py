@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ptzip.io.compression import COMPRESSIONS
 from ptzip.io.sources import Source
 from ptzip.pickling.opcodes import BY_NAME, HIGHEST_PROTOCOL
-from ptzip.zip.ends import is_zip
+from ptzip.zip.find_archives import is_zip
 from ptzip.zip.structs import END_SIGNATURE, LOCAL_SIGNATURE
 
 ARRAY, NATIVE, SCRIPT, OPAQUE, OTHER = "array", "native code", "script", "opaque", "other"

@@ -23,7 +23,7 @@ from ptzip.formats.torchzip import (
 from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
-from ptzip.zip.ends import zips_in
+from ptzip.zip.find_archives import zips_in
 from ptzip.zip.reader import Archive, Entry, read_archive
 
 TORCHSCRIPT, PACKAGE, EXPORTED, SHARD = "TorchScript archive", "torch.package", "exported program (.pt2)", "DCP shard"

@@ -24,7 +24,7 @@ from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
 from ptzip.values.tensor_names import named_tensors
 from ptzip.zip import writer
-from ptzip.zip.ends import is_zip
+from ptzip.zip.find_archives import is_zip
 from ptzip.zip.header_search import read_headers
 from ptzip.zip.structs import LOCAL_SIGNATURE
 

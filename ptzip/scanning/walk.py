@@ -20,7 +20,7 @@ from ptzip.scanning.pickle_readers import begins_opcode, beyond, embedded, pickl
 from ptzip.scanning.regions import Budget, Item, Reading, Region
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.zip_readers import zip_files
-from ptzip.zip.ends import is_zip
+from ptzip.zip.find_archives import is_zip
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
 HEAD = 16

@@ -13,7 +13,7 @@ from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning.code_rules import code_notes
 from ptzip.scanning.regions import Item, Reading, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
-from ptzip.zip.ends import all_ends, zips_in
+from ptzip.zip.find_archives import all_ends, zips_in
 from ptzip.zip.reader import Archive, Entry, read_archive
 from ptzip.zip.structs import END_SIZE
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ptzip.errors import FormatError, Problem
 from ptzip.io.sources import Source
 from ptzip.zip import structs
-from ptzip.zip.ends import all_ends
+from ptzip.zip.find_archives import all_ends
 from ptzip.zip.reader import Archive
 from ptzip.zip.structs import FULL16, FULL32
 

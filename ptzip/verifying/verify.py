@@ -14,7 +14,7 @@ from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.directory import damaged_end, directory_problems, unreadable
 from ptzip.verifying.report import VerifyReport
-from ptzip.zip.ends import is_zip, zips_in
+from ptzip.zip.find_archives import is_zip, zips_in
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import Archive, read_archive
 from ptzip.zip.structs import LOCAL_SIGNATURE

@@ -13,7 +13,7 @@ from ptzip.io.payloads import InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.zip import structs
-from ptzip.zip.ends import find_end, read_end, read_end64
+from ptzip.zip.find_archives import find_end, read_end, read_end64
 
 
 class Entry:

@@ -22,7 +22,7 @@ from ptzip.io.payloads import BytesPayload, CheckedPayload, InflatedPayload, rea
 from ptzip.io.sources import CHUNK, BytesSource, FileSource
 from ptzip.limits import Limits
 from ptzip.zip import structs
-from ptzip.zip.ends import is_zip
+from ptzip.zip.find_archives import is_zip
 from ptzip.zip.reader import Archive, Entry, read_archive
 from ptzip.zip.structs import DEFLATED, decode_name, encode_name, extra_fields
 from tests import corpus

@@ -8,7 +8,7 @@ from ptzip.errors import FormatError
 from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.io.sources import BytesSource, Source
 from ptzip.zip import structs
-from ptzip.zip.ends import all_ends, find_end, is_zip, zips_in
+from ptzip.zip.find_archives import all_ends, find_end, is_zip, zips_in
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import read_archive
 from ptzip.zip.writer import Record, plan
