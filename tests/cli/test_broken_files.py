@@ -135,8 +135,9 @@ def test_a_checkpoint_cut_off_at_any_byte_is_refused(records: Records) -> None:
         os.truncate(path, length)
         causes.append(refusal() or "none")
     assert set(causes) == {
-        "this is a zip that is cut off: it has no end of central directory (an interrupted download or save)",
-        "this is not a zip: it has no end of central directory, and nothing else about it is known",  # below 4 bytes
+        "this is a zip that is cut off: it has no end of central directory "
+        "(`ptzip verify` says how much is missing, `ptzip repair` saves the rest)",
+        "this is not a zip: it has no end of central directory, and its first bytes are those of no known format",  # < 4 bytes
         "this is an empty file",
     }
 
