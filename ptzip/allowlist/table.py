@@ -5,6 +5,8 @@ name. Sources: `torch/_weights_only_unpickler.py`, what numpy and Python's conta
 classes of `torch.nn.modules`.
 """
 
+import sys
+from _compat_pickle import IMPORT_MAPPING
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
@@ -56,14 +58,15 @@ Row = AllowedName
 BUILTINS = " ".join(checks.BUILTINS)
 MULTIARRAY = "numpy.core.multiarray numpy._core.multiarray"
 
+_ORDERED_DICT = Row(checks.no_range, "paired OrderedDict", "python_type", "set_attributes", weights_only="call")
 _PYTHON: Rows = (
     (BUILTINS, "Ellipsis NotImplemented", Row(value="python_type")),
     (BUILTINS, "object", Row(checks.no_arguments, value="python_type")),
-    (BUILTINS, "set", Row(checks.no_range, "as_set", "python_type", weights_only="call")),
-    (BUILTINS, "frozenset", Row(checks.no_range, "as_frozenset", "python_type")),
-    (BUILTINS, "list", Row(checks.no_range, "as_list", "python_type")),
-    (BUILTINS, "tuple", Row(checks.no_range, "as_tuple", "python_type")),
-    (BUILTINS, "dict", Row(checks.no_range, "as_dict", "python_type")),
+    (BUILTINS, "set", Row(checks.no_range, "container set", "python_type", weights_only="call")),
+    (BUILTINS, "frozenset", Row(checks.no_range, "container frozenset", "python_type")),
+    (BUILTINS, "list", Row(checks.no_range, "container list", "python_type")),
+    (BUILTINS, "tuple", Row(checks.no_range, "container tuple", "python_type")),
+    (BUILTINS, "dict", Row(checks.no_range, "paired dict", "python_type")),
     (BUILTINS, "bytes", Row(checks.no_size, "as_bytes", "python_type")),
     (BUILTINS, "bytearray", Row(checks.no_size, "as_bytearray", "python_type", weights_only="call")),
     (BUILTINS, "complex", Row(checks.plain_values, "as_complex", "python_type", weights_only="call")),
@@ -77,20 +80,16 @@ _PYTHON: Rows = (
     ("__builtin__", "long", Row(checks.plain_values, "as_int", "python_type")),
     ("__builtin__", "xrange", Row(checks.plain_values, "as_range", "python_type")),
     ("_codecs", "encode", Row(checks.encoded_text, "encode_text", weights_only="call")),
-    (
-        "collections",
-        "OrderedDict",
-        Row(checks.no_range, "as_ordered_dict", "python_type", "set_attributes", weights_only="call"),
-    ),
+    ("collections", "OrderedDict", _ORDERED_DICT),
     ("collections", "Counter", Row(checks.no_range, "as_counter", state="set_attributes")),
     ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict")),
     ("collections", "deque", Row(checks.no_range, "as_deque")),
     ("argparse", "Namespace", Row(checks.any_arguments, "namespace", state="set_attributes")),
     ("types", "SimpleNamespace", Row(checks.any_arguments, "simple_namespace", state="set_attributes")),
     ("uuid", "UUID", Row(checks.any_arguments, "zero_uuid", state="set_uuid")),
-    ("datetime", "date", Row(checks.any_arguments, "as_date")),
-    ("datetime", "datetime", Row(checks.any_arguments, "as_datetime")),
-    ("datetime", "time", Row(checks.any_arguments, "as_time")),
+    ("datetime", "date", Row(checks.any_arguments, "moment date")),
+    ("datetime", "datetime", Row(checks.any_arguments, "moment datetime")),
+    ("datetime", "time", Row(checks.any_arguments, "moment time")),
     ("datetime", "timedelta", Row(checks.any_arguments, "as_timedelta")),
     ("datetime", "timezone", Row(checks.any_arguments, "as_timezone")),
     ("decimal", "Decimal", Row(checks.any_arguments, "as_decimal")),
@@ -320,3 +319,12 @@ WEIGHTS_ONLY_OPCODES = frozenset(
     )
 )
 """The opcodes of values that it reads; all but one of those of protocol 2."""
+
+REMOVED = frozenset(("asynchat", "asyncore", "distutils", "idlelib", "imp", "lib2to3", "smtpd", "test", "turtledemo", "pip"))
+OTHER_SYSTEMS = frozenset(
+    ("nt", "_winreg", "winreg", "msvcrt", "_pyrepl", "_interpreters", "_xxsubinterpreters", "_aix_support")
+)
+PYTHON_MODULES = (
+    sys.stdlib_module_names | set(IMPORT_MAPPING) | REMOVED | OTHER_SYSTEMS | {"setuptools", "pkg_resources", "_osx_support"}
+)
+"""Modules of this version of Python, of other versions and systems, and of every installation."""

@@ -1,4 +1,4 @@
-"""Rules about containers: headers, directories and names of zips that torch does not write, and notes about other containers.
+"""Rules about containers: headers, directories and names of zips that torch does not write, and notes about anything else.
 
 What torch's own reader accepts counts (`caffe2/serialize/inline_container.cc`); that another reader may see something else is
 a finding, however harmless both are.
@@ -7,12 +7,11 @@ a finding, however harmless both are.
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import PICKLE, VERSION
 from ptzip.io.sources import Source
-from ptzip.scanning.code_rules import noted
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, ZipSubject
 from ptzip.zip.header_mismatches import mismatches
@@ -206,23 +205,30 @@ def unsafe_members(found: MemberNames) -> Iterator[Hit]:
             yield Hit(f"the name {name!r} leads out of the target folder")
 
 
-def archives_in_a_row(note: Note) -> Iterator[Hit]:
-    """The file is several zips one after the other, as torch.distributed.checkpoint writes them; each was scanned."""
-    yield from noted(note, NoteKind.SEVERAL)
+def reported(kind: NoteKind, why: str) -> Callable[[Note], Iterator[Hit]]:
+    """The rule that reports the notes of one kind; `why` is its explanation."""
+
+    def check(note: Note) -> Iterator[Hit]:
+        if note.kind is kind:
+            yield Hit(note.message, note.offset)
+
+    check.__doc__ = why
+    return check
 
 
-def strange_things(note: Note) -> Iterator[Hit]:
-    """There is something where no loader reads, or of a kind that cannot be scanned. It may be harmless, but that cannot be
-    known.
-    """
-    yield from noted(note, NoteKind.STRANGE)
-
-
-def bombs(note: Note) -> Iterator[Hit]:
-    """A small entry expands to something huge."""
-    yield from noted(note, NoteKind.BOMB)
-
-
-def over_a_limit(note: Note) -> Iterator[Hit]:
-    """To read on would take more memory or time than any honest file does."""
-    yield from noted(note, NoteKind.LIMIT)
+archives_in_a_row = reported(
+    NoteKind.SEVERAL,
+    "The file is several zips one after the other, as torch.distributed.checkpoint writes them; each was scanned.",
+)
+strange_things = reported(
+    NoteKind.STRANGE,
+    "This is where no loader reads, or of a kind that cannot be scanned. It may be harmless, but that is unknown.",
+)
+bombs = reported(NoteKind.BOMB, "A small entry expands to something huge.")
+over_a_limit = reported(NoteKind.LIMIT, "To read on would take more memory or time than any honest file does.")
+code = reported(NoteKind.CODE, "Code is not part of a checkpoint. Loading may run, import or link it.")
+torchscript = reported(
+    NoteKind.TORCHSCRIPT,
+    "A TorchScript archive contains a program; torch.load and torch.jit.load both accept it, and running the model runs it.",
+)
+torchscript_with_files = reported(NoteKind.FILES_CODE, "The program in the archive reads or writes files.")

@@ -3,7 +3,6 @@
 The docstring of a rule's function is what `scan --explain` prints.
 """
 
-from ptzip.scanning import code_rules as codes
 from ptzip.scanning import container_rules as containers
 from ptzip.scanning import pickle_rules as pickles
 from ptzip.scanning import tensor_rules as tensors
@@ -15,13 +14,7 @@ NOTE, REVIEW, MALICIOUS = Severity.NOTE, Severity.REVIEW, Severity.MALICIOUS
 RULES = (
     Rule("PTZ101", MALICIOUS, "a harmful call", PickleStream, pickles.harmful_calls),
     Rule("PTZ102", REVIEW, "a call of a name that is not allow-listed", PickleStream, pickles.unknown_calls),
-    Rule(
-        "PTZ103",
-        MALICIOUS,
-        "an import of a harmful name",
-        PickleStream,
-        pickles.harmful_names,
-    ),
+    Rule("PTZ103", MALICIOUS, "an import of a harmful name", PickleStream, pickles.harmful_names),
     Rule("PTZ104", REVIEW, "an import of a name that is not allow-listed", PickleStream, pickles.unknown_names),
     Rule("PTZ105", REVIEW, "an allow-listed name called as no pickler calls it", PickleStream, pickles.misused),
     Rule("PTZ106", MALICIOUS, "a call whose result is discarded", PickleStream, pickles.thrown),
@@ -62,7 +55,7 @@ RULES = (
     Rule("PTZ404", REVIEW, "a persistent id that torch does not write", PickleStream, tensors.odd_ids),
     Rule("PTZ405", MALICIOUS, "a persistent id with a call in it", PickleStream, tensors.computed_ids),
     Rule("PTZ406", REVIEW, "a tensor that is written to", PickleStream, tensors.filled_tensors),
-    Rule("PTZ501", REVIEW, "code in the file", Note, codes.code),
-    Rule("PTZ502", REVIEW, "TorchScript", Note, codes.torchscript),
-    Rule("PTZ503", MALICIOUS, "TorchScript that touches files", Note, codes.torchscript_with_files),
+    Rule("PTZ501", REVIEW, "code in the file", Note, containers.code),
+    Rule("PTZ502", REVIEW, "TorchScript", Note, containers.torchscript),
+    Rule("PTZ503", MALICIOUS, "TorchScript that touches files", Note, containers.torchscript_with_files),
 )

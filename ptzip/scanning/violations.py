@@ -154,7 +154,8 @@ def _passed_on(pickle: Pickle) -> Iterator[Violation]:
     for root in [*([pickle.root] if pickle.root is not None else []), *pickle.calls] if passed else ():
         for node in walk_unordered(root, seen):
             is_function_first = isinstance(node, Call) and node.op != "INST"
-            for value in children(node)[1:] if is_function_first else children(node):
+            values = children(node)[1:] if is_function_first else children(node)
+            for value in [node, *values] if node is pickle.root else values:
                 found = passed.pop(id(plain(value)), None)
                 if found is not None:
                     yield Violation(

@@ -2,15 +2,16 @@
 whichever of several with one name a loader would pick.
 """
 
+import re
 import zlib
 from collections.abc import Iterator
 
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.container import Part
+from ptzip.formats.signatures import NATIVE, SCRIPT, signature_of
 from ptzip.formats.torchzip import PICKLE, STORAGES, finder, prefix_of, records, storage_patterns
 from ptzip.io.payloads import InflatedPayload, read_all
 from ptzip.io.sources import BytesSource, Source, Window
-from ptzip.scanning.code_rules import code_notes
 from ptzip.scanning.regions import Item, Reading, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
 from ptzip.zip.find_archives import all_ends, zips_in
@@ -23,6 +24,14 @@ MOST_INFLATED = 1 << 26
 MOST_GROWTH = 200
 SMALL = 1 << 24
 """An entry is a bomb if it is not small and inflates to more than so many times its size."""
+
+
+NATIVE_NAMES = (".so", ".dll", ".dylib", ".pyd", ".exe", ".o", ".cubin")
+SOURCE_NAMES = (".py", ".pyc", ".sh", ".bat", ".ps1", ".cpp", ".cu", ".js")
+FILES = re.compile(rb"\b(?:ops\.aten\.|aten::|torch\.)(?:save|from_file|load)\b")
+
+MOST_CODE = 1 << 22
+"""Bytes of TorchScript source that are searched."""
 
 
 def zip_files(region: Region) -> Iterator[Item]:
@@ -173,3 +182,21 @@ class _ArchiveReader:
             raise
         except PtzipError as error:
             return self.region.note(NoteKind.STRANGE, f"it cannot be read: {error}", entry.header_offset, what)
+
+
+def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
+    """What code an archive entry holds, by its content or a name that only code has.
+
+    It is not analysed, except that TorchScript which saves or loads files is reported.
+    """
+    lower = name.lower()
+    head = source.read(0, min(source.size, 8))
+    if signature_of(head, NATIVE) or lower.endswith(NATIVE_NAMES):
+        yield Note(location, NoteKind.CODE, "this is native code")
+    elif "/code/" in lower and lower.endswith(".py"):
+        yield Note(location, NoteKind.TORCHSCRIPT, "this is TorchScript code, which loading may run")
+        found = FILES.search(source.read(0, min(source.size, MOST_CODE)))
+        if found:
+            yield Note(location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start())
+    elif lower.endswith(SOURCE_NAMES) or signature_of(head, SCRIPT):
+        yield Note(location, NoteKind.CODE, "this is source code")

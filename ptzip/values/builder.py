@@ -5,17 +5,15 @@ or called: a row of the allow list names a function of `rebuild_python`, `rebuil
 that is all that can happen. Tensors and arrays stay lazy; `materialize` reads them.
 """
 
-import functools
 import struct
-from collections import deque
 from collections.abc import Callable, Iterable
 
 from ptzip.allowlist.table import ALLOWED, AllowedName, misuse, pair
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.formats import legacy
 from ptzip.formats import signatures as marks
-from ptzip.formats.container import NamedTensor, Part
-from ptzip.io.payloads import CheckedPayload, Payload, SlicePayload
+from ptzip.formats.container import Part
+from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import BytesSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import (
@@ -35,24 +33,21 @@ from ptzip.pickling.nodes import (
     children,
     walk_unordered,
 )
-from ptzip.tensors.dtypes import DType
-from ptzip.tensors.references import StorageRef, class_ref, storage_ref
-from ptzip.tensors.storage import Storage
+from ptzip.tensors.references import class_ref, storage_ref
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.torch_names import TENSOR_CLASSES
 from ptzip.text import as_text
 from ptzip.tree.calls import ResolvedCall, qualified_name, resolve
 from ptzip.values import rebuild_numpy, rebuild_python, rebuild_torch, torch_values
+from ptzip.values.containers import FILLS, TupleNesting, filled, new_set
 from ptzip.values.opaque import Opaque
+from ptzip.values.storages import PartStorages
 from ptzip.values.torch_values import NestedStream
 
 UNKNOWN = ("error", "keep")
 
 DEEPEST_STREAM = 4
 """How many pickles may be nested in one another as bytes."""
-
-DEEPEST_KEY = 100
-"""How many tuples may be nested in a dict key: Python hashes one by recursion."""
 
 MISTAKES = (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, struct.error)
 """What rebuild functions and containers raise where a value does not fit."""
@@ -101,10 +96,8 @@ class Builder:
         self.limits = limits
         self.depth = depth
         self.values: dict[int, object] = {}
-        self.storages: dict[str, Storage] = {}
-        self.views: dict[tuple[str, tuple[str, int, int]], Storage] = {}
-        self.nesting: dict[int, int] = {}
-        """How many levels of tuples are nested, by the identity of the outermost tuple."""
+        self.storages = PartStorages(part)
+        self.nesting = TupleNesting()
         self.has_names = False
         """Whether there was a name that may not be part of the object."""
 
@@ -155,13 +148,13 @@ class Builder:
                     raise UnsupportedError(f"the pickle takes a buffer that is not in the file (at byte {node.offset})")
                 return node.value
             case Tuple():
-                return self._tuple(node)
+                return self.nesting.noted(tuple([self.value(part) for part in node.parts]))
             case List():
                 return [self.value(part) for part in node.parts]
             case Dict():
-                return self._dict(node)
+                return filled(self.nesting, {}, [self.value(part) for part in node.parts])
             case Set():
-                return self._set(node)
+                return new_set(self.nesting, node, [self.value(part) for part in node.parts])
             case Detour():
                 return self.value(node.parts[-1])
             case Global():
@@ -171,31 +164,6 @@ class Builder:
             case Call():
                 return self._call(node)
         raise FormatError(f"{node.op} is no value", node.offset)
-
-    def _tuple(self, node: Tuple) -> object:
-        found = tuple([self.value(part) for part in node.parts])
-        nested = [self.nesting.get(id(item), 1) for item in found if type(item) is tuple]
-        if nested:
-            self.nesting[id(found)] = 1 + max(nested)
-        return found
-
-    def _dict(self, node: Dict) -> object:
-        found: dict[object, object] = {}
-        set_items(self, found, [self.value(part) for part in node.parts])
-        return found
-
-    def _set(self, node: Set) -> object:
-        items = [self.value(part) for part in node.parts]
-        self.check_keys(items)
-        try:
-            return frozenset(items) if node.op == "FROZENSET" else set(items)
-        except TypeError as error:
-            raise FormatError(f"a set contains a value that no set can contain: {error}", node.offset) from error
-
-    def check_keys(self, keys: Iterable[object]) -> None:
-        """Raise LimitError for a key whose hash would take more recursion than Python allows."""
-        if self.nesting and any(self.nesting.get(id(key), 0) > DEEPEST_KEY for key in keys):
-            raise LimitError(f"a key consists of more than {DEEPEST_KEY} nested tuples")
 
     def _name(self, module: str, name: str) -> object:
         """What a bare name stands for: a value of its own where its row has one, else an `Opaque`."""
@@ -209,13 +177,13 @@ class Builder:
         """A storage, a class with its source, or a tensor of a tar; anything else is unknown."""
         reference = storage_ref(node)
         if reference is not None:
-            return self._storage(reference)
+            return self.storages.of(reference)
         cls = class_ref(node)
         if cls is not None:
             return self._name(cls.module, cls.name)
         key = str(node.id.value) if isinstance(node.id, Atom) else ""
         if key in self.part.tensors:
-            return self._tar_tensor(self.part.tensors[key])
+            return self.storages.tar_tensor(self.part.tensors[key])
         call = resolve(node)
         if call is not None:
             return self._unknown(node, self._opaque(call), "a function of its package")
@@ -245,7 +213,7 @@ class Builder:
         try:
             if call.contents is not None and self.value(call.contents) is not None:
                 raise ValueError("its base gets contents")
-            self.check_keys(key for argument in arguments if isinstance(argument, list | tuple) for key in _keys(argument))
+            self.nesting.check(key for argument in arguments if isinstance(argument, list | tuple) for key in _keys(argument))
             found = FUNCTIONS[name](*texts, *arguments)
         except (*MISTAKES, UnsupportedError) as error:
             return self._unknown(call.node, self._opaque(call), f"in a way that cannot be rebuilt: {error}")
@@ -310,29 +278,6 @@ class Builder:
         inner = legacy.read(source, self.limits).parts[0]
         return Builder(inner, self.keep, self.limits, self.depth + 1).build(inner.root)
 
-    def _storage(self, reference: StorageRef) -> Storage:
-        """The storage of a persistent id; torch takes the dtype of the first reference to a key."""
-        known = self.part.storages.get(reference.key)
-        if known is None:
-            raise FormatError(f"storage {reference.key} is missing", reference.node.offset)
-        found = self._whole_storage(known.key, known.dtype, known.size, reference.location)
-        if reference.view is None:
-            return found
-        if (found.key, reference.view) not in self.views:
-            self.views[found.key, reference.view] = _view(found, *reference.view)
-        return self.views[found.key, reference.view]
-
-    def _whole_storage(self, key: str, dtype: DType, size: int, location: str) -> Storage:
-        """One object per key, so that tensors sharing bytes can be recognized."""
-        if key not in self.storages:
-            payload = functools.cache(functools.partial(self.part.stored, key))  # one, so that its CRC is noted once
-            self.storages[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
-        return self.storages[key]
-
-    def _tar_tensor(self, named: NamedTensor) -> Tensor:
-        held = self._whole_storage(named.storage, named.dtype, self.part.stored(named.storage).length, "cpu")
-        return Tensor(named.dtype.name, named.shape, named.stride, named.offset, storage=held, device=held.location)
-
     def _apply(self, node: Node, step: Step) -> None:
         """Do to a value what one opcode does: append, set, build."""
         value, items = self.value(node), [self.value(item) for item in step.items]
@@ -340,7 +285,7 @@ class Builder:
             if step.op == "BUILD":
                 self._set_state(node, value, items[0])
             elif step.op in FILLS:
-                FILLS[step.op](self, value, items)
+                FILLS[step.op](self.nesting, value, items)
         except MISTAKES as error:
             kind = value.path if isinstance(value, Opaque) else type(value).__name__
             raise FormatError(f"{step.op} does not fit an object of {kind}: {error}", node.offset) from error
@@ -377,61 +322,9 @@ def _no_storage(key: str) -> CheckedPayload:
     raise FormatError(f"storage {key} is missing")
 
 
-def _view(base: Storage, key: str, offset: int, numel: int) -> Storage:
-    """A part of a storage under a key of its own, in legacy streams of torch 0.x."""
-    start, size = offset * base.dtype.size, numel * base.dtype.size
-    if not 0 <= start <= start + size <= base.size:
-        raise FormatError(f"storage {key} extends past the end of storage {base.key}, of which it is a view")
-
-    def payload() -> Payload:
-        return SlicePayload(base.payload(), start, size)
-
-    return Storage(key, base.dtype, size, payload, base.location, base.big_endian, base, start)
-
-
 def _keys(argument: list[object] | tuple[object, ...]) -> Iterable[object]:
     """What a container may take as keys: the items, and the first item of pairs."""
     for item in argument:
         if isinstance(item, tuple | list):
             yield item
             yield from item[:1]
-
-
-def set_items(builder: Builder, value: object, items: list[object]) -> None:
-    if isinstance(value, Opaque):
-        value.pairs += zip(items[::2], items[1::2], strict=True)
-    elif isinstance(value, dict):
-        builder.check_keys(items[::2])
-        for key, item in zip(items[::2], items[1::2], strict=True):
-            value[key] = item
-    else:
-        raise TypeError("it has no keys")
-
-
-def append(builder: Builder, value: object, items: list[object]) -> None:
-    if isinstance(value, Opaque):
-        value.items += items
-    elif isinstance(value, list | deque):
-        value.extend(items)
-    else:
-        raise TypeError("nothing can be appended to it")
-
-
-def add(builder: Builder, value: object, items: list[object]) -> None:
-    if isinstance(value, Opaque):
-        value.items += items
-    elif isinstance(value, set):
-        builder.check_keys(items)
-        value.update(items)
-    else:
-        raise TypeError("nothing can be added to it")
-
-
-FILLS: dict[str, Callable[[Builder, object, list[object]], None]] = {
-    "SETITEM": set_items,
-    "SETITEMS": set_items,
-    "APPEND": append,
-    "APPENDS": append,
-    "ADDITEMS": add,
-}
-"""What the opcodes do that fill a container."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ptzip.allowlist.argument_checks import BIT_GENERATORS
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.values.argument_types import Misfit, count, items, mapping, sizes, text
+from ptzip.values.argument_types import Misfit, checked, count, items, mapping, misfit, sizes, text
 
 KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
 """The letters of numpy's type codes whose names have a number of bits."""
@@ -52,16 +52,8 @@ class NumpyArray:
     @property
     def number(self) -> int | float | bool | None:
         """The number that a scalar is, without numpy; None for anything else."""
-        dtype = BY_NAME.get(str(self.dtype))
-        if (
-            not self.is_scalar
-            or isinstance(self.data, list)
-            or dtype is None
-            or not dtype.struct
-            or self.dtype.names is not None
-        ):
-            return None
-        if len(self.data) != dtype.size:
+        dtype = BY_NAME.get(str(self.dtype)) if self.is_scalar and self.dtype.names is None else None
+        if dtype is None or not dtype.struct or isinstance(self.data, list) or len(self.data) != dtype.size:
             return None
         found: int | float | bool = struct.unpack((">" if self.dtype.order == ">" else "<") + dtype.struct, self.data)[0]
         return found
@@ -92,11 +84,14 @@ def empty_array(*_: object) -> NumpyArray:
     return NumpyArray()
 
 
+_dtype = checked(NumpyDtype, "a dtype of numpy")
+
+
 def set_array(array: NumpyArray, state: object) -> None:
     """(version, shape, dtype, is_fortran, data), in old files without the version."""
     shape, dtype, is_fortran, data = items(state, 4, 5)[-4:]
     if not isinstance(data, bytes | bytearray | str | list):
-        raise Misfit(f"expected the data of an array, found an object of {type(data).__name__}")
+        raise misfit("the data of an array", data)
     array.shape, array.dtype, array.is_fortran = sizes(shape), _dtype(dtype), bool(is_fortran)
     array.data = data.encode() if isinstance(data, str) else data  # bytes of Python 2 that are valid UTF-8
 
@@ -104,7 +99,7 @@ def set_array(array: NumpyArray, state: object) -> None:
 def array_from_buffer(data: object, dtype: object, shape: object, order: object = "C") -> NumpyArray:
     """`numpy._core.numeric._frombuffer`, by which protocol 5 stores arrays."""
     if not isinstance(data, bytes | bytearray):
-        raise Misfit(f"expected the data of an array, found an object of {type(data).__name__}")
+        raise misfit("the data of an array", data)
     return NumpyArray(_dtype(dtype), sizes(shape), order == "F", data)
 
 
@@ -113,7 +108,7 @@ def array_scalar(dtype: object, data: object = b"") -> NumpyArray:
     if kind.code[:1] == "O":
         return NumpyArray(kind, (), data=[data], is_scalar=True)
     if not isinstance(data, bytes | bytearray | str):
-        raise Misfit(f"expected the data of a scalar, found an object of {type(data).__name__}")
+        raise misfit("the data of a scalar", data)
     return NumpyArray(kind, (), data=data.encode() if isinstance(data, str) else data, is_scalar=True)
 
 
@@ -135,12 +130,6 @@ def set_numpy_dtype(dtype: NumpyDtype, state: object) -> None:
     dtype.size = count(given[5])
     if len(given) == 9 and isinstance(given[8], tuple) and len(given[8]) == 2:
         dtype.unit = items(given[8][1]) if isinstance(given[8][1], tuple) else None
-
-
-def _dtype(value: object) -> NumpyDtype:
-    if not isinstance(value, NumpyDtype):
-        raise Misfit(f"expected a dtype of numpy, found an object of {type(value).__name__}")
-    return value
 
 
 def random_state(kind: str, bits: object = "MT19937", *_: object) -> NumpyRandom:

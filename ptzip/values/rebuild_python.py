@@ -14,19 +14,21 @@ import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
+from typing import Any
 
 from ptzip.allowlist.argument_checks import ENCODINGS
-from ptzip.values.argument_types import Misfit, counts, integer, mapping, number, text, texts
+from ptzip.values.argument_types import Misfit, checked, counts, integer, mapping, misfit, number, text, texts
 from ptzip.values.opaque import Opaque
 
 FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
 DECIMAL = re.compile(r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,9})?|Infinity|s?NaN\d{0,100})")
 """Numbers as text that are parsed quickly."""
 
-TYPES: dict[str, object] = {
+TYPES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (dict, list, tuple, set, frozenset, int, float, complex, bool, str, bytes, bytearray)},
     **{"slice": slice, "range": range, "object": object, "unicode": str, "long": int, "xrange": range},
     **{"Ellipsis": Ellipsis, "NotImplemented": NotImplemented, "OrderedDict": OrderedDict},
+    **{kind.__name__: kind for kind in (datetime.date, datetime.datetime, datetime.time)},
 }
 
 
@@ -41,23 +43,12 @@ def concrete(value: object) -> list[object] | tuple[object, ...]:
         return list(value)
     if isinstance(value, list | tuple):
         return value
-    raise Misfit(f"expected items, found an object of {type(value).__name__}")
+    raise misfit("items", value)
 
 
-def as_list(items: object = ()) -> list[object]:
-    return list(concrete(items))
-
-
-def as_tuple(items: object = ()) -> tuple[object, ...]:
-    return tuple(concrete(items))
-
-
-def as_set(items: object = ()) -> set[object]:
-    return set(concrete(items))
-
-
-def as_frozenset(items: object = ()) -> frozenset[object]:
-    return frozenset(concrete(items))
+def container(kind: str, items: object = ()) -> object:
+    """A list, a tuple, a set or a frozenset."""
+    return TYPES[kind](concrete(items))
 
 
 def as_bytes(given: object = b"", encoding: object = "latin1", *_: object) -> bytes:
@@ -92,12 +83,9 @@ def pairs_of(given: object) -> list[tuple[object, object]]:
     return [(pair[0], pair[1]) for pair in pairs]
 
 
-def as_dict(given: object = ()) -> dict[object, object]:
-    return dict(pairs_of(given))
-
-
-def as_ordered_dict(given: object = ()) -> OrderedDict[object, object]:
-    return OrderedDict(pairs_of(given))
+def paired(kind: str, given: object = ()) -> object:
+    """A dict or an OrderedDict."""
+    return TYPES[kind](pairs_of(given))
 
 
 def as_counter(given: object = ()) -> Counter[object]:
@@ -147,28 +135,16 @@ def as_complex(real: object = 0.0, imaginary: object = 0.0) -> complex:
     return complex(number(real), number(imaginary))
 
 
-def as_datetime(*given: object) -> object:
-    return _time(datetime.datetime, given)
+def moment(kind: str, first: object = b"", *others: object) -> object:
+    """A date, time or datetime, which checks its own arguments. Python 2 pickled packed bytes as text, which is latin-1."""
+    return TYPES[kind](first.encode("latin1") if isinstance(first, str) else first, *others)
 
 
-def as_date(*given: object) -> object:
-    return _time(datetime.date, given)
-
-
-def as_time(*given: object) -> object:
-    return _time(datetime.time, given)
-
-
-def _time(kind: Callable[..., object], given: tuple[object, ...]) -> object:
-    """A class of datetime checks its own arguments. Python 2 pickled its packed bytes as text, which are latin-1."""
-    first, *others = given or (b"",)
-    return kind(first.encode("latin1") if isinstance(first, str) else first, *others)
+timedelta = checked(datetime.timedelta, "a timedelta")
 
 
 def as_timezone(offset: object, name: object = None) -> datetime.timezone:
-    if not isinstance(offset, datetime.timedelta):
-        raise Misfit("a timezone needs a timedelta")
-    return datetime.timezone(offset) if name is None else datetime.timezone(offset, text(name))
+    return datetime.timezone(timedelta(offset), *([] if name is None else [text(name)]))
 
 
 def as_timedelta(*given: object) -> datetime.timedelta:
@@ -226,9 +202,8 @@ def set_attributes(value: object, state: object) -> None:
 
 
 FUNCTIONS: tuple[Callable[..., object], ...] = (
-    *(python_type, as_list, as_tuple, as_set, as_frozenset, as_dict, as_ordered_dict, as_counter, as_defaultdict, as_deque),
-    *(as_bytes, as_bytearray, encode_text, as_text, as_slice, as_range, as_int, as_float, as_bool, as_complex),
-    *(as_datetime, as_date, as_time, as_timezone, as_timedelta, as_decimal, as_fraction, zero_uuid, set_uuid),
-    *(posix_path, windows_path, namespace, simple_namespace, set_attributes),
+    *(python_type, container, paired, as_counter, as_defaultdict, as_deque, as_bytes, as_bytearray, encode_text, as_text),
+    *(as_slice, as_range, as_int, as_float, as_bool, as_complex, moment, as_timezone, as_timedelta, as_decimal, as_fraction),
+    *(zero_uuid, set_uuid, posix_path, windows_path, namespace, simple_namespace, set_attributes),
 )
 """What the allow list names."""

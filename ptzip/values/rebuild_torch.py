@@ -17,7 +17,19 @@ from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import NOTHING, Tensor
 from ptzip.tensors.torch_names import NESTED_TENSOR, PARAMETER, SPARSE_COMPONENTS, TENSOR
-from ptzip.values.argument_types import Misfit, count, counts, items, mapping, number, sizes, storage, tensor, text, texts
+from ptzip.values.argument_types import (
+    Misfit,
+    checked,
+    count,
+    counts,
+    items,
+    mapping,
+    number,
+    sizes,
+    storage,
+    tensor,
+    texts,
+)
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.torch_values import Device, Dtype, Layout, QScheme
@@ -51,7 +63,7 @@ def typed_tensor(
     marks: object = None,
 ) -> Tensor:
     """`_rebuild_tensor_v3`: the storage is untyped, and the dtype an argument."""
-    return _strided(storage(of), _dtype(dtype), offset, size, stride, grad, marks)
+    return _strided(storage(of), _dtype(dtype).name, offset, size, stride, grad, marks)
 
 
 def _strided(held: Storage, dtype: str, offset: object, size: object, stride: object, grad: object, marks: object) -> Tensor:
@@ -69,10 +81,7 @@ def _strided(held: Storage, dtype: str, offset: object, size: object, stride: ob
     )
 
 
-def _dtype(value: object) -> str:
-    if not isinstance(value, Dtype):
-        raise Misfit(f"expected a dtype, found an object of {type(value).__name__}")
-    return value.name
+_dtype = checked(Dtype, "a dtype")
 
 
 def parameter(data: object, grad: object = True, _hooks: object = None) -> Tensor:
@@ -161,7 +170,7 @@ def jagged_tensor(state: object) -> Tensor:
 
 def meta_tensor(dtype: object, size: object, stride: object, grad: object) -> Tensor:
     """`_rebuild_meta_tensor_no_storage`: a tensor without values."""
-    return Tensor(_dtype(dtype), sizes(size), counts(stride), requires_grad=bool(grad), device="meta")
+    return Tensor(_dtype(dtype).name, sizes(size), counts(stride), requires_grad=bool(grad), device="meta")
 
 
 def wrapper_tensor(
@@ -176,7 +185,7 @@ def wrapper_tensor(
 ) -> Tensor:
     """`_rebuild_wrapper_subclass`: the tensors that it wraps are in its state."""
     return Tensor(
-        dtype=_dtype(dtype),
+        dtype=_dtype(dtype).name,
         shape=sizes(size),
         stride=counts(stride),
         offset=count(offset) if offset is not None else 0,
@@ -204,41 +213,35 @@ def tensor_from_type(function: object, cls: object, arguments: object, state: ob
     return found
 
 
+_array = checked(NumpyArray, "an array")
+
+
 def tensor_from_array(data: object, dtype: object, device: object, grad: object) -> Tensor:
     """`_rebuild_device_tensor_from_numpy`: the values are in the pickle, and may be of another dtype."""
-    if not isinstance(data, NumpyArray):
-        raise Misfit(f"expected an array, found an object of {type(data).__name__}")
-    return _converted(lambda name: _cast_array(data, name), data.shape, dtype, device, grad)
+    return _converted(_array(data), _dtype(dtype).name, str(device), bool(grad))
 
 
 def tensor_from_cpu(data: object, dtype: object, device: object, grad: object) -> Tensor:
     """`_rebuild_device_tensor_from_cpu_tensor`: the tensor that was moved to the CPU to be saved."""
-    held = tensor(data)
-    if _dtype(dtype) == held.dtype:
-        return replace(held, device=text(device) if isinstance(device, str) else str(device), requires_grad=bool(grad))
-    return _converted(lambda name: _cast_tensor(held, name), held.shape, dtype, device, grad)
+    held, name = tensor(data), _dtype(dtype).name
+    if name == held.dtype:
+        return replace(held, device=str(device), requires_grad=bool(grad))
+    return _converted(held, name, str(device), bool(grad))
 
 
-def _cast_array(data: NumpyArray, dtype: str) -> bytes:
-    from ptzip.tensors.to_numpy import cast  # numpy takes 60 ms to load, and few files need it
-    from ptzip.values.numpy_objects import to_array
-
-    return cast(to_array(data), dtype)
-
-
-def _cast_tensor(data: Tensor, dtype: str) -> bytes:
-    from ptzip.tensors.to_numpy import cast  # as above
-
-    return cast(data.numpy(), dtype)
-
-
-def _converted(values: Callable[[str], bytes], shape: tuple[int, ...], dtype: object, device: object, grad: object) -> Tensor:
+def _converted(data: Tensor | NumpyArray, dtype: str, device: str, grad: bool) -> Tensor:
     """A contiguous tensor on a storage of its own, whose bytes are converted when they are read."""
-    name = _dtype(dtype)
-    if name not in BY_NAME:
-        raise UnsupportedError(f"tensors cannot be converted to dtype {name}")
-    held = Storage("", BY_NAME[name], math.prod(shape) * BY_NAME[name].size, lambda: BytesPayload(values(name)), str(device))
-    return Tensor(name, shape, contiguous(shape), requires_grad=bool(grad), storage=held, device=str(device))
+    if dtype not in BY_NAME:
+        raise UnsupportedError(f"tensors cannot be converted to dtype {dtype}")
+
+    def payload() -> BytesPayload:
+        from ptzip.tensors.to_numpy import cast  # numpy takes 60 ms to load, and few files need it
+        from ptzip.values.numpy_objects import to_array  # as above
+
+        return BytesPayload(cast(data.numpy() if isinstance(data, Tensor) else to_array(data), dtype))
+
+    held = Storage("", BY_NAME[dtype], math.prod(data.shape) * BY_NAME[dtype].size, payload, device)
+    return Tensor(dtype, data.shape, contiguous(data.shape), requires_grad=grad, storage=held, device=device)
 
 
 def uninitialized_tensor(cls: str, grad: object = False, *_: object) -> Tensor:

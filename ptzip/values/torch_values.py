@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ptzip.values.argument_types import Misfit, count, counts, items, text
+from ptzip.values.argument_types import Misfit, count, counts, items, misfit, text
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -105,7 +105,7 @@ def set_torch_generator(generator: Generator, state: object) -> None:
 def nested_stream(data: object) -> NestedStream:
     """`torch.storage._load_from_bytes`: how a storage is pickled without torch.save."""
     if not isinstance(data, bytes | bytearray):
-        raise Misfit(f"expected bytes, found an object of {type(data).__name__}")
+        raise misfit("bytes", data)
     return NestedStream(data)
 
 
