@@ -14,7 +14,7 @@ OutputFormat = Literal["zip", "legacy", "same"]
 Unknown = Literal["error", "keep"]
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.IGNORECASE)
+SIZE = r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)"
 
 
 def check_choice(name: str, value: str, choices: object) -> None:
@@ -34,7 +34,7 @@ def byte_count(size: int | str) -> int:
     if isinstance(size, int):
         if size > 0:
             return size
-    elif (found := SIZE.fullmatch(size.strip())) is not None:
+    elif (found := re.fullmatch(SIZE, size.strip())) is not None:
         unit = found[2].upper()
         count = int(float(found[1]) * UNITS.get(unit if unit.endswith("B") else f"{unit}B", 0))
         if count:

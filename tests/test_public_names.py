@@ -63,7 +63,7 @@ def test_nothing_heavy_is_loaded_by(code: str) -> None:
 @pytest.mark.parametrize("command", ["scan", "verify"])
 def test_a_check_of_a_file_starts_without_modules_that_are_slow_to_import(command: str) -> None:
     slow = ("dataclasses", "pathlib", "datetime", "decimal", "uuid", "inspect")
-    assert loaded(f"import ptzip; ptzip.{command}('fixtures/training.pt')", slow) == set()
+    assert loaded(f"import ptzip.cli.{command}; ptzip.{command}('fixtures/training.pt')", slow) == set()
 
 
 def test_opening_a_checkpoint_loads_no_numpy() -> None:

@@ -20,8 +20,10 @@ StateCheck = Callable[[Arguments, Node], str]
 MOST_BYTES = 1 << 20
 """The most bytes that a size in the file may allocate."""
 
-NUMERIC_DTYPE = re.compile(r"[<>|=]?[?bhilqBHILQefdgFDGiucSUVmM]\d*\Z")
-OBJECT_DTYPE = re.compile(r"[|]?O\d*\Z")
+NUMERIC_DTYPE = r"[<>|=]?[?bhilqBHILQefdgFDGiucSUVmM]\d*\Z"
+OBJECT_DTYPE = r"[|]?O\d*\Z"
+"""Codes of dtypes. They are compiled when first used, since most files have no numpy array."""
+
 OBJECT_FLAGS = 3
 """NPY_ITEM_REFCOUNT and NPY_LIST_PICKLE (numpy's `ndarraytypes.h`), set for every dtype that contains objects."""
 
@@ -121,7 +123,7 @@ def empty_array(arguments: Arguments) -> str:
 def dtype_code(arguments: Arguments) -> str:
     """`numpy.dtype("f4", False, True)`."""
     code = text(plain(arguments[0])) if arguments else None
-    is_code = code is not None and (NUMERIC_DTYPE.match(code) or OBJECT_DTYPE.match(code))
+    is_code = code is not None and re.match(f"{NUMERIC_DTYPE}|{OBJECT_DTYPE}", code)
     return "" if is_code else "with something other than the code of a dtype"
 
 
@@ -132,7 +134,7 @@ def dtype_state(arguments: Arguments, state: Node) -> str:
     nodes = list(islice(walk_unordered(state), MOST_STATE_NODES))
     if len(nodes) == MOST_STATE_NODES:
         return "and gives it a state too large to check"
-    if not any(OBJECT_DTYPE.match(text(plain(node)) or "") for node in (*arguments[:1], *nodes)):
+    if not any(re.match(OBJECT_DTYPE, text(plain(node)) or "") for node in (*arguments[:1], *nodes)):
         return ""
     flags = _integer(state.parts[7]) if isinstance(state, Tuple) and len(state.parts) > 7 else -1
     has_object_flags = flags >= 0 and flags & OBJECT_FLAGS == OBJECT_FLAGS
@@ -144,7 +146,7 @@ def numeric_buffer(arguments: Arguments) -> str:
     dtype = plain(arguments[1]) if len(arguments) > 1 else None
     calls = [node for node in walk_unordered(dtype) if isinstance(node, Call)] if isinstance(dtype, Call) else []
     codes = [text(plain(call.arguments[0])) if call.path == "numpy.dtype" and call.arguments else None for call in calls]
-    is_numeric = bool(codes) and all(code is not None and NUMERIC_DTYPE.match(code) for code in codes)
+    is_numeric = bool(codes) and all(code is not None and re.match(NUMERIC_DTYPE, code) for code in codes)
     return "" if is_numeric else "with a dtype that is not plainly numeric"
 
 

@@ -8,14 +8,16 @@ classes of `torch.nn.modules`.
 import sys
 from _compat_pickle import IMPORT_MAPPING
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ptzip.allowlist import argument_checks as checks
 from ptzip.allowlist.argument_checks import ArgumentCheck, StateCheck
 from ptzip.pickling.nodes import Global, Node, plain
 from ptzip.tensors.dtypes import BY_NAME, NAME_ONLY
 from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, REBUILD_JAGGED, STORAGE_CLASSES, TORCH_NAMES
-from ptzip.tree.calls import COPYREG, ResolvedCall
+
+if TYPE_CHECKING:
+    from ptzip.tree.calls import ResolvedCall
 
 Name = tuple[str, str]
 """Module and name, as the pickle has them."""
@@ -96,7 +98,7 @@ _PYTHON: Rows = (
     ("fractions", "Fraction", Row(checks.any_arguments, "as_fraction")),
     ("pathlib pathlib._local", "Path PosixPath PurePath PurePosixPath", Row(checks.any_arguments, "posix_path")),
     ("pathlib pathlib._local", "WindowsPath PureWindowsPath", Row(checks.any_arguments, "windows_path")),
-    (" ".join(COPYREG), "_reconstructor __newobj__", Row(is_value=False)),
+    ("copyreg copy_reg", "_reconstructor __newobj__", Row(is_value=False)),
     ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
 )
 
@@ -275,7 +277,7 @@ def is_allowed(module: str, name: str) -> bool:
     return (module, name) in ALLOWED
 
 
-def misuse(call: ResolvedCall, row: AllowedName) -> str:
+def misuse(call: "ResolvedCall", row: AllowedName) -> str:
     """What is wrong with how an allowed name is called, or given a state; "" where a pickler may write it."""
     if row.check is None:
         return "which is no function or class that pickles call"

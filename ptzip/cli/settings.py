@@ -4,7 +4,8 @@ Rule: they are looked for in the folder that ptzip is run in and those above it,
 which may come from anybody.
 """
 
-from pathlib import Path
+import os
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import EditError
@@ -23,20 +24,30 @@ PLACES = ((".ptzip.toml", ("scan",)), ("pyproject.toml", ("tool", "ptzip", "scan
 KNOWN = {"trust", "fail-on"}
 
 
-def scan_settings(start: Path) -> ScanSettings:
+def scan_settings(start: str) -> ScanSettings:
     """The settings that hold in a folder. Raises EditError where they say something that there is not."""
-    for folder in (start, *start.parents):
+    for folder in _with_parents(start):
         for name, path in PLACES:
-            if (folder / name).is_file():
-                found = _table(folder / name, path)
+            file = os.path.join(folder, name)
+            if os.path.isfile(file):
+                found = _table(file, path)
                 if found is not None:
-                    return _settings(found, folder / name)
+                    return _settings(found, file)
     return ScanSettings()
 
 
-def _table(file: Path, path: tuple[str, ...]) -> dict[str, object] | None:
+def _with_parents(folder: str) -> Iterator[str]:
+    """A folder and those above it."""
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        yield folder
+
+
+def _table(file: str, path: tuple[str, ...]) -> dict[str, object] | None:
     """The table, or None where there is none. Raises EditError where it is not a table."""
-    content = file.read_bytes().decode("utf-8", "replace")
+    with open(file, "rb") as opened:
+        content = opened.read().decode("utf-8", "replace")
     if not all(name in content for name in path):
         return None
     import tomllib  # here, since most folders have no settings
@@ -56,7 +67,7 @@ def _table(file: Path, path: tuple[str, ...]) -> dict[str, object] | None:
     return found
 
 
-def _settings(table: dict[str, object], file: Path) -> ScanSettings:
+def _settings(table: dict[str, object], file: str) -> ScanSettings:
     unknown = sorted(set(table) - KNOWN)
     if unknown:
         raise EditError(f"{file} sets {unknown[0]}, expected one of {', '.join(sorted(KNOWN))}")

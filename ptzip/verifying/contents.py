@@ -6,13 +6,11 @@ Faults of the file are problems; only errors that are not the file's fault are r
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, Problem, ProblemKind, PtzipError
-from ptzip.formats.bare import Bare
-from ptzip.formats.legacy import Legacy
-from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
 from ptzip.formats.torchzip_layout import computed_layout
@@ -21,6 +19,10 @@ from ptzip.pickling.nodes import Atom, Global, walk_unordered
 from ptzip.tensors.torch_names import DATED
 from ptzip.verifying.report import Loading, NonFinite, VerifyReport
 from ptzip.zip.structs import STORED
+
+if TYPE_CHECKING:
+    from ptzip.formats.bare import Bare
+    from ptzip.formats.safetensors import SafeTensors
 
 ZIP_SINCE = (1, 6)
 """The first release of torch that reads and writes zips."""
@@ -48,11 +50,15 @@ def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
             part.check_storages()
         except FormatError as error:
             yield Problem("cut" if isinstance(error, CutError) else "pickle", part.name, error.message, error.offset)
-    if isinstance(container, Bare):
-        yield from _after_pickles(container)
     if isinstance(container, TorchZip):
         yield from _misplaced_entries(container)
         yield from _moved_storages(container)
+        return
+    from ptzip.formats.bare import Bare  # here and below, since most checkpoints are zips
+    from ptzip.formats.safetensors import SafeTensors  # as above
+
+    if isinstance(container, Bare):
+        yield from _after_pickles(container)
     if not checkpoint.parts:
         problems = list(_uncovered(container)) if isinstance(container, SafeTensors) else []
         yield from problems
@@ -60,7 +66,7 @@ def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
             checkpoint.tensors()  # raises FormatError for faults of the headers
 
 
-def _after_pickles(container: Bare) -> Iterator[Problem]:
+def _after_pickles(container: "Bare") -> Iterator[Problem]:
     """Bytes after the last pickle, as in a legacy stream whose first pickle lost its magic number."""
     end = container.parts[-1].pickle.end
     size = sum(member.size for member in container.members if member.offset >= end)
@@ -68,7 +74,7 @@ def _after_pickles(container: Bare) -> Iterator[Problem]:
         yield Problem("layout", "", f"{size:,} bytes after the last pickle are not a pickle", end)
 
 
-def _uncovered(container: SafeTensors) -> Iterator[Problem]:
+def _uncovered(container: "SafeTensors") -> Iterator[Problem]:
     """Bytes that a safetensors file lacks or has in excess, by the offsets in its header, as far as that is readable."""
     import json  # here, since few files have such a header
 
@@ -117,14 +123,17 @@ def _moved_storages(container: TorchZip) -> Iterator[Problem]:
 def _loading(checkpoint: Checkpoint) -> Loading | None:
     """What loads a file without problems; None where torch.save did not write it."""
     container = checkpoint.container
-    if not isinstance(container, TorchZip | Legacy):
-        return None
+    is_zip = isinstance(container, TorchZip)
+    if not is_zip:
+        from ptzip.formats.legacy import Legacy  # as above
+
+        if not isinstance(container, Legacy):
+            return None
     names = {node.path for node in checkpoint.pickle.calls if isinstance(node, Global)}
     blocked = tuple(sorted(names - WEIGHTS_ONLY_NAMES))
     has_other_opcodes = any(
         isinstance(node, Atom) and node.op not in WEIGHTS_ONLY_OPCODES for node in walk_unordered(checkpoint.root)
     )
-    is_zip = isinstance(container, TorchZip)
     needed = [row.since for row in DATED if row.path in names and row.since] + ([ZIP_SINCE] if is_zip else [])
     is_mappable = isinstance(container, TorchZip) and all(entry.method == STORED for entry in container.archive.entries)
     return Loading(max(needed, default=None), is_mappable, not blocked and not has_other_opcodes, blocked)
