@@ -4,26 +4,29 @@ Only a box of one tensor of each file is in memory at a time. What cannot be com
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.diffing.matching import match
+from ptzip.diffing.box_pairs import recorded_crc
 from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import ObjectDiff
-from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Only
+from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.diffing.value_equality import describe
-from ptzip.errors import LimitError
+from ptzip.errors import LimitError, PtzipError
 from ptzip.formats.container import Container
 from ptzip.formats.zips import ForeignZip
-from ptzip.globs import Rename
+from ptzip.globs import Rename, renamed
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.tensor_names import metadata_of, tensors_in, values_of
+
+Tensors = Mapping[str, Tensor]
 
 
 class Side(NamedTuple):
@@ -33,7 +36,7 @@ class Side(NamedTuple):
     """
 
     values: dict[str, object]
-    tensors: Mapping[str, Tensor]
+    tensors: Tensors
     texts: dict[str, dict[str, str]]
 
 
@@ -46,10 +49,10 @@ def diff(
     atol: float = 0.0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> DiffReport:
-    """Compare two checkpoints of whatever formats.
+    """Compare two checkpoints of any formats.
 
-    `renames` are prefixes of names in A and those that B has instead. Numbers of
-    tensors are the same where `|a - b| <= atol + rtol * |b|`, everything else where it is equal. Raises PtzipError or OSError.
+    `renames` are prefixes of names in A and those that B has instead. Numbers of tensors are the same where
+    `|a - b| <= atol + rtol * |b|`, everything else where it is equal. Raises PtzipError or OSError.
     """
     tolerance = Tolerance(rtol, atol)
     if not all(0 <= bound < float("inf") for bound in tolerance):
@@ -103,6 +106,58 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
     )
 
 
+class Matches(NamedTuple):
+    """`pairs` are names in A and in B; `moved` were matched by their CRCs, `lone_a` and `lone_b` have no counterpart."""
+
+    pairs: tuple[tuple[str, str], ...]
+    moved: tuple[Moved, ...]
+    lone_a: tuple[str, ...]
+    lone_b: tuple[str, ...]
+
+
+def match(a: Tensors, b: Tensors, renames: Sequence[Rename]) -> Matches:
+    """Match tensors by name, and the remaining ones by length and CRC of their bytes; no tensor is read.
+
+    A name that `renames` changes takes precedence over the same name unchanged.
+    """
+    targets = {name: renamed(name, renames) for name in a}
+    sources: dict[str, str] = {}
+    for name, target in sorted(targets.items(), key=lambda pair: pair[0] == pair[1]):
+        if target in b:
+            sources.setdefault(target, name)
+    pairs = tuple((name, target) for name, target in targets.items() if sources.get(target) == name)
+    taken = {name for name, _ in pairs}
+    rest_a, rest_b = [name for name in a if name not in taken], [name for name in b if name not in sources]
+    moved = tuple(_moved(a, rest_a, b, rest_b))
+    moved_from, moved_to = {each.old_name for each in moved}, {each.name for each in moved}
+    lone_a = tuple(name for name in rest_a if name not in moved_from)
+    return Matches(pairs, moved, lone_a, tuple(name for name in rest_b if name not in moved_to))
+
+
+def _moved(a: Tensors, rest_a: list[str], b: Tensors, rest_b: list[str]) -> Iterator[Moved]:
+    """Tensors with the same fingerprint in both files, paired in order as long as both have one."""
+    candidates = defaultdict[Hashable, list[str]](list)
+    for name in reversed(rest_b):
+        if (fingerprint := _fingerprint(b[name])) is not None:
+            candidates[fingerprint].append(name)
+    for name in rest_a if candidates else ():
+        fingerprint = _fingerprint(a[name])
+        if fingerprint is not None and candidates.get(fingerprint):
+            yield Moved(name, candidates[fingerprint].pop(), form(a[name]))
+
+
+def _fingerprint(tensor: Tensor) -> Hashable | None:
+    """The view that a tensor is, and the length and CRC of its storage; None where the file records no CRC."""
+    storage = tensor.storage
+    if storage is None or not storage.size or storage.base is not None:
+        return None
+    try:
+        crc = recorded_crc(storage)
+    except PtzipError:
+        return None
+    return (tensor.dtype, tensor.shape, tensor.stride, tensor.offset, storage.size, crc) if crc else None
+
+
 def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> ObjectDiff:
     """The comparison of the objects, where both files have some."""
     found = ObjectDiff(renames)
@@ -127,13 +182,9 @@ class LoneTensors:
 
     def below(self, path: str) -> tuple[int, int]:
         """The number and the bytes of the tensors at a path and below it."""
-        first, last = bisect_left(self.names, f"{path}."), bisect_left(self.names, f"{path}{AFTER_DOT}")
+        first, last = bisect_left(self.names, f"{path}."), bisect_left(self.names, f"{path}/")  # "/" sorts after "."
         found = [*([path] if path in self.sizes else []), *self.names[first:last]] if path else self.names
         return len(found), sum(self.sizes[name] for name in found)
-
-
-AFTER_DOT = chr(ord(".") + 1)
-"""The character after the dot: it sorts after every name that continues a path with a dot."""
 
 
 def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:

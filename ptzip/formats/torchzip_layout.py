@@ -21,7 +21,7 @@ from ptzip.formats.torchzip import (
 from ptzip.io.payloads import BytesPayload, Payload, read_all
 from ptzip.io.sources import Source
 from ptzip.zip import structs, writer
-from ptzip.zip.writer import ALIGNMENT, Record
+from ptzip.zip.writer import ALIGNMENT, Record, ZipLayout
 
 if TYPE_CHECKING:
     from ptzip.zip.header_search import FoundLocal
@@ -43,14 +43,14 @@ class LengthOnly(NamedTuple):
         raise NotImplementedError("only the length of these bytes is known")
 
 
-def computed_layout(container: TorchZip) -> writer.Plan:
+def computed_layout(container: TorchZip) -> ZipLayout:
     """Where torch computes the records of a zip to be, from the order and the lengths of its entries."""
     entries = container.archive.entries
     records = [Record(entry.name, LengthOnly(entry.compressed_size), entry.method, entry.size) for entry in entries]
     return writer.plan(records, container.alignment)
 
 
-def expected_layout(source: Source, name: str, start: int, stop: int, part: Part) -> writer.Plan:
+def expected_layout(source: Source, name: str, start: int, stop: int, part: Part) -> ZipLayout:
     """Where torch put every record of a zip without a directory, from its pickle `name`, the bytes `start` to `stop`."""
     prefix = prefix_of(name)
     small = {record.name[len(prefix) :]: record for record in _small_records(source, prefix, stop)}

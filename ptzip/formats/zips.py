@@ -5,6 +5,8 @@ opened here either.
 """
 
 import functools
+from collections.abc import Collection
+from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import Container, Member, Part, ReadOnly, read_record
@@ -26,43 +28,54 @@ from ptzip.limits import Limits
 from ptzip.zip.find_archives import zips_in
 from ptzip.zip.reader import Archive, Entry, read_archive
 
-TORCHSCRIPT, PACKAGE, EXPORTED, SHARD = "TorchScript archive", "torch.package", "exported program (.pt2)", "DCP shard"
-NPZ, OTHER = "npz of numpy", "zip of another program"
-
-REFUSALS = {
-    TORCHSCRIPT: "a TorchScript archive: its code fixes dtypes, so it is not a checkpoint to slim",
-    PACKAGE: "a torch.package: its pickles belong to its code, so it is not a checkpoint to slim",
-    NPZ: "an npz of numpy, which holds arrays only: there is nothing to strip",
-    EXPORTED: "an exported program (.pt2), not a checkpoint to slim",
-    OTHER: "a zip, but not one of torch.save: it has no record data.pkl",
-}
-"""Why each kind cannot be slimmed."""
-
+SHARD = "DCP shard"
 ARRAY = ".npy"
 """The suffix of every record of an npz."""
 
-MARKS = (
-    ("constants.pkl", TORCHSCRIPT),
-    (".data/extern_modules", PACKAGE),
-    (".data/python_version", PACKAGE),
-    ("archive_format", EXPORTED),
+
+class ZipKind(NamedTuple):
+    """A kind of zip that torch.save did not write: why it cannot be slimmed, and the records of which it has at least one."""
+
+    name: str
+    refusal: str
+    records: frozenset[str] = frozenset()
+
+
+TORCHSCRIPT = ZipKind(  # torch/jit
+    "TorchScript archive",
+    "a TorchScript archive: its code fixes dtypes, so it is not a checkpoint to slim",
+    frozenset({"constants.pkl"}),
 )
-"""The records by which a kind is recognised (`torch/jit`, `torch/package`, `torch/export/pt2_archive`)."""
+PACKAGE = ZipKind(  # torch/package
+    "torch.package",
+    "a torch.package: its pickles belong to its code, so it is not a checkpoint to slim",
+    frozenset({".data/extern_modules", ".data/python_version"}),
+)
+EXPORTED = ZipKind(  # torch/export/pt2_archive
+    "exported program (.pt2)", "an exported program (.pt2), not a checkpoint to slim", frozenset({"archive_format"})
+)
+NPZ = ZipKind("npz of numpy", "an npz of numpy, which holds arrays only: there is nothing to strip")
+OTHER = ZipKind("zip of another program", "a zip, but not one of torch.save: it has no record data.pkl")
+
+
+def kind_of(records: Collection[str]) -> ZipKind | None:
+    """The kind that one of the records, by lower-case names, is characteristic of; None for torch.save and any other."""
+    return next((kind for kind in (TORCHSCRIPT, PACKAGE, EXPORTED) if not kind.records.isdisjoint(records)), None)
 
 
 class ForeignZip(ReadOnly):
     """A zip that torch.save did not write: TorchScript and torch.package have pickles, the others only records."""
 
-    def __init__(self, archive: Archive, prefix: str, name: str, refusal: str, limits: Limits) -> None:
+    def __init__(self, archive: Archive, prefix: str, kind: ZipKind, limits: Limits) -> None:
         self.archive = archive
         self.prefix = prefix
-        self.name = name
-        self.refusal = refusal
+        self.kind = kind
         self.limits = limits
+        self.name, self.refusal = kind.name, f"this is {kind.refusal}"
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
-        if self.name not in (TORCHSCRIPT, PACKAGE):
+        if self.kind not in (TORCHSCRIPT, PACKAGE):
             return ()
         found = records(self.archive, self.prefix)
         pickles = {name: entry for name, entry in found.items() if name.endswith(".pkl") and not name.startswith(".data/")}
@@ -71,18 +84,13 @@ class ForeignZip(ReadOnly):
 
     def _part(self, name: str, found: dict[str, Entry]) -> Part:
         record = checked(found[name])
-        return Part(
-            f"record {name}",
-            read_record(record, self.limits),
-            finder(storage_patterns(name), found),
-            is_big_endian(found),
-            record,
-        )
+        stored = finder(storage_patterns(name), found)
+        return Part(f"record {name}", read_record(record, self.limits), stored, is_big_endian(found), record)
 
     @property
     def arrays(self) -> dict[str, CheckedPayload]:
         """The records of an npz by the names of their arrays; none of any other zip."""
-        entries = self.archive.entries if self.name == NPZ else ()
+        entries = self.archive.entries if self.kind is NPZ else ()
         return {entry.name.removesuffix(ARRAY): checked(entry) for entry in entries}
 
     @property
@@ -130,7 +138,7 @@ def _read_one(source: Source, limits: Limits) -> Container:
     first = archive.entries[0].name
     prefix = prefix_of(first)
     found = records(archive, prefix)
-    kind = next((kind for name, kind in MARKS if name in found), None)
+    kind = kind_of(found.keys())
     if all(entry.name.endswith(ARRAY) for entry in archive.entries):
         kind = NPZ
     if kind is None and PICKLE in found:
@@ -138,6 +146,6 @@ def _read_one(source: Source, limits: Limits) -> Container:
     elif kind is None and VERSION in found:
         raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE}, only {first} and others")
     else:
-        container = ForeignZip(archive, prefix, kind or OTHER, f"this is {REFUSALS[kind or OTHER]}", limits)
+        container = ForeignZip(archive, prefix, kind or OTHER, limits)
     _ = container.parts  # read now, so that a broken file raises when it is opened
     return container

@@ -32,32 +32,37 @@ class NewFile(Protocol):
 def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iterator[int]:
     """Yield a descriptor of a new file that replaces `target` at the end of the block, unless the block raises.
 
-    `like` gives the permissions. `sync` is for replacing an original: the new file keeps the owner too, and is on the disk
-    before the old one is unlinked. Of a symbolic link the file it points to is replaced.
+    `like` gives the permissions, as far as the system allows. `sync` is for replacing an original: the new file keeps the
+    owner too, and is on the disk before the old one is unlinked. A symbolic link stays, and its target is replaced.
     """
-    place = Path(os.path.realpath(target))
-    if place.exists() and (kind := special(place)):
+    real = Path(os.path.realpath(target))
+    if real.exists() and (kind := special(real)):
         raise EditError(f"the output {target} is {kind}, expected a regular file")
-    temporary = place.with_name(f".ptzip-{os.urandom(8).hex()}.tmp")
+    temporary = real.with_name(f".ptzip-{os.urandom(8).hex()}.tmp")
     try:  # begins before the file exists, so that an interrupt at any moment leaves none
         with _named(target):
             descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
         try:
             if like is not None:
-                _take_after(descriptor, like.stat(), is_replaced=sync)
+                status = like.stat()
+                with contextlib.suppress(OSError):
+                    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+                if sync:
+                    with contextlib.suppress(OSError):
+                        os.fchown(descriptor, status.st_uid, status.st_gid)
             yield descriptor
             if sync:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
         with _named(target):
-            temporary.replace(place)
+            temporary.replace(real)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
     if sync:
-        _sync_folder(place.parent)
+        _sync_folder(real.parent)
 
 
 def slim_path(source: str | os.PathLike[str]) -> Path:
@@ -68,15 +73,6 @@ def slim_path(source: str | os.PathLike[str]) -> Path:
     path, kind = Path(source), compression_named(source)
     plain = path.with_suffix("") if kind else path
     return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{kind.suffix if kind and kind.is_written else ''}"
-
-
-def _take_after(descriptor: int, status: os.stat_result, is_replaced: bool) -> None:
-    """Give a new file the old one's permissions, and where it replaces it the owner, as far as the system allows."""
-    with contextlib.suppress(OSError):
-        os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
-    if is_replaced:
-        with contextlib.suppress(OSError):
-            os.fchown(descriptor, status.st_uid, status.st_gid)
 
 
 @contextlib.contextmanager

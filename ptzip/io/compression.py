@@ -1,7 +1,7 @@
 """The compressions a file may be wrapped in: one row each, and what unpacks and writes them.
 
-Checkpoints are read at random offsets, so what a file holds is unpacked first: into memory, or beyond `IN_MEMORY` bytes into a
-temporary file that is deleted when the source is closed.
+Checkpoints are read at random offsets, so a file is unpacked first: into memory, or beyond `IN_MEMORY` bytes into a temporary
+file.
 """
 
 import contextlib
@@ -99,21 +99,18 @@ def compression_of(source: Source) -> Compression | None:
     """How a source is compressed, by its first bytes; None where it is not."""
     head = source.read(0, min(HEAD, source.size))
     kind = next((kind for kind in COMPRESSIONS if head.startswith(kind.magics)), None)
-    return None if kind and kind.is_weak and not _begins(source, kind) else kind
+    if kind is None or not kind.is_weak:
+        return kind
+    try:
+        return kind if kind.reader(SourceFile(source)).read(1) else None  # chance does not unpack
+    except (zlib.error, EOFError):
+        return None
 
 
 def opened_compression(source: Source) -> Compression | None:
     """The compression in which a checkpoint file is opened; None where it is not compressed so."""
     kind = compression_of(source)
     return kind if kind and kind.is_opened else None
-
-
-def _begins(source: Source, kind: Compression) -> bool:
-    """Whether at least one byte can be unpacked."""
-    try:
-        return bool(kind.reader(SourceFile(source)).read(1))
-    except (zlib.error, EOFError):
-        return False
 
 
 def compression_named(path: str | os.PathLike[str]) -> Compression | None:
@@ -141,10 +138,9 @@ def unpacked(source: Source, kind: Compression, limits: Limits, *, is_scan: bool
     A scan also gets what comes before the damage, as a loader does, and a LimitError for more than `MOST_GROWTH`-fold growth.
     """
     pieces, size = list[bytes](), 0
-    content = _scanned(source, kind) if is_scan else _content(source, kind)
     with contextlib.ExitStack() as on_error:
         file = None
-        for piece in content:
+        for piece in _content(source, kind, is_scan):
             size += len(piece)
             if size > limits.unpacked_bytes:
                 raise LimitError(f"the {kind.name} holds more than {limits.unpacked_bytes:,} bytes")
@@ -166,48 +162,28 @@ def unpacked(source: Source, kind: Compression, limits: Limits, *, is_scan: bool
         return opened
 
 
-def _content(source: Source, kind: Compression) -> Iterator[bytes]:
-    """The unpacked bytes in pieces."""
-    done = 0
-    for piece in _pieces(kind.reader(SourceFile(source))):
-        if isinstance(piece, Exception):
-            fault = CutError if isinstance(piece, EOFError) else FormatError
-            raise fault(f"this is {kind.name} that is broken or cut off: {piece}", done) from piece
-        done += len(piece)
-        yield piece
-
-
-def _scanned(source: Source, kind: Compression) -> Iterator[bytes]:
-    """The unpacked bytes in pieces, up to where they end or break."""
+def _content(source: Source, kind: Compression, is_scan: bool) -> Iterator[bytes]:
+    """The unpacked bytes in pieces; for a scan up to where they end or break."""
     file, done = SourceFile(source), 0
-    for piece in _pieces(kind.reader(file)):
-        if isinstance(piece, Exception):
-            if done:
-                return
-            raise FormatError(f"this begins as {kind.name}, but cannot be unpacked: {piece}") from piece
-        done += len(piece)
-        if done > IN_MEMORY and done > MOST_GROWTH * file.tell():
-            raise LimitError(f"{file.tell():,} bytes of {kind.name} unpack to more than {done:,} bytes")
-        yield piece
-
-
-def _pieces(reader: Any) -> Iterator[bytes | Exception]:
-    """What a decompressor reads, and last the error that ends it; errors of reading the file itself are raised."""
+    reader = kind.reader(file)
     while True:
         try:
             piece = reader.read(CHUNK)
         except PtzipError:
             raise
-        except OSError as error:
-            if error.errno is not None:
-                raise
-            piece = error  # that is how gzip and bz2 report broken bytes
         except Exception as error:  # each library has its own: zlib.error, EOFError, LZMAError, ZstdError
-            piece = error
-        if piece:
-            yield piece
-        if not piece or isinstance(piece, Exception):
+            if isinstance(error, OSError) and error.errno is not None:  # gzip and bz2 report broken bytes without a number
+                raise
+            if is_scan and done:
+                return
+            fault = CutError if isinstance(error, EOFError) else FormatError
+            raise fault(f"this is {kind.name} that is broken or cut off: {error}", done) from error
+        if not piece:
             return
+        done += len(piece)
+        if is_scan and done > IN_MEMORY and done > MOST_GROWTH * file.tell():
+            raise LimitError(f"{file.tell():,} bytes of {kind.name} unpack to more than {done:,} bytes")
+        yield piece
 
 
 def compress(plain: int, descriptor: int) -> None:

@@ -10,7 +10,7 @@ from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Part, broken, nothing_stored
 from ptzip.formats.torchzip import BYTEORDER, FORMAT_VERSION, PICKLE, STORAGE_ALIGNMENT, STORAGES, VERSION, prefix_of
 from ptzip.formats.torchzip_layout import expected_layout
-from ptzip.formats.zips import MARKS, SHARD, TORCHSCRIPT
+from ptzip.formats.zips import SHARD, TORCHSCRIPT, kind_of
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
@@ -48,13 +48,13 @@ def salvage(source: Source, headers: Headers, candidates: Candidates, limits: Li
     Raises FormatError where there is no pickle, UnsupportedError for a zip that torch.save did not write.
     """
     prefix = _prefix(candidates)
-    _check_kind(_foreign_kind(candidates, prefix) or (SHARD if headers.is_shard else None))
+    _check_kind(_foreign_kind(candidates, prefix) or (SHARD if headers.is_shard else ""))
     pickle = _find_pickle(source, candidates, prefix + PICKLE, limits)
     part = Part(f"record {PICKLE}", read_pickle(read_all(pickle.payload), 0, limits), nothing_stored)
     if part.pickle.root is None:
         raise broken(part.name, part.pickle)
     is_compiled = any(isinstance(node, Global) and node.path.startswith(COMPILED) for node in part.pickle.calls)
-    _check_kind(TORCHSCRIPT if is_compiled else None)
+    _check_kind(TORCHSCRIPT.name if is_compiled else "")
     if pickle.state is RecordState.WHOLE:
         _add_layout(source, candidates, prefix + PICKLE, pickle, part)
     wanted: dict[str, int | None] = {f"{prefix}{STORAGES}{key}": storage.size for key, storage in part.storages.items()}
@@ -78,17 +78,15 @@ def _prefix(candidates: Candidates) -> str:
     return max(with_pickle, key=lambda folder: sum(name.startswith(folder) for name in names) if folder else 1)
 
 
-def _foreign_kind(candidates: Candidates, folder: str | None = None) -> str | None:
-    """The kind of zip that a record in a folder, or in any folder, is characteristic of; None for torch.save."""
+def _foreign_kind(candidates: Candidates, folder: str | None = None) -> str:
+    """The kind of zip that a record in a folder, or in any folder, is characteristic of; "" for torch.save."""
     names = {name for candidate in candidates.values() for name in candidate.all_names}
-    if folder is None:
-        inner = {name.partition("/")[2] for name in names}
-    else:
-        inner = {name.removeprefix(folder.lower()) for name in names}
-    return next((kind for name, kind in MARKS if name in inner), None)
+    inner = {name.partition("/")[2] if folder is None else name.removeprefix(folder.lower()) for name in names}
+    kind = kind_of(inner)
+    return kind.name if kind else ""
 
 
-def _check_kind(kind: str | None) -> None:
+def _check_kind(kind: str) -> None:
     if kind:
         raise UnsupportedError(f"this is a {kind}: only zips of torch.save are repaired")
 

@@ -20,7 +20,7 @@ def arrays_of(container: Container) -> Mapping[str, Tensor] | None:
     """The tensors of a safetensors or npz file, which has nothing else; None for any other."""
     if isinstance(container, SafeTensors):
         return container.tensors()
-    if isinstance(container, ForeignZip) and container.name == NPZ:
+    if isinstance(container, ForeignZip) and container.kind is NPZ:
         from ptzip.formats import npy  # few files are npz
 
         return {name: npy.tensor(name, record) for name, record in container.arrays.items()}

@@ -14,7 +14,8 @@ from ptzip.pickling.reader import read_seen
 from ptzip.values.builder import build
 from ptzip.values.tensor_names import named_tensors
 from ptzip.verifying.report import Rest
-from ptzip.zip import structs, writer
+from ptzip.zip import structs
+from ptzip.zip.writer import ZipLayout
 
 UNKNOWN = "how much is missing cannot be computed (`ptzip repair` recovers what is there)"
 
@@ -47,7 +48,7 @@ def _cut(message: str, offset: int) -> Problem:
     return Problem("cut", "", f"it is cut off: {message}", offset)
 
 
-def _is_followed(source: Source, layout: writer.Plan, pickle_offset: int) -> bool:
+def _is_followed(source: Source, layout: ZipLayout, pickle_offset: int) -> bool:
     """Whether the pickle and every record that begins in the file are where torch puts them."""
     if layout.placed[0].data_offset != pickle_offset:
         return False
@@ -59,7 +60,7 @@ def _is_followed(source: Source, layout: writer.Plan, pickle_offset: int) -> boo
     return True
 
 
-def _measured(source: Source, layout: writer.Plan, part: Part, prefix: str, limits: Limits) -> tuple[Problem, Rest | None]:
+def _measured(source: Source, layout: ZipLayout, part: Part, prefix: str, limits: Limits) -> tuple[Problem, Rest | None]:
     """What is there and what is missing of a file that follows a layout of torch."""
     ends = {placed.record.name: placed.data_offset + placed.record.payload.length for placed in layout.placed}
     missing = max(layout.size - source.size, 0)

@@ -45,6 +45,19 @@ class Record(NamedTuple):
     def full_size(self) -> int:
         return self.payload.length if self.size is None else self.size
 
+    @property
+    def needed(self) -> int:
+        """The version that a reader needs, as miniz gives it (APPNOTE 4.4.3)."""
+        return NEEDED_DEFLATED if self.method == structs.DEFLATED else 0
+
+    @property
+    def flags(self) -> int:
+        return structs.UTF8_NAMES | (structs.HAS_DESCRIPTOR if self.payload.length else 0)
+
+    @property
+    def is_large(self) -> bool:
+        return max(self.full_size, self.payload.length) >= FULL32
+
 
 class Placed(NamedTuple):
     """A record at its offset: `head` is its local header, which begins there."""
@@ -73,8 +86,8 @@ class Placed(NamedTuple):
         return self.data_offset + size + (descriptor if size else 0)
 
 
-class Plan(NamedTuple):
-    """Every record at its offset; `size` is that of the whole file in bytes."""
+class ZipLayout(NamedTuple):
+    """A planned zip: every record at its offset, and the `size` of the file in bytes."""
 
     placed: tuple[Placed, ...]
     size: int
@@ -88,7 +101,7 @@ class Plan(NamedTuple):
         write(self, descriptor, progress)
 
 
-def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> Plan:
+def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> ZipLayout:
     """The layout of `records` in this order."""
     placed, at = [], 0
     for record in records:
@@ -96,36 +109,34 @@ def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> Plan:
         at = placed[-1].end
     directory = sum(item.central_size for item in placed)
     ends = structs.END64_SIZE + structs.LOCATOR64_SIZE + structs.END_SIZE
-    return Plan(tuple(placed), at + directory + ends)
+    return ZipLayout(tuple(placed), at + directory + ends)
 
 
-def write(planned: Plan, descriptor: int, progress: Progress | None = None) -> None:
-    """Write a plan to an open file.
-
-    Payloads pass in chunks, on all workers at once; every other byte is written here.
-    """
-    pieces = [Pieces() for _ in planned.placed]
+def write(layout: ZipLayout, descriptor: int, progress: Progress | None = None) -> None:
+    """Write a planned file to an open file; all workers copy payloads, in chunks."""
+    pieces = [Pieces() for _ in layout.placed]
 
     def work(job: tuple[int, int, int]) -> int:
         index, start, stop = job
-        return _write_stripe(planned.placed[index], start, stop, pieces[index], descriptor)
+        return _write_stripe(layout.placed[index], start, stop, pieces[index], descriptor)
 
     from concurrent.futures import ThreadPoolExecutor  # what only reads does without
 
     with ThreadPoolExecutor(WORKERS) as pool:
         try:
-            for done in pool.map(work, _jobs(planned)):
+            for done in pool.map(work, _jobs(layout)):
                 if progress:
                     progress(done)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-    crcs = [done.crc(item.record.payload.length) or 0 for done, item in zip(pieces, planned.placed, strict=True)]
-    _finish(planned, crcs, descriptor)
+    crcs = [done.crc(item.record.payload.length) or 0 for done, item in zip(pieces, layout.placed, strict=True)]
+    _finish(layout, crcs, descriptor)
 
 
-def _jobs(planned: Plan) -> Iterator[tuple[int, int, int]]:
-    for index, item in enumerate(planned.placed):
+def _jobs(layout: ZipLayout) -> Iterator[tuple[int, int, int]]:
+    """The index of each record, with the bytes of its payload that are one job."""
+    for index, item in enumerate(layout.placed):
         length = item.record.payload.length
         step = STRIPE if item.record.payload.seekable and length > STRIPE else max(length, 1)
         for start in range(0, max(length, 1), step):
@@ -163,11 +174,11 @@ def _check_length(item: Placed, got: int, expected: int) -> None:
         raise FormatError(f"record {item.record.name} gave {got} bytes, expected {expected}")
 
 
-def _finish(planned: Plan, crcs: list[int], descriptor: int) -> None:
+def _finish(layout: ZipLayout, crcs: list[int], descriptor: int) -> None:
     """Descriptors of the larger records, the central directory and its ends."""
     directory = []
-    at = planned.placed[-1].end if planned.placed else 0
-    for item, crc in zip(planned.placed, crcs, strict=True):
+    at = layout.placed[-1].end if layout.placed else 0
+    for item, crc in zip(layout.placed, crcs, strict=True):
         if item.record.payload.length > CHUNK:
             tail = _tail(item, crc)
             write_at(descriptor, tail, item.end - len(tail))
@@ -193,22 +204,21 @@ def _local_head(record: Record, offset: int, alignment: int) -> bytes:
     extra = _zip64_field(record, offset, compressed_size=0)
     start = offset + structs.LOCAL_SIZE + len(name) + len(extra) + len(structs.extra_field(structs.PADDING_FIELD, b""))
     extra += structs.extra_field(structs.PADDING_FIELD, b"Z" * (-start % alignment))
-    return structs.build(structs.LocalHeader(_needed(record), _flags(record), record.method, 0, 0, 0, 0, 0, name, extra))
+    return structs.build(structs.LocalHeader(record.needed, record.flags, record.method, 0, 0, 0, 0, 0, name, extra))
 
 
 def _central(item: Placed, crc: int) -> structs.CentralEntry:
     record, length = item.record, item.record.payload.length
-    is_large = _is_large(record)
     return structs.CentralEntry(
         made_by=0,
-        needed=_needed(record),
-        flags=_flags(record),
+        needed=record.needed,
+        flags=record.flags,
         method=record.method,
         time=0,
         date=0,
         crc=crc,
-        compressed_size=FULL32 if is_large else length,
-        size=FULL32 if is_large else record.full_size,
+        compressed_size=FULL32 if record.is_large else length,
+        size=FULL32 if record.is_large else record.full_size,
         disk=0,
         internal=0,
         external=0,
@@ -219,20 +229,8 @@ def _central(item: Placed, crc: int) -> structs.CentralEntry:
     )
 
 
-def _needed(record: Record) -> int:
-    return NEEDED_DEFLATED if record.method == structs.DEFLATED else 0
-
-
-def _flags(record: Record) -> int:
-    return structs.UTF8_NAMES | (structs.HAS_DESCRIPTOR if record.payload.length else 0)
-
-
-def _is_large(record: Record) -> bool:
-    return max(record.full_size, record.payload.length) >= FULL32
-
-
 def _zip64_field(record: Record, offset: int, compressed_size: int) -> bytes:
-    values = [record.full_size, compressed_size] if _is_large(record) else []
+    values = [record.full_size, compressed_size] if record.is_large else []
     if offset >= FULL32:
         values.append(offset)
     return structs.extra_field(structs.ZIP64_FIELD, struct.pack(f"<{len(values)}Q", *values)) if values else b""
