@@ -10,21 +10,7 @@ from typing import Any
 from ptzip.errors import FormatError, LimitError
 from ptzip.pickling.machine import Machine, MemoEntry, Popped
 from ptzip.pickling.memo import get, put
-from ptzip.pickling.nodes import (
-    NOTHING,
-    Atom,
-    Call,
-    Dict,
-    Global,
-    List,
-    Node,
-    Persistent,
-    Set,
-    Step,
-    Tuple,
-    plain,
-    text,
-)
+from ptzip.pickling.nodes import NOTHING, Atom, Call, Dict, Global, List, Node, Persistent, Set, Step, Tuple, plain, text
 from ptzip.pickling.opcodes import HIGHEST_PROTOCOL
 
 Effect = Callable[[Machine, str, Any], None]

@@ -36,10 +36,7 @@ from ptzip.tree.paths import TOP, find, key_text, search, walk
 
 BUILTINS = ("builtins", "__builtin__")
 PAIRED = frozenset(
-    {
-        *("collections.OrderedDict", "collections.defaultdict", "collections.Counter"),
-        *(f"{module}.dict" for module in BUILTINS),
-    }
+    {*("collections.OrderedDict", "collections.defaultdict", "collections.Counter"), *(f"{module}.dict" for module in BUILTINS)}
 )
 """Containers whose argument is a dict or a list of pairs."""
 

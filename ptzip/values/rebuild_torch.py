@@ -17,19 +17,7 @@ from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import NOTHING, Tensor
 from ptzip.tensors.torch_names import NESTED_TENSOR, PARAMETER, SPARSE_COMPONENTS, TENSOR
-from ptzip.values.argument_types import (
-    Misfit,
-    checked,
-    count,
-    counts,
-    items,
-    mapping,
-    number,
-    sizes,
-    storage,
-    tensor,
-    texts,
-)
+from ptzip.values.argument_types import Misfit, checked, count, counts, items, mapping, number, sizes, storage, tensor, texts
 from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.torch_values import Device, Dtype, Layout, QScheme
@@ -53,14 +41,7 @@ def strided_tensor(
 
 
 def typed_tensor(
-    of: object,
-    offset: object,
-    size: object,
-    stride: object,
-    grad: object,
-    _hooks: object,
-    dtype: object,
-    marks: object = None,
+    of: object, offset: object, size: object, stride: object, grad: object, _hooks: object, dtype: object, marks: object = None
 ) -> Tensor:
     """`_rebuild_tensor_v3`: the storage is untyped, and the dtype an argument."""
     return _strided(storage(of), _dtype(dtype).name, offset, size, stride, grad, marks)
@@ -174,14 +155,7 @@ def meta_tensor(dtype: object, size: object, stride: object, grad: object) -> Te
 
 
 def wrapper_tensor(
-    cls: object,
-    dtype: object,
-    size: object,
-    stride: object,
-    offset: object,
-    layout: object,
-    device: object,
-    grad: object,
+    cls: object, dtype: object, size: object, stride: object, offset: object, layout: object, device: object, grad: object
 ) -> Tensor:
     """`_rebuild_wrapper_subclass`: the tensors that it wraps are in its state."""
     return Tensor(
