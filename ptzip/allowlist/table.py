@@ -86,8 +86,8 @@ _PYTHON: Rows = (
     ("collections", "Counter", Row(checks.no_range, "as_counter", state="set_attributes")),
     ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict")),
     ("collections", "deque", Row(checks.no_range, "as_deque")),
-    ("argparse", "Namespace", Row(checks.any_arguments, "namespace", state="set_attributes")),
-    ("types", "SimpleNamespace", Row(checks.any_arguments, "simple_namespace", state="set_attributes")),
+    ("argparse", "Namespace", Row(checks.any_arguments, "attribute_bag Namespace", state="set_attributes")),
+    ("types", "SimpleNamespace", Row(checks.any_arguments, "attribute_bag SimpleNamespace", state="set_attributes")),
     ("uuid", "UUID", Row(checks.any_arguments, "zero_uuid", state="set_uuid")),
     ("datetime", "date", Row(checks.any_arguments, "moment date")),
     ("datetime", "datetime", Row(checks.any_arguments, "moment datetime")),
@@ -158,7 +158,6 @@ _TENSORS: Rows = (
 )
 
 _EMPTY_TENSOR = Row(checks.no_arguments, "tensor_object float32 torch.Tensor", state="set_tensor")
-_UNINITIALIZED = Row(checks.any_arguments, state="set_tensor")
 
 _TENSOR_CLASSES: Rows = (
     ("torch", "Tensor", _EMPTY_TENSOR._replace(weights_only="name")),
@@ -179,7 +178,7 @@ _TENSOR_CLASSES: Rows = (
         for name in ("Parameter", "Buffer")
     ),
     *(
-        ("torch.nn.parameter", name, _UNINITIALIZED._replace(rebuild=f"uninitialized_tensor torch.nn.parameter.{name}"))
+        ("torch.nn.parameter", name, _OTHER_TENSOR._replace(rebuild=f"uninitialized_tensor torch.nn.parameter.{name}"))
         for name in ("UninitializedParameter", "UninitializedBuffer")
     ),
     *(
@@ -279,8 +278,6 @@ def is_allowed(module: str, name: str) -> bool:
 
 def misuse(call: "ResolvedCall", row: AllowedName) -> str:
     """What is wrong with how an allowed name is called, or given a state; "" where a pickler may write it."""
-    if row.check is None:
-        return "which is no function or class that pickles call"
     if call.keywords is not None:
         return "with keyword arguments"
     if call.has_computed_arguments:

@@ -16,9 +16,7 @@ from ptzip.pickling.nodes import (
     Slot,
     Step,
     Tuple,
-    pair_slots,
     slot_of,
-    text,
 )
 from ptzip.pickling.reader import without_collections
 
@@ -90,13 +88,6 @@ def assign(node: Node, key: str, value: Node) -> None:
         return
     last = max((i for i, step in enumerate(node.steps) if step.op in PAIRED or step.op in PUTS), default=-1)
     node.steps = [*node.steps[: last + 1], Step("SETITEM", items=[atom(key), value]), *node.steps[last + 1 :]]
-
-
-def discard(node: Node, key: str) -> None:
-    """Remove `key` from a dict."""
-    for found, slot in reversed(list(pair_slots(node))):
-        if text(found) == key:
-            take_out(node, slot)
 
 
 def take_out(node: Node, slot: Slot) -> None:

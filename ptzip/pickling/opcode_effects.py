@@ -56,14 +56,14 @@ def _tuple_of_one(machine: Machine, op: str, _: Any) -> None:
     machine.nest()
 
 
-def _append(machine: Machine, op: str, _: Any) -> None:
-    item = machine.pop()
-    machine.top().add(Step(op, None, [item]))
+def _step(count: int) -> Effect:
+    """An opcode that pops `count` values and changes the value below them."""
 
+    def run(machine: Machine, op: str, _: Any) -> None:
+        items = [machine.pop() for _ in range(count)]
+        machine.top().add(Step(op, None, items[::-1]))
 
-def _setitem(machine: Machine, op: str, _: Any) -> None:
-    value, key = machine.pop(), machine.pop()
-    machine.top().add(Step(op, None, [key, value]))
+    return run
 
 
 def _fill(machine: Machine, op: str, _: Any) -> None:
@@ -78,15 +78,6 @@ def _dict(machine: Machine, op: str, _: Any) -> None:
     if len(items) % 2:
         raise FormatError("DICT has a key without a value", machine.at)
     machine.push(Dict(op, None, items))
-
-
-def _build(machine: Machine, op: str, _: Any) -> None:
-    state = machine.pop()
-    machine.top().add(Step(op, None, [state]))
-
-
-def _readonly(machine: Machine, op: str, _: Any) -> None:
-    machine.top().add(Step(op))
 
 
 def _mark(machine: Machine, _: str, __: Any) -> None:
@@ -118,9 +109,13 @@ def _dup(machine: Machine, _: str, __: Any) -> None:
     machine.stack += [node, MemoEntry(node, "DUP")]
 
 
+def _push_call(machine: Machine, node: Node) -> None:
+    machine.push(node)
+    machine.pickle.calls.append(node)
+
+
 def _global(machine: Machine, op: str, arg: Any) -> None:
-    machine.push(Global(op, arg, NOTHING, NOTHING, module=arg[0], name=arg[1]))
-    machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
+    _push_call(machine, Global(op, arg, NOTHING, NOTHING, module=arg[0], name=arg[1]))
 
 
 def _stack_global(machine: Machine, op: str, _: Any) -> None:
@@ -129,21 +124,17 @@ def _stack_global(machine: Machine, op: str, _: Any) -> None:
     if texts[0] is None or texts[1] is None:
         machine.note("computed name", "the name of a STACK_GLOBAL is computed while loading")
         raise FormatError("the operands of STACK_GLOBAL are not two strings", machine.at)
-    machine.push(Global(op, None, [module, name], module=texts[0], name=texts[1]))
-    machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
+    _push_call(machine, Global(op, None, [module, name], module=texts[0], name=texts[1]))
 
 
 def _extension(machine: Machine, op: str, arg: Any) -> None:
-    machine.push(Global(op, arg, NOTHING, NOTHING, module="copyreg", name=f"extension {arg}"))
-    machine.pickle.calls.append(machine.stack[-1])  # type: ignore[arg-type]
+    _push_call(machine, Global(op, arg, NOTHING, NOTHING, module="copyreg", name=f"extension {arg}"))
 
 
 def _call(count: int) -> Effect:
     def run(machine: Machine, op: str, _: Any) -> None:
         parts = [machine.pop() for _ in range(count)]
-        node = Call(op, None, parts[::-1], NOTHING)
-        machine.push(node)
-        machine.pickle.calls.append(node)
+        _push_call(machine, Call(op, None, parts[::-1], NOTHING))
 
     return run
 
@@ -179,7 +170,7 @@ EFFECTS: dict[str, Effect] = {
     **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _atom),
     **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "NEXT_BUFFER"), _atom),
     **dict.fromkeys(("INT", "LONG", "FLOAT", "STRING", "UNICODE"), _line),
-    "READONLY_BUFFER": _readonly,
+    "READONLY_BUFFER": _step(0),
     "EMPTY_LIST": _empty(List),
     "EMPTY_TUPLE": _empty(Tuple),
     "EMPTY_DICT": _empty(Dict),
@@ -191,10 +182,10 @@ EFFECTS: dict[str, Effect] = {
     "TUPLE1": _tuple_of_one,
     "TUPLE2": _tuple_of(2),
     "TUPLE3": _tuple_of(3),
-    "APPEND": _append,
-    "SETITEM": _setitem,
+    "APPEND": _step(1),
+    "SETITEM": _step(2),
     **dict.fromkeys(("APPENDS", "SETITEMS", "ADDITEMS"), _fill),
-    "BUILD": _build,
+    "BUILD": _step(1),
     "MARK": _mark,
     **dict.fromkeys(("POP", "POP_MARK"), _pop),
     "DUP": _dup,

@@ -49,7 +49,9 @@ def _encoded(pickle: Pickle, root: Node) -> list[bytes]:
 
 def _parts(node: Node) -> list[Part]:
     if isinstance(node, Detour):
-        return _detour(node)
+        ops = [BARE[name] for name in node.op.split()]
+        start = 1 if ops[0] == BARE["MARK"] else 0
+        return [*ops[:start], *node.parts[:-1], *ops[start:], node.parts[-1]]
     parts: list[Part] = [BARE["MARK"]] if node.op in MARKED else []
     parts += node.parts
     parts.append(encode(node.op, node.arg))
@@ -62,9 +64,3 @@ def _parts(node: Node) -> list[Part]:
         parts += step.items
         parts.append(encode(step.op, step.arg))
     return parts
-
-
-def _detour(node: Detour) -> list[Part]:
-    ops = [BARE[name] for name in node.op.split()]
-    start = 1 if ops[0] == BARE["MARK"] else 0
-    return [*ops[:start], *node.parts[:-1], *ops[start:], node.parts[-1]]

@@ -66,6 +66,9 @@ INERT_BUILTINS = frozenset(
     )
 )
 
+EXCEPTIONS = ("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration", "Group")
+"""How the names of the exceptions of Python end."""
+
 CODE_PICKLERS = frozenset(("cloudpickle", "dill"))
 """Picklers of functions and classes. Their own functions return the types that are called next, or results that are discarded.
 """
@@ -119,7 +122,8 @@ def of_name(module: str, name: str) -> str:
     if "." in name and not _is_inner_class(module, name):
         return f"the dotted name {name} is an attribute inside {module}"
     if module in ("builtins", "__builtin__"):
-        return "" if _is_inert_builtin(name) else f"the builtin {name} runs code or gives access to anything"
+        is_inert = name in INERT_BUILTINS or name.endswith(EXCEPTIONS)
+        return "" if is_inert else f"the builtin {name} runs code or gives access to anything"
     if module.partition(".")[0] in PYTHON_MODULES and not _is_inert(module, name):
         return f"{module} is a module of Python that can run code or access files, processes or the network"
     return ""
@@ -186,10 +190,6 @@ def _is_inner_class(module: str, name: str) -> bool:
     """A class or method inside a class of another package, as protocol 4 writes it."""
     path = f"{module}.{name}"
     return path in INERT_PRIVATE or (not is_own(module) and not PYTHON_MODULES.intersection(name.split(".")[:-1]))
-
-
-def _is_inert_builtin(name: str) -> bool:
-    return name in INERT_BUILTINS or name.endswith(("Error", "Exception", "Warning", "Exit", "Interrupt", "Iteration", "Group"))
 
 
 def _is_inert(module: str, name: str) -> bool:

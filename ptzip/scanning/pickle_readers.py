@@ -78,7 +78,7 @@ def _in_a_row(region: Region, at: int, is_other: bool) -> Generator[Item, None, 
     data, count = region.source.whole(), 0
     while at < len(data):
         pickle = yield from _read(region, data, at)
-        if not _is_pickle(pickle, data):
+        if pickle.root is None and not does_something(pickle) and not begins_pickle(data[at : at + 2]):
             if not is_other and pickle.calls:  # hardly a pickle, but a loader imports something before it fails
                 yield PickleStream(region.location, pickle, is_doubtful=True)
             break
@@ -207,19 +207,12 @@ def does_something(pickle: Pickle) -> bool:
     """Whether it imports what can be a name and is whole, calls something, or the name is dangerous. An import alone is not
     enough: the first two lines of many a text look like one.
     """
-    names = [node for node in pickle.calls if isinstance(node, Global) and _is_name(node)]
+    imported = (node for node in pickle.calls if isinstance(node, Global))
+    names = [node for node in imported if IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name)]
     is_more = pickle.root is not None or any(isinstance(node, Call) for node in pickle.calls)
     return bool(names) and (is_more or any(dangerous_names.of_name(node.module, node.name) for node in names))
-
-
-def _is_name(node: Global) -> bool:
-    return bool(IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name))
 
 
 def _runs_on(pickle: Pickle) -> bool:
     """Whether a pickle broke only because no more bytes were given."""
     return bool(pickle.anomalies) and pickle.anomalies[-1].kind in (CUT, LIMIT)
-
-
-def _is_pickle(pickle: Pickle, data: Bytes) -> bool:
-    return pickle.root is not None or does_something(pickle) or begins_pickle(data[pickle.start : pickle.start + 2])

@@ -217,7 +217,10 @@ def _call_text(call: Call, what: str) -> str:
 def _value_text(node: Node, depth: int = 0) -> str:
     found = plain(node)
     if isinstance(found, Atom):
-        return _atom_text(found)
+        value = found.value
+        if isinstance(value, str | bytes | bytearray):
+            return repr(value) if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]!r}..."
+        return str(value) if has_decimal(value) else "a huge number"
     if isinstance(found, Global):
         return found.path
     if isinstance(found, Call):
@@ -226,10 +229,3 @@ def _value_text(node: Node, depth: int = 0) -> str:
         inner = ", ".join(_value_text(part, depth + 1) for part in found.parts[:_MOST_ITEMS])
         return f"({inner}, ...)" if len(found.parts) > _MOST_ITEMS else f"({inner})"
     return {Tuple: "(...)", List: "[...]", Dict: "{...}", Set: "{...}"}.get(type(found), "...")
-
-
-def _atom_text(node: Atom) -> str:
-    value = node.value
-    if isinstance(value, str | bytes | bytearray):
-        return repr(value) if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]!r}..."
-    return str(value) if has_decimal(value) else "a huge number"

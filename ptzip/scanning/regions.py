@@ -95,16 +95,14 @@ class Region(NamedTuple):
         is_hidden: bool = False,
     ) -> "Region":
         """A region inside this one."""
-        return Region(
-            source,
-            self.budget,
-            self.trusted,
-            inside(self.location, what),
-            reading,
-            self.depth + 1,
-            self.is_optional or is_optional,
-            is_loaded,
-            self.is_hidden or is_hidden,
+        return self._replace(
+            source=source,
+            location=inside(self.location, what),
+            reading=reading,
+            depth=self.depth + 1,
+            is_optional=self.is_optional or is_optional,
+            is_loaded=is_loaded,
+            is_hidden=self.is_hidden or is_hidden,
         )
 
     def part(self, source: Source, what: str) -> "Region":

@@ -51,7 +51,7 @@ class PickleStream:
 
     @functools.cached_property
     def size(self) -> "ObjectSize":
-        return object_size(self.pickle)
+        return _Measure(self.pickle).size()
 
 
 class ZipSubject:
@@ -127,25 +127,25 @@ class ObjectSize(NamedTuple):
     atoms: tuple[Atom, ...]
 
 
-def object_size(pickle: Pickle) -> ObjectSize:
-    """The size of an object and of everything created on the way to it. Each node is visited once, so no bomb goes off."""
-    measure = _Measure()
-    for root in ([pickle.root] if pickle.root is not None else []) + pickle.calls:
-        measure.all_below(root)
-    depth = max((deep for deep, _ in measure.sizes.values()), default=0)
-    walked = max((count for _, count in measure.sizes.values()), default=0)
-    return ObjectSize(depth, measure.references, walked, tuple(measure.atoms.values()))
-
-
 class _Measure:
-    """One pass over nodes: `sizes` are the depth and count of every node by identity, (0, 0) while it is open."""
+    """One pass over an object and everything created on the way to it, each node once, so that no bomb goes off.
 
-    def __init__(self) -> None:
+    `sizes` are the depth and count of every node by identity, (0, 0) while it is open.
+    """
+
+    def __init__(self, pickle: Pickle) -> None:
         self.sizes: dict[int, tuple[int, int]] = {}
         self.atoms: dict[int, Atom] = {}
         self.references = 0
+        for root in ([pickle.root] if pickle.root is not None else []) + pickle.calls:
+            self._all_below(root)
 
-    def all_below(self, root: Node) -> None:
+    def size(self) -> ObjectSize:
+        depth = max((deep for deep, _ in self.sizes.values()), default=0)
+        walked = max((count for _, count in self.sizes.values()), default=0)
+        return ObjectSize(depth, self.references, walked, tuple(self.atoms.values()))
+
+    def _all_below(self, root: Node) -> None:
         sizes = self.sizes
         pending: list[Any] = [root]
         while pending:

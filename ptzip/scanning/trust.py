@@ -15,18 +15,16 @@ from ptzip.scanning import dangerous_names
 
 _BLOCKS = (
     "DFL Proto HGStem HGBlock SPP SPPF C1 C2 C2f C3 C3x RepC3 C3TR C3Ghost GhostBottleneck Bottleneck BottleneckCSP "
-    "ResNetBlock "
-    "ResNetLayer MaxSigmoidAttnBlock C2fAttn ImagePoolingAttn ContrastiveHead BNContrastiveHead RepBottleneck RepCSP "
-    "RepNCSPELAN4 ELAN1 AConv ADown SPPELAN CBLinear CBFuse C3f C3k2 C3k RepVGGDW CIB C2fCIB Attention PSABlock PSA C2PSA "
-    "C2fPSA SCDown TorchVision AAttn ABlock A2C2f SwiGLUFFN Residual SAVPE Proto26 RealNVP"
+    "ResNetBlock ResNetLayer MaxSigmoidAttnBlock C2fAttn ImagePoolingAttn ContrastiveHead BNContrastiveHead RepBottleneck "
+    "RepCSP RepNCSPELAN4 ELAN1 AConv ADown SPPELAN CBLinear CBFuse C3f C3k2 C3k RepVGGDW CIB C2fCIB Attention PSABlock PSA "
+    "C2PSA C2fPSA SCDown TorchVision AAttn ABlock A2C2f SwiGLUFFN Residual SAVPE Proto26 RealNVP"
 )
 _CONVS = (
     "Conv Conv2 LightConv DWConv DWConvTranspose2d ConvTranspose Focus GhostConv RepConv ChannelAttention SpatialAttention CBAM"
 )
 _HEADS = (
     "Detect Segment Segment26 OBB OBB26 Pose Pose26 Depth Classify WorldDetect LRPCHead YOLOEDetect YOLOESegment "
-    "YOLOESegment26 "
-    "RTDETRDecoder v10Detect SemanticSegment"
+    "YOLOESegment26 RTDETRDecoder v10Detect SemanticSegment"
 )
 _TRANSFORMERS = (
     "TransformerEncoderLayer AIFI TransformerLayer TransformerBlock MLPBlock MLP LayerNorm2d MSDeformAttn "
@@ -35,8 +33,7 @@ _TRANSFORMERS = (
 
 _ULTRALYTICS = {
     "ultralytics.nn.tasks": "BaseModel DetectionModel OBBModel SegmentationModel SemanticSegmentationModel PoseModel "
-    "DepthModel "
-    "ClassificationModel RTDETRDetectionModel WorldModel YOLOEModel YOLOESegModel Ensemble",
+    "DepthModel ClassificationModel RTDETRDetectionModel WorldModel YOLOEModel YOLOESegModel Ensemble",
     "ultralytics.nn.modules.block": _BLOCKS,
     "ultralytics.nn.modules.conv": f"{_CONVS} Concat Index",
     "ultralytics.nn.modules.head": _HEADS,
@@ -53,9 +50,8 @@ _ULTRALYTICS = {
 }
 
 _YOLOV5_COMMON = (
-    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR "
-    "C3SPP C3Ghost "
-    "SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat AutoShape autoShape NMS Flatten Proto Classify"
+    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR C3SPP "
+    "C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat AutoShape autoShape NMS Flatten Proto Classify"
 )
 _YOLOV5_MODELS = {
     "yolo": "Detect Segment BaseModel DetectionModel SegmentationModel ClassificationModel Model",

@@ -187,7 +187,5 @@ CONTAINERS = (
 
 READERS: dict[Reading, Callable[[Region], Iterator[Item]]] = {
     Reading.ANYTHING: anything,
-    Reading.STORAGE: embedded,
-    Reading.LEFTOVER: embedded,
-    Reading.VALUE: embedded,
+    **dict.fromkeys((Reading.STORAGE, Reading.LEFTOVER, Reading.VALUE), embedded),
 }

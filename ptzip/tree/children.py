@@ -199,25 +199,18 @@ def _is_attributes(built: Node) -> bool:
     if not isinstance(built, Tuple):
         return isinstance(built, Dict)
     parts = [plain(part) for part in built.parts]
-    return len(parts) == 2 and all(isinstance(part, Dict) or _is_none(part) for part in parts)
-
-
-def _is_none(node: Node) -> bool:
-    return isinstance(node, Atom) and node.value is None
+    return len(parts) == 2 and all(isinstance(part, Dict) or (isinstance(part, Atom) and part.value is None) for part in parts)
 
 
 def _attributes(built: Node, of_module: bool = False) -> Iterator[NodeChild]:
     for part in [plain(part) for part in built.parts] if isinstance(built, Tuple) else [built]:
         for child in _entries(pair_slots(part)):
             if of_module and child.part in UNNAMED:
-                yield from (member._replace(owner=None) for member in _members(child.value))
+                held = child.value
+                given = _arguments(held) if isinstance(held, Call) and held.path in PAIRED else ()
+                yield from (member._replace(owner=None) for member in (*keyed_children(held), *given))
             else:
                 yield child
-
-
-def _members(held: Node) -> list[NodeChild]:
-    """The parameters, buffers or modules of a module."""
-    return [*keyed_children(held), *(_arguments(held) if isinstance(held, Call) and held.path in PAIRED else ())]
 
 
 def _of_array(node: Call) -> Iterator[NodeChild]:

@@ -114,7 +114,11 @@ def state_dict(root: Node) -> list[tuple[str, Node]]:
 
 
 def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
-    transient = _transient_buffers(module)
+    """The parameters of a module, and its persistent buffers."""
+    held = lookup(attributes(module), "_non_persistent_buffers_set")
+    if isinstance(held, Call) and held.arguments:  # a set below protocol 4
+        held = plain(held.arguments[0])
+    transient = {text(slot.node) for slot in item_slots(held)} if held is not None else ()
     for container in ("_parameters", "_buffers"):
         for name, slot in _named(module, container):
             value = tensor_slot(slot).node
@@ -127,11 +131,3 @@ def plain_names(module: Node) -> list[str]:
     inside = attributes(module)
     found = [text(key) for key, _ in pair_slots(inside)] if inside is not None else []
     return [name for name in found if name is not None and name not in UNNAMED]
-
-
-def _transient_buffers(module: Node) -> set[str | None]:
-    """The names of the buffers that are not persistent; below protocol 4 a set is a call with a list."""
-    held = lookup(attributes(module), "_non_persistent_buffers_set")
-    if isinstance(held, Call) and held.arguments:
-        held = plain(held.arguments[0])
-    return {text(slot.node) for slot in item_slots(held)} if held is not None else set()

@@ -26,13 +26,8 @@ MISTAKES = (ValueError, TypeError, OverflowError, KeyError)
 MOST_POOL = 64
 """The largest pool of a seed sequence; numpy's own has 4 numbers."""
 
-BIT_GENERATORS: dict[str, Any] = {
-    "MT19937": np.random.MT19937,
-    "PCG64": np.random.PCG64,
-    "PCG64DXSM": np.random.PCG64DXSM,
-    "Philox": np.random.Philox,
-    "SFC64": np.random.SFC64,
-}
+_GENERATORS = (np.random.MT19937, np.random.PCG64, np.random.PCG64DXSM, np.random.Philox, np.random.SFC64)
+BIT_GENERATORS: dict[str, Any] = {kind.__name__: kind for kind in _GENERATORS}
 
 
 def to_array(value: NumpyArray) -> Any:

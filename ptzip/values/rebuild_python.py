@@ -29,6 +29,7 @@ TYPES: dict[str, Any] = {
     **{"slice": slice, "range": range, "object": object, "unicode": str, "long": int, "xrange": range},
     **{"Ellipsis": Ellipsis, "NotImplemented": NotImplemented, "OrderedDict": OrderedDict},
     **{kind.__name__: kind for kind in (datetime.date, datetime.datetime, datetime.time)},
+    **{kind.__name__: kind for kind in (argparse.Namespace, types.SimpleNamespace)},
 }
 
 
@@ -184,12 +185,9 @@ def windows_path(*parts: object) -> pathlib.PureWindowsPath:
     return pathlib.PureWindowsPath(*map(text, parts))
 
 
-def namespace() -> argparse.Namespace:
-    return argparse.Namespace()
-
-
-def simple_namespace() -> types.SimpleNamespace:
-    return types.SimpleNamespace()
+def attribute_bag(kind: str) -> object:
+    """An empty `Namespace` or `SimpleNamespace`."""
+    return TYPES[kind]()
 
 
 def set_attributes(value: object, state: object) -> None:
@@ -204,6 +202,6 @@ def set_attributes(value: object, state: object) -> None:
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(python_type, container, paired, as_counter, as_defaultdict, as_deque, as_bytes, as_bytearray, encode_text, as_text),
     *(as_slice, as_range, as_int, as_float, as_bool, as_complex, moment, as_timezone, as_timedelta, as_decimal, as_fraction),
-    *(zero_uuid, set_uuid, posix_path, windows_path, namespace, simple_namespace, set_attributes),
+    *(zero_uuid, set_uuid, posix_path, windows_path, attribute_bag, set_attributes),
 )
 """What the allow list names."""

@@ -53,7 +53,9 @@ def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:
         top = TOP.below(prefix or None)
         if isinstance(value, Tensor):
             found[_free_name(found, prefix, value)] = value
-        for path, child in walk(value, value_children, top, is_wanted=_is_tensor, is_named_once=_is_plain_object):
+        for path, child in walk(
+            value, value_children, top, is_wanted=lambda value: isinstance(value, Tensor), is_named_once=_is_plain_object
+        ):
             if isinstance(child.value, Tensor):
                 found[_free_name(found, str(path), child.value)] = child.value
     return found
@@ -67,10 +69,6 @@ def named_tensors(root: object) -> dict[str, Tensor]:
     `name (2)`. Raises LimitError where there are too many names.
     """
     return tensors_in([("", root)])
-
-
-def _is_tensor(value: object) -> bool:
-    return isinstance(value, Tensor)
 
 
 def _is_plain_object(value: object) -> bool:

@@ -63,11 +63,6 @@ def _keyed(source: str, pairs: Iterable[tuple[object, object]]) -> list[ValueChi
     return found
 
 
-def _of_dict(value: dict[object, object]) -> list[ValueChild]:
-    attributes = value.__dict__ if isinstance(value, OrderedDict | Counter) else {}
-    return [*_keyed("key", value.items()), *_keyed("attribute", attributes.items())]
-
-
 def _of_set(value: set[object] | frozenset[object]) -> list[ValueChild]:
     texts = [(item, value_key_text(item)) for item in value]
     return [
@@ -106,13 +101,12 @@ def _of_array_type(value: NumpyDtype) -> list[ValueChild]:
     return [*base, ValueChild("unit", value.unit, "unit"), *fields]
 
 
-def _of_generator(value: Generator) -> list[ValueChild]:
-    parts = (("seed", value.seed), ("offset", value.offset), ("state", value.state))
-    return [ValueChild(name, part, name) for name, part in parts]
-
-
 CHILDREN: dict[type, Callable[[Any], list[ValueChild]]] = {
-    **dict.fromkeys((dict, OrderedDict, defaultdict, Counter), _of_dict),
+    **dict.fromkeys((dict, defaultdict), lambda value: _keyed("key", value.items())),
+    **dict.fromkeys(
+        (OrderedDict, Counter),
+        lambda value: [*_keyed("key", value.items()), *_keyed("attribute", value.__dict__.items())],
+    ),
     **dict.fromkeys((list, tuple, Size, deque), lambda value: _indexed("item", value)),
     **dict.fromkeys((set, frozenset), _of_set),
     Opaque: _of_opaque,
@@ -121,7 +115,9 @@ CHILDREN: dict[type, Callable[[Any], list[ValueChild]]] = {
     NumpyArray: _of_array,
     NumpyDtype: _of_array_type,
     NumpyRandom: lambda value: [ValueChild("state", value.state, "state")],
-    Generator: _of_generator,
+    Generator: lambda value: [
+        ValueChild(name, part, name) for name, part in (("seed", value.seed), ("offset", value.offset), ("state", value.state))
+    ],
 }
 """What is right below a value, by its type."""
 

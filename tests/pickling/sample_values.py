@@ -16,6 +16,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from ptzip.pickling.new_nodes import take_out
+from ptzip.pickling.nodes import Node, pair_slots, text
+
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
 
 Pickler = Callable[[Any, int], bytes]
@@ -259,3 +262,10 @@ def kept(value: Any, protocol: int, kind: type[Any] = Keeping) -> bytes:
     stream = io.BytesIO()
     kind(stream, protocol).dump(value)
     return stream.getvalue()
+
+
+def discard(node: Node, key: str) -> None:
+    """Remove `key` from a dict."""
+    for found, slot in reversed(list(pair_slots(node))):
+        if text(found) == key:
+            take_out(node, slot)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import FileSource
-from ptzip.pickling.new_nodes import assign, atom, discard, memoized, named
+from ptzip.pickling.new_nodes import assign, atom, memoized, named
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -47,6 +47,7 @@ from tests.pickling.sample_values import (
     Kept,
     PureKeeping,
     Thing,
+    discard,
     graphs,
     kept,
     nests,

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ptzip.errors import EditError
 from ptzip.pickling.frames import FRAME_TARGET
-from ptzip.pickling.new_nodes import assign, atom, discard, memoized, named
+from ptzip.pickling.new_nodes import assign, atom, memoized, named
 from ptzip.pickling.nodes import Detour, List, Node, Pickle, Slot, Step, lookup, slot_of, walk
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
@@ -30,6 +30,7 @@ from tests.pickling.sample_values import (
     PureKeeping,
     Slotted,
     Thing,
+    discard,
     graphs,
     kept,
     nests,
