@@ -2,17 +2,18 @@
 
 Each checks its arguments and imports its command when it is called, so that importing this module costs nothing and `scan`
 does not load what `slim` needs. Nothing of a file is ever executed. A wrong argument is a `ValueError`; beside it the verbs
-raise `PtzipError` and `OSError` only.
+raise `PtzipError` and `OSError` only. Warnings are in the reports, and are logged by the logger "ptzip".
 """
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightDtype, byte_count, check_choice, strings
-from ptzip.errors import EditError, UnsupportedError
-from ptzip.io.sources import Openable
+from ptzip.errors import EditError, Problem, UnsupportedError
+from ptzip.io.payloads import Progress
+from ptzip.io.sources import Openable, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 
 if TYPE_CHECKING:
@@ -29,12 +30,10 @@ if TYPE_CHECKING:
     from ptzip.verifying.report import VerifyReport
 
 PathLike = str | os.PathLike[str]
-Progress = Callable[[int, int], None]
-"""Called with the bytes done so far and the total number of bytes."""
 
 
 def slim(
-    source: PathLike,
+    source: Openable,
     output: PathLike | None = None,
     *,
     overwrite: bool = False,
@@ -61,7 +60,8 @@ def slim(
 ) -> "SlimReport":
     """Write a copy of a training checkpoint without what only training needs, its weights in half precision.
 
-    output        path of the new file, by default `last.slim.pt` beside `last.pt`; equal to `source` to replace it atomically
+    output        path of the new file, by default `last.slim.pt` beside `last.pt`; equal to `source` to replace it atomically;
+                  required if `source` is not a path
     overwrite     replace an existing output; otherwise FileExistsError is raised
     recipe        name of a recipe; "auto" detects the layout
     dtype         of the weights: "float16", "bfloat16" or "keep"
@@ -88,10 +88,14 @@ def slim(
     from dataclasses import replace  # here and below: a command is loaded when it is called
 
     from ptzip.checkpoint import open_checkpoint  # as above
+    from ptzip.io.atomic_output import slim_path
     from ptzip.slimming.options import Options
     from ptzip.slimming.plan import make_plan
     from ptzip.slimming.write import planned_report, write_slim
 
+    is_path = isinstance(source, str | os.PathLike)
+    if output is None and not is_path and not dry_run:
+        raise ValueError("slim needs an output path if the source is not a path")
     options = Options(
         recipe=recipe,
         dtype=dtype,
@@ -118,19 +122,20 @@ def slim(
 
             report = replace(report, keys=keys(checkpoint, report.changes))
         else:
-            place = _output_path(source, output, overwrite, make_folder)
-            report = write_slim(checkpoint, plan, options, place, progress, with_tensors, check)
-        return replace(report, warnings=malice + report.warnings)
+            path = _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
+            report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check)
+    report = replace(report, warnings=malice + report.warnings)
+    _log(report.path, report.warnings)
+    return report
 
 
-def _output_path(source: PathLike, output: PathLike | None, overwrite: bool, make_folder: bool) -> "Path":
+def _output_path(output: PathLike, overwrite: bool, make_folder: bool) -> "Path":
     """The path to write to. Raises EditError or FileExistsError where it cannot be written."""
     from pathlib import Path  # as above
 
-    from ptzip.io.atomic_output import slim_path  # as above
-    from ptzip.io.compression import compression_named
+    from ptzip.io.compression import compression_named  # as above
 
-    path = Path(output) if output else slim_path(source)
+    path = Path(output)
     if (kind := compression_named(path)) and not kind.is_written:
         raise EditError(f"cannot write {path}: {kind.name} output is not supported, use .zst or no compression")
     if not overwrite and os.path.lexists(path):
@@ -138,6 +143,19 @@ def _output_path(source: PathLike, output: PathLike | None, overwrite: bool, mak
     if make_folder:
         path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _log(path: str, warnings: Sequence[str]) -> None:
+    """Log the warnings of a report for programs that configured `logging`; nothing is printed otherwise."""
+    if not warnings:
+        return
+    import logging  # here, since few files need a warning
+
+    logger = logging.getLogger("ptzip")
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())
+    for warning in warnings:
+        logger.warning("%s: %s", path, warning)
 
 
 def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
@@ -173,17 +191,20 @@ def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | 
     return command.scan(source, trust=strings(trust), limits=limits or command.SCAN_LIMITS)
 
 
-def verify(source: PathLike, *, values: bool = False, limits: Limits | None = None) -> "VerifyReport":
+def verify(
+    source: Openable, *, values: bool = False, progress: Progress | None = None, limits: Limits | None = None
+) -> "VerifyReport":
     """Check the integrity of a checkpoint: structure, headers, every CRC, and the storages against the pickle.
 
-    values  also look for NaN and infinity in every tensor
+    values    also look for NaN and infinity in every tensor
+    progress  called with (bytes done, bytes in total); the total rises once it is known what `values` adds
 
     Every problem is in the report. Raises OSError for a missing file, UnsupportedError or LimitError for one that cannot be
     checked.
     """
     from ptzip.verifying import verify as command  # as above
 
-    return command.verify(source, values=values, limits=limits or DEFAULT_LIMITS)
+    return command.verify(source, values=values, progress=progress, limits=limits or DEFAULT_LIMITS)
 
 
 def diff(
@@ -193,6 +214,7 @@ def diff(
     rename: Mapping[str, str] | None = None,
     rtol: float = 0.0,
     atol: float = 0.0,
+    progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> "DiffReport":
     """Compare two checkpoints of any formats: their objects by path, their tensors number by number.
@@ -200,31 +222,45 @@ def diff(
     rename      old prefix -> new prefix, in whole parts of dotted names: {"ema": "model"} compares `ema.x` of `a` with
                 `model.x` of `b`
     rtol, atol  numbers are equal where `|a - b| <= atol + rtol * |b|`
+    progress    called with (bytes done, bytes in total) of the tensors of `a` that are in both
     """
     from ptzip.diffing import diff as command  # as above
     from ptzip.globs import renames
 
-    return command.diff(a, b, renames=renames(rename or {}), rtol=rtol, atol=atol, limits=limits or DEFAULT_LIMITS)
+    prefixes, used = renames(rename or {}), limits or DEFAULT_LIMITS
+    return command.diff(a, b, renames=prefixes, rtol=rtol, atol=atol, progress=progress, limits=used)
 
 
-def repair(source: PathLike, output: PathLike, *, overwrite: bool = False, limits: Limits | None = None) -> "RepairReport":
+def repair(
+    source: Openable,
+    output: PathLike,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    limits: Limits | None = None,
+) -> "RepairReport":
     """Write what can be recovered of a truncated or damaged torch.save zip to `output`, as a zip that torch loads.
 
     overwrite   replace an existing output; otherwise FileExistsError is raised
+    progress    called with (bytes done, bytes in total) while the input is verified, and again while the output is written
 
     The report lists what is lost, damaged or cannot be verified, and the entries that were dropped. Nothing is written where
     the file has no problem. Raises EditError where the output is the input, UnsupportedError for anything but a torch.save
     zip, FormatError where the pickle is lost.
     """
     from ptzip.repairing import repair as command  # as above
-    from ptzip.verifying.verify import verify as check
+    from ptzip.verifying.verify import verify_source
 
     used = limits or DEFAULT_LIMITS
-    return command.repair(source, output, lambda path: check(path, limits=used).problems, overwrite=overwrite, limits=used)
+
+    def problems(opened: Source) -> tuple[Problem, ...]:
+        return verify_source(opened, progress=progress, limits=used).problems
+
+    return command.repair(source, output, problems, overwrite=overwrite, progress=progress, limits=used)
 
 
 def convert(
-    source: PathLike,
+    source: Openable,
     output: PathLike,
     *,
     overwrite: bool = False,
@@ -252,7 +288,7 @@ def convert(
     from ptzip.converting import convert as command  # as above
     from ptzip.globs import renames
 
-    return command.convert(
+    report = command.convert(
         source,
         output,
         select=strings(select),
@@ -265,6 +301,8 @@ def convert(
         progress=progress,
         limits=limits or DEFAULT_LIMITS,
     )
+    _log(report.path, [*(f"left out {one.name or 'the tensor'}: {one.why}" for one in report.left_out), *report.warnings])
+    return report
 
 
 def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, limits: Limits | None = None) -> object:

@@ -13,7 +13,7 @@ from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.io.compression import opened_compression, unpacked
 from ptzip.io.payloads import write_at
-from ptzip.io.sources import CHUNK, Openable, Source, open_source
+from ptzip.io.sources import CHUNK, FileSource, Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
@@ -107,6 +107,11 @@ class Checkpoint(Mapping[str, "Tensor"]):
         if self._container is None:
             raise UnsupportedError(f"the checkpoint {self.source.name} is closed")
         return self._container
+
+    @property
+    def path(self) -> str | None:
+        """The path that the checkpoint was opened from; None for bytes and file objects."""
+        return os.fspath(self.source.path) if isinstance(self.source, FileSource) else None
 
     @property
     def content(self) -> Source:

@@ -1,21 +1,26 @@
-"""`ptzip.slim`: what is planned is what is written, what is reported is what happened, and nothing else is touched."""
+"""The verbs: what is planned is what is written, what is reported is what happened, and nothing else is touched."""
 
+import contextlib
+import gzip
 import os
 import stat
+import subprocess
+import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Literal
 
 import pytest
 
 import ptzip
-from ptzip.arguments import WeightDtype
+from ptzip.arguments import OutputFormat, WeightDtype
 from ptzip.editing.account import Category
 from ptzip.errors import FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
 from ptzip.tensors.rounding import Loss
 from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, numbers
-from tests.corpus import FIXTURES
+from tests.corpus import FIXTURES, ROOT
 from tests.torch_zips import storage_record
 
 SOURCE = FIXTURES / "training.pt"
@@ -210,3 +215,95 @@ def test_a_source_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="this is a web page"):
         ptzip.slim(tmp_path / "a.pt")
     assert len(list(tmp_path.iterdir())) == 1
+
+
+# Sources, progress and logging, the same in every verb
+
+
+Opened = Callable[[Path], bytes | BinaryIO]
+
+
+@pytest.fixture(params=["bytes", "file object"])
+def opened(request: pytest.FixtureRequest) -> Iterator[Opened]:
+    """Gives the content of a file as something other than a path."""
+    with contextlib.ExitStack() as files:
+        yield lambda path: path.read_bytes() if request.param == "bytes" else files.enter_context(path.open("rb"))
+
+
+def test_slim_reads_what_is_not_a_path(opened: Opened, last: Path, tmp_path: Path) -> None:
+    ptzip.slim(last, tmp_path / "a.pt")
+    report = ptzip.slim(opened(last), tmp_path / "b.pt", check=True, with_tensors=True)
+    assert (tmp_path / "b.pt").read_bytes() == (tmp_path / "a.pt").read_bytes()
+    assert report.output == str(tmp_path / "b.pt")
+
+
+def test_slim_of_what_is_not_a_path_needs_an_output(opened: Opened, last: Path) -> None:
+    with pytest.raises(ValueError, match="needs an output path"):
+        ptzip.slim(opened(last))
+    assert ptzip.slim(opened(last), dry_run=True).changes
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy", "gzip"])
+def test_verify_reads_what_is_not_a_path(form: OutputFormat | Literal["gzip"], opened: Opened, last: Path) -> None:
+    if form == "gzip":
+        last.write_bytes(gzip.compress(last.read_bytes()))
+    else:
+        ptzip.slim(last, last, format=form, overwrite=True)
+    expected = ptzip.verify(last, values=True)
+    found = ptzip.verify(opened(last), values=True)
+    assert found.ok
+    assert found._replace(path="") == expected._replace(path="")
+
+
+def test_convert_reads_what_is_not_a_path(opened: Opened, last: Path, tmp_path: Path) -> None:
+    ptzip.convert(last, tmp_path / "a.safetensors")
+    ptzip.convert(opened(last), tmp_path / "b.safetensors", sidecar=True)
+    assert (tmp_path / "b.safetensors").read_bytes() == (tmp_path / "a.safetensors").read_bytes()
+
+
+def test_repair_reads_what_is_not_a_path(opened: Opened, last: Path, tmp_path: Path) -> None:
+    last.write_bytes(last.read_bytes()[:-1000])
+    ptzip.repair(last, tmp_path / "a.pt")
+    report = ptzip.repair(opened(last), tmp_path / "b.pt")
+    assert report.problems
+    assert (tmp_path / "b.pt").read_bytes() == (tmp_path / "a.pt").read_bytes()
+
+
+@pytest.mark.parametrize("verb", ["verify", "verify values", "diff", "repair", "convert"])
+def test_progress_ends_with_all_bytes(verb: str, last: Path, tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def progress(done: int, total: int) -> None:
+        seen.append((done, total))
+
+    if verb.startswith("verify"):
+        ptzip.verify(last, values=verb.endswith("values"), progress=progress)
+    elif verb == "diff":
+        ptzip.diff(last, last, progress=progress)
+    elif verb == "convert":
+        ptzip.convert(last, tmp_path / "a.npz", progress=progress)
+    else:
+        last.write_bytes(last.read_bytes()[:-1000])
+        ptzip.repair(last, tmp_path / "a.pt", progress=progress)
+    assert seen[-1][0] == seen[-1][1] > 200_000
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_an_error_in_the_progress_of_verify_is_raised(last: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        ptzip.verify(last, progress=stop)
+
+
+def test_warnings_are_logged_once_each(last: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    report = ptzip.slim(last, keep="nothing.of.this", dry_run=True)
+    assert [(record.name, record.levelname) for record in caplog.records] == [("ptzip", "WARNING")] * len(report.warnings)
+    assert caplog.messages == [f"{last}: {warning}" for warning in report.warnings]
+
+
+def test_warnings_are_not_printed(last: Path) -> None:
+    program = f"import ptzip; assert ptzip.slim({str(last)!r}, keep='nothing.of.this', dry_run=True).warnings"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout + done.stderr == ""

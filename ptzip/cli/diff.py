@@ -1,10 +1,16 @@
-"""`ptzip diff A B`: compare two checkpoints."""
+"""`ptzip diff A B`: compare two checkpoints.
+
+With `--git` it is the command of a git diff driver (gitattributes(5)). Git gives up where its driver fails, so the exit code is
+then 0, and what cannot be compared is one line.
+"""
 
 import argparse
+import os
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, renames, show
+from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
 from ptzip.json_output import error_dict
+from ptzip.render.escape import printable
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
@@ -13,6 +19,9 @@ DESCRIPTION = (
     "Compare the objects of two checkpoints path by path, and their tensors number by number, in any formats. Exit code 0 if "
     "nothing differs, 1 if something does, 2 if a file or a tensor could not be compared."
 )
+
+OLD, NEW, NEW_PATH = 1, 4, 7
+"""Indexes of the files in PATH OLD HEX MODE NEW HEX MODE [NEW-PATH WHAT]; a path with conflicts comes as PATH alone."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare two files."""
     if arguments.git is not None:
-        from ptzip.cli.gitdiff import show_change  # here, since only git asks for it
-
-        return show_change(arguments.git, lambda old, new: compared(old, new, arguments), lambda it: spelled(it, arguments))
+        return _show_change(arguments.git, arguments)
     if len(arguments.files) != 2:
         complain(
             "error", f"diff compares 2 files, but {len(arguments.files)} {'is' if len(arguments.files) == 1 else 'are'} given"
@@ -43,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     old, new = arguments.files
     try:
-        report = compared(old, new, arguments)
+        report = _compared(old, new, arguments)
     except (ptzip.PtzipError, OSError, ValueError) as error:
         fault = _at_fault(old, new)
         complain("error", f"{fault}: {message(error, fault)}")
@@ -51,12 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
             show(as_json(error_dict(message(error, fault), a=old, b=new)))
         return 2
     if not arguments.quiet:
-        show(spelled(report, arguments))
+        show(_text(report, arguments))
     return 0 if report.ok else 1 if report.differs else 2
 
 
-def compared(a: str, b: str, arguments: argparse.Namespace) -> ptzip.DiffReport:
-    return ptzip.diff(a, b, rename=renames(arguments.map), rtol=arguments.rtol, atol=arguments.atol)
+def _compared(a: str, b: str, arguments: argparse.Namespace) -> "ptzip.DiffReport":
+    prefixes = renames(arguments.map)
+    with progress_bar(a, arguments.quiet or arguments.json or arguments.git is not None) as progress:
+        return ptzip.diff(a, b, rename=prefixes, rtol=arguments.rtol, atol=arguments.atol, progress=progress)
 
 
 def _at_fault(old: str, new: str) -> str:
@@ -70,8 +79,36 @@ def _at_fault(old: str, new: str) -> str:
     return f"{old} and {new}"
 
 
-def spelled(report: ptzip.DiffReport, arguments: argparse.Namespace) -> str:
-    """A report as it is printed."""
+def _text(report: "ptzip.DiffReport", arguments: argparse.Namespace) -> str:
     from ptzip.render.diff import lines  # here, since --help needs none of it
 
     return as_json(report.to_dict()) if arguments.json else "\n".join(lines(report, arguments.all))
+
+
+def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
+    """Print what differs between two versions of a file. Returns 2 if these are not the arguments that git gives."""
+    from dataclasses import replace  # here, since only git asks for it
+
+    if len(words) == 1:
+        show(f"{printable(words[0])}: not merged")
+        return 0
+    if len(words) <= NEW:
+        show("ptzip diff --git is for git: PATH OLD HEX MODE NEW HEX MODE")
+        return 2
+    path, old, new = words[0], words[OLD], words[NEW]
+    new_path = words[NEW_PATH] if len(words) > NEW_PATH else path
+    try:
+        if os.devnull in (old, new):
+            show(_alone(path, old, new))
+        else:
+            show(_text(replace(_compared(old, new, arguments), a=f"a/{path}", b=f"b/{new_path}"), arguments))
+    except (ptzip.PtzipError, OSError, ValueError) as error:
+        show(f"{printable(path)}: not compared: {printable(message(error, path))}")
+    return 0
+
+
+def _alone(path: str, old: str, new: str) -> str:
+    """A checkpoint that is new or was deleted, in a few words."""
+    what, file = ("new", new) if old == os.devnull else ("deleted", old)
+    with ptzip.open(file) as checkpoint:
+        return f"{printable(path)}: {what}, {checkpoint.format}, {len(checkpoint):,} tensors, {checkpoint.source.size:,} bytes"

@@ -3,7 +3,7 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.cli.printing import as_json, complain, message, progress_bar, show
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
@@ -27,7 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     name = arguments.file
     try:
-        report = ptzip.repair(name, arguments.output, overwrite=arguments.force)
+        with progress_bar(name, arguments.quiet or arguments.json) as progress:
+            report = ptzip.repair(name, arguments.output, overwrite=arguments.force, progress=progress)
     except (ptzip.PtzipError, OSError) as error:
         text = message(error, name)
         complain("error", f"{name}: {text}")

@@ -1,12 +1,17 @@
-"""`ptzip scan PATH…`: check whether checkpoints are safe to load."""
+"""`ptzip scan PATH…`: check whether checkpoints are safe to load.
+
+Project settings live in `[tool.ptzip.scan]` of `pyproject.toml`, or in `[scan]` of `.ptzip.toml`. They are searched for in the
+working directory and its parents, never beside the file that is scanned, which anybody may have made.
+"""
 
 import argparse
 import os
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
-from ptzip.cli.settings import scan_settings
+from ptzip.errors import EditError
 
 DESCRIPTION = (
     "Read every pickle in a file as a loader would, and run nothing. One line for each file: OK, REVIEW (unknown code, or a "
@@ -47,9 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.explain:
         return _explain(arguments.explain)
     try:
-        settings = scan_settings(os.getcwd())
+        settings = _find_settings(os.getcwd())
         reports = list(_reports(arguments, settings.trust))
-    except (ptzip.EditError, ValueError, OSError) as error:
+    except (EditError, ValueError, OSError) as error:
         complain("error", message(error, ""))
         return 2
     _show_all(reports, arguments)
@@ -172,3 +177,71 @@ def _exit_code(reports: list["ptzip.ScanReport"], fail_on: str) -> int:
         return 2
     failing = {ptzip.Verdict.MALICIOUS} | ({ptzip.Verdict.REVIEW} if fail_on == "review" else set[ptzip.Verdict]())
     return 1 if verdicts & failing else 0
+
+
+class ScanSettings(NamedTuple):
+    """`trust` are names as for `--trust`, `fail_on` as for `--fail-on`."""
+
+    trust: tuple[str, ...] = ()
+    fail_on: str = "review"
+
+
+SETTINGS_FILES = ((".ptzip.toml", ("scan",)), ("pyproject.toml", ("tool", "ptzip", "scan")))
+"""File name and path of the table."""
+
+SETTINGS = {"trust", "fail-on"}
+
+
+def _find_settings(start: str) -> ScanSettings:
+    """The settings of the nearest folder that has some. Raises EditError for an unknown or invalid setting."""
+    for folder in _with_parents(start):
+        for name, path in SETTINGS_FILES:
+            file = os.path.join(folder, name)
+            if os.path.isfile(file):
+                found = _table(file, path)
+                if found is not None:
+                    return _checked_settings(found, file)
+    return ScanSettings()
+
+
+def _with_parents(folder: str) -> Iterator[str]:
+    """A folder and those above it."""
+    yield folder
+    while (above := os.path.dirname(folder)) != folder:
+        folder = above
+        yield folder
+
+
+def _table(file: str, path: tuple[str, ...]) -> dict[str, object] | None:
+    """The table, or None where there is none. Raises EditError where it is not a table."""
+    with open(file, "rb") as opened:
+        content = opened.read().decode("utf-8", "replace")
+    if not all(name in content for name in path):
+        return None
+    import tomllib  # here, since most folders have no settings
+
+    try:
+        found: object = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise EditError(f"{file} cannot be read: {error}") from error
+    for name in path:
+        if not isinstance(found, dict):
+            raise EditError(f"{file} sets {name} in something other than a table")
+        if name not in found:
+            return None
+        found = found[name]
+    if not isinstance(found, dict):
+        raise EditError(f"{file} sets {path[-1]} to something other than a table")
+    return found
+
+
+def _checked_settings(table: dict[str, object], file: str) -> ScanSettings:
+    unknown = sorted(set(table) - SETTINGS)
+    if unknown:
+        raise EditError(f"{file} sets {unknown[0]}, expected one of {', '.join(sorted(SETTINGS))}")
+    trust, fail_on = table.get("trust", []), table.get("fail-on", "review")
+    if not isinstance(trust, list) or not all(isinstance(name, str) for name in trust):
+        raise EditError(f"{file} sets trust to something other than a list of names")
+    if fail_on not in ("review", "malicious"):
+        raise EditError(f"{file} sets fail-on to {fail_on!r}, expected review or malicious")
+    return ScanSettings(tuple(trust), str(fail_on))

@@ -71,7 +71,7 @@ class ListRecipes(argparse.Action):
         super().__init__(option_strings, dest, nargs=0, help=help)
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        from ptzip.render.recipes import recipe_lines  # here, since nobody else needs all recipes
+        from ptzip.render.slim import recipe_lines  # here, since nobody else needs all recipes
 
         show("\n".join(recipe_lines()))
         parser.exit()

@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.cli.printing import as_json, complain, message, progress_bar, show
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
     codes, reports = [0], list[dict[str, Any]]()
     for name in arguments.files:
         try:
-            report = ptzip.verify(name, values=arguments.values)
+            with progress_bar(name, arguments.quiet or arguments.json) as progress:
+                report = ptzip.verify(name, values=arguments.values, progress=progress)
         except (ptzip.PtzipError, OSError) as error:
             codes.append(2)
             reports.append(error_dict(message(error, name), path=name))

@@ -19,7 +19,8 @@ from ptzip.converting.sidecar import sidecar_file
 from ptzip.errors import EditError
 from ptzip.globs import Rename
 from ptzip.io.atomic_output import new_file
-from ptzip.io.payloads import CheckedPayload
+from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
+from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.zip.crc_messages import crc_lines
@@ -45,11 +46,9 @@ NPZ = TargetFormat("npz", (".npz",), npz_writer.unsupported, npz_writer.plan, ha
 STATE_DICT = TargetFormat("state dict", (".pt", ".pth", ".bin", ".ckpt"), state_dict_writer.unsupported, state_dict_writer.plan)
 TARGETS = (SAFETENSORS, NPZ, STATE_DICT)
 
-Progress = Callable[[int, int], None]
-
 
 def convert(
-    source: str | os.PathLike[str],
+    source: Openable,
     output: str | os.PathLike[str],
     *,
     select: Iterable[str] = (),
@@ -67,7 +66,7 @@ def convert(
     `max_shard_size` is in bytes. With `strict`, nothing is written if the format cannot represent one of the tensors.
     Raises PtzipError or OSError.
     """
-    source, output = Path(source), Path(output)
+    output = Path(output)
     target = _target(output)
     if max_shard_size is not None and target is not SAFETENSORS:
         raise EditError(f"only {SAFETENSORS.name} files can be split into shards, and {output} would be {target.name}")
@@ -86,10 +85,11 @@ def convert(
             files = target.plan(kept, output, max_shard_size)
             if sidecar:
                 files |= sidecar_file(checkpoint, output)
-        _check_paths(files, source, overwrite)
-        _write(files, source, progress)
+        path = Path(checkpoint.path) if checkpoint.path else None
+        _check_paths(files, path, overwrite)
+        _write(files, path, progress)
         return ConvertReport(
-            path=str(source),
+            path=checkpoint.source.name,
             outputs=tuple(map(str, files)),
             format=target.name,
             tensors=len(kept),
@@ -118,29 +118,22 @@ def _unsupported(name: str, tensor: Tensor, target: TargetFormat) -> str:
     return target.unsupported(name, tensor)
 
 
-def _check_paths(files: Files, source: Path, overwrite: bool) -> None:
+def _check_paths(files: Files, source: Path | None, overwrite: bool) -> None:
     """Raise EditError if an output is the input, FileExistsError if it exists and may not be overwritten."""
     for path in files:
-        if path.exists() and path.samefile(source):
+        if source and path.exists() and path.samefile(source):
             raise EditError(f"the output {path} is the input itself")
         if not overwrite and os.path.lexists(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
-def _write(files: Files, source: Path, progress: Progress | None) -> None:
+def _write(files: Files, source: Path | None, progress: Progress | None) -> None:
     """Write all files; the last one is renamed last, since an index promises that all shards exist."""
-    done, total = 0, sum(file.size for file in files.values())
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress:
-            progress(done, total)
-
+    counter = ByteCounter(progress, sum(payload.length for file in files.values() for payload in file.payloads))
     with contextlib.ExitStack() as opened:
         descriptors = [opened.enter_context(new_file(path, like=source)) for path in reversed(files)]
         for file, descriptor in zip(files.values(), reversed(descriptors), strict=True):
-            file.write(descriptor, advance)
+            file.write(descriptor, counter.add)
 
 
 def _keys_without_tensors(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -13,14 +13,14 @@ from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.diffing.box_pairs import recorded_crc
 from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import ObjectDiff
-from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only
+from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only, TensorDiff
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.diffing.value_equality import describe
 from ptzip.errors import LimitError, PtzipError
 from ptzip.formats.container import Container
 from ptzip.formats.zips import ForeignZip
 from ptzip.globs import Rename, renamed
-from ptzip.io.payloads import read_all
+from ptzip.io.payloads import ByteCounter, Progress, read_all
 from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
@@ -47,6 +47,7 @@ def diff(
     renames: Sequence[Rename] = (),
     rtol: float = 0.0,
     atol: float = 0.0,
+    progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> DiffReport:
     """Compare two checkpoints of any formats.
@@ -58,7 +59,7 @@ def diff(
     if not all(0 <= bound < float("inf") for bound in tolerance):
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
-        found = _compared(_side(one), _side(other), renames, tolerance)
+        found = _compared(_side(one), _side(other), renames, tolerance, progress)
         return replace(found, a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
 
 
@@ -84,10 +85,15 @@ def _code(container: Container, limits: Limits) -> dict[str, str] | None:
     return {name: read_all(entry.payload).decode("utf-8", "backslashreplace") for name, entry in found.items()}
 
 
-def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance) -> DiffReport:
+def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance, progress: Progress | None) -> DiffReport:
     matches = match(a.tensors, b.tensors, renames)
+    counter = ByteCounter(progress, sum(a.tensors[old].nbytes for old, _ in matches.pairs))
     pairs = TensorPairs(tolerance, ignored=() if a.values and b.values else PICKLE_ONLY)
-    differing = [pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs]
+    differing = list[TensorDiff]()
+    for old, new in matches.pairs:
+        found = pairs.compare(old, a.tensors[old], new, b.tensors[new])
+        differing += [found] if found is not None else []
+        counter.add(a.tensors[old].nbytes)
     lone_a = tuple(LoneTensor(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(LoneTensor(name, form(b.tensors[name])) for name in matches.lone_b)
     objects = _objects(a, b, renames)
@@ -95,8 +101,8 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance)
     return DiffReport(
         *("", ""),
         *tolerance,
-        compared=len(differing),
-        tensors=tuple(pair for pair in differing if pair is not None),
+        compared=len(matches.pairs),
+        tensors=tuple(differing),
         lone_a=lone_a,
         lone_b=lone_b,
         moved=matches.moved,

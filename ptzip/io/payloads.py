@@ -196,6 +196,32 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         view, offset = view[done:], offset + done
 
 
+Progress = Callable[[int, int], None]
+"""Called with the bytes done so far and the total number of bytes."""
+
+
+class ByteCounter:
+    """Counts bytes from any thread, and reports them to `progress`, if there is one."""
+
+    def __init__(self, progress: Progress | None, total: int = 0) -> None:
+        import threading  # a scan counts nothing, and starts faster without it
+
+        self._progress = progress
+        self._done, self._total = 0, total
+        self._lock = threading.Lock()
+
+    def expect(self, count: int) -> None:
+        """Raise the total."""
+        with self._lock:
+            self._total += count
+
+    def add(self, count: int) -> None:
+        if self._progress:
+            with self._lock:
+                self._done += count
+                self._progress(self._done, self._total)
+
+
 class SequentialFile:
     """A planned file that is its payloads one after the other, as the old format of torch and safetensors are."""
 

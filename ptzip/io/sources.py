@@ -197,8 +197,8 @@ class Window(NamedTuple):
             raise _ends_early(offset, len(buffer), self.size - offset)
         self.base.read_into(self.offset + offset, buffer)
 
-    def whole(self) -> bytes:
-        return self.read(0, self.size)
+    def whole(self) -> Stream:
+        return self.base.whole() if self.size == self.base.size else self.read(0, self.size)
 
     def close(self) -> None:
         pass

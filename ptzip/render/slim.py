@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.editing.account import Category
+from ptzip.recipes import RECIPES
 from ptzip.render.escape import printable
 from ptzip.render.words import size
 from ptzip.slimming.report import Check, SlimReport
@@ -94,3 +95,9 @@ def _loss_lines(report: SlimReport) -> Iterator[str]:
         yield f"{loss.vanished:,} values too small for {dtype} (below {RANGES[dtype].smallest}) became zero"
     if loss.nan or loss.infinite:
         yield f"{loss.nan:,} values were NaN and {loss.infinite:,} infinite before"
+
+
+def recipe_lines() -> Iterator[str]:
+    """The recipes, a line each, in the order in which `auto` tries them."""
+    width = max(len(recipe.name) for recipe in RECIPES)
+    yield from (f"{recipe.name:<{width}}  {recipe.summary}" for recipe in RECIPES)

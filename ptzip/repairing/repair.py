@@ -11,9 +11,10 @@ from pathlib import Path
 
 from ptzip.errors import EditError, Problem, UnsupportedError
 from ptzip.formats.signatures import described
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import NewFile, new_file
 from ptzip.io.compression import compression_named
-from ptzip.io.sources import FileSource, Source
+from ptzip.io.payloads import ByteCounter, Progress
+from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.repairing.candidates import candidates
 from ptzip.repairing.rebuild import rebuilt
@@ -30,11 +31,12 @@ from ptzip.zip.structs import LOCAL_SIGNATURE
 
 
 def repair(
-    source: str | os.PathLike[str],
+    source: Openable,
     output: str | os.PathLike[str],
-    find_problems: Callable[[Path], tuple[Problem, ...]],
+    find_problems: Callable[[Source], tuple[Problem, ...]],
     *,
     overwrite: bool = False,
+    progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> RepairReport:
     """Write what can be recovered of a truncated or damaged zip of torch.save to `output`, as a zip that torch loads.
@@ -45,18 +47,24 @@ def repair(
     Raises EditError where the output is the source or would be compressed, UnsupportedError for anything but a zip of
     torch.save, FormatError where its pickle is lost, FileExistsError, LimitError, or OSError.
     """
-    path, output_path = Path(source), Path(output)
-    _check_output(path, output_path, overwrite)
-    opened = FileSource(path)
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    _check_output(path, Path(output), overwrite)
+    opened = open_source(source)
     try:
-        return _repaired(opened, path, output_path, find_problems, limits)
+        report, planned = _recovered(opened, find_problems, limits)
+        if not report.problems:
+            return replace(report, dropped=())
+        counter = ByteCounter(progress, sum(payload.length for payload in planned.payloads))
+        with new_file(Path(output), like=path) as descriptor:
+            planned.write(descriptor, counter.add)
+        return replace(report, output=str(output), new_size=planned.size)
     finally:
         opened.close()
 
 
-def _check_output(path: Path, output: Path, overwrite: bool) -> None:
+def _check_output(path: Path | None, output: Path, overwrite: bool) -> None:
     """Raise unless the output can be written."""
-    if path.exists() and output.exists() and output.samefile(path):
+    if path and path.exists() and output.exists() and output.samefile(path):
         raise EditError(f"the output {output} is the input itself, which is never modified: choose another output")
     if compression_named(output):
         raise EditError(f"the output {output} would be compressed, but a repaired file is a plain zip: choose another suffix")
@@ -64,25 +72,32 @@ def _check_output(path: Path, output: Path, overwrite: bool) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(output))
 
 
-def _repaired(
-    source: Source, path: Path, output: Path, find_problems: Callable[[Path], tuple[Problem, ...]], limits: Limits
-) -> RepairReport:
+def _recovered(
+    source: Source, find_problems: Callable[[Source], tuple[Problem, ...]], limits: Limits
+) -> tuple[RepairReport, NewFile]:
+    """The report before anything is written, and the new file."""
     if source.read(0, min(source.size, len(LOCAL_SIGNATURE))) != LOCAL_SIGNATURE and not is_zip(source):
         raise UnsupportedError(f"this is {described(source)}: only zips of torch.save are repaired")
     headers = read_headers(source)
     found = salvage(source, headers, candidates(source, headers), limits)
-    problems = find_problems(path)
+    problems = find_problems(source)
     tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
     new = rebuilt(found, _dtypes(tensors))
-    report = RepairReport(str(path), "", source.size, source.size, problems=problems, doubt=new.doubt)
     whole, unverifiable, damaged, lost = _tensors_by_state(found, tensors)
-    report = replace(report, whole=whole, unverifiable=unverifiable, damaged=damaged, lost=lost)
-    if not problems:
-        return report
-    planned = writer.plan(new.records, new.alignment)
-    with new_file(output, like=path) as descriptor:
-        writer.write(planned, descriptor)
-    return replace(report, output=str(output), new_size=planned.size, dropped=new.dropped)
+    report = RepairReport(
+        path=source.name,
+        output="",
+        size=source.size,
+        new_size=source.size,
+        whole=whole,
+        lost=lost,
+        damaged=damaged,
+        unverifiable=unverifiable,
+        dropped=new.dropped,
+        problems=problems,
+        doubt=new.doubt,
+    )
+    return report, writer.plan(new.records, new.alignment)
 
 
 def _dtypes(tensors: dict[str, Tensor]) -> dict[str, str]:

@@ -4,14 +4,13 @@ One pass over a plan reads each byte once.
 """
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.io.atomic_output import NewFile, new_file
 from ptzip.io.compression import compress, compression_named
-from ptzip.io.payloads import CheckedPayload
+from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
 from ptzip.slimming.details import TensorNames, cast_tensors
 from ptzip.slimming.options import Options
 from ptzip.slimming.overflow import NothingToGain, OverflowPolicy
@@ -19,9 +18,6 @@ from ptzip.slimming.plan import Plan
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.zip.crc_messages import crc_lines
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes done so far and the total number of bytes."""
 
 
 def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> SlimReport:
@@ -58,8 +54,8 @@ def write_slim(
     `with_tensors` adds the names of all tensors that were cast, `with_check` a comparison of the written file with the input.
     Raises EditError for values out of range under `on_overflow="error"`, FormatError where the check fails.
     """
-    source = Path(checkpoint.source.name)
-    in_place = target.exists() and target.samefile(source)
+    source = Path(checkpoint.path) if checkpoint.path else None
+    in_place = source is not None and target.exists() and target.samefile(source)
     try:
         with new_file(target, like=source, sync=in_place) as descriptor:
             policy, last = OverflowPolicy(checkpoint, options), plan
@@ -84,23 +80,16 @@ def write_slim(
 
 def _write(file: NewFile, descriptor: int, target: Path, progress: Progress | None) -> None:
     """Replace the content of an open file; the name of `target`, which it will get, says how it is compressed."""
-    done, total = 0, sum(payload.length for payload in file.payloads)
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if progress:
-            progress(done, total)
-
+    counter = ByteCounter(progress, sum(payload.length for payload in file.payloads))
     os.ftruncate(descriptor, 0)
     os.lseek(descriptor, 0, os.SEEK_SET)
     if not compression_named(target):
-        file.write(descriptor, advance)
+        file.write(descriptor, counter.add)
         return
     import tempfile  # few outputs are compressed
 
     with tempfile.TemporaryFile(dir=target.parent) as plain:  # a zip is not written in order, and zstd only is
-        file.write(plain.fileno(), advance)
+        file.write(plain.fileno(), counter.add)
         compress(plain.fileno(), descriptor)
 
 

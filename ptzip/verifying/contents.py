@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
-from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.checkpoint import Checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, Problem, ProblemKind, PtzipError
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
 from ptzip.formats.torchzip_layout import computed_layout
+from ptzip.io.payloads import ByteCounter
+from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, walk_unordered
 from ptzip.tensors.torch_names import DATED
@@ -28,15 +30,18 @@ ZIP_SINCE = (1, 6)
 """The first release of torch that reads and writes zips."""
 
 
-def checked_contents(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
-    """The report with the format, the problems of the contents and what loads the file."""
+def checked_contents(source: Source, report: VerifyReport, values: ByteCounter | None, limits: Limits) -> VerifyReport:
+    """The report with the format, the problems of the contents and what loads the file.
+
+    `values` counts the bytes of tensors that are searched for NaN and infinity; None if they are not.
+    """
     try:
-        with open_checkpoint(report.path, limits) as checkpoint:
+        with Checkpoint(Window(source, 0, source.size), limits) as checkpoint:
             problems = tuple(_problems(checkpoint))
             found = report._replace(format=checkpoint.format, problems=problems)
             if problems:
                 return found
-            numbers = tuple(_non_finite(checkpoint)) if values else ()
+            numbers = tuple(_non_finite(checkpoint, values)) if values else ()
             return found._replace(loading=_loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
     except FormatError as error:
         kind: ProblemKind = "cut" if isinstance(error, CutError) else "pickle" if isinstance(error, PickleError) else "header"
@@ -139,11 +144,13 @@ def _loading(checkpoint: Checkpoint) -> Loading | None:
     return Loading(max(needed, default=None), is_mappable, not blocked and not has_other_opcodes, blocked)
 
 
-def _non_finite(checkpoint: Checkpoint) -> Iterator[NonFinite]:
+def _non_finite(checkpoint: Checkpoint, counter: ByteCounter) -> Iterator[NonFinite]:
     """The tensors with NaN or infinite values."""
     from ptzip.tensors.statistics import statistics  # here, since only --values needs numpy
 
+    counter.expect(sum(tensor.nbytes for tensor in checkpoint.tensors().values()))
     for name, tensor in checkpoint.tensors().items():
+        counter.add(tensor.nbytes)
         try:
             found = statistics(tensor)
         except PtzipError:  # quantized and packed values are never NaN

@@ -7,12 +7,12 @@ read.
 
 import mmap
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ptzip.errors import Problem, PtzipError
 from ptzip.io.crc32 import crc32
-from ptzip.io.payloads import CheckedPayload, SourcePayload
+from ptzip.io.payloads import ByteCounter, CheckedPayload, SourcePayload
 from ptzip.io.sources import STRIPE, WORKERS
 from ptzip.zip.crc_messages import crc_mismatch
 from ptzip.zip.reader import Archive, Entry
@@ -35,11 +35,13 @@ Stripe = tuple[CheckedPayload, int, int]
 class CrcReader:
     """Reads every record of some archives in the background; on leaving its `with` block, the threads are stopped."""
 
-    def __init__(self, archives: Iterable[Archive]) -> None:
+    def __init__(self, archives: Sequence[Archive], counter: ByteCounter) -> None:
         self.records = list[tuple[Entry, CheckedPayload]]()
         self.problems = list[Problem]()
         self.unreadable = dict[CheckedPayload, Problem]()
         self.failures = list[BaseException]()
+        self.counter = counter
+        counter.expect(sum(entry.size for archive in archives for entry in archive.entries))
         self.stripes = self._stripes(archives)
         self.lock = threading.Lock()
         self.threads = [threading.Thread(target=self._work) for _ in range(WORKERS - 1)]
@@ -100,6 +102,7 @@ class CrcReader:
         try:
             while stripe := self._next():
                 self._read(*stripe, buffer)
+                self.counter.add(stripe[2] - stripe[1])
         except BaseException as error:
             self.failures.append(error)
             self._stop()

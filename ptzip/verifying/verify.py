@@ -4,12 +4,13 @@ pickle.
 Everything is checked and every problem is reported; only a problem that makes the rest unreadable is reported alone.
 """
 
-import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError, UnsupportedError
 from ptzip.io.compression import Compression, opened_compression, unpacked
-from ptzip.io.sources import FileSource, Source
+from ptzip.io.payloads import ByteCounter, Progress
+from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.directory import damaged_end, directory_problems, unreadable
@@ -20,38 +21,48 @@ from ptzip.zip.reader import Archive, read_archive
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
 
-def verify(path: str | os.PathLike[str], *, values: bool = False, limits: Limits = DEFAULT_LIMITS) -> VerifyReport:
+def verify(
+    source: Openable, *, values: bool = False, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS
+) -> VerifyReport:
     """Check every byte of a checkpoint, and with `values` every number, too.
 
     Raises OSError where there is no such file, UnsupportedError or LimitError where it cannot be checked.
     """
-    source = FileSource(path)
+    opened = open_source(source)
     try:
-        kind = opened_compression(source)
-        return _of_compressed(source, kind, values, limits) if kind else _of_source(source, values, limits)
+        return verify_source(opened, values=values, progress=progress, limits=limits)
     finally:
-        source.close()
+        opened.close()
 
 
-def _of_compressed(source: Source, kind: Compression, values: bool, limits: Limits) -> VerifyReport:
+def verify_source(
+    source: Source, *, values: bool = False, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS
+) -> VerifyReport:
+    """The same for an open source, which stays open."""
+    check = ContentCheck(source, values, ByteCounter(progress), limits)
+    kind = opened_compression(source)
+    return _of_compressed(source, kind, check) if kind else _of_source(source, check)
+
+
+def _of_compressed(source: Source, kind: Compression, check: "ContentCheck") -> VerifyReport:
     """The report on what is inside a compressed file, which torch does not load before it is decompressed."""
     try:
-        inner = unpacked(source, kind, limits)
+        inner = unpacked(source, kind, check.limits)
     except FormatError as error:
         problem = Problem("cut" if isinstance(error, CutError) else "data", "", error.message, error.offset)
         return VerifyReport(source.name, source.size, kind.name, (problem,))
     try:
-        return _of_source(inner, values, limits)._replace(size=source.size, loading=None)
+        return _of_source(inner, check)._replace(size=source.size, loading=None)
     finally:
         inner.close()
 
 
-def _of_source(source: Source, values: bool, limits: Limits) -> VerifyReport:
+def _of_source(source: Source, check: "ContentCheck") -> VerifyReport:
     if is_zip(source):
-        return _of_zip(source, values, limits)
+        return _of_zip(source, check)
     if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
-        return _of_zip_without_end(source, limits)
-    return _with_contents(VerifyReport(source.name, source.size), values, limits)  # such a file has no checksums
+        return _of_zip_without_end(source, check.limits)
+    return check.of(VerifyReport(source.name, source.size))  # such a file has no checksums
 
 
 def _of_zip_without_end(source: Source, limits: Limits) -> VerifyReport:
@@ -69,21 +80,21 @@ def _of_zip_without_end(source: Source, limits: Limits) -> VerifyReport:
     return report._replace(format="torch.save zip", problems=(problem,), rest=rest)
 
 
-def _of_zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
+def _of_zip(source: Source, check: "ContentCheck") -> VerifyReport:
     """The report on a zip, or several in a row. While threads read the records, this one opens the file."""
     report = VerifyReport(source.name, source.size, "zip")
     try:
         zips, before = zips_in(source)
         if before:
             raise FormatError(f"the first {before:,} bytes are not a zip, but a zip follows them", 0)
-        archives = [read_archive(one, limits) for one in zips]
+        archives = [read_archive(one, check.limits) for one in zips]
     except FormatError as error:
         return report._replace(problems=(unreadable(source, error),))
     refusal: PtzipError | None = None
-    with CrcReader(archives) as reader:
+    with CrcReader(archives, check.counter) as reader:
         headers = [problem for archive in archives for problem in (*directory_problems(archive), *_header_problems(archive))]
         try:
-            report = _with_contents(report, values, limits)
+            report = check.of(report)
         except (UnsupportedError, LimitError) as error:  # damage may look like something that is not supported
             refusal = error
         crcs = reader.result()
@@ -94,10 +105,18 @@ def _of_zip(source: Source, values: bool, limits: Limits) -> VerifyReport:
     return report._replace(problems=problems, records=crcs.matching, unchecked=crcs.unchecked, loading=loading)
 
 
-def _with_contents(report: VerifyReport, values: bool, limits: Limits) -> VerifyReport:
-    from ptzip.verifying.contents import checked_contents  # here, so that records are read while this is imported
+class ContentCheck(NamedTuple):
+    """Checks what a file contains, once its checksums are read or being read."""
 
-    return checked_contents(report, values, limits)
+    source: Source
+    values: bool
+    counter: ByteCounter
+    limits: Limits
+
+    def of(self, report: VerifyReport) -> VerifyReport:
+        from ptzip.verifying.contents import checked_contents  # here, so that records are read while this is imported
+
+        return checked_contents(self.source, report, self.counter if self.values else None, self.limits)
 
 
 def _header_problems(archive: Archive) -> Iterator[Problem]:

@@ -209,7 +209,7 @@ def test_settings_beside_a_file_from_elsewhere_are_not_taken(place: Path) -> Non
         ('[scan]\ntrust = "a.B"\n', "sets trust to something other than a list of names"),
         ('[scan]\nfail-on = "never"\n', "sets fail-on to 'never', expected review or malicious"),
         ("[scan\n", "cannot be read"),
-        ("scan = 3\n", "sets scan to something that is no table"),
+        ("scan = 3\n", "sets scan to something other than a table"),
     ],
 )
 def test_settings_that_are_wrong_are_an_error(content: str, words: str, place: Path) -> None:
