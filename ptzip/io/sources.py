@@ -150,7 +150,8 @@ class FileObjectSource:
         self.name = name if isinstance(name, str) else "<file object>"
         self._file: BinaryIO | None = file
         self._lock = threading.Lock()
-        self.size = file.seek(0, os.SEEK_END)
+        file.seek(0, os.SEEK_END)  # an mmap returns nothing here before Python 3.13
+        self.size = file.tell()
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:

@@ -4,11 +4,13 @@ Each is compared with a slice of plain bytes, also across the borders of chunks.
 """
 
 import io
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 
@@ -49,7 +51,12 @@ class FewBytes(io.BytesIO):
         return super().read(-(-size // 2) if size and size > 0 else size)
 
 
-@pytest.fixture(params=["file", "bytes", "file object", "unbuffered file object"])
+def mapped(file: BinaryIO) -> BinaryIO:
+    """A file that is mapped: it has the methods of a file object, though its type does not say so."""
+    return cast("BinaryIO", mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+
+
+@pytest.fixture(params=["file", "bytes", "file object", "unbuffered file object", "map"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
     """Makes a source of some bytes, of each kind."""
     sources: list[Source] = []
@@ -63,6 +70,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Opener]:
             "file object": io.BytesIO(data),
             "unbuffered file object": FewBytes(data),
         }
+        if request.param == "map":
+            with path.open("rb") as file:
+                kinds["map"] = mapped(file)
         sources.append(open_source(kinds[request.param]))
         return sources[-1]
 
