@@ -138,10 +138,11 @@ class Tensor:
                 continue
             chosen = range(size)[item]
             offset += min(chosen[0], chosen[-1]) * step if chosen else 0
-            dimensions.append((len(chosen), abs(chosen.step) * step))
+            dimensions.append((len(chosen), abs(chosen.step) * step if len(chosen) > 1 else 0))  # a step may be huge
             rest.append(slice(None, None, 1 if chosen.step > 0 else -1))
-        shape, stride = tuple(size for size, _ in dimensions), tuple(step for _, step in dimensions)
-        return replace(self, offset=offset, shape=shape, stride=stride), tuple(rest)
+        shape, strides = tuple(size for size, _ in dimensions), tuple(step for _, step in dimensions)
+        end = (...,) if cut < len(items) else ()  # with `...` even a single element is an array
+        return replace(self, offset=offset, shape=shape, stride=strides), (*rest, *end)
 
     def tobytes(self) -> bytes:
         """The values in row-major order, little-endian. Raises as `numpy` does."""

@@ -22,6 +22,7 @@ KEYS: list[Any] = [
         (slice(None, None, -2), slice(None), slice(None, None, -1)),
     ),
     *(..., (..., 0), (0, ...), (0, ..., slice(None, None, -1)), (), None, (None, 0), (..., None), (slice(1, 2), None, 2)),
+    *((1, 2, 3, ...), (0, ..., 1, 2), slice(2, None, 10**25), (0, slice(None, None, -(10**25)))),
     *([0, 2], (slice(None), [1, 1]), np.array([True, False, True, False, True]), (..., np.array([0, 3]))),
 ]
 
@@ -53,7 +54,7 @@ def opened(tmp_path: Path) -> Iterator[tuple[Checkpoint, dict[str, npt.NDArray[A
 def test_a_slice_is_what_numpy_gives(name: str, key: Any, opened: tuple[Checkpoint, dict[str, npt.NDArray[Any]]]) -> None:
     checkpoint, arrays = opened
     found, expected = checkpoint[name][key], arrays[name][key]
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    assert (type(found), found.shape, found.dtype) == (type(expected), expected.shape, expected.dtype)
     assert np.array_equal(found, expected)
 
 
