@@ -208,7 +208,7 @@ def _attributes(built: Node, of_module: bool = False) -> Iterator[NodeChild]:
             if of_module and child.part in UNNAMED:
                 held = child.value
                 given = _arguments(held) if isinstance(held, Call) and held.path in PAIRED else ()
-                yield from (member._replace(owner=None) for member in (*keyed_children(held), *given))
+                yield from (member._replace(owner=None) for member in (*keyed_children(held), *_items(held), *given))
             else:
                 yield child
 

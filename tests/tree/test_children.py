@@ -72,6 +72,11 @@ def test_only_a_module_has_dicts_without_a_name() -> None:
     assert names(node({"_modules": 1})) == ["_modules"]
 
 
+def test_an_object_with_a_list_named_like_the_dicts_of_a_module_keeps_its_items() -> None:
+    made = Call("NEWOBJ", None, [named("a", "B"), Tuple("EMPTY_TUPLE")], [Step("BUILD", items=[node({"_modules": ["x"]})])])
+    assert names(made) == ["0"]
+
+
 def test_a_strided_tensor_has_nothing_below_it() -> None:
     assert names(SAVING.tensor(weights(4))) == []
     assert kind(SAVING.parameter(weights(4))) == "tensor"
