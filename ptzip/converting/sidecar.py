@@ -74,6 +74,8 @@ class _Encoder:
             return self._pairs(value.items(), depth)
         if isinstance(value, list | tuple | set | frozenset | deque):
             items = [self.encode(item, depth) for item in value]
+            if isinstance(value, set | frozenset):
+                items.sort(key=_set_order)
             is_empty = bool(items) and all(item is EMPTY for item in items)
             return EMPTY if is_empty else [None if item is EMPTY else item for item in items]
         if isinstance(value, SIMPLE):
@@ -98,6 +100,11 @@ class _Encoder:
         state = [("state", value.state)] if value.state is not None and not value.attributes else []
         encoded = self._pairs([*given, *state, *attributes, *value.pairs], depth)
         return {CLASS: value.path, **encoded} if isinstance(encoded, dict) else EMPTY
+
+
+def _set_order(item: object) -> str:
+    """The order in which the items of a set are written, since that of Python differs from run to run."""
+    return "" if item is EMPTY else json.dumps(item)
 
 
 def _is_unused(key: object, value: object) -> bool:

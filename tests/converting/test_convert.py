@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 import ptzip
-from tests.checkpoint_builder import CheckpointBuilder, numbers
+from tests.checkpoint_builder import CheckpointBuilder, called, node, numbers
 from tests.cli.shell import ptzip as run
 from tests.corpus import FIXTURES
 
@@ -268,6 +268,15 @@ def test_the_sidecar_has_the_non_tensor_values(tmp_path: Path) -> None:
     assert (sidecar["epoch"], sidecar["best_fitness"]) == (41, [0.4125])
     assert sidecar["model"]["class"].startswith("models.")
     assert report.others == ("epoch", "best_fitness", "training_results")
+
+
+def test_the_items_of_a_set_have_one_order_in_the_sidecar(tmp_path: Path) -> None:
+    names = [f"name {number:02}" for number in range(40)]
+    builder = CheckpointBuilder()
+    made = called("builtins", "set", node(names[::-1]))
+    path = saved(tmp_path, builder, {"w": builder.tensor(numbers(2)), "names": made})
+    ptzip.convert(path, tmp_path / "x.pt", sidecar=True)
+    assert json.loads((tmp_path / "x.json").read_text()) == {"names": names}
 
 
 # The command
