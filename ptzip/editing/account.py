@@ -115,7 +115,8 @@ class Account:
         for removal in self.removals:
             now_free = removal.storages - used - freed
             freed |= now_free
-            saved[removal.category] += removal.text_bytes + sum(self.sizes[key] for key in now_free)
+            # a view of a legacy file has a key of its own, and its bytes count for the storage it is a view of
+            saved[removal.category] += removal.text_bytes + sum(self.sizes.get(key, 0) for key in now_free)
         remaining = sum(size for key, size in self.sizes.items() if key not in freed)
         saved[Category.HALF] = remaining - new_bytes - self.reductions.total()
         return {category: saved[category] for category in Category}

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.editing.modernise import modernise
 from ptzip.errors import FormatError
@@ -73,6 +74,12 @@ def test_the_source_text_of_classes_is_not_kept(legacy: Path, tmp_path: Path) ->
     report = ptzip.slim(legacy, tmp_path / "slim.pt")
     assert "classes" in [change.path for change in report.changes]
     assert b"class BatchNorm2d" not in (tmp_path / "slim.pt").read_bytes()
+
+
+@needs_corpus
+def test_a_view_of_a_storage_is_removed_with_its_bytes_counted_once(tmp_path: Path) -> None:
+    report = ptzip.slim(CORPUS / "format/syn/legacy_view_metadata.pt", tmp_path / "a.pt", recipe="generic", drop="*")
+    assert report.saved[Category.OTHER] == 24
 
 
 @pytest.mark.torch
