@@ -5,7 +5,6 @@ does not load what `slim` needs. Nothing of a file is ever executed. A wrong arg
 raise `PtzipError` and `OSError` only. Warnings are in the reports, and are logged by the logger "ptzip".
 """
 
-import errno
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -133,13 +132,13 @@ def _output_path(output: PathLike, overwrite: bool, make_folder: bool) -> "Path"
     """The path to write to. Raises EditError or FileExistsError where it cannot be written."""
     from pathlib import Path  # as above
 
-    from ptzip.io.compression import compression_named  # as above
+    from ptzip.io.atomic_output import check_overwrite  # as above
+    from ptzip.io.compression import compression_named
 
     path = Path(output)
     if (kind := compression_named(path)) and not kind.is_written:
         raise EditError(f"cannot write {path}: {kind.name} output is not supported, use .zst or no compression")
-    if not overwrite and os.path.lexists(path):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    check_overwrite(path, overwrite)
     if make_folder:
         path.parent.mkdir(parents=True, exist_ok=True)
     return path

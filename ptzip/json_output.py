@@ -1,5 +1,6 @@
 """The JSON that every report has in common; README section "JSON" documents it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 SCHEMA = 1
@@ -7,8 +8,18 @@ SCHEMA = 1
 
 
 def report_dict(ok: bool, **fields: object) -> dict[str, Any]:
-    """A report: `ok` is whether the command would exit with 0 for this file alone."""
-    return {"schema": SCHEMA, "ok": ok, **fields}
+    """A report: `ok` is whether the command would exit with 0 for this file alone.
+
+    Named tuples in it become dicts by field name, other tuples lists.
+    """
+    return {"schema": SCHEMA, "ok": ok, **{name: _plain(value) for name, value in fields.items()}}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        as_dict = getattr(value, "_asdict", None)
+        return _plain(as_dict()) if as_dict else list(map(_plain, value))
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
 def error_dict(error: str, **fields: object) -> dict[str, Any]:

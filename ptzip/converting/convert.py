@@ -5,20 +5,19 @@ names at the end, or none does.
 """
 
 import contextlib
-import errno
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.checkpoint import open_checkpoint
 from ptzip.converting import npz_writer, safetensors_writer, state_dict_writer
 from ptzip.converting.report import ConvertReport, LeftOut
 from ptzip.converting.selection import Files, Tensors, aliases, select_tensors, without_components
 from ptzip.converting.sidecar import sidecar_file
 from ptzip.errors import EditError
 from ptzip.globs import Rename
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import check_overwrite, new_file
 from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
 from ptzip.io.sources import Openable
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -73,7 +72,7 @@ def convert(
     with open_checkpoint(source, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
-        found = checkpoint.tensors()
+        found, keys = checkpoint.tensors(), checkpoint.top_level_keys if checkpoint.parts else []
         selected = select_tensors(found, tuple(select), renames, prefix)
         reasons = {name: why for name, tensor in selected.items() if (why := _unsupported(name, tensor, target))}
         kept = without_components({name: tensor for name, tensor in selected.items() if name not in reasons})
@@ -96,7 +95,7 @@ def convert(
             size=sum(file.size for file in files.values()),
             ties=aliases(kept) if target.has_aliases else {},
             left_out=tuple(LeftOut(name, why) for name, why in reasons.items()),
-            others=_keys_without_tensors(checkpoint, found),
+            others=tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found)),
             warnings=crc_lines(_records(kept)),
         )
 
@@ -123,8 +122,7 @@ def _check_paths(files: Files, source: Path | None, overwrite: bool) -> None:
     for path in files:
         if source and path.exists() and path.samefile(source):
             raise EditError(f"the output {path} is the input itself")
-        if not overwrite and os.path.lexists(path):
-            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        check_overwrite(path, overwrite)
 
 
 def _write(files: Files, source: Path | None, progress: Progress | None) -> None:
@@ -134,12 +132,6 @@ def _write(files: Files, source: Path | None, progress: Progress | None) -> None
         descriptors = [opened.enter_context(new_file(path, like=source)) for path in reversed(files)]
         for file, descriptor in zip(files.values(), reversed(descriptors), strict=True):
             file.write(descriptor, counter.add)
-
-
-def _keys_without_tensors(checkpoint: Checkpoint, found: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """The top-level keys below which there is no tensor."""
-    keys = checkpoint.top_level_keys if checkpoint.parts else []
-    return tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found))
 
 
 def _records(tensors: Tensors) -> list[CheckedPayload]:

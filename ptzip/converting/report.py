@@ -39,15 +39,4 @@ class ConvertReport:
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
-        return report_dict(
-            self.ok,
-            path=self.path,
-            outputs=list(self.outputs),
-            format=self.format,
-            tensors=self.tensors,
-            size=self.size,
-            ties=dict(self.ties),
-            left_out=[one._asdict() for one in self.left_out],
-            others=list(self.others),
-            warnings=list(self.warnings),
-        )
+        return report_dict(self.ok, **self.__dict__)

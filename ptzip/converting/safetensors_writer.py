@@ -14,10 +14,8 @@ from ptzip.formats.safetensors import PAIRS
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.tensors.blocks import RowMajor
-from ptzip.tensors.dtypes import DTYPES
+from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
-
-CODES = {dtype.name: dtype.safetensors for dtype in DTYPES if dtype.safetensors}
 
 METADATA = "__metadata__"
 ALIGNMENT = 8
@@ -28,7 +26,8 @@ def unsupported(name: str, tensor: Tensor) -> str:
     """Why safetensors cannot represent a tensor, or ""."""
     if name == METADATA:
         return "safetensors reserves this name"
-    return values_unsupported(tensor) or ("" if tensor.dtype in CODES else f"safetensors has no dtype {tensor.dtype}")
+    is_known = tensor.dtype in BY_NAME and BY_NAME[tensor.dtype].safetensors
+    return values_unsupported(tensor) or ("" if is_known else f"safetensors has no dtype {tensor.dtype}")
 
 
 def plan(tensors: Tensors, output: Path, max_shard_size: int | None) -> Files:
@@ -73,7 +72,8 @@ def _header(tensors: Tensors, metadata: Mapping[str, str]) -> bytes:
     offset = 0
     for name, tensor in tensors.items():
         end = offset + tensor.nbytes
-        entries[name] = {"dtype": CODES[tensor.dtype], "shape": _shape(tensor), "data_offsets": [offset, end]}
+        code = BY_NAME[tensor.dtype].safetensors
+        entries[name] = {"dtype": code, "shape": _shape(tensor), "data_offsets": [offset, end]}
         offset = end
     text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)

@@ -119,7 +119,6 @@ def _unique(key: str, taken: dict[str, object]) -> str:
 
 
 def _array(value: NumpyArray) -> object:
-
     from ptzip.values.numpy_objects import to_array  # numpy is imported only if the file holds numpy arrays
 
     found = to_array(value)

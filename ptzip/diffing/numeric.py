@@ -4,6 +4,7 @@ Everything is computed in float64 (or complex128), in pieces that fit the caches
 represent are computed exactly, so that a difference is 0 only where the integers are equal.
 """
 
+import operator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -42,27 +43,15 @@ class Sums(NamedTuple):
     ab: float = 0.0
 
     def joined(self, other: "Sums") -> "Sums":
-        return Sums(
-            self.numel + other.numel,
-            self.differing + other.differing,
-            self.beyond + other.beyond,
-            max(self.absolute, other.absolute),
-            max(self.relative, other.relative),
-            self.lone + other.lone,
-            self.aa + other.aa,
-            self.bb + other.bb,
-            self.ab + other.ab,
-        )
+        absolute, relative = max(self.absolute, other.absolute), max(self.relative, other.relative)
+        return Sums(*map(operator.add, self, other))._replace(absolute=absolute, relative=relative)
 
-    def repeated(self, times: int) -> "Sums":
-        """The same if each number occurs several times."""
-        counts = {"numel": self.numel * times, "differing": self.differing * times, "beyond": self.beyond * times}
-        return self._replace(**counts, lone=self.lone * times)
-
-    def numbers(self) -> NumericDifference:
+    def numbers(self, times: int = 1) -> NumericDifference:
+        """The result, if each number occurs so many times."""
         length = np.sqrt(self.aa) * np.sqrt(self.bb)
         cosine = max(-1.0, min(1.0, float(self.ab / length))) if 0 < length < np.inf else None
-        return NumericDifference(self.numel, self.differing, self.beyond, self.absolute, self.relative, cosine, self.lone)
+        counts = self.numel * times, self.differing * times, self.beyond * times
+        return NumericDifference(*counts, self.absolute, self.relative, cosine, self.lone * times)
 
 
 def sums(a: Array, b: Array, tolerance: Tolerance) -> Sums:
@@ -98,10 +87,8 @@ def _piece(a: Array, b: Array, tolerance: Tolerance) -> Sums:
 def _are_equal(a: Array, b: Array) -> Array:
     """Which numbers are equal, with NaN equal to NaN."""
     if a.dtype.kind == "c":
-        both: Array = _are_equal(a.real, b.real) & _are_equal(a.imag, b.imag)
-        return both
-    found: Array = (a == b) | (np.isnan(a) & np.isnan(b))
-    return found
+        return _are_equal(a.real, b.real) & _are_equal(a.imag, b.imag)
+    return (a == b) | (np.isnan(a) & np.isnan(b))  # type: ignore[no-any-return]
 
 
 def _make_exact(error: Array, a: Array, b: Array, old: Array, new: Array) -> None:

@@ -1,7 +1,7 @@
 """Compares the objects of two files: both trees are walked together, path by path.
 
-Two values are compared once, however often they meet: values that were found to correspond form a class, and a pair within one
-class follows from earlier pairs (the equivalence test of Hopcroft and Karp). So cycles end, and sharing costs nothing.
+Values that correspond form a class, and a pair within one class follows from earlier pairs (the equivalence test of Hopcroft
+and Karp). So each pair is compared once, cycles end, and sharing costs nothing.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -102,8 +102,7 @@ class RenamedPaths:
         return sorted(keyed, key=lambda entry: entry[0] == entry[1].key)
 
     def _new_key(self, child: ValueChild, pair: Pair) -> Hashable:
-        is_keyed_by_text = child.part is not None and isinstance(child.key, tuple) and child.key[-1] == child.part
-        if not is_keyed_by_text or not isinstance(child.key, tuple):
+        if child.part is None or not isinstance(child.key, tuple) or child.key[-1] != child.part:
             return child.key
         target, above = renamed(str(pair.path_a.below(child.part)), self.renames), str(pair.path_b)
         if above and not target.startswith(f"{above}."):
@@ -164,9 +163,8 @@ class ObjectDiff:
         """The text of a path for the report. Raises LimitError where the report becomes too long."""
         self.rows, self.characters = self.rows + 1, self.characters + path.length
         if self.rows > MOST_ROWS or self.characters > MOST_CHARACTERS:
-            raise LimitError(
-                f"the objects differ at more than {MOST_ROWS} paths, or at paths of more than {MOST_CHARACTERS} characters"
-            )
+            bounds = f"more than {MOST_ROWS} paths, or at paths of more than {MOST_CHARACTERS} characters"
+            raise LimitError(f"the objects differ at {bounds}")
         return str(path)
 
 

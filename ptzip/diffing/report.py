@@ -15,9 +15,6 @@ class Form(NamedTuple):
     layout: str
     size: int
 
-    def to_dict(self) -> dict[str, Any]:
-        return self._asdict() | {"shape": list(self.shape)}
-
 
 class Fact(NamedTuple):
     """An attribute that differs between two tensors, such as `requires_grad` or `device`."""
@@ -81,9 +78,9 @@ class TensorDiff(NamedTuple):
             "old_name": self.old_name,
             "name": self.name,
             "same": self.is_same,
-            "old": self.old.to_dict(),
-            "new": self.new.to_dict(),
-            "facts": [fact._asdict() for fact in self.facts],
+            "old": self.old,
+            "new": self.new,
+            "facts": self.facts,
             "equal_values": self.are_equal,
             "numbers": {name: "inf" if value == math.inf else value for name, value in numbers.items()} or None,
             "problem": self.problem or None,
@@ -184,12 +181,12 @@ class DiffReport:
             atol=self.atol,
             compared=self.compared,
             equal=self.equal,
-            tensors=[pair.to_dict() for pair in self.tensors],
-            moved=[{"old_name": each.old_name, "name": each.name, **each.form.to_dict()} for each in self.moved],
-            tensors_only_in_a=[{"name": each.name, **each.form.to_dict()} for each in self.lone_a],
-            tensors_only_in_b=[{"name": each.name, **each.form.to_dict()} for each in self.lone_b],
-            only_in_a=[row._asdict() for row in self.only_a],
-            only_in_b=[row._asdict() for row in self.only_b],
-            changed=[row._asdict() for row in self.changed],
-            notes=list(self.notes),
+            tensors=tuple(pair.to_dict() for pair in self.tensors),
+            moved=tuple({"old_name": each.old_name, "name": each.name, **each.form._asdict()} for each in self.moved),
+            tensors_only_in_a=tuple({"name": each.name, **each.form._asdict()} for each in self.lone_a),
+            tensors_only_in_b=tuple({"name": each.name, **each.form._asdict()} for each in self.lone_b),
+            only_in_a=self.only_a,
+            only_in_b=self.only_b,
+            changed=self.changed,
+            notes=self.notes,
         )

@@ -104,7 +104,7 @@ def _of_values(old: Tensor, new: Tensor, tolerance: Tolerance) -> Outcome:
         a, b = one.numpy(), other.numpy()
         are_equal = are_equal and a.tobytes() == b.tobytes()
         found = found.joined(sums(a, b, tolerance))
-    return Outcome(are_equal, None if are_equal else found.repeated(pairs.repeats).numbers())
+    return Outcome(are_equal, None if are_equal else found.numbers(pairs.repeats))
 
 
 def _may_be_equal(old: Tensor, new: Tensor) -> bool:

@@ -1,9 +1,10 @@
 """Whether two values are equal apart from what is below them, and how a value is described.
 
-What a pickle says of a value is either in its children (`values.value_children`) or in its `content`, so that two values are
-equal where both are.
+Everything in a value is either in its children (`values.value_children`) or in its `content`: two values are equal where both
+are.
 """
 
+import contextlib
 import datetime
 import decimal
 import math
@@ -109,14 +110,9 @@ def _repr(value: object) -> str:
 
 def _numbers(value: NumpyArray) -> str:
     """The numbers of a small array, after a space."""
-    if (
-        not 0 < math.prod(value.shape) <= MOST_NUMBERS
-        or value.dtype.code[:1] not in "biufc"
-        or value.dtype.names
-        or value.dtype.subtype
-    ):
-        return ""
-    try:
-        return f" {to_array(value).tolist()}"
-    except PtzipError:
-        return ""
+    dtype = value.dtype
+    is_small = 0 < math.prod(value.shape) <= MOST_NUMBERS
+    if is_small and dtype.code[:1] in "biufc" and not (dtype.names or dtype.subtype):
+        with contextlib.suppress(PtzipError):
+            return f" {to_array(value).tolist()}"
+    return ""

@@ -1,7 +1,4 @@
-"""What every format provides: pickles, the storages they refer to, and a list of everything in the file.
-
-A format knows where bytes are, never what they mean.
-"""
+"""What every format provides: pickles, the storages they refer to, and a list of everything in the file."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -96,34 +93,28 @@ class Container(Protocol):
     @property
     def name(self) -> str:
         """The format, in a few words."""
-        ...
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The pickles of the file, the one with the saved object first; none in a file of tensors alone."""
-        ...
 
     @property
     def members(self) -> tuple[Member, ...]:
         """Everything in the file, by offset."""
-        ...
 
     @property
     def refusal(self) -> str:
         """Why the file cannot be slimmed; "" where it can."""
-        ...
 
     @property
     def alignment(self) -> int:
         """The alignment of the payloads of a rewritten file, in bytes."""
-        ...
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """The records of a torch zip that holds this pickle and these storages, under keys "0", "1", …
 
         Raises UnsupportedError where there is a refusal.
         """
-        ...
 
 
 class ReadOnly:

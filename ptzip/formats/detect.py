@@ -1,7 +1,4 @@
-"""Opening a checkpoint by the format that its content has.
-
-The order is that of torch.load: what has a magic number comes before what is only tried.
-"""
+"""Opens a checkpoint by its content, in the order of torch.load: formats with a magic number before bare pickles."""
 
 from ptzip.errors import FormatError
 from ptzip.formats import signatures

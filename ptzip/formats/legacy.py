@@ -92,8 +92,7 @@ def _read_one(
 
 def _keys(pickle: Pickle) -> Iterator[str]:
     for slot in item_slots(pickle.root) if pickle.root else ():
-        key = text(slot.node)
-        if key is None:
+        if (key := text(slot.node)) is None:
             raise FormatError("the list of storage keys holds something other than text", slot.node.offset)
         yield key
 

@@ -1,7 +1,7 @@
 """File signatures: one row for each kind of file, recognised by its content, never by its name.
 
-`SIGNATURES` has what can be met in place of a checkpoint, or inside one: what it is called, its first bytes, and what its user
-can do next. Checkpoints have no magic number of their own, or not only one: a function each says what begins as one.
+`SIGNATURES` has the files that occur in place of a checkpoint, or inside one: name, first bytes, and what to do next. A format
+of checkpoints has no magic number of its own, or more than one, so a function recognises each.
 """
 
 import struct
@@ -57,7 +57,7 @@ SIGNATURES = (
     Signature("an empty zip", OTHER, (END_SIGNATURE,), _NO_CHECKPOINT),
 )
 HEAD = max(len(magic) for row in SIGNATURES for magic in row.magics)
-"""The bytes that tell all of them apart."""
+"""The length of the longest of these magic numbers."""
 
 
 def signature_of(head: bytes, *kinds: str) -> Signature | None:

@@ -5,7 +5,7 @@ does not matter (`PyTorchStreamReader`, `caffe2/serialize/inline_container.cc`).
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Member, Part, read_record
@@ -72,21 +72,19 @@ class TorchZip:
 
         Every other record is copied, except the serialization id, which torch derives from all the others.
         """
-        return list(self._rewritten(pickle, storages))
-
-    def _rewritten(self, pickle: bytes, storages: list[Payload]) -> Iterator[Record]:
         pending = [Record(f"{self.prefix}{STORAGES}{index}", payload) for index, payload in enumerate(storages)]
+        found = list[Record]()
         for entry in self.archive.entries:
             name = entry.name[len(self.prefix) :].lower()
             if name == PICKLE:
-                yield Record(entry.name, BytesPayload(pickle))
+                found.append(Record(entry.name, BytesPayload(pickle)))
             elif name.startswith(STORAGES) and name != STORAGES:
-                yield from pending
+                found += pending
                 pending = []
             elif name != SERIALIZATION_ID and not name.endswith("/"):
                 stored = CheckedPayload(entry.stored, entry.name, entry.crc) if entry.method == STORED else entry.stored
-                yield Record(entry.name, stored, entry.method, entry.size, crc=entry.crc)
-        yield from pending
+                found.append(Record(entry.name, stored, entry.method, entry.size, crc=entry.crc))
+        return found + pending
 
 
 def prefix_of(name: str) -> str:

@@ -1,9 +1,7 @@
-"""Writing a file atomically: into a new file beside the target, which is renamed to it when complete.
-
-A half-written file never has the target's name, and no error leaves a file behind.
-"""
+"""Atomic output: a new file beside the target, renamed to it when complete; no error leaves a half-written file."""
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -63,6 +61,12 @@ def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iter
         raise
     if sync:
         _sync_folder(real.parent)
+
+
+def check_overwrite(path: Path, overwrite: bool) -> None:
+    """Raise FileExistsError where there is something at a path that may not be overwritten."""
+    if not overwrite and os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
 
 
 def slim_path(source: str | os.PathLike[str]) -> Path:

@@ -134,8 +134,8 @@ class UnpackedSource(FileSource):
 def unpacked(source: Source, kind: Compression, limits: Limits, *, is_scan: bool = False) -> Source:
     """The content of a compressed source, to be closed by the caller.
 
-    Raises CutError or FormatError where the compressed bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`.
-    A scan also gets what comes before the damage, as a loader does, and a LimitError for more than `MOST_GROWTH`-fold growth.
+    Raises CutError or FormatError where the bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`. A scan gets
+    what precedes the damage, as a loader does, and a LimitError for more than `MOST_GROWTH`-fold growth.
     """
     pieces, size = list[bytes](), 0
     with contextlib.ExitStack() as on_error:

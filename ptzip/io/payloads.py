@@ -1,7 +1,4 @@
-"""Payloads: a number of bytes to be written, and the chunks that make them up.
-
-Nothing is read before a chunk is pulled, from whatever thread, and no chunk is larger than `CHUNK`.
-"""
+"""Payloads: bytes to be written, in chunks of at most `CHUNK`, which are read when they are pulled, in any thread."""
 
 import os
 import zlib
@@ -27,7 +24,6 @@ class Payload(Protocol):
 
     def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
         """The bytes from `start` to `stop`, in pieces of at most `CHUNK`."""
-        ...
 
 
 class BytesPayload(NamedTuple):

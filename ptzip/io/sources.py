@@ -44,15 +44,12 @@ class Source(Protocol):
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly `length` bytes from `offset`; raises CutError where the source ends before."""
-        ...
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         """Fill `buffer` with the bytes from `offset`; raises CutError where the source ends before."""
-        ...
 
     def whole(self) -> Stream:
         """All bytes; those of a file are mapped, and read when accessed."""
-        ...
 
     def close(self) -> None: ...
 

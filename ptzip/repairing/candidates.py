@@ -5,13 +5,16 @@ CRC. Any one of them may be wrong; `record_search` decides which to follow by re
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from ptzip.io.sources import Source
 from ptzip.zip import structs
 from ptzip.zip.header_search import FoundCentral, FoundDescriptor, FoundLocal, Headers, local_at, read_some
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class RecordExtent(NamedTuple):
@@ -61,10 +64,9 @@ MOST_MATCHES = 4
 def candidates(source: Source, headers: Headers) -> Candidates:
     """All offsets that the headers of a file lead to, those of the directory first."""
     found: Candidates = defaultdict(Candidate)
-    descriptors = defaultdict[int, list[FoundDescriptor]](list)
-    for descriptor in headers.descriptors:
-        descriptors[descriptor.start].append(descriptor)
-    by_content, by_name = _offsets_by_content(headers), _offsets_by_name(headers)
+    descriptors = _grouped((one.start, one) for one in headers.descriptors)
+    by_content = _grouped(((one.crc, one.length), one.start) for one in headers.descriptors)
+    by_name = _grouped((one.name, one.data) for one in headers.locals)
     for central in headers.centrals:
         extent = RecordExtent(central.length, central.size, central.method)
         for at in _data_offsets(source, central, by_content, by_name):
@@ -80,19 +82,11 @@ def candidates(source: Source, headers: Headers) -> Candidates:
     return dict(found)
 
 
-def _offsets_by_content(headers: Headers) -> dict[tuple[int, int], list[int]]:
-    """Where data begin, by their CRC and length."""
-    found = defaultdict[tuple[int, int], list[int]](list)
-    for descriptor in headers.descriptors:
-        found[descriptor.crc, descriptor.length].append(descriptor.start)
-    return found
-
-
-def _offsets_by_name(headers: Headers) -> dict[str, list[int]]:
-    """Where data begin, by the name in their local header."""
-    found = defaultdict[str, list[int]](list)
-    for local in headers.locals:
-        found[local.name].append(local.data)
+def _grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
+    """The values of some pairs by key."""
+    found = defaultdict[K, list[V]](list)
+    for key, value in pairs:
+        found[key].append(value)
     return found
 
 

@@ -84,8 +84,8 @@ def _storage(found: Salvage, key: str, dtypes: dict[str, str]) -> Payload:
     if payload.length == storage.size:
         return payload
     dtype = dtypes.get(key, storage.dtype.name)
-    is_float = dtype.startswith(("float", "bfloat", "complex"))
-    filler = RepeatedByte(NAN_OF.get(dtype, NAN) if is_float else ZERO, max(storage.size - payload.length, 0))
+    byte = NAN_OF.get(dtype, NAN) if dtype.startswith(("float", "bfloat", "complex")) else ZERO
+    filler = RepeatedByte(byte, max(storage.size - payload.length, 0))
     return SlicePayload(JoinedPayload((payload, filler)), 0, storage.size)
 
 

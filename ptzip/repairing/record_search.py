@@ -5,7 +5,7 @@ cannot be right: a flipped bit in a name must not put one tensor in the place of
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
@@ -36,9 +36,6 @@ class FoundRecord(NamedTuple):
     at: int
     state: RecordState
 
-
-IsNamed = Callable[[str, Candidate, set[str], set[str]], bool]
-"""Whether a name belongs to a candidate, given all names that are searched for and those already found."""
 
 EMPTY = FoundRecord(BytesPayload(b""), NOWHERE, RecordState.WHOLE)
 
@@ -73,8 +70,7 @@ class RecordSearch:
             if name not in found:
                 certain = (at for at in self._offsets(name) if self.candidates[at].votes(name) >= ENOUGH)
                 record = self._matching_crc(name, None, certain, RecordState.DAMAGED)  # whole, but of another length
-                record = record or self._unverified(name, size)
-                if record is not None:
+                if record := record or self._unverified(name, size):
                     found[name] = record
         return found
 

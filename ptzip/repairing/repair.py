@@ -3,7 +3,6 @@
 The old file is never modified, and everything that is not as it was saved is named in the report.
 """
 
-import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from ptzip.errors import EditError, Problem, UnsupportedError
 from ptzip.formats.signatures import described
-from ptzip.io.atomic_output import NewFile, new_file
+from ptzip.io.atomic_output import NewFile, check_overwrite, new_file
 from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, Progress
 from ptzip.io.sources import Openable, Source, open_source
@@ -68,8 +67,7 @@ def _check_output(path: Path | None, output: Path, overwrite: bool) -> None:
         raise EditError(f"the output {output} is the input itself, which is never modified: choose another output")
     if compression_named(output):
         raise EditError(f"the output {output} would be compressed, but a repaired file is a plain zip: choose another suffix")
-    if not overwrite and os.path.lexists(output):
-        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(output))
+    check_overwrite(output, overwrite)
 
 
 def _recovered(

@@ -33,9 +33,9 @@ class RepairReport:
     lost: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
     unverifiable: tuple[str, ...] = ()
+    doubt: str = ""
     dropped: tuple[DroppedEntry, ...] = ()
     problems: tuple[Problem, ...] = ()
-    doubt: str = ""
 
     @property
     def is_saved(self) -> bool:
@@ -49,17 +49,4 @@ class RepairReport:
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
-        return report_dict(
-            self.ok,
-            path=self.path,
-            output=self.output or None,
-            size=self.size,
-            new_size=self.new_size,
-            whole=list(self.whole),
-            lost=list(self.lost),
-            damaged=list(self.damaged),
-            unverifiable=list(self.unverifiable),
-            doubt=self.doubt or None,
-            dropped=[one._asdict() for one in self.dropped],
-            problems=[problem._asdict() for problem in self.problems],
-        )
+        return report_dict(self.ok, **self.__dict__ | {"output": self.output or None, "doubt": self.doubt or None})

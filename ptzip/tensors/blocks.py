@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ptzip.io.payloads import Payload, SlicePayload, read_all, unchecked
 from ptzip.io.sources import CHUNK
 from ptzip.tensors.dtypes import PACKED
-from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import element_range
 
 if TYPE_CHECKING:
@@ -236,8 +235,9 @@ class RowMajor(NamedTuple):
             yield from storage.chunks(first + start, first + stop)
             return
         read, read_part = partial(native, storage), None
-        if storage.checked_payload().seekable:
-            read_part = partial(native, _without_crc(storage))
+        payload = unchecked(storage.checked_payload())
+        if payload.seekable:  # without CRCs, which would fill the memory after many small reads
+            read_part = partial(native, replace(storage, payload=lambda: payload, base=None))
         box = Box(tensor.offset, tensor.shape, tensor.stride)
         for block in gathered(box, dtype_of(tensor).size, start, stop, read, read_part):
             data = memoryview(resolved(tensor, bytes(block))) if tensor.is_conj or tensor.is_neg else block
@@ -253,12 +253,6 @@ class RowMajor(NamedTuple):
         storage = storage_of(self.tensor)
         is_changed = self.tensor.is_conj or self.tensor.is_neg or (storage.big_endian and swapped_unit(storage) > 1)
         return is_contiguous(self.tensor) and not is_changed
-
-
-def _without_crc(storage: Storage) -> Storage:
-    """The storage without a record of what was read of it: many small reads would fill the memory with their CRCs."""
-    payload = unchecked(storage.checked_payload())
-    return replace(storage, payload=lambda: payload, base=None)
 
 
 class UsedElements(NamedTuple):

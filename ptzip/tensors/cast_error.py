@@ -39,7 +39,7 @@ class CastError(NamedTuple):
 def cast_error(old: Tensor, new: Tensor, saturate: bool = False) -> CastError:
     """The error of `new` against `old`, a tensor of the same shape. Raises as `Tensor.tobytes` does.
 
-    No more than `CHUNK` numbers are widened at once.
+    At most `CHUNK` numbers are converted to float64 at once.
     """
     if old.dtype == new.dtype:
         is_equal = old.tobytes() == new.tobytes()

@@ -101,9 +101,9 @@ def _view(more: list[Node]) -> tuple[str, int, int] | None:
     """The view metadata of a legacy id: None, or (key, offset, numel)."""
     if not more or not isinstance(more[0], Tuple) or len(more[0].parts) != 3:
         return None
-    key, offset, numel = (plain(part) for part in more[0].parts)
-    numbers = _integer(offset), _integer(numel)
-    return (_key(key) or "", numbers[0], numbers[1]) if None not in numbers else None  # type: ignore[return-value]
+    key, start, length = (plain(part) for part in more[0].parts)
+    offset, numel = _integer(start), _integer(length)
+    return None if offset is None or numel is None else (_key(key) or "", offset, numel)
 
 
 def _key(node: Node) -> str | None:

@@ -7,7 +7,8 @@ numkong where it is installed, which is several times faster than numpy. Whether
 """
 
 import functools
-from dataclasses import dataclass
+import operator
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,12 +46,7 @@ class Loss:
     infinite: int = 0
 
     def __add__(self, other: "Loss") -> "Loss":
-        return Loss(
-            self.overflowed + other.overflowed,
-            self.vanished + other.vanished,
-            self.nan + other.nan,
-            self.infinite + other.infinite,
-        )
+        return Loss(*map(operator.add, astuple(self), astuple(other)))
 
 
 def floats(data: bytes | memoryview, dtype: str, big_endian: bool = False) -> "Floats":

@@ -23,50 +23,40 @@ class Statistics(NamedTuple):
 
 def statistics(tensor: Tensor) -> Statistics:
     """The statistics of a tensor. Raises UnsupportedError where numpy cannot represent its dtype."""
-    array = _array(tensor)
-    numbers = array if array.dtype.kind in "biuc" else array.astype("float64")
-    if numbers.dtype.kind == "c":
-        return _of_complex(numbers)
-    is_float = numbers.dtype.kind == "f"
-    finite = numbers[abs(numbers) < math.inf] if is_float else numbers.reshape(-1)
-    nans = int((numbers != numbers).sum()) if is_float else 0  # only NaN differs from itself
+    numbers = _numbers(tensor, "biuc")
+    is_complex, is_exact = numbers.dtype.kind == "c", numbers.dtype.kind in "biu"
+    finite = numbers.reshape(-1) if is_exact else numbers[abs(numbers) < math.inf]
+    nans = 0 if is_exact else int((numbers != numbers).sum())  # only NaN differs from itself
+    is_ordered = finite.size and not is_complex
     return Statistics(
-        numel=int(array.size),
-        minimum=finite.min().item() if finite.size else None,
-        maximum=finite.max().item() if finite.size else None,
-        mean=float(finite.mean(dtype="float64")) if finite.size else None,
+        numel=int(numbers.size),
+        minimum=finite.min().item() if is_ordered else None,
+        maximum=finite.max().item() if is_ordered else None,
+        mean=finite.mean(dtype=None if is_complex else "float64").item() if finite.size else None,
         nans=nans,
-        infinities=int(array.size - finite.size - nans),
-        zeros=int(array.size - numbers.astype(bool).sum()),
+        infinities=int(numbers.size - finite.size - nans),
+        zeros=int(numbers.size - numbers.astype(bool).sum()),
     )
 
 
-def _array(tensor: Tensor) -> Any:
+def _numbers(tensor: Tensor, kinds: str = "biufc") -> Any:
+    """The values as an array, in float64 unless its kind of dtype is one of `kinds`."""
     check_repeats(tensor.nbytes, tensor.storage.size if tensor.storage else 0)
-    return tensor.numpy()
-
-
-def _of_complex(numbers: Any) -> Statistics:
-    finite = numbers[abs(numbers) < math.inf]
-    nans = int((numbers != numbers).sum())
-    mean = complex(finite.mean()) if finite.size else None
-    infinities = int(numbers.size - finite.size - nans)
-    return Statistics(int(numbers.size), None, None, mean, nans, infinities, int((numbers == 0).sum()))
+    array = tensor.numpy()
+    return array if array.dtype.kind in kinds else array.astype("float64")
 
 
 def listed(tensor: Tensor) -> Any:
     """The values as nested lists of Python numbers."""
-    array = _array(tensor)
-    return (array if array.dtype.kind in "biufc" else array.astype("float64")).tolist()
+    return _numbers(tensor).tolist()
 
 
 def rows(tensor: Tensor, most: int | None) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
     """The values row by row, each row with its index; at most `most` values."""
-    array = _array(tensor)
-    numbers = array if array.dtype.kind in "biufc" else array.astype("float64")
-    width = array.shape[-1] if array.ndim else 1
-    remaining = array.size if most is None else most
-    for index in itertools.product(*map(range, array.shape[:-1])):
+    numbers = _numbers(tensor)
+    width = numbers.shape[-1] if numbers.ndim else 1
+    remaining = numbers.size if most is None else most
+    for index in itertools.product(*map(range, numbers.shape[:-1])):
         if remaining <= 0 or not width:
             return
         yield index, numbers[index].reshape(-1)[:remaining].tolist()

@@ -1,8 +1,4 @@
-"""A tensor in a file: its dtype, shape and strides, and its values when they are needed.
-
-Nothing is read, and numpy is not loaded, before the values are used: by `numpy()`, `np.asarray(tensor)`,
-`tensor[...]` or `tobytes()`.
-"""
+"""A tensor in a file: its dtype, shape and strides. Values are read, and numpy is loaded, only when they are used."""
 
 import math
 import operator
@@ -123,7 +119,7 @@ class Tensor:
         if counted > len(self.shape) or sum(item is Ellipsis for item in items) > 1:
             raise IndexError(f"invalid index {items}: the tensor has {len(self.shape)} dimensions")
         fill = (slice(None),) * (len(self.shape) - counted)
-        cut = next((place for place, item in enumerate(items) if item is Ellipsis), len(items))
+        cut = next((at for at, item in enumerate(items) if item is Ellipsis), len(items))
         axes = zip(self.shape, self.stride, strict=True)
         offset, dimensions, rest = self.offset, list[tuple[int, int]](), list[slice | None]()
         for item in (*items[:cut], *fill, *items[cut + 1 :]):
@@ -148,7 +144,7 @@ class Tensor:
         """The values in row-major order, little-endian. Raises as `numpy` does."""
         from ptzip.tensors import to_numpy as arrays  # as above
 
-        return arrays.contiguous(self)
+        return arrays.tobytes(self)
 
     def __repr__(self) -> str:
         words = [f"{self.dtype or 'unknown dtype'} {list(self.shape)}"]

@@ -73,7 +73,7 @@ def on_bytes(tensor: Described, data: bytearray) -> npt.NDArray[Any]:
     return array_on(tensor, np.frombuffer(data, np.uint8), 0)
 
 
-def contiguous(tensor: Described) -> bytes:
+def tobytes(tensor: Described) -> bytes:
     """The values of a tensor in row-major order, little-endian. Raises as `Tensor.numpy` does."""
     storage, (first, last) = storage_of(tensor), span(tensor)
     return _packed(tensor, native(storage, first, last), first)
@@ -109,13 +109,11 @@ def span(tensor: Described) -> tuple[int, int]:
     if tensor.dtype in PACKED:
         per_byte = PACKED[tensor.dtype]
         if tensor.offset % per_byte or not is_contiguous(tensor):
-            raise UnsupportedError(
-                f"a {tensor.dtype} tensor is not contiguous, and its elements share bytes: it cannot be read"
-            )
+            raise UnsupportedError(f"cannot read a {tensor.dtype} tensor that is not contiguous: its elements share bytes")
         first = tensor.offset // per_byte
         return first, first + tensor.nbytes
-    first, stop = element_range(tensor.offset, tensor.shape, tensor.stride)
-    return first * dtype_of(tensor).size, stop * dtype_of(tensor).size
+    (first, stop), item = element_range(tensor.offset, tensor.shape, tensor.stride), dtype_of(tensor).size
+    return first * item, stop * item
 
 
 def is_contiguous(tensor: Described) -> bool:

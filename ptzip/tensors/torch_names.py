@@ -129,7 +129,11 @@ _PREFIXES = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.tensor.
 
 def makes_tensor(path: str) -> bool:
     """Whether a call of this returns a tensor: any rebuild function or tensor class of torch, known here or not."""
-    return path in REBUILDS or path.startswith(_PREFIXES) or _is_tensor_class(path)
+    row = TORCH_NAMES.get(path)
+    module, _, name = path.rpartition(".")
+    is_old_class = module in ("torch", "torch.cuda") and name.endswith("Tensor") and name != "Tensor"
+    is_class = is_old_class or (row is not None and row.role == "tensor class")
+    return is_class or path in REBUILDS or path.startswith(_PREFIXES)
 
 
 def may_hide_storages(path: str) -> bool:
@@ -137,10 +141,3 @@ def may_hide_storages(path: str) -> bool:
     row = TORCH_NAMES.get(path)
     is_simple = row is not None and row.role in ("view", "parameter")
     return not is_simple and (makes_tensor(path) or (row is not None and row.role == "bytes"))
-
-
-def _is_tensor_class(path: str) -> bool:
-    row = TORCH_NAMES.get(path)
-    module, _, name = path.rpartition(".")
-    is_old = module in ("torch", "torch.cuda") and name.endswith("Tensor") and name != "Tensor"
-    return is_old or (row is not None and row.role == "tensor class")

@@ -91,9 +91,8 @@ def _uncovered(container: "SafeTensors") -> Iterator[Problem]:
         if size < expected:
             yield Problem("cut", "", f"it is cut off: {expected - size:,} of {expected:,} bytes are missing", size)
         if size > expected:
-            yield Problem(
-                "layout", "", f"{size - expected:,} bytes follow the last tensor, which safetensors refuses", expected
-            )
+            message = f"{size - expected:,} bytes follow the last tensor, which safetensors refuses"
+            yield Problem("layout", "", message, expected)
 
 
 def _misplaced_entries(container: TorchZip) -> Iterator[Problem]:

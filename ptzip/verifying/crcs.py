@@ -1,8 +1,6 @@
-"""Computes the CRC of every record of a zip, on all cores.
+"""Computes the CRC of every record of a zip on all cores: threads share stripes of records, the main thread included.
 
-Each record is read once, in stripes that the threads share; a thread holds one piece in memory. The main thread takes stripes
-as well, so there are never more threads than cores. They are plain threads: executors take longer to import than most files to
-read.
+They are plain threads, since executors take longer to import than most files take to read. Each holds one piece in memory.
 """
 
 import mmap

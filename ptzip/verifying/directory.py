@@ -68,9 +68,7 @@ def _extent(archive: Archive) -> Iterator[Problem]:
     stop = counts.directory_offset + length
     follows = archive.end_offset if archive.end64 is None else _locator(archive).offset
     if length != counts.directory_size:
-        message = (
-            f"the recorded length of the central directory is {counts.directory_size} bytes, but its entries take {length}"
-        )
+        message = f"the central directory is recorded as {counts.directory_size} bytes, but its entries take {length}"
         yield Problem("header", "", message, counts.directory_offset)
     if stop != follows:
         message = f"the central directory ends at byte {stop}, but its end record begins at byte {follows}"

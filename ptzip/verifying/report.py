@@ -42,8 +42,8 @@ class VerifyReport(NamedTuple):  # not a dataclass: importing those takes a tent
     problems: tuple[Problem, ...] = ()
     records: int = 0
     unchecked: tuple[str, ...] = ()
-    loading: Loading | None = None
     rest: Rest | None = None
+    loading: Loading | None = None
     numbers: tuple[NonFinite, ...] = ()
 
     @property
@@ -52,15 +52,4 @@ class VerifyReport(NamedTuple):  # not a dataclass: importing those takes a tent
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
-        return report_dict(
-            self.ok,
-            path=self.path,
-            size=self.size,
-            format=self.format,
-            problems=[problem._asdict() for problem in self.problems],
-            records=self.records,
-            unchecked=list(self.unchecked),
-            rest=self.rest._asdict() if self.rest else None,
-            loading=self.loading._asdict() if self.loading else None,
-            numbers=[found._asdict() for found in self.numbers],
-        )
+        return report_dict(self.ok, **self._asdict())

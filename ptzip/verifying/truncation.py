@@ -77,11 +77,7 @@ def _measured(source: Source, layout: ZipLayout, part: Part, prefix: str, limits
     else:
         message = f"it is cut off: {missing:,} of {layout.size:,} bytes are missing"
     there = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
-    return Problem("cut", "", message, source.size), _rest(part, there, missing, limits)
-
-
-def _rest(part: Part, there: set[str], missing: int, limits: Limits) -> Rest:
-    """Which tensors are complete, where the storages `there` are."""
     tensors = named_tensors(build(part, unknown="keep", limits=limits))
-    whole = {name: tensor.storage_keys <= there for name, tensor in tensors.items()}
-    return Rest(missing, tuple(name for name in whole if whole[name]), tuple(name for name in whole if not whole[name]))
+    whole = tuple(name for name, tensor in tensors.items() if tensor.storage_keys <= there)
+    lost = tuple(name for name, tensor in tensors.items() if not tensor.storage_keys <= there)
+    return Problem("cut", "", message, source.size), Rest(missing, whole, lost)

@@ -1,7 +1,6 @@
-"""Checks the integrity of a checkpoint: its structure, both headers of every record, every CRC, and the storages against the
-pickle.
+"""Checks a checkpoint's integrity: its structure, both headers of every record, every CRC, and storages against the pickle.
 
-Everything is checked and every problem is reported; only a problem that makes the rest unreadable is reported alone.
+Every problem is reported; only a problem that makes the rest unreadable is reported alone.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""Where the two headers of an entry, and the descriptor after its data, disagree.
-
-The central directory decides, as for torch; a local header is only compared with it.
-"""
+"""Compares the local header and the descriptor of an entry with the central directory, which torch relies on."""
 
 from collections.abc import Iterator
 from typing import NamedTuple

@@ -1,6 +1,6 @@
 """Every header of a damaged zip, found by its signature, whether or not another header leads to it.
 
-What a header says is kept as it is, and nothing of it is relied on here; memory is bounded by the number of headers.
+The contents of a header are kept and not trusted here; memory is bounded by the number of headers.
 """
 
 import contextlib
@@ -94,8 +94,7 @@ def _marks(source: Source) -> Iterator[tuple[int, bytes]]:
 
 def _descriptors(source: Source, at: int) -> Iterator[FoundDescriptor]:
     """The descriptor at a signature, read with sizes of 32 bits and of 64, as far as they lead to an offset in the file."""
-    kinds: tuple[type[structs.Descriptor | structs.Descriptor64], ...] = (structs.Descriptor, structs.Descriptor64)
-    for kind in kinds:
+    for kind in (structs.Descriptor, structs.Descriptor64):
         with contextlib.suppress(FormatError):  # too close to the end of the file
             found = structs.read(kind, source, at)
             if found.compressed_size <= at:

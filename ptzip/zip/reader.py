@@ -55,12 +55,12 @@ class Entry:
         return self.header_offset + structs.LOCAL_SIZE + sum(structs.lengths(structs.LocalHeader, fixed))
 
     @functools.cached_property
-    def descriptor(self) -> structs.Descriptor | structs.Descriptor64 | None:
+    def descriptor(self) -> structs.Descriptor | None:
         """The data descriptor after the data, where the local header announces one."""
         if not self.local.flags & structs.HAS_DESCRIPTOR:
             return None
-        is_wide = self.size >= structs.FULL32 or self.header_offset >= structs.FULL32
-        kind: type[structs.Descriptor | structs.Descriptor64] = structs.Descriptor64 if is_wide else structs.Descriptor
+        is_large = self.size >= structs.FULL32 or self.header_offset >= structs.FULL32
+        kind = structs.Descriptor64 if is_large else structs.Descriptor
         return structs.read(kind, self.source, self.data_offset + self.compressed_size)
 
     @property

@@ -78,12 +78,8 @@ class Descriptor(NamedTuple):
     size: int
 
 
-class Descriptor64(NamedTuple):
+class Descriptor64(Descriptor):
     """APPNOTE 4.3.9.2, a data descriptor with 64-bit sizes."""
-
-    crc: int
-    compressed_size: int
-    size: int
 
 
 class End(NamedTuple):
@@ -120,7 +116,7 @@ class Locator64(NamedTuple):
     disks: int
 
 
-Structure = LocalHeader | CentralEntry | Descriptor | Descriptor64 | End | End64 | Locator64
+Structure = LocalHeader | CentralEntry | Descriptor | End | End64 | Locator64
 
 T = TypeVar("T", bound=Structure)
 

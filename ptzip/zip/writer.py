@@ -71,7 +71,7 @@ class Placed(NamedTuple):
         return self.offset + len(self.head)
 
     @property
-    def has_wide_descriptor(self) -> bool:
+    def has_descriptor64(self) -> bool:
         return max(self.record.full_size, self.record.payload.length, self.offset) >= FULL32
 
     @property
@@ -82,7 +82,7 @@ class Placed(NamedTuple):
     @property
     def end(self) -> int:
         size = self.record.payload.length
-        descriptor = structs.DESCRIPTOR64_SIZE if self.has_wide_descriptor else structs.DESCRIPTOR_SIZE
+        descriptor = structs.DESCRIPTOR64_SIZE if self.has_descriptor64 else structs.DESCRIPTOR_SIZE
         return self.data_offset + size + (descriptor if size else 0)
 
 
@@ -194,7 +194,7 @@ def _tail(item: Placed, crc: int) -> bytes:
     length = item.record.payload.length
     if not length:
         return b""
-    kind = structs.Descriptor64 if item.has_wide_descriptor else structs.Descriptor
+    kind = structs.Descriptor64 if item.has_descriptor64 else structs.Descriptor
     return structs.build(kind(_crc_field(item, crc), length, item.record.full_size))
 
 

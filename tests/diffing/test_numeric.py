@@ -125,7 +125,7 @@ def test_differences_beyond_float64_are_infinite() -> None:
 
 
 def test_repeated_numbers_count_as_often() -> None:
-    found = sums(np.array([1.0, 2.0]), np.array([1.0, 3.0]), EXACTLY).repeated(10).numbers()
+    found = sums(np.array([1.0, 2.0]), np.array([1.0, 3.0]), EXACTLY).numbers(10)
     assert (found.numel, found.differing, found.beyond, found.absolute) == (20, 10, 10, 1.0)
 
 
