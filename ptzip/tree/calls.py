@@ -94,11 +94,12 @@ def resolve(node: Node) -> ResolvedCall | None:
     if function is None or not isinstance(node, Call):
         return None
     arguments, is_computed = _positional(node)
-    if function.path in HELPERS and arguments:
-        return _helped(node, function.path, arguments, is_computed)
+    path = function.path
+    if path in HELPERS and arguments:
+        return _helped(node, path, arguments, is_computed)
     keywords = node.parts[2] if node.op == "NEWOBJ_EX" and not _is_empty(node.parts[2]) else None
-    kind: CallKind = "new" if node.op in ("NEWOBJ", "NEWOBJ_EX") else "getattr" if function.path in GETATTR else "call"
-    return ResolvedCall(node, kind, function, arguments, keywords, has_computed_arguments=is_computed)
+    kind: CallKind = "new" if node.op in ("NEWOBJ", "NEWOBJ_EX") else "getattr" if path in GETATTR else "call"
+    return ResolvedCall(node, kind, function, arguments, keywords, "", None, None, is_computed)
 
 
 def class_path(node: Node) -> str:

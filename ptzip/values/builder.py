@@ -142,13 +142,17 @@ class Builder:
                 self.values[id(node)] = self._value(node)
 
     def _value(self, node: Node) -> object:
-        match node:
+        match node:  # the most frequent kinds first, since they are tried in order
             case Atom():
                 if node.op == "NEXT_BUFFER":
                     raise UnsupportedError(f"the pickle takes a buffer that is not in the file (at byte {node.offset})")
                 return node.value
             case Tuple():
                 return self.nesting.noted(tuple([self.value(part) for part in node.parts]))
+            case Call():
+                return self._call(node)
+            case Persistent():
+                return self._persistent(node)
             case List():
                 return [self.value(part) for part in node.parts]
             case Dict():
@@ -159,10 +163,6 @@ class Builder:
                 return self.value(node.parts[-1])
             case Global():
                 return self._name(node.module, node.name)
-            case Persistent():
-                return self._persistent(node)
-            case Call():
-                return self._call(node)
         raise FormatError(f"{node.op} is no value", node.offset)
 
     def _name(self, module: str, name: str) -> object:

@@ -1,6 +1,6 @@
 """The storages of a pickle, one object per key, so that tensors sharing bytes can be recognized."""
 
-import functools
+from collections.abc import Callable
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import NamedTensor, Part
@@ -35,9 +35,21 @@ class PartStorages:
 
     def _whole(self, key: str, dtype: DType, size: int, location: str) -> Storage:
         if key not in self.storages:
-            payload = functools.cache(functools.partial(self.part.stored, key))  # one, so that its CRC is noted once
+            payload = _found_once(self.part, key)
             self.storages[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
         return self.storages[key]
+
+
+def _found_once(part: Part, key: str) -> Callable[[], Payload]:
+    """What finds the payload of a storage, the same one each time, so that its CRC is noted once."""
+    found = list[Payload]()
+
+    def payload() -> Payload:
+        if not found:
+            found.append(part.stored(key))
+        return found[0]
+
+    return payload
 
 
 def _view(base: Storage, key: str, offset: int, numel: int) -> Storage:

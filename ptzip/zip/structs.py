@@ -203,16 +203,15 @@ def build(structure: Structure) -> bytes:
     """The bytes of a structure."""
     fields, values = _FIELDS[type(structure)], cast("tuple[Any, ...]", structure)
     split = len(values) - len(fields.counted)
-    numbers, counted = values[:split], values[split:]
-    counts = [len(part) for part in counted]
-    fixed = fields.packer.pack(fields.signature, *numbers[: fields.before], *counts, *numbers[fields.before :])
-    return fixed + b"".join(counted)
+    counted = values[split:]
+    before, after = values[: fields.before], values[fields.before : split]
+    return fields.packer.pack(fields.signature, *before, *map(len, counted), *after) + b"".join(counted)
 
 
 def length_of(structure: Structure) -> int:
     """The number of bytes of a structure."""
     fields, values = _FIELDS[type(structure)], cast("tuple[Any, ...]", structure)
-    return fields.size + sum(len(part) for part in values[len(values) - len(fields.counted) :])
+    return fields.size + sum(map(len, values[len(values) - len(fields.counted) :]))
 
 
 def lengths(kind: type[T], data: bytes, at: int = 0) -> tuple[int, ...]:

@@ -77,7 +77,8 @@ class Placed(NamedTuple):
     @property
     def central_size(self) -> int:
         """The length of its entry in the central directory."""
-        return structs.length_of(_central(self, 0))
+        extra = _zip64_field(self.record, self.offset, compressed_size=self.record.payload.length)
+        return structs.CENTRAL_SIZE + len(structs.encode_name(self.record.name)) + len(extra)
 
     @property
     def end(self) -> int:
