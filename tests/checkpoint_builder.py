@@ -88,7 +88,7 @@ def archive_of(name: str, records: dict[str, bytes]) -> bytes:
     """A zip as torch writes it."""
     planned = writer.plan([Record(f"{name}/{record}", BytesPayload(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
-        writer.write(planned, file.fileno())
+        planned.write(file.fileno())
         return os.pread(file.fileno(), planned.size, 0)
 
 

@@ -192,7 +192,7 @@ def archived(records: list[tuple[str, bytes]]) -> bytes:
     """A zip of records, whose names may repeat."""
     planned = writer.plan([Record(f"last/{name}", BytesPayload(data)) for name, data in records])
     with tempfile.TemporaryFile() as file:
-        writer.write(planned, file.fileno())
+        planned.write(file.fileno())
         return file.read()
 
 

@@ -118,7 +118,7 @@ def archive(records: Records, name: str = "last") -> bytes:
     """The zip that torch writes for records, with the prefix `name`."""
     planned = writer.plan([Record(f"{name}/{record}", BytesPayload(data)) for record, data in records.items()])
     with tempfile.TemporaryFile() as file:
-        writer.write(planned, file.fileno())
+        planned.write(file.fileno())
         return os.pread(file.fileno(), planned.size, 0)
 
 

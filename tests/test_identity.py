@@ -77,7 +77,7 @@ def rebuilt(found: Archive, place: Path) -> bytes:
     alignment = int(read_all(recorded[0].payload)) if recorded else ALIGNMENT
     records = [Record(entry.name, entry.stored, entry.method, entry.size, entry.crc) for entry in found.entries]
     with new_file(place) as descriptor:
-        writer.write(writer.plan(records, alignment), descriptor)
+        writer.plan(records, alignment).write(descriptor)
     return place.read_bytes()
 
 

@@ -70,7 +70,7 @@ def bombed(folder: Path, name: str, claimed: int) -> Path:
     zeros = Record(f"last/{name}", BytesPayload(bomb(32 * CHUNK)), DEFLATED, claimed)
     others = [Record(f"last/{other}", BytesPayload(data)) for other, data in SAMPLES[0].items() if other != name]
     with new_file(folder / "bomb.pt") as descriptor:
-        writer.write(writer.plan([zeros, *others]), descriptor)
+        writer.plan([zeros, *others]).write(descriptor)
     return folder / "bomb.pt"
 
 

@@ -4,13 +4,13 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ptzip.errors import EditError
 from ptzip.io.compression import compression_named
-from ptzip.io.payloads import Payload
+from ptzip.io.payloads import CountBytes, Payload
 from ptzip.io.sources import special
 
 
@@ -23,7 +23,7 @@ class NewFile(Protocol):
     @property
     def payloads(self) -> list[Payload]: ...
 
-    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None: ...
+    def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None: ...
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ptzip.errors import FormatError
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.sources import CHUNK, Source
+from ptzip.io.sources import CHUNK, STRIPE, Source
 
 
 class Payload(Protocol):
@@ -184,6 +184,13 @@ def read_all(payload: Payload) -> bytes:
     return b"".join(payload.chunks(0, payload.length))
 
 
+def stripes(payload: Payload) -> Iterator[tuple[int, int]]:
+    """Start and stop of the parts that one thread handles at a time, an empty part where there are no bytes."""
+    step = STRIPE if payload.seekable else max(payload.length, 1)
+    for start in range(0, max(payload.length, 1), step):
+        yield start, min(start + step, payload.length)
+
+
 def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     """Write all of `data` at `offset`; raises OSError where the disk is full."""
     view = memoryview(data)
@@ -191,6 +198,9 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
         done = os.pwrite(descriptor, view, offset)
         view, offset = view[done:], offset + done
 
+
+CountBytes = Callable[[int], None]
+"""Called with the number of bytes of payloads that were written since the last call."""
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done so far and the total number of bytes."""
@@ -225,7 +235,7 @@ class SequentialFile:
         self.payloads = list(payloads)
         self.size = sum(payload.length for payload in self.payloads)
 
-    def write(self, descriptor: int, progress: Callable[[int], None] | None = None) -> None:
+    def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None:
         """Write everything to an open file."""
         at = 0
         for part in self.payloads:
@@ -233,7 +243,7 @@ class SequentialFile:
             for chunk in part.chunks(0, part.length):
                 write_at(descriptor, chunk, at)
                 at += len(chunk)
-                if progress:
-                    progress(len(chunk))
+                if count_bytes:
+                    count_bytes(len(chunk))
             if at - start != part.length:
                 raise FormatError(f"a part of the file has {at - start} bytes, expected {part.length}")

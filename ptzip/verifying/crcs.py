@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from ptzip.errors import Problem, PtzipError
 from ptzip.io.crc32 import crc32
-from ptzip.io.payloads import ByteCounter, CheckedPayload, SourcePayload
-from ptzip.io.sources import STRIPE, WORKERS
+from ptzip.io.payloads import ByteCounter, CheckedPayload, SourcePayload, stripes
+from ptzip.io.sources import WORKERS
 from ptzip.zip.crc_messages import crc_mismatch
 from ptzip.zip.reader import Archive, Entry
 
@@ -77,10 +77,8 @@ class CrcReader:
                 self.problems.append(Problem("header", entry.name, str(error), entry.header_offset))
                 continue
             self.records.append((entry, record))
-            length = max(record.length, 1)
-            step = STRIPE if record.seekable else length
-            for start in range(0, length, step):
-                yield record, start, min(start + step, record.length)
+            for start, stop in stripes(record):
+                yield record, start, stop
 
     def _next(self) -> Stripe | None:
         with self.lock:

@@ -7,13 +7,13 @@ alone, and reads wrong bytes where a file differs.
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.payloads import Payload, read_all, write_at
-from ptzip.io.sources import CHUNK, STRIPE, WORKERS
+from ptzip.io.payloads import CountBytes, Payload, read_all, stripes, write_at
+from ptzip.io.sources import CHUNK, WORKERS
 from ptzip.zip import structs
 from ptzip.zip.structs import FULL16, FULL32
 
@@ -23,9 +23,6 @@ ALIGNMENT = 64
 NEEDED_DEFLATED = 20
 MADE_BY, NEEDED64, END64_SIZE = 798, 45, structs.END64_SIZE - 12
 """Fields of the zip64 end record, as miniz writes them."""
-
-Progress = Callable[[int], None]
-"""Called with the number of bytes of payloads that were written since the last call."""
 
 
 class Record(NamedTuple):
@@ -97,9 +94,27 @@ class ZipLayout(NamedTuple):
     def payloads(self) -> list[Payload]:
         return [item.record.payload for item in self.placed]
 
-    def write(self, descriptor: int, progress: Progress | None = None) -> None:
-        """Write everything to an open file; see `write`."""
-        write(self, descriptor, progress)
+    def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None:
+        """Write everything to an open file; all workers copy payloads, in chunks."""
+        from concurrent.futures import ThreadPoolExecutor  # what only reads does without
+
+        pieces = [Pieces() for _ in self.placed]
+
+        def work(job: tuple[int, int, int]) -> int:
+            index, start, stop = job
+            return _write_stripe(self.placed[index], start, stop, pieces[index], descriptor)
+
+        jobs = ((index, *part) for index, item in enumerate(self.placed) for part in stripes(item.record.payload))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            try:
+                for done in pool.map(work, jobs):
+                    if count_bytes:
+                        count_bytes(done)
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        crcs = [done.crc(item.record.payload.length) or 0 for done, item in zip(pieces, self.placed, strict=True)]
+        _finish(self, crcs, descriptor)
 
 
 def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> ZipLayout:
@@ -111,37 +126,6 @@ def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> ZipLayout:
     directory = sum(item.central_size for item in placed)
     ends = structs.END64_SIZE + structs.LOCATOR64_SIZE + structs.END_SIZE
     return ZipLayout(tuple(placed), at + directory + ends)
-
-
-def write(layout: ZipLayout, descriptor: int, progress: Progress | None = None) -> None:
-    """Write a planned file to an open file; all workers copy payloads, in chunks."""
-    pieces = [Pieces() for _ in layout.placed]
-
-    def work(job: tuple[int, int, int]) -> int:
-        index, start, stop = job
-        return _write_stripe(layout.placed[index], start, stop, pieces[index], descriptor)
-
-    from concurrent.futures import ThreadPoolExecutor  # what only reads does without
-
-    with ThreadPoolExecutor(WORKERS) as pool:
-        try:
-            for done in pool.map(work, _jobs(layout)):
-                if progress:
-                    progress(done)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-    crcs = [done.crc(item.record.payload.length) or 0 for done, item in zip(pieces, layout.placed, strict=True)]
-    _finish(layout, crcs, descriptor)
-
-
-def _jobs(layout: ZipLayout) -> Iterator[tuple[int, int, int]]:
-    """The index of each record, with the bytes of its payload that are one job."""
-    for index, item in enumerate(layout.placed):
-        length = item.record.payload.length
-        step = STRIPE if item.record.payload.seekable and length > STRIPE else max(length, 1)
-        for start in range(0, max(length, 1), step):
-            yield index, start, min(start + step, length)
 
 
 def _write_stripe(item: Placed, start: int, stop: int, pieces: Pieces, descriptor: int) -> int:

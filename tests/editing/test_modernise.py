@@ -90,7 +90,7 @@ def test_a_view_of_a_storage_becomes_a_storage_of_its_own(tmp_path: Path) -> Non
         edit = Edit(checkpoint.main)
         modernise(edit, is_zip=False)
         finished = edit.finish()
-        writer.write(writer.plan(checkpoint.container.rewritten(finished.pickle, finished.storages)), descriptor)
+        writer.plan(checkpoint.container.rewritten(finished.pickle, finished.storages)).write(descriptor)
     new, old = torch.load(tmp_path / "new.pt"), torch.load(path)
     assert [each.tolist() for each in new] == [each.tolist() for each in old]
 

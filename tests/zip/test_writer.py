@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptzip.errors import FormatError
+from ptzip.io import payloads
 from ptzip.io import sources as source_module
 from ptzip.io.atomic_output import new_file
 from ptzip.io.payloads import BytesPayload, SlicePayload
@@ -37,7 +38,7 @@ def written(records: Sequence[Record], alignment: int = 64) -> bytes:
     """The file that is written of some records."""
     planned = plan(records, alignment)
     with tempfile.TemporaryFile() as file:
-        writer.write(planned, file.fileno())
+        planned.write(file.fileno())
         return file.read()
 
 
@@ -117,7 +118,7 @@ def test_a_deflated_record_is_copied_as_it_lies() -> None:
 @pytest.mark.parametrize("size", [1, CHUNK, CHUNK + 1])
 def test_a_given_crc_is_written_in_place_of_the_real_one(tmp_path: Path, size: int) -> None:
     with new_file(tmp_path / "out.pt") as descriptor:
-        writer.write(plan([Record("a", BytesPayload(bytes(size)), crc=0)]), descriptor)
+        plan([Record("a", BytesPayload(bytes(size)), crc=0)]).write(descriptor)
     with (tmp_path / "out.pt").open("rb") as file:
         info = zipfile.ZipFile(file).infolist()[0]
         file.seek(64 + size)
@@ -236,7 +237,7 @@ def rest(monkeypatch: pytest.MonkeyPatch) -> Rest:
     made = Rest(planned.size)
     monkeypatch.setattr(writer, "write_at", made.write_at)
     monkeypatch.setattr(writer, "crc32", lambda data, start=0: 0)
-    writer.write(planned, -1)
+    planned.write(-1)
     return made
 
 
@@ -295,7 +296,7 @@ def test_an_error_of_a_payload_passes_and_leaves_nothing(tmp_path: Path, length:
         Record("last", BytesPayload(b"y")),
     ]
     with pytest.raises(OSError, match="the disk is gone"), new_file(tmp_path / "out.pt") as descriptor:
-        writer.write(plan(records), descriptor)
+        plan(records).write(descriptor)
     assert not list(tmp_path.iterdir())
 
 
@@ -343,7 +344,7 @@ class Watched:
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stripes of 100 bytes in chunks of 30, on two threads."""
     for module, name, value in (
-        (writer, "STRIPE", 100),
+        (payloads, "STRIPE", 100),
         (writer, "CHUNK", 30),
         (source_module, "CHUNK", 30),
         (writer, "WORKERS", 2),
@@ -382,7 +383,7 @@ def test_progress_counts_every_byte_of_the_payloads() -> None:
     steps: list[int] = []
     sizes = (0, 5, 30, 31, 250)
     with tempfile.TemporaryFile() as file:
-        writer.write(plan([Record(str(size), BytesPayload(bytes(size))) for size in sizes]), file.fileno(), steps.append)
+        plan([Record(str(size), BytesPayload(bytes(size))) for size in sizes]).write(file.fileno(), steps.append)
     assert sum(steps) == sum(sizes)
     assert len(steps) > len(sizes)
 
@@ -390,10 +391,8 @@ def test_progress_counts_every_byte_of_the_payloads() -> None:
 def test_a_large_payload_is_written_in_real_stripes(tmp_path: Path) -> None:
     data = random.Random(1).randbytes(1 << 16) * (2 * STRIPE // (1 << 16)) + b"and some more"
     with new_file(tmp_path / "out.pt") as descriptor:
-        writer.write(
-            plan([Record("a/data/0", BytesPayload(data)), Record("a/version", SlicePayload(BytesPayload(data), 0, 3))]),
-            descriptor,
-        )
+        records = [Record("a/data/0", BytesPayload(data)), Record("a/version", SlicePayload(BytesPayload(data), 0, 3))]
+        plan(records).write(descriptor)
     with zipfile.ZipFile(tmp_path / "out.pt") as made:
         assert made.testzip() is None
         assert made.read("a/data/0") == data
