@@ -102,6 +102,8 @@ _PYTHON: Rows = (
     ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
 )
 
+_RANDOM = Row(checks.numpy_random, state="set_random_state")
+_SEEDS = Row(checks.any_arguments, "seed_sequence", state="set_random_state")
 _NUMPY: Rows = (
     ("numpy", "ndarray bool_ bool str_ bytes_ float16 float32 float64 complex64 complex128", Row(value="numpy_class")),
     ("numpy", "int8 int16 int32 int64 longlong uint8 uint16 uint32 uint64 ulonglong", Row(value="numpy_class")),
@@ -109,22 +111,13 @@ _NUMPY: Rows = (
     (MULTIARRAY, "_reconstruct", Row(checks.empty_array, "empty_array", state="set_array")),
     (MULTIARRAY, "scalar", Row(checks.any_arguments, "array_scalar")),
     ("numpy.core.numeric numpy._core.numeric", "_frombuffer", Row(checks.numeric_buffer, "array_from_buffer")),
-    *(
-        (
-            "numpy.random._pickle",
-            f"__{kind.lower()}_ctor",
-            Row(checks.numpy_random, f"random_state {name}", "", "set_random_state"),
-        )
-        for kind, name in (("bit_generator", "BitGenerator"), ("generator", "Generator"), ("randomstate", "RandomState"))
-    ),
+    ("numpy.random._pickle", "__bit_generator_ctor", _RANDOM._replace(rebuild="random_state BitGenerator")),
+    ("numpy.random._pickle", "__generator_ctor", _RANDOM._replace(rebuild="random_state Generator")),
+    ("numpy.random._pickle", "__randomstate_ctor", _RANDOM._replace(rebuild="random_state RandomState")),
     *((f"numpy.random._{name.lower()}", name, Row(value="numpy_class")) for name in checks.BIT_GENERATORS),
     ("numpy.random._pcg64", "PCG64DXSM", Row(value="numpy_class")),
     ("numpy.random.bit_generator", "SeedSequence", Row(value="numpy_class")),
-    (
-        "numpy.random.bit_generator",
-        "__pyx_unpickle_SeedSequence",
-        Row(checks.any_arguments, "seed_sequence", state="set_random_state"),
-    ),
+    ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence", _SEEDS),
 )
 
 _TENSOR = Row(checks.any_arguments, state="set_tensor", weights_only="call")
@@ -144,11 +137,8 @@ _TENSORS: Rows = (
     ("torch._utils", "_rebuild_nested_tensor", _TENSOR._replace(rebuild="nested_tensor")),
     ("torch._utils", "_rebuild_meta_tensor_no_storage", _TENSOR._replace(rebuild="meta_tensor")),
     ("torch._utils", "_rebuild_wrapper_subclass", _OTHER_TENSOR._replace(rebuild="wrapper_tensor")),
-    (
-        "torch._utils",
-        "_rebuild_device_tensor_from_numpy _rebuild_xla_tensor",
-        _OTHER_TENSOR._replace(rebuild="tensor_from_array"),
-    ),
+    ("torch._utils", "_rebuild_device_tensor_from_numpy", _OTHER_TENSOR._replace(rebuild="tensor_from_array")),
+    ("torch._utils", "_rebuild_xla_tensor", _OTHER_TENSOR._replace(rebuild="tensor_from_array")),
     ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor", _OTHER_TENSOR._replace(rebuild="tensor_from_cpu")),
     ("torch._tensor", "_rebuild_from_type_v2", _SUBCLASS._replace(weights_only="name")),
     ("torch._tensor", "_rebuild_from_type", _SUBCLASS),
@@ -159,24 +149,14 @@ _TENSORS: Rows = (
 
 _EMPTY_TENSOR = Row(checks.no_arguments, "tensor_object float32 torch.Tensor", state="set_tensor")
 
+_PARAMETER = "tensor_object float32 torch.nn.parameter."
 _TENSOR_CLASSES: Rows = (
     ("torch", "Tensor", _EMPTY_TENSOR._replace(weights_only="name")),
     ("torch._tensor torch.tensor", "Tensor", _EMPTY_TENSOR),
     ("torch.nested._internal.nested_tensor", "NestedTensor", Row()),
     ("torch.autograd.variable", "Variable", _EMPTY_TENSOR._replace(check=checks.any_arguments)),
-    *(
-        (
-            "torch.nn.parameter",
-            name,
-            Row(
-                checks.any_arguments,
-                f"tensor_object float32 torch.nn.parameter.{name}",
-                state="set_tensor",
-                weights_only="name" if name == "Parameter" else "",
-            ),
-        )
-        for name in ("Parameter", "Buffer")
-    ),
+    ("torch.nn.parameter", "Parameter", _OTHER_TENSOR._replace(rebuild=f"{_PARAMETER}Parameter", weights_only="name")),
+    ("torch.nn.parameter", "Buffer", _OTHER_TENSOR._replace(rebuild=f"{_PARAMETER}Buffer")),
     *(
         ("torch.nn.parameter", name, _OTHER_TENSOR._replace(rebuild=f"uninitialized_tensor torch.nn.parameter.{name}"))
         for name in ("UninitializedParameter", "UninitializedBuffer")
@@ -194,6 +174,7 @@ _TENSOR_CLASSES: Rows = (
     ("torch.storage", "TypedStorage", Row()),
 )
 
+_FIRST = Row(checks.any_arguments, "first_argument")
 _TORCH: Rows = (
     ("torch", " ".join(BY_NAME), Row(value="Dtype", weights_only="name")),
     ("torch", " ".join(NAME_ONLY), Row(value="Dtype")),
@@ -206,11 +187,7 @@ _TORCH: Rows = (
     ("torch.serialization", "_get_layout", Row(checks.any_arguments, "as_layout", weights_only="call")),
     ("torch._C", "Generator", Row(checks.any_arguments, "torch_generator", state="set_torch_generator")),
     ("torch._dynamo.decorators", "_DimRange", Row(checks.any_arguments, state=OPAQUE)),
-    (
-        "torch.jit._pickle",
-        "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag",
-        Row(checks.any_arguments, "first_argument"),
-    ),
+    ("torch.jit._pickle", "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag", _FIRST),
 )
 
 _MODULE_CLASSES = {

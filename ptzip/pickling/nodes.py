@@ -293,10 +293,7 @@ def walk(root: Node) -> Iterator[Node]:
 
 
 def walk_unordered(root: Node, seen: set[int] | None = None) -> Iterator[Node]:
-    """`root` and every node below it, once each, parents first but in no further order; twice as fast as `walk`.
-
-    Nodes whose ids are in `seen` are skipped; the ids of the nodes yielded are added.
-    """
+    """`root` and every node below it, parents first, twice as fast as `walk`; nodes whose ids are in `seen` are skipped."""
     seen = set() if seen is None else seen
     pending = [root]
     while pending:

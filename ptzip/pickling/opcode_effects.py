@@ -56,14 +56,14 @@ def _tuple_of_one(machine: Machine, op: str, _: Any) -> None:
     machine.nest()
 
 
-def _step(count: int) -> Effect:
-    """An opcode that pops `count` values and changes the value below them."""
+def _step(machine: Machine, op: str, _: Any) -> None:
+    item = machine.pop()
+    machine.top().add(Step(op, None, [item]))
 
-    def run(machine: Machine, op: str, _: Any) -> None:
-        items = [machine.pop() for _ in range(count)]
-        machine.top().add(Step(op, None, items[::-1]))
 
-    return run
+def _setitem(machine: Machine, op: str, _: Any) -> None:
+    value, key = machine.pop(), machine.pop()
+    machine.top().add(Step(op, None, [key, value]))
 
 
 def _fill(machine: Machine, op: str, _: Any) -> None:
@@ -170,7 +170,7 @@ EFFECTS: dict[str, Effect] = {
     **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), _atom),
     **dict.fromkeys(("SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "NEXT_BUFFER"), _atom),
     **dict.fromkeys(("INT", "LONG", "FLOAT", "STRING", "UNICODE"), _line),
-    "READONLY_BUFFER": _step(0),
+    "READONLY_BUFFER": lambda machine, op, _: machine.top().add(Step(op)),
     "EMPTY_LIST": _empty(List),
     "EMPTY_TUPLE": _empty(Tuple),
     "EMPTY_DICT": _empty(Dict),
@@ -182,10 +182,10 @@ EFFECTS: dict[str, Effect] = {
     "TUPLE1": _tuple_of_one,
     "TUPLE2": _tuple_of(2),
     "TUPLE3": _tuple_of(3),
-    "APPEND": _step(1),
-    "SETITEM": _step(2),
+    "APPEND": _step,
+    "SETITEM": _setitem,
     **dict.fromkeys(("APPENDS", "SETITEMS", "ADDITEMS"), _fill),
-    "BUILD": _step(1),
+    "BUILD": _step,
     "MARK": _mark,
     **dict.fromkeys(("POP", "POP_MARK"), _pop),
     "DUP": _dup,

@@ -44,9 +44,7 @@ LOOKED_AT = 1 << 16
 
 
 def double_names(found: ZipSubject) -> Iterator[Hit]:
-    """torch finds records by a binary search over names in lower case: which of two records it reads depends on how many
-    records there are. A scanner that reads the other one sees nothing.
-    """
+    """Which of several records with one name torch reads depends on their number; a scanner may read another."""
     names = Counter(entry.name.lower() for entry in found.archive.entries)
     for name, count in names.items():
         if count > 1:
@@ -54,9 +52,7 @@ def double_names(found: ZipSubject) -> Iterator[Hit]:
 
 
 def differing_headers(found: ZipSubject) -> Iterator[Hit]:
-    """Every entry of a zip has two headers. torch uses the one in the central directory, other readers use the local header
-    before the data; if the two differ, so does what is read.
-    """
+    """The two headers of an entry differ: torch reads by the central directory, other readers by the header before the data."""
     for entry in found.archive.entries:
         try:
             fields = [one for one in mismatches(entry) if one.field not in HARMLESS_FIELDS]
@@ -109,9 +105,7 @@ def links(found: ZipSubject) -> Iterator[Hit]:
 
 
 def uncovered(found: ZipSubject) -> Iterator[Hit]:
-    """There are bytes between the entries that the central directory does not list, or entries that overlap: readers that walk
-    the file find other records than readers that use the directory.
-    """
+    """Bytes are not listed in the central directory, or entries overlap: readers that walk the file see other records."""
     at = 0
     for start, end, name in _stretches(found):
         if start > at:

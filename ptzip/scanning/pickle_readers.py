@@ -204,9 +204,7 @@ def may_be_pickle(source: Source, read: ReadPickle) -> bool:
 
 
 def does_something(pickle: Pickle) -> bool:
-    """Whether it imports what can be a name and is whole, calls something, or the name is dangerous. An import alone is not
-    enough: the first two lines of many a text look like one.
-    """
+    """Whether it imports a name and is whole, calls something, or the name is dangerous: text may begin like an import."""
     imported = (node for node in pickle.calls if isinstance(node, Global))
     names = [node for node in imported if IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name)]
     is_more = pickle.root is not None or any(isinstance(node, Call) for node in pickle.calls)

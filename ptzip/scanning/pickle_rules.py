@@ -50,18 +50,14 @@ def unknown_calls(stream: PickleStream) -> Iterator[Hit]:
 
 
 def harmful_names(stream: PickleStream) -> Iterator[Hit]:
-    """Unpickling imports this name without calling it. The import runs the module's code, and a function that is stored in an
-    object is called later, by the code that uses the object.
-    """
+    """The import runs the module's code; a function that is stored in an object is called later, by code that uses it."""
     for found in stream.violations:
         if isinstance(found.node, Global) and found.danger is Danger.HARMFUL:
             yield Hit(f"unpickling imports {found.what}: {found.why}", found.node.offset)
 
 
 def unknown_names(stream: PickleStream) -> Iterator[Hit]:
-    """Unpickling imports the module of this name, which runs the module's code. The name is not on the allow list (see
-    --trust).
-    """
+    """Unpickling imports the module of this name, which runs its code. The name is not on the allow list (see --trust)."""
     for found in stream.violations:
         if isinstance(found.node, Global) and found.danger is Danger.UNKNOWN:
             yield Hit(f"unpickling imports {found.what} {_advice(found)}", found.node.offset)
@@ -77,18 +73,14 @@ def _advice(found: Violation) -> str:
 
 
 def misused(stream: PickleStream) -> Iterator[Hit]:
-    """The name is on the allow list, but honest pickles call it with other arguments: these reserve memory, hide what is
-    called, or are computed during loading.
-    """
+    """Honest pickles call this name with other arguments: these reserve memory, hide what is called, or are computed."""
     for found in stream.violations:
         if found.danger is Danger.MISUSED and isinstance(found.node, Call):
             yield Hit(f"unpickling calls {found.what} {found.why}", found.node.offset)
 
 
 def thrown(stream: PickleStream) -> Iterator[Hit]:
-    """The pickle calls something, discards the result, and goes on to build an innocent object. No pickler writes that; such a
-    call is made for its side effects.
-    """
+    """The pickle discards the result of a call and builds an innocent object: the call is made for its side effects."""
     gone = thrown_away(stream.pickle)
     for found in stream.violations if gone else ():
         root, _, name = found.what.partition(".")
@@ -108,17 +100,13 @@ def described_names(stream: PickleStream) -> Iterator[Hit]:
 
 
 def special_states(stream: PickleStream) -> Iterator[Hit]:
-    """Python calls an attribute that has the name of a special method: __setstate__ at the next BUILD, __del__ when the object
-    is deleted, and so on.
-    """
+    """Python calls an attribute named like a special method: __setstate__ at the next BUILD, __del__ on deletion."""
     for call, name in special_methods(stream.pickle):
         yield Hit(f"unpickling replaces {name} of an instance of {call.path or 'a computed class'}", call.offset)
 
 
 def extensions(stream: PickleStream) -> Iterator[Hit]:
-    """The copyreg module can register names under numbers, and EXT opcodes import by number. Nothing in the file says what is
-    imported. No checkpoint needs them.
-    """
+    """EXT opcodes import by a number that copyreg registered: nothing in the file says what. No checkpoint needs them."""
     for node in stream.pickle.calls:
         if isinstance(node, Global) and node.op in ("EXT1", "EXT2", "EXT4"):
             yield Hit(f"unpickling imports the object that is registered under extension code {node.arg}", node.offset)
@@ -134,27 +122,21 @@ def odd_streams(stream: PickleStream) -> Iterator[Hit]:
 
 
 def popped(stream: PickleStream) -> Iterator[Hit]:
-    """Values were built and popped. Everything that built them is on the allow list, so it has no effect; picklers do not do
-    it.
-    """
+    """Values were built and popped, which picklers do not do. All that built them is on the allow list, so it has no effect."""
     for anomaly in stream.pickle.anomalies:
         if anomaly.kind == "popped":
             yield Hit("values are built and discarded", anomaly.offset)
 
 
 def computed_names(stream: PickleStream) -> Iterator[Hit]:
-    """STACK_GLOBAL imports the name on the stack. Here that name is not a text in the file but computed during loading, so it
-    is unknown what is imported. No honest pickle needs that.
-    """
+    """STACK_GLOBAL imports a name that is computed during loading, so it is unknown what. No honest pickle needs that."""
     for anomaly in stream.pickle.anomalies if not has_arrays(stream.pickle) else ():
         if anomaly.kind == "computed name":
             yield Hit("unpickling imports a name that is computed during loading", anomaly.offset)
 
 
 def broken(stream: PickleStream) -> Iterator[Hit]:
-    """The stream ends or breaks before STOP. A loader executes everything up to there and then fails: an attacker does not
-    mind the error.
-    """
+    """The stream breaks before STOP. A loader executes everything up to there and then fails, which is enough for an attack."""
     for anomaly in stream.pickle.anomalies:
         if anomaly.kind in (BROKEN, CUT):
             yield Hit(f"the pickle breaks off; a loader executes everything before that: {anomaly.message}", anomaly.offset)
@@ -194,9 +176,7 @@ def deep_containers(stream: PickleStream) -> Iterator[Hit]:
 
 
 def repeated_containers(stream: PickleStream) -> Iterator[Hit]:
-    """A few containers refer to one another again and again, like the billion laughs of XML. Loading is cheap; printing,
-    copying or comparing the object takes all memory.
-    """
+    """Containers refer to one another again and again: loading is cheap, but printing or copying them takes all memory."""
     size = stream.size
     if size.walked > max(MOST_WALKED, MOST_REPEATS * size.references):
         yield Hit("a few containers hold one another so often that they expand to more than a million")

@@ -20,9 +20,7 @@ MOST_INFLATED = 1 << 30
 
 
 class Budget:
-    """How much one scan may still read: opcodes, pickles and inflated bytes, over everything in a file, so that a bomb cannot
-    be cut into many small ones.
-    """
+    """How much one scan may still read of everything in a file, so that a bomb cannot be cut into many small ones."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits

@@ -113,9 +113,7 @@ def computed_ids(stream: PickleStream) -> Iterator[Hit]:
 
 
 def filled_tensors(stream: PickleStream) -> Iterator[Hit]:
-    """Unpickling sets items of a tensor, which writes to its memory; old versions of torch wrote out of bounds
-    (CVE-2026-24747).
-    """
+    """Unpickling sets items of a tensor, which writes to its memory; old torch wrote out of bounds (CVE-2026-24747)."""
     for node in _tensor_calls(stream):
         for step in node.steps:
             if step.op in ("SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS"):

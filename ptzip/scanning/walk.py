@@ -7,7 +7,6 @@ that subjects come in the order of the file. Readers never call one another.
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
 
 from ptzip.allowlist.table import Name
 from ptzip.errors import LimitError, PtzipError
@@ -97,12 +96,12 @@ def anything(region: Region) -> Iterator[Item]:
     if region.depth > MOST_DEEP:
         raise LimitError(f"more than {MOST_DEEP} pickles and containers are nested")
     head = source.read(0, min(source.size, HEAD))
-    containers = [container for container in CONTAINERS if container.matches(source, head)] if head else []
+    containers = [read for matches, read in CONTAINERS if matches(source, head)] if head else []
     is_pickle = False
     if begins_opcode(head) and not head.startswith(LOCAL_SIGNATURE):  # torch never reads that as pickles
         is_pickle = yield from pickles(region, is_other=bool(containers))
-    for container in containers:
-        yield from container.read(region)
+    for read in containers:
+        yield from read(region)
     if not containers and not is_pickle:
         yield region.note(NoteKind.UNREAD, f"this is {described(source)}")
 
@@ -116,11 +115,6 @@ def opaque(region: Region) -> Iterator[Item]:
 
 def native(region: Region) -> Iterator[Item]:
     yield region.note(NoteKind.CODE, "this is native code or a script")
-
-
-def safetensors(region: Region) -> Iterator[Item]:
-    """A safetensors file holds names and numbers only."""
-    return iter(())
 
 
 def compressed(region: Region) -> Iterator[Item]:
@@ -167,23 +161,16 @@ def tar(region: Region) -> Iterator[Item]:
             yield region.pickle(pickle, "a pickle in the tar")
 
 
-class ContainerReader(NamedTuple):
-    """A kind of container: whether a source with these first bytes is one, and its reader."""
-
-    matches: Callable[[Source, bytes], bool]
-    read: Callable[[Region], Iterator[Item]]
-
-
-CONTAINERS = (
-    ContainerReader(lambda source, _: compression_of(source) is not None, compressed),
-    ContainerReader(lambda _, head: signature_of(head, OPAQUE) is not None, opaque),
-    ContainerReader(lambda _, head: signature_of(head, NATIVE, SCRIPT) is not None, native),
-    ContainerReader(lambda _, head: signature_of(head, ARRAY) is not None, array),
-    ContainerReader(lambda source, _: is_tar(source), tar),
-    ContainerReader(lambda source, _: is_safetensors(source), safetensors),
-    ContainerReader(lambda source, _: is_zip(source), zip_files),
+CONTAINERS: tuple[tuple[Callable[[Source, bytes], bool], Callable[[Region], Iterator[Item]]], ...] = (
+    (lambda source, _: compression_of(source) is not None, compressed),
+    (lambda _, head: signature_of(head, OPAQUE) is not None, opaque),
+    (lambda _, head: signature_of(head, NATIVE, SCRIPT) is not None, native),
+    (lambda _, head: signature_of(head, ARRAY) is not None, array),
+    (lambda source, _: is_tar(source), tar),
+    (lambda source, _: is_safetensors(source), lambda _: iter(())),  # it holds names and numbers only
+    (lambda source, _: is_zip(source), zip_files),
 )
-"""All of them; a region with several signatures is read as each."""
+"""Whether a source with these first bytes is a container of a kind, and its reader; it is read as each kind that it may be."""
 
 READERS: dict[Reading, Callable[[Region], Iterator[Item]]] = {
     Reading.ANYTHING: anything,

@@ -185,10 +185,7 @@ class _ArchiveReader:
 
 
 def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
-    """What code an archive entry holds, by its content or a name that only code has.
-
-    It is not analysed, except that TorchScript which saves or loads files is reported.
-    """
+    """What code an archive entry holds, by content or name. It is not analysed, but for TorchScript that touches files."""
     lower = name.lower()
     head = source.read(0, min(source.size, 8))
     if signature_of(head, NATIVE) or lower.endswith(NATIVE_NAMES):

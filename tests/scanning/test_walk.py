@@ -40,7 +40,7 @@ def test_an_error_ends_the_region_in_which_it_occurs_and_no_other(monkeypatch: p
         yield region.note(NoteKind.CODE, "before")
         raise FormatError("broken")
 
-    rows = tuple(row._replace(read=fails) if row.read is walk.native else row for row in walk.CONTAINERS)
+    rows = tuple((matches, fails if read is walk.native else read) for matches, read in walk.CONTAINERS)
     monkeypatch.setattr(walk, "CONTAINERS", rows)
     found = subjects(zipped({"a": gzip.compress(b"\x7fELF"), "b.pkl": NONE}))
     assert [subject.message for subject in found if isinstance(subject, Note)] == ["before"]  # a record may be anything
