@@ -47,7 +47,7 @@ MAY_IMPORT = {
     "inspecting": f"{OPEN} editing recipes",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
-    "render": REPORTS,
+    "render": f"errors tensors editing recipes slimming {READ_COMMANDS}",
     "cli": f"{GROUND} io ptzip api inspecting render",
     "__main__": "cli",
 }

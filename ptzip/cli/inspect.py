@@ -40,10 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
     failed, answers = False, list[dict[str, Any]]()
     for name in arguments.files:
-        path, _, place = split(name)
+        path, node = split(name)
         try:
-            if place or arguments.view or arguments.values:
-                _show_view(path, place, arguments, answers)
+            if node or arguments.view or arguments.values:
+                _show_view(path, node, arguments, answers)
             else:
                 _show_summary(path, arguments, answers)
         except (ptzip.PtzipError, OSError) as error:
@@ -55,39 +55,34 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def split(name: str) -> tuple[str, str, str]:
-    """File, mark and dotted name; a file may itself have the mark in its name."""
-    if MARK in name and not Path(name).exists():
-        path, mark, place = name.partition(MARK)
-        return path, mark, place
-    return name, "", ""
+def split(name: str) -> tuple[str, str]:
+    """The file and the dotted path in it, which may be ""; a file may itself have the mark in its name."""
+    path, _, node = name.partition(MARK)
+    return (name, "") if Path(name).exists() else (path, node)
 
 
 def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
     """Print the summary. Raises FormatError after it where the object could not be read to its end."""
-    with ptzip.open(path) as checkpoint:
-        from ptzip.inspecting.summary import summary  # here and below: what is not shown is not loaded
-        from ptzip.render.inspect import lines
+    from ptzip.render.inspect import lines  # here and below: what is not shown is not loaded
 
-        report = summary(checkpoint)
-        if arguments.json:
-            answers.append(report.to_dict())
-            return
+    report = ptzip.inspect(path)
+    answers.append(report.to_dict())
+    if not arguments.json:
         _print(lines(report))
-        if checkpoint.parts:
-            _ = checkpoint.root
+        for fault in report.faults[:1]:
+            raise ptzip.FormatError(fault)
 
 
-def _show_view(path: str, place: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
-    from ptzip.inspecting.view import NODE, View, view_dict  # as above
+def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+    from ptzip.inspecting.view import NODE, View, view_content, view_dict  # as above
     from ptzip.render.inspect_views import lines
 
-    view = View(arguments.view or NODE, place, arguments.all, arguments.values)
+    view = View(arguments.view or NODE, node, arguments.all, arguments.values)
     with ptzip.open(path) as checkpoint:
         if arguments.json:
             answers.append(view_dict(checkpoint, view))
         else:
-            _print(lines(checkpoint, path, view))
+            _print(lines(path, view, view_content(checkpoint, view)))
 
 
 def _print(lines: Iterable[str]) -> None:

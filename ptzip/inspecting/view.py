@@ -1,17 +1,19 @@
-"""The detailed views of `ptzip inspect`: what they are of, and their rows as JSON."""
+"""The detailed views of `ptzip inspect`: what they show, and as JSON."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError, UnsupportedError
-from ptzip.inspecting.disassembly import opcode_lines
-from ptzip.inspecting.records import record_rows
-from ptzip.inspecting.tensor_summary import tensor_rows
+from ptzip.formats.container import Part
+from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
+from ptzip.inspecting.records import RecordRow, record_rows
+from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.json_output import report_dict
 from ptzip.pickling.nodes import Node
 from ptzip.tensors import statistics
+from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 from ptzip.text import as_json
 from ptzip.tree.children import find_node
@@ -37,49 +39,114 @@ class View(NamedTuple):
             raise EditError("--values shows one tensor: name it behind the file, as in last.pt::model.0.weight")
 
 
-def view_dict(checkpoint: Checkpoint, view: View) -> dict[str, Any]:
-    """What `--json` prints of a view."""
-    view.check()
-    head = report_dict(True, path=checkpoint.source.name) | ({"node": view.path} if view.path else {})
-    return head | _content(checkpoint, view)
+class RecordsView(NamedTuple):
+    """The records of a file."""
 
+    rows: list[RecordRow]
 
-def _content(checkpoint: Checkpoint, view: View) -> dict[str, Any]:
-    if view.kind == RECORDS:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "records": [
                 row._asdict() | {"alignment": row.alignment, "differences": [one._asdict() for one in row.differences]}
-                for row in record_rows(checkpoint)
+                for row in self.rows
             ]
         }
-    if view.kind == OPCODES:
+
+
+class PickleOpcodes(NamedTuple):
+    """One pickle, opcode by opcode."""
+
+    name: str
+    lines: Iterator[OpcodeLine]
+    anomalies: tuple[str, ...]
+
+
+class OpcodesView(NamedTuple):
+    """The pickles of a file."""
+
+    pickles: list[PickleOpcodes]
+
+    def to_dict(self) -> dict[str, Any]:
         return {
             "pickles": [
                 {
-                    "name": part.name,
+                    "name": pickle.name,
                     "opcodes": [
                         {"offset": line.offset, "opcode": line.op, "argument": as_json(line.argument), "meaning": line.meaning}
-                        for line in opcode_lines(checkpoint, part)
+                        for line in pickle.lines
                     ],
-                    "anomalies": [str(anomaly) for anomaly in part.pickle.anomalies],
+                    "anomalies": list(pickle.anomalies),
                 }
-                for part in checkpoint.parts
+                for pickle in self.pickles
             ]
         }
+
+
+class TensorsView(NamedTuple):
+    """The tensors of a file, or those below a path."""
+
+    rows: list[TensorRow]
+
+    def to_dict(self) -> dict[str, Any]:
+        fields = ("name", "dtype", "shape", "bytes", "layout", "tensors")
+        return {"tensors": [dict(zip(fields, row, strict=True)) for row in self.rows]}
+
+
+class TensorView(NamedTuple):
+    """One tensor in numbers, and with its values if they are wanted."""
+
+    tensor: Tensor
+    statistics: Statistics
+    has_values: bool
+
+    def value_rows(self, most: int | None) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
+        """The first `most` values, row by row, each with its position; none unless they are wanted."""
+        return statistics.rows(self.tensor, most) if self.has_values else iter(())
+
+    def to_dict(self) -> dict[str, Any]:
+        found = {name: as_json(value) for name, value in self.statistics._asdict().items()}
+        values = {"values": as_json(statistics.listed(self.tensor))} if self.has_values else {}
+        return {"tensor": _tensor(self.tensor), "statistics": found} | values
+
+
+class TreeView(NamedTuple):
+    """The object at a path."""
+
+    rows: Iterator[TreeRow]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"tree": [_branch(row) for row in self.rows]}
+
+
+ViewContent = RecordsView | OpcodesView | TensorsView | TensorView | TreeView
+
+
+def view_dict(checkpoint: Checkpoint, view: View) -> dict[str, Any]:
+    """What `--json` prints of a view."""
+    content = view_content(checkpoint, view).to_dict()
+    return report_dict(True, path=checkpoint.source.name) | ({"node": view.path} if view.path else {}) | content
+
+
+def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
+    """What a view shows. Raises EditError for a path that is not there, UnsupportedError where there is nothing to show."""
+    view.check()
+    if view.kind == RECORDS:
+        return RecordsView(list(record_rows(checkpoint)))
+    if view.kind == OPCODES:
+        return OpcodesView([_opcodes(checkpoint, part) for part in (checkpoint.main, *checkpoint.parts[1:])])
     if view.kind == TENSORS:
-        rows = tensor_rows(tensors_below(checkpoint, view.path), not view.everything)
-        return {"tensors": [_without_size(row._asdict()) for row in rows]}
-    tensors = readable_tensors(checkpoint)
+        return TensorsView(tensor_rows(_tensors_below(checkpoint, view.path), not view.everything))
+    tensors = _readable_tensors(checkpoint)
     if view.kind == NODE and view.path in tensors:
         tensor = tensors[view.path]
-        found = statistics.statistics(tensor)._asdict()
-        answer = {"tensor": _tensor(tensor), "statistics": {name: as_json(value) for name, value in found.items()}}
-        return answer | ({"values": as_json(statistics.listed(tensor))} if view.with_values else {})
-    return {"tree": [_branch(row) for row in tree(checkpoint, tensors, view)]}
+        return TensorView(tensor, statistics.statistics(tensor), view.with_values)
+    if view.with_values:
+        raise EditError(f"{view.path} is not a tensor, so it has no values to show")
+    return TreeView(tree_rows(_node(checkpoint, view.path), tensors, view.everything, view.path))
 
 
-def _without_size(row: dict[str, Any]) -> dict[str, Any]:
-    return {"bytes" if name == "size" else name: list(value) if name == "shape" else value for name, value in row.items()}
+def _opcodes(checkpoint: Checkpoint, part: Part) -> PickleOpcodes:
+    return PickleOpcodes(part.name, opcode_lines(checkpoint, part), tuple(map(str, part.pickle.anomalies)))
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -113,19 +180,12 @@ def _branch(row: TreeRow) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None or name == "kind"}
 
 
-def readable_tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
+def _readable_tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
     """The tensors of a file; none where a broken pickle hides them, since the tree can be shown even then."""
     try:
         return checkpoint.tensors()
     except PtzipError:
         return {}
-
-
-def tree(checkpoint: Checkpoint, tensors: Mapping[str, Tensor], view: View) -> Iterator[TreeRow]:
-    """The rows of the node that is named. Raises EditError where its values are to be shown: it is not a tensor."""
-    if view.with_values:
-        raise EditError(f"{view.path} is not a tensor, so it has no values to show")
-    return tree_rows(_node(checkpoint, view.path), tensors, view.everything, view.path)
 
 
 def _node(checkpoint: Checkpoint, path: str) -> Node:
@@ -141,7 +201,7 @@ def _node(checkpoint: Checkpoint, path: str) -> Node:
     raise fault or UnsupportedError(f"this is a {checkpoint.format}, which has no object to look into")
 
 
-def tensors_below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:
+def _tensors_below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:
     """The tensors at a path and below it. Raises EditError where there are none."""
     tensors = checkpoint.tensors()
     found = {name: tensor for name, tensor in tensors.items() if name == path or name.startswith(f"{path}.")}

@@ -1,4 +1,4 @@
-"""Conversions for people and for programs: what was written, and what was left out and why; JSON."""
+"""The report of `ptzip convert` as text: what was written, and what was left out and why."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ from ptzip.render.escape import printable
 from ptzip.render.words import size
 
 MOST_SHOWN = 20
-"""Tensors and keys that are printed; JSON has all."""
+"""The number of tensors and keys that are printed; JSON has all."""
 
 
 def lines(report: ConvertReport) -> Iterator[str]:

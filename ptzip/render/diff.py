@@ -1,17 +1,17 @@
-"""Comparisons for people and for programs: what was dropped and added, how far casts moved the weights, what else differs."""
+"""The report of `ptzip diff` as text: what only one file has, the largest errors of casts, and what else differs."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, NumericDifference, Only, TensorDiff
 from ptzip.render.escape import printable
-from ptzip.render.words import size
+from ptzip.render.words import count, size
 
 MOST_SHOWN = 20
-"""Rows of a kind that are printed; `--all` and JSON have all."""
+"""The number of rows of a kind that are printed; `--all` and JSON have all."""
 
 WIDTH = 24
-"""Of the first column, at least."""
+"""The least width of the first column."""
 
 ROOT = "(the object)"
 
@@ -43,30 +43,26 @@ def _summary(report: DiffReport) -> str:
     pair = f"{report.a} and {report.b}"
     near = report.compared - report.equal
     if report.ok:
-        return f"{pair} are the same: {_count(report.compared, 'tensor')}" + (
+        return f"{pair} are the same: {count(report.compared, 'tensor')}" + (
             f", {near:,} of them within the tolerance" if near else ""
         )
     if not report.differs:
         return f"{pair} could not be compared completely"
     different, values = len(report.differing), len(report.changed)
-    said = [f"{different:,} of {_count(report.compared, 'tensor')}"] if different else []
-    said += [f"{len(report.lone_a):,} only in A"] if report.lone_a else []
-    said += [f"{len(report.lone_b):,} only in B"] if report.lone_b else []
-    said += [f"{len(report.moved):,} moved"] if report.moved else []
+    words = [f"{different:,} of {count(report.compared, 'tensor')}"] if different else []
+    words += [f"{len(report.lone_a):,} only in A"] if report.lone_a else []
+    words += [f"{len(report.lone_b):,} only in B"] if report.lone_b else []
+    words += [f"{len(report.moved):,} moved"] if report.moved else []
     values += sum(not row.tensors for row in (*report.only_a, *report.only_b))
-    said += [_count(values, "value")] if values else []
-    return f"{pair} differ: {', '.join(said) or 'parts without tensors'}"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    words += [count(values, "value")] if values else []
+    return f"{pair} differ: {', '.join(words) or 'parts without tensors'}"
 
 
 def _table(rows: Rows, most: int | None) -> Iterator[str]:
-    """Rows with their columns under one another."""
+    """Rows in aligned columns."""
     limit = None if most is None else most + (rows[0] is HEAD)
     shown = [tuple(map(printable, row)) for row in rows[:limit]]
-    widths = [max(len(row[place]) for row in shown if len(row) > place) for place in range(max(map(len, shown)))]
+    widths = [max(len(row[column]) for row in shown if len(row) > column) for column in range(max(map(len, shown)))]
     widths[0] = max(WIDTH, widths[0])
     for row in shown:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip()
@@ -75,7 +71,7 @@ def _table(rows: Rows, most: int | None) -> Iterator[str]:
 
 
 class Group:
-    """What one of the files has alone below a top-level key."""
+    """What only one of the files has below a top-level key."""
 
     def __init__(self) -> None:
         self.tensors = self.size = 0
@@ -84,8 +80,8 @@ class Group:
     def cells(self, key: str) -> tuple[str, ...]:
         if not self.tensors and len(self.values) == 1:
             return self.values[0].name or ROOT, self.values[0].what
-        said = [_count(self.tensors, "tensor"), size(self.size)] if self.tensors else []
-        return key or ROOT, ", ".join([*said, *([_count(len(self.values), "value")] if self.values else [])])
+        words = [count(self.tensors, "tensor"), size(self.size)] if self.tensors else []
+        return key or ROOT, ", ".join([*words, *([count(len(self.values), "value")] if self.values else [])])
 
 
 def _only(rows: Iterable[Only], lone: Iterable[LoneTensor]) -> Rows:
@@ -105,44 +101,44 @@ def _key(name: str) -> str:
 
 
 def _moved(moved: Iterable[Moved]) -> Rows:
-    """A row for each change of the beginning of names."""
+    """A row for each prefix of names that changed."""
     counts: dict[tuple[str, str], int] = {}
     for each in moved:
         old, new = each.old_name.split("."), each.name.split(".")
         while old and new and old[-1] == new[-1]:
             old.pop()
             new.pop()
-        beginnings = ".".join(old), ".".join(new)
-        counts[beginnings] = counts.get(beginnings, 0) + 1
-    return [(f"{old or ROOT} -> {new or ROOT}", _count(count, "tensor")) for (old, new), count in counts.items()]
+        prefixes = ".".join(old), ".".join(new)
+        counts[prefixes] = counts.get(prefixes, 0) + 1
+    return [(f"{old or ROOT} -> {new or ROOT}", count(number, "tensor")) for (old, new), number in counts.items()]
 
 
 def _casts(tensors: Iterable[TensorDiff]) -> Rows:
-    """A row for each pair of dtypes: how many tensors, and how far they are apart at most."""
+    """A row for each pair of dtypes: the number of tensors and their largest errors."""
     groups: dict[tuple[str, str], list[NumericDifference]] = {}
     for pair in tensors:
         if pair.is_cast and pair.numbers is not None:
             groups.setdefault((pair.old.dtype, pair.new.dtype), []).append(pair.numbers)
-    return [(f"{old} -> {new}", _count(len(found), "tensor"), _worst(found)) for (old, new), found in groups.items()]
+    return [(f"{old} -> {new}", count(len(found), "tensor"), _worst(found)) for (old, new), found in groups.items()]
 
 
 def _worst(found: list[NumericDifference]) -> str:
     if not any(numbers.differing for numbers in found):
         return "with the same numbers"
     absolute, relative = (max(values) for values in zip(*((each.absolute, each.relative) for each in found), strict=True))
-    said = f"at most {absolute:.2g} off, {relative:.2g} of the value"
+    words = f"at most {absolute:.2g} off, {relative:.2g} of the value"
     cosines = [numbers.cosine for numbers in found if numbers.cosine is not None]
-    said += f", cosine at least {_cosine(min(cosines))}" if cosines else ""
+    words += f", cosine at least {_cosine(min(cosines))}" if cosines else ""
     lone = sum(numbers.lone for numbers in found)
-    return said + (f", {lone:,} finite in one alone" if lone else "")
+    return words + (f", {lone:,} finite in only one file" if lone else "")
 
 
 ROUNDING = 1e-13
-"""How far sums of float64 may be off."""
+"""The largest error of a cosine computed in float64."""
 
 
 def _cosine(value: float | None) -> str:
-    """Rounded down, so that 1 is said of nothing less than what float64 cannot tell from it."""
+    """Rounded down, so that 1 is printed only for what equals 1 within the precision of float64."""
     return "" if value is None else f"{math.floor((value + ROUNDING) * 1e8) / 1e8:.8f}"
 
 
@@ -153,11 +149,11 @@ def _facts(tensors: Iterable[TensorDiff]) -> Rows:
         for fact in pair.facts:
             change = fact.what, f"{fact.old} -> {fact.new}"
             counts[change] = counts.get(change, 0) + 1
-    return [(what, change, _count(count, "tensor")) for (what, change), count in counts.items()]
+    return [(what, change, count(number, "tensor")) for (what, change), number in counts.items()]
 
 
 def _changed(row: Changed) -> tuple[str, ...]:
-    below = f" (with {_count(row.tensors, 'tensor')}, {size(row.size)})" if row.tensors else ""
+    below = f" (with {count(row.tensors, 'tensor')}, {size(row.size)})" if row.tensors else ""
     return row.name or ROOT, f"{row.old} -> {row.new}{below}"
 
 
@@ -179,7 +175,9 @@ def _row(pair: TensorDiff) -> tuple[str, ...]:
     numbers = pair.numbers
     if numbers is None:
         return name or ROOT, dtype, shape
-    share = f"{numbers.differing:,} of {numbers.numel:,}" + (f", {numbers.lone:,} finite in one alone" if numbers.lone else "")
+    share = f"{numbers.differing:,} of {numbers.numel:,}" + (
+        f", {numbers.lone:,} finite in only one file" if numbers.lone else ""
+    )
     return name or ROOT, dtype, shape, f"{numbers.absolute:.2g}", f"{numbers.relative:.2g}", _cosine(numbers.cosine), share
 
 

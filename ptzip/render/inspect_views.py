@@ -1,22 +1,15 @@
-"""The detailed views of `ptzip inspect` as text: tensors, tree, records, opcodes, and one tensor with its values.
+"""The detailed views of `ptzip inspect` as text: tensors, tree, records, opcodes, and one tensor with its values."""
 
-What was found before an error is printed before the error is raised.
-"""
-
-import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ptzip.checkpoint import Checkpoint
-from ptzip.errors import UnsupportedError
-from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
-from ptzip.inspecting.records import RecordRow, record_rows
-from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
+from ptzip.inspecting.disassembly import OpcodeLine
+from ptzip.inspecting.records import RecordRow
+from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
-from ptzip.inspecting.view import NODE, OPCODES, RECORDS, TENSORS, View, readable_tensors, tensors_below, tree
+from ptzip.inspecting.view import OpcodesView, RecordsView, TensorsView, TensorView, View, ViewContent
 from ptzip.render.escape import printable
 from ptzip.render.words import LONGEST, count, cut, filled, shape, size, table, value
-from ptzip.tensors import statistics
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 
@@ -26,44 +19,25 @@ MOST_VALUES = 1000
 STEP = "  "
 
 
-def lines(checkpoint: Checkpoint, name: str, view: View) -> Iterator[str]:
-    """The view below a line with the name of the file."""
-    view.check()
-    rows = _rows(checkpoint, view)
-    first = list(itertools.islice(rows, 1))  # a view that fails has no title
+def lines(name: str, view: View, content: ViewContent) -> Iterator[str]:
+    """The content of a view below a line with the name of the file."""
     yield f"{printable(name)}{'::' + printable(view.path) if view.path else ''}:"
-    yield from itertools.chain(first, rows)
-
-
-def _rows(checkpoint: Checkpoint, view: View) -> Iterator[str]:
-    if view.kind == RECORDS:
-        yield from record_lines(list(record_rows(checkpoint)))
-    elif view.kind == OPCODES:
-        yield from _opcodes(checkpoint)
-    elif view.kind == TENSORS:
-        yield from tensor_lines(tensor_rows(tensors_below(checkpoint, view.path), not view.everything))
+    if isinstance(content, RecordsView):
+        yield from record_lines(content.rows)
+    elif isinstance(content, OpcodesView):
+        for pickle in content.pickles:
+            yield f"  {printable(pickle.name)}:"
+            yield from map(opcode_line, pickle.lines)
+            yield from (f"  {printable(anomaly)}" for anomaly in pickle.anomalies)
+    elif isinstance(content, TensorsView):
+        yield from tensor_lines(content.rows)
+    elif isinstance(content, TensorView):
+        yield from statistics_lines(content.tensor, content.statistics)
+        if content.has_values:
+            most = None if view.everything else MOST_VALUES
+            yield from value_lines(content.value_rows(most), content.tensor.numel, most)
     else:
-        tensors = readable_tensors(checkpoint)
-        if view.kind == NODE and view.path in tensors:
-            yield from _one_tensor(tensors[view.path], view)
-        else:
-            yield from tree_lines(tree(checkpoint, tensors, view), view.everything)
-
-
-def _opcodes(checkpoint: Checkpoint) -> Iterator[str]:
-    if not checkpoint.parts:
-        raise UnsupportedError(f"this is a {checkpoint.format}, which has no pickle of its own")
-    for part in checkpoint.parts:
-        yield f"  {printable(part.name)}:"
-        yield from map(opcode_line, opcode_lines(checkpoint, part))
-        yield from (f"  {printable(str(anomaly))}" for anomaly in part.pickle.anomalies)
-
-
-def _one_tensor(tensor: Tensor, view: View) -> Iterator[str]:
-    yield from statistics_lines(tensor, statistics.statistics(tensor))
-    if view.with_values:
-        most = None if view.everything else MOST_VALUES
-        yield from value_lines(statistics.rows(tensor, most), tensor.numel, most)
+        yield from tree_lines(content.rows, view.everything)
 
 
 def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:
@@ -149,8 +123,8 @@ def _spelled(argument: object) -> object:
 def statistics_lines(tensor: Tensor, found: Statistics) -> Iterator[str]:
     """The values of a tensor in numbers."""
     yield f"  {tensor_words(tensor)}, {count(tensor.nbytes, 'byte')}"
-    place = f"storage {printable(tensor.storage.key)}, offset {tensor.offset}" if tensor.storage else "no storage"
-    yield f"  {place}, stride {shape(tensor.stride)}"
+    storage = f"storage {printable(tensor.storage.key)}, offset {tensor.offset}" if tensor.storage else "no storage"
+    yield f"  {storage}, stride {shape(tensor.stride)}"
     rows = (("min", found.minimum), ("max", found.maximum), ("mean", found.mean))
     yield from (f"  {word:<10}{_number(number)}" for word, number in rows if number is not None)
     yield from (
@@ -164,8 +138,8 @@ def _number(number: object) -> str:
 
 
 def value_lines(rows: Iterable[tuple[tuple[int, ...], list[Any]]], numel: int, most: int | None) -> Iterator[str]:
-    """The values, row by row, each behind its place."""
-    for place, numbers in rows:
-        yield from filled(map(_number, numbers), f"  {shape(place)} ")
+    """The values, row by row, each after its index."""
+    for index, numbers in rows:
+        yield from filled(map(_number, numbers), f"  {shape(index)} ")
     if most is not None and numel > most:
         yield f"  ... {numel - most:,} more values (--all shows them)"

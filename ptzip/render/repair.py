@@ -1,4 +1,4 @@
-"""Repairs for people and for programs: what was saved, and everything that was not by its name; JSON."""
+"""The report of `ptzip repair` as text: what was recovered, and the names of everything that was not."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,11 +7,11 @@ from ptzip.render.verify import spelled
 from ptzip.repairing.report import RepairReport
 
 MOST_SHOWN = 20
-"""Names of each list that are printed; JSON has all."""
+"""The number of names of each list that are printed; JSON has all."""
 
 
 def lines(report: RepairReport) -> Iterator[str]:
-    """What became of the file, then what was wrong with it, then what is not as it was saved."""
+    """The result, then the problems of the input, then the tensors that are not as they were saved."""
     if report.output:
         yield printable(f"{report.path} -> {report.output}: {_saved(report)}")
     else:

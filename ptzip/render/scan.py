@@ -1,4 +1,4 @@
-"""Scans for people and for programs: one line a file and its findings, JSON, and what a rule is about."""
+"""The report of `ptzip scan` as text: one line for each file, then its findings; and the explanation of a rule."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from ptzip.scanning.rules import RULES
 
 WORDS = {Verdict.CLEAN: "OK", Verdict.REVIEW: "REVIEW", Verdict.MALICIOUS: "MALICIOUS", Verdict.UNREADABLE: "UNREADABLE"}
 MOST_SHOWN = 20
-"""Findings of one file that are printed; JSON has all."""
+"""The number of findings of a file that are printed; JSON has all."""
 
 
 def lines(report: ScanReport) -> Iterator[str]:
@@ -31,7 +31,7 @@ def spelled(finding: Finding) -> str:
 
 
 def explained(wanted: str) -> str | None:
-    """What a rule is about; None where there is no such rule."""
+    """The explanation of a rule; None where there is no such rule."""
     found = next((rule for rule in RULES if rule.id == wanted.upper()), None)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Reports as plain text for people: a few aligned lines a file, no colour, ASCII only.
+"""The report of `ptzip slim` as text: a few aligned lines for each file, no colour, ASCII only; and the list of recipes.
 
 Sizes are decimal (1 MB is 1,000,000 bytes), as file managers and model pages give them.
 """
@@ -20,7 +20,7 @@ ALWAYS = (Category.RESULTS, Category.OPTIMIZER, Category.EMA, Category.HALF)
 
 
 def slim_lines(report: SlimReport) -> Iterator[str]:
-    """Where the bytes went, step by step, and what is left."""
+    """The bytes that each step removed, and what remains."""
     if report.already_slim:
         yield f"{printable(report.path)}: already slim ({size(report.old_size)}), nothing written"
         return
@@ -42,7 +42,7 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
 
 
 def plan_lines(report: SlimReport) -> Iterator[str]:
-    """What would happen to each key, then what else would be changed."""
+    """What would happen to each key, then the other changes."""
     names = {key.name for key in report.keys}
     width = max([LABEL_WIDTH - 2, *(len(printable(name)) + 1 for name in names)])
     for key in report.keys:
@@ -53,16 +53,16 @@ def plan_lines(report: SlimReport) -> Iterator[str]:
 
 
 def _check_line(check: Check, dtype: str) -> str:
-    """The verdict of a check: it would have been an error, had something been wrong."""
+    """The result of `--check`; a tensor that is neither equal nor rounded would have been an error."""
     worst, others = check.worst, check.tensors - check.equal
-    said = f"check: {check.tensors:,} tensors read back, {check.equal:,} equal"
+    words = f"check: {check.tensors:,} tensors read back, {check.equal:,} equal"
     if others:
-        said += f", {others:,} as rounding to {dtype} makes them"
-        said += f": at most {worst.absolute:.2g} off, {worst.relative:.2g} of the value"
-        said += f", {worst.subnormal:,} subnormal numbers" if worst.subnormal else ""
-    said += f", {check.unread:,} could not be compared" if check.unread else ""
-    said += f", {check.missing:,} of the input are in no state dict" if check.missing else ""
-    return said
+        words += f", {others:,} rounded to {dtype}"
+        words += f": at most {worst.absolute:.2g} off, {worst.relative:.2g} of the value"
+        words += f", {worst.subnormal:,} subnormal numbers" if worst.subnormal else ""
+    words += f", {check.unread:,} could not be compared" if check.unread else ""
+    words += f", {check.missing:,} tensors of the input are in no state dict" if check.missing else ""
+    return words
 
 
 def _row(label: str, amount: str, more: str = "") -> str:
@@ -70,19 +70,19 @@ def _row(label: str, amount: str, more: str = "") -> str:
 
 
 class Range(NamedTuple):
-    """The largest number of a dtype, and what is nearer to zero than to its smallest, as texts."""
+    """The largest number of a dtype, and the bound below which values round to zero, as text."""
 
     largest: str
     smallest: str
 
 
 RANGES = {"float16": Range("65,504", "3e-8"), "bfloat16": Range("3.39e38", "4.6e-41")}
-BECAME = {"inf": "infinite", "saturate": "the largest number there is"}
+BECAME = {"inf": "infinite", "saturate": "the largest finite number"}
 MOST_NAMES = 5
 
 
 def _loss_lines(report: SlimReport) -> Iterator[str]:
-    """What the cast did to numbers that the new dtype does not have."""
+    """The values that the new dtype cannot represent, and what the cast made of them."""
     loss, dtype = report.loss or Loss(), report.dtype
     if report.wide:
         more = f" and {len(report.wide) - MOST_NAMES} more" if len(report.wide) > MOST_NAMES else ""

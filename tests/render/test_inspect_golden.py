@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.inspecting.view import TENSORS, TREE, View
+from ptzip.inspecting.view import TENSORS, TREE, View, view_content
 from ptzip.render import inspect, inspect_views
 from tests.corpus import FIXTURES
 
@@ -26,7 +26,7 @@ def shown(path: Path) -> str:
     lines = list(inspect.lines(ptzip.inspect(path.name)))
     with ptzip.open(path.name) as checkpoint:
         for view in (View(TENSORS), *([View(TREE)] if path.stem in TREES else [])):
-            lines += ["", *inspect_views.lines(checkpoint, path.name, view)]
+            lines += ["", *inspect_views.lines(path.name, view, view_content(checkpoint, view))]
     return "\n".join(lines) + "\n"
 
 
