@@ -3,6 +3,7 @@
 A wrong value is a `ValueError` that lists the right ones, raised before any file is opened.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from typing import Literal, get_args
@@ -34,9 +35,9 @@ def byte_count(size: int | str) -> int:
     if isinstance(size, int):
         if size > 0:
             return size
-    elif (found := re.fullmatch(SIZE, size.strip())) is not None:
+    elif isinstance(size, str) and (found := re.fullmatch(SIZE, size.strip())) is not None:
         unit = found[2].upper()
-        count = int(float(found[1]) * UNITS.get(unit if unit.endswith("B") else f"{unit}B", 0))
-        if count:
-            return count
+        count = float(found[1]) * UNITS.get(unit if unit.endswith("B") else f"{unit}B", 0)
+        if 1 <= count < math.inf:
+            return int(count)
     raise ValueError(f"invalid size {size!r}: expected a number of bytes, or a text such as 5GB or 500MiB")

@@ -1,5 +1,7 @@
 """Arguments are checked before a file is opened, and an error lists the right values."""
 
+from typing import Any
+
 import pytest
 
 from ptzip.arguments import WeightDtype, byte_count, check_choice, strings
@@ -13,8 +15,8 @@ def test_a_size_is_a_number_of_bytes_or_a_text_with_a_unit(size: int | str, coun
     assert byte_count(size) == count
 
 
-@pytest.mark.parametrize("size", [0, -1, "0", "", "5 bananas", "GB", "1e9", "0.1B"])
-def test_what_is_not_a_positive_size_is_refused(size: int | str) -> None:
+@pytest.mark.parametrize("size", [0, -1, "0", "", "5 bananas", "GB", "1e9", "0.1B", "9" * 400, 1.5, None])
+def test_what_is_not_a_positive_size_is_refused(size: Any) -> None:
     with pytest.raises(ValueError, match="invalid size"):
         byte_count(size)
 
