@@ -2,6 +2,7 @@
 
 import contextlib
 import gzip
+import json
 import os
 import stat
 import subprocess
@@ -163,6 +164,25 @@ def test_an_unknown_option_is_an_error_that_lists_the_known(options: dict[str, A
     with pytest.raises(ValueError, match=words):
         ptzip.slim(last, **options)
     assert list(last.parent.iterdir()) == [last]
+
+
+@pytest.mark.parametrize("value", [[1], b"x", {"a": 1}])
+def test_a_value_that_cannot_be_set_is_refused_before_the_file_is_opened(value: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"the value for epoch is a .*, expected str, int, float, bool or None"):
+        ptzip.slim(tmp_path / "missing.pt", set_values={"epoch": value})
+
+
+def test_a_report_is_what_json_gives_back(last: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.pt"
+    cut.write_bytes(SOURCE.read_bytes()[:-4000])
+    reports = [ptzip.inspect(last), ptzip.scan(last), ptzip.verify(last), ptzip.verify(cut), ptzip.diff(last, last)]
+    written = [
+        ptzip.slim(last, tmp_path / "a.pt"),
+        ptzip.convert(last, tmp_path / "b.pt"),
+        ptzip.repair(cut, tmp_path / "c.pt"),
+    ]
+    for report in (*reports, *written):
+        assert json.loads(json.dumps(report.to_dict(), allow_nan=False)) == report.to_dict()  # type: ignore[attr-defined]
 
 
 def test_a_bare_string_is_one_pattern(last: Path) -> None:

@@ -9,7 +9,7 @@ from ptzip.recipes import AUTO, NAMES
 
 @dataclass(frozen=True)
 class Options:
-    """What `api.slim` documents, field by field. Raises ValueError for an unknown choice."""
+    """What `api.slim` documents, field by field. Raises ValueError for a wrong choice or value."""
 
     recipe: str = AUTO
     dtype: WeightDtype = "float16"
@@ -34,6 +34,9 @@ class Options:
         check_choice("on_overflow", self.on_overflow, OnOverflow)
         if self.format is not None:
             check_choice("format", self.format, OutputFormat)
+        for path, value in self.values:
+            if not isinstance(value, Value):
+                raise ValueError(f"the value for {path} is a {type(value).__name__}, expected str, int, float, bool or None")
 
     @property
     def is_edit(self) -> bool:
