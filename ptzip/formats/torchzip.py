@@ -45,7 +45,7 @@ class TorchZip:
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
-        record = checked(self.records[PICKLE])
+        record = self.records[PICKLE].checked
         pickle = read_record(record, self.limits)
         stored = finder((STORAGES + "{}",), self.records)
         return (Part(f"record {PICKLE}", pickle, stored, is_big_endian(self.records), record),)
@@ -105,14 +105,9 @@ def finder(patterns: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str]
         entry = next((found[name.lower()] for name in names if name.lower() in found), None)
         if entry is None:
             raise FormatError(f"record {names[0]} is missing, but the pickle refers to it")
-        return checked(entry)
+        return entry.checked
 
     return find
-
-
-def checked(entry: Entry) -> CheckedPayload:
-    """The bytes of a record; their CRC is computed as they are read."""
-    return CheckedPayload(entry.payload, entry.name, entry.crc)
 
 
 def is_big_endian(found: dict[str, Entry]) -> bool:

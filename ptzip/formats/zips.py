@@ -14,7 +14,6 @@ from ptzip.formats.torchzip import (
     PICKLE,
     VERSION,
     TorchZip,
-    checked,
     entry_members,
     finder,
     is_big_endian,
@@ -83,7 +82,7 @@ class ForeignZip(ReadOnly):
         return tuple(self._part(name, found) for name in order)
 
     def _part(self, name: str, found: dict[str, Entry]) -> Part:
-        record = checked(found[name])
+        record = found[name].checked
         stored = finder(storage_patterns(name), found)
         return Part(f"record {name}", read_record(record, self.limits), stored, is_big_endian(found), record)
 
@@ -91,7 +90,7 @@ class ForeignZip(ReadOnly):
     def arrays(self) -> dict[str, CheckedPayload]:
         """The records of an npz by the names of their arrays; none of any other zip."""
         entries = self.archive.entries if self.kind is NPZ else ()
-        return {entry.name.removesuffix(ARRAY): checked(entry) for entry in entries}
+        return {entry.name.removesuffix(ARRAY): entry.checked for entry in entries}
 
     @property
     def members(self) -> tuple[Member, ...]:

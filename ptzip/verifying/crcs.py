@@ -72,7 +72,7 @@ class CrcReader:
     def _stripes(self, archives: Iterable[Archive]) -> Iterator[Stripe]:
         for entry in (entry for archive in archives for entry in archive.entries):
             try:
-                record = CheckedPayload(entry.payload, entry.name, entry.crc)
+                record = entry.checked
             except PtzipError as error:
                 self.problems.append(Problem("header", entry.name, str(error), entry.header_offset))
                 continue

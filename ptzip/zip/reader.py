@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
-from ptzip.io.payloads import InflatedPayload, Payload, SourcePayload
+from ptzip.io.payloads import CheckedPayload, InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.zip import structs
@@ -82,6 +82,11 @@ class Entry:
         if self.size != self.compressed_size:
             raise FormatError(f"{self.name} is stored, but its sizes are {self.compressed_size} and {self.size}")
         return self.stored
+
+    @property
+    def checked(self) -> CheckedPayload:
+        """The bytes of the record, whose CRC is computed as they are read."""
+        return CheckedPayload(self.payload, self.name, self.crc)
 
 
 class Archive(NamedTuple):
