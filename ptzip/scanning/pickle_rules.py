@@ -35,7 +35,8 @@ def harmful_calls(stream: PickleStream) -> Iterator[Hit]:
     """
     for found in stream.violations:
         if isinstance(found.node, Call) and found.danger is Danger.HARMFUL:
-            yield Hit(f"unpickling calls {_call_text(found.node, found.what)}: {found.why}", found.node.offset)
+            given = _items_text(found.node.arguments)
+            yield Hit(f"unpickling calls {found.what}({given}): {found.why}", found.node.offset)
 
 
 def unknown_calls(stream: PickleStream) -> Iterator[Hit]:
@@ -187,11 +188,10 @@ _MOST_ITEMS = 4
 _DEEPEST_TUPLE = 2
 
 
-def _call_text(call: Call, what: str) -> str:
-    """A call as Python source, shortened."""
-    given = [_value_text(argument) for argument in call.arguments[:_MOST_ITEMS]]
-    more = ", ..." if len(call.arguments) > _MOST_ITEMS else ""
-    return f"{what}({', '.join(given)}{more})"
+def _items_text(nodes: list[Node], depth: int = 0) -> str:
+    """Values as Python source, shortened."""
+    given = ", ".join(_value_text(node, depth) for node in nodes[:_MOST_ITEMS])
+    return f"{given}, ..." if len(nodes) > _MOST_ITEMS else given
 
 
 def _value_text(node: Node, depth: int = 0) -> str:
@@ -206,6 +206,5 @@ def _value_text(node: Node, depth: int = 0) -> str:
     if isinstance(found, Call):
         return f"{found.path or '?'}(...)"
     if isinstance(found, Tuple) and depth < _DEEPEST_TUPLE:
-        inner = ", ".join(_value_text(part, depth + 1) for part in found.parts[:_MOST_ITEMS])
-        return f"({inner}, ...)" if len(found.parts) > _MOST_ITEMS else f"({inner})"
+        return f"({_items_text(found.parts, depth + 1)})"
     return {Tuple: "(...)", List: "[...]", Dict: "{...}", Set: "{...}"}.get(type(found), "...")

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ptzip.errors import PtzipError
-from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Tuple, plain, text, walk_unordered
+from ptzip.pickling.nodes import Atom, Call, Node, Tuple, plain, text, walk_unordered
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import PickleStream
 from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
@@ -92,16 +92,14 @@ def odd_ids(stream: PickleStream) -> Iterator[Hit]:
             continue
         if found is not None and ODD_KEY.search(found.key):
             yield Hit(f"the storage key {found.key!r} leads out of the archive", node.offset)
-        elif found is None and class_ref(node) is None and not _is_named(stream, node):
-            yield Hit("a persistent id does not refer to a storage", node.offset)
-
-
-def _is_named(stream: PickleStream, node: Persistent) -> bool:
-    """Whether the id is that of a tensor in a tar, or of a function of torch.package."""
-    ident = plain(node.id)
-    if isinstance(ident, Atom):
-        return stream.part is None or as_text(ident.value) in stream.part.tensors
-    return isinstance(ident, Tuple) and bool(ident.parts) and text(plain(ident.parts[0])) == "reduce_package"
+        elif found is None and class_ref(node) is None:
+            ident = plain(node.id)
+            if isinstance(ident, Atom):
+                is_usual = stream.part is None or as_text(ident.value) in stream.part.tensors  # of a tar
+            else:  # a function of torch.package
+                is_usual = isinstance(ident, Tuple) and text(next(map(plain, ident.parts), None)) == "reduce_package"
+            if not is_usual:
+                yield Hit("a persistent id does not refer to a storage", node.offset)
 
 
 def computed_ids(stream: PickleStream) -> Iterator[Hit]:

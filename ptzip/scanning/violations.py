@@ -133,17 +133,15 @@ def _judged_attribute(call: Call, trusted: Collection[Name]) -> Violation | None
     what = found.path if found else f"attribute {name}"
     if name is None or (name.startswith("__") and name != "__new__"):
         return Violation(call, Danger.HARMFUL, what, "the attribute gives access to anything, whatever names are forbidden")
-    if isinstance(owner, Global) and dangerous_names.is_own(owner.module) and not _is_class(owner):
-        return Violation(call, Danger.HARMFUL, what, f"it is an attribute of {owner.path}, which is not a class")
+    if isinstance(owner, Global) and dangerous_names.is_own(owner.module):
+        is_class = owner.name.rpartition(".")[2].lstrip("_")[:1].isupper()
+        if not is_class and (owner.module, owner.name) not in ALLOWED:
+            return Violation(call, Danger.HARMFUL, what, f"it is an attribute of {owner.path}, which is not a class")
     why = dangerous_names.of_name(owner.module, owner.name) if isinstance(owner, Global) else ""
     full_name = (found.module, found.name) if found else None
     if not why and full_name in trusted:
         return None
     return Violation(call, Danger.HARMFUL if why else Danger.UNKNOWN, what, why, full_name)
-
-
-def _is_class(owner: Global) -> bool:
-    return owner.name.rpartition(".")[2].lstrip("_")[:1].isupper() or (owner.module, owner.name) in ALLOWED
 
 
 def _passed_on(pickle: Pickle) -> Iterator[Violation]:

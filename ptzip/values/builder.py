@@ -193,9 +193,9 @@ class Builder:
     def _call(self, node: Call) -> object:
         call = resolve(node)
         if call is None:
-            return self._unknown(
-                node, Opaque("", self._computed(node.function), self._positional(node)), "computed while loading"
-            )
+            value = self.value(node.function)
+            name = f"the value of {value.path}" if isinstance(value, Opaque) else f"an object of {type(value).__name__}"
+            return self._unknown(node, Opaque("", name, self._positional(node)), "computed while loading")
         if call.kind == "getattr":
             return self._attribute(call)
         row = ALLOWED.get((call.target.module, call.target.name))
@@ -258,10 +258,6 @@ class Builder:
         if not isinstance(given, tuple):
             raise FormatError("a call has arguments that are no tuple", node.offset)
         return given
-
-    def _computed(self, function: Node) -> str:
-        value = self.value(function)
-        return f"the value of {value.path}" if isinstance(value, Opaque) else f"an object of {type(value).__name__}"
 
     def _unknown(self, node: Node, kept: Opaque, why: str) -> Opaque:
         if not self.keep:

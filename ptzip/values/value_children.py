@@ -85,16 +85,6 @@ def _of_opaque(value: Opaque) -> list[ValueChild]:
     ]
 
 
-def _of_tensor(value: Tensor) -> list[ValueChild]:
-    if not value.components and not value.attributes:
-        return []
-    return [*_keyed("component", value.components.items()), *_keyed("attribute", value.attributes.items())]
-
-
-def _of_array(value: NumpyArray) -> list[ValueChild]:
-    return [ValueChild("dtype", value.dtype, "dtype"), *_indexed("item", value.data if isinstance(value.data, list) else ())]
-
-
 def _of_array_type(value: NumpyDtype) -> list[ValueChild]:
     base = [ValueChild(None, value.subtype[0], "base")] if value.subtype else []
     fields = [ValueChild(name, kind, name) for name, (kind, _) in value.fields.items()]
@@ -110,9 +100,16 @@ CHILDREN: dict[type, Callable[[Any], list[ValueChild]]] = {
     **dict.fromkeys((list, tuple, Size, deque), lambda value: _indexed("item", value)),
     **dict.fromkeys((set, frozenset), _of_set),
     Opaque: _of_opaque,
-    Tensor: _of_tensor,
+    Tensor: lambda value: (
+        [*_keyed("component", value.components.items()), *_keyed("attribute", value.attributes.items())]
+        if value.components or value.attributes  # few tensors
+        else []
+    ),
     **dict.fromkeys(SIMPLE, lambda value: _keyed("attribute", value.__dict__.items())),
-    NumpyArray: _of_array,
+    NumpyArray: lambda value: [
+        ValueChild("dtype", value.dtype, "dtype"),
+        *(_indexed("item", value.data) if isinstance(value.data, list) else ()),
+    ],
     NumpyDtype: _of_array_type,
     NumpyRandom: lambda value: [ValueChild("state", value.state, "state")],
     Generator: lambda value: [
