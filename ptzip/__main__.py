@@ -1,6 +1,6 @@
-"""The process of the command line, as `ptzip` or `python -m ptzip`: one job, then the end.
+"""The process of the command line, as `ptzip` or `python -m ptzip`.
 
-Rule: what is set here is for a process that is ptzip's own; `cli.main.main` may be called from any.
+The settings made here are for ptzip's own process; `cli.main.main` may be called from any.
 """
 
 import gc
@@ -12,10 +12,10 @@ from typing import NoReturn
 from ptzip.cli.main import main
 
 OBJECTS_BETWEEN_COLLECTIONS = 200_000
-"""A pickle's tree is many small objects that all stay; looking for garbage among them is a sixth of the reading."""
+"""The tree of a pickle keeps every object, so garbage collection cost a sixth of parsing."""
 
 SECONDS_BETWEEN_THREADS = 50e-6
-"""A thread that comes back from reading or writing waits for the interpreter no longer: a hundredth of what is usual."""
+"""The longest wait of a thread that returns from reading or writing: a hundredth of Python's default."""
 
 TERMINATED = 128 + signal.SIGTERM
 """The exit code that a shell gives to a process that SIGTERM ended."""
@@ -33,7 +33,7 @@ def run() -> int:
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     signal.signal(signal.SIGTERM, _leave)
     code = main()
-    gc.freeze()  # the process ends: nothing is worth a last search
+    gc.freeze()  # no last garbage collection at exit
     return code
 
 

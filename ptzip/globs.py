@@ -1,6 +1,6 @@
-"""Dotted names as a user chooses and changes them: globs, and other beginnings.
+"""Selecting dotted names by globs, and replacing their prefixes.
 
-Rule: a beginning is one or more whole parts of a name: `model` is one of `model.0.weight`, and none of `model_ema.0.weight`.
+A prefix is one or more whole parts of a name: `model` is a prefix of `model.0.weight`, but not of `model_ema.0.weight`.
 """
 
 import fnmatch
@@ -16,7 +16,7 @@ class Patterns:
         self.patterns = tuple(patterns)
         self._whole = [re.compile(fnmatch.translate(pattern)) for pattern in self.patterns]
         self.unused = set(self.patterns)
-        """Those that nothing matched so far."""
+        """The globs that nothing matched so far."""
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -28,7 +28,7 @@ class Patterns:
 
 
 class Rename(NamedTuple):
-    """A new prefix for names: the `old` prefix "" is one of every name, a `new` one of "" removes the old."""
+    """A new prefix for names: an `old` prefix "" matches every name, a `new` one "" removes the old."""
 
     old: str
     new: str
@@ -40,7 +40,7 @@ def renames(prefixes: Mapping[str, str]) -> tuple[Rename, ...]:
 
 
 def renamed(name: str, renames: Iterable[Rename]) -> str:
-    """The name with another beginning, by the first of `renames` that fits; the same where none does."""
+    """The name with its prefix replaced by the first of `renames` that matches; unchanged if none does."""
     for old, new in renames:
         if not old or name == old or name.startswith(f"{old}."):
             rest = name[len(old) :].removeprefix(".") if old else name

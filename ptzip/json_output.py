@@ -23,5 +23,5 @@ def _plain(value: object) -> object:
 
 
 def error_dict(error: str, **fields: object) -> dict[str, Any]:
-    """What takes the place of a report where a file could not be processed."""
+    """The object for a file that could not be processed, instead of a report."""
     return report_dict(False, **fields, error=error)

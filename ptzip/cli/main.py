@@ -1,7 +1,7 @@
 """The command line: argv to a command's `run`, its result to an exit code.
 
-Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it. Rule: only `cli` prints and exits, and only the
-command that is run is loaded.
+Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it. Only `cli` prints and exits, and only the command
+that is run is loaded.
 """
 
 import argparse
@@ -32,7 +32,7 @@ COMMANDS = (
 )
 
 NARROW = functools.partial(argparse.HelpFormatter, width=80)
-"""While flags are added, each is formatted for a check; to ask the terminal for its width takes imports."""
+"""argparse formats each flag when it is added; finding the width of the terminal for that takes imports."""
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -53,8 +53,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(words: list[str]) -> argparse.Namespace:
-    """What the words say; ends the process where they ask for help or are wrong."""
-    if not words or words[0] not in [command.name for command in COMMANDS]:
+    """The parsed words; ends the process for help, for the version, and where the words are wrong."""
+    words = words or ["--help"]
+    if words[0] == "help":
+        words = [*words[1:2], "--help"]
+    if words[0] not in [command.name for command in COMMANDS]:
         _show_overview(words)
     parser = argparse.ArgumentParser(prog=f"ptzip {words[0]}", formatter_class=NARROW)
     _configure(parser, words[0])
@@ -63,18 +66,25 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 def _show_overview(words: list[str]) -> NoReturn:
-    """Show what `ptzip --help` shows; only this builds the parsers of all commands."""
+    """Handle words that name no command: help, the version, or an error."""
     parser = argparse.ArgumentParser(
         prog="ptzip",
         description="Inspect PyTorch checkpoints and make them small, without torch. No code in a file is ever run.",
         epilog="`ptzip COMMAND --help` shows the flags of a command. Exit codes: 0 done or clean, 1 findings, 2 failed.",
     )
-    parser.add_argument("--version", action="version", version=f"ptzip {ptzip.__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"ptzip {ptzip.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in COMMANDS:
         commands.add_parser(command.name, help=command.summary)
+    if not words[0].startswith("-"):
+        from difflib import get_close_matches  # here, since few commands are misspelled
+
+        names = [command.name for command in COMMANDS]
+        similar = get_close_matches(words[0], names, n=1)
+        hint = f"did you mean {similar[0]}?" if similar else f"expected one of {', '.join(names)}"
+        parser.error(f"there is no command {words[0]!r}: {hint}")
     parser.parse_args(words)
-    parser.error(f"the first word has to be a COMMAND, not {words[0]}")
+    parser.error(f"expected a COMMAND before {words[0]}")
 
 
 def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:

@@ -1,6 +1,6 @@
 """Printing: reports to stdout, one line for each error to stderr.
 
-Rule: a reader that leaves early (`| head -1`) does not stop the work, and a stream that is closed takes nothing.
+A reader that exits early (`| head -1`) does not stop the work, and nothing is printed to a closed stream.
 """
 
 import contextlib
@@ -57,17 +57,13 @@ def renames(words: list[str]) -> dict[str, str]:
 @contextlib.contextmanager
 def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], None] | None]:
     """A progress bar on a terminal while a large file is worked on; yields what moves it, or None."""
-    if is_silent or sys.stderr is None or not sys.stderr.isatty() or not _is_large(name):
+    if is_silent or sys.stderr is None or not sys.stderr.isatty() or os.stat(name).st_size < BAR_FROM:  # noqa: PTH116 (pathlib takes a twentieth of most commands)
         yield None
         return
     from ptzip.render.progress import bar  # here, since rich takes longer to load than most files to be done
 
     with bar(name) as advance:
         yield advance
-
-
-def _is_large(name: str) -> bool:
-    return os.stat(name).st_size >= BAR_FROM  # noqa: PTH116 (pathlib takes a twentieth of the time of most commands to import)
 
 
 def _print(text: str, stream: TextIO | None) -> None:

@@ -149,17 +149,17 @@ def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> 
     source = Path(name)
     if arguments.in_place:
         return source
-    target = _place(source, arguments)
+    target = _output(source, arguments)
     if target.exists() and source.exists() and target.samefile(source):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
-    place = os.path.realpath(target)
-    if place in taken:
-        raise EditError(f"the output {target} {taken[place]}")
-    taken[place] = "was written for another input of this run"
+    real = os.path.realpath(target)
+    if real in taken:
+        raise EditError(f"the output {target} {taken[real]}")
+    taken[real] = "was written for another input of this run"
     return target
 
 
-def _place(source: Path, arguments: argparse.Namespace) -> Path:
+def _output(source: Path, arguments: argparse.Namespace) -> Path:
     if not arguments.output:
         return slim_path(source)
     output = Path(arguments.output)

@@ -49,8 +49,7 @@ def _text(finding: Finding) -> str:
 
 
 def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:
-    place: dict[str, Any] = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}}
     if finding is not None and finding.offset is not None and not finding.record:
-        place["region"] = {"byteOffset": finding.offset, "byteLength": 1}
-    locations = [{"physicalLocation": place}]
-    return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": locations}
+        location["region"] = {"byteOffset": finding.offset, "byteLength": 1}
+    return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": [{"physicalLocation": location}]}

@@ -24,8 +24,8 @@ def lines(report: ScanReport) -> Iterator[str]:
 
 def spelled(finding: Finding) -> str:
     """A finding in one line."""
-    place = [part for part in (finding.record, "" if finding.offset is None else f"byte {finding.offset}") if part]
-    where = f" {', '.join(place)}:" if place else ":"
+    parts = [part for part in (finding.record, "" if finding.offset is None else f"byte {finding.offset}") if part]
+    where = f" {', '.join(parts)}:" if parts else ":"
     often = f" ({finding.times:,} times)" if finding.times > 1 else ""
     return f"{finding.rule} {finding.severity.name.lower()}{where} {finding.message}{often}"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ptzip.tensors.torch_names import Release
 
 LONGEST = 60
-"""Texts are cut to this many characters unless all is asked for."""
+"""Texts are cut to this many characters unless everything is shown."""
 
 WIDTH = 100
 """Lists of words are broken into lines of about this many characters."""

@@ -58,16 +58,22 @@ def test_help_fits_a_terminal_of_80_columns(words: tuple[str, ...], monkeypatch:
     assert max(map(len, ptzip(*words).out.splitlines())) <= 80
 
 
-def test_version_is_that_of_the_package() -> None:
-    assert ptzip("--version") == (0, f"ptzip {package.__version__}\n", "")
+@pytest.mark.parametrize("flag", ["-V", "--version"])
+def test_version_is_that_of_the_package(flag: str) -> None:
+    assert ptzip(flag) == (0, f"ptzip {package.__version__}\n", "")
+
+
+def test_without_arguments_the_help_is_shown() -> None:
+    assert ptzip() == ptzip("help") == ptzip("--help")
+    assert ptzip("help", "slim") == ptzip("slim", "--help")
 
 
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        ((), "the following arguments are required: COMMAND"),
         (("slim",), "the following arguments are required: FILE"),
-        (("fatten", "last.pt"), "invalid choice: 'fatten'"),
+        (("fatten", "last.pt"), "there is no command 'fatten': expected one of slim, inspect, scan"),
+        (("slam", "last.pt"), "there is no command 'slam': did you mean slim?"),
         (("slim", "last.pt", "--fast"), "unrecognized arguments: --fast"),
         (("slim", "last.pt", "--dtype", "int8"), "invalid choice: 'int8'"),
         (("slim", "last.pt", "--location", "cuda"), "invalid choice: 'cuda'"),
