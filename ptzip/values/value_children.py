@@ -41,7 +41,7 @@ def value_key_text(key: object) -> str | None:
     if isinstance(key, Dtype | Device | Layout | QScheme | MemoryFormat):
         return key_text(str(key))
     if isinstance(key, Opaque):
-        return key_text(key.path) if key.is_name else None
+        return key_text(key.path.replace("__builtin__.", "builtins.", 1)) if key.is_name else None
     if isinstance(key, type):
         return key_text(f"{key.__module__}.{key.__qualname__}")
     return key_text(f"numpy.{key.name}" if isinstance(key, NumpyClass) else key)
@@ -64,11 +64,18 @@ def _keyed(source: str, pairs: Iterable[tuple[object, object]]) -> list[ValueChi
 
 
 def _of_set(value: set[object] | frozenset[object]) -> list[ValueChild]:
-    texts = [(item, value_key_text(item)) for item in value]
+    texts = [(item, value_key_text(item)) for item in sorted(value, key=_set_order)]
     return [
         ValueChild(str(index) if name is None else name, item, ("item", type(item), index if name is None else name))
         for index, (item, name) in enumerate(texts)
     ]
+
+
+def _set_order(item: object) -> tuple[str, int, str, int]:
+    """An order of the items of a set, since that of Python differs from run to run: by text, tensors by their storages."""
+    tensor = item if isinstance(item, Tensor) else Tensor()
+    storage = tensor.storage.key if tensor.storage else ""
+    return value_key_text(item) or "", len(storage), storage, tensor.offset
 
 
 def _of_opaque(value: Opaque) -> list[ValueChild]:

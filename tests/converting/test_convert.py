@@ -279,6 +279,14 @@ def test_the_items_of_a_set_have_one_order_in_the_sidecar(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "x.json").read_text()) == {"names": names}
 
 
+def test_the_tensors_of_a_set_are_named_in_the_order_of_their_storages(tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    tensors = [builder.tensor(numbers(1, first)) for first in range(20)]
+    path = saved(tmp_path, builder, {"set": called("builtins", "set", node(tensors))})
+    ptzip.convert(path, tmp_path / "x.npz")
+    assert [int(array[0]) for array in np.load(tmp_path / "x.npz").values()] == list(range(20))
+
+
 # The command
 
 

@@ -93,6 +93,7 @@ def test_components_appear_with_the_tensor_that_they_make() -> None:
         (b"x", "b'x'"),
         ((1, "a"), "(1, 'a')"),
         (Dtype("int8"), "torch.int8"),
+        (Opaque("__builtin__", "len"), "builtins.len"),
         (TorchDevice("cuda", 1), "cuda:1"),
         ("", ""),
         ("a.b", "a.b"),
