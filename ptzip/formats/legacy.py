@@ -8,7 +8,7 @@ the key's persistent id. Several such streams may follow one another in one file
 """
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from ptzip.errors import CutError, FormatError
 from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part, broken, stored_in
@@ -84,23 +84,18 @@ def _read_one(
         members.append(Member(label + name, at, pickle.end - at, PICKLE_NOTE))
         pickles.append(pickle)
         at = pickle.end
-    payloads = _storages(storage_refs(pickles[OBJECT].persistents), _keys(pickles[KEYS]), source, at)
+    payloads = _storages(storage_refs(pickles[OBJECT].persistents), pickles[KEYS], source, at)
     members += [Member(f"{label}storage {key}", one.offset, one.length) for key, one in payloads.items()]
     end = max((one.offset + one.length for one in payloads.values()), default=at)
     return Part(f"{label}pickle", pickles[OBJECT], stored_in(payloads)), members, end
 
 
-def _keys(pickle: Pickle) -> Iterator[str]:
-    for slot in item_slots(pickle.root) if pickle.root else ():
+def _storages(known: dict[str, StorageRefs], keys: Pickle, source: Source, at: int) -> dict[str, SourcePayload]:
+    """The bytes of each storage, in the order of the list of keys."""
+    found: dict[str, SourcePayload] = {}
+    for slot in item_slots(keys.root) if keys.root else ():
         if (key := text(slot.node)) is None:
             raise FormatError("the list of storage keys holds something other than text", slot.node.offset)
-        yield key
-
-
-def _storages(known: dict[str, StorageRefs], keys: Iterator[str], source: Source, at: int) -> dict[str, SourcePayload]:
-    """The bytes of each storage."""
-    found: dict[str, SourcePayload] = {}
-    for key in keys:
         if key not in known:
             raise FormatError(f"storage {key} is listed, but the pickle does not refer to it", at)
         (count,) = COUNT.unpack(source.read(at, COUNT.size))
