@@ -10,7 +10,8 @@ COMPARED = ("needed", "flags", "method", "time", "date", "crc", "compressed_size
 IN_DESCRIPTOR = ("crc", "compressed_size", "size")
 """What the local header leaves 0 where a descriptor follows the data (APPNOTE 4.4.4)."""
 
-EXTRA_LENGTH = slice(structs.LOCAL_SIZE - 2, structs.LOCAL_SIZE)
+EXTRA_LENGTH = structs.LOCAL_SIZE - 2
+"""The offset of the length of the extra field in a local header, which differs: torch pads with an extra field there only."""
 
 
 class Mismatch(NamedTuple):
@@ -44,13 +45,12 @@ def _is_as_torch_writes(entry: Entry) -> bool:
     central = entry.central
     if not central.flags & structs.HAS_DESCRIPTOR or entry.size >= structs.FULL32 or entry.header_offset >= structs.FULL32:
         return False
-    local = structs.LocalHeader(*central[1:6], crc=0, compressed_size=0, size=0, name=central.name, extra=b"")
-    expected = structs.build(local)
-    found = bytearray(entry.source.read(entry.header_offset, len(expected)))
-    found[EXTRA_LENGTH] = expected[EXTRA_LENGTH]  # torch pads with an extra field, in the local header only
-    if found != expected:
+    name = central.name
+    expected = structs.fixed_part(structs.LocalHeader, *central[1:6], 0, 0, 0, len(name), 0)
+    found = entry.source.read(entry.header_offset, structs.LOCAL_SIZE + len(name))
+    if found[:EXTRA_LENGTH] != expected[:EXTRA_LENGTH] or found[structs.LOCAL_SIZE :] != name:
         return False
-    descriptor = structs.build(structs.Descriptor(entry.crc, entry.compressed_size, entry.size))
+    descriptor = structs.fixed_part(structs.Descriptor, entry.crc, entry.compressed_size, entry.size)
     return entry.source.read(entry.data_offset + entry.compressed_size, len(descriptor)) == descriptor
 
 

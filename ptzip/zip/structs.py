@@ -205,7 +205,13 @@ def build(structure: Structure) -> bytes:
     split = len(values) - len(fields.counted)
     counted = values[split:]
     before, after = values[: fields.before], values[fields.before : split]
-    return fields.packer.pack(fields.signature, *before, *map(len, counted), *after) + b"".join(counted)
+    return fixed_part(type(structure), *before, *map(len, counted), *after) + b"".join(counted)
+
+
+def fixed_part(kind: type[Structure], *numbers: int) -> bytes:
+    """The fixed part of a structure from all its numbers, lengths included."""
+    fields = _FIELDS[kind]
+    return fields.packer.pack(fields.signature, *numbers)
 
 
 def length_of(structure: Structure) -> int:
