@@ -10,7 +10,7 @@ import os
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
 from ptzip.json_output import error_dict
-from ptzip.render.escape import printable
+from ptzip.render.words import printable
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""

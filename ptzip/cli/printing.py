@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
-from ptzip.render.escape import printable
+from ptzip.render.words import printable
 
 BAR_FROM = 64_000_000
 """Files of at least this many bytes get a progress bar on a terminal."""
@@ -72,15 +72,10 @@ def _print(text: str, stream: TextIO | None) -> None:
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
-        _silence(stream)
+        with contextlib.suppress(OSError):  # Python would try to write the buffer again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
         if not isinstance(error, BrokenPipeError):
             raise
-
-
-def _silence(stream: TextIO) -> None:
-    """Drop what is still in the buffer, which Python would try to write again at exit."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def spell_everything() -> None:

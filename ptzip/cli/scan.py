@@ -107,7 +107,8 @@ def _scanned(files: list[File], trust: tuple[str, ...], jobs: int | None) -> Ite
     paths = [path for path, _ in files]
     found = _together(paths, trust, count) if count > 1 < len(files) else (_scan(path, trust) for path in paths)
     for report, (_, is_named) in zip(found, files, strict=True):
-        if is_named or _is_shown(report):
+        is_checkpoint = os.path.splitext(report.path)[1].lower() in MODEL_SUFFIXES
+        if is_named or is_checkpoint or report.verdict != ptzip.Verdict.UNREADABLE:
             yield report
 
 
@@ -136,10 +137,6 @@ def _scan(path: str, trust: tuple[str, ...]) -> "ptzip.ScanReport":
 
 def _unreadable(path: str, reason: str) -> "ptzip.ScanReport":
     return ptzip.ScanReport(path, ptzip.Verdict.UNREADABLE, reason=reason)
-
-
-def _is_shown(report: "ptzip.ScanReport") -> bool:
-    return report.verdict != ptzip.Verdict.UNREADABLE or os.path.splitext(report.path)[1].lower() in MODEL_SUFFIXES
 
 
 def _show(report: "ptzip.ScanReport", quiet: bool) -> None:

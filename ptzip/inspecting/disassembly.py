@@ -34,7 +34,7 @@ class OpcodeLine(NamedTuple):
 def opcode_lines(checkpoint: Checkpoint, part: Part) -> Iterator[OpcodeLine]:
     """The opcodes of a part, up to where it breaks."""
     stream: Stream = read_all(part.record) if part.record else checkpoint.content.whole()
-    known = _meanings(part.pickle)
+    known = {node.offset: _meaning(node) for node in (*part.pickle.calls, *part.pickle.persistents)}
     memo: dict[int, str] = {}
     last = ""
     for offset, op, argument in _walk(stream, part.pickle):
@@ -62,12 +62,8 @@ def _walk(stream: Stream, pickle: Pickle) -> Iterator[tuple[int, str, Any]]:
         at = end
 
 
-def _meanings(pickle: Pickle) -> dict[int, str]:
-    """The meanings of the calls, names and persistent ids of a stream, by offset."""
-    return {node.offset: _meaning(node) for node in (*pickle.calls, *pickle.persistents)}
-
-
 def _meaning(node: Node) -> str:
+    """The meaning of a call, a name or a persistent id; "" for any other node."""
     if isinstance(node, Global):
         return node.path
     if isinstance(node, Call):

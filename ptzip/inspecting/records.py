@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import FormatError
-from ptzip.formats.container import Container, Member
+from ptzip.formats.container import Container
 from ptzip.formats.torchzip import TorchZip
 from ptzip.formats.zips import ForeignZip, Shard
 from ptzip.zip.header_mismatches import Mismatch, mismatches
@@ -53,11 +53,8 @@ def _rows(container: Container, start: int) -> Iterator[RecordRow]:
     elif isinstance(container, TorchZip | ForeignZip):
         yield from _entries(container.archive, start)
     else:
-        yield from map(_section, container.members)
-
-
-def _section(member: Member) -> RecordRow:
-    return RecordRow(member.name, member.offset, member.size, note=member.note)
+        for member in container.members:
+            yield RecordRow(member.name, member.offset, member.size, note=member.note)
 
 
 def _entries(archive: Archive, start: int) -> Iterator[RecordRow]:

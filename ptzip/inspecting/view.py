@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError, UnsupportedError
-from ptzip.formats.container import Part
 from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
@@ -133,7 +132,12 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
     if view.kind == RECORDS:
         return RecordsView(list(record_rows(checkpoint)))
     if view.kind == OPCODES:
-        return OpcodesView([_opcodes(checkpoint, part) for part in (checkpoint.main, *checkpoint.parts[1:])])
+        return OpcodesView(
+            [
+                PickleOpcodes(part.name, opcode_lines(checkpoint, part), tuple(map(str, part.pickle.anomalies)))
+                for part in (checkpoint.main, *checkpoint.parts[1:])
+            ]
+        )
     if view.kind == TENSORS:
         return TensorsView(tensor_rows(_tensors_below(checkpoint, view.path), not view.everything))
     tensors = _readable_tensors(checkpoint)
@@ -143,10 +147,6 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
     if view.with_values:
         raise EditError(f"{view.path} is not a tensor, so it has no values to show")
     return TreeView(tree_rows(_node(checkpoint, view.path), tensors, view.everything, view.path))
-
-
-def _opcodes(checkpoint: Checkpoint, part: Part) -> PickleOpcodes:
-    return PickleOpcodes(part.name, opcode_lines(checkpoint, part), tuple(map(str, part.pickle.anomalies)))
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:

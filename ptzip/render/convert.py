@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from ptzip.converting.report import ConvertReport
-from ptzip.render.escape import printable
-from ptzip.render.words import size
+from ptzip.render.words import printable, size
 
 MOST_SHOWN = 20
 """The number of tensors and keys that are printed; JSON has all."""

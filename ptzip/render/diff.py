@@ -4,8 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, NumericDifference, Only, TensorDiff
-from ptzip.render.escape import printable
-from ptzip.render.words import count, size
+from ptzip.render.words import count, printable, size
 
 MOST_SHOWN = 20
 """The number of rows of a kind that are printed; `--all` and JSON have all."""

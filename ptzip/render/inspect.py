@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 from ptzip.inspecting.report import ImportedName, InspectReport, Slimming
 from ptzip.inspecting.tensor_summary import ParameterCount
-from ptzip.render.escape import printable
-from ptzip.render.words import count, cut, filled, releases, shape, share, size, table, value
+from ptzip.render.words import count, cut, filled, printable, releases, shape, share, size, table, value
 
 MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES = 16, 16, 8, 6, 8
 """How many of each fit a screen; the others are counted."""

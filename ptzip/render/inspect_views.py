@@ -8,8 +8,7 @@ from ptzip.inspecting.records import RecordRow
 from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.inspecting.view import OpcodesView, RecordsView, TensorsView, TensorView, View, ViewContent
-from ptzip.render.escape import printable
-from ptzip.render.words import LONGEST, count, cut, filled, shape, size, table, value
+from ptzip.render.words import LONGEST, count, cut, filled, printable, shape, size, table, value
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 
@@ -111,13 +110,13 @@ def _record(row: RecordRow, is_zip: bool) -> tuple[str, ...]:
 
 def opcode_line(line: OpcodeLine) -> str:
     """One opcode: where, what, its argument, and what that means."""
-    argument = "" if line.argument is None else " " + value(_spelled(line.argument))
+    argument = (
+        ""
+        if line.argument is None
+        else " " + value(" ".join(line.argument) if isinstance(line.argument, tuple) else line.argument)
+    )
     meaning = f"  # {cut(line.meaning, 120)}" if line.meaning else ""
     return f"{line.offset:>8}: {line.op:<16}{argument}{meaning}".rstrip()
-
-
-def _spelled(argument: object) -> object:
-    return " ".join(argument) if isinstance(argument, tuple) else argument
 
 
 def statistics_lines(tensor: Tensor, found: Statistics) -> Iterator[str]:

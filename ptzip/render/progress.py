@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from ptzip.render.escape import printable
+from ptzip.render.words import printable
 
 
 @contextlib.contextmanager

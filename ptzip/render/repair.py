@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from ptzip.render.escape import printable
 from ptzip.render.verify import spelled
+from ptzip.render.words import printable
 from ptzip.repairing.report import RepairReport
 
 MOST_SHOWN = 20

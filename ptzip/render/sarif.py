@@ -38,14 +38,13 @@ def _rules() -> list[dict[str, Any]]:
 
 
 def _results(report: ScanReport) -> list[dict[str, Any]]:
-    found = [_result(report.path, one.rule, LEVELS[one.severity], _text(one), one) for one in report.findings]
+    found = [
+        _result(report.path, one.rule, LEVELS[one.severity], f"{one.record}: {one.message}" if one.record else one.message, one)
+        for one in report.findings
+    ]
     if report.verdict == Verdict.UNREADABLE:
         found.append(_result(report.path, UNREADABLE, "error", report.reason, None))
     return found
-
-
-def _text(finding: Finding) -> str:
-    return f"{finding.record}: {finding.message}" if finding.record else finding.message
 
 
 def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:

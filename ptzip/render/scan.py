@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ptzip.render.escape import printable
+from ptzip.render.words import printable
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
 from ptzip.scanning.rules import RULES
 

@@ -8,8 +8,7 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.recipes import RECIPES
-from ptzip.render.escape import printable
-from ptzip.render.words import size
+from ptzip.render.words import printable, size
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 

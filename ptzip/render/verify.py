@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from ptzip.errors import Problem
-from ptzip.render.escape import printable
-from ptzip.render.words import count
+from ptzip.render.words import count, printable
 from ptzip.verifying.report import Loading, Rest, VerifyReport
 
 MOST_SHOWN = 20

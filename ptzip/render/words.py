@@ -1,13 +1,11 @@
 """Counts, sizes, values and columns as text.
 
-Anything that comes out of a file passes through here, so that it cannot break a line or fill a screen. Sizes are decimal:
-1 MB is 1,000,000 bytes, as file managers and model pages give them.
+Anything that comes out of a file passes through here, so that it cannot break a line, steer a terminal or fill a screen. Sizes
+are decimal: 1 MB is 1,000,000 bytes, as file managers and model pages give them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
-
-from ptzip.render.escape import printable
 
 if TYPE_CHECKING:
     from ptzip.inspecting.torch_versions import Versions
@@ -18,6 +16,22 @@ LONGEST = 60
 
 WIDTH = 100
 """Lists of words are broken into lines of about this many characters."""
+
+BYTES_FROM = 0xDC00
+"""A byte of a file name that is not UTF-8 is the surrogate of this number plus the byte (PEP 383)."""
+
+
+def printable(text: str) -> str:
+    """The text with every character that is not printable escaped, as Python spells it."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    if BYTES_FROM + 0x80 <= ord(char) <= BYTES_FROM + 0xFF:
+        return f"\\x{ord(char) - BYTES_FROM:02x}"
+    return char.encode("unicode_escape").decode()
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
