@@ -54,7 +54,7 @@ def _edit(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stre
         set_value(edit, path, value)
     edit.account.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.keep.unused)]
     if options.plain:
-        from ptzip.editing.weights_only import make_plain  # imports that only --plain needs
+        from ptzip.editing.plain_form import make_plain  # imports that only --plain needs
         from ptzip.values.builder import build_array
 
         make_plain(edit, build_array)
