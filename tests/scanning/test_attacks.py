@@ -214,6 +214,17 @@ def test_a_pickle_that_no_honest_writer_makes_is_for_review(data: bytes) -> None
     assert verdict(data) == "review"
 
 
+PICKLERS_CALL_THESE = (
+    *("torch.storage._load_from_bytes", "copyreg._reconstructor", "copyreg.__newobj__"),
+    *("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"),
+)
+
+
+@pytest.mark.parametrize("path", PICKLERS_CALL_THESE)
+def test_a_function_that_picklers_only_call_is_malicious_as_the_whole_object(path: str) -> None:
+    assert verdict(in_zip(pickled(name(path)))) == "malicious"
+
+
 def latin1(data: bytes) -> bytes:
     return call("_codecs.encode", text(data.decode("latin-1")), text("latin1"))
 
