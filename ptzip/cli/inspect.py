@@ -44,8 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             if node or arguments.view or arguments.values:
                 _show_view(path, node, arguments, answers)
-            else:
-                _show_summary(path, arguments, answers)
+            elif fault := _show_summary(path, arguments, answers):
+                failed = True
+                complain("error", f"{name}: {fault}")
         except (ptzip.PtzipError, OSError) as error:
             failed = True
             answers.append(error_dict(message(error, path), path=path))
@@ -61,16 +62,15 @@ def split(name: str) -> tuple[str, str]:
     return (name, "") if Path(name).exists() else (path, node)
 
 
-def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
-    """Print the summary. Raises FormatError after it where the object could not be read to its end."""
+def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> str:
+    """Print the summary. Returns the first fault that left something out of it, or ""."""
     from ptzip.render.inspect import lines  # here and below: what is not shown is not loaded
 
     report = ptzip.inspect(path)
     answers.append(report.to_dict())
     if not arguments.json:
         _print(lines(report))
-        for fault in report.faults[:1]:
-            raise ptzip.FormatError(fault)
+    return next(iter(report.faults), "")
 
 
 def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:

@@ -304,3 +304,12 @@ def test_help_names_every_flag_and_fits_a_terminal(monkeypatch: pytest.MonkeyPat
     out = ptzip("inspect", "--help").out
     assert set(re.findall(r"(?<![\w-])--?[a-z][a-z-]*", out)) == FLAGS
     assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",)])
+def test_a_summary_that_had_to_leave_something_out_exits_with_2(flags: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "broken.pkl").write_bytes(b"\x80\x02}q\x00(X\x01\x00\x00\x00aK\x01")
+    code, out, err = ptzip("inspect", *flags, tmp_path / "broken.pkl")
+    assert code == 2
+    assert "bare pickle" in out
+    assert err.count("the pickle ends without STOP") == 1
