@@ -63,8 +63,15 @@ def tensors_at(edit: Edit, globs: Iterable[str], option: str = "") -> set[int]:
 
 
 def _replaceable(root: Node, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:
-    """Everything that an edit can replace, except below matches: its path, its slot, and the dict that has it under a key."""
+    """Everything that an edit can replace, except below matches: its path, its slot, and the dict that has it under a key.
+
+    What a function is given is not replaced, nor anything below it: None there makes a file that torch cannot load.
+    """
+    fixed = ""
     for path, child in node_paths(root, closed=patterns) if patterns else ():
+        if fixed and path.startswith(f"{fixed}."):
+            continue
+        fixed = path if child.slot is None else ""
         if child.slot is not None:
             yield path, child.slot, child.owner
 

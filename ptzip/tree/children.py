@@ -63,6 +63,11 @@ class NodeChild(NamedTuple):
     owner: Node | None = None
 
 
+def _fixed(child: NodeChild) -> NodeChild:
+    """A child that nothing else can replace: what a function is given, or a state of a form of its own."""
+    return child._replace(slot=None, owner=None)
+
+
 def node_children(node: Node) -> list[NodeChild]:
     """What is right below a node; nothing below plain values, names and persistent ids."""
     if isinstance(node, Atom | Global | Persistent):
@@ -145,7 +150,7 @@ def _arguments(node: Call) -> Iterator[NodeChild]:
         yield from node_children(given[2].node)
     else:
         own = given[2:] if path in RECONSTRUCTORS else given[1:] if path in NEW_OBJECTS else given
-        yield from (NodeChild(str(index), slot.node, slot) for index, slot in enumerate(own) if not _is_plain(slot.node))
+        yield from (NodeChild(str(index), slot.node) for index, slot in enumerate(own) if not _is_plain(slot.node))
     if node.op == "NEWOBJ_EX":
         yield from (child._replace(owner=None) for child in keyed_children(plain(node.parts[2])))
 
@@ -182,16 +187,15 @@ def _of_state(node: Call, path: str) -> Iterator[NodeChild]:
     for step in node.steps:
         if step.op != "BUILD":
             continue
-        slot = Slot(step.items, 0)
-        built = slot.node
+        built = plain(step.items[0])
         if _is_attributes(built):
             yield from _attributes(built, is_module(node))
         elif parts_of_class and isinstance(built, Tuple):
-            yield from (NodeChild(name, one.node, one) for name, one in zip(parts_of_class, item_slots(built), strict=False))
+            yield from (NodeChild(name, one.node) for name, one in zip(parts_of_class, item_slots(built), strict=False))
         elif isinstance(built, List | Tuple | Set):
-            yield from node_children(built)
+            yield from map(_fixed, node_children(built))
         else:
-            yield NodeChild("state" if isinstance(built, Atom) else None, built, slot)
+            yield NodeChild("state" if isinstance(built, Atom) else None, built)
 
 
 def _is_attributes(built: Node) -> bool:
@@ -235,7 +239,7 @@ def _of_tensor(node: Call) -> Iterator[NodeChild]:
         else:
             break
         for built in attributes:
-            yield from _attributes(built)
+            yield from map(_fixed, _attributes(built))
     yield from (NodeChild(name, plain(component)) for name, component in _components(function, given))
     for step in node.steps:
         if step.op == "BUILD" and isinstance(plain(step.items[0]), Dict):

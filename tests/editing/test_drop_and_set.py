@@ -12,6 +12,7 @@ from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Atom, Node, Step, lookup, pairs
 from ptzip.tree.children import node_paths
 from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, at, dtype_at, instance, model, module, node, numbers, ordered
+from tests.corpus import CORPUS, needs_corpus
 
 
 def slim(tmp_path: Path, builder: CheckpointBuilder, root: Any, **options: Any) -> tuple[ptzip.SlimReport, ptzip.Checkpoint]:
@@ -185,3 +186,25 @@ def test_what_is_asked_for_is_done_though_nothing_is_gained(options: Any, tmp_pa
     path = builder.save(tmp_path / "last.pt", root)
     assert ptzip.slim(path).already_slim
     assert ptzip.slim(path, tmp_path / "out.pt", **options).output is not None
+
+
+FIXED = (
+    ("numpy_2_legacy.pt", ["*.3"]),
+    ("numpy_2_legacy.pt", ["*.*.*"]),
+    ("numpy_2_legacy.pt", ["?", "*[0-9]*"]),
+    ("builtin_functions.pt", ["?", "*[0-9]*"]),
+)
+"""Files whose objects are rebuilt from arguments, and globs that match some of them."""
+
+
+@pytest.mark.torch
+@needs_corpus
+@pytest.mark.parametrize(("name", "globs"), FIXED)
+def test_what_a_function_is_given_is_not_dropped_so_that_torch_still_loads_the_file(
+    name: str, globs: list[str], tmp_path: Path
+) -> None:
+    import torch  # it is not always installed
+
+    report = ptzip.slim(CORPUS / "format/t213" / name, tmp_path / "out.pt", recipe="generic", drop=globs)
+    assert report.output is not None
+    torch.load(report.output, weights_only=False)
