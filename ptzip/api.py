@@ -182,8 +182,8 @@ def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | 
     trust   names to allow on top of the allow list, as "module.Name", or presets: "ultralytics", "yolov5", "lightning",
             "transformers"
 
-    A file that cannot be read gets the verdict "unreadable"; only a missing file raises (OSError). EditError is raised for a
-    name that cannot be trusted.
+    A file that cannot be read gets the verdict "unreadable"; only a missing file raises (OSError). ValueError is raised for
+    a name that cannot be trusted.
     """
     from ptzip.scanning import scan as command  # as above
 

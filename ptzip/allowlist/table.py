@@ -5,8 +5,6 @@ name. Sources: `torch/_weights_only_unpickler.py`, what numpy and Python's conta
 classes of `torch.nn.modules`.
 """
 
-import sys
-from _compat_pickle import IMPORT_MAPPING
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -38,7 +36,7 @@ class AllowedName(NamedTuple):
 
     `rebuild`, `value` and `state` are names of functions in `values/rebuild_*.py` and `values/torch_values.py`: `rebuild`
     returns what a call returns, from its arguments (words after the name of the function are passed before them); `value`
-    what the bare name stands for, from its last part; `state` applies what BUILD sets, "" where nothing may. Without
+    the value of the bare name, from its last part; `state` applies what BUILD sets, "" where nothing may. Without
     `rebuild` or `value`, `load` returns an `Opaque`.
     `weights_only`: whether any `torch.load(weights_only=True)` since 2.6 imports the name, or calls it too.
     `is_value`: False for functions that pickles call and never store, since a stored one is called by something else.
@@ -295,12 +293,3 @@ WEIGHTS_ONLY_OPCODES = frozenset(
     )
 )
 """The opcodes of values that it reads; all but one of those of protocol 2."""
-
-REMOVED = frozenset(("asynchat", "asyncore", "distutils", "idlelib", "imp", "lib2to3", "smtpd", "test", "turtledemo", "pip"))
-OTHER_SYSTEMS = frozenset(
-    ("nt", "_winreg", "winreg", "msvcrt", "_pyrepl", "_interpreters", "_xxsubinterpreters", "_aix_support")
-)
-PYTHON_MODULES = (
-    sys.stdlib_module_names | set(IMPORT_MAPPING) | REMOVED | OTHER_SYSTEMS | {"setuptools", "pkg_resources", "_osx_support"}
-)
-"""Modules of this version of Python, of other versions and systems, and of every installation."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ptzip.allowlist.table import PYTHON_MODULES
+from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.errors import Anomaly
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 from ptzip.inspecting.tensor_summary import DeadBytes, DtypeCount, Duplicates, ParameterCount

@@ -11,7 +11,7 @@ from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import deque
 from itertools import islice
 
-from ptzip.allowlist.table import PYTHON_MODULES
+from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.pickling.nodes import Atom, Call, Global, Node, children, plain
 
 INERT_MODULES = frozenset(

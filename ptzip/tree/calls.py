@@ -65,7 +65,7 @@ class ResolvedCall(NamedTuple):
 
 
 def qualified_name(node: Node) -> QualifiedName | None:
-    """The name that a node stands for: a global, the class in a persistent id, or `getattr` of one of these.
+    """The name that a node refers to: a global, the class in a persistent id, or `getattr` of one of these.
 
     None for anything computed at load time and for chains of more than `MOST_ATTRIBUTES` lookups.
     """

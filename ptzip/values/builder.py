@@ -9,10 +9,11 @@ import struct
 from collections.abc import Callable, Iterable
 
 from ptzip.allowlist.table import ALLOWED, AllowedName, misuse, pair
+from ptzip.arguments import Unknown, check_choice
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.formats import legacy
-from ptzip.formats import signatures as marks
 from ptzip.formats.container import Part
+from ptzip.formats.signatures import is_legacy
 from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import BytesSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -44,8 +45,6 @@ from ptzip.values.opaque import Opaque
 from ptzip.values.storages import PartStorages
 from ptzip.values.torch_values import NestedStream
 
-UNKNOWN = ("error", "keep")
-
 DEEPEST_STREAM = 4
 """How many pickles may be nested in one another as bytes."""
 
@@ -69,8 +68,7 @@ def build(part: Part, *, unknown: str = "error", limits: Limits = DEFAULT_LIMITS
     What is not on the allow list is an UnsupportedError that names it, or with unknown="keep" an `Opaque`. Raises FormatError
     where the pickle is broken or does what no pickler does.
     """
-    if unknown not in UNKNOWN:
-        raise ValueError(f"unknown is {unknown!r}, expected one of {', '.join(UNKNOWN)}")
+    check_choice("unknown", unknown, Unknown)
     return Builder(part, unknown == "keep", limits).build(part.root)
 
 
@@ -166,7 +164,7 @@ class Builder:
         raise FormatError(f"{node.op} is no value", node.offset)
 
     def _name(self, module: str, name: str) -> object:
-        """What a bare name stands for: a value of its own where its row has one, else an `Opaque`."""
+        """The value of a bare name: that of its row where it has one, else an `Opaque`."""
         row = ALLOWED.get((module, name))
         if row is not None and row.value:
             return FUNCTIONS[row.value](name)
@@ -269,7 +267,7 @@ class Builder:
         if self.depth >= DEEPEST_STREAM:
             raise LimitError(f"more than {DEEPEST_STREAM} streams are nested in one another")
         source = BytesSource(bytes(data), f"a stream inside {self.part.name}")
-        if not marks.is_legacy(source):
+        if not is_legacy(source):
             raise UnsupportedError(f"{source.name} is not of the legacy format")
         inner = legacy.read(source, self.limits).parts[0]
         return Builder(inner, self.keep, self.limits, self.depth + 1).build(inner.root)
