@@ -1,4 +1,4 @@
-"""The modules of Python itself: most of what does harm is in them, and no preset or `--trust` allows their functions."""
+"""The modules of Python itself, where most harmful functions are, as opposed to those of packages."""
 
 import sys
 from _compat_pickle import IMPORT_MAPPING
