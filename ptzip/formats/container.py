@@ -7,8 +7,9 @@ from typing import NamedTuple, Protocol
 from ptzip.errors import Anomaly, CutError, FormatError, LimitError, PickleError, UnsupportedError
 from ptzip.io.payloads import CheckedPayload, Payload, read_all
 from ptzip.limits import Limits
+from ptzip.pickling.machine import CUT
 from ptzip.pickling.nodes import Node, Pickle
-from ptzip.pickling.reader import CUT, read_pickle
+from ptzip.pickling.reader import read_pickle
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.references import StorageRefs, storage_refs
 from ptzip.zip.writer import ALIGNMENT, Record

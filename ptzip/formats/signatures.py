@@ -5,23 +5,38 @@ of checkpoints has no magic number of its own, or more than one, so a function r
 """
 
 import struct
+from collections.abc import Iterator
+from enum import StrEnum
 from typing import NamedTuple
 
-from ptzip.io.compression import COMPRESSIONS
+from ptzip.io.compression import COMPRESSIONS, compression_of
 from ptzip.io.sources import Source
-from ptzip.pickling.opcodes import BY_NAME, HIGHEST_PROTOCOL
+from ptzip.pickling.opcodes import BY_CODE, BY_NAME, HIGHEST_PROTOCOL
 from ptzip.zip.find_archives import is_zip
 from ptzip.zip.structs import END_SIGNATURE, LOCAL_SIGNATURE
 
-ARRAY, NATIVE, SCRIPT, OPAQUE, OTHER = "array", "native code", "script", "opaque", "other"
-"""What a scan does with a file: read an array's objects, report code, report what it cannot look into, or nothing special."""
+
+class Kind(StrEnum):
+    """What a loader may take bytes for."""
+
+    PICKLE = "a pickle"
+    COMPRESSED = "compressed data"
+    OPAQUE = "a container of another kind"
+    NATIVE = "native code"
+    SCRIPT = "a script"
+    ARRAY = "an array of numpy"
+    TAR = "a tar"
+    SAFETENSORS = "safetensors"
+    ZIP = "a zip"
+    OTHER = "another file"
+    """No loader of checkpoints reads it."""
 
 
 class Signature(NamedTuple):
     """A kind of file. `name` completes the sentence "this is ...", `advice` says how to get at a checkpoint."""
 
     name: str
-    kind: str
+    kind: Kind
     magics: tuple[bytes, ...]
     advice: str
 
@@ -32,35 +47,35 @@ _COMPRESSED = [kind for kind in COMPRESSIONS if not kind.is_opened and not kind.
 SIGNATURES = (
     Signature(
         "a git-lfs pointer",
-        OTHER,
+        Kind.OTHER,
         (b"version https://git-lfs.github.com/",),
         "the checkpoint itself was not fetched (`git lfs pull`)",
     ),
-    *(Signature(f"compressed by {one.name}", OTHER, one.magics, "decompress it first") for one in _COMPRESSED),
-    Signature("compressed by lz4", OPAQUE, (b"\x04\x22\x4d\x18",), "decompress it first (`lz4 -d`)"),
-    Signature("a 7z archive", OPAQUE, (b"7z\xbc\xaf\x27\x1c",), "extract it first (`7z x`)"),
-    Signature("a rar archive", OPAQUE, (b"Rar!",), "extract it first (`unrar x`)"),
-    Signature("a numpy array", ARRAY, (b"\x93NUMPY",), "open it with numpy.load"),
-    Signature("an HDF5 file", OPAQUE, (b"\x89HDF",), "open it with h5py"),
-    Signature("a GGUF file", OTHER, (b"GGUF",), "open it with the gguf package"),
-    Signature("native code", NATIVE, (b"\x7fELF", b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf"), _NO_CHECKPOINT),
-    Signature("Java bytecode or native code", NATIVE, (b"\xca\xfe\xba\xbe",), _NO_CHECKPOINT),
-    Signature("a script", SCRIPT, (b"#!",), _NO_CHECKPOINT),
-    Signature("a web page or XML", OTHER, (b"<",), "the download may have failed"),
-    Signature("JSON text", OTHER, (b"{",), "if it is the index of a sharded checkpoint, open its shards"),
+    *(Signature(f"compressed by {one.name}", Kind.OTHER, one.magics, "decompress it first") for one in _COMPRESSED),
+    Signature("compressed by lz4", Kind.OPAQUE, (b"\x04\x22\x4d\x18",), "decompress it first (`lz4 -d`)"),
+    Signature("a 7z archive", Kind.OPAQUE, (b"7z\xbc\xaf\x27\x1c",), "extract it first (`7z x`)"),
+    Signature("a rar archive", Kind.OPAQUE, (b"Rar!",), "extract it first (`unrar x`)"),
+    Signature("a numpy array", Kind.ARRAY, (b"\x93NUMPY",), "open it with numpy.load"),
+    Signature("an HDF5 file", Kind.OPAQUE, (b"\x89HDF",), "open it with h5py"),
+    Signature("a GGUF file", Kind.OTHER, (b"GGUF",), "open it with the gguf package"),
+    Signature("native code", Kind.NATIVE, (b"\x7fELF", b"MZ\x90", b"\xcf\xfa\xed\xfe", b"\xfe\xed\xfa\xcf"), _NO_CHECKPOINT),
+    Signature("Java bytecode or native code", Kind.NATIVE, (b"\xca\xfe\xba\xbe",), _NO_CHECKPOINT),
+    Signature("a script", Kind.SCRIPT, (b"#!",), _NO_CHECKPOINT),
+    Signature("a web page or XML", Kind.OTHER, (b"<",), "the download may have failed"),
+    Signature("JSON text", Kind.OTHER, (b"{",), "if it is the index of a sharded checkpoint, open its shards"),
     Signature(
         "a zip that is cut off",
-        OTHER,
+        Kind.OTHER,
         (LOCAL_SIGNATURE,),
         "it has no end of central directory (`ptzip verify` says how much is missing, `ptzip repair` saves the rest)",
     ),
-    Signature("an empty zip", OTHER, (END_SIGNATURE,), _NO_CHECKPOINT),
+    Signature("an empty zip", Kind.OTHER, (END_SIGNATURE,), _NO_CHECKPOINT),
 )
 HEAD = max(len(magic) for row in SIGNATURES for magic in row.magics)
 """The length of the longest of these magic numbers."""
 
 
-def signature_of(head: bytes, *kinds: str) -> Signature | None:
+def signature_of(head: bytes, *kinds: Kind) -> Signature | None:
     """The row of a file that begins with these bytes, of the given kinds, or of any; None where there is none."""
     return next((row for row in SIGNATURES if head.startswith(row.magics) and (not kinds or row.kind in kinds)), None)
 
@@ -120,6 +135,19 @@ def is_legacy(source: Source) -> bool:
 
 def has_legacy_magic(head: bytes) -> bool:
     return any(magic in head for magic in LEGACY_MAGICS)
+
+
+def kinds_of(source: Source) -> Iterator[Kind]:
+    """Every kind of file that a loader may take these bytes for. A pickle needs no signature, so its first opcode counts."""
+    head = source.read(0, min(source.size, HEAD))
+    if len(head) > 1 and head[0] in BY_CODE and not head.startswith(LOCAL_SIGNATURE):  # PERSID, which fails without torch
+        yield Kind.PICKLE
+    if compression_of(source) is not None:
+        yield Kind.COMPRESSED
+    yield from dict.fromkeys(row.kind for row in SIGNATURES if row.kind is not Kind.OTHER and head.startswith(row.magics))
+    for kind, matches in ((Kind.TAR, is_tar), (Kind.SAFETENSORS, is_safetensors), (Kind.ZIP, is_zip)):
+        if matches(source):
+            yield kind
 
 
 def is_pickle(source: Source) -> bool:

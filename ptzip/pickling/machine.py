@@ -8,6 +8,9 @@ from ptzip.errors import Anomaly, FormatError, LimitError
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Detour, Node, Pickle, plain
 
+BROKEN, CUT, LIMIT = "broken", "cut", "limit"
+"""The kinds of anomaly that stop the reading: the stream is invalid, it ends too early, or a limit was crossed."""
+
 
 class MemoEntry:
     """A memo slot; on the stack, a value fetched from it, to which no step may be added."""

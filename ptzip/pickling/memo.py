@@ -6,8 +6,8 @@ with such a step is fetched from its slot at every visit after the first.
 
 from typing import Any
 
-from ptzip.errors import EditError, FormatError, LimitError
-from ptzip.pickling.machine import Machine, MemoEntry
+from ptzip.errors import EditError, FormatError
+from ptzip.pickling.machine import LIMIT, Machine, MemoEntry
 from ptzip.pickling.nodes import NOTHING, Detour, Node, Pickle, Step
 from ptzip.pickling.opcodes import encode
 
@@ -22,9 +22,11 @@ def put(machine: Machine, op: str, arg: Any) -> None:
     if op == "MEMOIZE" and (machine.pickle.protocol or 0) < 4:
         machine.note("odd put", "MEMOIZE in a pickle below protocol 4")
     slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
-    if slot > machine.limits.memo_index:
-        raise LimitError(f"memo slot {slot} is above the limit of {machine.limits.memo_index} (at byte {machine.at})")
     node = machine.top()
+    if slot > machine.limits.memo_index:
+        machine.note(
+            LIMIT, f"memo slot {slot} is above the limit of {machine.limits.memo_index}"
+        )  # a loader may have the memory
     if node in machine.put:
         machine.note("put twice", "a value is put into two memo slots")
     machine.put.add(node)

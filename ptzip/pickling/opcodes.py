@@ -89,8 +89,10 @@ def _read_line(data: Stream, at: int) -> tuple[bytes, int]:
 
 
 def _read_name(data: Stream, at: int) -> tuple[tuple[str, str], int]:
+    """Module and name. At the end of the stream C takes the last byte for the line end, and imports before it fails."""
     module, middle = _read_line(data, at)
-    name, end = _read_line(data, middle)
+    is_last = middle < len(data) and data.find(b"\n", middle) < 0
+    name, end = (data[middle:-1], len(data)) if is_last else _read_line(data, middle)
     try:
         return (module.decode(), name.decode()), end
     except UnicodeDecodeError as error:
@@ -194,9 +196,13 @@ def encode(name: str, argument: object = None) -> bytes:
 
 
 def _int_line(line: bytes) -> int | bool:
-    """INT as CPython's C unpickler reads it: "00" and "01" are booleans, a leading 0 means octal, 0x hexadecimal."""
+    """INT as CPython's C unpickler reads it: "00" and "01" are booleans, a leading 0 means octal, 0x hexadecimal. `strtol`
+    makes 0 of a text that ends before the first digit.
+    """
     if line in (b"00", b"01"):
         return line == b"01"
+    if line.startswith(b"\0"):
+        return 0
     digits = _up_to_nul(line).decode("ascii").strip()
     octal = digits.lstrip("+-").startswith("0") and digits.lstrip("+-").isdecimal()
     return int(digits, 8 if octal else 0)

@@ -13,7 +13,7 @@ from ptzip.errors import Anomaly, CutError, FormatError, LimitError
 from ptzip.io.sources import Stream
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.frames import enter_frame, leave_frame
-from ptzip.pickling.machine import Machine
+from ptzip.pickling.machine import BROKEN, CUT, LIMIT, Machine
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.opcode_effects import EFFECTS, Effect
 from ptzip.pickling.opcodes import NOTHING, OPCODES
@@ -39,9 +39,10 @@ def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, s
 
 
 def raise_limit(pickle: Pickle) -> None:
-    """Raise LimitError if reading a pickle stopped at a limit."""
-    if pickle.root is None and pickle.anomalies[-1].kind == LIMIT:
-        raise LimitError(pickle.anomalies[-1].message)
+    """Raise LimitError if a pickle crosses a limit."""
+    for anomaly in pickle.anomalies:
+        if anomaly.kind == LIMIT:
+            raise LimitError(str(anomaly))
 
 
 def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
@@ -57,10 +58,6 @@ def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, ski
         _give_up(machine, Anomaly(LIMIT, str(error)))
     machine.pickle.memo_end = max(machine.memo, default=-1) + 1
     return machine.pickle
-
-
-BROKEN, CUT, LIMIT = "broken", "cut", "limit"
-"""The kinds of anomaly that stop the reading: the stream is invalid, it ends too early, or a limit was crossed."""
 
 
 def _give_up(machine: Machine, anomaly: Anomaly) -> None:

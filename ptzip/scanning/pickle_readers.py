@@ -3,22 +3,22 @@
 Each pickle is read from the byte at which the one before it ended, like a loader that is called again does.
 
 A pickle below protocol 2 has no signature. Bytes that need not be a pickle count as one if they import a name and are whole
-or call something, or if they begin with PROTO and are whole: chance does not produce names.
+or call something, if they begin with PROTO and are whole, or if a limit stops the reading: chance does not produce names.
 """
 
 import re
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 
 from ptzip.errors import PtzipError
 from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part
 from ptzip.formats.signatures import begins_pickle, is_legacy
-from ptzip.io.sources import Source, Window
 from ptzip.io.sources import Stream as Bytes
-from ptzip.pickling.nodes import Atom, Call, Global, Pickle, plain
+from ptzip.io.sources import Window
+from ptzip.pickling.machine import CUT, LIMIT
+from ptzip.pickling.nodes import Call, Global, Pickle, plain
 from ptzip.pickling.opcodes import BY_CODE
-from ptzip.pickling.reader import CUT, LIMIT
 from ptzip.scanning import dangerous_names, joblib_arrays
-from ptzip.scanning.regions import Item, Reading, Region
+from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region
 from ptzip.scanning.subjects import NoteKind, PickleStream
 
 HEADS = (512, 1 << 14, 1 << 20)
@@ -26,27 +26,21 @@ HEADS = (512, 1 << 14, 1 << 20)
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
 
-
 MOST_PADDING = 1 << 20
 """Bytes beyond the end are read if any of the first so many is not zero."""
 
 LOADERS = frozenset(("torch.storage._load_from_bytes", "pickle.loads", "_pickle.loads", "cPickle.loads", "dill.loads"))
 """Functions that load the bytes they are given."""
 
-ReadPickle = Callable[[Bytes, int], Pickle]
-"""Reads the pickle at an offset."""
 
-
-def pickles(region: Region, is_other: bool = False) -> Generator[Item, None, bool]:
-    """The pickles of a region; returns whether there are any. `is_other`: it has the signature of something else, so it may
-    begin like a harmless pickle by chance, which is not reported.
-    """
+def pickles(region: Region) -> Generator[Item, None, Outcome]:
+    """The pickles of a region."""
     if is_legacy(region.source):
         yield from _legacy(region)
-        return True
-    if is_other and not may_be_pickle(region.source, region.budget.read):
-        return False
-    return (yield from _in_a_row(region, 0, is_other))
+        return Read(region.source.size)
+    if region.is_other and not _may_be_pickle(region):
+        return Refused("")
+    return (yield from _in_a_row(region, 0))
 
 
 def _legacy(region: Region) -> Iterator[Item]:
@@ -64,7 +58,7 @@ def _legacy(region: Region) -> Iterator[Item]:
         yield region.pickle(pickle, name, next((part for part in parts if part.pickle is pickle), None))
     if fault:
         yield region.note(NoteKind.STRANGE, fault)
-        yield from _in_a_row(region, seen[-1][1].end if seen else 0, is_other=True)
+        yield from _in_a_row(region._replace(is_other=True), seen[-1][1].end if seen else 0)
     for member in members:
         if member.note == TRAILING_NOTE:
             yield from beyond(region, member.offset, member.size, member.name)
@@ -73,26 +67,34 @@ def _legacy(region: Region) -> Iterator[Item]:
             yield region.inner(window, member.name, Reading.STORAGE)
 
 
-def _in_a_row(region: Region, at: int, is_other: bool) -> Generator[Item, None, bool]:
-    """The pickles from a byte on, and what follows the last; returns whether there are any."""
-    data, count = region.source.whole(), 0
+def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
+    """The pickles from a byte on; what follows the last is read here, unless it may belong to a file of another kind."""
+    data, count, is_other = region.source.whole(), 0, region.is_other
     while at < len(data):
         pickle = yield from _read(region, data, at)
-        if pickle.root is None and not does_something(pickle) and not begins_pickle(data[at : at + 2]):
+        is_certain = does_something(pickle) or was_limited(pickle) or (pickle.root is None and _imports(region, pickle))
+        if not is_certain and pickle.root is None and (is_other or not begins_pickle(data[at : at + 2])):
             if not is_other and pickle.calls:  # hardly a pickle, but a loader imports something before it fails
                 yield PickleStream(region.location, pickle, is_doubtful=True)
             break
         count += 1
         trailing = 0 if is_other else _trailing(region, data, pickle)
         is_alone = count == 1 and not trailing and pickle.end >= len(data)
-        if not is_other or does_something(pickle):
+        if not is_other or is_certain:
             yield region.pickle(pickle, "" if is_alone else f"pickle {count}", trailing=trailing)
         at = pickle.end
         if trailing:
             yield from beyond(region, at, trailing, "trailing bytes", is_reported=True)
-        if trailing or pickle.root is None:
-            break
-    return count > 0
+            at = len(data)
+        if pickle.root is None:
+            at = len(data)  # how a loader would go on is unknown, and the pickle that breaks off is a finding
+    return Read(at) if count else Refused("")
+
+
+def _imports(region: Region, pickle: Pickle) -> bool:
+    """Whether a loader imports something before the pickle breaks off, which text may look like."""
+    names = _names(pickle)
+    return bool(names) if region.is_other else not region.is_optional and any(map(_is_dangerous, names))
 
 
 def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]:
@@ -132,85 +134,81 @@ def beyond(region: Region, offset: int, size: int, what: str, is_reported: bool 
         yield region.inner(Window(region.source, offset + zeros, size - zeros), what, Reading.LEFTOVER)
 
 
-def embedded(region: Region) -> Iterator[Item]:
+def embedded(region: Region) -> Generator[Item, None, Outcome]:
     """Bytes that should not be a pickle, if they begin like one."""
-    pickle = likely_pickle(region.source, region.budget.read, is_whole=region.reading is not Reading.STORAGE)
+    pickle = _likely_pickle(region)
     if pickle is not None:
-        yield region.pickle(pickle, is_hidden=region.reading is not Reading.VALUE)
+        yield region.pickle(pickle, is_hidden=region.reading in (Reading.STORAGE, Reading.LEFTOVER))
+    return Read(region.source.size)
 
 
-def stretches(stream: PickleStream) -> Iterator[tuple[bytes, int, bool]]:
-    """The bytes inside a pickle that may be pickles or files: the bytes, their offset, and whether a call loads them."""
-    loaded = {id(argument) for argument in _loaded(stream)}
-    for node in stream.size.atoms:
-        data = _encoded(node, id(node) in loaded)
-        if data is not None:
-            yield data, node.offset, id(node) in loaded
-
-
-def _loaded(stream: PickleStream) -> Iterator[Atom]:
-    """The arguments of loaders, also of a call in between such as `_codecs.encode`."""
+def loaded(stream: PickleStream) -> set[int]:
+    """The atoms that are arguments of loaders, also of a call in between such as `_codecs.encode`, by identity."""
+    found = set[int]()
     for path, call in stream.calls:
         if path in LOADERS:
             for argument in call.arguments:
                 inner = plain(argument)
                 inner = plain(inner.arguments[0]) if isinstance(inner, Call) and inner.arguments else inner
-                if isinstance(inner, Atom):
-                    yield inner
+                found.add(id(inner))
+    return found
 
 
-def _encoded(node: Atom, is_loaded: bool) -> bytes | None:
-    """An atom as bytes. A text counts if it is loaded, or has a character that every pickle with an import has."""
-    value = node.value
-    if isinstance(value, bytes | bytearray):
-        return bytes(value)
-    if not isinstance(value, str) or not (is_loaded or "\n" in value or "\x93" in value):
-        return None
-    try:
-        return value.encode("latin-1")
-    except UnicodeEncodeError:
-        return None
-
-
-def begins_opcode(head: bytes) -> bool:
-    """Whether the first byte is an opcode, as that of any pickle is."""
-    return len(head) > 1 and head[0] in BY_CODE
-
-
-def likely_pickle(source: Source, read: ReadPickle, is_whole: bool = False) -> Pickle | None:
-    """The pickle that bytes begin with, or None; of a long one only the beginning, unless `is_whole`."""
-    for size in (*HEADS, source.size) if is_whole else HEADS:
-        head = source.read(0, min(size, source.size))
-        if not begins_opcode(head):
+def _likely_pickle(region: Region) -> Pickle | None:
+    """The pickle that the bytes begin with, or None; of a storage only the beginning is read."""
+    source, read, is_storage = region.source, region.budget.read, region.reading is Reading.STORAGE
+    most = min(source.size, HEADS[-1]) if is_storage else source.size
+    for size in (*(head for head in HEADS if head < most), most):
+        head = source.read(0, size)
+        if len(head) < 2 or head[0] not in BY_CODE:
             return None
         pickle = read(head, 0)
-        has_ended = pickle.root is not None or size >= source.size
-        if does_something(pickle) or (pickle.root is not None and begins_pickle(head)):
-            return pickle if has_ended else read(source.read(0, source.size if is_whole else min(source.size, HEADS[-1])), 0)
-        if has_ended or not _runs_on(pickle):
+        is_one = does_something(pickle) and (region.reading is not Reading.TEXT or calls_something(pickle))
+        is_one = is_one or (pickle.root is not None and begins_pickle(head))
+        if is_one or (was_limited(pickle) and size == most and not is_storage):
+            has_ended = pickle.root is not None or size == most
+            return pickle if has_ended else read(source.read(0, most), 0)
+        if not _runs_on(pickle):
             return None
     return None
 
 
-def may_be_pickle(source: Source, read: ReadPickle) -> bool:
+def _may_be_pickle(region: Region) -> bool:
     """Whether bytes should be read whole: they begin with a pickle, or with what may become one."""
+    source = region.source
     for size in HEADS:
-        pickle = read(source.read(0, min(size, source.size)), 0)
-        if pickle.root is not None or does_something(pickle):
+        pickle = region.budget.read(source.read(0, min(size, source.size)), 0)
+        if pickle.root is not None or does_something(pickle) or _imports(region, pickle):
             return True
         if size >= source.size or not _runs_on(pickle):
-            return False
+            return was_limited(pickle)
     return True
 
 
 def does_something(pickle: Pickle) -> bool:
-    """Whether it imports a name and is whole, calls something, or the name is dangerous: text may begin like an import."""
-    imported = (node for node in pickle.calls if isinstance(node, Global))
-    names = [node for node in imported if IDENTIFIER.match(node.module) and IDENTIFIER.match(node.name)]
-    is_more = pickle.root is not None or any(isinstance(node, Call) for node in pickle.calls)
-    return bool(names) and (is_more or any(dangerous_names.of_name(node.module, node.name) for node in names))
+    """Whether it imports a name and is whole, or calls something."""
+    return bool(_names(pickle)) and (pickle.root is not None or calls_something(pickle))
+
+
+def calls_something(pickle: Pickle) -> bool:
+    return any(isinstance(node, Call) for node in pickle.calls)
+
+
+def was_limited(pickle: Pickle) -> bool:
+    """Whether reading stopped at a limit, so that nobody knows what follows."""
+    return pickle.root is None and pickle.anomalies[-1].kind == LIMIT
+
+
+def _names(pickle: Pickle) -> list[Global]:
+    """What it imports, from modules that may exist."""
+    names = [node for node in pickle.calls if isinstance(node, Global)]
+    return [node for node in names if IDENTIFIER.match(node.module) or node.op.startswith("EXT")]
+
+
+def _is_dangerous(node: Global) -> bool:
+    return bool(dangerous_names.of_name(node.module, node.name))
 
 
 def _runs_on(pickle: Pickle) -> bool:
     """Whether a pickle broke only because no more bytes were given."""
-    return bool(pickle.anomalies) and pickle.anomalies[-1].kind in (CUT, LIMIT)
+    return pickle.root is None and pickle.anomalies[-1].kind in (CUT, LIMIT)

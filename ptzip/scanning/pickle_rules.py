@@ -5,8 +5,8 @@ Each rule is a function of one stream that yields its hits in the order of the s
 
 from collections.abc import Iterator
 
+from ptzip.pickling.machine import BROKEN, CUT, LIMIT
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
-from ptzip.pickling.reader import BROKEN, CUT, LIMIT
 from ptzip.scanning.dangerous_names import CODE_PICKLERS, of_name
 from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.scanning.report import Hit

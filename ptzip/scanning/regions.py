@@ -1,6 +1,8 @@
-"""The work of a scan: regions, which are stretches of bytes that are still to be read, and the budget for all of them."""
+"""The work of a scan: regions, which are stretches of bytes that are still to be read, what their readers return, and the
+budget for all of them.
+"""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Generator
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -58,11 +60,11 @@ class Reading(Enum):
     LEFTOVER = auto()
     """Bytes that no loader reads: a pickle there is hidden, and read whole."""
 
-    VALUE = auto()
-    """A value inside a pickle that is neither a zip nor compressed: it may be a pickle itself."""
+    BYTES = auto()
+    """Bytes inside a pickle that are neither a zip nor compressed: they may be a pickle themselves."""
 
-    CONTENTS = auto()
-    """The values of a pickle that was read already."""
+    TEXT = auto()
+    """A text inside a pickle: words may look like imports, so it is a pickle only if it calls something."""
 
 
 class Region(NamedTuple):
@@ -70,7 +72,8 @@ class Region(NamedTuple):
 
     `location` says where it is, "" for the file itself; `depth` is the number of regions around it. What it holds need not be
     readable if `is_optional`, has to be a pickle if `is_loaded` (a pickle passes the bytes to a loader), and is a hidden
-    pickle, if any, if `is_hidden`. What is inside a region that is optional or hidden is so, too.
+    pickle, if any, if `is_hidden`. What is inside a region that is optional or hidden is so, too. If `is_other`, it is a file
+    of another kind as well, so it may begin like a harmless pickle by chance.
     """
 
     source: Source
@@ -82,6 +85,7 @@ class Region(NamedTuple):
     is_optional: bool = False
     is_loaded: bool = False
     is_hidden: bool = False
+    is_other: bool = False
 
     def inner(
         self,
@@ -101,6 +105,7 @@ class Region(NamedTuple):
             is_optional=self.is_optional or is_optional,
             is_loaded=is_loaded,
             is_hidden=self.is_hidden or is_hidden,
+            is_other=False,
         )
 
     def part(self, source: Source, what: str) -> "Region":
@@ -121,6 +126,25 @@ class Region(NamedTuple):
 
 Item = Subject | Region
 """What a reader finds in a region: something for the rules, or another region."""
+
+
+class Read(NamedTuple):
+    """The loader interprets the region up to byte `end`: all of that was yielded, as subjects or as further regions."""
+
+    end: int
+
+
+class Refused(NamedTuple):
+    """The loader raises an error before it interprets anything; `why` completes the sentence "this is ..."."""
+
+    why: str
+
+
+Outcome = Read | Refused
+"""What became of a region in one reading. A reader has to return one, so it cannot leave bytes without a word."""
+
+Reader = Callable[[Region], Generator[Item, None, Outcome]]
+"""Reads a region as one kind of loader does. A PtzipError that it raises is a finding: the rest of the region is unknown."""
 
 
 def inside(location: str, what: str) -> str:

@@ -100,7 +100,13 @@ class MemberNames(NamedTuple):
     names: list[str]
 
 
-Subject = PickleStream | ZipSubject | Note | MemberNames
+class Data(NamedTuple):
+    """Bytes that no loader interprets: every reading of them is refused."""
+
+    location: str
+
+
+Subject = PickleStream | ZipSubject | Note | MemberNames | Data
 
 
 NUMBERS = frozenset(("LONG4", "LONG", "INT"))

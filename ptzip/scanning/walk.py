@@ -1,54 +1,52 @@
 """The walk over a file: one queue of regions, each read in every way that a loader may take it.
 
-A region is read as each container whose signature it has and, since a loader of pickles looks for no signature, as pickles too.
-A reader of one kind of region yields subjects for the rules and further regions; those are read before the reader goes on, so
-that subjects come in the order of the file. Readers never call one another.
+A reader of one kind yields subjects for the rules and further regions; those are read before the reader goes on, so that
+subjects come in the order of the file. Readers never call one another.
+
+A scan fails closed. Every reading of a region returns an outcome, and the walk accounts for all bytes: what is beyond all
+readings is a finding; a region that every reading refuses is data that no loader interprets, or unreadable; a kind without
+a reader, or an error that ends a reading, is a finding.
 """
 
 import contextlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 
 from ptzip.allowlist.table import Name
-from ptzip.errors import LimitError, PtzipError
-from ptzip.formats.signatures import ARRAY, NATIVE, OPAQUE, SCRIPT, described, is_safetensors, is_tar, signature_of
+from ptzip.errors import FormatError, LimitError, PtzipError
+from ptzip.formats.signatures import HEAD, Kind, described, kinds_of, signature_of
 from ptzip.io.compression import compression_of, unpacked
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Pickle
-from ptzip.scanning.pickle_readers import begins_opcode, beyond, embedded, pickles, stretches
-from ptzip.scanning.regions import Budget, Item, Reading, Region
-from ptzip.scanning.subjects import MemberNames, Note, NoteKind, PickleStream, Subject
+from ptzip.pickling.nodes import Atom, Pickle
+from ptzip.scanning.encoded import decoded, is_text
+from ptzip.scanning.pickle_readers import beyond, embedded, loaded, pickles
+from ptzip.scanning.regions import Budget, Item, Outcome, Read, Reader, Reading, Refused, Region
+from ptzip.scanning.subjects import Data, MemberNames, NoteKind, PickleStream, Subject
 from ptzip.scanning.zip_readers import zip_files
 from ptzip.zip.find_archives import is_zip
-from ptzip.zip.structs import LOCAL_SIGNATURE
 
-HEAD = 16
 MOST_DEEP = 8
 """The most regions inside one another that are read."""
+
+MOST_TEXT = 1 << 26
+"""The longest text in bytes that is searched for encoded files."""
 
 
 class _Open:
     """A region that is being read."""
 
-    def __init__(self, region: Region, items: Iterator[Item]) -> None:
+    def __init__(self, region: Region, reader: Reader) -> None:
         self.region = region
-        self.items = items
+        self.items = _guarded(region, reader)
         self.has_pickle = False
 
 
 def subjects(source: Source, limits: Limits, trusted: Collection[Name] = ()) -> Iterator[Subject]:
-    """Everything in a file that rules judge. An error ends the region in which it occurs, with a note about it."""
-    queue = [_opened(Region(source, Budget(limits), trusted))]
+    """Everything in a file that rules judge. An error ends the reading in which it occurs, with a note about it."""
+    queue = [_Open(Region(source, Budget(limits), trusted), anything)]
     while queue:
         current = queue[-1]
-        try:
-            found = next(current.items, None)
-        except PtzipError as error:
-            while queue[-1].region.reading is not Reading.ANYTHING:
-                queue.pop()
-            kind = NoteKind.LIMIT if isinstance(error, LimitError) else NoteKind.UNREAD
-            queue[-1].items = iter([queue[-1].region.note(kind, str(error))])
-            continue
+        found = next(current.items, None)
         if found is None:
             queue.pop()
             if current.region.is_loaded and not current.has_pickle:
@@ -56,8 +54,8 @@ def subjects(source: Source, limits: Limits, trusted: Collection[Name] = ()) -> 
                     NoteKind.STRANGE, "a call loads these bytes, which are no checkpoint of a known format"
                 )
         elif isinstance(found, Region):
-            queue.append(_opened(found))
-        elif not (isinstance(found, Note) and found.kind is NoteKind.UNREAD and current.region.is_optional):
+            queue.append(_Open(found, anything if found.reading is Reading.ANYTHING else embedded))
+        else:
             yield found
             if isinstance(found, PickleStream):
                 for region in queue:
@@ -65,14 +63,64 @@ def subjects(source: Source, limits: Limits, trusted: Collection[Name] = ()) -> 
                 queue.append(_values(current.region, found))
 
 
-def _opened(region: Region) -> _Open:
-    return _Open(region, READERS[region.reading](region))
+def _guarded(region: Region, reader: Reader) -> Generator[Item, None, Outcome]:
+    """One reading of a region. What an error leaves unread is unknown, whatever the region holds."""
+    try:
+        return (yield from reader(region))
+    except PtzipError as error:
+        kind = NoteKind.LIMIT if isinstance(error, LimitError) else NoteKind.STRANGE if region.is_optional else NoteKind.UNREAD
+        yield region.note(kind, str(error))
+        return Read(region.source.size)
+
+
+def anything(region: Region) -> Generator[Item, None, Outcome]:
+    """Every reading of a region that a loader may take, and what is beyond them."""
+    source, outcomes = region.source, list[Outcome]()
+    if region.depth > MOST_DEEP:
+        raise LimitError(f"more than {MOST_DEEP} pickles and containers are nested")
+    kinds = list(kinds_of(source))
+    for kind in kinds:
+        if kind in READERS:
+            outcomes.append((yield from _guarded(region._replace(is_other=len(kinds) > 1), READERS[kind])))
+        else:
+            row = signature_of(source.read(0, min(source.size, HEAD)), kind)
+            yield region.note(NoteKind.STRANGE, f"this is {row.name if row else kind}, which cannot be scanned")
+            outcomes.append(Read(source.size))
+    end = max((outcome.end for outcome in outcomes if isinstance(outcome, Read)), default=None)
+    if end is None:
+        yield from _refused(region, next((one.why for one in outcomes if isinstance(one, Refused) and one.why), ""))
+    elif end < source.size:
+        yield from beyond(region, end, source.size - end, f"what follows byte {end}")
+    return Read(source.size)
+
+
+def _refused(region: Region, why: str) -> Iterator[Item]:
+    """What no loader reads as it is; a text may hold files that are encoded."""
+    source = region.source
+    if is_text(source):
+        if source.size > MOST_TEXT:
+            yield region.note(NoteKind.LIMIT, f"a text of {source.size:,} bytes is larger than the limit of {MOST_TEXT:,}")
+        yield from _encoded(region, source.read(0, min(source.size, MOST_TEXT)))
+    if region.is_optional:
+        yield Data(region.location)
+    else:
+        yield region.note(NoteKind.UNREAD, why or f"this is {described(source)}")
+
+
+def _encoded(region: Region, text: bytes, offset: int = 0) -> Iterator[Item]:
+    """The files and pickles that a text holds in base64 and the like."""
+    for name, at, data in decoded(text, region.budget.inflate):
+        yield region.inner(BytesSource(data), f"{name} at {offset + at}", is_optional=True)
 
 
 def _values(region: Region, stream: PickleStream) -> _Open:
     """The bytes and texts in a pickle that may be files or pickles themselves."""
-    values = region._replace(location=stream.location, reading=Reading.CONTENTS, is_loaded=False)
-    return _Open(values, contents(values, stream))
+
+    def read(region: Region) -> Generator[Item, None, Outcome]:
+        yield from contents(region, stream)
+        return Read(region.source.size)
+
+    return _Open(region._replace(location=stream.location, is_loaded=False), read)
 
 
 def contents(region: Region, stream: PickleStream) -> Iterator[Item]:
@@ -81,64 +129,58 @@ def contents(region: Region, stream: PickleStream) -> Iterator[Item]:
     if region.depth > MOST_DEEP:
         yield region.note(NoteKind.LIMIT, f"more than {MOST_DEEP} pickles and containers are nested")
         return
-    for data, offset, is_loaded in stretches(stream):
-        what = f"bytes at {offset}"
-        inner = BytesSource(data, what)
-        if is_loaded or is_zip(inner) or compression_of(inner):
-            yield region.inner(inner, what, is_optional=True, is_loaded=is_loaded)
-        else:
-            yield region.inner(inner, what, Reading.VALUE)
+    given = loaded(stream)
+    for node in stream.size.atoms:
+        if isinstance(node.value, str | bytes | bytearray):
+            yield from _value(region, node, is_loaded=id(node) in given)
 
 
-def anything(region: Region) -> Iterator[Item]:
-    """Every reading of a region that a loader may take."""
-    source = region.source
-    if region.depth > MOST_DEEP:
-        raise LimitError(f"more than {MOST_DEEP} pickles and containers are nested")
-    head = source.read(0, min(source.size, HEAD))
-    containers = [read for matches, read in CONTAINERS if matches(source, head)] if head else []
-    is_pickle = False
-    if begins_opcode(head) and not head.startswith(LOCAL_SIGNATURE):  # torch never reads that as pickles
-        is_pickle = yield from pickles(region, is_other=bool(containers))
-    for read in containers:
-        yield from read(region)
-    if not containers and not is_pickle:
-        yield region.note(NoteKind.UNREAD, f"this is {described(source)}")
+def _value(region: Region, node: Atom, is_loaded: bool) -> Iterator[Item]:
+    """One text or one array of bytes in a pickle."""
+    text, what = isinstance(node.value, str), f"bytes at {node.offset}"
+    try:
+        data = node.value.encode("latin-1") if isinstance(node.value, str) else bytes(node.value)
+    except UnicodeEncodeError:
+        data = node.value.encode("utf-8", "surrogatepass")
+    inner = BytesSource(data, what)
+    if is_loaded or is_zip(inner) or compression_of(inner):
+        yield region.inner(inner, what, is_optional=True, is_loaded=is_loaded)
+    elif not text or b"\n" in data or b"\x93" in data:  # every pickle with an import has one of these
+        yield region.inner(inner, what, Reading.TEXT if text else Reading.BYTES)
+    if text or is_text(inner):
+        yield from _encoded(region, data, node.offset)
 
 
-def opaque(region: Region) -> Iterator[Item]:
-    """A container that is not opened."""
-    row = signature_of(region.source.read(0, min(region.source.size, HEAD)), OPAQUE)
-    if row is not None:
-        yield region.note(NoteKind.STRANGE, f"this is {row.name}, which cannot be scanned")
-
-
-def native(region: Region) -> Iterator[Item]:
-    yield region.note(NoteKind.CODE, "this is native code or a script")
-
-
-def compressed(region: Region) -> Iterator[Item]:
+def compressed(region: Region) -> Generator[Item, None, Outcome]:
     """What compressed bytes hold."""
     kind = compression_of(region.source)
     if kind is None:
-        return
-    with contextlib.closing(unpacked(region.source, kind, region.budget.limits, is_scan=True)) as inner:
+        return Refused("")
+    try:
+        inner = unpacked(region.source, kind, region.budget.limits, is_scan=True)
+    except FormatError as error:  # nothing was unpacked
+        return Refused(str(error))
+    with contextlib.closing(inner):
         if region.depth:  # the file itself may be compressed, as large as `Limits` allows
             region.budget.inflate(inner.size)
         yield region.inner(inner, f"content of the {kind.name}")
+    return Read(region.source.size)
 
 
-def array(region: Region) -> Iterator[Item]:
+def array(region: Region) -> Generator[Item, None, Outcome]:
     """A `.npy` file. Its data are read as pickles even where the header says that they are numbers: numpy may disagree."""
     from ptzip.formats import npy  # few files are arrays
 
     source = region.source
     start, has_objects = npy.data_start(source)
     data = region.part(Window(source, start, source.size - start), "the objects of the array")
-    yield from pickles(data, is_other=not has_objects)
+    outcome = yield from pickles(data._replace(is_other=not has_objects))
+    if has_objects and isinstance(outcome, Refused):
+        yield data.note(NoteKind.STRANGE, "these should be a pickle, but are none")
+    return Read(source.size)
 
 
-def tar(region: Region) -> Iterator[Item]:
+def tar(region: Region) -> Generator[Item, None, Outcome]:
     """Every member of a tar, what follows them, and the pickles in a row that torch 0.1 wrote into members."""
     from ptzip.formats import tar as tars  # few files are tars
 
@@ -151,28 +193,33 @@ def tar(region: Region) -> Iterator[Item]:
             yield region.note(NoteKind.STRANGE, f"this is a {member.note}", what=what)
         else:
             yield region.inner(Window(source, member.offset, member.size), what, is_optional=True)
-    end = max((member.offset + member.size for member in members), default=source.size)
-    if end < source.size:
-        yield from beyond(region, end, source.size - end, "after the tar")
     with contextlib.suppress(PtzipError):  # a tar that torch did not write; the pickles in it were seen
         tars.read(source, region.budget.limits, seen.append)
     for pickle in seen:
         if pickle.root is not None or pickle.calls:
             yield region.pickle(pickle, "a pickle in the tar")
+    return Read(max((member.offset + member.size for member in members), default=source.size))
 
 
-CONTAINERS: tuple[tuple[Callable[[Source, bytes], bool], Callable[[Region], Iterator[Item]]], ...] = (
-    (lambda source, _: compression_of(source) is not None, compressed),
-    (lambda _, head: signature_of(head, OPAQUE) is not None, opaque),
-    (lambda _, head: signature_of(head, NATIVE, SCRIPT) is not None, native),
-    (lambda _, head: signature_of(head, ARRAY) is not None, array),
-    (lambda source, _: is_tar(source), tar),
-    (lambda source, _: is_safetensors(source), lambda _: iter(())),  # it holds names and numbers only
-    (lambda source, _: is_zip(source), zip_files),
-)
-"""Whether a source with these first bytes is a container of a kind, and its reader; it is read as each kind that it may be."""
+def safetensors(region: Region) -> Generator[Item, None, Outcome]:
+    """Names and numbers only."""
+    yield from ()
+    return Read(region.source.size)
 
-READERS: dict[Reading, Callable[[Region], Iterator[Item]]] = {
-    Reading.ANYTHING: anything,
-    **dict.fromkeys((Reading.STORAGE, Reading.LEFTOVER, Reading.VALUE), embedded),
+
+def code(region: Region) -> Generator[Item, None, Outcome]:
+    yield region.note(NoteKind.CODE, "this is native code or a script")
+    return Read(region.source.size)
+
+
+READERS: dict[Kind, Reader] = {
+    Kind.PICKLE: pickles,  # pickle.load, joblib.load, numpy.load, and torch.load where there is neither a zip nor a tar
+    Kind.COMPRESSED: compressed,  # joblib.load, pandas.read_pickle
+    Kind.ARRAY: array,  # numpy.load
+    Kind.TAR: tar,  # torch.load where there is no zip, tarfile, NeMo
+    Kind.SAFETENSORS: safetensors,  # safetensors
+    Kind.ZIP: zip_files,  # torch.load and torch.jit.load (miniz), numpy.load and stable_baselines3 (zipfile)
+    Kind.NATIVE: code,  # the system
+    Kind.SCRIPT: code,  # the system
 }
+"""Which loaders take bytes for each kind, and the reader that reads them so."""

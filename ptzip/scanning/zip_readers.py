@@ -4,15 +4,15 @@ whichever of several with one name a loader would pick.
 
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.container import Part
-from ptzip.formats.signatures import NATIVE, SCRIPT, signature_of
+from ptzip.formats.signatures import Kind, signature_of
 from ptzip.formats.torchzip import PICKLE, STORAGES, finder, prefix_of, records, storage_patterns
 from ptzip.io.payloads import InflatedPayload, read_all
 from ptzip.io.sources import BytesSource, Source, Window
-from ptzip.scanning.regions import Item, Reading, Region, inside
+from ptzip.scanning.regions import Item, Outcome, Read, Reading, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
 from ptzip.zip.find_archives import all_ends, zips_in
 from ptzip.zip.reader import Archive, Entry, read_archive
@@ -34,7 +34,7 @@ MOST_CODE = 1 << 22
 """Bytes of TorchScript source that are searched."""
 
 
-def zip_files(region: Region) -> Iterator[Item]:
+def zip_files(region: Region) -> Generator[Item, None, Outcome]:
     """All zips of a region in a row, from the last to the first, and what precedes them."""
     source = region.source
     zips, before = zips_in(source)
@@ -47,6 +47,7 @@ def zip_files(region: Region) -> Iterator[Item]:
         yield region.inner(Window(source, 0, before), "before the zip", Reading.LEFTOVER)
     elif len(zips) > 1:
         yield region.note(NoteKind.SEVERAL, f"{len(zips)} zips follow one another")
+    return Read(source.size)
 
 
 def _one_zip(region: Region) -> Iterator[Item]:
@@ -188,12 +189,12 @@ def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
     """What code an archive entry holds, by content or name. It is not analysed, but for TorchScript that touches files."""
     lower = name.lower()
     head = source.read(0, min(source.size, 8))
-    if signature_of(head, NATIVE) or lower.endswith(NATIVE_NAMES):
+    if signature_of(head, Kind.NATIVE) or lower.endswith(NATIVE_NAMES):
         yield Note(location, NoteKind.CODE, "this is native code")
     elif "/code/" in lower and lower.endswith(".py"):
         yield Note(location, NoteKind.TORCHSCRIPT, "this is TorchScript code, which loading may run")
         found = FILES.search(source.read(0, min(source.size, MOST_CODE)))
         if found:
             yield Note(location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start())
-    elif lower.endswith(SOURCE_NAMES) or signature_of(head, SCRIPT):
+    elif lower.endswith(SOURCE_NAMES) or signature_of(head, Kind.SCRIPT):
         yield Note(location, NoteKind.CODE, "this is source code")

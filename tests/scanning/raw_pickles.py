@@ -5,6 +5,7 @@ Every payload would be harmless, and none is ever loaded.
 
 import io
 import struct
+import tarfile
 import zipfile
 from collections.abc import Mapping
 
@@ -71,6 +72,22 @@ def zipped(records: Mapping[str, bytes], method: int = zipfile.ZIP_STORED) -> by
         for key, data in records.items():
             made.writestr(key, data)
     return stream.getvalue()
+
+
+def tarred(members: Mapping[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as made:
+        for key, data in members.items():
+            info = tarfile.TarInfo(key)
+            info.size = len(data)
+            made.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+def object_array(stream: bytes) -> bytes:
+    """A `.npy` of one object."""
+    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + stream
 
 
 def scanned(data: bytes) -> ScanReport:

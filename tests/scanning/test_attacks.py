@@ -5,13 +5,11 @@ Gadgets stand where an honest value would stand, so that no rule about the place
 
 import bz2
 import gzip
-import io
 import lzma
 import struct
-import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -21,9 +19,11 @@ from tests.scanning.raw_pickles import (
     call,
     in_zip,
     name,
+    object_array,
     pickled,
     raw,
     stack_global,
+    tarred,
     text,
     thrown,
     valued,
@@ -262,16 +262,6 @@ def test_compressed_pickles_are_read(packing: str) -> None:
     assert verdict(PACKED[packing](valued(b"K\x01"))) == "clean"
 
 
-def tarred(members: Mapping[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as made:
-        for key, data in members.items():
-            info = tarfile.TarInfo(key)
-            info.size = len(data)
-            made.addfile(info, io.BytesIO(data))
-    return stream.getvalue()
-
-
 NONE, EMPTY = pickled(b"K\x00"), pickled(b"}")
 
 INSIDE = {
@@ -307,12 +297,6 @@ def test_a_storage_that_is_a_pickle_is_read(before: bytes) -> None:
     records = training_records(count=256)
     records["data/0"] = (before + pickled(PAYLOAD)).ljust(len(records["data/0"]), b"\0")
     assert verdict(archive(records)) == "malicious"
-
-
-def object_array(stream: bytes) -> bytes:
-    """A `.npy` of one object."""
-    header = b"{'descr': '|O', 'fortran_order': False, 'shape': (1,), }".ljust(117) + b"\n"
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + stream
 
 
 def test_arrays_of_objects_are_pickles() -> None:

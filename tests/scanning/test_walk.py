@@ -1,17 +1,18 @@
 """The walk over the regions of a file: what it yields, in which order, and what an error ends."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import pytest
 
 from ptzip.errors import FormatError
+from ptzip.formats.signatures import Kind, kinds_of
 from ptzip.io.sources import BytesSource
 from ptzip.scanning import walk
-from ptzip.scanning.regions import Item, Reading, Region
-from ptzip.scanning.scan import SCAN_LIMITS
-from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject, ZipSubject
-from tests.scanning.raw_pickles import PAYLOAD, pickled, raw, zipped
+from ptzip.scanning.regions import Item, Outcome, Read, Region
+from ptzip.scanning.scan import SCAN_LIMITS, scan
+from ptzip.scanning.subjects import Data, Note, NoteKind, PickleStream, Subject, ZipSubject
+from tests.scanning.raw_pickles import PAYLOAD, object_array, pickled, raw, tarred, zipped
 
 NONE = pickled(b"N")
 
@@ -31,24 +32,63 @@ def test_what_is_inside_a_region_comes_before_what_follows_it() -> None:
     ]
 
 
-def test_every_reading_of_a_region_has_a_reader() -> None:
-    assert {*walk.READERS} == {*Reading} - {Reading.CONTENTS}
+FILES = {
+    Kind.PICKLE: NONE,
+    Kind.COMPRESSED: gzip.compress(NONE),
+    Kind.ARRAY: object_array(NONE),
+    Kind.TAR: tarred({"a.pkl": NONE}),
+    Kind.SAFETENSORS: b"\x02\0\0\0\0\0\0\0{}",
+    Kind.ZIP: zipped({"a.pkl": NONE}),
+    Kind.NATIVE: b"\x7fELF\x02",
+    Kind.SCRIPT: b"#!/bin/sh",
+}
+"""A file of each kind that some loader reads; without its reader, nobody knows what is in it."""
 
 
-def test_an_error_ends_the_region_in_which_it_occurs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fails(region: Region) -> Iterator[Item]:
+def test_a_kind_without_its_reader_is_never_clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert {*FILES} == {*walk.READERS}
+    for kind, data in FILES.items():
+        assert kind in kinds_of(BytesSource(data))
+        with monkeypatch.context() as patch:
+            patch.delitem(walk.READERS, kind)
+            for whole in (data, zipped({"a": data}) if kind is not Kind.ZIP else gzip.compress(data)):
+                assert scan(whole).verdict not in ("clean",), kind
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in (Kind.NATIVE, Kind.SCRIPT)])
+def test_honest_files_of_each_kind_are_clean_with_their_reader(kind: Kind) -> None:
+    assert scan(FILES[kind]).verdict == "clean"
+    assert scan(gzip.compress(FILES[kind])).verdict == "clean"
+
+
+def test_an_error_ends_the_reading_in_which_it_occurs_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(region: Region) -> Generator[Item, None, Outcome]:
         yield region.note(NoteKind.CODE, "before")
         raise FormatError("broken")
 
-    rows = tuple((matches, fails if read is walk.native else read) for matches, read in walk.CONTAINERS)
-    monkeypatch.setattr(walk, "CONTAINERS", rows)
+    monkeypatch.setitem(walk.READERS, Kind.NATIVE, fails)
     found = subjects(zipped({"a": gzip.compress(b"\x7fELF"), "b.pkl": NONE}))
-    assert [subject.message for subject in found if isinstance(subject, Note)] == ["before"]  # a record may be anything
+    notes = [(subject.kind, subject.message) for subject in found if isinstance(subject, Note)]
+    assert notes == [(NoteKind.CODE, "before"), (NoteKind.STRANGE, "broken")]
     assert [type(subject) for subject in found][-2:] == [PickleStream, ZipSubject]
-    assert [(note.kind, note.message) for note in subjects(b"\x7fELF") if isinstance(note, Note)] == [
-        (NoteKind.CODE, "before"),
-        (NoteKind.UNREAD, "broken"),
-    ]
+    notes = [(note.kind, note.message) for note in subjects(b"\x7fELF") if isinstance(note, Note)]
+    assert notes == [(NoteKind.CODE, "before"), (NoteKind.UNREAD, "broken")]
+
+
+def test_what_follows_all_readings_is_a_finding_and_looked_into(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reads_four(_: Region) -> Generator[Item, None, Outcome]:
+        yield from ()
+        return Read(4)
+
+    monkeypatch.setitem(walk.READERS, Kind.NATIVE, reads_four)
+    found = subjects(b"\x7fELF" + pickled(PAYLOAD))
+    assert [type(subject) for subject in found] == [Note, PickleStream]
+    assert isinstance(found[0], Note)
+    assert (found[0].kind, found[0].offset) == (NoteKind.STRANGE, 4)
+
+
+def test_what_every_reading_refuses_is_named_as_data() -> None:
+    assert [subject for subject in subjects(zipped({"a.txt": b"hello"})) if isinstance(subject, Data)] == [Data("record a.txt")]
 
 
 def test_bytes_that_a_call_loads_and_that_are_no_pickle_are_noted() -> None:
