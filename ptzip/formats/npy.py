@@ -1,15 +1,16 @@
 """Arrays of numpy: the header of a `.npy`, and the records of an `.npz` as tensors.
 
 A header is the text of a dict. numpy reads it for tensors, never as a pickle; arrays of objects, whose data are a pickle, have
-no values here. A scan starts without numpy, and looks only for where the data begin.
+no values here. A scan starts without numpy, and reads only headers that are written as numpy writes them.
 """
 
 import io
 import math
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ptzip.errors import FormatError
+from ptzip.errors import CutError, FormatError
+from ptzip.formats.literals import parsed
+from ptzip.formats.numpy_types import described, element_count
 from ptzip.io.payloads import CheckedPayload, SlicePayload
 from ptzip.io.sources import Source
 from ptzip.tensors.dtypes import BY_NAME
@@ -26,18 +27,52 @@ HEAD = 1 << 14
 FIXED = 8
 """The bytes of magic and version (`numpy/lib/format.py`)."""
 
-OBJECTS = re.compile(rb"""['"][|<>=]?O\d*['"]""")
-"""A dtype of objects."""
+MAGIC = b"\x93NUMPY"
+VERSIONS = {(1, 0): (2, "latin-1"), (2, 0): (4, "latin-1"), (3, 0): (4, "utf-8")}
+"""The bytes of the length of the header, and its encoding (`numpy/lib/format.py`, `_header_size_info`)."""
+
+LONGEST = 1 << 16
+"""Bytes of a header that a scan parses."""
 
 
-def data_start(source: Source) -> tuple[int, bool]:
-    """The offset of the data of a `.npy`, and whether they are a pickle. Raises FormatError where the header is cut off."""
+class Layout(NamedTuple):
+    """Where the data of an array begin, and their size in bytes; None if they are objects, or not known to be numbers."""
+
+    start: int
+    size: int | None
+    is_known: bool = True
+
+
+def layout(source: Source) -> Layout:
+    """How `numpy.load` reads a `.npy`. Raises FormatError where numpy refuses it before it reads the header."""
     head = source.read(0, min(source.size, FIXED + 4))
-    start = FIXED + (2 if head[6:7] == b"\x01" else 4)
-    length = int.from_bytes(head[FIXED:start], "little")
-    if start + length > source.size:
-        raise FormatError("the header of the numpy array is cut off", FIXED)
-    return start + length, bool(OBJECTS.search(source.read(start, length)))
+    if tuple(head[6:FIXED]) not in VERSIONS:
+        raise FormatError(f"numpy does not know version {'.'.join(map(str, head[6:FIXED]))} of its arrays", len(MAGIC))
+    digits, encoding = VERSIONS[head[6], head[7]]
+    length = int.from_bytes(head[FIXED : FIXED + digits], "little")
+    start = FIXED + digits + length
+    if start > source.size:
+        raise CutError("the header of the numpy array is cut off", FIXED)
+    header = source.read(start - length, length).decode(encoding, "replace") if length <= LONGEST else ""
+    return _data(start, _parsed(header))
+
+
+def _data(start: int, header: Any) -> Layout:
+    """The data by the dict in a header."""
+    if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
+        return Layout(start, None, is_known=False)
+    count, item = element_count(header["shape"]), described(header["descr"])
+    if item is None or count is None or not isinstance(header["fortran_order"], bool):
+        return Layout(start, None, is_known=False)
+    return Layout(start, None if item.has_objects else item.size * count)
+
+
+def _parsed(header: str) -> Any:
+    """The value of a header; None if it is not as numpy writes it."""
+    try:
+        return parsed(header)
+    except (ValueError, TypeError):
+        return None
 
 
 def tensor(name: str, record: CheckedPayload) -> "Tensor":

@@ -28,6 +28,9 @@ HEAD = 8
 """Every magic number is shorter."""
 
 
+JOBLIB_HEAD = 2 + 19
+
+
 def _gzip(file: Any) -> Any:
     import gzip  # here and below: few files are compressed
 
@@ -69,6 +72,14 @@ class _Zlib:
         return piece
 
 
+def _joblib_zlib(file: SourceFile) -> _Zlib:
+    """The files of joblib 0.9 and before: a number in 19 characters, maybe a space, and zlib (`read_zfile`)."""
+    file.seek(JOBLIB_HEAD)
+    if file.read(1) != b" ":
+        file.seek(JOBLIB_HEAD)
+    return _Zlib(file)
+
+
 class Compression(NamedTuple):
     """One compression.
 
@@ -91,6 +102,7 @@ COMPRESSIONS = (
     Compression("zstd", (b"\x28\xb5\x2f\xfd",), ".zst", _zstd, is_opened=True, is_written=True),  # RFC 8878
     Compression("bzip2", (b"BZh",), ".bz2", _bzip2),
     Compression("xz", (b"\xfd7zXZ\x00", b"\x5d\x00\x00"), ".xz", _xz),  # and the older .lzma
+    Compression("zlib of joblib 0.9", (b"ZF",), ".z", _joblib_zlib, is_weak=True),
     Compression("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), ".zlib", _Zlib, is_weak=True),  # RFC 1950
 )
 

@@ -106,6 +106,7 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
             if effect:
                 effect(machine, name, arg)
                 if skip is not None and name == "BUILD" and (skipped := skip(machine.top(), data, at)):
+                    leave_frame(machine, frame_end in (at, no_frame))
                     at, frame_end = at + skipped, no_frame  # skipped bytes are in no frame
             elif name == "STOP":
                 leave_frame(machine, frame_end in (at, no_frame))

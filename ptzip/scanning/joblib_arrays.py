@@ -1,26 +1,44 @@
 """joblib files: pickles in which the data of each array follow the object that describes it.
 
-Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array`: if the wrapper says so, one byte with the length of a padding
-and the padding; then the elements, or a separate pickle for an array of objects. Other loaders read these data as opcodes, so a
-scan reads such a file in both ways.
+Source: `joblib/numpy_pickle.py`, `NumpyArrayWrapper.read_array` and `read_mmap`: unless the alignment is None, one byte with
+the length of a padding and the padding; then the elements, or a separate pickle for an array of objects. The data are read from
+the file, even where the opcodes are in a frame. Other loaders read these data as opcodes, so a scan reads such a file in both
+ways.
+
+Only a wrapper that joblib itself would write says how many bytes to skip; any other is a finding.
 """
 
-import math
-import re
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from itertools import islice
 
+from ptzip.formats.numpy_types import ItemType, element_count, literal, pickled, value
 from ptzip.io.sources import Stream
-from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Pickle, Tuple, lookup, plain, state, text
+from ptzip.pickling.nodes import Call, Dict, Global, Node, Pickle, children, lookup, pairs, plain, state, text, walk_unordered
 
-WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
-CODE = re.compile(r"[<>|=]?([?bBhHiIlLqQefdgFDGSUVmMpPOuc])(\d*)$")
-SIZES = dict(zip("?bBhHiIlLqQefdgFDG", (1, 1, 1, 2, 2, 4, 4, 8, 8, 8, 8, 2, 4, 8, 16, 8, 16, 32), strict=True))
+WRAPPERS = frozenset(f"{package}joblib.numpy_pickle.NumpyArrayWrapper" for package in ("", "sklearn.externals."))
+"""The class that describes an array, also in scikit-learn before 0.23, which brought its own joblib."""
+
+ATTRIBUTES = frozenset(("subclass", "shape", "order", "dtype", "allow_mmap"))
+ALIGNMENT = "numpy_array_alignment_bytes"
+"""What joblib 0.10 stores in it, and what 1.2 added."""
+
+MOST_STEPS = 8
+"""A memo put, and one step for each attribute at most; many wrappers may share a state."""
+
+FILE_WRAPPERS = ("NDArrayWrapper", "ZNDArrayWrapper")
+"""Before joblib 0.10, an array was a file of its own, which is loaded by `numpy.load` with pickles allowed."""
 
 
 def has_arrays(pickle: Pickle) -> bool:
     """Whether there may be array data between the opcodes of a pickle, which only joblib skips."""
-    return any(isinstance(node, Global) and node.path == WRAPPER for node in pickle.calls)
+    return any(isinstance(node, Global) and node.path in WRAPPERS for node in pickle.calls)
+
+
+def other_files(pickle: Pickle) -> Iterator[Call]:
+    """The objects that make joblib load another file."""
+    for node in pickle.calls:
+        if isinstance(node, Call) and node.path.rpartition(".")[2] in FILE_WRAPPERS and "joblib" in node.path:
+            yield node
 
 
 class Arrays:
@@ -29,54 +47,65 @@ class Arrays:
     def __init__(self, read: Callable[[Stream, int], Pickle]) -> None:
         self.read = read
         self.pickles = list[Pickle]()
+        self.types: dict[int, ItemType | None] = {}
         self.skipped = 0
         """The number of arrays that are described as joblib describes them."""
 
     def skip(self, node: Node, data: Stream, at: int) -> int:
         """The number of data bytes at `at` that belong to the object just read; 0 if it is not an array of joblib."""
-        attributes = state(node) if isinstance(node, Call) and node.path == WRAPPER and node.op == "NEWOBJ" else None
-        if not isinstance(attributes, Dict):
+        given = _attributes(node)
+        if given is None:
             return 0
-        dtype, shape = lookup(attributes, "dtype"), lookup(attributes, "shape")
-        is_plain = isinstance(shape, Tuple) and all(isinstance(plain(part), Atom) for part in shape.parts)
-        if not is_plain or not CODE.match(_code(dtype)) or sum(step.op == "BUILD" for step in node.steps) != 1:
+        item = pickled(lookup(given, "dtype"), self.types)
+        shape = lookup(given, "shape")
+        count = element_count(literal(shape)) if shape is not None else None
+        if item is None or count is None or not item.size:
             return 0
         self.skipped += 1
-        if _code(dtype).lstrip("<>|=")[:1] == "O":
+        if item.has_objects:
             self.pickles.append(self.read(data, at))
             return self.pickles[-1].end - at
-        padding = 1 + data[at] if _value(lookup(attributes, "numpy_array_alignment_bytes")) and at < len(data) else 0
-        return padding + _count(shape) * _size(_code(dtype))
+        alignment = lookup(given, ALIGNMENT)
+        is_padded = alignment is not None and value(alignment) is not None
+        padding = 1 + data[at] if is_padded and at < len(data) else 0
+        return padding + count * item.size
 
     def is_odd(self, pickle: Pickle) -> bool:
         """Whether something of joblib is described in another way, so that its loader may skip other bytes."""
-        names = [node for node in pickle.calls if isinstance(node, Global) and node.path == WRAPPER]
-        calls = [node for node in pickle.calls if isinstance(node, Call) and node.path == WRAPPER]
-        others = [node for node in pickle.calls if isinstance(node, Global) and node.module.startswith("joblib")]
-        return len(calls) != self.skipped or len(others) != len(names) or not calls
+        joblib = [node for node in pickle.calls if isinstance(node, Global) and "joblib" in node.module]
+        wrappers = {id(node) for node in joblib if node.path in WRAPPERS}
+        calls = [node for node in pickle.calls if isinstance(node, Call) and node.path in WRAPPERS]
+        is_passed_on = any(id(plain(part)) in wrappers for part in _passed(pickle))
+        return len(calls) != self.skipped or len(wrappers) != len(joblib) or is_passed_on
 
 
-def _code(dtype: Node | None) -> str:
-    """The type code of a dtype, such as "f8"."""
-    given = dtype.arguments if isinstance(dtype, Call) else []
-    return (text(plain(given[0])) or "") if given else ""
+def _attributes(node: Node) -> Dict | None:
+    """What describes an array: the state of a wrapper that was just created, if joblib could have written it.
+
+    Other attributes could replace the methods of the wrapper, and other values mean something else to joblib.
+    """
+    is_wrapper = isinstance(node, Call) and node.path in WRAPPERS and node.op == "NEWOBJ" and len(node.steps) < MOST_STEPS
+    given = state(node) if is_wrapper and sum(step.op == "BUILD" for step in node.steps) == 1 else None
+    if not isinstance(given, Dict) or len(given.steps) > MOST_STEPS:
+        return None
+    keys = [text(key) for key, _ in islice(pairs(given), MOST_STEPS)]
+    if len({*keys}) != len(keys) or {*keys} - {ALIGNMENT} != ATTRIBUTES:
+        return None
+    alignment = lookup(given, ALIGNMENT)
+    is_alignment = alignment is None or alignment.op == "NONE" or type(value(alignment)) is int
+    is_order = text(lookup(given, "order")) in ("C", "F")
+    is_array = is_order and isinstance(lookup(given, "subclass"), Global) and _is_bool(lookup(given, "allow_mmap"))
+    return given if is_array and is_alignment else None
 
 
-def _size(code: str) -> int:
-    match = CODE.match(code)
-    if match is None:
-        return 0
-    kind, digits = match.groups()
-    if kind in "SUV":
-        return int(digits or 0) * (4 if kind == "U" else 1)
-    return int(digits) if digits else 8 if kind in "mMpPuc" else SIZES[kind]
+def _is_bool(node: Node | None) -> bool:
+    return node is not None and isinstance(value(node), bool)
 
 
-def _count(shape: Node | None) -> int:
-    """The number of elements; 0 if a size is not a positive number."""
-    sizes = [_value(plain(part)) for part in shape.parts] if isinstance(shape, Tuple) else []
-    return math.prod(size if isinstance(size, int) and size > 0 else 0 for size in sizes)
-
-
-def _value(node: Node | None) -> Any:
-    return node.value if isinstance(node, Atom) else None
+def _passed(pickle: Pickle) -> Iterator[Node]:
+    """Everything in a pickle except the classes that NEWOBJ instantiates."""
+    seen = set[int]()
+    for root in [*([] if pickle.root is None else [pickle.root]), *pickle.calls]:
+        for node in walk_unordered(root, seen):
+            is_new = isinstance(node, Call) and node.op == "NEWOBJ"
+            yield from children(node)[1:] if is_new else children(node)

@@ -15,11 +15,12 @@ from ptzip.formats.signatures import begins_pickle, is_legacy
 from ptzip.io.sources import Stream as Bytes
 from ptzip.io.sources import Window
 from ptzip.pickling.machine import CUT, LIMIT
-from ptzip.pickling.nodes import Call, Global, Pickle, plain
+from ptzip.pickling.nodes import Call, Global, Node, Pickle, plain
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.scanning import dangerous_names, joblib_arrays
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region
 from ptzip.scanning.subjects import NoteKind, PickleStream
+from ptzip.scanning.violations import Danger, violations
 
 HEADS = (512, 1 << 14, 1 << 20)
 """How many bytes are tried, as long as they may still be a pickle."""
@@ -101,18 +102,35 @@ def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]
     """One pickle. If it is joblib's, it is read like joblib does; what other loaders make of its arrays is yielded, too."""
     read = region.budget.read
     pickle = read(data, at)
+    for call in joblib_arrays.other_files(pickle):
+        yield region.note(NoteKind.STRANGE, "joblib loads an array from another file, as a pickle if it is one", call.offset)
     if not joblib_arrays.has_arrays(pickle):
         return pickle
     arrays = joblib_arrays.Arrays(read)
     found = read(data, at, arrays.skip)
-    known = {node.path for node in found.calls if isinstance(node, Global)}
-    if any(isinstance(node, Global) and node.path not in known for node in pickle.calls):
+    if _does_more(region, pickle, [found, *arrays.pickles]):
         yield region.pickle(pickle, "read without joblib")
     if arrays.is_odd(found):
         yield region.note(NoteKind.STRANGE, "arrays are not described as joblib describes them")
     for inner in arrays.pickles:
         yield region.pickle(inner, f"the objects of an array at {inner.start}")
     return found
+
+
+def _does_more(region: Region, plain: Pickle, readings: list[Pickle]) -> bool:
+    """Whether another loader than joblib imports, calls or changes something that joblib does not, in the data of its arrays.
+
+    There the memo of the objects of an array is mixed up with that of the file, so a name may differ in a harmless way.
+    """
+    known = {node.offset: _count_builds(node) for pickle in readings for node in pickle.calls}
+    named = [node for node in plain.calls if isinstance(node, Global) or (isinstance(node, Call) and node.path)]
+    if was_limited(plain) or any(_count_builds(node) > known.get(node.offset, -1) for node in named):
+        return True
+    return any(found.danger is Danger.HARMFUL for found in violations(plain, region.trusted))
+
+
+def _count_builds(node: Node) -> int:
+    return sum(step.op == "BUILD" for step in node.steps)
 
 
 def _trailing(region: Region, data: Bytes, pickle: Pickle) -> int:

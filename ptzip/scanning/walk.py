@@ -168,16 +168,9 @@ def compressed(region: Region) -> Generator[Item, None, Outcome]:
 
 
 def array(region: Region) -> Generator[Item, None, Outcome]:
-    """A `.npy` file. Its data are read as pickles even where the header says that they are numbers: numpy may disagree."""
-    from ptzip.formats import npy  # few files are arrays
+    from ptzip.scanning.array_reader import arrays  # here and below: few files are of this kind
 
-    source = region.source
-    start, has_objects = npy.data_start(source)
-    data = region.part(Window(source, start, source.size - start), "the objects of the array")
-    outcome = yield from pickles(data._replace(is_other=not has_objects))
-    if has_objects and isinstance(outcome, Refused):
-        yield data.note(NoteKind.STRANGE, "these should be a pickle, but are none")
-    return Read(source.size)
+    return (yield from arrays(region))
 
 
 def tar(region: Region) -> Generator[Item, None, Outcome]:

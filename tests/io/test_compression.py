@@ -22,6 +22,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "bzip2": bz2.compress,
     "xz": lzma.compress,
     "zlib": zlib.compress,
+    "zlib of joblib 0.9": lambda data: b"ZF" + hex(len(data)).ljust(19).encode() + zlib.compress(data),
 }
 KINDS = {kind.name: kind for kind in COMPRESSIONS}
 

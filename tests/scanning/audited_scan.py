@@ -20,7 +20,7 @@ import zstandard
 from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.scanning.scan import scan
 from tests.cli.audited_commands import watch
-from tests.scanning.raw_pickles import valued
+from tests.scanning.raw_pickles import object_array, pickled, valued
 
 READERS = (bare, legacy, npy, safetensors, tar, zips)
 
@@ -32,7 +32,8 @@ def warm_up() -> None:
     with tarfile.open(fileobj=stream, mode="w") as made:
         made.addfile(tarfile.TarInfo("empty"))
     packed = (pack(plain) for pack in (bz2.compress, gzip.compress, lzma.compress, zlib.compress, zstandard.compress))
-    for data in (plain, *packed, stream.getvalue(), b"\x80\x02N."):
+    array = object_array(pickled(b"N"))
+    for data in (plain, *packed, stream.getvalue(), array, b"\x02\0\0\0\0\0\0\0{}", b"\x80\x02N."):
         scan(data)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "a.pt").write_bytes(plain)

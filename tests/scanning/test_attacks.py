@@ -306,9 +306,12 @@ def test_arrays_of_objects_are_pickles() -> None:
 
 def joblib_dump(dtype: str, data: bytes) -> bytes:
     """A file of joblib with one array: its bytes follow the object that describes it."""
-    kind = call("numpy.dtype", text(dtype), b"\x89", b"\x88")
-    state = b"}(" + text("shape") + b"K\x02\x85" + text("dtype") + kind + text("order") + text("C") + b"u"
-    wrapper = name("joblib.numpy_pickle.NumpyArrayWrapper") + b")\x81" + state + b"b"
+    size, flags = (int(dtype[1:]), 0) if dtype[0] == "S" else (-1, 63 if dtype[0] == "O" else 0)
+    numbers = b"".join(b"J" + struct.pack("<i", number) for number in (size, 1 if size > 0 else -1, flags))
+    kind = call("numpy.dtype", text(dtype), b"\x89", b"\x88") + b"(K\x03" + text("|") + b"NNN" + numbers + b"tb"
+    attributes = text("shape") + b"K\x02\x85" + text("dtype") + kind + text("order") + text("C")
+    attributes += text("subclass") + name("numpy.ndarray") + text("allow_mmap") + b"\x88"
+    wrapper = name("joblib.numpy_pickle.NumpyArrayWrapper") + b")\x81}(" + attributes + b"ub"
     return b"\x80\x03}" + text("w") + wrapper + data + b"s" + text("end") + b"K\x01s."
 
 
