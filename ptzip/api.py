@@ -112,7 +112,7 @@ def slim(
     )
     with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
         malice = _malice(checkpoint) if scan else ()
-        plan = make_plan(checkpoint, options)
+        plan = make_plan(checkpoint, options, owned=not (dry_run or check or with_tensors))  # those look at the input again
         report = planned_report(checkpoint, plan, options)
         if report.already_slim:
             pass
@@ -173,7 +173,7 @@ def inspect(source: Openable, *, limits: Limits | None = None) -> "InspectReport
     from ptzip.inspecting.summary import summary
 
     with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
-        return summary(checkpoint)
+        return summary(checkpoint, owned=True)
 
 
 def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":

@@ -1,6 +1,7 @@
 """An open checkpoint: a read-only mapping of tensors, of which nothing was executed and no tensor was read yet.
 
-An open checkpoint never changes. `save` copies its bytes; edits work on a tree of their own (see `editing`).
+An open checkpoint never changes. `save` copies its bytes; edits work on a copy of its tree, or on the tree itself once the
+checkpoint released it.
 """
 
 import os
@@ -33,6 +34,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
     def __init__(self, source: Source, limits: Limits = DEFAULT_LIMITS) -> None:
         self.source = self._inner = source
         self.limits = limits
+        self._is_closed = False
         self._container: Container | None = None
         self._tensors: Mapping[str, Tensor] | None = None
         try:
@@ -52,6 +54,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
 
     def close(self) -> None:
         """Close the source and release the tree; tensors can no longer be read."""
+        self._is_closed = True
         self._container = self._tensors = None
         self.source.close()
         if self._inner is not self.source:
@@ -81,7 +84,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
         return True
 
     def __repr__(self) -> str:
-        what = "closed" if self._container is None else f"{self.format}, {self.source.size:,} bytes"
+        what = "closed" if self._is_closed else f"{self.format}, {self.source.size:,} bytes"
         return f"<Checkpoint {self.source.name!r}: {what}>"
 
     def tensors(self) -> "Mapping[str, Tensor]":
@@ -104,9 +107,20 @@ class Checkpoint(Mapping[str, "Tensor"]):
     @property
     def container(self) -> Container:
         """The file as its format describes it. Raises UnsupportedError once the checkpoint is closed."""
-        if self._container is None:
+        if self._is_closed:
             raise UnsupportedError(f"the checkpoint {self.source.name} is closed")
+        if self._container is None:
+            self._container = open_container(self._inner, self.limits)
         return self._container
+
+    def release(self) -> Container:
+        """Hand the container over to an edit that changes its tree: that saves a copy, a tenth of the time of `slim`.
+
+        The checkpoint reads the file again when its container is next needed. Only for a checkpoint that nobody else holds:
+        nodes that were taken from it before belong to the edit too.
+        """
+        container, self._container = self.container, None
+        return container
 
     @property
     def path(self) -> str | None:

@@ -1,6 +1,7 @@
-"""An edit: a copy of a checkpoint's tree, new payloads by storage key, and the account of what was changed.
+"""An edit: a tree of its own, new payloads by storage key, and the account of what was changed.
 
-The checkpoint itself does not change. Nothing is read or written before `finish`, which gives what is to be laid out as a file.
+The tree is a copy of that of the checkpoint, unless the checkpoint released it. Nothing is read or written before `finish`,
+which gives what is to be laid out as a file.
 """
 
 from collections.abc import Callable
@@ -48,10 +49,10 @@ class Edit:
     """An edit of the first pickle of a file, `part`.
 
     `keep` are paths from which nothing is removed; `ema` is whether averaged weights replace the live ones; `path` is that of
-    the file, to look for files beside it.
+    the file, to look for files beside it. `owned` edits the tree of the part itself, which nobody else may hold.
     """
 
-    def __init__(self, part: Part, keep: Patterns | None = None, ema: bool = True, path: str = "") -> None:
+    def __init__(self, part: Part, keep: Patterns | None = None, ema: bool = True, path: str = "", owned: bool = False) -> None:
         self.part = part
         self.keep = Patterns() if keep is None else keep
         self.ema = ema
@@ -60,7 +61,7 @@ class Edit:
         self.payloads: dict[str, Payload] = {}
         self.cuts: dict[str, list[Cut]] = {}
         """How storages were trimmed before anything was cast, by key."""
-        self.pickle = Pickle(copy_tree(part.root), part.pickle.protocol)
+        self.pickle = Pickle(part.root if owned else copy_tree(part.root), part.pickle.protocol)
         self.pickle.frames, self.pickle.memo_end = part.pickle.frames, part.pickle.memo_end
         self.pickle.anomalies = part.pickle.anomalies
         self._sources: dict[str, CheckedPayload] = {}

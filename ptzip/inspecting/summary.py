@@ -30,8 +30,8 @@ BROKEN = "broken storage"
 """The kind of the anomalies with which a file is not slimmed."""
 
 
-def summary(checkpoint: Checkpoint) -> InspectReport:
-    """Everything that a screenful shows."""
+def summary(checkpoint: Checkpoint, owned: bool = False) -> InspectReport:
+    """Everything that a screenful shows; `owned` is whether nobody else holds the checkpoint, so that it may be released."""
     faults: list[str] = []
     parts = checkpoint.parts
     names = imported_names(parts)
@@ -56,7 +56,7 @@ def summary(checkpoint: Checkpoint) -> InspectReport:
         duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
         anomalies=(*checkpoint.anomalies, *_unusual_records(rows), *odd),
-        slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else _slimming(checkpoint),
+        slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else _slimming(checkpoint, owned),
         faults=tuple(dict.fromkeys(faults)),
     )
 
@@ -124,9 +124,9 @@ def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Itera
         yield Anomaly("other pickle", f"torch does not read the pickles {', '.join(others)}")
 
 
-def _slimming(checkpoint: Checkpoint) -> Slimming:
+def _slimming(checkpoint: Checkpoint, owned: bool) -> Slimming:
     try:
-        found = forecast(checkpoint.container)
+        found = forecast(checkpoint.release() if owned else checkpoint.container, owned)
     except PtzipError as error:
         return Slimming(refusal=str(error))
     return Slimming(found.recipe, found.saved, "" if found.saved else "already slim")

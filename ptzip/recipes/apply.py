@@ -23,14 +23,17 @@ from ptzip.tensors.cast import Stretch
 from ptzip.tree.modules import is_module
 
 
-def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True) -> Edit:
-    """An edit in which old spellings are modernised; raises UnsupportedError or EditError where the file cannot be slimmed."""
+def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True, owned: bool = False) -> Edit:
+    """An edit in which old spellings are modernised; raises UnsupportedError or EditError where the file cannot be slimmed.
+
+    `owned` edits the tree of the container itself, which a checkpoint must have released.
+    """
     if container.refusal:
         raise UnsupportedError(container.refusal)
     part = container.parts[0]
     if reason := refusal(part.pickle, part.root):
         raise EditError(reason)
-    edit = Edit(part, Patterns(keep), ema, path)
+    edit = Edit(part, Patterns(keep), ema, path, owned)
     modernise(edit, isinstance(container, TorchZip))
     return edit
 
@@ -70,12 +73,12 @@ class Forecast(NamedTuple):
     saved: int
 
 
-def forecast(container: Container) -> Forecast:
+def forecast(container: Container, owned: bool = False) -> Forecast:
     """What slimming a file with the default options would save. Raises PtzipError for a file that cannot be slimmed.
 
-    The lengths of records are not compared with those of storages.
+    The lengths of records are not compared with those of storages; `owned` as for `start_edit`.
     """
-    edit = start_edit(container)
+    edit = start_edit(container, owned=owned)
     recipe = choose(edit.root)
     recipe.drop(edit)
     users = trim_and_cast(edit, recipe)

@@ -8,6 +8,7 @@ from ptzip.editing.account import Category
 from ptzip.editing.drop_and_set import drop, set_value
 from ptzip.editing.edit import Edit, Finished
 from ptzip.errors import EditError
+from ptzip.formats.container import Container
 from ptzip.formats.legacy import Legacy, stream
 from ptzip.io.atomic_output import NewFile
 from ptzip.pickling.nodes import Global
@@ -28,25 +29,27 @@ class Plan(NamedTuple):
     file: NewFile
 
 
-def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = ()) -> Plan:
+def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = (), owned: bool = False) -> Plan:
     """Plan the slim file; stretches of storages in `overflowing` keep their dtype.
 
-    Raises PtzipError where the file cannot be slimmed, or a storage has not the bytes that the pickle says.
+    `owned` is whether nobody else holds the checkpoint, which is then released: who looks at its tree afterwards reads the file
+    again. Raises PtzipError where the file cannot be slimmed, or a storage has not the bytes that the pickle says.
     """
     if not checkpoint.container.refusal:
         checkpoint.main.check_storages()
-    edit, recipe = _edit(checkpoint, options, overflowing)
-    is_legacy = _is_legacy(checkpoint, options.format)
+    container = checkpoint.release() if owned else checkpoint.container
+    edit = start_edit(container, checkpoint.source.name, options.keep, options.ema, owned)
+    recipe = _apply(edit, container, options, overflowing)
+    is_legacy = _is_legacy(container, options.format)
     finished = edit.finish(options.new_location, is_legacy)
     if is_legacy:
         return Plan(edit, recipe, finished, stream(finished.pickle, finished.storages, finished.items))
-    records = checkpoint.container.rewritten(finished.pickle, finished.storages)
-    return Plan(edit, recipe, finished, writer.plan(records, checkpoint.container.alignment))
+    records = container.rewritten(finished.pickle, finished.storages)
+    return Plan(edit, recipe, finished, writer.plan(records, container.alignment))
 
 
-def _edit(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch]) -> tuple[Edit, str]:
-    """Apply the recipe, then the user's changes, then what concerns storages. Returns the name of the recipe too."""
-    edit = start_edit(checkpoint.container, checkpoint.source.name, options.keep, options.ema)
+def _apply(edit: Edit, container: Container, options: Options, overflowing: Collection[Stretch]) -> str:
+    """Apply the recipe, then the user's changes, then what concerns storages. Returns the name of the recipe."""
     recipe = choose(edit.root, options.recipe, options.is_edit)
     recipe.drop(edit)
     drop(edit, options.drop)
@@ -64,16 +67,17 @@ def _edit(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stre
         from ptzip.editing.dedupe import dedupe  # an import that only --dedupe needs
 
         dedupe(edit, options.new_location)
-    if options.format is not None and _is_legacy(checkpoint, options.format) != isinstance(checkpoint.container, Legacy):
+    if options.format is not None and _is_legacy(container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")
-    return edit, recipe.name
+    return recipe.name
 
 
-def _is_legacy(checkpoint: Checkpoint, wanted: str | None) -> bool:
+def _is_legacy(container: Container, wanted: str | None) -> bool:
     """Whether to write a legacy stream; raises EditError where one is wanted and cannot hold the checkpoint."""
-    if wanted == "legacy" and checkpoint.main.big_endian:
+    main = container.parts[0]
+    if wanted == "legacy" and main.big_endian:
         raise EditError("a big-endian checkpoint cannot be written in the legacy format, which is little-endian")
-    newer = [node for node in checkpoint.pickle.calls if isinstance(node, Global) and node.path in NOT_IN_LEGACY]
+    newer = [node for node in main.pickle.calls if isinstance(node, Global) and node.path in NOT_IN_LEGACY]
     if wanted == "legacy" and newer:
         raise EditError(f"{newer[0].path} cannot be written in the legacy format, whose loader reads storages last")
-    return wanted == "legacy" or (wanted == "same" and isinstance(checkpoint.container, Legacy))
+    return wanted == "legacy" or (wanted == "same" and isinstance(container, Legacy))

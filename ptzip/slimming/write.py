@@ -23,7 +23,7 @@ from ptzip.zip.crc_messages import crc_lines
 def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> SlimReport:
     """The report of a dry run; without changes where the file is slim already."""
     size, account = checkpoint.source.size, plan.edit.account
-    record = checkpoint.main.record
+    record = plan.edit.part.record
     report = SlimReport(
         path=checkpoint.source.name,
         output=None,

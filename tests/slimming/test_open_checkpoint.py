@@ -1,6 +1,7 @@
 """An open checkpoint never changes: whatever is planned, written or forecast from it, its own tree stays as it was read."""
 
 import contextlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,50 @@ def test_no_file_of_the_corpus_changes_while_it_is_open(path: Path, tmp_path: Pa
             pytest.skip(f"not written again: {error}")
         use(checkpoint, tmp_path)
         assert snapshot(checkpoint) == before
+
+
+def identities(checkpoint: ptzip.Checkpoint) -> set[int]:
+    return {id(node) for node in walk_unordered(checkpoint.root) if node.parts or node.steps}
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.pt")), ids=lambda path: path.name)
+def test_a_plan_that_takes_the_tree_over_writes_what_one_of_a_copy_writes(path: Path) -> None:
+    for chosen in OPTIONS:
+        options = Options(**chosen)
+        with ptzip.open(path) as shared, ptzip.open(path) as own:
+            try:
+                copied = make_plan(shared, options)
+            except ptzip.PtzipError as error:
+                with pytest.raises(type(error), match=re.escape(str(error))):
+                    make_plan(own, options, owned=True)
+                continue
+            taken = make_plan(own, options, owned=True)
+            assert taken.finished.pickle == copied.finished.pickle
+            assert planned_report(own, taken, options) == planned_report(shared, copied, options)
+
+
+def test_a_checkpoint_that_released_its_tree_reads_the_file_again(tmp_path: Path) -> None:
+    path = FIXTURES / "training.pt"
+    with ptzip.open(path) as checkpoint, ptzip.open(path) as untouched:
+        released = checkpoint.release().parts[0].root
+        released.steps.clear()
+        assert checkpoint.root is not released
+        assert write_pickle(checkpoint.pickle) == write_pickle(untouched.pickle)
+        assert list(checkpoint) == list(untouched)
+    with pytest.raises(ptzip.PtzipError, match="is closed"):
+        checkpoint.release()
+
+
+def test_a_plan_that_takes_the_tree_over_shares_no_node_with_what_the_checkpoint_shows_later() -> None:
+    with ptzip.open(FIXTURES / "training.pt") as checkpoint:
+        plan = make_plan(checkpoint, Options(), owned=True)
+        edited = {id(node) for node in walk_unordered(plan.edit.root) if node.parts or node.steps}
+        assert not edited & identities(checkpoint)
+
+
+def test_values_out_of_range_keep_their_dtype_where_the_first_plan_took_the_tree_over(tmp_path: Path) -> None:
+    path = FIXTURES / "extremes.pt"
+    report = ptzip.slim(path, tmp_path / "taken.pt")
+    assert report.wide
+    ptzip.slim(path, tmp_path / "copied.pt", check=True)
+    assert (tmp_path / "taken.pt").read_bytes() == (tmp_path / "copied.pt").read_bytes()
