@@ -6,29 +6,41 @@ a finding, however harmless both are.
 
 import re
 import stat
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import PICKLE, VERSION
-from ptzip.io.sources import Source
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, ZipSubject
+from ptzip.verifying.directory import end_problems
+from ptzip.zip.extents import extents, first_nonzero, gaps
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import Entry
 from ptzip.zip.structs import (
-    DESCRIPTOR64_SIZE,
-    DESCRIPTOR_SIGNATURE,
-    DESCRIPTOR_SIZE,
     ENCRYPTED,
     END_SIZE,
+    FULL32,
     LOCAL_SIGNATURE,
     MASKED,
     PATCHED,
+    STORED,
     STRONGLY_ENCRYPTED,
-    Descriptor64,
-    build,
+    ZIP64_FIELD,
+    CentralEntry,
+    decode_name,
+    true_sizes,
 )
+
+DOS_FOLDER = 0x10
+"""The bit of the external attributes by which miniz knows a folder (mz_zip_reader_is_file_a_directory)."""
+
+UNICODE_PATH, UNICODE_PATH_HEAD = 0x7075, 5
+"""The id of Info-ZIP's Unicode path field (APPNOTE 4.6.9), and the bytes before the name in it."""
+
+FIELD_SIZE = 4
+"""The id and length before an extra field."""
 
 CLOSED_FLAGS = ENCRYPTED | PATCHED | MASKED | STRONGLY_ENCRYPTED
 """APPNOTE 4.4.4: bits that say that the data are not to be read as they are."""
@@ -85,9 +97,40 @@ def _local_flags(entry: Entry) -> int:
 
 
 def other_directories(found: ZipSubject) -> Iterator[Hit]:
-    """A zip is read from its end record. This one has several: readers that use another one find other records."""
-    for offset in found.directories:
-        yield Hit("there is another central directory, which some readers use", offset)
+    """A zip is read from its end record. This one has several, or one that contradicts itself: readers find other records."""
+    yield from (Hit(*oddity) for oddity in found.oddities)
+    yield from (Hit(problem.message, problem.offset) for problem in end_problems(found.archive))
+
+
+def ambiguous_entries(found: ZipSubject) -> Iterator[Hit]:
+    """Loaders read another length or another name than the directory seems to say, or nothing at all."""
+    for entry in found.archive.entries:
+        central = entry.central
+        if entry.method == STORED and entry.size != entry.compressed_size:
+            sizes = f"{entry.compressed_size:,} and {entry.size:,}"
+            yield Hit(f"{entry.name} is stored, but its sizes are {sizes}: loaders read one or the other", entry.header_offset)
+        if entry.size and (entry.name.endswith("/") or central.external & DOS_FOLDER):
+            yield Hit(f"{entry.name} is marked as a folder, but has bytes, which torch does not read", entry.header_offset)
+        if central.disk:
+            yield Hit(f"{entry.name} is said to be on another disk", entry.header_offset)
+        if central.extra or FULL32 in (central.size, central.compressed_size, central.offset):
+            yield from (Hit(f"{entry.name} {why}", entry.header_offset) for why in _odd_fields(central))
+
+
+def _odd_fields(central: CentralEntry) -> Iterator[str]:
+    """What is wrong with the extra fields of an entry: loaders stop at a broken one, or go on."""
+    fields, rest = list[tuple[int, bytes]](), central.extra
+    while len(rest) >= FIELD_SIZE:
+        ident, length = struct.unpack_from("<HH", rest)
+        fields.append((ident, rest[FIELD_SIZE : FIELD_SIZE + length]))
+        if len(fields[-1][1]) < length:
+            yield "has an extra field that is cut off"
+        rest = rest[FIELD_SIZE + length :]
+    if true_sizes(central) is None or [ident for ident, _ in fields].count(ZIP64_FIELD) > 1:
+        yield "lacks its zip64 field, or has several"
+    for ident, data in fields:
+        if ident == UNICODE_PATH and data[UNICODE_PATH_HEAD:] != central.name:
+            yield f"has another name in its Unicode path field, {decode_name(data[UNICODE_PATH_HEAD:])!r}"
 
 
 def unsafe_names(found: ZipSubject) -> Iterator[Hit]:
@@ -105,46 +148,19 @@ def links(found: ZipSubject) -> Iterator[Hit]:
 
 
 def uncovered(found: ZipSubject) -> Iterator[Hit]:
-    """Bytes are not listed in the central directory, or entries overlap: readers that walk the file see other records."""
-    at = 0
-    for start, end, name in _stretches(found):
-        if start > at:
-            yield from _gap(found.source, at, start)
-        elif start < at:
+    """Bytes belong to no part of the zip, or parts overlap: readers that walk the file see other records."""
+    parts, at = extents(found.archive), 0
+    for start, stop, name in parts:
+        if start < at:
             yield Hit(f"{name} overlaps the entry before it", start)
-        at = max(at, end)
-    directory = (found.archive.end64 or found.archive.end).directory_offset
-    if at < directory:
-        yield from _gap(found.source, at, directory)
-
-
-def _stretches(found: ZipSubject) -> list[tuple[int, int, str]]:
-    """The start and end of each entry, including its data descriptor, in the order of the file."""
-    placed = list[tuple[int, int, str]]()
-    for entry in found.archive.entries:
-        try:
-            end = entry.data_offset + entry.compressed_size
-            after = found.source.read(end, min(DESCRIPTOR64_SIZE, max(found.source.size - end, 0)))
-        except FormatError:
-            continue
-        placed.append((entry.header_offset, end + _descriptor_size(entry, after), entry.name))
-    return sorted(placed)
-
-
-def _descriptor_size(entry: Entry, after: bytes) -> int:
-    """The length of a data descriptor, whose sizes may have 64 bits (APPNOTE 4.3.9.2); 0 where there is none."""
-    if not after.startswith(DESCRIPTOR_SIGNATURE):
-        return 0
-    has_64_bits = after[8:] == build(Descriptor64(entry.crc, entry.compressed_size, entry.size))[8:]  # whatever the CRC
-    return DESCRIPTOR64_SIZE if has_64_bits else DESCRIPTOR_SIZE
-
-
-def _gap(source: Source, start: int, stop: int) -> Iterator[Hit]:
-    data = source.read(start, min(stop - start, LOOKED_AT))
-    if LOCAL_SIGNATURE in data:
-        yield Hit("there is an entry that the central directory does not list", start + data.find(LOCAL_SIGNATURE))
-    elif any(data):
-        yield Hit(f"{stop - start:,} bytes belong to no entry", start)
+        at = max(at, stop)
+    for start, stop in gaps(parts):
+        first = first_nonzero(found.source, start, stop)
+        if first is not None:
+            data = found.source.read(first, min(stop - first, LOOKED_AT))
+            is_entry = LOCAL_SIGNATURE in data
+            message = "there is an entry that the central directory does not list"
+            yield Hit(message if is_entry else f"{stop - first:,} bytes belong to no entry", first)
 
 
 def after_the_end(found: ZipSubject) -> Iterator[Hit]:

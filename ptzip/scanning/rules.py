@@ -49,6 +49,7 @@ RULES = (
     Rule("PTZ316", REVIEW, "a name that leads out of the archive", MemberNames, containers.unsafe_members),
     Rule("PTZ317", REVIEW, "a bomb", Note, containers.bombs),
     Rule("PTZ318", REVIEW, "a limit exceeded", Note, containers.over_a_limit),
+    Rule("PTZ319", REVIEW, "an entry that loaders read differently", ZipSubject, containers.ambiguous_entries),
     Rule("PTZ401", REVIEW, "a tensor that extends past its storage", PickleStream, tensors.past_the_storage),
     Rule("PTZ402", REVIEW, "a tensor of an impossible shape", PickleStream, tensors.odd_shapes),
     Rule("PTZ403", REVIEW, "a storage that does not match its record", PickleStream, tensors.other_records),

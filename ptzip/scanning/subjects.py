@@ -55,18 +55,18 @@ class PickleStream:
 
 
 class ZipSubject:
-    """One zip, which begins and ends with `source`. `directories` are the offsets of further central directories that another
-    reader may use; `prefix` is the folder of the records of a torch zip, None for other zips.
+    """One zip, which begins and ends with `source`. `oddities` say, each with an offset, where some loader sees another
+    archive in it; `prefix` is the folder of the records of a torch zip, None for other zips.
     """
 
     def __init__(
-        self, location: str, source: Source, archive: Archive, prefix: str | None, directories: tuple[int, ...]
+        self, location: str, source: Source, archive: Archive, prefix: str | None, oddities: tuple[tuple[str, int], ...]
     ) -> None:
         self.location = location
         self.source = source
         self.archive = archive
         self.prefix = prefix
-        self.directories = directories
+        self.oddities = oddities
         self.wrong_crcs = list[str]()
         """Of the records that were read, the names of those whose CRC does not match their bytes."""
 

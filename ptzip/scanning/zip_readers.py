@@ -1,22 +1,28 @@
-"""Readers of zips. For each zip of a region, every central directory that some loader may use is read, and every entry,
-whichever of several with one name a loader would pick.
+"""Readers of zips. For each zip of a region, the archive that each loader sees in it is read, once where they see the same, and
+every entry, whichever of several with one name a loader would pick.
 """
 
 import re
 import zlib
 from collections.abc import Generator, Iterator
+from itertools import islice
 
-from ptzip.errors import FormatError, LimitError, PtzipError
+from ptzip.errors import LimitError, PtzipError
 from ptzip.formats.container import Part
 from ptzip.formats.signatures import Kind, signature_of
 from ptzip.formats.torchzip import PICKLE, STORAGES, finder, prefix_of, records, storage_patterns
-from ptzip.io.payloads import InflatedPayload, read_all
+from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource, Source, Window
-from ptzip.scanning.regions import Item, Outcome, Read, Reading, Region, inside
+from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
-from ptzip.zip.find_archives import all_ends, zips_in
-from ptzip.zip.reader import Archive, Entry, read_archive
-from ptzip.zip.structs import END_SIZE
+from ptzip.zip.extents import extents, first_nonzero, gaps
+from ptzip.zip.find_archives import zips_in
+from ptzip.zip.loader_readings import disagreement, other_archives, readings
+from ptzip.zip.reader import Archive, Entry
+from ptzip.zip.structs import ENCRYPTED, END_SIZE, STORED
+
+MOST_GAPS = 1000
+"""Stretches between entries that are searched for pickles; honest zips have none."""
 
 MOST_INFLATED = 1 << 26
 """Larger deflated entries are not read; torch deflates nothing that is large."""
@@ -35,13 +41,21 @@ MOST_CODE = 1 << 22
 
 
 def zip_files(region: Region) -> Generator[Item, None, Outcome]:
-    """All zips of a region in a row, from the last to the first, and what precedes them."""
-    source = region.source
+    """All zips of a region in a row, from the last to the first, and what precedes them.
+
+    A loader may get one zip of the row or all of the region, and then some count offsets from its first byte.
+    """
+    source, refusals, seen = region.source, list[str](), set[tuple[int, int, int]]()
     zips, before = zips_in(source)
     end = source.size
     for one in reversed(zips):
-        yield from _one_zip(region.part(one, "" if end == source.size else f"the zip that ends at byte {end}"))
+        part = region.part(one, "" if end == source.size else f"the zip that ends at byte {end}")
         end -= one.size
+        refusals.append((yield from _one_zip(part, end, seen)))
+    if before or len(zips) > 1:
+        refusals.append((yield from _one_zip(region, 0, seen)))
+    if all(refusals):
+        return Refused(f"a zip that no loader reads: {refusals[0]}")
     if before:
         yield region.note(NoteKind.STRANGE, f"{before:,} bytes precede the zip")
         yield region.inner(Window(source, 0, before), "before the zip", Reading.LEFTOVER)
@@ -50,51 +64,46 @@ def zip_files(region: Region) -> Generator[Item, None, Outcome]:
     return Read(source.size)
 
 
-def _one_zip(region: Region) -> Iterator[Item]:
-    source = region.source
-    archives = list(_archives(region))
-    if not archives:
-        try:
-            read_archive(source, region.budget.limits)
-        except FormatError as error:
-            yield region.note(NoteKind.UNREAD, str(error))
-        return
-    offsets = tuple((archive.end64 or archive.end).directory_offset for archive in archives[1:])
-    end = archives[0].end_offset + END_SIZE + len(archives[0].end.comment)
-    if end < source.size:
-        yield region.inner(Window(source, end, source.size - end), "after the zip", Reading.LEFTOVER)
-    yield from _ArchiveReader(region, archives[0], offsets).items()
-    for archive, offset in zip(archives[1:], offsets, strict=True):
-        yield from _ArchiveReader(region.part(source, f"directory at byte {offset}"), archive).items()
+def _one_zip(region: Region, offset: int, seen: set[tuple[int, int, int]]) -> Generator[Item, None, str]:
+    """Every archive in a zip that was not `seen`; returns why torch refuses, if all loaders do. `offset` is that of the zip."""
+    source, limits = region.source, region.budget.limits
+    found = readings(source, limits)
+    taken = list({id(one.archive): one.archive for one in found if one.archive is not None}.values())
+    others = other_archives(source, taken, limits)
+    views = {(offset + one.start, offset + one.base, len(one.entries)): one for one in taken + others}
+    new = [archive for view, archive in views.items() if view not in seen]
+    if not seen and new:
+        yield from _outside(region, new[0])
+    odd = [(why, new[0].start) for why in (disagreement(found),) if why and new]
+    odd += [("there is another central directory, which some readers use", one.start) for one in others if one in new]
+    for number, archive in enumerate(new):
+        part = region.part(source, f"directory at byte {archive.start}" if number or seen else "")
+        yield from _ArchiveReader(part, archive, () if number else tuple(odd)).items()
+    seen.update(views)
+    return "" if views else found[0].refusal
 
 
-def _archives(region: Region) -> Iterator[Archive]:
-    """The archive by each central directory that a reader may use, the one that torch uses first."""
-    seen = set[int]()
-    for end in all_ends(region.source):
-        for has_zip64 in (True, False):
-            try:
-                archive = read_archive(region.source, region.budget.limits, end, has_zip64=has_zip64)
-            except FormatError:
-                continue
-            offset = (archive.end64 or archive.end).directory_offset
-            if archive.entries and offset not in seen:
-                seen.add(offset)
-                yield archive
+def _outside(region: Region, archive: Archive) -> Iterator[Item]:
+    """Bytes that belong to no part of a zip, where a pickle may be hidden: between the parts, in the comment, after the end."""
+    source, end = region.source, archive.end_offset + END_SIZE + len(archive.end.comment)
+    stretches = [*islice(gaps(extents(archive)), MOST_GAPS), (end - len(archive.end.comment), end), (end, source.size)]
+    for start, stop in stretches:
+        at = first_nonzero(source, start, stop)
+        if at is not None:
+            yield region.inner(Window(source, at, stop - at), f"bytes {at} to {stop} of the zip", Reading.LEFTOVER)
 
 
 class _ArchiveReader:
     """Reads the entries of one archive."""
 
-    def __init__(self, region: Region, archive: Archive, directories: tuple[int, ...] = ()) -> None:
+    def __init__(self, region: Region, archive: Archive, oddities: tuple[tuple[str, int], ...]) -> None:
         self.region = region
         self.archive = archive
-        first = archive.entries[0].name
-        self.prefix = prefix_of(first)
+        self.prefix = prefix_of(archive.entries[0].name) if archive.entries else ""
         self.records = records(archive, self.prefix)
         self.is_torch = PICKLE in self.records
         prefix = self.prefix if self.is_torch else None
-        self.zip = ZipSubject(region.location, region.source, archive, prefix, directories)
+        self.zip = ZipSubject(region.location, region.source, archive, prefix, oddities)
         self.part: Part | None = None
         others = ("constants.pkl", ".data/extern_modules")  # of TorchScript and torch.package, which have several pickles
         self.is_plain = self.is_torch and not any(name in self.records for name in others)
@@ -167,10 +176,10 @@ class _ArchiveReader:
         """The bytes of an entry, or why they are not read."""
         what = f"record {entry.name}"
         try:
+            if entry.method == STORED and not entry.central.flags & ENCRYPTED:
+                length = max(entry.stored.length, entry.size)  # torch reads one of the two, zipfile the smaller
+                return Window(entry.source, entry.data_offset, min(length, entry.source.size - entry.data_offset))
             payload = entry.payload
-            if not isinstance(payload, InflatedPayload):
-                stored = entry.stored
-                return Window(stored.source, stored.offset, stored.length)
             if entry.size > SMALL and entry.size > MOST_GROWTH * max(entry.compressed_size, 1):
                 message = f"{entry.compressed_size:,} bytes expand to {entry.size:,}"
                 return self.region.note(NoteKind.BOMB, message, what=what)

@@ -23,6 +23,13 @@ TAIL = 1 << 18
 
 def directory_problems(archive: Archive) -> Iterator[Problem]:
     """Where the end records contradict one another, the directory or the entries, and what follows them."""
+    yield from end_problems(archive)
+    yield from _overlaps(archive)
+    yield from _unfinished_zip(archive)
+
+
+def end_problems(archive: Archive) -> Iterator[Problem]:
+    """Where the end records contradict one another or the directory."""
     end, end64 = archive.end, archive.end64
     if end64 is not None:
         numbers, numbers64 = end._asdict(), end64._asdict()
@@ -36,8 +43,6 @@ def directory_problems(archive: Archive) -> Iterator[Problem]:
         yield Problem("header", "", message, archive.end_offset)
     yield from _disks(archive)
     yield from _extent(archive)
-    yield from _overlaps(archive)
-    yield from _unfinished_zip(archive)
 
 
 def _disks(archive: Archive) -> Iterator[Problem]:

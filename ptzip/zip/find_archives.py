@@ -11,6 +11,11 @@ from ptzip.zip import structs
 MOST_ENDS = 16
 """End records that are considered."""
 
+REACH = 17 * 4096 - 16 * 3
+"""The last bytes of a file in which some loader finds an end record: those that miniz reads, 17 blocks that share 3 bytes
+(third_party/miniz, mz_zip_reader_locate_header_sig). A comment of the longest kind takes less.
+"""
+
 
 def is_zip(source: Source) -> bool:
     """Whether there is an end of central directory record; a zip that was cut off has none."""
@@ -32,7 +37,7 @@ def zips_in(source: Source) -> tuple[list[Source], int]:
 
 
 def find_end(source: Source) -> int | None:
-    """The offset of the last end record, which a comment of at most 65,535 bytes may follow (APPNOTE 4.3.16); None without one.
+    """The offset of the last end record, which a comment may follow (APPNOTE 4.3.16); None without one.
 
     The bytes in front of it, which may be those of a storage, are searched only where it is not the last thing in the file.
     """
@@ -76,7 +81,7 @@ def read_end64(source: Source, end_offset: int) -> structs.End64 | None:
 
 def _tail(source: Source) -> tuple[int, bytes]:
     """The last bytes of a source, in which its end record must be, and their offset."""
-    length = min(source.size, structs.END_SIZE + structs.FULL16)
+    length = min(source.size, REACH)
     return source.size - length, source.read(source.size - length, length)
 
 

@@ -5,7 +5,6 @@ its name and extra field are used, to find the data: torch writes zip64 fields i
 """
 
 import functools
-from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
@@ -90,49 +89,60 @@ class Entry:
 
 
 class Archive(NamedTuple):
-    """A zip: its entries in the order of the central directory, and its end records."""
+    """A zip: its entries in the order of the central directory, which has `length` bytes from `start`, and its end records.
+
+    The offsets in the directory count from the byte `base` of the source.
+    """
 
     source: Source
     entries: tuple[Entry, ...]
     end: structs.End
     end_offset: int
     end64: structs.End64 | None
+    start: int
+    length: int
+    base: int = 0
 
 
-def read_archive(
-    source: Source, limits: Limits = DEFAULT_LIMITS, end_offset: int | None = None, has_zip64: bool = True
-) -> Archive:
-    """The archive that a source holds. Raises FormatError where it holds none, or not a complete one.
-
-    Some readers use another end record, at `end_offset`, or ignore the zip64 end record: without `has_zip64`.
-    """
+def read_archive(source: Source, limits: Limits = DEFAULT_LIMITS) -> Archive:
+    """The archive that a source holds. Raises FormatError where it holds none, or not a complete one."""
+    end_offset = find_end(source)
     if end_offset is None:
-        end_offset = find_end(source)
-        if end_offset is None:
-            raise FormatError("there is no end of central directory, so this is not a complete zip")
-    end = read_end(source, end_offset)
-    end64 = read_end64(source, end_offset) if has_zip64 else None
+        raise FormatError("there is no end of central directory, so this is not a complete zip")
+    end, end64 = read_end(source, end_offset), read_end64(source, end_offset)
     facts = end64 or end
-    start, size, count = facts.directory_offset, facts.directory_size, facts.entries
+    start, size = facts.directory_offset, facts.directory_size
     if start + size > end_offset:
         raise FormatError(f"the central directory ({size} bytes from {start}) extends past its end record", end_offset)
+    entries, length = read_directory(source, start, size, 0, facts.entries, limits)
+    for entry in entries:
+        if structs.true_sizes(entry.central) is None:
+            raise FormatError(f"{entry.name} lacks its zip64 field", start)
+        if entry.header_offset + structs.LOCAL_SIZE > start:
+            raise FormatError(f"the local header of {entry.name} is at byte {entry.header_offset}, past the entries", start)
+    return Archive(source, entries, end, end_offset, end64, start, length)
+
+
+def read_directory(
+    source: Source, start: int, size: int, base: int, count: int | None, limits: Limits
+) -> tuple[tuple[Entry, ...], int]:
+    """The entries of a directory of `size` bytes, so many as are counted or as fit, and the number of bytes that they take.
+
+    Offsets count from `base`. Sizes that no zip64 field gives are taken as they are. Raises FormatError where the directory is
+    not whole; if its size decides, that may end inside the name or the comment of the last entry, as for zipfile.
+    """
+    if start < 0 or start + size > source.size:
+        raise FormatError(f"the central directory ({size} bytes from {start}) is not inside the file")
     if size > limits.directory_bytes:
         raise LimitError(f"the central directory takes {size} bytes, more than the limit of {limits.directory_bytes}")
-    if count * structs.CENTRAL_SIZE > size:
+    if count is not None and count * structs.CENTRAL_SIZE > size:
         raise FormatError(f"the central directory is too small ({size} bytes) for its {count} entries", start)
-    return Archive(source, tuple(_entries(source, start, size, count)), end, end_offset, end64)
-
-
-def _entries(source: Source, start: int, length: int, count: int) -> Iterator[Entry]:
-    data, at = source.read(start, length), 0
-    for _ in range(count):
-        central = structs.parse(structs.CentralEntry, data, at, start)
-        found = structs.true_sizes(central)
-        if found is None:
-            raise FormatError(f"{structs.decode_name(central.name)} lacks its zip64 field", start + at)
-        size, compressed_size, offset = found
-        if offset + structs.LOCAL_SIZE > start:
-            name = structs.decode_name(central.name)
-            raise FormatError(f"the local header of {name} is at byte {offset}, past the entries", start + at)
-        yield Entry(source, central, compressed_size, size, offset)
+    data, at, entries = source.read(start, size), 0, list[Entry]()
+    while at < size if count is None else len(entries) < count:
+        if len(entries) == limits.entries:
+            raise LimitError(f"the zip has more than {limits.entries:,} entries")
+        central = structs.parse(structs.CentralEntry, data, at, start, may_end=count is None)
+        sizes = structs.true_sizes(central) or (central.size, central.compressed_size, central.offset)
+        entries.append(Entry(source, central, sizes[1], sizes[0], base + sizes[2]))
         at += structs.length_of(central)
+    return tuple(entries), at

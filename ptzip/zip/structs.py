@@ -170,10 +170,11 @@ _FIELDS: dict[type, _Fields] = {
 }
 
 
-def parse(kind: type[T], data: bytes, at: int = 0, base: int = 0) -> T:
+def parse(kind: type[T], data: bytes, at: int = 0, base: int = 0, *, may_end: bool = False) -> T:
     """The structure at `data[at:]`, where `data` are the bytes of a file from its offset `base`.
 
-    Raises FormatError where another signature is there, or only a part of the structure.
+    Raises FormatError where another signature is there, or only a part of the structure. If it `may_end` there, the bytes after
+    the fixed part are what is there of them.
     """
     fields = _FIELDS[kind]
     if len(data) - at < fields.size or not data.startswith(fields.signature, at):
@@ -184,7 +185,7 @@ def parse(kind: type[T], data: bytes, at: int = 0, base: int = 0) -> T:
     for name, length in zip(fields.counted, numbers[start:stop], strict=True):
         counted.append(data[end : end + length])
         end += length
-        if end > len(data):
+        if end > len(data) and not may_end:
             raise FormatError(f"the {fields.label} ends inside its {name}", base + at)
     return kind(*numbers[:start], *numbers[stop:], *counted)
 
