@@ -98,7 +98,8 @@ LEGACY_MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L11954703714603880
 LEGACY_MAGIC_END = 32
 """The bytes within which that object ends, also after PROTO and FRAME."""
 
-TAR_MAGIC, TAR_MAGIC_OFFSET = b"ustar", 257
+TAR_BLOCK, TAR_CHECKSUM = 512, slice(148, 156)
+"""The size of a header, and its field for the sum of all bytes with spaces in this one (`tarfile.calc_chksums`)."""
 
 SAFETENSORS_LENGTH = struct.Struct("<Q")
 
@@ -114,8 +115,22 @@ def is_whole_zip(source: Source) -> bool:
 
 
 def is_tar(source: Source) -> bool:
-    end = TAR_MAGIC_OFFSET + len(TAR_MAGIC)
-    return source.size > end and source.read(TAR_MAGIC_OFFSET, len(TAR_MAGIC)) == TAR_MAGIC
+    """Whether the first block has the checksum of a header, as for `tarfile`: tars before POSIX have no magic."""
+    if source.size < TAR_BLOCK:
+        return False
+    block = source.read(0, TAR_BLOCK)
+    field, others = block[TAR_CHECKSUM], block[: TAR_CHECKSUM.start] + block[TAR_CHECKSUM.stop :]
+    try:
+        expected = _number256(field) if field[0] in (0x80, 0xFF) else int(field.partition(b"\0")[0].strip() or b"0", 8)
+    except ValueError:
+        return False
+    unsigned = sum(others) + len(field) * ord(" ")
+    return expected in (unsigned, unsigned - 256 * sum(byte > 127 for byte in others))  # some programs add signed characters
+
+
+def _number256(field: bytes) -> int:
+    """A number of GNU tar in base 256 (`tarfile.nti`)."""
+    return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[0] == 0xFF else 0)
 
 
 def is_safetensors(source: Source) -> bool:

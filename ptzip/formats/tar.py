@@ -9,13 +9,16 @@
 The standard library lists the members; their bytes are then read from the file directly.
 """
 
+import re
 import struct
 from collections.abc import Callable, Iterator
+from operator import itemgetter
+from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
 from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
-from ptzip.io.sources import Source, SourceFile, Stream
+from ptzip.io.sources import BytesSource, Source, SourceFile, Stream, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
 from ptzip.pickling.reader import raise_limit, read_seen
@@ -23,44 +26,77 @@ from ptzip.tensors.dtypes import DType
 from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, STORAGE_CLASSES
 from ptzip.text import as_text
 
+if TYPE_CHECKING:
+    import tarfile
+
 NEEDED = ("storages", "tensors", "pickle")
 MOST_DIMENSIONS = 64
 
-Observer = Callable[[Pickle], None]
+BLOCK = 512
+ROOM, ROOM_PER_MEMBER = 1 << 18, 1 << 11
+"""Bytes of headers that are read of a tar, and more of them after each member."""
+
+LONGEST_HEADER = 1 << 14
+ODD_HEADER = re.compile(rb"\d{256}|\d [^=]{512}")
+"""A number or a key in an extended header that is so long that `tarfile` may need quadratic time (CVE-2024-6232)."""
+
+MOST_SPARSE = 1 << 26
+"""Bytes of all sparse members with their holes."""
+
+BROKEN_TAR = (EOFError, ValueError, ArithmeticError, LookupError, TypeError, AttributeError)
+"""What `tarfile` raises for broken headers, apart from its own errors."""
+
+ReadAt = Callable[[str, Stream, int], Pickle]
+"""Reads the pickle at an offset of a member: what it is in, the bytes, the offset."""
+
+
+class TarMember(NamedTuple):
+    """A member as `tarfile` extracts it: `content` is its bytes, `link` where it leads instead of having any. What follows its
+    data in the file, up to byte `end`, is padding from `padding` on. `is_odd`: readers may read other bytes.
+    """
+
+    name: str
+    content: Source
+    padding: int
+    end: int
+    link: str = ""
+    is_odd: bool = False
 
 
 class Tar(ReadOnly):
-    """One such tar."""
+    """One such tar. `rest` has the bytes inside its members that are no pickles: the storages, and what no loader reads."""
 
     name = "tar of torch 0.1"
     refusal = "this is a tar of torch 0.1: its tensors are no part of the pickle, so it cannot be slimmed"
 
-    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
+    def __init__(
+        self, parts: tuple[Part, ...], members: tuple[Member, ...], rest: tuple[tuple[str, bool, Source], ...]
+    ) -> None:
         self.parts = parts
         self.members = members
+        self.rest = rest
 
 
 class _Reader:
-    """Reads one member, item by item; `observe` gets every pickle, also one that breaks off or crosses a limit."""
+    """Reads one member, item by item; `read_at` reads every pickle, also one that breaks off or crosses a limit."""
 
-    def __init__(self, source: Source, stream: Stream, member: Member, limits: Limits, observe: Observer) -> None:
-        self.source = source
-        self.stream = stream
-        self.at, self.end = member.offset, member.offset + member.size
-        self.limits = limits
-        self.observe = observe
+    def __init__(self, member: TarMember, read_at: ReadAt) -> None:
+        self.name = member.name
+        self.source = member.content
+        self.stream = member.content.whole()
+        self.at, self.end = 0, member.content.size
+        self.read_at = read_at
 
     def pickle(self) -> Pickle:
-        pickle = read_seen(self.stream, self.at, self.limits)
-        self.observe(pickle)
+        pickle = self.read_at(f"member {self.name}", self.stream, self.at)
         raise_limit(pickle)
+        self.at = pickle.end
         return pickle
 
     def node(self) -> Node:
         pickle = self.pickle()
-        if pickle.root is None or pickle.end > self.end:
-            raise FormatError("a pickle in the tar breaks off, or extends past its member", self.at)
-        self.at = pickle.end
+        if pickle.root is None:
+            raise FormatError(f"a pickle in member {self.name} of the tar breaks off", pickle.start)
         return pickle.root
 
     def numbers(self, layout: str) -> tuple[int, ...]:
@@ -81,48 +117,123 @@ class _Reader:
         return count
 
 
-def read(source: Source, limits: Limits, observe: Observer = lambda _: None) -> Tar:
-    """Open the tar; `observe` gets each pickle in it. Raises FormatError where it is cut off or not one of torch."""
-    found = {member.name.removeprefix("./"): member for member in members(source) if not member.note}
+def read(source: Source, limits: Limits) -> Tar:
+    """Open the tar. Raises FormatError where it is cut off or not one of torch."""
+    return read_members(list(members(source)), lambda _, stream, at: read_seen(stream, at, limits))
+
+
+def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
+    """The tar with these members; of several with one name the last counts (`TarFile.getmember`). `read_at` reads each pickle.
+
+    Raises FormatError where the members are not as torch wrote them.
+    """
+    named = {member.name.removeprefix("./"): member for member in found if not member.link}
     for name in NEEDED:
-        if name not in found:
+        if name not in named:
             raise FormatError(f"this is a tar, but not one of torch 0.1: it has no member {name}")
-    stream = source.whole()
-    readers = {name: _Reader(source, stream, found[name], limits, observe) for name in NEEDED}
-    payloads, dtypes = _read_storages(readers["storages"])
+    readers = {name: _Reader(named[name], read_at) for name in NEEDED}
+    payloads, dtypes, data = _read_storages(readers["storages"])
     tensors = dict(_read_tensors(readers["tensors"], dtypes))
     part = Part("member pickle", readers["pickle"].pickle(), stored_in(payloads), tensors=tensors)
-    return Tar((part,), tuple(found.values()))
+    storages = [(f"storage {key}", True, Window(one.source, one.offset, one.length)) for key, one in data]
+    ends = [(f"member {name}", False, Window(one.source, one.at, one.end - one.at)) for name, one in readers.items()]
+    listed = tuple(Member(one.name, one.padding - one.content.size, one.content.size) for one in named.values())
+    return Tar((part,), listed, (*storages, *(one for one in ends if one[2].size)))
 
 
-def members(source: Source) -> list[Member]:
-    """All members in their order, links with a note that says so. Raises FormatError."""
+def members(source: Source) -> Iterator[TarMember]:
+    """All members but folders, as `tarfile` lists them. Raises FormatError where it does, after the members before.
+
+    `tarfile` reads headers only, and no more of them than honest tars have: it may take quadratic time for an extended header,
+    and old versions read a header again and again if a size is negative. Raises LimitError.
+    """
     import tarfile  # few files are tars
 
+    file, start, sparse = _Headers(source), -1, MOST_SPARSE
     try:
-        with tarfile.open(fileobj=SourceFile(source), mode="r:") as archive:
-            infos = archive.getmembers()
-    except (tarfile.TarError, EOFError, ValueError) as error:
-        raise FormatError(f"this is a tar that cannot be read: {error}") from error
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            while info := archive.next():
+                archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
+                file.allow(ROOM_PER_MEMBER)
+                if info.size < 0 or not start < info.offset_data <= source.size:
+                    raise FormatError(f"member {info.name} of the tar has an impossible size or position", info.offset)
+                start = info.offset_data
+                yield _member(source, info, archive.offset, sparse)
+                sparse -= info.size if info.sparse is not None else 0
     except RecursionError as error:  # tarfile recurses for each header of a long name
-        raise LimitError("the tar has too many headers for one long name") from error
-    return [
-        Member(info.name, info.offset_data, info.size, f"link to {info.linkname}" if info.issym() or info.islnk() else "")
-        for info in infos
-        if not info.isdir()
-    ]
+        raise LimitError("the tar has too many headers for one member") from error
+    except BROKEN_TAR as error:
+        raise FormatError(f"this is a tar that cannot be read: {error}") from error
+    except tarfile.TarError as error:
+        raise FormatError(f"this is a tar that cannot be read: {error}") from error
 
 
-def _read_storages(reader: _Reader) -> tuple[dict[str, Payload], dict[str, DType]]:
-    """The bytes and the dtype of every storage by key."""
-    payloads, dtypes = dict[str, Payload](), dict[str, DType]()
+class _Headers(SourceFile):
+    """A tar as `tarfile` reads it. Raises LimitError where it reads more than honest headers are long."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__(source)
+        self._left = ROOM
+
+    def allow(self, size: int) -> None:
+        self._left += size
+
+    def read(self, size: int = -1) -> bytes:
+        self._left -= size
+        if not 0 <= size <= LONGEST_HEADER or self._left < 0:
+            raise LimitError("the tar has headers that are too long")
+        data = super().read(size)
+        if size > BLOCK and ODD_HEADER.search(data):
+            raise LimitError("the tar has a header with a number or a key that is too long")
+        return data
+
+
+def _member(source: Source, info: "tarfile.TarInfo", end: int, sparse: int) -> TarMember:
+    """The bytes of a member, as `TarFile.makefile` writes them into a file; the name of a folder ends in a slash."""
+    nothing = Window(source, info.offset_data, 0)
+    if info.isdir():
+        return TarMember(f"{info.name}/", nothing, info.offset_data, end)
+    if info.issym() or info.islnk():
+        return TarMember(info.name, nothing, info.offset_data, end, link=f"link to {info.linkname}")
+    if info.ischr() or info.isblk() or info.isfifo():
+        return TarMember(info.name, nothing, info.offset_data, end, link="device")
+    if info.sparse is None:
+        size = min(info.size, source.size - info.offset_data)  # what is cut off is found by the next header, or missing
+        return TarMember(
+            info.name, Window(source, info.offset_data, size), info.offset_data + size, end, is_odd=size < info.size
+        )
+    return _sparse_member(source, info, end, sparse)
+
+
+def _sparse_member(source: Source, info: "tarfile.TarInfo", end: int, most: int) -> TarMember:
+    """A member of which only parts are stored, each with its offset. Raises LimitError if it has more than `most` bytes."""
+    parts: list[tuple[int, int]] = info.sparse or []  # type: ignore[assignment]  # typeshed has bytes here
+    at, last, is_odd = info.offset_data, 0, False
+    if info.size > most or any(offset + size > most for offset, size in parts):
+        raise LimitError(f"the sparse members of the tar have more than {MOST_SPARSE:,} bytes")
+    content = bytearray(info.size)
+    for offset, size in filter(itemgetter(1), parts):  # an old header has room for four parts, also if there are fewer
+        is_odd = is_odd or offset < last
+        if offset < 0 or size < 0 or at + size > source.size:
+            raise FormatError(f"the parts of the sparse member {info.name} are not in the tar", info.offset)
+        content[offset : offset + size] = source.read(at, size)
+        at, last = at + size, offset + size
+    is_odd = is_odd or last > info.size
+    del content[info.size :]
+    return TarMember(info.name, BytesSource(bytes(content), info.name), at, end, is_odd=is_odd)
+
+
+def _read_storages(reader: _Reader) -> tuple[dict[str, Payload], dict[str, DType], list[tuple[str, SourcePayload]]]:
+    """The bytes and the dtype of every storage by key, and the bytes of all that are no views, even if they share a key."""
+    payloads, dtypes, data = dict[str, Payload](), dict[str, DType](), list[tuple[str, SourcePayload]]()
     for _ in range(reader.count()):
         key, _location, kind = _fields(reader.node(), 3)
         dtype = STORAGE_CLASSES.get(kind)
         if dtype is None:
             raise FormatError(f"storage {key} has the class {kind}, which is not a storage class of torch", reader.at)
         (elements,) = reader.numbers("<q")
-        payloads[key], dtypes[key] = reader.payload(elements * dtype.size), dtype
+        data.append((key, reader.payload(elements * dtype.size)))
+        payloads[key], dtypes[key] = data[-1][1], dtype
     for slot in item_slots(reader.node()):
         key, base, start, length = _fields(slot.node, 4)
         if not (start.isdecimal() and length.isdecimal()):
@@ -135,7 +246,7 @@ def _read_storages(reader: _Reader) -> tuple[dict[str, Payload], dict[str, DType
             message = f"storage {key} is bytes {first} to {first + size} of storage {base}, which has {payloads[base].length}"
             raise FormatError(message, reader.at)
         payloads[key] = SlicePayload(payloads[base], first, size)
-    return payloads, dtypes
+    return payloads, dtypes, data
 
 
 def _read_tensors(reader: _Reader, dtypes: dict[str, DType]) -> Iterator[tuple[str, NamedTensor]]:

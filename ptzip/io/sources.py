@@ -246,6 +246,6 @@ class SourceFile(io.RawIOBase):
 
     def read(self, size: int = -1) -> bytes:
         available = max(self._source.size - self._at, 0)
-        data = self._source.read(self._at, available if size < 0 else min(size, available))
+        data = self._source.read(self._at, available if size < 0 else min(size, available)) if available else b""
         self._at += len(data)
         return data

@@ -15,13 +15,13 @@ from ptzip.allowlist.table import Name
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.signatures import HEAD, Kind, described, kinds_of, signature_of
 from ptzip.io.compression import compression_of, unpacked
-from ptzip.io.sources import BytesSource, Source, Window
+from ptzip.io.sources import BytesSource, Source
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Atom, Pickle
+from ptzip.pickling.nodes import Atom
 from ptzip.scanning.encoded import decoded, is_text
 from ptzip.scanning.pickle_readers import beyond, embedded, loaded, pickles
 from ptzip.scanning.regions import Budget, Item, Outcome, Read, Reader, Reading, Refused, Region
-from ptzip.scanning.subjects import Data, MemberNames, NoteKind, PickleStream, Subject
+from ptzip.scanning.subjects import Data, NoteKind, PickleStream, Subject
 from ptzip.scanning.zip_readers import zip_files
 from ptzip.zip.find_archives import is_zip
 
@@ -174,24 +174,9 @@ def array(region: Region) -> Generator[Item, None, Outcome]:
 
 
 def tar(region: Region) -> Generator[Item, None, Outcome]:
-    """Every member of a tar, what follows them, and the pickles in a row that torch 0.1 wrote into members."""
-    from ptzip.formats import tar as tars  # few files are tars
+    from ptzip.scanning import tar_reader  # as above
 
-    source = region.source
-    members, seen = tars.members(source), list[Pickle]()
-    yield MemberNames(region.location, [member.name for member in members])
-    for member in members:
-        what = f"member {member.name}"
-        if member.note:
-            yield region.note(NoteKind.STRANGE, f"this is a {member.note}", what=what)
-        else:
-            yield region.inner(Window(source, member.offset, member.size), what, is_optional=True)
-    with contextlib.suppress(PtzipError):  # a tar that torch did not write; the pickles in it were seen
-        tars.read(source, region.budget.limits, seen.append)
-    for pickle in seen:
-        if pickle.root is not None or pickle.calls:
-            yield region.pickle(pickle, "a pickle in the tar")
-    return Read(max((member.offset + member.size for member in members), default=source.size))
+    return (yield from tar_reader.tar(region))
 
 
 def safetensors(region: Region) -> Generator[Item, None, Outcome]:

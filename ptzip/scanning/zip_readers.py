@@ -9,14 +9,14 @@ from itertools import islice
 
 from ptzip.errors import LimitError, PtzipError
 from ptzip.formats.container import Part
-from ptzip.formats.signatures import Kind, signature_of
+from ptzip.formats.signatures import Kind, is_tar, signature_of
 from ptzip.formats.torchzip import PICKLE, STORAGES, finder, prefix_of, records, storage_patterns
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
 from ptzip.zip.extents import extents, first_nonzero, gaps
-from ptzip.zip.find_archives import zips_in
+from ptzip.zip.find_archives import find_end, read_end, zips_in
 from ptzip.zip.loader_readings import disagreement, other_archives, readings
 from ptzip.zip.reader import Archive, Entry
 from ptzip.zip.structs import ENCRYPTED, END_SIZE, STORED
@@ -43,25 +43,35 @@ MOST_CODE = 1 << 22
 def zip_files(region: Region) -> Generator[Item, None, Outcome]:
     """All zips of a region in a row, from the last to the first, and what precedes them.
 
-    A loader may get one zip of the row or all of the region, and then some count offsets from its first byte.
+    A loader may get one zip of the row or all of the region, and then some count offsets from its first byte. In a tar, what
+    precedes and what follows the zips belongs to the tar, which is read as well.
     """
-    source, refusals, seen = region.source, list[str](), set[tuple[int, int, int]]()
+    source, refusals, seen, is_in_tar = region.source, list[str](), set[tuple[int, int, int]](), is_tar(region.source)
     zips, before = zips_in(source)
     end = source.size
     for one in reversed(zips):
-        part = region.part(one, "" if end == source.size else f"the zip that ends at byte {end}")
+        part = region.part(
+            _without_tail(one) if is_in_tar else one, "" if end == source.size else f"the zip that ends at byte {end}"
+        )
         end -= one.size
         refusals.append((yield from _one_zip(part, end, seen)))
     if before or len(zips) > 1:
         refusals.append((yield from _one_zip(region, 0, seen)))
     if all(refusals):
         return Refused(f"a zip that no loader reads: {refusals[0]}")
-    if before:
+    if before and not is_in_tar:
         yield region.note(NoteKind.STRANGE, f"{before:,} bytes precede the zip")
         yield region.inner(Window(source, 0, before), "before the zip", Reading.LEFTOVER)
     elif len(zips) > 1:
         yield region.note(NoteKind.SEVERAL, f"{len(zips)} zips follow one another")
     return Read(source.size)
+
+
+def _without_tail(source: Source) -> Source:
+    """A zip up to the end of its comment."""
+    at = find_end(source)
+    size = source.size if at is None else at + END_SIZE + len(read_end(source, at).comment)
+    return Window(source, 0, min(size, source.size))
 
 
 def _one_zip(region: Region, offset: int, seen: set[tuple[int, int, int]]) -> Generator[Item, None, str]:
