@@ -1,7 +1,8 @@
 """What a loader does and `scan` does not say, input by input.
 
 A difference is an input with the verdict `clean` of which a loader resolves a name that the report does not list, or one that
-no allow list has, or that kills a loader. Names that are not listed although the verdict is another are counted, too: a report
+no allow list has, or that kills a loader; or one of which the scan raises an
+error. Names that are not listed although the verdict is another are counted, too: a report
 should be complete, but nobody is harmed.
 """
 
@@ -69,9 +70,13 @@ def unlisted(resolved: Resolved, report: ScanReport) -> Resolved:
     return {loader: names for loader, names in missing.items() if names}
 
 
-def scanned(data: bytes, totals: Totals) -> ScanReport:
+def scanned(data: bytes, totals: Totals) -> ScanReport | Difference:
+    """The report, or what went wrong: a scan raises nothing."""
     before = time.process_time()
-    report = scan(data)
+    try:
+        report = scan(data)
+    except Exception as error:
+        return Difference(data, {f"scan raises {type(error).__name__}": [str(error)]})
     taken = time.process_time() - before
     if taken > totals.slowest:
         totals.slowest, totals.slowest_input = taken, data
@@ -87,6 +92,9 @@ def differences(inputs: Iterable[bytes], box: Sandbox, totals: Totals) -> Iterat
         loaded = list(box.results(batch))
         for data, report, resolved in zip(batch, reports, loaded, strict=True):
             totals.inputs += 1
+            if isinstance(report, Difference):
+                yield report
+                continue
             totals.verdicts[report.verdict.value] += 1
             totals.resolving += bool(resolved)
             is_dead = resolved.pop(CRASH, None) is not None

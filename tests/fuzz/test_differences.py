@@ -42,7 +42,7 @@ def check(inputs: Iterable[bytes], box: Sandbox) -> Totals:
 def described(found: Difference, box: Sandbox) -> str:
     """A short input with the same fault, and what resolves what."""
     short = shortened(found.data, lambda data: is_different(data, box))
-    return f"scans as clean, but loaders resolve {box.resolved([short])[0]}: {short!r}"
+    return f"{found.kind}, which the scan does not say; the loaders resolve {box.resolved([short])[0]} in {short!r}"
 
 
 @pytest.mark.parametrize("library", NEEDS)
