@@ -89,12 +89,16 @@ def _read_line(data: Stream, at: int) -> tuple[bytes, int]:
 
 
 def _read_name(data: Stream, at: int) -> tuple[tuple[str, str], int]:
-    """Module and name. At the end of the stream C takes the last byte for the line end, and imports before it fails."""
-    module, middle = _read_line(data, at)
-    is_last = middle < len(data) and data.find(b"\n", middle) < 0
-    name, end = (data[middle:-1], len(data)) if is_last else _read_line(data, middle)
+    """Module and name. At the end of the stream Python takes the last byte for the line end, and imports before it fails."""
+    if at >= len(data):
+        raise _short(at)
+    middle = data.find(b"\n", at)
+    end = data.find(b"\n", middle + 1) if middle >= 0 else -1
+    if end < 0:
+        end = len(data) - 1
+    module, name = (data[at:middle], data[middle + 1 : end]) if middle >= 0 else (data[at:end], b"")
     try:
-        return (module.decode(), name.decode()), end
+        return (module.decode(), name.decode()), end + 1
     except UnicodeDecodeError as error:
         raise FormatError("the name of a global is not UTF-8", at) from error
 

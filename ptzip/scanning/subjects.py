@@ -115,8 +115,8 @@ NUMBERS = frozenset(("LONG4", "LONG", "INT"))
 _BYTES = frozenset(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"))
 _TEXTS = frozenset(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"))
 _KEPT = NUMBERS | _BYTES | _TEXTS
-_SHORTEST_KEPT = 8
-"""Shorter arguments are neither large nor can they hold a pickle worth looking at."""
+_SHORTEST_KEPT = 6
+"""Shorter arguments are neither large, nor are they a pickle that imports something."""
 
 _CONTAINERS = frozenset((Dict, List, Tuple, Set))
 _MOST_COUNTED = 1 << 62

@@ -109,7 +109,8 @@ def _refused(region: Region, why: str) -> Iterator[Item]:
 
 def _encoded(region: Region, text: bytes, offset: int = 0) -> Iterator[Item]:
     """The files and pickles that a text holds in base64 and the like."""
-    for name, at, data in decoded(text, region.budget.inflate):
+    for name, at, data in decoded(text):
+        region.budget.inflate(len(data))
         yield region.inner(BytesSource(data), f"{name} at {offset + at}", is_optional=True)
 
 

@@ -35,6 +35,19 @@ def test_encoded_pickles_are_judged_wherever_a_text_may_be(code: bytes) -> None:
     assert verdict(valued(text(f"serialized {code.decode('ascii')}, \u20ac"))) == "malicious"
 
 
+STRINGS = {
+    "other characters": "*" + base64.b64encode(HARMFUL).decode()[:9] + "!" + base64.b64encode(HARMFUL).decode()[9:],
+    "lines": base64.encodebytes(pickled(text("x" * 200) + b"0" + PAYLOAD)).decode(),
+    "a short pickle": base64.b64encode(b"cos\na\n)R.").decode(),
+}
+
+
+@pytest.mark.parametrize("string", STRINGS.values(), ids=STRINGS)
+def test_a_string_is_decoded_as_b64decode_does(string: str) -> None:
+    assert verdict(zipped({"data": json.dumps({"policy": {":serialized:": string}}).encode()})) == "malicious"
+    assert verdict(valued(text(string))) == "malicious"
+
+
 HONEST = {
     "words": b"the quick brown fox jumps over the lazy dog\n" * 100,
     "identifiers": json.dumps({f"encoder_layers_attention_self_query_weight_{n}": n for n in range(500)}).encode(),
