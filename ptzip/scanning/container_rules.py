@@ -14,7 +14,7 @@ from ptzip.errors import FormatError
 from ptzip.formats.torchzip import PICKLE, VERSION
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, ZipSubject
-from ptzip.verifying.directory import end_problems
+from ptzip.zip.directory_problems import end_problems
 from ptzip.zip.extents import extents, first_nonzero, gaps
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import Entry

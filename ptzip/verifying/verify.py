@@ -12,8 +12,8 @@ from ptzip.io.payloads import ByteCounter, Progress
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
-from ptzip.verifying.directory import damaged_end, directory_problems, unreadable
 from ptzip.verifying.report import VerifyReport
+from ptzip.zip.directory_problems import damaged_end, directory_problems, unreadable
 from ptzip.zip.find_archives import is_zip, zips_in
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import Archive, read_archive
