@@ -182,6 +182,8 @@ def _likely_pickle(region: Region) -> Pickle | None:
             return None
         pickle = read(head, 0)
         is_one = does_something(pickle) and (region.reading is not Reading.TEXT or calls_something(pickle))
+        if is_storage:  # the numbers of one tensor in twenty thousand begin with an import by number and STOP
+            is_one = is_one and any(not node.op.startswith("EXT") for node in _names(pickle))
         is_one = is_one or (pickle.root is not None and begins_pickle(head))
         if is_one or (was_limited(pickle) and size == most and not is_storage):
             has_ended = pickle.root is not None or size == most
