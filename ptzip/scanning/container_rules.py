@@ -15,9 +15,8 @@ from ptzip.formats.torchzip import PICKLE, VERSION
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import MemberNames, Note, NoteKind, ZipSubject
 from ptzip.zip.directory_problems import end_problems
-from ptzip.zip.extents import extents, first_nonzero, gaps
+from ptzip.zip.extents import first_nonzero, gaps
 from ptzip.zip.header_mismatches import mismatches
-from ptzip.zip.reader import Entry
 from ptzip.zip.structs import (
     ENCRYPTED,
     END_SIZE,
@@ -85,15 +84,8 @@ def wrong_checksums(found: ZipSubject) -> Iterator[Hit]:
 def closed_flags(found: ZipSubject) -> Iterator[Hit]:
     """Some readers skip an entry that is marked as encrypted or as a patch, others read it as it is."""
     for entry in found.archive.entries:
-        if (entry.central.flags | _local_flags(entry)) & CLOSED_FLAGS:
+        if (entry.central.flags | entry.local_flags) & CLOSED_FLAGS:
             yield Hit(f"{entry.name} is marked as encrypted or patched", entry.header_offset)
-
-
-def _local_flags(entry: Entry) -> int:
-    try:
-        return entry.local.flags
-    except FormatError:
-        return 0
 
 
 def other_directories(found: ZipSubject) -> Iterator[Hit]:
@@ -149,12 +141,12 @@ def links(found: ZipSubject) -> Iterator[Hit]:
 
 def uncovered(found: ZipSubject) -> Iterator[Hit]:
     """Bytes belong to no part of the zip, or parts overlap: readers that walk the file see other records."""
-    parts, at = extents(found.archive), 0
-    for start, stop, name in parts:
+    at = 0
+    for start, stop, name in found.extents:
         if start < at:
             yield Hit(f"{name} overlaps the entry before it", start)
         at = max(at, stop)
-    for start, stop in gaps(parts):
+    for start, stop in gaps(found.extents):
         first = first_nonzero(found.source, start, stop)
         if first is not None:
             data = found.source.read(first, min(stop - first, LOOKED_AT))

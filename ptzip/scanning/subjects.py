@@ -13,6 +13,7 @@ from ptzip.formats.container import Part
 from ptzip.io.sources import Source
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Pickle, Set, Tuple, children
 from ptzip.scanning.violations import Violation, violations
+from ptzip.zip.extents import Extent, extents
 from ptzip.zip.reader import Archive
 
 
@@ -69,6 +70,11 @@ class ZipSubject:
         self.oddities = oddities
         self.wrong_crcs = list[str]()
         """Of the records that were read, the names of those whose CRC does not match their bytes."""
+
+    @functools.cached_property
+    def extents(self) -> list[Extent]:
+        """Where the parts of the zip lie."""
+        return extents(self.archive)
 
 
 class NoteKind(StrEnum):

@@ -15,7 +15,7 @@ from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource, Source, Window
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
-from ptzip.zip.extents import extents, first_nonzero, gaps
+from ptzip.zip.extents import first_nonzero, gaps
 from ptzip.zip.find_archives import find_end, read_end, zips_in
 from ptzip.zip.loader_readings import disagreement, other_archives, readings
 from ptzip.zip.reader import Archive, Entry
@@ -82,21 +82,23 @@ def _one_zip(region: Region, offset: int, seen: set[tuple[int, int, int]]) -> Ge
     others = other_archives(source, taken, limits)
     views = {(offset + one.start, offset + one.base, len(one.entries)): one for one in taken + others}
     new = [archive for view, archive in views.items() if view not in seen]
-    if not seen and new:
-        yield from _outside(region, new[0])
     odd = [(why, new[0].start) for why in (disagreement(found),) if why and new]
     odd += [("there is another central directory, which some readers use", one.start) for one in others if one in new]
     for number, archive in enumerate(new):
         part = region.part(source, f"directory at byte {archive.start}" if number or seen else "")
-        yield from _ArchiveReader(part, archive, () if number else tuple(odd)).items()
+        reader = _ArchiveReader(part, archive, () if number else tuple(odd))
+        if not number and not seen:
+            yield from _outside(region, reader.zip)
+        yield from reader.items()
     seen.update(views)
     return "" if views else found[0].refusal
 
 
-def _outside(region: Region, archive: Archive) -> Iterator[Item]:
+def _outside(region: Region, found: ZipSubject) -> Iterator[Item]:
     """Bytes that belong to no part of a zip, where a pickle may be hidden: between the parts, in the comment, after the end."""
-    source, end = region.source, archive.end_offset + END_SIZE + len(archive.end.comment)
-    stretches = [*islice(gaps(extents(archive)), MOST_GAPS), (end - len(archive.end.comment), end), (end, source.size)]
+    source, comment = region.source, found.archive.end_offset + END_SIZE
+    end = comment + len(found.archive.end.comment)
+    stretches = [*islice(gaps(found.extents), MOST_GAPS), (comment, end), (end, source.size)]
     for start, stop in stretches:
         at = first_nonzero(source, start, stop)
         if at is not None:
@@ -206,14 +208,14 @@ class _ArchiveReader:
 
 def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
     """What code an archive entry holds, by content or name. It is not analysed, but for TorchScript that touches files."""
-    lower = name.lower()
-    head = source.read(0, min(source.size, 8))
-    if signature_of(head, Kind.NATIVE) or lower.endswith(NATIVE_NAMES):
+    lower, head = name.lower(), source.read(0, min(source.size, 8)) if source.size else b""
+    row = signature_of(head, Kind.NATIVE, Kind.SCRIPT) if head else None
+    if lower.endswith(NATIVE_NAMES) or (row is not None and row.kind is Kind.NATIVE):
         yield Note(location, NoteKind.CODE, "this is native code")
     elif "/code/" in lower and lower.endswith(".py"):
         yield Note(location, NoteKind.TORCHSCRIPT, "this is TorchScript code, which loading may run")
         found = FILES.search(source.read(0, min(source.size, MOST_CODE)))
         if found:
             yield Note(location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start())
-    elif lower.endswith(SOURCE_NAMES) or signature_of(head, Kind.SCRIPT):
+    elif row is not None or lower.endswith(SOURCE_NAMES):
         yield Note(location, NoteKind.CODE, "this is source code")

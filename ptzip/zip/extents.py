@@ -50,7 +50,9 @@ def first_nonzero(source: Source, start: int, stop: int) -> int | None:
 
 
 def _descriptor_size(entry: Entry, at: int) -> int:
-    """The length of a data descriptor, whose sizes may have 64 bits (APPNOTE 4.3.9.2); 0 where there is none."""
+    """The length of a data descriptor, whose sizes may have 64 bits (APPNOTE 4.3.9.2); 0 where none is announced or there."""
+    if not (entry.central.flags | entry.local_flags) & structs.HAS_DESCRIPTOR:
+        return 0
     after = entry.source.read(at, min(structs.DESCRIPTOR64_SIZE, max(entry.source.size - at, 0)))
     if not after.startswith(structs.DESCRIPTOR_SIGNATURE):
         return 0

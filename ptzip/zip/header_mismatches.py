@@ -24,15 +24,8 @@ class Mismatch(NamedTuple):
 
 def mismatches(entry: Entry) -> Iterator[Mismatch]:
     """The fields that differ. Raises FormatError where there is no local header."""
-    if _is_as_torch_writes(entry):
-        return
-    central, local = entry.central._asdict(), entry.local._asdict()
-    has_descriptor = bool(entry.local.flags & structs.HAS_DESCRIPTOR)
-    for field in COMPARED:
-        is_in_descriptor = has_descriptor and field in IN_DESCRIPTOR and local[field] == 0
-        is_in_zip64 = field in ("compressed_size", "size") and structs.FULL32 in (central[field], local[field])
-        if central[field] != local[field] and not is_in_descriptor and not is_in_zip64:
-            yield Mismatch(field, _text(central[field]), _text(local[field]))
+    if not _is_usual(entry):
+        yield from _different_headers(entry)
     if entry.descriptor is not None:
         expected = (entry.crc, entry.compressed_size, entry.size)
         for field, value, found in zip(IN_DESCRIPTOR, expected, entry.descriptor, strict=True):
@@ -40,18 +33,23 @@ def mismatches(entry: Entry) -> Iterator[Mismatch]:
                 yield Mismatch(f"{field} (descriptor)", str(value), str(found))
 
 
-def _is_as_torch_writes(entry: Entry) -> bool:
-    """Whether local header and descriptor are byte for byte those of torch, as mostly: then nothing else is compared."""
+def _different_headers(entry: Entry) -> Iterator[Mismatch]:
+    central, local = entry.central._asdict(), entry.local._asdict()
+    has_descriptor = bool(entry.local_flags & structs.HAS_DESCRIPTOR)
+    for field in COMPARED:
+        is_in_descriptor = has_descriptor and field in IN_DESCRIPTOR and local[field] == 0
+        is_in_zip64 = field in ("compressed_size", "size") and structs.FULL32 in (central[field], local[field])
+        if central[field] != local[field] and not is_in_descriptor and not is_in_zip64:
+            yield Mismatch(field, _text(central[field]), _text(local[field]))
+
+
+def _is_usual(entry: Entry) -> bool:
+    """Whether the local header is byte for byte what the directory says, as mostly: then nothing else is compared."""
     central = entry.central
-    if not central.flags & structs.HAS_DESCRIPTOR or entry.size >= structs.FULL32 or entry.header_offset >= structs.FULL32:
-        return False
-    name = central.name
-    expected = structs.fixed_part(structs.LocalHeader, *central[1:6], 0, 0, 0, len(name), 0)
-    found = entry.source.read(entry.header_offset, structs.LOCAL_SIZE + len(name))
-    if found[:EXTRA_LENGTH] != expected[:EXTRA_LENGTH] or found[structs.LOCAL_SIZE :] != name:
-        return False
-    descriptor = structs.fixed_part(structs.Descriptor, entry.crc, entry.compressed_size, entry.size)
-    return entry.source.read(entry.data_offset + entry.compressed_size, len(descriptor)) == descriptor
+    sizes = (0, 0, 0) if central.flags & structs.HAS_DESCRIPTOR else (central.crc, central.compressed_size, central.size)
+    expected = structs.fixed_part(structs.LocalHeader, *central[1:6], *sizes, len(central.name), 0)
+    head = entry.head
+    return head[:EXTRA_LENGTH] == expected[:EXTRA_LENGTH] and head[structs.LOCAL_SIZE :] == central.name
 
 
 def _text(value: object) -> str:

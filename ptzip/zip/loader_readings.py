@@ -115,8 +115,8 @@ def read_by(loader: Loader, source: Source, end_offset: int, limits: Limits, kno
     base = stop - size - facts.directory_offset if loader.is_shifted else 0
     start = base + facts.directory_offset
     for one in known:
-        is_whole = one.length == size if count is None else len(one.entries) == count and one.length <= size
-        if (one.start, one.base) == (start, base) and is_whole:
+        has_all = one.length == size if count is None else len(one.entries) >= count
+        if (one.start, one.base) == (start, base) and has_all:
             return one
     entries, length = read_directory(source, start, size, base, count, limits)
     known.append(Archive(source, entries, end, end_offset, end64, start, length, base))

@@ -14,6 +14,9 @@ from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.zip import structs
 from ptzip.zip.find_archives import find_end, read_end, read_end64
 
+FLAGS_AT = 6
+"""The offset of the flags in a local header."""
+
 
 class Entry:
     """One entry: its central directory entry with sizes of any width; its local header and descriptor are read on access."""
@@ -40,23 +43,33 @@ class Entry:
         return self.central.method
 
     @functools.cached_property
+    def head(self) -> bytes:
+        """The fixed part of the local header, and as many bytes as the name in the directory has; fewer where the file ends."""
+        room = max(self.source.size - self.header_offset, 0)
+        return self.source.read(self.header_offset, min(structs.LOCAL_SIZE + len(self.central.name), room))
+
+    @property
     def local(self) -> structs.LocalHeader:
         """The local header; raises FormatError where there is none."""
         data = self.source.read(self.header_offset, self.data_offset - self.header_offset)
         return structs.parse(structs.LocalHeader, data, 0, self.header_offset)
 
+    @property
+    def local_flags(self) -> int:
+        """The flags in the local header, 0 where there is none."""
+        return int.from_bytes(self.head[FLAGS_AT : FLAGS_AT + 2], "little")
+
     @functools.cached_property
     def data_offset(self) -> int:
         """The offset of the data; raises FormatError where there is no local header."""
-        fixed = self.source.read(self.header_offset, structs.LOCAL_SIZE)
-        if not fixed.startswith(structs.LOCAL_SIGNATURE):
+        if not self.head.startswith(structs.LOCAL_SIGNATURE) or len(self.head) < structs.LOCAL_SIZE:
             raise FormatError(f"{self.name} has no local header where the central directory says", self.header_offset)
-        return self.header_offset + structs.LOCAL_SIZE + sum(structs.lengths(structs.LocalHeader, fixed))
+        return self.header_offset + structs.LOCAL_SIZE + sum(structs.lengths(structs.LocalHeader, self.head))
 
     @functools.cached_property
     def descriptor(self) -> structs.Descriptor | None:
         """The data descriptor after the data, where the local header announces one."""
-        if not self.local.flags & structs.HAS_DESCRIPTOR:
+        if not self.local_flags & structs.HAS_DESCRIPTOR:
             return None
         is_large = self.size >= structs.FULL32 or self.header_offset >= structs.FULL32
         kind = structs.Descriptor64 if is_large else structs.Descriptor
@@ -139,7 +152,7 @@ def read_directory(
         raise FormatError(f"the central directory is too small ({size} bytes) for its {count} entries", start)
     data, at, entries = source.read(start, size), 0, list[Entry]()
     while at < size if count is None else len(entries) < count:
-        if len(entries) == limits.entries:
+        if max(len(entries) + 1, count or 0) > limits.entries:
             raise LimitError(f"the zip has more than {limits.entries:,} entries")
         central = structs.parse(structs.CentralEntry, data, at, start, may_end=count is None)
         sizes = structs.true_sizes(central) or (central.size, central.compressed_size, central.offset)
