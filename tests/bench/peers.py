@@ -2,8 +2,8 @@
 
 Each argument is a checkout of picklescan, modelscan, fickling, modelaudit, hayward or the like, which you have; nothing of
 theirs is part of this project, and no file is loaded. A file is malicious or benign by what its path says, else unlabelled;
-files that a test creates while it runs are not there. Prints ptzip's verdicts for each checkout and kind, with the files that differ from
-their label, and which files the scanners of `--tools FOLDER` stop, if they are installed there (see `scanners`).
+files that a test creates while it runs are not there. Prints ptzip's verdicts for each checkout and kind, with the files that
+differ from their label, and how many the scanners of `--tools FOLDER` stop, if they are installed there (see `scanners`).
 """
 
 import argparse
