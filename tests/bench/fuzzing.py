@@ -8,6 +8,8 @@ import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from tests.fuzz.differences import Difference, Totals, differences, is_different, shortened
 from tests.fuzz.inputs import made
@@ -16,12 +18,20 @@ from tests.fuzz.sandbox import Sandbox, sandbox
 from tests.fuzz.test_differences import MOST_CPU, MOST_MEMORY
 
 EVERY = 50_000
-"""Inputs between two lines about the progress."""
 
 
 def show(found: Difference, box: Sandbox) -> None:
     short = shortened(found.data, lambda data: is_different(data, box))
     print(f"difference: {found.kind}\n  {short!r}\n  {box.resolved([short])[0]}", flush=True)
+
+
+def chunks(corpus: Path | None, first: int, count: int) -> Iterator[Iterable[bytes]]:
+    """Inputs between two lines about the progress."""
+    if corpus is not None:
+        yield (path.read_bytes() for path in sorted(corpus.iterdir()))
+        return
+    for start in range(first, first + count, EVERY):
+        yield map(made, range(start, min(start + EVERY, first + count)))
 
 
 def summary(totals: Totals, seconds: float, kinds: Counter[str]) -> str:
@@ -39,13 +49,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compare scan with the real loaders on many inputs.")
     parser.add_argument("--first", type=int, default=0, help="the seed to begin with (default: 0)")
     parser.add_argument("--count", type=int, default=1_000_000, help="how many inputs (default: 1000000)")
+    parser.add_argument("--corpus", type=Path, help="a folder of inputs to try instead")
     options = parser.parse_args()
     totals, kinds, started = Totals(), Counter[str](), time.monotonic()
     with sandbox() as box:
         missing = [name for name in NEEDS if not any(loader.startswith(name) for loader in box.loaders)]
         print(f"loaders: {', '.join(box.loaders)}" + (f"; missing: {', '.join(missing)}" if missing else ""), flush=True)
-        for start in range(options.first, options.first + options.count, EVERY):
-            for found in differences(map(made, range(start, min(start + EVERY, options.first + options.count))), box, totals):
+        for inputs in chunks(options.corpus, options.first, options.count):
+            for found in differences(inputs, box, totals):
                 kinds[found.kind] += 1
                 if kinds[found.kind] == 1:
                     show(found, box)
