@@ -12,6 +12,10 @@ BROKEN, CUT, LIMIT = "broken", "cut", "limit"
 """The kinds of anomaly that stop the reading: the stream is invalid, it ends too early, or a limit was crossed."""
 
 
+MOST_NOTES = 1000
+"""Anomalies of one kind that are recorded; more say nothing new and take memory."""
+
+
 class MemoEntry:
     """A memo slot; on the stack, a value fetched from it, to which no step may be added."""
 
@@ -59,9 +63,13 @@ class Machine:
         """The offset of the innermost of several directly nested containers; `nested` is their number."""
         self.nested = 0
         self.pickle = Pickle(None)
+        self.noted = dict[str, int]()
 
     def note(self, kind: str, message: str) -> None:
-        self.pickle.anomalies.append(Anomaly(kind, message, self.at))
+        """Record an anomaly, unless there were `MOST_NOTES` of its kind."""
+        self.noted[kind] = self.noted.get(kind, 0) + 1
+        if self.noted[kind] <= MOST_NOTES:
+            self.pickle.anomalies.append(Anomaly(kind, message, self.at))
 
     def nest(self) -> None:
         """Count directly nested containers, each alone in the next: a bomb needs one byte for each level."""

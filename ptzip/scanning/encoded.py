@@ -10,7 +10,8 @@ import contextlib
 import re
 from collections.abc import Iterator
 
-from ptzip.formats.signatures import Kind, begins_pickle, kinds_of
+from ptzip.formats.signatures import SIGNATURES, Kind, begins_pickle, kinds_of
+from ptzip.io.compression import COMPRESSIONS
 from ptzip.io.sources import BytesSource, Source
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.zip.structs import LOCAL_SIGNATURE
@@ -25,8 +26,16 @@ BASE85_RUN = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{24,}")
 BASE85_HEAD = 640
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
-SHORTEST_FILE = 18
-"""Bytes of the shortest compressed pickle that imports something."""
+IMPORT = re.compile(rb"[ci][A-Za-z_][\w.]*\n")
+"""GLOBAL or INST with the name of a module."""
+
+MAGICS = (*(row.magics for row in SIGNATURES), *(row.magics for row in COMPRESSIONS))
+FIRST_BYTES = frozenset(magic[:1] for magics in MAGICS for magic in magics)
+SHORTEST_ZIP = 100
+"""Bytes; zips, tars and safetensors may begin with any byte, and take more."""
+
+SHORTEST_TEXT = 24
+"""Bytes; chance decodes to shorter texts."""
 
 TEXT_HEAD = 4096
 CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b") + b"\x7f"
@@ -52,7 +61,7 @@ def decoded(text: bytes) -> Iterator[tuple[str, int, bytes]]:
 
         with contextlib.suppress(ValueError):  # four bytes would be larger than 32 bits
             head = b85decode(run[0][:BASE85_HEAD])  # decoding takes a hundred times the memory
-            if head.startswith(LOCAL_SIGNATURE) or _is_file(head):
+            if begins_pickle(head) or head.startswith(LOCAL_SIGNATURE) or IMPORT.search(head):
                 yield "base85 text", run.start(), b85decode(run[0])
 
 
@@ -86,4 +95,6 @@ def _is_file(data: bytes) -> bool:
     if data and data[0] in BY_CODE and (begins_pickle(data) or b"\n" in data or b"\x93" in data):
         return True
     source = BytesSource(data)
-    return len(data) >= SHORTEST_FILE and (any(kind is not Kind.PICKLE for kind in kinds_of(source)) or is_text(source))
+    is_file = len(data) >= SHORTEST_ZIP or data[:1] in FIRST_BYTES
+    is_file = is_file and any(kind is not Kind.PICKLE for kind in kinds_of(source))
+    return is_file or (len(data) >= SHORTEST_TEXT and is_text(source))

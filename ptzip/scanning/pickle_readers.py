@@ -221,8 +221,7 @@ def was_limited(pickle: Pickle) -> bool:
 
 def _names(pickle: Pickle) -> list[Global]:
     """What it imports, from modules that may exist."""
-    names = [node for node in pickle.calls if isinstance(node, Global)]
-    return [node for node in names if IDENTIFIER.match(node.module) or node.op.startswith("EXT")]
+    return [node for node in pickle.calls if isinstance(node, Global) and IDENTIFIER.match(node.module)]
 
 
 def _is_dangerous(node: Global) -> bool:
