@@ -179,8 +179,8 @@ def inspect(source: Openable, *, limits: Limits | None = None) -> "InspectReport
 def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":
     """Judge whether a checkpoint is safe to load: a verdict, and the findings that led to it.
 
-    trust   names to allow on top of the allow list, as "module.Name", or presets: "ultralytics", "yolov5", "lightning",
-            "transformers"
+    trust   classes to allow on top of the allow list, as "module.Name", or presets (`ptzip scan --help` lists them): they are
+            instantiated, and only called where "()" follows the name. The report says in `trusted` what passed for that
 
     A file that cannot be read gets the verdict "unreadable"; only a missing file raises (OSError). ValueError is raised for
     a name that cannot be trusted.

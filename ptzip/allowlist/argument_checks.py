@@ -84,6 +84,11 @@ def plain_values(arguments: Arguments) -> str:
     return "" if all(isinstance(plain(node), Atom) for node in arguments) else "with an object, expected a plain value"
 
 
+def one_value(arguments: Arguments) -> str:
+    """The value of a member of an enumeration, by which its class looks it up."""
+    return plain_values(arguments) if len(arguments) == 1 else "with something other than the value of a member"
+
+
 def encoded_text(arguments: Arguments) -> str:
     """`_codecs.encode(text, encoding)`, by which protocols 0 to 2 store bytes."""
     values = [text(plain(node)) for node in arguments]

@@ -5,7 +5,7 @@ name. Sources: `torch/_weights_only_unpickler.py`, what numpy and Python's conta
 classes of `torch.nn.modules`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ptzip.allowlist import argument_checks as checks
@@ -40,6 +40,7 @@ class AllowedName(NamedTuple):
     `rebuild` or `value`, `load` returns an `Opaque`.
     `weights_only`: whether any `torch.load(weights_only=True)` since 2.6 imports the name, or calls it too.
     `is_value`: False for functions that pickles call and never store, since a stored one is called by something else.
+    `is_instance`: a class that pickles instantiate without its constructor, which would run code, and give a state.
     """
 
     check: ArgumentCheck | None = None
@@ -49,6 +50,7 @@ class AllowedName(NamedTuple):
     check_state: StateCheck | None = None
     weights_only: Literal["", "name", "call"] = ""
     is_value: bool = True
+    is_instance: bool = False
 
 
 Rows = Iterable[tuple[str, str, AllowedName]]
@@ -236,8 +238,17 @@ ALLOWED: dict[Name, AllowedName] = {
 }
 """The list."""
 
-TRUSTED = AllowedName(checks.any_arguments, state=OPAQUE)
-"""What is allowed for a name that the user trusts."""
+INSTANCE = Row(checks.no_arguments, state=OPAQUE, is_instance=True)
+"""A class made by NEWOBJ, or by `_reconstructor`, and BUILD."""
+
+ENUM = Row(checks.one_value)
+"""A class called with one number or string, as the members of enumerations are pickled."""
+
+RECORD = Row(checks.any_arguments, state=OPAQUE)
+"""A class or function that keeps its arguments, or computes something harmless of them: named tuples, for instance."""
+
+STORED = Row()
+"""A function that pickles store and never call."""
 
 BASES = frozenset(
     {"collections.OrderedDict"}
@@ -246,9 +257,29 @@ BASES = frozenset(
 """The bases that `_reconstructor(cls, base, state)` may call."""
 
 
+ROW_OF_SUFFIX = {"": INSTANCE, "=": ENUM, "()": RECORD, "&": STORED}
+"""Rows by what follows a name in the tables of torch's classes and of the presets."""
+
+Trust = Mapping[Name, AllowedName]
+"""What a user trusts in addition to the allow list."""
+
+NOTHING: Trust = {}
+
+
+def allowed_row(module: str, name: str) -> AllowedName | None:
+    """What a pickle may do with a name; None where it may not even import it."""
+    found = ALLOWED.get((module, name))
+    if found is None and module.startswith("torch."):
+        from ptzip.allowlist import torch_classes  # a large table, which state dicts do not need
+
+        suffix = torch_classes.suffix_of(module, name)
+        return None if suffix is None else ROW_OF_SUFFIX[suffix]
+    return found
+
+
 def is_allowed(module: str, name: str) -> bool:
     """Whether a pickle may import this."""
-    return (module, name) in ALLOWED
+    return allowed_row(module, name) is not None
 
 
 def misuse(call: "ResolvedCall", row: AllowedName) -> str:
@@ -257,6 +288,8 @@ def misuse(call: "ResolvedCall", row: AllowedName) -> str:
         return "with keyword arguments"
     if call.has_computed_arguments:
         return "with arguments that are computed while loading"
+    if row.is_instance and call.kind == "call":
+        return "by its constructor, where picklers instantiate it without"
     if call.helper and call.arguments:
         return "with arguments, which its pickles do not have"
     if call.kind == "reconstruct":

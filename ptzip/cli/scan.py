@@ -1,7 +1,7 @@
 """`ptzip scan PATH…`: check whether checkpoints are safe to load.
 
-Project settings live in `[tool.ptzip.scan]` of `pyproject.toml`, or in `[scan]` of `.ptzip.toml`. They are searched for in the
-working directory and its parents, never beside the file that is scanned, which anybody may have made.
+Settings are only read from the file that `--config` names, since whoever made what is scanned may have put settings beside it.
+For the same reason that file must be outside of the folders that are scanned.
 """
 
 import argparse
@@ -20,6 +20,9 @@ DESCRIPTION = (
 )
 
 FORMATS = ("text", "json", "sarif")
+PRESET_NAMES = ("ultralytics", "yolov5", "lightning", "transformers")
+"""The presets of `ptzip.scanning.presets`, which --help does not import."""
+
 TOGETHER = 16
 """From so many files on, all cores are used: starting a process takes as long as scanning some."""
 
@@ -39,8 +42,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fail-on", choices=("review", "malicious"), help="the verdict from which to exit with 1 (default: review)"
     )
-    trust = "a name to allow (module.Name), or a preset: ultralytics, yolov5, lightning, transformers"
+    trust = (
+        "a class to allow (module.Name), of which loading makes instances; 'module.Name()' to allow calls with whatever the "
+        f"file passes; or a preset: {', '.join(PRESET_NAMES)}"
+    )
     parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
+    config = "read trust and fail-on from a TOML file, outside of the folders to scan; no other file is read for settings"
+    parser.add_argument("--config", metavar="FILE", help=config)
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
@@ -52,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.explain:
         return _explain(arguments.explain)
     try:
-        settings = _find_settings(os.getcwd())
+        settings = _settings(arguments) if arguments.config else ScanSettings()
         reports = list(_reports(arguments, settings.trust))
     except (EditError, ValueError, OSError) as error:
         complain("error", message(error, ""))
@@ -183,52 +191,36 @@ class ScanSettings(NamedTuple):
     fail_on: str = "review"
 
 
-SETTINGS_FILES = ((".ptzip.toml", ("scan",)), ("pyproject.toml", ("tool", "ptzip", "scan")))
-"""File name and path of the table."""
-
 SETTINGS = {"trust", "fail-on"}
 
 
-def _find_settings(start: str) -> ScanSettings:
-    """The settings of the nearest folder that has some. Raises EditError for an unknown or invalid setting."""
-    for folder in _with_parents(start):
-        for name, path in SETTINGS_FILES:
-            file = os.path.join(folder, name)
-            if os.path.isfile(file):
-                found = _table(file, path)
-                if found is not None:
-                    return _checked_settings(found, file)
-    return ScanSettings()
+def _settings(arguments: argparse.Namespace) -> ScanSettings:
+    """The settings in the file that `--config` names: in `[tool.ptzip.scan]` of a `pyproject.toml`, in `[scan]` of any other.
+
+    Raises EditError for an unknown or invalid setting, and for a file inside a folder that is scanned.
+    """
+    file = arguments.config
+    for folder in filter(os.path.isdir, [*_apart(arguments.trust)[0], *arguments.paths]):
+        root = os.path.realpath(folder)
+        if os.path.commonpath((root, os.path.realpath(file))) == root:
+            raise EditError(f"{file} is inside {folder}, which is scanned: copy the settings to a folder that is not")
+    path = ("tool", "ptzip", "scan") if os.path.basename(file) == "pyproject.toml" else ("scan",)
+    return _checked_settings(_table(file, path), file)
 
 
-def _with_parents(folder: str) -> Iterator[str]:
-    """A folder and those above it."""
-    yield folder
-    while (above := os.path.dirname(folder)) != folder:
-        folder = above
-        yield folder
+def _table(file: str, path: tuple[str, ...]) -> dict[str, object]:
+    """The table of settings. Raises EditError where there is none."""
+    import tomllib  # here, since most scans have no settings
 
-
-def _table(file: str, path: tuple[str, ...]) -> dict[str, object] | None:
-    """The table, or None where there is none. Raises EditError where it is not a table."""
     with open(file, "rb") as opened:
-        content = opened.read().decode("utf-8", "replace")
-    if not all(name in content for name in path):
-        return None
-    import tomllib  # here, since most folders have no settings
-
-    try:
-        found: object = tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise EditError(f"{file} cannot be read: {error}") from error
+        try:
+            found: object = tomllib.load(opened)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise EditError(f"{file} cannot be read: {error}") from error
     for name in path:
-        if not isinstance(found, dict):
-            raise EditError(f"{file} sets {name} in something other than a table")
-        if name not in found:
-            return None
-        found = found[name]
+        found = found.get(name) if isinstance(found, dict) else None
     if not isinstance(found, dict):
-        raise EditError(f"{file} sets {path[-1]} to something other than a table")
+        raise EditError(f"{file} has no table [{'.'.join(path)}]")
     return found
 
 

@@ -15,9 +15,14 @@ UNREADABLE = "PTZ000"
 
 def sarif_data(reports: Iterable[ScanReport], version: str) -> dict[str, Any]:
     """One run with every finding of every file."""
+    reports = list(reports)
     results = [result for report in reports for result in _results(report)]
+    trust = {
+        "trust": sorted({name for report in reports for name in report.trust}),
+        "trusted": sorted({name for report in reports for name in report.trusted}),
+    }
     driver = {"name": "ptzip", "version": version, "rules": _rules()}
-    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results, "properties": trust}
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
 
 

@@ -10,16 +10,28 @@ WORDS = {Verdict.CLEAN: "OK", Verdict.REVIEW: "REVIEW", Verdict.MALICIOUS: "MALI
 MOST_SHOWN = 20
 """The number of findings of a file that are printed; JSON has all."""
 
+MOST_NAMES = 3
+"""The number of trusted names that are printed; JSON has all."""
+
 
 def lines(report: ScanReport) -> Iterator[str]:
     """The line of a file, and its findings, the worst first."""
     reason = f": {report.reason}" if report.verdict == Verdict.UNREADABLE else ""
     yield printable(f"{WORDS[report.verdict]}: {report.path}{reason}")
+    if report.trusted:
+        yield f"  {printable(_trusted(report))}"
     findings = sorted(report.findings, key=lambda finding: -finding.severity)
     for finding in findings[:MOST_SHOWN]:
         yield f"  {printable(spelled(finding))}"
     if len(findings) > MOST_SHOWN:
         yield f"  ... {len(findings) - MOST_SHOWN:,} more findings (--format json has all)"
+
+
+def _trusted(report: ScanReport) -> str:
+    """What passed only because the user trusts it."""
+    shown = ", ".join(report.trusted[:MOST_NAMES])
+    more = f" and {len(report.trusted) - MOST_NAMES:,} more" if len(report.trusted) > MOST_NAMES else ""
+    return f"trusted ({', '.join(report.trust)}): {shown}{more}"
 
 
 def spelled(finding: Finding) -> str:

@@ -137,13 +137,23 @@ def of_call(module: str, name: str, call: Call) -> str:
     root, last = renamed(module, name)[0].partition(".")[0], name.rpartition(".")[2]
     if root in PYTHON_MODULES:
         return ""
-    if root in TORCH_LIKE and last[:1].islower():
-        return f"{name} is a function of {root} that rebuilds no object of {root}"
+    if why := _of_function(root, name):
+        return why
     if root in CODE_PICKLERS:
         return _of_code_pickler(last, call)
     if last and _runs(last):
         return f"the name {name} sounds like running, loading or fetching something"
     return _evidence(call, is_class=last.lstrip("_")[:1].isupper())
+
+
+def of_trusted(module: str, name: str) -> str:
+    """Why a name cannot be trusted; "" where that is up to the user."""
+    return of_name(module, name) or _of_function(module.partition(".")[0], name)
+
+
+def _of_function(root: str, name: str) -> str:
+    is_function = root in TORCH_LIKE and name.rpartition(".")[2][:1].islower()
+    return f"{name} is a function of {root} that rebuilds no object of {root}" if is_function else ""
 
 
 def _of_code_pickler(name: str, call: Call) -> str:

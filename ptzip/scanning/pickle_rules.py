@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 from ptzip.pickling.machine import BROKEN, CUT, LIMIT
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
-from ptzip.scanning.dangerous_names import CODE_PICKLERS, of_name
+from ptzip.scanning.dangerous_names import CODE_PICKLERS, of_trusted
 from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import NUMBERS, PickleStream
 from ptzip.scanning.violations import Danger, Violation, built_names, special_methods, thrown_away
 from ptzip.text import has_decimal
+from ptzip.tree.calls import resolve
 
 WITH_OWN_RULE = frozenset(("popped", "trailing", "computed name", BROKEN, CUT, LIMIT))
 """The kinds of anomalies that other rules than `odd_streams` report."""
@@ -66,18 +67,27 @@ def unknown_names(stream: PickleStream) -> Iterator[Hit]:
 
 def _advice(found: Violation) -> str:
     """What a user can do about a name that is not on the allow list; names of Python itself cannot be trusted."""
+    name = _trustable(found)
+    return f"(not allow-listed; add `--trust {name}` if you trust it)" if name else "(not allow-listed)"
+
+
+def _trustable(found: Violation) -> str:
+    """How `--trust` names what was found, quoted for a shell where calls with any arguments are meant; "" where it cannot."""
     module, name = found.name or ("", "")
-    is_name = all(part.isidentifier() for part in f"{module}.{name}".split("."))
-    if not is_name or of_name(module, name):
-        return "(not allow-listed)"
-    return f"(not allow-listed; add `--trust {module}{':' if '.' in name else '.'}{name}` if you trust it)"
+    if not all(part.isidentifier() for part in f"{module}.{name}".split(".")) or of_trusted(module, name):
+        return ""
+    path = f"{module}{':' if '.' in name else '.'}{name}"
+    call = resolve(found.node)
+    is_instance = call is None or call.kind in ("reconstruct", "getattr") or (call.kind == "new" and not call.arguments)
+    return path if is_instance else f"'{path}()'"
 
 
 def misused(stream: PickleStream) -> Iterator[Hit]:
     """Honest pickles call this name with other arguments: these reserve memory, hide what is called, or are computed."""
     for found in stream.violations:
         if found.danger is Danger.MISUSED and isinstance(found.node, Call):
-            yield Hit(f"unpickling calls {found.what} {found.why}", found.node.offset)
+            advice = f" (add `--trust {name}` if it may be called with anything)" if (name := _trustable(found)) else ""
+            yield Hit(f"unpickling calls {found.what} {found.why}{advice}", found.node.offset)
 
 
 def thrown(stream: PickleStream) -> Iterator[Hit]:

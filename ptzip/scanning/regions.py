@@ -2,11 +2,11 @@
 budget for all of them.
 """
 
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Generator
 from enum import Enum, auto
 from typing import NamedTuple
 
-from ptzip.allowlist.table import Name
+from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import LimitError
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
@@ -78,7 +78,7 @@ class Region(NamedTuple):
 
     source: Source
     budget: Budget
-    trusted: Collection[Name] = ()
+    trusted: Trust = NOTHING
     location: str = ""
     reading: Reading = Reading.ANYTHING
     depth: int = 0

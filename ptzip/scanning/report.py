@@ -71,7 +71,8 @@ class Finding(NamedTuple):
 class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a small scan to import
     """The scan of one file. `globals` are the names that its pickles would import, as "module.name", sorted.
 
-    `reason` is what could not be read and why, "" where everything was.
+    `reason` is what could not be read and why, "" where everything was. `trust` is what the user trusts, presets and names;
+    `trusted` are those of `globals` that only pass for that.
     """
 
     path: str
@@ -79,6 +80,8 @@ class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a
     findings: tuple[Finding, ...] = ()
     globals: tuple[str, ...] = ()
     reason: str = ""
+    trust: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -96,6 +99,8 @@ class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a
                 for finding in self.findings
             ],
             globals=list(self.globals),
+            trust=list(self.trust),
+            trusted=list(self.trusted),
         )
 
 

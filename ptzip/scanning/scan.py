@@ -1,8 +1,8 @@
 """A scan: everything in a file, judged by every rule for its kind of subject. The rules see only what was read."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from ptzip.allowlist.table import Name
+from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import FormatError
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -20,32 +20,38 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
     """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing in it is executed.
 
     `source` is a path, the bytes of a file, or a binary file object. `trust` are names in addition to the allow list,
-    "module.Name", or presets: "ultralytics", "yolov5", "lightning", "transformers". A file that cannot be read has the verdict
-    `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name that cannot be trusted.
+    "module.Name" or presets (`ptzip.scanning.presets`): instances of the classes, and calls too where "()" follows a name. A
+    file that cannot be read has the verdict `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name
+    that cannot be trusted.
     """
     from ptzip.scanning.trust import trusted  # most scans trust nothing else
 
-    names = trusted(trust) if trust else frozenset[Name]()
+    given = tuple(trust)
+    names = trusted(given) if given else NOTHING
     try:
         opened = open_source(source)
     except FormatError as error:
-        return ScanReport(str(source), Verdict.UNREADABLE, reason=str(error))
+        return ScanReport(str(source), Verdict.UNREADABLE, reason=str(error), trust=given)
     try:
-        return scan_source(opened, names, limits)
+        return scan_source(opened, names, limits)._replace(trust=given)
     finally:
         opened.close()
 
 
-def scan_source(source: Source, trusted: Collection[Name] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
+def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Scan everything in an open source."""
-    findings, names, reason = list[Finding](), set[str](), ""
+    findings, names, used, reason = list[Finding](), set[str](), set[str](), ""
     for subject in subjects(source, limits, trusted):
         if isinstance(subject, PickleStream):
-            names.update(node.path for node in subject.pickle.calls if isinstance(node, Global))
+            imported = [node for node in subject.pickle.calls if isinstance(node, Global)]
+            names.update(node.path for node in imported)
+            used.update(node.path for node in imported if trusted and (node.module, node.name) in trusted)
         if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
             reason = reason or subject.message
         findings += _judged(subject)
-    return ScanReport(source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason)
+    return ScanReport(
+        source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason, trusted=tuple(sorted(used))
+    )
 
 
 def _judged(subject: Subject) -> Iterator[Finding]:

@@ -4,11 +4,10 @@ A subject says what was read and where it is in the file, not whether that is go
 """
 
 import functools
-from collections.abc import Collection
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from ptzip.allowlist.table import Name
+from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
 from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Pickle, Set, Tuple, children
@@ -27,7 +26,7 @@ class PickleStream:
         location: str,
         pickle: Pickle,
         part: Part | None = None,
-        trusted: Collection[Name] = (),
+        trusted: Trust = NOTHING,
         is_hidden: bool = False,
         trailing: int = 0,
         is_doubtful: bool = False,

@@ -1,139 +1,47 @@
 """Names that a user trusts in addition to the allow list, given by `--trust` or in a configuration file, and presets of them.
 
 A name is trusted exactly as it is written; there are no patterns, and nothing of Python itself can be trusted, since much of it
-runs whatever it is given. To trust a name is to trust the code of its package, which loading imports.
-
-A preset has the classes of one project that its checkpoints contain, by exact name. Each module is listed with the classes that
-the project defined there in some release: ultralytics 8.0 to 8.4, YOLOv5 v1.0 to v7.0, Lightning 1.x and 2.x, transformers 4
-and 5.
+runs whatever it is given. To trust a name is to trust the code of its package, which loading imports, but not whatever the file
+may have its constructor do: a pickler makes an instance without calling that. A call is trusted only where the name ends in
+"()".
 """
 
 from collections.abc import Iterable
 
-from ptzip.allowlist.table import Name, pair
+from ptzip.allowlist.table import INSTANCE, RECORD, ROW_OF_SUFFIX, AllowedName, Name, Trust, pair
 from ptzip.scanning import dangerous_names
-
-_BLOCKS = (
-    "DFL Proto HGStem HGBlock SPP SPPF C1 C2 C2f C3 C3x RepC3 C3TR C3Ghost GhostBottleneck Bottleneck BottleneckCSP "
-    "ResNetBlock ResNetLayer MaxSigmoidAttnBlock C2fAttn ImagePoolingAttn ContrastiveHead BNContrastiveHead RepBottleneck "
-    "RepCSP RepNCSPELAN4 ELAN1 AConv ADown SPPELAN CBLinear CBFuse C3f C3k2 C3k RepVGGDW CIB C2fCIB Attention PSABlock PSA "
-    "C2PSA C2fPSA SCDown TorchVision AAttn ABlock A2C2f SwiGLUFFN Residual SAVPE Proto26 RealNVP"
-)
-_CONVS = (
-    "Conv Conv2 LightConv DWConv DWConvTranspose2d ConvTranspose Focus GhostConv RepConv ChannelAttention SpatialAttention CBAM"
-)
-_HEADS = (
-    "Detect Segment Segment26 OBB OBB26 Pose Pose26 Depth Classify WorldDetect LRPCHead YOLOEDetect YOLOESegment "
-    "YOLOESegment26 RTDETRDecoder v10Detect SemanticSegment"
-)
-_TRANSFORMERS = (
-    "TransformerEncoderLayer AIFI TransformerLayer TransformerBlock MLPBlock MLP LayerNorm2d MSDeformAttn "
-    "DeformableTransformerDecoderLayer DeformableTransformerDecoder"
-)
-
-_ULTRALYTICS = {
-    "ultralytics.nn.tasks": "BaseModel DetectionModel OBBModel SegmentationModel SemanticSegmentationModel PoseModel "
-    "DepthModel ClassificationModel RTDETRDetectionModel WorldModel YOLOEModel YOLOESegModel Ensemble",
-    "ultralytics.nn.modules.block": _BLOCKS,
-    "ultralytics.nn.modules.conv": f"{_CONVS} Concat Index",
-    "ultralytics.nn.modules.head": _HEADS,
-    "ultralytics.nn.modules.transformer": _TRANSFORMERS,
-    "ultralytics.nn.modules.activation": "AGLU",
-    "ultralytics.nn.modules": f"{_BLOCKS} {_CONVS} Concat {_HEADS} {_TRANSFORMERS} Ensemble",
-    "ultralytics.utils": "IterableSimpleNamespace",
-    "ultralytics.yolo.utils": "IterableSimpleNamespace",
-    "ultralytics.utils.loss": "VarifocalLoss FocalLoss DFLoss BboxLoss RotatedBboxLoss KeypointLoss v8DetectionLoss "
-    "v8SegmentationLoss v8PoseLoss v8ClassificationLoss v8OBBLoss E2EDetectLoss E2ELoss TVPDetectLoss TVPSegmentLoss",
-    "ultralytics.utils.tal": "TaskAlignedAssigner RotatedTaskAlignedAssigner PoseTaskAlignedAssigner SegTaskAlignedAssigner",
-    "ultralytics.models.utils.loss": "DETRLoss RTDETRDetectionLoss",
-    "ultralytics.models.utils.ops": "HungarianMatcher",
-}
-
-_YOLOV5_COMMON = (
-    "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR C3SPP "
-    "C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat AutoShape autoShape NMS Flatten Proto Classify"
-)
-_YOLOV5_MODELS = {
-    "yolo": "Detect Segment BaseModel DetectionModel SegmentationModel ClassificationModel Model",
-    "common": _YOLOV5_COMMON,
-    "experimental": "Sum MixConv2d Ensemble CrossConv C3 GhostConv GhostBottleneck",
-}
-_YOLOV5 = {
-    **{f"{root}.{module}": names for root in ("models", "yolov5.models") for module, names in _YOLOV5_MODELS.items()},
-    **{
-        f"{root}.activations": "SiLU Hardswish Mish MemoryEfficientMish FReLU AconC MetaAconC"
-        for root in ("utils", "yolov5.utils")
-    },
-    **{f"{root}.loss": "BCEBlurWithLogitsLoss FocalLoss QFocalLoss ComputeLoss" for root in ("utils", "yolov5.utils")},
-}
-
-_CALLBACKS = {
-    "callbacks.batch_size_finder": "BatchSizeFinder",
-    "callbacks.device_stats_monitor": "DeviceStatsMonitor",
-    "callbacks.early_stopping": "EarlyStopping EarlyStoppingReason",
-    "callbacks.finetuning": "BackboneFinetuning",
-    "callbacks.gradient_accumulation_scheduler": "GradientAccumulationScheduler",
-    "callbacks.lr_finder": "LearningRateFinder",
-    "callbacks.lr_monitor": "LearningRateMonitor",
-    "callbacks.model_checkpoint": "ModelCheckpoint",
-    "callbacks.model_summary": "ModelSummary",
-    "callbacks.stochastic_weight_avg": "StochasticWeightAveraging",
-    "callbacks.timer": "Interval Timer",
-    "callbacks.weight_averaging": "WeightAveraging EMAWeightAveraging",
-    "trainer.states": "TrainerStatus TrainerFn RunningStage TrainerState",
-    "utilities.parsing": "AttributeDict",
-}
-_LIGHTNING = {
-    **{
-        f"{root}.{module}": names for root in ("pytorch_lightning", "lightning.pytorch") for module, names in _CALLBACKS.items()
-    },
-    "lightning.fabric.utilities.data": "AttributeDict",
-    "lightning_fabric.utilities.data": "AttributeDict",
-}
-
-_TRAINER = {
-    "transformers.training_args": "TrainingArguments OptimizerNames ParallelMode",
-    "transformers.training_args_seq2seq": "Seq2SeqTrainingArguments",
-    "transformers.trainer_utils": "IntervalStrategy SaveStrategy HubStrategy SchedulerType EvaluationStrategy FSDPOption "
-    "HPSearchBackend BestRun EvalPrediction PredictionOutput TrainOutput",
-    "transformers.trainer_callback": "TrainerState TrainerControl",
-    "transformers.trainer_pt_utils": "AcceleratorConfig LabelSmoother",
-    "transformers.debug_utils": "DebugOption",
-    "transformers.integrations.deepspeed": "HfDeepSpeedConfig HfTrainerDeepSpeedConfig",
-    "transformers.deepspeed": "HfDeepSpeedConfig HfTrainerDeepSpeedConfig",
-    "transformers.generation.configuration_utils": "GenerationConfig GenerationMode CompileConfig WatermarkingConfig",
-    "accelerate.state": "PartialState AcceleratorState",
-    "accelerate.utils.dataclasses": "DistributedType DeepSpeedPlugin FullyShardedDataParallelPlugin GradientAccumulationPlugin",
-}
+from ptzip.scanning.presets import PRESETS
 
 
-def _names(modules: dict[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset((module, name) for module, names in modules.items() for name in names.split())
+def trusted(names: Iterable[str]) -> Trust:
+    """What is trusted by "module.Name" and "module:Outer.Inner", either with "()" where calls are trusted too, and by presets.
 
-
-PRESETS = {
-    "ultralytics": _names(_ULTRALYTICS),
-    "yolov5": _names(_YOLOV5),
-    "lightning": _names(_LIGHTNING),
-    "transformers": _names(_TRAINER),
-}
-"""Module and name of every class, by the name of the preset."""
-
-
-def trusted(names: Iterable[str]) -> frozenset[Name]:
-    """The names of presets, "module.Name" and "module:Outer.Inner". Raises ValueError for a name that cannot be trusted."""
-    found = set[Name]()
+    Raises ValueError for a name that cannot be trusted.
+    """
+    found: dict[Name, AllowedName] = {}
     for name in names:
-        found |= PRESETS.get(name) or {_checked_name(name)}
-    return frozenset(found)
+        found |= preset(name) if name in PRESETS else _checked(name)
+    return found
 
 
-def _checked_name(text: str) -> Name:
-    module, colon, inner = text.partition(":")
-    found = (module, inner) if colon else pair(text)
+def preset(name: str) -> Trust:
+    """The names of a preset, each with what pickles may do with it."""
+    entries = ((module, *_kind(entry)) for module, names in PRESETS[name].items() for entry in names.split())
+    return {(module, entry): row for module, entry, row in entries}
+
+
+def _kind(entry: str) -> tuple[str, AllowedName]:
+    """A name without what follows it, and its row."""
+    name = entry.rstrip("=()")
+    return name, ROW_OF_SUFFIX[entry[len(name) :]]
+
+
+def _checked(text: str) -> Trust:
+    path = text.removesuffix("()")
+    module, colon, inner = path.partition(":")
+    found = (module, inner) if colon else pair(path)
     if not all(found) or "*" in text:
         raise ValueError(f"{text!r} cannot be trusted: expected module.Name, or one of {', '.join(PRESETS)}")
-    why = dangerous_names.of_name(*found)
-    if why:
+    if why := dangerous_names.of_trusted(*found):
         raise ValueError(f"{text!r} cannot be trusted: {why}")
-    return found
+    return {found: RECORD if path != text else INSTANCE}

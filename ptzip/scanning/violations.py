@@ -4,11 +4,11 @@ Only what the pickle machine found on its stack counts, never what is nearby in 
 a name in the file is never allowed, whatever it may come to.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from ptzip.allowlist.table import ALLOWED, TRUSTED, AllowedName, Name, misuse, misused_arguments
+from ptzip.allowlist.table import NOTHING, AllowedName, Name, Trust, allowed_row, misuse, misused_arguments
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Pickle, Tuple, children, pairs, plain, text, walk_unordered
 from ptzip.scanning import dangerous_names
 from ptzip.scanning.joblib_arrays import has_arrays
@@ -46,7 +46,7 @@ class Violation(NamedTuple):
     name: Name | None = None
 
 
-def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Violation]:
+def violations(pickle: Pickle, trusted: Trust = NOTHING) -> Iterator[Violation]:
     """Everything that is not allowed, in the order in which a loader gets to it; last what is passed on as a value."""
     rows = _allowed_names(pickle, trusted)
     doubtful = [node for node in pickle.calls if id(node) not in rows and not _is_usual(node, rows)]
@@ -64,12 +64,12 @@ def violations(pickle: Pickle, trusted: Collection[Name] = ()) -> Iterator[Viola
     yield from _passed_on(pickle)
 
 
-def allowed(module: str, name: str, trusted: Collection[Name]) -> AllowedName | None:
-    """What may be done with a name."""
-    return TRUSTED if (module, name) in trusted else ALLOWED.get((module, name))
+def allowed(module: str, name: str, trusted: Trust) -> AllowedName | None:
+    """What may be done with a name. Trust adds names to the allow list, and never loosens one that is on it."""
+    return allowed_row(module, name) or trusted.get((module, name))
 
 
-def _allowed_names(pickle: Pickle, trusted: Collection[Name]) -> dict[int, AllowedName]:
+def _allowed_names(pickle: Pickle, trusted: Trust) -> dict[int, AllowedName]:
     """The globals that are allowed, by identity; without functions whose call is about the class that they are given."""
     rows = dict[int, AllowedName]()
     for node in pickle.calls:
@@ -82,7 +82,9 @@ def _allowed_names(pickle: Pickle, trusted: Collection[Name]) -> dict[int, Allow
 def _is_usual(node: Node, rows: Mapping[int, AllowedName]) -> bool:
     """Whether a node is a plain call of an allowed name with the arguments that it may have, as nearly all calls are."""
     row = rows.get(id(node.parts[0])) if node.op in ("REDUCE", "NEWOBJ") else None
-    return row is not None and type(node.parts[1]) is Tuple and not misused_arguments(node.parts[1].parts, node, row)
+    if row is None or type(node.parts[1]) is not Tuple or (row.is_instance and node.op == "REDUCE"):
+        return False
+    return not misused_arguments(node.parts[1].parts, node, row)
 
 
 def resolved(call: Call) -> ResolvedCall | None:
@@ -108,7 +110,7 @@ def resolved(call: Call) -> ResolvedCall | None:
     return ResolvedCall(call, "call", target, call.arguments)
 
 
-def _judged_call(node: Call, call: ResolvedCall | None, trusted: Collection[Name], pickle: Pickle) -> Violation | None:
+def _judged_call(node: Call, call: ResolvedCall | None, trusted: Trust, pickle: Pickle) -> Violation | None:
     """A call that is not a usual one: None where it is allowed all the same."""
     if call is None:  # read without joblib, the bytes of its arrays are nonsense
         danger = Danger.MISUSED if has_arrays(pickle) else Danger.HARMFUL
@@ -120,11 +122,13 @@ def _judged_call(node: Call, call: ResolvedCall | None, trusted: Collection[Name
     if row is None or row.check is None:
         why = dangerous_names.of_call(*name, node)
         return Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, call.path, why, name)
-    why = misuse(call, row)
-    return Violation(node, Danger.MISUSED, call.path, why) if why else None
+    wrong = misuse(call, row)
+    if wrong and name in trusted and (why := dangerous_names.of_call(*name, node)):
+        return Violation(node, Danger.HARMFUL, call.path, why, name)
+    return Violation(node, Danger.MISUSED, call.path, wrong, name if name in trusted else None) if wrong else None
 
 
-def _judged_attribute(call: Call, trusted: Collection[Name]) -> Violation | None:
+def _judged_attribute(call: Call, trusted: Trust) -> Violation | None:
     """`getattr(owner, name)`, by which protocols below 4 spell methods and nested classes."""
     arguments = call.arguments
     owner = plain(arguments[0]) if arguments else None
@@ -135,7 +139,7 @@ def _judged_attribute(call: Call, trusted: Collection[Name]) -> Violation | None
         return Violation(call, Danger.HARMFUL, what, "the attribute gives access to anything, whatever names are forbidden")
     if isinstance(owner, Global) and dangerous_names.is_own(owner.module):
         is_class = owner.name.rpartition(".")[2].lstrip("_")[:1].isupper()
-        if not is_class and (owner.module, owner.name) not in ALLOWED:
+        if not is_class and allowed_row(owner.module, owner.name) is None:
             return Violation(call, Danger.HARMFUL, what, f"it is an attribute of {owner.path}, which is not a class")
     why = dangerous_names.of_name(owner.module, owner.name) if isinstance(owner, Global) else ""
     full_name = (found.module, found.name) if found else None
@@ -147,7 +151,7 @@ def _judged_attribute(call: Call, trusted: Collection[Name]) -> Violation | None
 def _passed_on(pickle: Pickle) -> Iterator[Violation]:
     """Functions that are no value among the values of the object or the arguments of calls: another function may call them."""
     names = [node for node in pickle.calls if isinstance(node, Global)]
-    passed = {id(node): node for node in names if (row := ALLOWED.get((node.module, node.name))) and not row.is_value}
+    passed = {id(node): node for node in names if (row := allowed_row(node.module, node.name)) and not row.is_value}
     seen = set[int]()
     for root in [*([pickle.root] if pickle.root is not None else []), *pickle.calls] if passed else ():
         for node in walk_unordered(root, seen):

@@ -9,9 +9,9 @@ a reader, or an error that ends a reading, is a finding.
 """
 
 import contextlib
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 
-from ptzip.allowlist.table import Name
+from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.signatures import HEAD, Kind, described, kinds_of, signature_of
 from ptzip.io.compression import compression_of, unpacked
@@ -41,7 +41,7 @@ class _Open:
         self.has_pickle = False
 
 
-def subjects(source: Source, limits: Limits, trusted: Collection[Name] = ()) -> Iterator[Subject]:
+def subjects(source: Source, limits: Limits, trusted: Trust = NOTHING) -> Iterator[Subject]:
     """Everything in a file that rules judge. An error ends the reading in which it occurs, with a note about it."""
     queue = [_Open(Region(source, Budget(limits), trusted), anything)]
     while queue:

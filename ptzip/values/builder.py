@@ -8,7 +8,7 @@ that is all that can happen. Tensors and arrays stay lazy; `materialize` reads t
 import struct
 from collections.abc import Callable, Iterable
 
-from ptzip.allowlist.table import ALLOWED, AllowedName, misuse, pair
+from ptzip.allowlist.table import AllowedName, allowed_row, is_allowed, misuse, pair
 from ptzip.arguments import Unknown, check_choice
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.formats import legacy
@@ -74,7 +74,7 @@ def build(part: Part, *, unknown: str = "error", limits: Limits = DEFAULT_LIMITS
 
 def build_array(call: Call) -> rebuild_numpy.NumpyArray | None:
     """The numpy array or scalar that a call rebuilds; None where it rebuilds anything else."""
-    row = ALLOWED.get(pair(call.path))
+    row = allowed_row(*pair(call.path))
     if row is None or row.rebuild not in ("empty_array", "array_from_buffer", "array_scalar"):
         return None
     part = Part("a numpy array", Pickle(call), _no_storage)
@@ -165,7 +165,7 @@ class Builder:
 
     def _name(self, module: str, name: str) -> object:
         """The value of a bare name: that of its row where it has one, else an `Opaque`."""
-        row = ALLOWED.get((module, name))
+        row = allowed_row(module, name)
         if row is not None and row.value:
             return FUNCTIONS[row.value](name)
         self.has_names = self.has_names or row is None or not row.is_value
@@ -196,9 +196,8 @@ class Builder:
             return self._unknown(node, Opaque("", name, self._positional(node)), "computed while loading")
         if call.kind == "getattr":
             return self._attribute(call)
-        row = ALLOWED.get((call.target.module, call.target.name))
-        is_allowed = row is not None and (not call.helper or pair(call.helper) in ALLOWED)
-        if row is None or not is_allowed:
+        row = allowed_row(call.target.module, call.target.name)
+        if row is None or (call.helper and not is_allowed(*pair(call.helper))):
             return self._unknown(node, self._opaque(call), "which is not allow-listed")
         if wrong := misuse(call, row):
             return self._unknown(node, self._opaque(call), wrong)
@@ -292,7 +291,7 @@ class Builder:
             value.state = {**value.state, **state} if merges else state  # type: ignore[dict-item]
             return
         call = resolve(node)
-        row = ALLOWED.get((call.target.module, call.target.name)) if call else None
+        row = allowed_row(call.target.module, call.target.name) if call else None
         if row is None or row.state not in FUNCTIONS:
             raise TypeError("it takes no state")
         FUNCTIONS[row.state](value, state)
@@ -305,7 +304,7 @@ def refuse_names(root: Node) -> None:
         is_function_first = isinstance(node, Call) and node.op != "INST"
         pending += children(node)[1:] if is_function_first else children(node)
     for name in filter(None, map(qualified_name, pending)):
-        row = ALLOWED.get((name.module, name.name))
+        row = allowed_row(name.module, name.name)
         if row is None:
             raise UnsupportedError(f"the pickle contains {name.path}, which is not allow-listed")
         if not row.is_value:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ptzip.allowlist.argument_checks import TENSOR_FUNCTIONS
-from ptzip.allowlist.table import ALLOWED
+from ptzip.allowlist.table import allowed_row
 from ptzip.errors import UnsupportedError
 from ptzip.io.payloads import BytesPayload
 from ptzip.tensors.dtypes import BY_NAME
@@ -172,7 +172,7 @@ def wrapper_tensor(
 
 def tensor_from_type(function: object, cls: object, arguments: object, state: object = None) -> Tensor:
     """`_rebuild_from_type_v2`: another rebuild function, then a class and a state for its result."""
-    row = ALLOWED.get((function.module, function.name)) if isinstance(function, Opaque) and function.is_name else None
+    row = allowed_row(function.module, function.name) if isinstance(function, Opaque) and function.is_name else None
     if row is None or not isinstance(function, Opaque) or function.path not in TENSOR_FUNCTIONS:
         raise Misfit(f"a tensor cannot be rebuilt by {function!r}")
     found = TENSOR_REBUILDS[row.rebuild](*items(arguments))

@@ -80,7 +80,10 @@ def test_review_passes_where_only_malicious_fails() -> None:
     ],
 )
 def test_trusted_names_are_clean_at_any_position_of_the_flag(words: tuple[str, ...]) -> None:
-    assert ptzip("scan", *words) == (0, "OK: unknown.pt\n", "")
+    found = ptzip("scan", *words)
+    assert (found.code, found.err) == (0, "")
+    assert found.out.startswith("OK: unknown.pt\n  trusted (")
+    assert found.out.endswith("): models.yolo.Model\n")
 
 
 def test_a_name_that_cannot_be_trusted_is_an_error() -> None:
@@ -178,28 +181,42 @@ def test_a_name_of_a_file_cannot_break_a_line(place: Path) -> None:
 # settings
 
 
-def test_settings_of_the_project_are_taken(place: Path) -> None:
-    (place / "pyproject.toml").write_text('[tool.ptzip.scan]\ntrust = ["yolov5"]\n')
-    assert ptzip("scan", "unknown.pt").code == 0
-    (place / ".ptzip.toml").write_text('[scan]\nfail-on = "malicious"\n')
-    assert ptzip("scan", "unknown.pt") == (0, ptzip("scan", "unknown.pt").out, "")
-    assert ptzip("scan", "unknown.pt").out.startswith("REVIEW")
-    assert ptzip("scan", "--fail-on", "review", "unknown.pt").code == 1
+TRUSTING = '[scan]\ntrust = ["models.yolo.Model"]\n'
 
 
-def test_settings_hold_in_the_folders_below(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (place / ".ptzip.toml").write_text('[scan]\ntrust = ["models.yolo.Model"]\n')
-    (place / "below").mkdir()
-    monkeypatch.chdir(place / "below")
-    assert ptzip("scan", "../unknown.pt").code == 0
+def test_settings_are_taken_from_the_file_that_config_names(place: Path) -> None:
+    (place / "mine.toml").write_text(TRUSTING)
+    found = ptzip("scan", "unknown.pt", "--config", "mine.toml")
+    assert found == (0, "OK: unknown.pt\n  trusted (models.yolo.Model): models.yolo.Model\n", "")
+    (place / "pyproject.toml").write_text('[tool.ptzip.scan]\nfail-on = "malicious"\n')
+    assert ptzip("scan", "unknown.pt", "--config", "pyproject.toml").out.startswith("REVIEW")
+    assert ptzip("scan", "unknown.pt", "--config", "pyproject.toml").code == 0
+    assert ptzip("scan", "unknown.pt", "--config", "pyproject.toml", "--fail-on", "review").code == 1
 
 
-def test_settings_beside_a_file_from_elsewhere_are_not_taken(place: Path) -> None:
+@pytest.mark.parametrize("file", [".ptzip.toml", "ptzip.toml", "theirs/.ptzip.toml"])
+def test_settings_that_nobody_asked_for_are_not_taken(file: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = place / "theirs"
     theirs.mkdir()
     (theirs / "model.pt").write_bytes(UNKNOWN)
-    (theirs / ".ptzip.toml").write_text('[scan]\ntrust = ["models.yolo.Model"]\nfail-on = "malicious"\n')
+    (place / file).write_text(f'{TRUSTING}fail-on = "malicious"\n')
+    (place / "pyproject.toml").write_text('[tool.ptzip.scan]\ntrust = ["models.yolo.Model"]\n')
     assert ptzip("scan", "theirs/model.pt").code == 1
+    assert ptzip("scan", "theirs").code == 1
+    monkeypatch.chdir(theirs)
+    assert ptzip("scan", "model.pt").code == 1
+
+
+@pytest.mark.parametrize("folder", [".", "theirs", "theirs/below/.."])
+def test_settings_inside_a_scanned_folder_are_refused(folder: str, place: Path) -> None:
+    (place / "theirs" / "below").mkdir(parents=True)
+    (place / "theirs" / "model.pt").write_bytes(UNKNOWN)
+    (place / "theirs" / "settings.toml").write_text(TRUSTING)
+    (place / "link.toml").symlink_to("theirs/settings.toml")
+    for config in ("theirs/settings.toml", "link.toml"):
+        found = ptzip("scan", folder, "--config", config)
+        assert "which is scanned" in one_line(found, "ptzip: error: ")
+        assert found.code == 2
 
 
 @pytest.mark.parametrize(
@@ -209,12 +226,17 @@ def test_settings_beside_a_file_from_elsewhere_are_not_taken(place: Path) -> Non
         ('[scan]\ntrust = "a.B"\n', "sets trust to something other than a list of names"),
         ('[scan]\nfail-on = "never"\n', "sets fail-on to 'never', expected review or malicious"),
         ("[scan\n", "cannot be read"),
-        ("scan = 3\n", "sets scan to something other than a table"),
+        ("scan = 3\n", "has no table [scan]"),
+        ("", "has no table [scan]"),
     ],
 )
 def test_settings_that_are_wrong_are_an_error(content: str, words: str, place: Path) -> None:
-    (place / ".ptzip.toml").write_text(content)
-    assert words in one_line(ptzip("scan", "good.pt"), "ptzip: error: ")
+    (place / "mine.toml").write_text(content)
+    assert words in one_line(ptzip("scan", "good.pt", "--config", "mine.toml"), "ptzip: error: ")
+
+
+def test_a_settings_file_that_is_missing_is_an_error() -> None:
+    assert "mine.toml" in one_line(ptzip("scan", "good.pt", "--config", "mine.toml"), "ptzip: error: ")
 
 
 # slim and load

@@ -17,12 +17,13 @@ from pathlib import Path
 
 import zstandard
 
+from ptzip.allowlist import torch_classes
 from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.scanning.scan import scan
 from tests.cli.audited_commands import watch
 from tests.scanning.raw_pickles import object_array, pickled, valued
 
-READERS = (bare, legacy, npy, safetensors, tar, zips)
+IMPORTED = (torch_classes, bare, legacy, npy, safetensors, tar, zips)
 
 
 def warm_up() -> None:
