@@ -18,7 +18,13 @@ DESCRIBED = re.compile(rf"[<>|=]?({CODE.pattern})(?:\[[0-9A-Za-z/]*\])?")
 """The same with a byte order, and the unit of a time."""
 
 HAS_OBJECTS = 1
-"""The bit `NPY_ITEM_REFCOUNT` of the flags of a dtype (`numpy/ndarraytypes.h`)."""
+OBJECT_FLAGS, PLAIN_FLAGS, STRUCTURE_FLAGS = 0x3F, 0x08, 0x9B
+"""The bit `NPY_ITEM_REFCOUNT` of the flags of a dtype (`numpy/ndarraytypes.h`), all those of an object, and those that a plain
+type and a structure may have; a subarray has those of its elements. With others, numpy crashes.
+"""
+
+Known = dict[object, "ItemType | None"]
+"""What was read before, since many arrays share dtypes, and dtypes share fields: by the identity of nodes."""
 
 STATES = (8, 9)
 """The lengths of the state of a dtype since numpy 1.2: version, byte order, subarray, names, fields, size, alignment, flags,
@@ -91,10 +97,8 @@ def _of_code(code: str) -> ItemType:
     return ItemType(int(digits or 8) * (4 if kind == "U" else 1), kind == "O")
 
 
-def pickled(dtype: Node | None, known: dict[int, ItemType | None], depth: int = 0) -> ItemType | None:
-    """The elements for a pickled dtype; None if numpy does not pickle it so. `known` has those that were read before, by the
-    identity of their nodes, since many arrays share a dtype.
-    """
+def pickled(dtype: Node | None, known: Known, depth: int = 0) -> ItemType | None:
+    """The elements for a pickled dtype; None if numpy does not pickle it so. `known` has those that were read before."""
     if dtype is None or depth > MOST_DEEP:
         return None
     if id(dtype) not in known:
@@ -103,7 +107,7 @@ def pickled(dtype: Node | None, known: dict[int, ItemType | None], depth: int = 
     return known[id(dtype)]
 
 
-def _read_pickled(dtype: Node, known: dict[int, ItemType | None], depth: int) -> ItemType | None:
+def _read_pickled(dtype: Node, known: Known, depth: int) -> ItemType | None:
     """`numpy.dtype(code, False, True)` with one state. The size in the state is what counts for texts, bytes and structures
     (`PyTypeNum_ISEXTENDED`); whether there are objects, is what the flags say. Both have to be what the code says.
     """
@@ -112,21 +116,29 @@ def _read_pickled(dtype: Node, known: dict[int, ItemType | None], depth: int) ->
     if code is None or state is None or not CODE.fullmatch(code):
         return None
     subarray, names, fields, size, _, flags = state[2:8]
-    if not isinstance(value(size), int) or not isinstance(value(flags), int) or not 0 <= value(flags) < 256:
+    if type(value(size)) is not int or type(value(flags)) is not int:
         return None
     item, expected = _of_code(code), -1
     if code[0] in "SVU":
         expected, inner = item.size, _inner(subarray, names, fields, known, depth)
-        if inner is None or (inner.size > item.size) or (inner.size and code[0] != "V"):
+        if inner is None or inner.size > item.size or (code[0] != "V" and inner.size):
             return None
         item = ItemType(item.size, inner.has_objects)
     elif not all(map(_is_none, (subarray, names, fields))):
         return None
-    is_said = bool(value(flags) & HAS_OBJECTS)
-    return item if value(size) == expected and is_said == item.has_objects else None
+    are_flags = _are_flags(value(flags), code, item, is_subarray=not _is_none(subarray))
+    return item if value(size) == expected and are_flags and (depth or _is_none(subarray)) else None
 
 
-def _inner(subarray: Node, names: Node, fields: Node, known: dict[int, ItemType | None], depth: int) -> ItemType | None:
+def _are_flags(flags: int, code: str, item: ItemType, is_subarray: bool) -> bool:
+    """Whether numpy gives these flags to such a dtype."""
+    if code[0] == "O":
+        return flags == OBJECT_FLAGS
+    most = STRUCTURE_FLAGS | (OBJECT_FLAGS if is_subarray else 0) if code[0] == "V" else PLAIN_FLAGS
+    return flags | most == most and bool(flags & HAS_OBJECTS) == item.has_objects
+
+
+def _inner(subarray: Node, names: Node, fields: Node, known: Known, depth: int) -> ItemType | None:
     """What a structure needs at least: the end of its last field, or a subarray; 0 bytes for plain ones."""
     if isinstance(subarray, Tuple) and len(subarray.parts) == 2 and _is_none(names) and _is_none(fields):
         return _repeated(pickled(plain(subarray.parts[0]), known, depth + 1), literal(plain(subarray.parts[1])))
@@ -134,24 +146,26 @@ def _inner(subarray: Node, names: Node, fields: Node, known: dict[int, ItemType 
         return None
     if _is_none(names) and _is_none(fields):
         return ItemType(0, False)
-    return _fields(fields, known, depth) if isinstance(names, Tuple) and isinstance(fields, Dict) else None
+    if not isinstance(names, Tuple) or not isinstance(fields, Dict):
+        return None
+    if (id(names), id(fields)) not in known:
+        known[id(names), id(fields)] = None
+        known[id(names), id(fields)] = _fields(names, fields, known, depth)
+    return known[id(names), id(fields)]
 
 
-def _fields(fields: Dict, known: dict[int, ItemType | None], depth: int) -> ItemType | None:
-    """The end of the last field, and whether any has objects; many dtypes may share the fields, too."""
-    if id(fields) in known:
-        return known[id(fields)]
-    known[id(fields)] = None
-    end, has_objects = 0, False
-    for _, field in pairs(fields):
+def _fields(names: Tuple, fields: Dict, known: Known, depth: int) -> ItemType | None:
+    """The end of the last field, and whether any has objects. Every name is that of a field; titles are further names."""
+    end, has_objects, keys = 0, False, set[object]()
+    for key, field in pairs(fields):
+        keys.add(text(key))
         parts = [plain(part) for part in field.parts[:3]] if isinstance(field, Tuple) else []
         item = pickled(parts[0], known, depth + 1) if len(parts) > 1 else None
         offset = value(parts[1]) if item else None
-        if item is None or not isinstance(offset, int) or offset < 0:
+        if item is None or not isinstance(offset, int) or offset < 0 or None in keys:
             return None
         end, has_objects = max(end, offset + item.size), has_objects or item.has_objects
-    known[id(fields)] = ItemType(end, has_objects)
-    return known[id(fields)]
+    return ItemType(end, has_objects) if all(text(plain(name)) in keys for name in names.parts) else None
 
 
 def _code(dtype: Node, size: Any) -> str | None:

@@ -11,7 +11,7 @@ Only a wrapper that joblib itself would write says how many bytes to skip; any o
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from ptzip.formats.numpy_types import ItemType, element_count, literal, pickled, value
+from ptzip.formats.numpy_types import Known, element_count, literal, pickled, value
 from ptzip.io.sources import Stream
 from ptzip.pickling.nodes import Call, Dict, Global, Node, Pickle, children, lookup, pairs, plain, state, text, walk_unordered
 
@@ -47,7 +47,7 @@ class Arrays:
     def __init__(self, read: Callable[[Stream, int], Pickle]) -> None:
         self.read = read
         self.pickles = list[Pickle]()
-        self.types: dict[int, ItemType | None] = {}
+        self.types: Known = {}
         self.skipped = 0
         """The number of arrays that are described as joblib describes them."""
 

@@ -100,6 +100,9 @@ PLAIN = (b"K\x03", LESS, NONE, NONE, NONE, MINUS, MINUS, b"K\x00")
         call("numpy.dtype", text("f8"), b"\x89", b"\x88") + state(*PLAIN[:7], b"K\x01"),
         call("numpy.dtype", text("V1"), b"\x89", b"\x88") + state(*PLAIN[:5], b"K\x0e", b"K\x01", b"K\x00"),
         call("numpy.dtype", text("object"), b"\x89", b"\x88") + state(*PLAIN),
+        call("numpy.dtype", text("f8"), b"\x89", b"\x88") + state(*PLAIN[:7], b"K\x38"),  # numpy crashes
+        call("numpy.dtype", text("V4"), b"\x89", b"\x88")
+        + state(*PLAIN[:3], text("a") + b"\x85", b"}", b"K\x04", b"K\x01", b"K\x10"),
         call("other.dtype", text("f8"), b"\x89", b"\x88") + state(*PLAIN),
     ],
 )
