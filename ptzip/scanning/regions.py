@@ -41,6 +41,12 @@ class Budget:
         if self.pickles < 0:
             raise LimitError(f"the file contains more than {MOST_PICKLES:,} pickles")
 
+    def count_entries(self, count: int) -> None:
+        """Raises LimitError if there are more entries in all zips than one may have."""
+        if count > self.limits.entries:
+            raise LimitError("the file contains more entries of zips than the limit")
+        self.limits = self.limits._replace(entries=self.limits.entries - count)
+
     def inflate(self, size: int) -> None:
         """Reserve `size` bytes, before they are decompressed if the size is known; raises LimitError if there are too many."""
         self.inflated -= size

@@ -21,6 +21,12 @@ from ptzip.zip.loader_readings import disagreement, other_archives, readings
 from ptzip.zip.reader import Archive, Entry
 from ptzip.zip.structs import ENCRYPTED, END_SIZE, STORED
 
+MOST_TIMES = 4
+"""How often the bytes of a file may be read as those of entries. In an honest zip each belongs to one entry."""
+
+OPENED_AS = 4
+"""An archive counts as so many entries, since it takes the time of them to open."""
+
 MOST_GAPS = 1000
 """Stretches between entries that are searched for pickles; honest zips have none."""
 
@@ -32,6 +38,9 @@ SMALL = 1 << 24
 """An entry is a bomb if it is not small and inflates to more than so many times its size."""
 
 
+READ_AT_ONCE = 1 << 12
+"""Stored entries of so few bytes are read once: many look at their beginning."""
+
 NATIVE_NAMES = (".so", ".dll", ".dylib", ".pyd", ".exe", ".o", ".cubin")
 SOURCE_NAMES = (".py", ".pyc", ".sh", ".bat", ".ps1", ".cpp", ".cu", ".js")
 FILES = re.compile(rb"\b(?:ops\.aten\.|aten::|torch\.)(?:save|from_file|load)\b")
@@ -40,23 +49,37 @@ MOST_CODE = 1 << 22
 """Bytes of TorchScript source that are searched."""
 
 
+class _Done:
+    """What was read of a region: archives by the place of their directory, and the contents of entries."""
+
+    def __init__(self, size: int) -> None:
+        self.archives = set[tuple[int, int, int]]()
+        self.contents = set[tuple[object, ...]]()
+        self.bytes_left = MOST_TIMES * size
+
+    def count_bytes(self, size: int) -> None:
+        """Raises LimitError where entries overlap so much that a few bytes would be read as many."""
+        self.bytes_left -= size
+        if self.bytes_left < 0:
+            raise LimitError(f"the entries overlap: they have more than {MOST_TIMES} times the bytes of the file")
+
+
 def zip_files(region: Region) -> Generator[Item, None, Outcome]:
     """All zips of a region in a row, from the last to the first, and what precedes them.
 
     A loader may get one zip of the row or all of the region, and then some count offsets from its first byte. In a tar, what
     precedes and what follows the zips belongs to the tar, which is read as well.
     """
-    source, refusals, seen, is_in_tar = region.source, list[str](), set[tuple[int, int, int]](), is_tar(region.source)
+    source, refusals, done, is_in_tar = region.source, list[str](), _Done(region.source.size), is_tar(region.source)
     zips, before = zips_in(source)
     end = source.size
     for one in reversed(zips):
-        part = region.part(
-            _without_tail(one) if is_in_tar else one, "" if end == source.size else f"the zip that ends at byte {end}"
-        )
+        what = "" if end == source.size else f"the zip that ends at byte {end}"
         end -= one.size
-        refusals.append((yield from _one_zip(part, end, seen)))
+        part = region.part(_without_tail(one) if is_in_tar else one, what)
+        refusals.append((yield from _one_zip(part, end, done)))
     if before or len(zips) > 1:
-        refusals.append((yield from _one_zip(region, 0, seen)))
+        refusals.append((yield from _one_zip(region, 0, done, is_again=True)))
     if all(refusals):
         return Refused(f"a zip that no loader reads: {refusals[0]}")
     if before and not is_in_tar:
@@ -74,23 +97,26 @@ def _without_tail(source: Source) -> Source:
     return Window(source, 0, min(size, source.size))
 
 
-def _one_zip(region: Region, offset: int, seen: set[tuple[int, int, int]]) -> Generator[Item, None, str]:
-    """Every archive in a zip that was not `seen`; returns why torch refuses, if all loaders do. `offset` is that of the zip."""
-    source, limits = region.source, region.budget.limits
-    found = readings(source, limits)
+def _one_zip(region: Region, offset: int, done: _Done, is_again: bool = False) -> Generator[Item, None, str]:
+    """Every archive in a zip that was not read before; returns why torch refuses, if all loaders do.
+
+    `offset` is that of the zip, which `is_again` one that was read in parts.
+    """
+    found = readings(region.source, region.budget.limits)
     taken = list({id(one.archive): one.archive for one in found if one.archive is not None}.values())
-    others = other_archives(source, taken, limits)
+    others = other_archives(region.source, taken, region.budget.limits)
     views = {(offset + one.start, offset + one.base, len(one.entries)): one for one in taken + others}
-    new = [archive for view, archive in views.items() if view not in seen]
+    new = [archive for view, archive in views.items() if view not in done.archives]
     odd = [(why, new[0].start) for why in (disagreement(found),) if why and new]
     odd += [("there is another central directory, which some readers use", one.start) for one in others if one in new]
     for number, archive in enumerate(new):
-        part = region.part(source, f"directory at byte {archive.start}" if number or seen else "")
-        reader = _ArchiveReader(part, archive, () if number else tuple(odd))
-        if not number and not seen:
+        region.budget.count_entries(OPENED_AS + len(archive.entries))
+        what = f"directory at byte {archive.start}" if number or is_again else ""
+        reader = _ArchiveReader(region.part(region.source, what), archive, done, () if number else tuple(odd))
+        if not number and not is_again:
             yield from _outside(region, reader.zip)
         yield from reader.items()
-    seen.update(views)
+    done.archives.update(views)
     return "" if views else found[0].refusal
 
 
@@ -108,9 +134,10 @@ def _outside(region: Region, found: ZipSubject) -> Iterator[Item]:
 class _ArchiveReader:
     """Reads the entries of one archive."""
 
-    def __init__(self, region: Region, archive: Archive, oddities: tuple[tuple[str, int], ...]) -> None:
+    def __init__(self, region: Region, archive: Archive, done: _Done, oddities: tuple[tuple[str, int], ...]) -> None:
         self.region = region
         self.archive = archive
+        self.done = done
         self.prefix = prefix_of(archive.entries[0].name) if archive.entries else ""
         self.records = records(archive, self.prefix)
         self.is_torch = PICKLE in self.records
@@ -124,13 +151,22 @@ class _ArchiveReader:
         """What is in the entries, the pickle that torch reads first; then the zip itself."""
         pickles = [entry for entry in self.archive.entries if self._is_pickle(entry)]
         for entry in sorted(pickles, key=lambda entry: self._record_name(entry) != PICKLE):
-            yield from self._pickle(entry)
+            if self._is_new(entry, "pickle"):
+                yield from self._pickle(entry)
         storages = self._storages()
         for entry in self.archive.entries:
             is_folder = entry.name.endswith("/") and not entry.size
             if not is_folder and not self._is_pickle(entry):
-                yield from self._other(entry, entry.name.lower() in storages)
+                is_storage = entry.name.lower() in storages
+                if self._is_new(entry, "storage" if is_storage else "other"):
+                    yield from self._other(entry, is_storage)
         yield self.zip
+
+    def _is_new(self, entry: Entry, reading: str) -> bool:
+        """Whether the contents of an entry were not read so before: archives share entries, and entries their bytes."""
+        known, size = self.done.contents, len(self.done.contents)
+        known.add((reading, id(entry.source), entry.header_offset, entry.compressed_size, entry.size, entry.method))
+        return len(known) > size
 
     def _record_name(self, entry: Entry) -> str:
         """The name by which torch looks a record up."""
@@ -190,7 +226,9 @@ class _ArchiveReader:
         try:
             if entry.method == STORED and not entry.central.flags & ENCRYPTED:
                 length = max(entry.stored.length, entry.size)  # torch reads one of the two, zipfile the smaller
-                return Window(entry.source, entry.data_offset, min(length, entry.source.size - entry.data_offset))
+                self.done.count_bytes(entry.stored.length)
+                window = Window(entry.source, entry.data_offset, min(length, entry.source.size - entry.data_offset))
+                return window if length > READ_AT_ONCE else BytesSource(window.read(0, window.size), entry.name)
             payload = entry.payload
             if entry.size > SMALL and entry.size > MOST_GROWTH * max(entry.compressed_size, 1):
                 message = f"{entry.compressed_size:,} bytes expand to {entry.size:,}"

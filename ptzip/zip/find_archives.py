@@ -31,9 +31,9 @@ def zips_in(source: Source) -> tuple[list[Source], int]:
         if end_offset is None:
             break
         start = _start(window, end_offset)
-        zips.insert(0, Window(source, start, end - start) if start else window)
+        zips.append(Window(source, start, end - start) if start else window)
         end = start
-    return zips, end
+    return zips[::-1], end
 
 
 def find_end(source: Source) -> int | None:

@@ -118,7 +118,8 @@ def read_by(loader: Loader, source: Source, end_offset: int, limits: Limits, kno
         has_all = one.length == size if count is None else len(one.entries) >= count
         if (one.start, one.base) == (start, base) and has_all:
             return one
-    entries, length = read_directory(source, start, size, base, count, limits)
+    left = limits._replace(entries=limits.entries - sum(len(one.entries) for one in known))
+    entries, length = read_directory(source, start, size, base, count, left)
     known.append(Archive(source, entries, end, end_offset, end64, start, length, base))
     return known[-1]
 

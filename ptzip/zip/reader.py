@@ -153,7 +153,7 @@ def read_directory(
     data, at, entries = source.read(start, size), 0, list[Entry]()
     while at < size if count is None else len(entries) < count:
         if max(len(entries) + 1, count or 0) > limits.entries:
-            raise LimitError(f"the zip has more than {limits.entries:,} entries")
+            raise LimitError("the zip has more entries than the limit")
         central = structs.parse(structs.CentralEntry, data, at, start, may_end=count is None)
         sizes = structs.true_sizes(central) or (central.size, central.compressed_size, central.offset)
         entries.append(Entry(source, central, sizes[1], sizes[0], base + sizes[2]))

@@ -8,6 +8,7 @@ import json
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -154,6 +155,9 @@ def smaller() -> bytes:
     directory = central("a/data.pkl", PICKLE, 0, compressed_size=1, time=5) + central("a/version", b"3\n", body.index(b"PK", 4))
     return body + directory + end(2, len(directory), len(body))
 
+
+QUICK = 4.0
+"""Seconds; each took more than ten, or minutes."""
 
 PLACES = ("between entries", "behind the directory", "in the comment", "behind the end")
 
@@ -312,3 +316,57 @@ def test_what_torch_takes_for_a_folder_may_not_have_bytes() -> None:
 def test_a_zip_of_too_many_entries_is_for_review(files: dict[str, bytes]) -> None:
     report = scan(whole(files), limits=SCAN_LIMITS._replace(entries=999))
     assert [finding.rule for finding in report.findings] == ["PTZ318"]
+
+
+def test_the_comment_of_every_zip_in_a_row_is_searched() -> None:
+    assert verdict(covered(whole(HONEST), len(PICKLE)) + PICKLE + whole(HONEST)) == "malicious"
+
+
+BIG = 20_000
+
+
+def many_gaps() -> bytes:
+    body, directory = b"", b""
+    for number in range(BIG):
+        directory += central(f"a/{number}", b"", len(body))
+        body += local(f"a/{number}", b"") + b"N.x"
+    return body + directory + end(BIG, len(directory), len(body))
+
+
+def many_directories() -> bytes:
+    """Sixteen end records, whose directories share all but a few entries."""
+    body, directory = laid({f"a/{number:05}": b"" for number in range(BIG)})
+    size = len(directory) // BIG
+    ends = (end(BIG - skip, len(directory) - skip * size, len(body) + skip * size) for skip in range(15, -1, -1))
+    return body + directory + b"".join(ends)
+
+
+def one_entry_often(data: bytes, count: int) -> bytes:
+    body, directory = local("a/x", data), central("a/x", data, 0) * count
+    return body + directory + end(count, len(directory), len(body))
+
+
+def shifted_often(count: int) -> bytes:
+    """Entries that share all but a few of their bytes."""
+    data = b"QUJD" * 100_000
+    header = local("a/x", b"", size=len(data), compressed_size=len(data))
+    body = header * count + data
+    offsets = [number * len(header) for number in range(count)]
+    directory = b"".join(central("a/x", bytes(len(data)), offset) for offset in offsets)
+    return body + directory + end(count, len(directory), len(body))
+
+
+SLOW = {
+    "gaps": many_gaps(),
+    "directories that share entries": many_directories(),
+    "one text often": one_entry_often(b"QUJD" * (1 << 16), 2000),
+    "texts that overlap": shifted_often(2000),
+    "zips in a row": whole({"a": b""}) * BIG * 2,
+}
+
+
+@pytest.mark.parametrize("data", SLOW.values(), ids=SLOW)
+def test_a_zip_made_to_be_slow_is_for_review_in_seconds(data: bytes) -> None:
+    started = time.process_time()
+    assert verdict(data) == "review"
+    assert time.process_time() - started < QUICK
