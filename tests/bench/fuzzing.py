@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.fuzz.differences import Difference, Totals, differences, is_different, shortened
+from tests.fuzz.differences import Difference, Totals, differences, shortest
 from tests.fuzz.inputs import made
 from tests.fuzz.loaders import NEEDS
 from tests.fuzz.sandbox import Sandbox, sandbox
@@ -21,7 +21,7 @@ EVERY = 50_000
 
 
 def show(found: Difference, box: Sandbox) -> None:
-    short = shortened(found.data, lambda data: is_different(data, box))
+    short = shortest(found, box)
     print(f"difference: {found.kind}\n  {short!r}\n  {box.resolved([short])[0]}", flush=True)
 
 

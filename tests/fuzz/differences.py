@@ -122,5 +122,6 @@ def shortened(data: bytes, still: Callable[[bytes], bool], rounds: int = 400) ->
     return data
 
 
-def is_different(data: bytes, box: Sandbox) -> bool:
-    return any(differences([data], box, Totals()))
+def shortest(found: Difference, box: Sandbox) -> bytes:
+    """A short input with a difference of the same kind."""
+    return shortened(found.data, lambda data: any(one.kind == found.kind for one in differences([data], box, Totals())))

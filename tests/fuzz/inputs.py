@@ -171,6 +171,24 @@ def nested(chance: Chance, rate: float) -> bytes:
     return header(chance) + b"ctorch.storage\n_load_from_bytes\n(" + bytes_of(inner) + b"tR."
 
 
+def large(chance: Chance, rate: float) -> bytes:
+    """Something that exceeds what a reader may expect: nesting, depth, or how far from the end a record is."""
+    deep = b"]" * 100_050 + b"0" * 100_049
+    way = chance.randrange(5)
+    if way == 0:
+        return deep + call(chance) + b"."
+    if way == 1:
+        return npy(chance, rate) + b"0" + deep + call(chance) + b"."
+    if way == 2:
+        return torch_zip(chance, rate) + bytes(chance.choice((65_535, 65_600, 70_000))) + chance.choice((b"", pickle(chance)))
+    if way == 3:
+        return torch_zip(chance, rate) + b"\xff" * chance.choice((65_535, 65_600)) + torch_zip(chance, rate)
+    data = pickle(chance)
+    for _ in range(chance.choice((6, 9, 12))):
+        data = b"ctorch.storage\n_load_from_bytes\n(" + bytes_of(data) + b"tR."
+    return data
+
+
 BARE = (torch_zip, torch_zip, torch_tar, npy, joblib, torch_stream, safetensors)
 PIECES: tuple[Maker, ...] = (
     pickle,
@@ -217,7 +235,9 @@ def made(seed: int) -> bytes:
     chance = random.Random(seed)
     rate = chance.choice((0.0, 0.02, 0.1, 0.3))
     kind = chance.random()
-    if kind < 0.4:
+    if kind < 0.001:
+        data = large(chance, rate)
+    elif kind < 0.4:
         data = pickle(chance)
     elif kind < 0.8:
         data = chance.choice(BARE)(chance, rate)

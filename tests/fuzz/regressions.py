@@ -36,4 +36,25 @@ REGRESSIONS = (
     packed(
         "eNorLskvSkxPLWagITAAAjMTEzANBOi0gaExgg0RNzcyNWRQMGCgAwgNDnEMAlrJMDJBA5M3o14DU20EI5CTnZycn5OTmlySmZ9XzOWSmVzCVazXwOxjUMGlQRXbSotLEotGcmBDwxlMJhbr0cXWAG9WNvwqANeDIO8="
     ),
+    # a frame that is longer than the file, which Python's own unpickler accepts, in the first name of a tar
+    packed(
+        "eNqbasjAyAACGr4MjM4cDSzJuVwVXHptOQYR3EDR5PycnNTkksz8vGKjyREcYJFiruLMPC49BqKBARCYmZiAaSBApw0MzM0QbJC4obGJoTGDggHDKKA10NCI"
+        "7WKYOLHo/38GhmB1dS4Ng/TMvDSubiWgXAQoZVQUsoPp3EIOA4MMjgz2yRrObJBEUhI0Gn5DHQAAtI4mmg=="
+    ),
+    # a member of a zip that is a pickle with a bare import and breaks off
+    packed(
+        "eNoL8GZmEWGAgZnWy95YAmkQ5gHiRH09/ZTEkkS9guycUKb84hA2oGBxZXFJau7kQubgXF4uAx9LXIDLIEw9V12BKwDFiovz0kOZgDQIc4KtKEstKs7MzzNG"
+        "U9hq+1gSZB0Ic4MVJlWWpOYXpaQW5WSWlOSkBngzMokw4HY8KkD2CrpOdDchQDKyC9G1oboQ2coeVPcyMnCAFYFAgDcrmMkMhNuA9G6wKAADPj3F"
+    ),
+    # the scan raised errors: an entry that begins after the end of the file, and one that begins before the file
+    packed(
+        "eNpjCPBmZhFhgIFW28eSbEAahLmBOFE/qbIkNb8oJbUoJ7Ok5E0qqvKk4DRfmHIOsPKUxJJEfYPkXK4KLj1UtRfnpYcyAWkQ5gSrLUstKs7MzzPmQihkBWI/"
+        "xzxFWSANwlxwQ/UKsnOC1Uvyi5Iz1LnC3HLyE0uCgbzE9FSuyUaaQQZA2xiZRBggxnBAvfLi////MK+gAiSPIWvE9BQbkiZ9JC+6OTExREUh623A4kkEiEb2"
+        "MkLbf7AkspeZULS1oARAgDcr2D0sQPgESJ8EmfAf3QOokciD2+eMSP4DG1IPZDBiCwUeHKGAYQIDZoQ/AUYCUWHBgREWfCgWo4YFyGpZuNWIcGECeuAwI8jh"
+        "kFQIACvxa20="
+    ),
+    packed(
+        "eNprYHJKYGRgCPBmZhFhgAGncqYbYkAahLmAOFE/JbEkUa8gO6eB1a+QebqGYXKuXh5XBVesRkfh/9RWVN0X56WHMgFpEOYE6y5LLSrOzM8z5kJV2Gr7WJIN"
+        "SIMwN1hhUmVJan5RSmpRTmZJSU5qgDcjkwgDbnehAoQr0fWhuogHSY8dsvsYGTjASkAA3Qh0tyJAOqrLA7xZQWoYmIFwC5CeNm0aWJkeAGLnNt0="
+    ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from tests.fuzz.differences import Difference, Totals, differences, is_different, shortened
+from tests.fuzz.differences import Difference, Totals, differences, shortest
 from tests.fuzz.inputs import made
 from tests.fuzz.loaders import NEEDS
 from tests.fuzz.regressions import REGRESSIONS
@@ -41,7 +41,7 @@ def check(inputs: Iterable[bytes], box: Sandbox) -> Totals:
 
 def described(found: Difference, box: Sandbox) -> str:
     """A short input with the same fault, and what resolves what."""
-    short = shortened(found.data, lambda data: is_different(data, box))
+    short = shortest(found, box)
     return f"{found.kind}, which the scan does not say; the loaders resolve {box.resolved([short])[0]} in {short!r}"
 
 
