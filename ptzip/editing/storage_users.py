@@ -48,7 +48,7 @@ class StorageUsers:
 
     def _are_all_users(self, key: str, tensors: list[TensorRef]) -> bool:
         """Whether every position of every id of a storage is in the arguments of one of these tensors."""
-        positions = Counter(id(one.storage.node) for one in {id(one.node.arguments): one for one in tensors}.values())
+        positions = Counter(id(one.storage.node) for one in {id(one.arguments): one for one in tensors}.values())
         return all(self.edges.get(id(reference.node), 0) == positions[id(reference.node)] for reference in self.ids[key])
 
     def remaining_on(self, key: str) -> list[TensorRef]:

@@ -107,7 +107,7 @@ def _trim_storage(edit: Edit, key: str, cuts: list[Cut], found: list[Island], id
     for island, cut in zip(found, cuts, strict=True):
         part, strides = island.cut_out(payload, size)
         parts.append(part)
-        for arguments, offset in {id(one.node.arguments): (one.node.arguments, one.offset) for one in island.tensors}.values():
+        for arguments, offset in {id(one.arguments): (one.arguments, one.offset) for one in island.tensors}.values():
             arguments[OFFSET] = atom(cut.at + (offset - island.first if island.stop else 0))
             if strides is not None:
                 arguments[STRIDE] = strides

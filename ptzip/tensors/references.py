@@ -2,7 +2,9 @@
 
 A storage is a persistent id `("storage", class, key, location, numel)` (`torch/serialization.py`, `persistent_id`); many
 ids can have one key. A tensor is a call of a rebuild function (`torch/_utils.py`) on such an id; a parameter is a call around
-a tensor. Anything that does not have exactly this form is not a tensor here, and stays as it is.
+a tensor. A tensor with attributes is a call of `_rebuild_from_type_v2`, which is given the function, the class, the arguments
+and the attributes (`torch/_tensor.py`): where the class is torch's own, it is a tensor like any other. Anything that does not
+have exactly this form is not a tensor here, and stays as it is.
 """
 
 from collections.abc import Iterable
@@ -13,11 +15,14 @@ from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.strides import element_range, is_countable
-from ptzip.tensors.torch_names import PARAMETERS, STORAGE_CLASSES, VIEWS
+from ptzip.tensors.torch_names import PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, VIEWS
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
 """Indices in a storage's persistent id."""
+
+FUNCTION, TENSOR_CLASS, ARGUMENTS = 0, 1, 2
+"""Indices in the arguments of `_rebuild_from_type_v2`."""
 
 OFFSET, STRIDE, HOOKS = 1, 3, 5
 """Indices in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
@@ -58,9 +63,11 @@ class StorageRefs(NamedTuple):
 
 
 class TensorRef(NamedTuple):
-    """A strided tensor: `offset`, `shape` and `stride` count elements."""
+    """A strided tensor: `offset`, `shape` and `stride` count elements; `arguments` are those of the function that rebuilds it,
+    to be edited."""
 
     node: Call
+    arguments: list[Node]
     storage: StorageRef
     offset: int
     shape: tuple[int, ...]
@@ -125,23 +132,40 @@ def storage_refs(nodes: Iterable[Node]) -> dict[str, StorageRefs]:
 
 def tensor_ref(node: Node) -> TensorRef | None:
     """The strided tensor that a call rebuilds: `_rebuild_tensor`, `_rebuild_tensor_v2`; None for anything else."""
-    if not isinstance(node, Call) or node.path not in VIEWS:
+    path, given = rebuilt_by(node)
+    if path not in VIEWS or len(given) < VIEWS[path]:
         return None
-    arguments = [plain(part) for part in node.arguments]
-    if len(arguments) < VIEWS[node.path]:
-        return None
+    arguments = [plain(part) for part in given]
     storage, offset = storage_ref(arguments[0]), _integer(arguments[1])
     shape, stride = _integers(arguments[2]), _integers(arguments[3])
     if storage is None or offset is None or shape is None or stride is None or len(shape) != len(stride):
         return None
     if min((offset, *shape, *stride)) < 0 or not is_countable(*shape):
         return None
-    return TensorRef(node, storage, offset, shape, stride)
+    return TensorRef(node, given, storage, offset, shape, stride) if isinstance(node, Call) else None
+
+
+def rebuilt_by(node: Node) -> tuple[str, list[Node]]:
+    """The function that a call of torch's rebuilds a tensor by, and its arguments; "" for what is no call.
+
+    The function is the inner one of a tensor with attributes, unless the class of the tensor is not torch's own.
+    """
+    if not isinstance(node, Call):
+        return "", []
+    path, arguments = node.path, node.arguments
+    if path not in SUBCLASSES or len(arguments) <= ARGUMENTS:
+        return path, arguments
+    function, kind, inner = map(plain, arguments[: ARGUMENTS + 1])
+    is_plain = isinstance(kind, Global) and kind.path in PLAIN_CLASSES
+    if not is_plain or not isinstance(function, Global) or not isinstance(inner, Tuple):
+        return path, arguments
+    return function.path, inner.parts
 
 
 def parameter_arguments(node: Node) -> list[Node]:
     """The arguments of the call that rebuilds a parameter: tensor, requires_grad, …; empty for any other node."""
-    return node.arguments if isinstance(node, Call) and node.path in PARAMETERS else []
+    path, arguments = rebuilt_by(node)
+    return arguments if path in PARAMETERS else []
 
 
 def tensor_slot(slot: Slot) -> Slot:
@@ -151,15 +175,18 @@ def tensor_slot(slot: Slot) -> Slot:
 
 
 def tensor_ref_on(of: TensorRef, storage: Persistent, offset: int, strides: Node | None = None) -> Call:
-    """A new tensor of the same shape on another storage, with a hooks dict of its own."""
-    arguments = list(of.node.arguments)
+    """A new tensor of the same shape and attributes on another storage, with a hooks dict of its own."""
+    arguments = list(of.arguments)
     hooks = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")])
     arguments[0], arguments[OFFSET] = storage, atom(offset)
     if strides is not None:
         arguments[STRIDE] = strides
     if len(arguments) > HOOKS:
         arguments[HOOKS] = hooks
-    return Call("REDUCE", None, [of.node.parts[0], Tuple("TUPLE", None, arguments)])
+    outer, inner = of.node.arguments, Tuple("TUPLE", None, arguments)
+    has_attributes = outer is not of.arguments
+    given = Tuple("TUPLE", None, [*outer[:ARGUMENTS], inner, *outer[ARGUMENTS + 1 :]]) if has_attributes else inner
+    return Call("REDUCE", None, [of.node.parts[0], given])
 
 
 def _integer(node: Node) -> int | None:

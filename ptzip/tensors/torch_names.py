@@ -98,6 +98,9 @@ TORCH_NAMES = {
 
 VIEWS = {row.path: row.least_arguments for row in _FUNCTIONS if row.role == "view"}
 ON_STORAGE = frozenset(row.path for row in _FUNCTIONS if row.role in ("view", "on storage"))
+PLAIN_CLASSES = frozenset((TENSOR, "torch._tensor.Tensor", "torch.tensor.Tensor", PARAMETER, BUFFER))
+"""The classes that add nothing to a tensor's values."""
+
 SUBCLASSES = frozenset(row.path for row in _FUNCTIONS if row.role == "subclass")
 PARAMETERS = frozenset(row.path for row in _FUNCTIONS if row.role == "parameter")
 STORAGE_CLASSES = {row.path: row.dtype for row in _STORAGE_CLASSES if row.dtype}
