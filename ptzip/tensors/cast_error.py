@@ -1,10 +1,15 @@
 """The error of a cast: two tensors compared number by number, and whether one is the exact rounding of the other."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.io.sources import CHUNK
+from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.rounding import INFINITY, MAGNITUDE, floats, narrow
+from ptzip.tensors.strides import check_repeats
 from ptzip.tensors.tensor import Tensor
+
+PIECE = 1 << 18
+"""Numbers that are compared at once."""
 
 SMALLEST_NORMAL = {"float16": 2.0**-14, "bfloat16": 2.0**-126}
 """Smaller numbers are subnormal: they have fewer digits."""
@@ -39,21 +44,43 @@ class CastError(NamedTuple):
 def cast_error(old: Tensor, new: Tensor, saturate: bool = False) -> CastError:
     """The error of `new` against `old`, a tensor of the same shape. Raises as `Tensor.tobytes` does.
 
-    At most `CHUNK` numbers are converted to float64 at once.
+    Both are read once, in order, `PIECE` numbers at a time.
     """
-    if old.dtype == new.dtype:
-        is_equal = old.tobytes() == new.tobytes()
-        return CastError(new.numel, is_equal=is_equal, is_rounded=is_equal)
-    before, after, found = old.tobytes(), new.tobytes(), CastError()
-    for at in range(0, new.numel, CHUNK):
-        stop = min(at + CHUNK, new.numel)
-        numbers = before[at * old.itemsize : stop * old.itemsize], after[at * new.itemsize : stop * new.itemsize]
-        found = found.joined(_of_piece(numbers[0], old.dtype, numbers[1], new.dtype, saturate))
+    check_repeats(max(old.nbytes, new.nbytes), min(_stored(old), _stored(new)))
+    found = CastError()
+    for one, other in zip(_pieces(old), _pieces(new), strict=True):
+        if old.dtype == new.dtype:
+            found = found.joined(_of_bytes(one == other, len(other) // max(new.itemsize, 1)))
+        else:
+            found = found.joined(_of_piece(one, old.dtype, other, new.dtype, saturate))
     return found
 
 
+def _stored(tensor: Tensor) -> int:
+    return tensor.storage.size if tensor.storage is not None else 0
+
+
+def _pieces(tensor: Tensor) -> Iterator[bytes]:
+    """The values of a tensor in row-major order, `PIECE` numbers at a time."""
+    from ptzip.tensors.to_numpy import span  # here, since the report of `slim` needs the class alone
+
+    span(tensor)  # raises for what cannot be read
+    size, rest = PIECE * tensor.itemsize, bytearray()
+    for chunk in RowMajor(tensor).chunks(0, tensor.nbytes):
+        rest += chunk
+        whole = len(rest) // size * size
+        yield from (bytes(rest[at : at + size]) for at in range(0, whole, size))
+        del rest[:whole]
+    if rest:
+        yield bytes(rest)
+
+
+def _of_bytes(is_equal: bool, numel: int) -> CastError:
+    return CastError(numel, is_equal=is_equal, is_rounded=is_equal)
+
+
 def _of_piece(old: bytes, old_dtype: str, new: bytes, dtype: str, saturate: bool) -> CastError:
-    import numpy as np  # here, since the report of `slim` needs the class alone
+    import numpy as np  # as above
 
     numbers, bits = floats(old, old_dtype), np.frombuffer(new, np.uint16)
     expected, _ = narrow(numbers, dtype, saturate)
