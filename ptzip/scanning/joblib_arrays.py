@@ -42,10 +42,15 @@ def other_files(pickle: Pickle) -> Iterator[Call]:
 
 
 class Arrays:
-    """The array data between the opcodes of one pickle; `pickles` are those of arrays of objects."""
+    """The array data between the opcodes of one pickle; `pickles` are those of arrays of objects.
 
-    def __init__(self, read: Callable[[Stream, int], Pickle]) -> None:
+    `is_old`: they are read as by joblib 1.1 and before, which does not know the padding that `has_padding` tells of.
+    """
+
+    def __init__(self, read: Callable[[Stream, int], Pickle], is_old: bool = False) -> None:
         self.read = read
+        self.is_old = is_old
+        self.has_padding = False
         self.pickles = list[Pickle]()
         self.types: Known = {}
         self.skipped = 0
@@ -67,7 +72,8 @@ class Arrays:
             return self.pickles[-1].end - at
         alignment = lookup(given, ALIGNMENT)
         is_padded = alignment is not None and value(alignment) is not None
-        padding = 1 + data[at] if is_padded and at < len(data) else 0
+        self.has_padding = self.has_padding or is_padded
+        padding = 1 + data[at] if is_padded and not self.is_old and at < len(data) else 0
         return padding + count * item.size
 
     def is_odd(self, pickle: Pickle) -> bool:

@@ -108,8 +108,12 @@ def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]
         return pickle
     arrays = joblib_arrays.Arrays(read)
     found = read(data, at, arrays.skip)
-    if _does_more(region, pickle, [found, *arrays.pickles]):
-        yield region.pickle(pickle, "read without joblib")
+    others = {"read without joblib": pickle}
+    if arrays.has_padding:
+        others["read by joblib 1.1"] = read(data, at, joblib_arrays.Arrays(read, is_old=True).skip)
+    for what, other in others.items():
+        if _does_more(region, other, [found, *arrays.pickles]):
+            yield region.pickle(other, what)
     if arrays.is_odd(found):
         yield region.note(NoteKind.STRANGE, "arrays are not described as joblib describes them")
     for inner in arrays.pickles:
@@ -120,13 +124,18 @@ def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]
 def _does_more(region: Region, plain: Pickle, readings: list[Pickle]) -> bool:
     """Whether another loader than joblib imports, calls or changes something that joblib does not, in the data of its arrays.
 
-    There the memo of the objects of an array is mixed up with that of the file, so a name may differ in a harmless way.
+    There the memo of the objects of an array is mixed up with that of the file, so a name may differ in a harmless way. Numbers
+    may look like an import by a number, which fails unless somebody has registered it.
     """
     known = {node.offset: _count_builds(node) for pickle in readings for node in pickle.calls}
-    named = [node for node in plain.calls if isinstance(node, Global) or (isinstance(node, Call) and node.path)]
+    named = [node for node in plain.calls if _has_name(node.function if isinstance(node, Call) else node)]
     if was_limited(plain) or any(_count_builds(node) > known.get(node.offset, -1) for node in named):
         return True
     return any(found.danger is Danger.HARMFUL for found in violations(plain, region.trusted))
+
+
+def _has_name(node: Node) -> bool:
+    return isinstance(node, Global) and not node.op.startswith("EXT")
 
 
 def _count_builds(node: Node) -> int:

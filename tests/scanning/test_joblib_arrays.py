@@ -106,6 +106,11 @@ def test_what_another_loader_runs_in_the_data_of_an_array_is_read() -> None:
     assert verdict(wrapped(PAYLOAD.ljust(40, b"\0"), dtype=dtype("S40", b"K\x28"))) == "malicious"
 
 
+def test_what_joblib_before_its_padding_reads_behind_an_array_is_read() -> None:
+    data = b"\x28" + bytes(7) + HIDDEN.ljust(33, b"\0") + bytes(8)  # a padding of 40, or an array of 8 and a pickle
+    assert verdict(wrapped(data, numpy_array_alignment_bytes=b"K\x10")) == "malicious"
+
+
 RANDOM = np.random.default_rng(0)
 HONEST: dict[str, Any] = {
     "numbers": np.arange(6.0).reshape(2, 3),
