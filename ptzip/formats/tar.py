@@ -142,7 +142,7 @@ def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
 
 
 def members(source: Source) -> Iterator[TarMember]:
-    """All members but folders, as `tarfile` lists them. Raises FormatError where it does, after the members before.
+    """All members, as `tarfile` lists them; the name of a folder ends in a slash. Raises FormatError where it does, after the members before.
 
     `tarfile` reads headers only, and no more of them than honest tars have: it may take quadratic time for an extended header,
     and old versions read a header again and again if a size is negative. Raises LimitError.
@@ -162,9 +162,7 @@ def members(source: Source) -> Iterator[TarMember]:
                 sparse -= info.size if info.sparse is not None else 0
     except RecursionError as error:  # tarfile recurses for each header of a long name
         raise LimitError("the tar has too many headers for one member") from error
-    except BROKEN_TAR as error:
-        raise FormatError(f"this is a tar that cannot be read: {error}") from error
-    except tarfile.TarError as error:
+    except (tarfile.TarError, *BROKEN_TAR) as error:
         raise FormatError(f"this is a tar that cannot be read: {error}") from error
 
 
@@ -189,7 +187,7 @@ class _Headers(SourceFile):
 
 
 def _member(source: Source, info: "tarfile.TarInfo", end: int, sparse: int) -> TarMember:
-    """The bytes of a member, as `TarFile.makefile` writes them into a file; the name of a folder ends in a slash."""
+    """The bytes of a member, as `TarFile.makefile` writes them into a file."""
     nothing = Window(source, info.offset_data, 0)
     if info.isdir():
         return TarMember(f"{info.name}/", nothing, info.offset_data, end)
