@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from ptzip.pickling.nodes import Atom, Call, Global, Node, Tuple, plain, text, walk_unordered
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, text, walk_unordered
+from ptzip.tensors.references import class_ref
 from ptzip.tensors.torch_names import REBUILDS, SUBCLASSES
 
 Arguments = Sequence[Node]
@@ -27,6 +28,19 @@ OBJECT_DTYPE = r"[|]?O\d*\Z"
 OBJECT_FLAGS = 3
 """NPY_ITEM_REFCOUNT and NPY_LIST_PICKLE (numpy's `ndarraytypes.h`), set for every dtype that contains objects."""
 
+PACKED_CLASSES = frozenset(
+    (
+        "__torch__.torch.classes.quantized.LinearPackedParamsBase",
+        *(f"__torch__.torch.classes.quantized.Conv{dims}dPackedParamsBase" for dims in (2, 3)),
+        *(f"__torch__.torch.classes.quantized.Embedding{kind}PackedParamsBase" for kind in ("", "Bag")),
+        "__torch__.torch.classes.sparse.LinearPackedParamsBase",
+        "__torch__.torch.classes.rnn.CellParamsBase",
+    )
+)
+"""The classes of C++ that quantized layers keep their weights in (`aten/src/ATen/native/quantized/library.cpp`)."""
+
+MOST_LAYERS = 10_000
+
 MOST_STATE_NODES = 10_000
 """The most nodes of a dtype's state that are looked at."""
 
@@ -42,9 +56,11 @@ FACTORIES = frozenset(
         *(f"{module}.{name}" for module in BUILTINS for name in ("list", "dict", "set", "tuple", "frozenset")),
         *(f"{module}.{name}" for module in BUILTINS for name in ("int", "float", "str", "bool", "complex")),
         *("collections.OrderedDict", "collections.Counter", "collections.deque", "collections.defaultdict"),
+        *("__builtin__.long", "__builtin__.unicode"),
+        *(f"torch.{module}.grad_scaler._refresh_per_optimizer_state" for module in ("amp", "cuda.amp")),
     }
 )
-"""Types that a defaultdict may create values with: empty containers and zeros."""
+"""What a defaultdict may create values with: empty containers, zeros, and a dict of the state of a GradScaler."""
 
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 NUMPY_RANDOM = frozenset(
@@ -144,6 +160,68 @@ def dtype_state(arguments: Arguments, state: Node) -> str:
     flags = _integer(state.parts[7]) if isinstance(state, Tuple) and len(state.parts) > 7 else -1
     has_object_flags = flags >= 0 and flags & OBJECT_FLAGS == OBJECT_FLAGS
     return "" if has_object_flags else "and gives it a state that denies its objects"
+
+
+def one_tuple(arguments: Arguments) -> str:
+    """A result of torch with named fields: `torch.return_types.max((values, indices), {})`."""
+    is_tuple = 1 <= len(arguments) <= 2 and isinstance(plain(arguments[0]), Tuple)
+    return "" if is_tuple else "with something other than a tuple"
+
+
+def looping_state(_: Arguments, state: Node) -> str:
+    """The state of an optimizer (`torch/optim/adam.py`, `__setstate__`: for each parameter in each group), a recurrent layer
+    (`torch/nn/modules/rnn.py`: for each of `num_layers`) or a device mesh (`torch/distributed/device_mesh.py`: for each name of
+    a group). What is looped over must be in the file.
+    """
+    if not isinstance(state, Dict) or any(not isinstance(key, Atom) for key, _ in pairs(state)):
+        return "and gives it a state that is no literal dict"
+    if any(text(key) == "num_layers" and not 0 <= _integer(value) <= MOST_LAYERS for key, value in pairs(state)):
+        return "and gives it too many layers"
+    if any(text(key) == "_dim_group_names" and not isinstance(value, Tuple | List) for key, value in pairs(state)):
+        return "and gives it groups that are computed while loading"
+    groups = [value for key, value in pairs(state) if text(key) == "param_groups"]
+    is_literal = all(isinstance(group, List) and all(_is_group(slot.node) for slot in item_slots(group)) for group in groups)
+    return "" if is_literal else "and gives it parameters that are computed while loading"
+
+
+def _is_group(node: Node) -> bool:
+    """A group of parameters: a dict with a list of them."""
+    return isinstance(node, Dict) and all(
+        isinstance(key, Atom) and (text(key) != "params" or isinstance(value, List)) for key, value in pairs(node)
+    )
+
+
+def one_name(arguments: Arguments) -> str:
+    """The function of a `functools.partial`, which is judged where it is named, and as called where the partial is called."""
+    is_name = len(arguments) == 1 and _named(arguments[0]) is not None
+    return "" if is_name else "with something other than one function or class"
+
+
+def partial_state(arguments: Arguments, state: Node) -> str:
+    """(function, arguments, keyword arguments, attributes): `functools.partial.__setstate__` takes the function from there."""
+    parts = list(map(plain, state.parts)) if isinstance(state, Tuple) else []
+    is_same = len(parts) == 4 and isinstance(parts[1], Tuple) and isinstance(parts[2], Dict) and _same_name(parts[0], arguments)
+    is_bare = is_same and isinstance(parts[3], Atom) and parts[3].value is None
+    return "" if is_bare else "and gives it another function, or attributes"
+
+
+def _same_name(node: Node, arguments: Arguments) -> bool:
+    name, first = _named(node), _named(arguments[0]) if arguments else None
+    return name is not None and first is not None and name.path == first.path
+
+
+def _named(node: Node) -> Global | None:
+    """A name, also with its source, as torch.save of the legacy format stores classes."""
+    found = plain(node)
+    return found if isinstance(found, Global) else class_ref(found)
+
+
+def torchbind_state(_: Arguments, state: Node) -> str:
+    """(state, class): `torch.ScriptObject.__setstate__` looks the class up in torch and gives it the state. Those of quantized
+    layers pack tensors.
+    """
+    path = text(plain(state.parts[1])) if isinstance(state, Tuple) and len(state.parts) == 2 else None
+    return "" if path in PACKED_CLASSES else "and makes it an object of a class that does not hold the weights of a layer"
 
 
 def numeric_buffer(arguments: Arguments) -> str:

@@ -1,8 +1,8 @@
 """The one allow list: per name what a pickle may do with it, how arguments are checked, and what `load` returns for it.
 
 Names match exactly, by module and name: no module is allowed as a whole, and a dotted name below an allowed one is another
-name. Sources: `torch/_weights_only_unpickler.py`, what numpy and Python's containers, dates and paths reduce to, and the
-classes of `torch.nn.modules`.
+name. Sources: `torch/_weights_only_unpickler.py`, and what numpy and Python's containers, dates and paths reduce to. Classes of
+torch are in `torch_classes`, which is imported when a pickle has a name of torch that is not here.
 """
 
 from collections.abc import Iterable, Mapping
@@ -60,6 +60,30 @@ Row = AllowedName
 BUILTINS = " ".join(checks.BUILTINS)
 MULTIARRAY = "numpy.core.multiarray numpy._core.multiarray"
 
+INSTANCE = Row(checks.no_arguments, state=OPAQUE, is_instance=True)
+"""A class made by NEWOBJ, or by `_reconstructor`, and BUILD."""
+
+ENUM = Row(checks.one_value)
+"""A class called with one number or string, as the members of enumerations are pickled."""
+
+RECORD = Row(checks.any_arguments, state=OPAQUE)
+"""A class or function that keeps its arguments, or computes something harmless of them: named tuples, for instance."""
+
+STRUCTURE = Row(checks.one_tuple)
+"""A class that takes the items of its one tuple."""
+
+LOOPING = INSTANCE._replace(check_state=checks.looping_state)
+"""An instance of an optimizer or a recurrent layer, whose `__setstate__` goes through its groups or layers."""
+
+STORED = Row()
+"""A function that pickles store and never call."""
+
+BASES = frozenset(
+    {"collections.OrderedDict"}
+    | {f"{module}.{name}" for module in checks.BUILTINS for name in ("object", "dict", "list", "tuple", "set")}
+)
+"""The bases that `_reconstructor(cls, base, state)` may call."""
+
 _ORDERED_DICT = Row(checks.no_range, "paired OrderedDict", "python_type", "set_attributes", weights_only="call")
 _PYTHON: Rows = (
     (BUILTINS, "Ellipsis NotImplemented", Row(value="python_type")),
@@ -86,6 +110,8 @@ _PYTHON: Rows = (
     ("collections", "Counter", Row(checks.no_range, "as_counter", state="set_attributes")),
     ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict")),
     ("collections", "deque", Row(checks.no_range, "as_deque")),
+    ("collections", "ChainMap", INSTANCE),
+    ("functools", "partial", Row(checks.one_name, state=OPAQUE, check_state=checks.partial_state)),
     ("argparse", "Namespace", Row(checks.any_arguments, "attribute_bag Namespace", state="set_attributes")),
     ("types", "SimpleNamespace", Row(checks.any_arguments, "attribute_bag SimpleNamespace", state="set_attributes")),
     ("uuid", "UUID", Row(checks.any_arguments, "zero_uuid", state="set_uuid")),
@@ -186,78 +212,20 @@ _TORCH: Rows = (
     ("torch", "device", Row(checks.any_arguments, "as_device", weights_only="call")),
     ("torch.serialization", "_get_layout", Row(checks.any_arguments, "as_layout", weights_only="call")),
     ("torch._C", "Generator", Row(checks.any_arguments, "torch_generator", state="set_torch_generator")),
+    ("torch", "ScriptObject", INSTANCE._replace(check_state=checks.torchbind_state)),
     ("torch._dynamo.decorators", "_DimRange", Row(checks.any_arguments, state=OPAQUE)),
     ("torch.jit._pickle", "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag", _FIRST),
 )
 
-_MODULE_CLASSES = {
-    "activation": "Threshold ReLU RReLU Hardtanh ReLU6 Sigmoid Hardsigmoid Tanh SiLU Mish Hardswish ELU CELU SELU GLU GELU "
-    "Hardshrink LeakyReLU LogSigmoid Softplus Softshrink MultiheadAttention PReLU Softsign Tanhshrink Softmin Softmax "
-    "Softmax2d LogSoftmax",
-    "adaptive": "AdaptiveLogSoftmaxWithLoss",
-    "batchnorm": "BatchNorm1d LazyBatchNorm1d BatchNorm2d LazyBatchNorm2d BatchNorm3d LazyBatchNorm3d SyncBatchNorm",
-    "channelshuffle": "ChannelShuffle",
-    "container": "Container Sequential ModuleList ModuleDict ParameterList ParameterDict",
-    "conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d LazyConv1d LazyConv2d LazyConv3d "
-    "LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d",
-    "distance": "PairwiseDistance CosineSimilarity",
-    "dropout": "Dropout Dropout1d Dropout2d Dropout3d AlphaDropout FeatureAlphaDropout",
-    "flatten": "Flatten Unflatten",
-    "fold": "Fold Unfold",
-    "instancenorm": "InstanceNorm1d LazyInstanceNorm1d InstanceNorm2d LazyInstanceNorm2d InstanceNorm3d LazyInstanceNorm3d",
-    "linear": "Identity Linear NonDynamicallyQuantizableLinear _LinearWithBias Bilinear LazyLinear",
-    "loss": "L1Loss NLLLoss NLLLoss2d PoissonNLLLoss GaussianNLLLoss KLDivLoss MSELoss BCELoss BCEWithLogitsLoss "
-    "HingeEmbeddingLoss MultiLabelMarginLoss SmoothL1Loss HuberLoss SoftMarginLoss CrossEntropyLoss LinearCrossEntropyLoss "
-    "MultiLabelSoftMarginLoss CosineEmbeddingLoss MarginRankingLoss MultiMarginLoss TripletMarginLoss "
-    "TripletMarginWithDistanceLoss CTCLoss",
-    "module": "Module",
-    "normalization": "LocalResponseNorm CrossMapLRN2d LayerNorm GroupNorm RMSNorm",
-    "padding": "CircularPad1d CircularPad2d CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d ReflectionPad1d "
-    "ReflectionPad2d ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d ZeroPad1d ZeroPad2d ZeroPad3d",
-    "pixelshuffle": "PixelShuffle PixelUnshuffle",
-    "pooling": "MaxPool1d MaxPool2d MaxPool3d MaxUnpool1d MaxUnpool2d MaxUnpool3d AvgPool1d AvgPool2d AvgPool3d "
-    "FractionalMaxPool2d FractionalMaxPool3d LPPool1d LPPool2d LPPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d "
-    "AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveAvgPool3d",
-    "rnn": "RNN LSTM GRU RNNCell LSTMCell GRUCell",
-    "sparse": "Embedding EmbeddingBag",
-    "transformer": "Transformer TransformerEncoder TransformerDecoder TransformerEncoderLayer TransformerDecoderLayer",
-    "upsampling": "Upsample UpsamplingNearest2d UpsamplingBilinear2d",
-}
-"""The public classes that torch 1.6 to 2.13 define in `torch.nn.modules`. A loader instantiates each without its constructor
-and sets its `__dict__` (`torch/nn/modules/module.py`, `__setstate__`). A class that runs anything then must not be added."""
-
-_MODULES: Rows = tuple(
-    (f"torch.nn.modules.{module}", names, Row(checks.no_arguments, state=OPAQUE)) for module, names in _MODULE_CLASSES.items()
-)
-
 ALLOWED: dict[Name, AllowedName] = {
     (module, name): row
-    for modules, names, row in (*_PYTHON, *_NUMPY, *_TENSORS, *_TENSOR_CLASSES, *_TORCH, *_MODULES)
+    for modules, names, row in (*_PYTHON, *_NUMPY, *_TENSORS, *_TENSOR_CLASSES, *_TORCH)
     for module in modules.split()
     for name in names.split()
 }
 """The list."""
 
-INSTANCE = Row(checks.no_arguments, state=OPAQUE, is_instance=True)
-"""A class made by NEWOBJ, or by `_reconstructor`, and BUILD."""
-
-ENUM = Row(checks.one_value)
-"""A class called with one number or string, as the members of enumerations are pickled."""
-
-RECORD = Row(checks.any_arguments, state=OPAQUE)
-"""A class or function that keeps its arguments, or computes something harmless of them: named tuples, for instance."""
-
-STORED = Row()
-"""A function that pickles store and never call."""
-
-BASES = frozenset(
-    {"collections.OrderedDict"}
-    | {f"{module}.{name}" for module in checks.BUILTINS for name in ("object", "dict", "list", "tuple", "set")}
-)
-"""The bases that `_reconstructor(cls, base, state)` may call."""
-
-
-ROW_OF_SUFFIX = {"": INSTANCE, "=": ENUM, "()": RECORD, "&": STORED}
+ROW_OF_SUFFIX = {"": INSTANCE, "#": LOOPING, "=": ENUM, "()": RECORD, "[]": STRUCTURE, "&": STORED}
 """Rows by what follows a name in the tables of torch's classes and of the presets."""
 
 Trust = Mapping[Name, AllowedName]

@@ -13,7 +13,7 @@ from ptzip.pickling.nodes import Atom, Call, Global, Node, Pickle, Tuple, childr
 from ptzip.scanning import dangerous_names
 from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.tensors.references import class_ref
-from ptzip.tree.calls import GETATTR, HELPERS, MOST_ATTRIBUTES, QualifiedName, ResolvedCall, qualified_name, resolve
+from ptzip.tree.calls import GETATTR, HELPERS, MOST_ATTRIBUTES, QualifiedName, ResolvedCall, class_path, qualified_name, resolve
 
 SPECIAL_METHODS = frozenset(
     f"__{name}__"
@@ -143,9 +143,16 @@ def _judged_attribute(call: Call, trusted: Trust) -> Violation | None:
             return Violation(call, Danger.HARMFUL, what, f"it is an attribute of {owner.path}, which is not a class")
     why = dangerous_names.of_name(owner.module, owner.name) if isinstance(owner, Global) else ""
     full_name = (found.module, found.name) if found else None
-    if not why and full_name in trusted:
+    if full_name in trusted or (full_name and allowed_row(*full_name)) or _is_lazy_hook(owner, name):
         return None
     return Violation(call, Danger.HARMFUL if why else Danger.UNKNOWN, what, why, full_name)
+
+
+def _is_lazy_hook(owner: Node | None, name: str) -> bool:
+    """A hook of a lazy module, which is one of its own methods (`torch/nn/modules/lazy.py`)."""
+    module, _, cls = class_path(owner).rpartition(".") if owner is not None else ("", "", "")
+    is_lazy = module.startswith("torch.nn.modules.") and cls.startswith("Lazy") and allowed_row(module, cls) is not None
+    return is_lazy and name in ("_infer_parameters", "_lazy_load_hook")
 
 
 def _passed_on(pickle: Pickle) -> Iterator[Violation]:

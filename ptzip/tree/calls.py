@@ -20,6 +20,9 @@ GETATTR = frozenset({"builtins.getattr", "__builtin__.getattr"})
 HELPERS = RECONSTRUCTORS | NEW_OBJECTS | NEW_OBJECTS_EX
 """Functions whose first argument is the class that they instantiate."""
 
+PARTIALS = frozenset({"functools.partial", "_functools.partial"})
+MOST_PARTIAL_STEPS = 3
+
 MOST_ATTRIBUTES = 8
 """The longest chain of `getattr` that is followed: classes nested in one another."""
 
@@ -91,8 +94,10 @@ def resolve(node: Node) -> ResolvedCall | None:
     if isinstance(node, Persistent):
         return _package_call(node)
     function = qualified_name(node.function) if isinstance(node, Call) else None
-    if function is None or not isinstance(node, Call):
+    if not isinstance(node, Call):
         return None
+    if function is None:
+        return _partial_call(node)
     arguments, is_computed = _positional(node)
     path = function.path
     if path in HELPERS and arguments:
@@ -129,6 +134,23 @@ def _helped(node: Call, helper: str, arguments: Sequence[Node], is_computed: boo
     return ResolvedCall(
         node, "new", target, first.parts if first else (), keywords, helper, has_computed_arguments=is_computed or is_odd
     )
+
+
+def _partial_call(node: Call) -> ResolvedCall | None:
+    """A call of `functools.partial(function)`, whose state has the arguments: how pandas 1.3 pickles its blocks."""
+    made = node.function
+    if not isinstance(made, Call) or made.path not in PARTIALS or len(made.steps) > MOST_PARTIAL_STEPS:
+        return None
+    states = [plain(step.items[0]) for step in made.steps if step.op == "BUILD"]
+    if len(states) != 1 or len(made.arguments) != 1 or not isinstance(states[0], Tuple) or len(states[0].parts) != 4:
+        return None
+    first, target = qualified_name(made.arguments[0]), qualified_name(states[0].parts[0])
+    given, keywords = map(plain, states[0].parts[1:3])
+    arguments, is_computed = _positional(node)
+    if first is None or target is None or first.path != target.path or not isinstance(given, Tuple):
+        return None
+    named = None if _is_empty(keywords) else keywords
+    return ResolvedCall(node, "call", target, [*given.parts, *arguments], named, has_computed_arguments=is_computed)
 
 
 def _package_call(node: Persistent) -> ResolvedCall | None:

@@ -217,7 +217,7 @@ class Builder:
         if isinstance(found, NestedStream):
             return self._nested(found)
         if isinstance(found, Tensor) and found.class_path not in TENSOR_CLASSES and not self.keep:
-            return self._unknown(call.node, Opaque("", found.class_path, arguments), "a tensor class that is not allow-listed")
+            return self._unknown(call.node, Opaque("", found.class_path, arguments), "a tensor class that cannot be rebuilt")
         return found
 
     def _opaque(self, call: ResolvedCall) -> Opaque:

@@ -197,7 +197,7 @@ def test_a_wrapper_subclass_is_made_of_the_tensors_in_its_state() -> None:
     assert isinstance(found, Tensor)
     assert (found.class_path, found.shape, list(found.components)) == ("my.Two", (2,), ["a", "b"])
     assert found.attributes["n"] == 1
-    with pytest.raises(UnsupportedError, match=r"my\.Two, a tensor class that is not allow-listed"):
+    with pytest.raises(UnsupportedError, match=r"my\.Two, a tensor class that cannot be rebuilt"):
         built(data)
 
 
