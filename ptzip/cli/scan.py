@@ -20,7 +20,7 @@ DESCRIPTION = (
 )
 
 FORMATS = ("text", "json", "sarif")
-PRESET_NAMES = ("ultralytics", "yolov5", "lightning", "transformers")
+PRESET_NAMES = ("ultralytics", "yolov5", "lightning", "transformers", "torchvision", "timm", "mmengine", "sb3", "omegaconf")
 """The presets of `ptzip.scanning.presets`, which --help does not import."""
 
 TOGETHER = 16

@@ -3,9 +3,11 @@
 A plain name is a class of which pickles make instances without its constructor. `Name=` is an enumeration, whose members are
 pickled as a call with one value; `Name()` is a named tuple or a namespace, whose constructor only keeps its arguments.
 Nothing else of a project may be called, since real constructors open files and evaluate texts. Each module is listed with the
-classes that the project defined there in some release: ultralytics 8.0 to 8.4, YOLOv5 v1.0 to v7.0, Lightning 1.x and 2.x,
-transformers 4 and 5.
+classes that the project defined there in some release: ultralytics 8.0 to 8.4, YOLOv5 v1.0 to v7.0 with the blocks of
+yolov5-face and YOLOv5-Lite, Lightning 1.x and 2.x, transformers 4 and 5, stable_baselines3 1.x and 2.x, mmengine 0.10.
 """
+
+from ptzip.scanning.vision_presets import TIMM, TORCHVISION
 
 _BLOCKS = (
     "DFL Proto HGStem HGBlock SPP SPPF C1 C2 C2f C3 C3x RepC3 C3TR C3Ghost GhostBottleneck Bottleneck BottleneckCSP "
@@ -43,9 +45,14 @@ _ULTRALYTICS = {
     "ultralytics.models.utils.ops": "HungarianMatcher",
 }
 
+_CLASSIFICATION = ("torchvision.transforms.transforms", "torchvision.transforms.functional")
+"""The transforms that models for classification store."""
+
 _YOLOV5_COMMON = (
     "Conv DWConv DWConvTranspose2d TransformerLayer TransformerBlock Bottleneck BottleneckCSP CrossConv C3 C3x C3TR C3SPP "
-    "C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat AutoShape autoShape NMS Flatten Proto Classify"
+    "C3Ghost SPP SPPF Focus GhostConv GhostBottleneck Contract Expand Concat AutoShape autoShape NMS Flatten Proto Classify "
+    "StemBlock ShuffleV2Block BlazeBlock DoubleBlazeBlock conv_bn_hswish MobileNetV3_InvertedResidual LC3 LCC3 Shuffle_Block "
+    "conv_bn_relu_maxpool DWConvblock ADD RepVGGBlock SEBlock mobilev3_bneck CBH LC_Block Dense ES_Bottleneck ES_SEModule"
 )
 _YOLOV5_MODELS = {
     "yolo": "Detect Segment BaseModel DetectionModel SegmentationModel ClassificationModel Model",
@@ -101,10 +108,54 @@ _TRAINER = {
     "GradientAccumulationPlugin",
 }
 
+_OMEGACONF = {
+    "omegaconf.dictconfig": "DictConfig",
+    "omegaconf.listconfig": "ListConfig",
+    "omegaconf.base": "Metadata ContainerMetadata UnionNode",
+    "omegaconf.nodes": "AnyNode StringNode PathNode IntegerNode BytesNode FloatNode BooleanNode EnumNode NoneNode LiteralNode",
+}
+"""Configurations; their `__setstate__` sets the `__dict__` and looks at types."""
+
+_SB3_POLICIES = (
+    "BaseModel BasePolicy ActorCriticPolicy ActorCriticCnnPolicy MultiInputActorCriticPolicy ContinuousCritic CnnPolicy "
+    "MlpPolicy MultiInputPolicy"
+)
+_STABLE_BASELINES3 = {
+    **{f"{root}.spaces.{name.lower()}": name for root in ("gymnasium", "gym") for name in ("Box", "Dict", "Discrete", "Tuple")},
+    **{f"{root}.spaces.space": "Space" for root in ("gymnasium", "gym")},
+    **{f"{root}.spaces.multi_binary": "MultiBinary" for root in ("gymnasium", "gym")},
+    **{f"{root}.spaces.multi_discrete": "MultiDiscrete" for root in ("gymnasium", "gym")},
+    "stable_baselines3.common.policies": _SB3_POLICIES,
+    "stable_baselines3.common.torch_layers": "BaseFeaturesExtractor FlattenExtractor NatureCNN MlpExtractor CombinedExtractor",
+    "stable_baselines3.common.type_aliases": "TrainFreq() TrainFrequencyUnit= RolloutReturn()",
+    "stable_baselines3.common.noise": "ActionNoise NormalActionNoise OrnsteinUhlenbeckActionNoise VectorizedActionNoise",
+    "stable_baselines3.common.running_mean_std": "RunningMeanStd",
+    "stable_baselines3.common.utils": "FloatSchedule LinearSchedule ConstantSchedule",
+    "stable_baselines3.common.buffers": "RolloutBuffer DictRolloutBuffer ReplayBuffer DictReplayBuffer",
+    "stable_baselines3.dqn.policies": "QNetwork DQNPolicy CnnPolicy MultiInputPolicy",
+    "stable_baselines3.sac.policies": "Actor SACPolicy CnnPolicy MultiInputPolicy",
+    "stable_baselines3.td3.policies": "Actor TD3Policy CnnPolicy MultiInputPolicy",
+}
+
+_MMENGINE = {
+    "mmengine.logging.history_buffer": "HistoryBuffer",
+    "mmengine.config.config": "ConfigDict",
+    "mmengine.structures.base_data_element": "BaseDataElement",
+    "mmengine.structures.instance_data": "InstanceData",
+    "mmengine.structures.label_data": "LabelData",
+    "mmengine.structures.pixel_data": "PixelData",
+    "addict.addict": "Dict",
+}
+
 PRESETS: dict[str, dict[str, str]] = {
-    "ultralytics": _ULTRALYTICS,
+    "ultralytics": _ULTRALYTICS | {module: TORCHVISION[module] for module in _CLASSIFICATION},
     "yolov5": _YOLOV5,
-    "lightning": _LIGHTNING,
+    "lightning": _LIGHTNING | _OMEGACONF,
     "transformers": _TRAINER,
+    "torchvision": TORCHVISION,
+    "timm": TIMM,
+    "mmengine": _MMENGINE,
+    "sb3": _STABLE_BASELINES3,
+    "omegaconf": _OMEGACONF,
 }
 """Names by module, by the name of the preset."""
