@@ -142,10 +142,11 @@ def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
 
 
 def members(source: Source) -> Iterator[TarMember]:
-    """All members, as `tarfile` lists them; the name of a folder ends in a slash. Raises FormatError where it does, after the members before.
+    """All members, as `tarfile` lists them; the name of a folder ends in a slash.
 
-    `tarfile` reads headers only, and no more of them than honest tars have: it may take quadratic time for an extended header,
-    and old versions read a header again and again if a size is negative. Raises LimitError.
+    Raises FormatError where `tarfile` fails, after the members before that. It reads headers only, and no more of them than
+    honest tars have: it may take quadratic time for an extended header, and old versions read a header again and again if a
+    size is negative. Raises LimitError.
     """
     import tarfile  # few files are tars
 
