@@ -19,7 +19,7 @@ from ptzip.scanning.scan import scan
 from tests.fuzz.pickles import MARKER
 from tests.fuzz.sandbox import Resolved, Sandbox
 
-BATCH = 256
+BATCH = 1024
 CRASH = "crash"
 UNITS_PER_MIB = 1 << 20 if sys.platform == "darwin" else 1 << 10
 

@@ -8,10 +8,13 @@ that hangs, is reported as a line "died STATUS".
 
 import base64
 import builtins
+import bz2
 import collections
 import contextlib
+import gzip
 import io
 import json
+import lzma
 import os
 import pickle
 import resource
@@ -29,7 +32,7 @@ from typing import Any
 SECONDS = 5
 """Wall time of one input."""
 
-MEMORY = 1 << 29
+MEMORY = 1 << 28
 """Bytes of address space beyond what the imports take."""
 
 FILE_SIZE = 1 << 24
@@ -236,6 +239,14 @@ def in_a_row(_: str, data: bytes) -> None:
         load(file, encoding="bytes")
 
 
+def by_pandas(path: str, data: bytes) -> None:
+    """`pandas.read_pickle`, which decompresses first."""
+    for magic, opener in ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ", lzma.open)):
+        if data.startswith(magic):
+            with opener(path) as file:
+                load(file)
+
+
 def by_torch(path: str, _: bytes) -> None:
     torch_load(path)
 
@@ -312,6 +323,7 @@ LOADERS: dict[str, Callable[[str, bytes], None]] = {
     "pickle.load latin1": by_latin1,
     "pickles in a row": in_a_row,
     "pickle in Python": by_python,
+    "pandas.read_pickle": by_pandas,
     "torch.load": by_torch,
     "torch.load of a stream": by_torch_stream,
     "numpy.load": by_numpy,
