@@ -40,7 +40,8 @@ def gaps(parts: list[Extent]) -> Iterator[tuple[int, int]]:
 
 
 def first_nonzero(source: Source, start: int, stop: int) -> int | None:
-    """The offset of the first byte of a stretch that is not zero; None where all are."""
+    """The offset of the first byte of a stretch that is not zero; None where all are, or the file ends."""
+    stop = min(stop, source.size)
     for at in range(start, stop, CHUNK):
         data = source.read(at, min(CHUNK, stop - at))
         rest = data.lstrip(b"\0")
@@ -51,9 +52,9 @@ def first_nonzero(source: Source, start: int, stop: int) -> int | None:
 
 def _descriptor_size(entry: Entry, at: int) -> int:
     """The length of a data descriptor, whose sizes may have 64 bits (APPNOTE 4.3.9.2); 0 where none is announced or there."""
-    if not (entry.central.flags | entry.local_flags) & structs.HAS_DESCRIPTOR:
+    if not (entry.central.flags | entry.local_flags) & structs.HAS_DESCRIPTOR or at > entry.source.size:
         return 0
-    after = entry.source.read(at, min(structs.DESCRIPTOR64_SIZE, max(entry.source.size - at, 0)))
+    after = entry.source.read(at, min(structs.DESCRIPTOR64_SIZE, entry.source.size - at))
     if not after.startswith(structs.DESCRIPTOR_SIGNATURE):
         return 0
     large = structs.build(structs.Descriptor64(entry.crc, entry.compressed_size, entry.size))

@@ -45,7 +45,9 @@ class Entry:
     @functools.cached_property
     def head(self) -> bytes:
         """The fixed part of the local header, and as many bytes as the name in the directory has; fewer where the file ends."""
-        room = max(self.source.size - self.header_offset, 0)
+        room = self.source.size - self.header_offset
+        if self.header_offset < 0 or room <= 0:
+            return b""
         return self.source.read(self.header_offset, min(structs.LOCAL_SIZE + len(self.central.name), room))
 
     @property

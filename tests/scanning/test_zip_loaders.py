@@ -322,6 +322,17 @@ def test_the_comment_of_every_zip_in_a_row_is_searched() -> None:
     assert verdict(covered(whole(HONEST), len(PICKLE)) + PICKLE + whole(HONEST)) == "malicious"
 
 
+@pytest.mark.parametrize("front", [b"", whole(HONEST)])
+@pytest.mark.parametrize(("base", "expected"), [(-90, "review"), (1 << 24, "malicious")])
+def test_entries_outside_the_file_keep_no_other_from_being_read(base: int, expected: str, front: bytes, tmp_path: Path) -> None:
+    """Their offsets lead before the first byte, where no loader finds anything, or one of them past the last."""
+    body, directory = laid(HOSTILE)
+    directory += central("a/x", b"1234", max(base, 0), flags=structs.HAS_DESCRIPTOR)
+    path = tmp_path / "zip"
+    path.write_bytes(front + body + directory + end(3, len(directory), len(body) - min(base, 0)))
+    assert scan(path).verdict == expected
+
+
 BIG = 20_000
 
 
