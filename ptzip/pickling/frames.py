@@ -1,6 +1,5 @@
 """Frames of protocols 4 and 5: recorded while reading, reproduced while writing."""
 
-from ptzip.errors import CutError
 from ptzip.pickling.machine import Machine
 from ptzip.pickling.opcodes import encode
 
@@ -12,9 +11,11 @@ FRAME_MINIMUM = 4
 
 
 def enter_frame(machine: Machine, done: int, length: int, available: int) -> None:
-    """Record a frame of `length` bytes after `done` opcodes; the stream has `available` bytes left. Raises CutError."""
+    """Record a frame of `length` bytes after `done` opcodes; the stream has `available` bytes left. Python's own unpickler
+    reads those.
+    """
     if length > available:
-        raise CutError(f"a frame of {length} bytes extends past the pickle's end", machine.at)
+        machine.note("odd frame", f"a frame of {length} bytes extends past the end, {available} bytes further")
     frames = machine.pickle.frames
     frames.append((done - len(frames), length))
 

@@ -18,6 +18,7 @@ from ptzip.pickling.machine import CUT, LIMIT
 from ptzip.pickling.nodes import Call, Global, Node, Pickle, plain
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.scanning import dangerous_names, joblib_arrays
+from ptzip.scanning.encoded import is_text
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region
 from ptzip.scanning.subjects import NoteKind, PickleStream
 from ptzip.scanning.violations import Danger, violations
@@ -70,7 +71,7 @@ def _legacy(region: Region) -> Iterator[Item]:
 
 def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
     """The pickles from a byte on; what follows the last is read here, unless it may belong to a file of another kind."""
-    data, count, is_other = region.source.whole(), 0, region.is_other
+    data, count, found, is_other = region.source.whole(), 0, not region.is_other, region.is_other
     while at < len(data):
         pickle = yield from _read(region, data, at)
         is_certain = does_something(pickle) or was_limited(pickle) or (pickle.root is None and _imports(region, pickle))
@@ -82,6 +83,7 @@ def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
         trailing = 0 if is_other else _trailing(region, data, pickle)
         is_alone = count == 1 and not trailing and pickle.end >= len(data)
         if not is_other or is_certain:
+            found = True
             yield region.pickle(pickle, "" if is_alone else f"pickle {count}", trailing=trailing)
         at = pickle.end
         if trailing:
@@ -89,13 +91,15 @@ def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
             at = len(data)
         if pickle.root is None:
             at = len(data)  # how a loader would go on is unknown, and the pickle that breaks off is a finding
-    return Read(at) if count else Refused("")
+    return Read(at) if count and found else Refused("")
 
 
 def _imports(region: Region, pickle: Pickle) -> bool:
-    """Whether a loader imports something before the pickle breaks off, which text may look like."""
+    """Whether a loader imports something before the pickle breaks off, unless it may be words of a text."""
     names = _names(pickle)
-    return bool(names) if region.is_other else not region.is_optional and any(map(_is_dangerous, names))
+    if region.is_other or not names or not is_text(region.source):
+        return bool(names)
+    return not region.is_optional and any(map(_is_dangerous, names))
 
 
 def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]:
@@ -229,8 +233,9 @@ def was_limited(pickle: Pickle) -> bool:
 
 
 def _names(pickle: Pickle) -> list[Global]:
-    """What it imports, from modules that may exist."""
-    return [node for node in pickle.calls if isinstance(node, Global) and IDENTIFIER.match(node.module)]
+    """What it imports by name, from modules that may exist."""
+    names = [node for node in pickle.calls if isinstance(node, Global) and not node.op.startswith("EXT")]
+    return [node for node in names if IDENTIFIER.match(node.module)]
 
 
 def _is_dangerous(node: Global) -> bool:

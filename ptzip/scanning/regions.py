@@ -79,7 +79,7 @@ class Region(NamedTuple):
     `location` says where it is, "" for the file itself; `depth` is the number of regions around it. What it holds need not be
     readable if `is_optional`, has to be a pickle if `is_loaded` (a pickle passes the bytes to a loader), and is a hidden
     pickle, if any, if `is_hidden`. What is inside a region that is optional or hidden is so, too. If `is_other`, it is a file
-    of another kind as well, so it may begin like a harmless pickle by chance.
+    of another kind as well, or decoded from a text, so it may begin like a harmless pickle by chance.
     """
 
     source: Source

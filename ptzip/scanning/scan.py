@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 
 from ptzip.allowlist.table import NOTHING, Trust
-from ptzip.errors import FormatError
+from ptzip.errors import FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Global
-from ptzip.scanning.report import Finding, ScanReport, Verdict, verdict
+from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.walk import subjects
@@ -61,8 +61,11 @@ def _judged(subject: Subject) -> Iterator[Finding]:
         if rule.of is not type(subject):
             continue
         found: dict[str, Finding] = {}
-        for hit in rule.check(subject):
-            known = found.get(hit.message)
-            offset, times = (known.offset, known.times + 1) if known else (hit.offset, 1)
-            found[hit.message] = Finding(rule.id, rule.severity, hit.message, subject.location, offset, times)
+        try:
+            for hit in rule.check(subject):
+                known = found.get(hit.message)
+                offset, times = (known.offset, known.times + 1) if known else (hit.offset, 1)
+                found[hit.message] = Finding(rule.id, rule.severity, hit.message, subject.location, offset, times)
+        except PtzipError as error:
+            found[""] = Finding(rule.id, Severity.REVIEW, f"this cannot be checked: {error}", subject.location)
         yield from found.values()

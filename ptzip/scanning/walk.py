@@ -81,7 +81,7 @@ def anything(region: Region) -> Generator[Item, None, Outcome]:
     kinds = list(kinds_of(source))
     for kind in kinds:
         if kind in READERS:
-            outcomes.append((yield from _guarded(region._replace(is_other=len(kinds) > 1), READERS[kind])))
+            outcomes.append((yield from _guarded(region._replace(is_other=region.is_other or len(kinds) > 1), READERS[kind])))
         else:
             row = signature_of(source.read(0, min(source.size, HEAD)), kind)
             yield region.note(NoteKind.STRANGE, f"this is {row.name if row else kind}, which cannot be scanned")
@@ -111,7 +111,8 @@ def _encoded(region: Region, text: bytes, offset: int = 0) -> Iterator[Item]:
     """The files and pickles that a text holds in base64 and the like."""
     for name, at, data in decoded(text):
         region.budget.inflate(len(data))
-        yield region.inner(BytesSource(data), f"{name} at {offset + at}", is_optional=True)
+        inner = region.inner(BytesSource(data), f"{name} at {offset + at}", is_optional=True)
+        yield inner._replace(is_other=True)  # chance decodes to anything
 
 
 def _values(region: Region, stream: PickleStream) -> _Open:

@@ -53,6 +53,7 @@ HONEST = {
     "identifiers": json.dumps({f"encoder_layers_attention_self_query_weight_{n}": n for n in range(500)}).encode(),
     "a picture": base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 4),
     "a hash": b"sha256:" + b"0123456789abcdef" * 4,
+    "hashes that begin like pickles": b"80026e2e" * 8 + b" " + b"4e2e0000" * 8,
     "an encoded harmless pickle": base64.b64encode(pickled(b"}")),
     "words that look like imports": b"cast\nconv\nrelu\n",
     "functions that look like imports": b"cos\nsin\ntan\n",

@@ -1,7 +1,7 @@
 """The walk over the regions of a file: what it yields, in which order, and what an error ends."""
 
 import gzip
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -10,6 +10,8 @@ from ptzip.formats.signatures import Kind, kinds_of
 from ptzip.io.sources import BytesSource
 from ptzip.scanning import walk
 from ptzip.scanning.regions import Item, Outcome, Read, Region
+from ptzip.scanning.report import Hit
+from ptzip.scanning.rules import RULES
 from ptzip.scanning.scan import SCAN_LIMITS, scan
 from ptzip.scanning.subjects import Data, Note, NoteKind, PickleStream, Subject, ZipSubject
 from tests.scanning.raw_pickles import PAYLOAD, object_array, pickled, raw, tarred, zipped
@@ -95,3 +97,27 @@ def test_bytes_that_a_call_loads_and_that_are_no_pickle_are_noted() -> None:
     loaded = b"ctorch.storage\n_load_from_bytes\n" + raw(b"no pickle at all") + b"\x85R"
     notes = [subject for subject in subjects(pickled(loaded)) if isinstance(subject, Note)]
     assert [note.kind for note in notes] == [NoteKind.STRANGE]
+
+
+BEGINNINGS = {
+    "an import before garbage": b"\x8c\x02os\x8c\x06system\x93\xff\xff",
+    "a frame that is longer than the file": b"\x95\0\0\0\4\0\0\0\0" + PAYLOAD + b".",
+    "a name at the end": b"cevil\nxy",
+    "a module at the end": b"cevilx",
+}
+
+
+@pytest.mark.parametrize("data", BEGINNINGS.values(), ids=BEGINNINGS)
+def test_what_a_loader_imports_before_it_fails_is_a_finding_also_in_a_record(data: bytes) -> None:
+    assert scan(data).verdict != "clean"
+    assert data.isascii() or scan(zipped({"a": data})).verdict != "clean"
+
+
+def test_a_rule_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: object) -> Iterator[Hit]:
+        yield from ()
+        raise FormatError("broken")
+
+    rows = [row._replace(check=fails) if row.id == "PTZ301" else row for row in RULES]
+    monkeypatch.setattr("ptzip.scanning.scan.RULES", rows)
+    assert [finding.message for finding in scan(zipped({"a": b""})).findings] == ["this cannot be checked: broken"]
