@@ -73,9 +73,12 @@ class Entry:
         """The data descriptor after the data, where the local header announces one."""
         if not self.local_flags & structs.HAS_DESCRIPTOR:
             return None
+        at = self.data_offset + self.compressed_size
+        after = self.source.read(at, min(structs.DESCRIPTOR64_SIZE, max(self.source.size - at, 0)))
+        wide = structs.build(structs.Descriptor64(self.crc, self.compressed_size, self.size))
         is_large = self.size >= structs.FULL32 or self.header_offset >= structs.FULL32
-        kind = structs.Descriptor64 if is_large else structs.Descriptor
-        return structs.read(kind, self.source, self.data_offset + self.compressed_size)
+        is_wide = is_large or after[8:] == wide[8:]  # as Info-ZIP writes it to a pipe, however small the entry
+        return structs.parse(structs.Descriptor64 if is_wide else structs.Descriptor, after, 0, at)
 
     @property
     def stored(self) -> SourcePayload:

@@ -279,6 +279,14 @@ def spaced(between: bytes) -> bytes:
     return body + between + directory + end(len(HONEST), len(directory), len(body + between))
 
 
+def piped(data: bytes) -> bytes:
+    """A zip of Info-ZIP with one entry from a pipe, the descriptor of which has sizes of 64 bits."""
+    entry = local("-", b"", flags=structs.HAS_DESCRIPTOR, crc=0) + data
+    entry += structs.build(structs.Descriptor64(zlib.crc32(data), len(data), len(data)))
+    directory = central("-", data, 0, flags=structs.HAS_DESCRIPTOR)
+    return entry + directory + end(1, len(directory), len(entry))
+
+
 HONEST_ZIPS = {
     "a comment": ends(HONEST)[:-2] + b"\x05\x00hello",
     "a zip64 record": b"".join(laid(HONEST)) + end64(2, len(laid(HONEST)[1]), len(laid(HONEST)[0])),
@@ -288,6 +296,7 @@ HONEST_ZIPS = {
     "zips of several layouts": whole(HONEST) + whole(ARRAYS) + whole(HONEST),
     "an empty zip": end(0, 0, 0),
     "descriptors": with_descriptors(HONEST),
+    "a descriptor of 64 bits": piped(b"{}"),
     "zeros between the entries and the directory": spaced(bytes(1 << 17)),
     "a folder": whole({"a/": b"", **HONEST}),
     "arrays": zipped(ARRAYS, zipfile.ZIP_DEFLATED),
