@@ -1,32 +1,67 @@
 """What an allowed function may be called with: each check looks at argument nodes and says what is wrong with them, or "".
 
-A check covers only what a loader would do with the arguments themselves: allocate a huge object, or call what it is given.
-Names and calls among the arguments are judged on their own, by their own rows of the allow list.
+A check covers what a loader would do with the arguments themselves: allocate a huge object, or call what it is given. Names
+and calls among the arguments are judged on their own, by their own rows of the allow list.
+
+Most checks are signatures: `takes("text int?")`. Nothing that a signature takes returns more than it is given, and what it is
+given is in the file: a range, an array or a tensor is of no kind that a container takes. So the result of a call is at most as
+large as its arguments, which `Judge` counts, once for each call that shares them.
 """
 
 import math
 import re
 from collections.abc import Callable, Sequence
-from itertools import islice
+from itertools import chain, repeat
+from typing import Any, Protocol, TypeVar
 
-from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, text, walk_unordered
-from ptzip.tensors.references import class_ref
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, text
+from ptzip.tensors.references import class_ref, tensor_ref
 from ptzip.tensors.torch_names import REBUILDS, SUBCLASSES
 
+T = TypeVar("T")
+
+
+class Judge(Protocol):
+    """What checks find out about the values of one pickle (`judge.Judge`, which imports this module through the table)."""
+
+    discards: bool
+
+    def kind(self, node: Node | None) -> str: ...
+
+    def once(self, work: "Callable[[Judge, Any], T]", node: Node, otherwise: T) -> T: ...
+
+    def copy(self, node: Node, kind: str) -> None: ...
+
+    def describe(self, node: Node) -> str: ...
+
+
 Arguments = Sequence[Node]
-ArgumentCheck = Callable[[Arguments], str]
-StateCheck = Callable[[Arguments, Node], str]
-"""What is wrong with a state that BUILD sets, given the arguments of the call that it belongs to."""
+ArgumentCheck = Callable[[Judge, Arguments], str]
+StateCheck = Callable[[Judge, Node, Node], str]
+"""What is wrong with the state that BUILD gives an object."""
 
-MOST_BYTES = 1 << 20
-"""The most bytes that a size in the file may allocate."""
 
-NUMERIC_DTYPE = r"[<>|=]?[?bhilqBHILQefdgFDGiucSUVmM]\d*\Z"
-OBJECT_DTYPE = r"[|]?O\d*\Z"
-"""Codes of dtypes. They are compiled when first used, since most files have no numpy array."""
+class MemoryFault(str):
+    """A fault by which a loader takes bytes of the file for addresses, or reads beyond its memory."""
 
-OBJECT_FLAGS = 3
-"""NPY_ITEM_REFCOUNT and NPY_LIST_PICKLE (numpy's `ndarraytypes.h`), set for every dtype that contains objects."""
+
+SHORT_TEXT = 4096
+"""The most characters of a text that is parsed, such as a number or a path."""
+
+SHORT_NUMBER = 8
+LONG_NUMBER = 2048
+"""The most bytes of numbers that count something, and of any number that is computed with."""
+
+MOST_DIMENSIONS = 64
+"""The most dimensions that numpy and torch's operators support."""
+
+GROUPS = {
+    "items": "list tuple set frozenset dict deque",
+    "number": "bool int float long",
+    "atom": "none bool int float long text bytes",
+    "str": "text long-text",
+}
+ANY = frozenset(("any",))
 
 PACKED_CLASSES = frozenset(
     (
@@ -41,15 +76,15 @@ PACKED_CLASSES = frozenset(
 
 MOST_LAYERS = 10_000
 
-MOST_STATE_NODES = 10_000
-"""The most nodes of a dtype's state that are looked at."""
-
 LATIN1 = frozenset({"latin1", "latin-1", "iso-8859-1"})
 ENCODINGS = LATIN1 | {"ascii", "utf-8", "utf8", "raw-unicode-escape", "raw_unicode_escape"}
 """Encodings in which protocols 0 to 2 store bytes as text; others of Python compress or look up tables."""
 
+FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
+DECIMAL = re.compile(r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,4})?|Infinity|s?NaN\d{0,100})")
+"""Numbers as text that are parsed quickly, and whose integers have no more digits than that."""
+
 BUILTINS = ("builtins", "__builtin__")
-RANGES = frozenset({"builtins.range", "__builtin__.xrange", "__builtin__.range"})
 
 FACTORIES = frozenset(
     {
@@ -60,122 +95,180 @@ FACTORIES = frozenset(
         *(f"torch.{module}.grad_scaler._refresh_per_optimizer_state" for module in ("amp", "cuda.amp")),
     }
 )
-"""What a defaultdict may create values with: empty containers, zeros, and a dict of the state of a GradScaler."""
-
-BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-NUMPY_RANDOM = frozenset(
-    (
-        *(f"numpy.random._pickle.__{name}_ctor" for name in ("bit_generator", "generator", "randomstate")),
-        *(f"numpy.random._{name.lower()}.{name}" for name in BIT_GENERATORS),
-        *("numpy.random._pcg64.PCG64DXSM", "numpy.random.bit_generator.__pyx_unpickle_SeedSequence"),
-    )
-)
-"""What the states of numpy's generators consist of."""
+"""Types that a defaultdict may create values with: empty containers and zeros."""
 
 TENSOR_FUNCTIONS = REBUILDS - SUBCLASSES
 
 
-def any_arguments(_: Arguments) -> str:
-    return ""
+def takes(signature: str) -> ArgumentCheck:
+    """A check by the kinds of positional arguments, as `Judge.kind` names them: alternatives are separated by "|", "?" marks
+    an argument that may be missing, and "*" the last one, which may be repeated.
+    """
+    words = signature.split()
+    parameters = [_kinds(word.rstrip("?*")) for word in words]
+    least = sum(word[-1] not in "?*" for word in words)
+    last = parameters[-1] if parameters else ANY
+    most = MOST_DIMENSIONS if signature.endswith("*") else len(words)
 
-
-def no_arguments(arguments: Arguments) -> str:
-    """A class that is instantiated empty and gets its state from BUILD; its constructor would take sizes."""
-    return "with arguments, which its pickles do not have" if arguments else ""
-
-
-def no_range(arguments: Arguments) -> str:
-    """A container: what it iterates over must be in the file, since a range of 2**40 would fill the memory."""
-    is_range = any(isinstance(node, Call) and node.path in RANGES for node in map(plain, arguments))
-    return "with a range, which would fill the memory" if is_range else ""
-
-
-def no_size(arguments: Arguments) -> str:
-    """bytes and bytearray allocate as many bytes as a number says."""
-    return "with a number as size" if any(_integer(node) > MOST_BYTES for node in arguments) else no_range(arguments)
-
-
-def plain_values(arguments: Arguments) -> str:
-    """Numbers and strings that are in the file themselves."""
-    return "" if all(isinstance(plain(node), Atom) for node in arguments) else "with an object, expected a plain value"
-
-
-def one_value(arguments: Arguments) -> str:
-    """The value of a member of an enumeration, by which its class looks it up."""
-    return plain_values(arguments) if len(arguments) == 1 else "with something other than the value of a member"
-
-
-def encoded_text(arguments: Arguments) -> str:
-    """`_codecs.encode(text, encoding)`, by which protocols 0 to 2 store bytes."""
-    values = [text(plain(node)) for node in arguments]
-    is_encoded = len(values) == 2 and values[0] is not None and (values[1] or "").lower() in ENCODINGS
-    return "" if is_encoded else "with something other than text and a text encoding"
-
-
-def builtin_factory(arguments: Arguments) -> str:
-    """defaultdict calls its first argument."""
-    first = plain(arguments[0]) if arguments else None
-    if first is None or (isinstance(first, Atom) and first.value is None):
+    def check(judge: Judge, arguments: Arguments) -> str:
+        if not least <= len(arguments) <= most:
+            return f"with {len(arguments):,} arguments" if words else "with arguments, which its pickles do not have"
+        for argument, kinds in zip(arguments, chain(parameters, repeat(last)), strict=False):
+            kind = judge.kind(argument)
+            if kind not in kinds and kinds is not ANY:
+                return f"with {judge.describe(argument)} in place of {signature.replace('|', ' or ')}"
+            judge.copy(argument, kind)
         return ""
-    return "" if isinstance(first, Global) and first.path in FACTORIES else "with a factory other than a built-in type"
+
+    return check
 
 
-def literal_bytes(arguments: Arguments) -> str:
+def _kinds(word: str) -> frozenset[str]:
+    return ANY if word == "any" else frozenset(kind for name in word.split("|") for kind in GROUPS.get(name, name).split())
+
+
+any_arguments = takes("any*")
+"""Values that the function keeps, or describes a tensor of the file by."""
+
+no_arguments = takes("")
+"""A class that is instantiated empty and gets its state from BUILD; its constructor would take sizes."""
+
+
+def encoded_text(judge: Judge, arguments: Arguments) -> str:
+    """`_codecs.encode(text, encoding)`, by which protocols 0 to 2 store bytes."""
+    return _ENCODED(judge, arguments) or (
+        "" if word(arguments[1]).lower() in ENCODINGS else "with an encoding that no pickler uses"
+    )
+
+
+_ENCODED = takes("str text")
+
+
+def new_bytes(judge: Judge, arguments: Arguments) -> str:
+    """`bytes(text, encoding)`, or of bytes or numbers in the file; a number alone would be a size."""
+    is_text = bool(arguments) and judge.kind(arguments[0]) in ("text", "long-text")
+    return encoded_text(judge, arguments) if is_text else _BYTES(judge, arguments)
+
+
+_BYTES = takes("bytes|items?")
+
+
+def decimal_number(judge: Judge, arguments: Arguments) -> str:
+    """`Decimal("1.5")`; a large exponent costs nothing here, and all memory as an integer."""
+    is_number = len(arguments) == 1 and DECIMAL.fullmatch(word(arguments[0], SHORT_TEXT))
+    return "" if is_number else "with something other than the text of a number"
+
+
+def fraction(judge: Judge, arguments: Arguments) -> str:
+    """`Fraction("1/3")` or `Fraction(1, 3)`; it would expand the exponent of "1e999999999"."""
+    if len(arguments) == 1 and FRACTION.fullmatch(word(arguments[0], SHORT_TEXT)):
+        return ""
+    return _FRACTION(judge, arguments)
+
+
+_FRACTION = takes("int|long int|long?")
+
+
+def builtin_factory(judge: Judge, arguments: Arguments) -> str:
+    """defaultdict calls its first argument."""
+    if wrong := _DEFAULTS(judge, arguments):
+        return wrong
+    first = plain(arguments[0]) if arguments else None
+    is_builtin = not isinstance(first, Global) or first.path in FACTORIES
+    return "" if is_builtin else "with a factory other than a built-in type"
+
+
+_DEFAULTS = takes("none|name? items?")
+
+
+def literal_bytes(judge: Judge, arguments: Arguments) -> str:
     """`torch.storage._load_from_bytes` unpickles its argument, which must be in the file to be examined."""
     first = plain(arguments[0]) if len(arguments) == 1 else None
-    if isinstance(first, Atom) and isinstance(first.value, bytes | bytearray):
+    if isinstance(first, Atom) and judge.kind(first) == "bytes":
         return ""
     is_latin1 = (
         isinstance(first, Call)
         and first.path == "_codecs.encode"
-        and not encoded_text(first.arguments)
-        and (text(plain(first.arguments[1])) or "").lower() in LATIN1
+        and not encoded_text(judge, first.arguments)
+        and word(first.arguments[1]).lower() in LATIN1
     )
     return "" if is_latin1 else "with bytes that are computed while loading"
 
 
-def empty_array(arguments: Arguments) -> str:
-    """`_reconstruct(ndarray, (0,), b"b")` creates an empty array, whose contents follow in its state."""
-    shape = plain(arguments[1]) if len(arguments) > 1 else None
-    sizes = [_integer(size) for size in shape.parts] if isinstance(shape, Tuple) else [-1]
-    return "with a size" if min(sizes, default=0) < 0 or math.prod(sizes) > MOST_BYTES else ""
+def tensor_function(judge: Judge, arguments: Arguments) -> str:
+    """`_rebuild_from_type_v2` calls its first argument."""
+    first = plain(arguments[0]) if arguments else None
+    is_known = isinstance(first, Global) and first.path in TENSOR_FUNCTIONS
+    return "" if is_known else "with a function that rebuilds no tensor"
 
 
-def dtype_code(arguments: Arguments) -> str:
-    """`numpy.dtype("f4", False, True)`."""
-    code = text(plain(arguments[0])) if arguments else None
-    is_code = code is not None and re.match(f"{NUMERIC_DTYPE}|{OBJECT_DTYPE}", code)
-    return "" if is_code else "with something other than the code of a dtype"
+def unexpanded(judge: Judge, arguments: Arguments) -> str:
+    """A tensor that is copied on loading: a view that repeats its storage would grow to any size."""
+    if wrong := _TENSOR(judge, arguments):
+        return wrong
+    reference = tensor_ref(plain(arguments[0]))
+    if reference is not None and math.prod(reference.shape) > reference.storage.numel:
+        return "with a tensor that repeats elements, which are copied"
+    return ""
 
 
-def dtype_state(arguments: Arguments, state: Node) -> str:
-    """(version, order, subdtype, names, fields, size, alignment, flags, ...): numpy trusts the flags. A dtype that contains
-    objects without the flags for them would take bytes of the file for addresses of objects.
-    """
-    nodes = list(islice(walk_unordered(state), MOST_STATE_NODES))
-    if len(nodes) == MOST_STATE_NODES:
-        return "and gives it a state too large to check"
-    if not any(re.match(OBJECT_DTYPE, text(plain(node)) or "") for node in (*arguments[:1], *nodes)):
-        return ""
-    flags = _integer(state.parts[7]) if isinstance(state, Tuple) and len(state.parts) > 7 else -1
-    has_object_flags = flags >= 0 and flags & OBJECT_FLAGS == OBJECT_FLAGS
-    return "" if has_object_flags else "and gives it a state that denies its objects"
+_TENSOR = takes("tensor any any bool|int")
 
 
-def one_tuple(arguments: Arguments) -> str:
+def word(node: Node, longest: int = 64) -> str:
+    """A short text, such as a code or an option; "" for anything else, which is not even decoded."""
+    found = plain(node)
+    value = found.value if isinstance(found, Atom) and isinstance(found.arg, str | bytes) and len(found.arg) <= longest else ""
+    return value if isinstance(value, str) else ""
+
+
+def integer(node: Node) -> int:
+    """An integer of at most 64 bits that is in the file itself; -1 for anything else."""
+    found = plain(node)
+    is_short = isinstance(found, Atom) and (not isinstance(found.arg, bytes) or len(found.arg) <= 2 * SHORT_NUMBER)
+    value = found.value if is_short and isinstance(found, Atom) else None
+    return value if isinstance(value, int) and value.bit_length() < 8 * SHORT_NUMBER else -1
+
+
+def one_value(judge: Judge, arguments: Arguments) -> str:
+    """The value of a member of an enumeration, by which its class looks it up."""
+    return "with something other than the value of a member" if _ONE(judge, arguments) else ""
+
+
+_ONE = takes("atom")
+
+
+def literal_state(judge: Judge, node: Node, state: Node) -> str:
+    """The attributes of an object: a dict in the file, or a pair of it and the dict of its slots."""
+    given = state.parts if isinstance(state, Tuple) and len(state.parts) == 2 else [state]
+    is_literal = all(judge.kind(part) in ("dict", "none") and not isinstance(plain(part), Call) for part in given)
+    return "" if is_literal else "and sets a state that is no dict in the file"
+
+
+def any_state(judge: Judge, node: Node, state: Node) -> str:
+    """What a class of a package, or of torch, does with its state is its own matter."""
+    return ""
+
+
+def tensor_state(judge: Judge, node: Node, state: Node) -> str:
+    """The arguments of `Tensor.set_`, or attributes."""
+    return "" if isinstance(state, Tuple) else literal_state(judge, node, state)
+
+
+def one_tuple(judge: Judge, arguments: Arguments) -> str:
     """A result of torch with named fields: `torch.return_types.max((values, indices), {})`."""
     is_tuple = 1 <= len(arguments) <= 2 and isinstance(plain(arguments[0]), Tuple)
     return "" if is_tuple else "with something other than a tuple"
 
 
-def looping_state(_: Arguments, state: Node) -> str:
+def looping_state(judge: Judge, node: Node, state: Node) -> str:
     """The state of an optimizer (`torch/optim/adam.py`, `__setstate__`: for each parameter in each group), a recurrent layer
     (`torch/nn/modules/rnn.py`: for each of `num_layers`) or a device mesh (`torch/distributed/device_mesh.py`: for each name of
     a group). What is looped over must be in the file.
     """
     if not isinstance(state, Dict) or any(not isinstance(key, Atom) for key, _ in pairs(state)):
         return "and gives it a state that is no literal dict"
-    if any(text(key) == "num_layers" and not 0 <= _integer(value) <= MOST_LAYERS for key, value in pairs(state)):
+    if any(text(key) == "num_layers" and not 0 <= integer(value) <= MOST_LAYERS for key, value in pairs(state)):
         return "and gives it too many layers"
     if any(text(key) == "_dim_group_names" and not isinstance(value, Tuple | List) for key, value in pairs(state)):
         return "and gives it groups that are computed while loading"
@@ -191,16 +284,22 @@ def _is_group(node: Node) -> bool:
     )
 
 
-def one_name(arguments: Arguments) -> str:
+def one_name(judge: Judge, arguments: Arguments) -> str:
     """The function of a `functools.partial`, which is judged where it is named, and as called where the partial is called."""
     is_name = len(arguments) == 1 and _named(arguments[0]) is not None
     return "" if is_name else "with something other than one function or class"
 
 
-def partial_state(arguments: Arguments, state: Node) -> str:
+def partial_state(judge: Judge, node: Node, state: Node) -> str:
     """(function, arguments, keyword arguments, attributes): `functools.partial.__setstate__` takes the function from there."""
     parts = list(map(plain, state.parts)) if isinstance(state, Tuple) else []
-    is_same = len(parts) == 4 and isinstance(parts[1], Tuple) and isinstance(parts[2], Dict) and _same_name(parts[0], arguments)
+    is_same = (
+        len(parts) == 4
+        and isinstance(parts[1], Tuple)
+        and isinstance(parts[2], Dict)
+        and isinstance(node, Call)
+        and _same_name(parts[0], node.arguments)
+    )
     is_bare = is_same and isinstance(parts[3], Atom) and parts[3].value is None
     return "" if is_bare else "and gives it another function, or attributes"
 
@@ -216,37 +315,9 @@ def _named(node: Node) -> Global | None:
     return found if isinstance(found, Global) else class_ref(found)
 
 
-def torchbind_state(_: Arguments, state: Node) -> str:
+def torchbind_state(judge: Judge, node: Node, state: Node) -> str:
     """(state, class): `torch.ScriptObject.__setstate__` looks the class up in torch and gives it the state. Those of quantized
     layers pack tensors.
     """
     path = text(plain(state.parts[1])) if isinstance(state, Tuple) and len(state.parts) == 2 else None
     return "" if path in PACKED_CLASSES else "and makes it an object of a class that does not hold the weights of a layer"
-
-
-def numeric_buffer(arguments: Arguments) -> str:
-    """`_frombuffer(bytes, dtype, shape, order)` takes bytes as elements, which must not be addresses of objects."""
-    dtype = plain(arguments[1]) if len(arguments) > 1 else None
-    calls = [node for node in walk_unordered(dtype) if isinstance(node, Call)] if isinstance(dtype, Call) else []
-    codes = [text(plain(call.arguments[0])) if call.path == "numpy.dtype" and call.arguments else None for call in calls]
-    is_numeric = bool(codes) and all(code is not None and re.match(NUMERIC_DTYPE, code) for code in codes)
-    return "" if is_numeric else "with a dtype that is not plainly numeric"
-
-
-def tensor_function(arguments: Arguments) -> str:
-    """`_rebuild_from_type_v2` calls its first argument."""
-    first = plain(arguments[0]) if arguments else None
-    is_known = isinstance(first, Global) and first.path in TENSOR_FUNCTIONS
-    return "" if is_known else "with a function that rebuilds no tensor"
-
-
-def numpy_random(arguments: Arguments) -> str:
-    """The constructors of numpy's generators call their second argument with the first."""
-    paths = {node.path for node in map(plain, arguments) if isinstance(node, Global | Call)}
-    return "" if paths <= NUMPY_RANDOM else "with a function that is not of numpy.random"
-
-
-def _integer(node: Node) -> int:
-    """An integer that is in the file itself; -1 for anything else."""
-    value = found.value if isinstance(found := plain(node), Atom) else None
-    return value if isinstance(value, int) else -1

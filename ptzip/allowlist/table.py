@@ -6,16 +6,13 @@ torch are in `torch_classes`, which is imported when a pickle has a name of torc
 """
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ptzip.allowlist import argument_checks as checks
-from ptzip.allowlist.argument_checks import ArgumentCheck, StateCheck
-from ptzip.pickling.nodes import Global, Node, plain
+from ptzip.allowlist import numpy_checks as arrays
+from ptzip.allowlist.argument_checks import ArgumentCheck, StateCheck, takes
 from ptzip.tensors.dtypes import BY_NAME, NAME_ONLY
 from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, REBUILD_JAGGED, STORAGE_CLASSES, TORCH_NAMES
-
-if TYPE_CHECKING:
-    from ptzip.tree.calls import ResolvedCall
 
 Name = tuple[str, str]
 """Module and name, as the pickle has them."""
@@ -38,6 +35,8 @@ class AllowedName(NamedTuple):
     returns what a call returns, from its arguments (words after the name of the function are passed before them); `value`
     the value of the bare name, from its last part; `state` applies what BUILD sets, "" where nothing may. Without
     `rebuild` or `value`, `load` returns an `Opaque`.
+    `check_state` judges that state. `returns` is the kind of what a call returns, as in `Judge.kind`: containers may be
+    filled by opcodes, and be arguments of others. How large that is follows from `check`, see `argument_checks`.
     `weights_only`: whether any `torch.load(weights_only=True)` since 2.6 imports the name, or calls it too.
     `is_value`: False for functions that pickles call and never store, since a stored one is called by something else.
     `is_instance`: a class that pickles instantiate without its constructor, which would run code, and give a state.
@@ -47,7 +46,8 @@ class AllowedName(NamedTuple):
     rebuild: str = ""
     value: str = ""
     state: str = ""
-    check_state: StateCheck | None = None
+    check_state: StateCheck = checks.literal_state
+    returns: str = "object"
     weights_only: Literal["", "name", "call"] = ""
     is_value: bool = True
     is_instance: bool = False
@@ -60,13 +60,13 @@ Row = AllowedName
 BUILTINS = " ".join(checks.BUILTINS)
 MULTIARRAY = "numpy.core.multiarray numpy._core.multiarray"
 
-INSTANCE = Row(checks.no_arguments, state=OPAQUE, is_instance=True)
+INSTANCE = Row(checks.no_arguments, state=OPAQUE, check_state=checks.any_state, returns="instance", is_instance=True)
 """A class made by NEWOBJ, or by `_reconstructor`, and BUILD."""
 
 ENUM = Row(checks.one_value)
 """A class called with one number or string, as the members of enumerations are pickled."""
 
-RECORD = Row(checks.any_arguments, state=OPAQUE)
+RECORD = Row(checks.any_arguments, state=OPAQUE, check_state=checks.any_state, returns="instance")
 """A class or function that keeps its arguments, or computes something harmless of them: named tuples, for instance."""
 
 STRUCTURE = Row(checks.one_tuple)
@@ -84,73 +84,76 @@ BASES = frozenset(
 )
 """The bases that `_reconstructor(cls, base, state)` may call."""
 
-_ORDERED_DICT = Row(checks.no_range, "paired OrderedDict", "python_type", "set_attributes", weights_only="call")
+_ITEMS = takes("items?")
+_ORDERED_DICT = Row(_ITEMS, "paired OrderedDict", "python_type", "set_attributes", returns="dict", weights_only="call")
 _PYTHON: Rows = (
     (BUILTINS, "Ellipsis NotImplemented", Row(value="python_type")),
     (BUILTINS, "object", Row(checks.no_arguments, value="python_type")),
-    (BUILTINS, "set", Row(checks.no_range, "container set", "python_type", weights_only="call")),
-    (BUILTINS, "frozenset", Row(checks.no_range, "container frozenset", "python_type")),
-    (BUILTINS, "list", Row(checks.no_range, "container list", "python_type")),
-    (BUILTINS, "tuple", Row(checks.no_range, "container tuple", "python_type")),
-    (BUILTINS, "dict", Row(checks.no_range, "paired dict", "python_type")),
-    (BUILTINS, "bytes", Row(checks.no_size, "as_bytes", "python_type")),
-    (BUILTINS, "bytearray", Row(checks.no_size, "as_bytearray", "python_type", weights_only="call")),
-    (BUILTINS, "complex", Row(checks.plain_values, "as_complex", "python_type", weights_only="call")),
-    (BUILTINS, "int", Row(checks.plain_values, "as_int", "python_type")),
-    (BUILTINS, "float", Row(checks.plain_values, "as_float", "python_type")),
-    (BUILTINS, "bool", Row(checks.plain_values, "as_bool", "python_type")),
-    (BUILTINS, "str", Row(checks.plain_values, "as_text", "python_type")),
-    (BUILTINS, "slice", Row(checks.plain_values, "as_slice", "python_type")),
-    (BUILTINS, "range", Row(checks.plain_values, "as_range", "python_type")),
-    ("__builtin__", "unicode", Row(checks.plain_values, "as_text", "python_type")),
-    ("__builtin__", "long", Row(checks.plain_values, "as_int", "python_type")),
-    ("__builtin__", "xrange", Row(checks.plain_values, "as_range", "python_type")),
-    ("_codecs", "encode", Row(checks.encoded_text, "encode_text", weights_only="call")),
+    (BUILTINS, "set", Row(_ITEMS, "container set", "python_type", returns="set", weights_only="call")),
+    (BUILTINS, "frozenset", Row(_ITEMS, "container frozenset", "python_type", returns="frozenset")),
+    (BUILTINS, "list", Row(_ITEMS, "container list", "python_type", returns="list")),
+    (BUILTINS, "tuple", Row(_ITEMS, "container tuple", "python_type", returns="tuple")),
+    (BUILTINS, "dict", Row(_ITEMS, "paired dict", "python_type", returns="dict")),
+    (BUILTINS, "bytes", Row(checks.new_bytes, "as_bytes", "python_type", returns="bytes")),
+    (BUILTINS, "bytearray", Row(checks.new_bytes, "as_bytearray", "python_type", returns="bytearray", weights_only="call")),
+    (BUILTINS, "complex", Row(takes("number? number?"), "as_complex", "python_type", weights_only="call")),
+    (BUILTINS, "int", Row(takes("number|text?"), "as_int", "python_type")),
+    (BUILTINS, "float", Row(takes("number|text?"), "as_float", "python_type")),
+    (BUILTINS, "bool", Row(takes("atom?"), "as_bool", "python_type")),
+    (BUILTINS, "str", Row(takes("str?"), "as_text", "python_type", returns="text")),
+    (BUILTINS, "slice", Row(takes("atom atom? atom?"), "as_slice", "python_type")),
+    (BUILTINS, "range", Row(takes("int int? int?"), "as_range", "python_type")),
+    ("__builtin__", "unicode", Row(takes("str?"), "as_text", "python_type", returns="text")),
+    ("__builtin__", "long", Row(takes("number|text?"), "as_int", "python_type")),
+    ("__builtin__", "xrange", Row(takes("int int? int?"), "as_range", "python_type")),
+    ("_codecs", "encode", Row(checks.encoded_text, "encode_text", returns="bytes", weights_only="call")),
     ("collections", "OrderedDict", _ORDERED_DICT),
-    ("collections", "Counter", Row(checks.no_range, "as_counter", state="set_attributes")),
-    ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict")),
-    ("collections", "deque", Row(checks.no_range, "as_deque")),
+    ("collections", "Counter", Row(_ITEMS, "as_counter", state="set_attributes", returns="dict")),
+    ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict", returns="dict")),
+    ("collections", "deque", Row(takes("items? none|int?"), "as_deque", returns="deque")),
     ("collections", "ChainMap", INSTANCE),
     ("functools", "partial", Row(checks.one_name, state=OPAQUE, check_state=checks.partial_state)),
-    ("argparse", "Namespace", Row(checks.any_arguments, "attribute_bag Namespace", state="set_attributes")),
-    ("types", "SimpleNamespace", Row(checks.any_arguments, "attribute_bag SimpleNamespace", state="set_attributes")),
-    ("uuid", "UUID", Row(checks.any_arguments, "zero_uuid", state="set_uuid")),
-    ("datetime", "date", Row(checks.any_arguments, "moment date")),
-    ("datetime", "datetime", Row(checks.any_arguments, "moment datetime")),
-    ("datetime", "time", Row(checks.any_arguments, "moment time")),
-    ("datetime", "timedelta", Row(checks.any_arguments, "as_timedelta")),
-    ("datetime", "timezone", Row(checks.any_arguments, "as_timezone")),
-    ("decimal", "Decimal", Row(checks.any_arguments, "as_decimal")),
-    ("fractions", "Fraction", Row(checks.any_arguments, "as_fraction")),
-    ("pathlib pathlib._local", "Path PosixPath PurePath PurePosixPath", Row(checks.any_arguments, "posix_path")),
-    ("pathlib pathlib._local", "WindowsPath PureWindowsPath", Row(checks.any_arguments, "windows_path")),
+    ("argparse", "Namespace", Row(checks.no_arguments, "attribute_bag Namespace", state="set_attributes")),
+    ("types", "SimpleNamespace", Row(checks.no_arguments, "attribute_bag SimpleNamespace", state="set_attributes")),
+    ("uuid", "UUID", Row(checks.no_arguments, "zero_uuid", state="set_uuid")),
+    ("datetime", "date", Row(takes("bytes|text|int int? int?"), "moment date")),
+    ("datetime", "datetime", Row(takes("bytes|text|int any? int? int? int? int? int? any?"), "moment datetime")),
+    ("datetime", "time", Row(takes("bytes|text|int any? int? int? any?"), "moment time")),
+    ("datetime", "timedelta", Row(takes("int|float? int|float? int|float?"), "as_timedelta", returns="timedelta")),
+    ("datetime", "timezone", Row(takes("timedelta text?"), "as_timezone")),
+    ("decimal", "Decimal", Row(checks.decimal_number, "as_decimal")),
+    ("fractions", "Fraction", Row(checks.fraction, "as_fraction")),
+    ("pathlib pathlib._local", "Path PosixPath PurePath PurePosixPath", Row(takes("text*"), "posix_path")),
+    ("pathlib pathlib._local", "WindowsPath PureWindowsPath", Row(takes("text*"), "windows_path")),
     ("copyreg copy_reg", "_reconstructor __newobj__", Row(is_value=False)),
     ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
 )
 
-_RANDOM = Row(checks.numpy_random, state="set_random_state")
-_SEEDS = Row(checks.any_arguments, "seed_sequence", state="set_random_state")
+_RANDOM = Row(arrays.numpy_random, state="set_random_state", check_state=arrays.random_state)
+_SEEDS = Row(takes("name int none|tuple"), "seed_sequence", state="set_random_state", check_state=arrays.seed_state)
 _NUMPY: Rows = (
     ("numpy", "ndarray bool_ bool str_ bytes_ float16 float32 float64 complex64 complex128", Row(value="numpy_class")),
     ("numpy", "int8 int16 int32 int64 longlong uint8 uint16 uint32 uint64 ulonglong", Row(value="numpy_class")),
-    ("numpy", "dtype", Row(checks.dtype_code, "numpy_dtype", "", "set_numpy_dtype", checks.dtype_state)),
-    (MULTIARRAY, "_reconstruct", Row(checks.empty_array, "empty_array", state="set_array")),
-    (MULTIARRAY, "scalar", Row(checks.any_arguments, "array_scalar")),
-    ("numpy.core.numeric numpy._core.numeric", "_frombuffer", Row(checks.numeric_buffer, "array_from_buffer")),
+    ("numpy", "dtype", Row(arrays.dtype_code, "numpy_dtype", "", "set_numpy_dtype", arrays.dtype_state, "dtype")),
+    (MULTIARRAY, "_reconstruct", Row(arrays.empty_array, "empty_array", "", "set_array", arrays.array_state, "array")),
+    (MULTIARRAY, "scalar", Row(arrays.scalar, "array_scalar")),
+    ("numpy.core.numeric numpy._core.numeric", "_frombuffer", Row(arrays.numeric_buffer, "array_from_buffer", returns="array")),
     ("numpy.random._pickle", "__bit_generator_ctor", _RANDOM._replace(rebuild="random_state BitGenerator")),
     ("numpy.random._pickle", "__generator_ctor", _RANDOM._replace(rebuild="random_state Generator")),
     ("numpy.random._pickle", "__randomstate_ctor", _RANDOM._replace(rebuild="random_state RandomState")),
-    *((f"numpy.random._{name.lower()}", name, Row(value="numpy_class")) for name in checks.BIT_GENERATORS),
+    *((f"numpy.random._{name.lower()}", name, Row(value="numpy_class")) for name in arrays.BIT_GENERATORS),
     ("numpy.random._pcg64", "PCG64DXSM", Row(value="numpy_class")),
     ("numpy.random.bit_generator", "SeedSequence", Row(value="numpy_class")),
     ("numpy.random.bit_generator", "__pyx_unpickle_SeedSequence", _SEEDS),
 )
 
-_TENSOR = Row(checks.any_arguments, state="set_tensor", weights_only="call")
+_TENSOR = Row(checks.any_arguments, state="set_tensor", check_state=checks.tensor_state, returns="tensor", weights_only="call")
 """A function that rebuilds a tensor, and that weights_only calls."""
 
 _OTHER_TENSOR = _TENSOR._replace(weights_only="")
-_SUBCLASS = Row(checks.tensor_function, "tensor_from_type", state="set_tensor", is_value=False)
+_FROM_ARRAY = _OTHER_TENSOR._replace(check=takes("array any any bool|int"), rebuild="tensor_from_array")
+_FROM_CPU = _OTHER_TENSOR._replace(check=checks.unexpanded, rebuild="tensor_from_cpu")
+_SUBCLASS = Row(checks.tensor_function, "tensor_from_type", "", "set_tensor", checks.tensor_state, "tensor", is_value=False)
 
 _TENSORS: Rows = (
     ("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _TENSOR._replace(rebuild="strided_tensor")),
@@ -163,9 +166,9 @@ _TENSORS: Rows = (
     ("torch._utils", "_rebuild_nested_tensor", _TENSOR._replace(rebuild="nested_tensor")),
     ("torch._utils", "_rebuild_meta_tensor_no_storage", _TENSOR._replace(rebuild="meta_tensor")),
     ("torch._utils", "_rebuild_wrapper_subclass", _OTHER_TENSOR._replace(rebuild="wrapper_tensor")),
-    ("torch._utils", "_rebuild_device_tensor_from_numpy", _OTHER_TENSOR._replace(rebuild="tensor_from_array")),
-    ("torch._utils", "_rebuild_xla_tensor", _OTHER_TENSOR._replace(rebuild="tensor_from_array")),
-    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor", _OTHER_TENSOR._replace(rebuild="tensor_from_cpu")),
+    ("torch._utils", "_rebuild_device_tensor_from_numpy", _FROM_ARRAY),
+    ("torch._utils", "_rebuild_xla_tensor", _FROM_ARRAY),
+    ("torch._utils", "_rebuild_device_tensor_from_cpu_tensor", _FROM_CPU),
     ("torch._tensor", "_rebuild_from_type_v2", _SUBCLASS._replace(weights_only="name")),
     ("torch._tensor", "_rebuild_from_type", _SUBCLASS),
     ("torch.tensor", "_rebuild_from_type _rebuild_from_type_v2", _SUBCLASS),
@@ -173,16 +176,23 @@ _TENSORS: Rows = (
     ("torch.storage", "_load_from_bytes", Row(checks.literal_bytes, "nested_stream", is_value=False)),
 )
 
-_EMPTY_TENSOR = Row(checks.no_arguments, "tensor_object float32 torch.Tensor", state="set_tensor")
+_EMPTY_TENSOR = Row(checks.no_arguments, "tensor_object float32 torch.Tensor", "", "set_tensor", checks.tensor_state, "tensor")
+_WRAPPED = takes("tensor|object|none? any? any?")
+"""A tensor around another one; a number would be a size."""
+
 
 _PARAMETER = "tensor_object float32 torch.nn.parameter."
 _TENSOR_CLASSES: Rows = (
     ("torch", "Tensor", _EMPTY_TENSOR._replace(weights_only="name")),
     ("torch._tensor torch.tensor", "Tensor", _EMPTY_TENSOR),
     ("torch.nested._internal.nested_tensor", "NestedTensor", Row()),
-    ("torch.autograd.variable", "Variable", _EMPTY_TENSOR._replace(check=checks.any_arguments)),
-    ("torch.nn.parameter", "Parameter", _OTHER_TENSOR._replace(rebuild=f"{_PARAMETER}Parameter", weights_only="name")),
-    ("torch.nn.parameter", "Buffer", _OTHER_TENSOR._replace(rebuild=f"{_PARAMETER}Buffer")),
+    ("torch.autograd.variable", "Variable", _EMPTY_TENSOR._replace(check=_WRAPPED)),
+    (
+        "torch.nn.parameter",
+        "Parameter",
+        _OTHER_TENSOR._replace(check=_WRAPPED, rebuild=f"{_PARAMETER}Parameter", weights_only="name"),
+    ),
+    ("torch.nn.parameter", "Buffer", _OTHER_TENSOR._replace(check=_WRAPPED, rebuild=f"{_PARAMETER}Buffer")),
     *(
         ("torch.nn.parameter", name, _OTHER_TENSOR._replace(rebuild=f"uninitialized_tensor torch.nn.parameter.{name}"))
         for name in ("UninitializedParameter", "UninitializedBuffer")
@@ -192,7 +202,7 @@ _TENSOR_CLASSES: Rows = (
         for path, dtype in OLD_TENSOR_CLASSES.items()
     ),
     *(
-        (*pair(path), Row(checks.no_arguments, state=OPAQUE))
+        (*pair(path), Row(checks.no_arguments, state=OPAQUE, check_state=checks.tensor_state))
         for path, row in TORCH_NAMES.items()
         if row.role == "tensor class" and ".sparse." in path
     ),
@@ -208,12 +218,16 @@ _TORCH: Rows = (
     ("torch", "per_tensor_symmetric per_channel_symmetric per_channel_affine_float_qparams", Row(value="QScheme")),
     ("torch", "strided sparse_coo sparse_csr sparse_csc sparse_bsr sparse_bsc jagged _mkldnn", Row(value="Layout")),
     ("torch", "contiguous_format preserve_format channels_last channels_last_3d", Row(value="MemoryFormat")),
-    ("torch", "Size", Row(checks.any_arguments, "as_size", weights_only="call")),
-    ("torch", "device", Row(checks.any_arguments, "as_device", weights_only="call")),
-    ("torch.serialization", "_get_layout", Row(checks.any_arguments, "as_layout", weights_only="call")),
-    ("torch._C", "Generator", Row(checks.any_arguments, "torch_generator", state="set_torch_generator")),
+    ("torch", "Size", Row(_ITEMS, "as_size", returns="tuple", weights_only="call")),
+    ("torch", "device", Row(takes("text|int int?"), "as_device", weights_only="call")),
+    ("torch.serialization", "_get_layout", Row(takes("text"), "as_layout", weights_only="call")),
+    (
+        "torch._C",
+        "Generator",
+        Row(takes("object|text?"), "torch_generator", state="set_torch_generator", check_state=checks.any_state),
+    ),
     ("torch", "ScriptObject", INSTANCE._replace(check_state=checks.torchbind_state)),
-    ("torch._dynamo.decorators", "_DimRange", Row(checks.any_arguments, state=OPAQUE)),
+    ("torch._dynamo.decorators", "_DimRange", Row(takes("atom*"), state=OPAQUE, check_state=checks.any_state)),
     ("torch.jit._pickle", "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag", _FIRST),
 )
 
@@ -224,6 +238,15 @@ ALLOWED: dict[Name, AllowedName] = {
     for name in names.split()
 }
 """The list."""
+
+_ITEM_OPS, _PAIR_OPS = ("APPEND", "APPENDS"), ("SETITEM", "SETITEMS")
+FILLED_BY = {
+    **{"list": _ITEM_OPS, "deque": _ITEM_OPS, "dict": _PAIR_OPS, "set": ("ADDITEMS",)},
+    "instance": (*_ITEM_OPS, *_PAIR_OPS, "ADDITEMS"),
+}
+"""The opcodes that may fill an object, by its kind. A class of a package may be one of a list or dict; on anything else they
+would call a method of the object.
+"""
 
 ROW_OF_SUFFIX = {"": INSTANCE, "#": LOOPING, "=": ENUM, "()": RECORD, "[]": STRUCTURE, "&": STORED}
 """Rows by what follows a name in the tables of torch's classes and of the presets."""
@@ -248,38 +271,6 @@ def allowed_row(module: str, name: str) -> AllowedName | None:
 def is_allowed(module: str, name: str) -> bool:
     """Whether a pickle may import this."""
     return allowed_row(module, name) is not None
-
-
-def misuse(call: "ResolvedCall", row: AllowedName) -> str:
-    """What is wrong with how an allowed name is called, or given a state; "" where a pickler may write it."""
-    if call.keywords is not None:
-        return "with keyword arguments"
-    if call.has_computed_arguments:
-        return "with arguments that are computed while loading"
-    if row.is_instance and call.kind == "call":
-        return "by its constructor, where picklers instantiate it without"
-    if call.helper and call.arguments:
-        return "with arguments, which its pickles do not have"
-    if call.kind == "reconstruct":
-        base = call.base
-        if not isinstance(base, Global) or base.path not in BASES:
-            return "on a base that is none of Python's containers"
-    return misused_arguments(call.arguments, call.node, row)
-
-
-def misused_arguments(arguments: checks.Arguments, node: Node, row: AllowedName) -> str:
-    """The same for a call without helpers, keyword arguments and computed arguments, as nearly all are."""
-    if row.check is None:
-        return "which is no function or class that pickles call"
-    if wrong := row.check(arguments):
-        return wrong
-    for step in node.steps:
-        if step.op == "BUILD":
-            if not row.state:
-                return "and sets a state, which it does not take"
-            if row.check_state and (wrong := row.check_state(arguments, plain(step.items[0]))):
-                return wrong
-    return ""
 
 
 WEIGHTS_ONLY_CALLS = frozenset(".".join(name) for name, row in ALLOWED.items() if row.weights_only == "call")

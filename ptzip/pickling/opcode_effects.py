@@ -16,6 +16,13 @@ from ptzip.pickling.opcodes import HIGHEST_PROTOCOL
 Effect = Callable[[Machine, str, Any], None]
 """Called with the machine, the name of the opcode and its argument."""
 
+CHANGED_BY = {"APPEND": List, "APPENDS": List, "SETITEM": Dict, "SETITEMS": Dict, "ADDITEMS": Set}
+_OBJECTS = (Call, Global, Persistent)
+"""The nodes whose changes `scan` judges by the allow list."""
+
+LONGEST_NAME = 512
+"""The most characters of a module or a name: no module is named by more, so a loader fails there too."""
+
 
 def _atom(machine: Machine, op: str, arg: Any) -> None:
     machine.push(Atom(op, arg, NOTHING, NOTHING))
@@ -56,21 +63,28 @@ def _tuple_of_one(machine: Machine, op: str, _: Any) -> None:
     machine.nest()
 
 
+def _change(machine: Machine, op: str, items: list[Node]) -> None:
+    """Apply an opcode to the value on top. Only objects have methods that it would call instead of filling a container."""
+    node = machine.top()
+    if type(node) is not CHANGED_BY.get(op) and type(node) not in _OBJECTS:
+        machine.note("odd step", f"{op} is applied to a value that it does not fit")
+    node.add(Step(op, None, items))
+
+
 def _step(machine: Machine, op: str, _: Any) -> None:
-    item = machine.pop()
-    machine.top().add(Step(op, None, [item]))
+    _change(machine, op, [machine.pop()])
 
 
 def _setitem(machine: Machine, op: str, _: Any) -> None:
     value, key = machine.pop(), machine.pop()
-    machine.top().add(Step(op, None, [key, value]))
+    _change(machine, op, [key, value])
 
 
 def _fill(machine: Machine, op: str, _: Any) -> None:
     items = machine.pop_marked()
     if op == "SETITEMS" and len(items) % 2:
         raise FormatError("SETITEMS has a key without a value", machine.at)
-    machine.top().add(Step(op, None, items))
+    _change(machine, op, items)
 
 
 def _dict(machine: Machine, op: str, _: Any) -> None:
@@ -114,7 +128,13 @@ def _push_call(machine: Machine, node: Node) -> None:
     machine.pickle.calls.append(node)
 
 
+def _check_name(machine: Machine, module: str, name: str) -> None:
+    if len(module) > LONGEST_NAME or len(name) > LONGEST_NAME:
+        raise FormatError(f"the name of a global has more than {LONGEST_NAME} characters", machine.at)
+
+
 def _global(machine: Machine, op: str, arg: Any) -> None:
+    _check_name(machine, *arg)
     _push_call(machine, Global(op, arg, NOTHING, NOTHING, module=arg[0], name=arg[1]))
 
 
@@ -124,6 +144,7 @@ def _stack_global(machine: Machine, op: str, _: Any) -> None:
     if texts[0] is None or texts[1] is None:
         machine.note("computed name", "the name of a STACK_GLOBAL is computed while loading")
         raise FormatError("the operands of STACK_GLOBAL are not two strings", machine.at)
+    _check_name(machine, texts[0], texts[1])
     _push_call(machine, Global(op, None, [module, name], module=texts[0], name=texts[1]))
 
 
@@ -143,6 +164,8 @@ def _call_marked(machine: Machine, op: str, arg: Any) -> None:
     parts = machine.pop_marked()
     if op == "OBJ" and not parts:
         raise FormatError("OBJ has no class", machine.at)
+    if op == "INST":
+        _check_name(machine, *arg)
     node = Call(op, arg, parts)
     machine.push(node)
     machine.pickle.calls += [node.function, node] if op == "INST" else [node]

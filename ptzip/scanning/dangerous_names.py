@@ -9,10 +9,10 @@ loading or fetching something, and calls with a command, code, a path or a URL a
 import re
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import deque
-from itertools import islice
+from itertools import chain, islice
 
 from ptzip.allowlist.python_modules import PYTHON_MODULES
-from ptzip.pickling.nodes import Atom, Call, Global, Node, children, plain
+from ptzip.pickling.nodes import Atom, Call, Global, Node, plain
 
 INERT_MODULES = frozenset(
     (
@@ -213,7 +213,7 @@ def _is_inert(module: str, name: str) -> bool:
 
 def _texts(call: Call) -> list[str]:
     """The texts among the arguments of a call, also inside tuples and lists."""
-    found, pending = list[str](), deque[Node](call.arguments)
+    found, pending = list[str](), deque[Node](islice(call.arguments, MOST_TEXTS))
     for _ in range(MOST_TEXTS):
         if not pending:
             break
@@ -221,5 +221,5 @@ def _texts(call: Call) -> list[str]:
         if isinstance(node, Atom):
             found += [node.value[:MOST_LETTERS]] if isinstance(node.value, str) else []
         elif not isinstance(node, Call):
-            pending.extend(islice(children(node), MOST_TEXTS))
+            pending.extend(islice(chain(node.parts, *(step.items for step in node.steps[:MOST_TEXTS])), MOST_TEXTS))
     return found

@@ -6,12 +6,14 @@ a name in the file is never allowed, whatever it may come to.
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
+from itertools import islice
 from typing import NamedTuple
 
-from ptzip.allowlist.table import NOTHING, AllowedName, Name, Trust, allowed_row, misuse, misused_arguments
+from ptzip.allowlist.argument_checks import MemoryFault, word
+from ptzip.allowlist.judge import Judge
+from ptzip.allowlist.table import NOTHING, AllowedName, Name, Trust, allowed_row
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Pickle, Tuple, children, pairs, plain, text, walk_unordered
 from ptzip.scanning import dangerous_names
-from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.tensors.references import class_ref
 from ptzip.tree.calls import GETATTR, HELPERS, MOST_ATTRIBUTES, QualifiedName, ResolvedCall, class_path, qualified_name, resolve
 
@@ -19,10 +21,34 @@ SPECIAL_METHODS = frozenset(
     f"__{name}__"
     for name in (
         *("setstate", "reduce", "reduce_ex", "class", "getattr", "getattribute", "call", "del", "init", "new", "iter", "next"),
-        *("getstate", "enter", "exit", "hash", "eq", "repr", "str", "format", "len", "builtins", "globals", "code"),
+        *(
+            "getstate",
+            "deepcopy",
+            "copy",
+            "array",
+            "torch_function",
+            "enter",
+            "exit",
+            "hash",
+            "eq",
+            "repr",
+            "str",
+            "format",
+            "len",
+            "builtins",
+            "globals",
+            "code",
+        ),
     )
 )
 """Attributes that Python itself looks up and calls."""
+
+
+ATTRIBUTE_DICTS = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))
+"""Dicts in the state of an object, in which it looks up attributes too (`torch/nn/modules/module.py`, `__getattr__`)."""
+
+MOST_COMPUTED = 1000
+"""How many nodes of a state are looked at that is computed."""
 
 
 class Danger(IntEnum):
@@ -48,14 +74,14 @@ class Violation(NamedTuple):
 
 def violations(pickle: Pickle, trusted: Trust = NOTHING) -> Iterator[Violation]:
     """Everything that is not allowed, in the order in which a loader gets to it; last what is passed on as a value."""
-    rows = _allowed_names(pickle, trusted)
-    doubtful = [node for node in pickle.calls if id(node) not in rows and not _is_usual(node, rows)]
+    rows, judge = _allowed_names(pickle, trusted), Judge(pickle)
+    doubtful = [node for node in pickle.calls if id(node) not in rows and not _is_usual(node, rows, judge)]
     calls = {id(node): resolved(node) for node in doubtful if isinstance(node, Call)}
     called = {call.target.node.offset for call in calls.values() if call is not None}
     for node in doubtful:
         found = None
         if isinstance(node, Call):
-            found = _judged_call(node, calls[id(node)], trusted, pickle)
+            found = _judged_call(node, calls[id(node)], trusted, judge)
         elif isinstance(node, Global) and node.offset not in called and not allowed(node.module, node.name, trusted):
             why = dangerous_names.of_name(node.module, node.name)
             found = Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, node.path, why, (node.module, node.name))
@@ -79,12 +105,12 @@ def _allowed_names(pickle: Pickle, trusted: Trust) -> dict[int, AllowedName]:
     return rows
 
 
-def _is_usual(node: Node, rows: Mapping[int, AllowedName]) -> bool:
+def _is_usual(node: Node, rows: Mapping[int, AllowedName], judge: Judge) -> bool:
     """Whether a node is a plain call of an allowed name with the arguments that it may have, as nearly all calls are."""
     row = rows.get(id(node.parts[0])) if node.op in ("REDUCE", "NEWOBJ") else None
     if row is None or type(node.parts[1]) is not Tuple or (row.is_instance and node.op == "REDUCE"):
         return False
-    return not misused_arguments(node.parts[1].parts, node, row)
+    return not judge.misused(node.parts[1].parts, node.parts[1], node, row)
 
 
 def resolved(call: Call) -> ResolvedCall | None:
@@ -110,10 +136,10 @@ def resolved(call: Call) -> ResolvedCall | None:
     return ResolvedCall(call, "call", target, call.arguments)
 
 
-def _judged_call(node: Call, call: ResolvedCall | None, trusted: Trust, pickle: Pickle) -> Violation | None:
+def _judged_call(node: Call, call: ResolvedCall | None, trusted: Trust, judge: Judge) -> Violation | None:
     """A call that is not a usual one: None where it is allowed all the same."""
     if call is None:  # read without joblib, the bytes of its arrays are nonsense
-        danger = Danger.MISUSED if has_arrays(pickle) else Danger.HARMFUL
+        danger = Danger.MISUSED if judge.has_arrays else Danger.HARMFUL
         return Violation(node, danger, "something", "that is computed during loading")
     if call.path in GETATTR:
         return _judged_attribute(node, trusted)
@@ -122,10 +148,11 @@ def _judged_call(node: Call, call: ResolvedCall | None, trusted: Trust, pickle: 
     if row is None or row.check is None:
         why = dangerous_names.of_call(*name, node)
         return Violation(node, Danger.HARMFUL if why else Danger.UNKNOWN, call.path, why, name)
-    wrong = misuse(call, row)
+    wrong = judge.misuse(call, row)
     if wrong and name in trusted and (why := dangerous_names.of_call(*name, node)):
         return Violation(node, Danger.HARMFUL, call.path, why, name)
-    return Violation(node, Danger.MISUSED, call.path, wrong, name if name in trusted else None) if wrong else None
+    danger = Danger.HARMFUL if isinstance(wrong, MemoryFault) else Danger.MISUSED
+    return Violation(node, danger, call.path, wrong, name if name in trusted else None) if wrong else None
 
 
 def _judged_attribute(call: Call, trusted: Trust) -> Violation | None:
@@ -199,17 +226,30 @@ def special_methods(pickle: Pickle) -> Iterator[tuple[Call, str]]:
     """Objects that get a special method by one of their states, and its name; a state that several share is reported once."""
     seen = set[int]()
     for node in pickle.calls:
-        if isinstance(node, Call):
-            for part in _states(node):
+        if isinstance(node, Call) and node.steps:
+            for part, is_slots in _states(node):
                 if id(part) not in seen:
                     seen.add(id(part))
-                    names = (text(key) for key, value in pairs(part) if not isinstance(value, Atom))
-                    yield from ((node, name) for name in names if name in SPECIAL_METHODS)
+                    for inner in (part, *(value for key, value in pairs(part) if text(key) in ATTRIBUTE_DICTS)):
+                        yield from ((node, name) for name in _special_names(inner, is_slots and inner is part))
 
 
-def _states(call: Call) -> Iterator[Node]:
-    """What each BUILD gives to an object: a dict, or a tuple of it and the dict of its slots."""
+def _states(call: Call) -> Iterator[tuple[Node, bool]]:
+    """What each BUILD gives to an object, and whether it is the dict of its slots: a dict, or a tuple of it and that."""
     for step in call.steps:
         if step.op == "BUILD":
             given = plain(step.items[0])
-            yield from map(plain, given.parts[:2]) if isinstance(given, Tuple) else (given,)
+            parts = given.parts[:2] if isinstance(given, Tuple) else [given]
+            yield from ((plain(part), index > 0) for index, part in enumerate(parts))
+
+
+def _special_names(state: Node, is_slots: bool) -> Iterator[str]:
+    """The special names that a state sets; in one that is computed, any among the texts of its calls."""
+    for key, value in pairs(state):
+        name = text(plain(key.arguments[0])) if isinstance(key, Call) and key.arguments else text(key)
+        is_set = not isinstance(value, Atom) or is_slots
+        if (name in SPECIAL_METHODS and (is_set or isinstance(key, Call))) or (is_slots and (name or "").startswith("__")):
+            yield name or ""
+    for node in islice(walk_unordered(state), MOST_COMPUTED) if isinstance(state, Call) else ():
+        if (name := word(node)) in SPECIAL_METHODS:
+            yield name

@@ -26,6 +26,9 @@ MOST_PARTIAL_STEPS = 3
 MOST_ATTRIBUTES = 8
 """The longest chain of `getattr` that is followed: classes nested in one another."""
 
+MOST_ARGUMENTS = 256
+"""The most arguments of a call by a helper; beyond, they count as computed."""
+
 CallKind = Literal["call", "new", "reconstruct", "getattr", "package"]
 
 
@@ -123,7 +126,8 @@ def _helped(node: Call, helper: str, arguments: Sequence[Node], is_computed: boo
     target = qualified_name(arguments[0])
     if target is None:
         return None
-    given = list(arguments[1:])
+    is_computed = is_computed or len(arguments) > MOST_ARGUMENTS
+    given = list(arguments[1:MOST_ARGUMENTS])  # copying more for each call that shares them would take forever
     if helper in NEW_OBJECTS:
         return ResolvedCall(node, "new", target, given, None, helper, has_computed_arguments=is_computed)
     first, second = (*map(plain, given), None, None)[:2]

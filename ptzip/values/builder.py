@@ -8,7 +8,8 @@ that is all that can happen. Tensors and arrays stay lazy; `materialize` reads t
 import struct
 from collections.abc import Callable, Iterable
 
-from ptzip.allowlist.table import AllowedName, allowed_row, is_allowed, misuse, pair
+from ptzip.allowlist.judge import Judge
+from ptzip.allowlist.table import AllowedName, allowed_row, is_allowed, pair
 from ptzip.arguments import Unknown, check_choice
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.formats import legacy
@@ -95,6 +96,7 @@ class Builder:
         self.depth = depth
         self.values: dict[int, object] = {}
         self.storages = PartStorages(part)
+        self.judge = Judge(part.pickle)
         self.nesting = TupleNesting()
         self.has_names = False
         """Whether there was a name that may not be part of the object."""
@@ -199,7 +201,7 @@ class Builder:
         row = allowed_row(call.target.module, call.target.name)
         if row is None or (call.helper and not is_allowed(*pair(call.helper))):
             return self._unknown(node, self._opaque(call), "which is not allow-listed")
-        if wrong := misuse(call, row):
+        if wrong := self.judge.misuse(call, row):
             return self._unknown(node, self._opaque(call), wrong)
         return self._rebuilt(call, row) if row.rebuild else self._opaque(call)
 

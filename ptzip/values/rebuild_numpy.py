@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ptzip.allowlist.argument_checks import BIT_GENERATORS
+from ptzip.allowlist.numpy_checks import BIT_GENERATORS
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.values.argument_types import Misfit, checked, count, items, mapping, misfit, sizes, text
 

@@ -9,20 +9,15 @@ import datetime
 import decimal
 import fractions
 import pathlib
-import re
 import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import Any
 
-from ptzip.allowlist.argument_checks import ENCODINGS
+from ptzip.allowlist.argument_checks import DECIMAL, ENCODINGS, FRACTION
 from ptzip.values.argument_types import Misfit, checked, counts, integer, mapping, misfit, number, text, texts
 from ptzip.values.opaque import Opaque
-
-FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
-DECIMAL = re.compile(r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,9})?|Infinity|s?NaN\d{0,100})")
-"""Numbers as text that are parsed quickly."""
 
 TYPES: dict[str, Any] = {
     **{kind.__name__: kind for kind in (dict, list, tuple, set, frozenset, int, float, complex, bool, str, bytes, bytearray)},

@@ -299,7 +299,6 @@ WRONG = [
     ("_rebuild_sparse_tensor", (layout("sparse_coo"), b"(" + SIX + b"t")),
     ("_rebuild_qtensor", (stored("0", 6), number(0), numbers(1), numbers(1), b"(K\x01K\x02K\x03t", b"\x89", HOOKS)),
     ("_rebuild_meta_tensor_no_storage", (text("float32"), numbers(1), numbers(1), b"\x89")),
-    ("_rebuild_device_tensor_from_numpy", (SIX, name("torch", "float32"), text("xla"), b"\x89")),
 ]
 
 
