@@ -17,7 +17,7 @@ from ptzip.editing.yolo_heads import head_slots
 from ptzip.errors import FormatError
 from ptzip.io.payloads import Payload
 from ptzip.pickling.new_nodes import atom, named, new_tuple
-from ptzip.pickling.nodes import Call, Dict, Node, Persistent, Slot, pair_slots
+from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Slot, Tuple, item_slots, pair_slots
 from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageRef, TensorRef, tensor_ref, tensor_ref_on, tensor_slot
@@ -69,10 +69,11 @@ def _report(edit: Edit, path: str, count: int, options: CastOptions) -> None:
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:
-    """The slots of the tensors in a dict, parameters included; none where `weights` is no dict."""
-    if not isinstance(weights, Dict | Call):
+    """The slots of the tensors in a dict, a list or a tuple, parameters included; none where `weights` is anything else."""
+    if not isinstance(weights, Dict | Call | List | Tuple):
         return []
-    return [slot for _, slot in pair_slots(weights) if tensor_ref(tensor_slot(slot).node)]
+    slots = item_slots(weights) if isinstance(weights, List | Tuple) else (slot for _, slot in pair_slots(weights))
+    return [slot for slot in slots if tensor_ref(tensor_slot(slot).node)]
 
 
 class Caster:

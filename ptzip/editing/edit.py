@@ -13,7 +13,7 @@ from ptzip.formats.container import Part
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.pickling.new_nodes import assign, atom, copy_tree, memoized, take_out
-from ptzip.pickling.nodes import Atom, Node, Pickle, children, lookup, pair_slots, pairs, text, walk_unordered
+from ptzip.pickling.nodes import Atom, Node, Pickle, Slot, children, lookup, pair_slots, pairs, text, walk_unordered
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import LOCATION, StorageRef
@@ -90,6 +90,20 @@ class Edit:
             for slot in [slot for key, slot in pair_slots(holder) if text(key) == name][::-1]:
                 take_out(holder, slot)
             self.account.removed(category, path, [value], what)
+
+    def remove_slot(self, path: str, slot: Slot, owner: Node | None, category: Category, what: str) -> None:
+        """Remove the value in a slot with its key in the dict `owner`, or set it to None where no dict can lose a key.
+
+        Of several slots of a dict remove the last first.
+        """
+        value = slot.node
+        if self._is_protected(path, value):
+            return
+        if owner is not None:
+            take_out(owner, slot)
+        else:
+            slot.put(atom(None))
+        self.account.removed(category, path, [value], f"{'None' if owner is None else 'removed'}, {what}", gain=True)
 
     def remove_matching(
         self, holder: Node, path: str, is_removed: Callable[[str], bool], category: Category, what: str

@@ -4,7 +4,7 @@ The first that matches is the one that `auto` takes, so the more special come fi
 """
 
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Node, pairs, text
+from ptzip.pickling.nodes import Node
 from ptzip.recipes import (
     basic,
     detectron2,
@@ -22,6 +22,7 @@ from ptzip.recipes import (
     yolov7,
     yolox,
 )
+from ptzip.recipes.no_weights import reason
 from ptzip.recipes.recipe import Recipe
 
 RECIPES: tuple[Recipe, ...] = (
@@ -49,6 +50,4 @@ def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:
         return GENERIC
     if name != AUTO:
         raise ValueError(f"recipe is {name!r}, expected one of {', '.join(NAMES)}")
-    keys = [text(key) or "?" for key, _ in pairs(root)]
-    listed = f"its top-level keys are {', '.join(keys[:20])}" if keys else "it is no dict"
-    raise EditError(f"no recipe knows this layout: {listed}")
+    raise EditError(reason(root))

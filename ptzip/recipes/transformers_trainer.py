@@ -8,36 +8,21 @@ from pathlib import Path
 
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
-from ptzip.pickling.nodes import Call, Node
-from ptzip.recipes.recipe import Recipe, has, is_optimizer, is_state_dict
-from ptzip.tree.calls import class_path
+from ptzip.pickling.nodes import Node
+from ptzip.recipes.no_weights import advice, only_training
+from ptzip.recipes.recipe import Recipe, is_state_dict
 
 TRAINING_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth")
-ARGUMENTS = "TrainingArguments"
 
 
 def matches(root: Node) -> bool:
-    """One of the files without weights; the weights themselves look like those of anybody."""
-    return bool(without_weights(root))
-
-
-def without_weights(root: Node) -> str:
-    """What a file without weights is, or ""."""
-    if is_optimizer(root):
-        return "the state of an optimizer"
-    if isinstance(root, Call) and class_path(root).endswith(ARGUMENTS):
-        return "the arguments of a training"
-    if has(root, "python", "numpy", "cpu"):
-        return "the states of random number generators"
-    if has(root, "base_lrs", "last_epoch"):
-        return "the state of a scheduler"
-    return ""
+    """Never: the weights look like those of anybody, and the other files have none."""
+    return False
 
 
 def drop(edit: Edit) -> None:
-    what = without_weights(edit.root)
-    if what:
-        raise EditError(f"this file holds {what} and no weights: delete it, if the training is not to go on")
+    if what := only_training(edit.root):
+        raise EditError(advice(what))
     if not is_state_dict(edit.root):
         raise EditError("recipe transformers-trainer needs a state dict, and something else is there")
     hint(edit)

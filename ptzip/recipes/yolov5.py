@@ -6,17 +6,30 @@ the layout is enough to decide which keys to drop, except that v2.0 is treated a
 """
 
 from ptzip.editing.edit import Edit
-from ptzip.editing.yolo_heads import has_grid_list
+from ptzip.editing.yolo_heads import has_grid_list, last_layer
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.recipe import Recipe, freeze, promoted_model
+from ptzip.recipes.recipe import Recipe, freeze, has, promoted_model
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import attribute, is_module
 
+OWN_KEYS = (("best_fitness", "training_results"), ("best_fitness", "updates"))
+"""Keys that `train.py` writes together: the first two until v6.0, the others since v5.0, with any model that it can train."""
+
+OWN_MODULES = ("models.yolo.", "models.common.", "models.experimental.")
+
 
 def matches(root: Node) -> bool:
-    """A module under `model` or `ema`, beside `epoch` and `optimizer`."""
-    weights = is_module(lookup(root, "model")) or is_module(lookup(root, "ema"))
-    return weights and lookup(root, "epoch") is not None and lookup(root, "optimizer") is not None
+    """A module under `model` or `ema`, beside `epoch` and `optimizer`, with keys or a class that only YOLO has."""
+    models = [model for key in ("model", "ema") if (model := lookup(root, key)) is not None and is_module(model)]
+    is_own = any(has(root, *keys) for keys in OWN_KEYS) or any(map(_is_yolo, models))
+    return bool(models) and has(root, "epoch", "optimizer") and is_own
+
+
+def _is_yolo(model: Node) -> bool:
+    """A class of YOLOv5's modules, or a last layer with anchors."""
+    head, path = last_layer(model), class_path(model)
+    has_anchors = head is not None and None not in (attribute(head, "anchors"), attribute(head, "stride"))
+    return has_anchors or path.startswith((*OWN_MODULES, *(f"yolov5.{module}" for module in OWN_MODULES)))
 
 
 def drop(edit: Edit) -> None:

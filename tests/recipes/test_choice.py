@@ -52,14 +52,14 @@ def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
         pytest.param(
             {"state_dict": {}, "hyper_parameters": {}}, "its top-level keys are state_dict, hyper_parameters$", id="keys"
         ),
-        pytest.param({f"layer{index}": 1 for index in range(30)}, r"layer0, .*, layer19\b", id="many keys"),
-        pytest.param({}, "it is no dict", id="empty"),
-        pytest.param([1, 2], "it is no dict", id="list"),
-        pytest.param("text", "it is no dict", id="text"),
+        pytest.param({f"layer{index}": 1 for index in range(30)}, r"layer0, .*, layer19 and 10 more$", id="many keys"),
+        pytest.param({}, "the top-level object is an empty dict", id="empty"),
+        pytest.param([1, 2], "the top-level object is a list, not a dict", id="list"),
+        pytest.param("text", "the top-level object is a str, not a dict", id="text"),
     ],
 )
-def test_an_unknown_layout_is_an_error_that_shows_it(root: Any, shown: str) -> None:
-    with pytest.raises(EditError, match=f"no recipe knows this layout: .*{shown}"):
+def test_a_file_without_tensors_is_an_error_that_shows_its_layout(root: Any, shown: str) -> None:
+    with pytest.raises(EditError, match=f"the file holds no tensors: .*{shown}"):
         choose(node(root))
 
 

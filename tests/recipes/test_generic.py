@@ -8,7 +8,7 @@ import pytest
 
 import ptzip
 from ptzip.recipes import generic
-from ptzip.recipes.generic import weights
+from ptzip.recipes.weights import find_weights as weights
 from ptzip.tensors.rounding import floats, narrow
 from ptzip.tensors.tensor import Tensor
 from tests.checkpoint_builder import CheckpointBuilder, called, instance, module, node, numbers, ordered
@@ -78,12 +78,19 @@ def test_what_has_the_key_alone_stays(key: str, value: Any) -> None:
     assert dropped(one, root) == set()
 
 
-def test_what_has_the_form_of_an_optimizer_alone_stays_with_a_warning() -> None:
-    one, root = checkpoint_with(thing=OPTIMIZER)
+@pytest.mark.parametrize("value", [OPTIMIZER, SCHEDULER, SCALER, [OPTIMIZER], {0: OPTIMIZER, 1: OPTIMIZER}])
+def test_a_form_that_nothing_else_has_needs_no_key(value: Any) -> None:
+    one, root = checkpoint_with(thing=value)
+    assert dropped(one, root) == {"thing"}
+
+
+def test_what_only_looks_like_a_state_stays_with_a_warning() -> None:
+    one, root = checkpoint_with()
+    root["optimizer"] = {"momenta": one.tensor(numbers(4))}
     edit = one.edit(root)
     generic.drop(edit)
     assert edit.account.changes == []
-    assert edit.account.warnings == ["thing looks like the state of an optimizer, and was kept (--drop thing removes it)"]
+    assert edit.account.warnings == ["optimizer looks like the state of a training, and was kept (--drop optimizer removes it)"]
 
 
 def test_bytes_below_a_telling_key_stay() -> None:
@@ -94,7 +101,7 @@ def test_bytes_below_a_telling_key_stay() -> None:
 
 def test_a_file_without_weights_is_refused(tmp_path: Path) -> None:
     path = CheckpointBuilder().save(tmp_path / "last.pt", {"optimizer": OPTIMIZER, "epoch": 3})
-    with pytest.raises(ptzip.EditError, match="no recipe knows this layout: its top-level keys are optimizer, epoch"):
+    with pytest.raises(ptzip.EditError, match="this file holds the state of an optimizer and no weights: delete it"):
         ptzip.slim(path)
 
 

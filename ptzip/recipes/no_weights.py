@@ -1,0 +1,67 @@
+"""Why there is nothing to slim in a file: what it holds instead of weights that could be halved."""
+
+from collections.abc import Iterable
+
+from ptzip.pickling.nodes import Call, Node, Persistent, pairs, text, walk_unordered
+from ptzip.recipes.find_training import Found, find_training
+from ptzip.recipes.training_states import training_kind
+from ptzip.tensors.references import StorageRef, storage_ref
+from ptzip.tree.calls import class_path
+from ptzip.tree.kinds import ARRAY_FUNCTIONS, kind
+
+ARGUMENTS = "TrainingArguments"
+MOST_KEYS = 20
+
+
+def only_training(root: Node) -> str:
+    """What a file holds that has states of training and no weights, or ""."""
+    if class_path(root).endswith(ARGUMENTS):
+        return "the arguments of a training"
+    own = training_kind(root, ())
+    if own is not None:
+        return own.what
+    found = [one for one in find_training(root) if one.kind is not None]
+    if not found or has_other_tensors(root, found):
+        return ""
+    return " and ".join(dict.fromkeys(one.kind.what for one in found if one.kind is not None))
+
+
+def advice(what: str) -> str:
+    """The reason for which a file of training states is refused."""
+    return f"this file holds {what} and no weights: delete it, if the training is not to go on"
+
+
+def has_other_tensors(root: Node, found: Iterable[Found]) -> bool:
+    """Whether there are tensors of more than one number, or numpy arrays, outside some values."""
+    others = list(walk_unordered(root, {id(one.node) for one in found}))
+    has_arrays = any(isinstance(node, Call) and node.path in ARRAY_FUNCTIONS for node in others)
+    return has_arrays or any(storage.numel > 1 for storage in _storages(others))
+
+
+def _storages(nodes: Iterable[Node]) -> list[StorageRef]:
+    return [reference for node in nodes if isinstance(node, Persistent) and (reference := storage_ref(node)) is not None]
+
+
+def reason(root: Node) -> str:
+    """Why no recipe has anything to do in a file."""
+    if what := only_training(root):
+        return advice(what)
+    storages = _storages(walk_unordered(root))
+    if not storages:
+        return f"there is nothing to slim, since the file holds no tensors: {layout(root)}"
+    if not any(storage.dtype.casts for storage in storages):
+        dtypes = sorted({storage.dtype.name for storage in storages})
+        return f"there is nothing to slim: the tensors are {' and '.join(dtypes)}, which are not cast"
+    return f"no recipe knows this layout, whose tensors are in no module and no dict of weights: {layout(root)}"
+
+
+def layout(root: Node) -> str:
+    """The top level of a file in a few words."""
+    keys = [text(key) or "?" for key, _ in pairs(root)]
+    if keys:
+        more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
+        return f"its top-level keys are {', '.join(keys[:MOST_KEYS])}{more}"
+    name = kind(root)
+    if name == "dict":
+        return "the top-level object is an empty dict"
+    return f"the top-level object is {'an' if name[0] in 'aeiou' else 'a'} {name}, not a dict"

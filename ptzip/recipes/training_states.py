@@ -1,0 +1,173 @@
+"""States of training, recognised by their forms and keys, wherever they are in a checkpoint.
+
+A form that nothing else has is enough: an optimizer, its `state_dict()`, and those of schedulers and gradient scalers. A random
+state may be any bytes, and the state of a callback any dict, so their keys have to say so too.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ptzip.editing.account import Category
+from ptzip.pickling.nodes import (
+    Atom,
+    Call,
+    Dict,
+    List,
+    Node,
+    Persistent,
+    Tuple,
+    item_slots,
+    lookup,
+    pairs,
+    text,
+    walk_unordered,
+)
+from ptzip.recipes.recipe import is_optimizer
+from ptzip.tensors.references import tensor_ref
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import attributes, is_module
+
+RNG_STATE_BYTES = frozenset((16, 44, 816, 5048, 5056, 816040, 824000))
+"""The sizes of the states of torch's generators: CUDA, MPS, old versions of CUDA, the CPU before 1.8 and since."""
+
+GENERATORS = ("numpy.random.", "random.Random", "torch._C.Generator")
+SCHEDULERS = ("torch.optim.lr_scheduler.", "torch.optim.swa_utils.SWALR")
+"""How the paths of classes begin."""
+
+
+# Forms. An object is looked at by its attributes, a state by its keys.
+
+
+def _fields(node: Node) -> Node:
+    """The attributes of an object, else the node itself."""
+    return attributes(node) or node
+
+
+def _count(node: Node, *keys: str) -> int:
+    """How many of some keys a dict or an object has."""
+    return sum(lookup(_fields(node), key) is not None for key in keys) if isinstance(node, Dict | Call) else 0
+
+
+def _has_tensors(node: Node) -> bool:
+    return any(isinstance(one, Persistent) for one in walk_unordered(node))
+
+
+def _is_any_optimizer(node: Node) -> bool:
+    """The state of an optimizer, or a pickled `torch.optim.Optimizer` (its `__getstate__`)."""
+    return not is_module(node) and is_optimizer(_fields(node))
+
+
+def _is_surely_optimizer(node: Node) -> bool:
+    """One with groups, each of which lists its parameters."""
+    groups = lookup(_fields(node), "param_groups") if _is_any_optimizer(node) else None
+    found = [slot.node for slot in item_slots(groups)] if groups is not None else []
+    return bool(found) and all(lookup(group, "params") is not None for group in found)
+
+
+def _is_scheduler(node: Node) -> bool:
+    """A scheduler (`torch/optim/lr_scheduler.py`), or its state, which has no tensors."""
+    if class_path(node).startswith(SCHEDULERS):
+        return attributes(node) is not None
+    is_like = _count(node, "last_epoch", "_step_count", "base_lrs", "_last_lr") >= 2
+    return is_like and (_is_any_optimizer(lookup(_fields(node), "optimizer") or node) or not _has_tensors(node))
+
+
+def _is_scaler(node: Node) -> bool:
+    """A `GradScaler` (`torch/amp/grad_scaler.py`) or its state, or that of apex's `amp`."""
+    if _count(node, "_growth_factor", "_backoff_factor") == 2:
+        return True
+    is_torch = _count(node, "growth_factor", "_growth_tracker", "scale") >= 2
+    return (is_torch or _count(node, "loss_scaler0") == 1) and not _has_tensors(node)
+
+
+def _is_number_state(node: Node) -> bool:
+    """A state of numpy (its name, then numbers, or both by key) or of Python (a version, then 625 numbers)."""
+    items = [slot.node for slot in item_slots(node)] if isinstance(node, Tuple) else []
+    is_numpy = (len(items) == 5 and text(items[0]) == "MT19937") or _count(node, "bit_generator", "state") == 2
+    is_python = len(items) == 3 and isinstance(items[1], Tuple) and len(items[1].parts) == 625
+    return is_numpy or is_python
+
+
+def _is_random_state(node: Node) -> bool:
+    """A state of numpy or Python, of torch (bytes), or a generator."""
+    tensor = tensor_ref(node)
+    if tensor is not None:
+        return tensor.storage.dtype.name == "uint8" and len(tensor.shape) == 1 and tensor.shape[0] in RNG_STATE_BYTES
+    return _is_number_state(node) or class_path(node).startswith(GENERATORS)
+
+
+def _are_callbacks(node: Node) -> bool:
+    """The states of callbacks by their names: plain values, and nothing that could be weights or code."""
+    calls = (one for one in walk_unordered(node) if isinstance(one, Call))
+    return isinstance(node, Dict) and all(call.path == "collections.OrderedDict" for call in calls)
+
+
+def _never(_: Node) -> bool:
+    return False
+
+
+class Training(NamedTuple):
+    """A kind of state of training: the pattern of its keys, its form, and a form that needs no key."""
+
+    what: str
+    category: Category
+    key: re.Pattern[str]
+    form: Callable[[Node], bool]
+    sure_form: Callable[[Node], bool]
+
+    def fits(self, node: Node, keys: tuple[str, ...]) -> bool:
+        """Whether a value, below some keys, is such a state, or a list or dict of nothing else."""
+        form = self.form if any(map(self.key.fullmatch, keys)) else self.sure_form
+        inner = _members(node)
+        return form(node) or (bool(inner) and all(map(form, inner)))
+
+
+def _members(node: Node) -> list[Node]:
+    """The values of a list, a tuple or a dict."""
+    if isinstance(node, List | Tuple):
+        return [slot.node for slot in item_slots(node)]
+    return [value for _, value in pairs(node)] if isinstance(node, Dict) else []
+
+
+def _containing(pattern: str) -> re.Pattern[str]:
+    return re.compile(rf"(?i).*({pattern}).*")
+
+
+KINDS = (
+    Training(
+        "the state of an optimizer",
+        Category.OPTIMIZER,
+        _containing(r"opt|solver|adam|sgd"),
+        _is_any_optimizer,
+        _is_surely_optimizer,
+    ),
+    Training("the state of a scheduler", Category.OTHER, _containing(r"sched|lr"), _is_scheduler, _is_scheduler),
+    Training("the state of a gradient scaler", Category.OTHER, _containing(r"scaler|amp|fp16"), _is_scaler, _is_scaler),
+    Training(
+        "a random state",
+        Category.OTHER,
+        _containing(r"rng|rand(om)?_?states?|generator|random|seed"),
+        _is_random_state,
+        _is_number_state,
+    ),
+    Training("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _are_callbacks, _never),
+)
+
+LIKE_TRAINING = re.compile(
+    r"(?i)(\w*_)?(optim(izer)?s?|solver|adam|sgd|(lr_?)?schedulers?|(grad_?)?scaler|amp|rng|momentum|replay_?(buffer|memory)"
+    r"|exp_avg(_sq)?|(gradient|grad)s?|(gradient|grad)_accum|loops|callbacks?|trainer)(_(states?|dict|[a-z0-9]|accum))*"
+)
+"""Keys of values that look like states of training, whatever their form."""
+
+
+def training_kind(node: Node, keys: tuple[str, ...]) -> Training | None:
+    """The kind of state that a value is, by its form and the keys above it."""
+    return next((kind for kind in KINDS if kind.fits(node, keys)), None)
+
+
+def looks_like_training(node: Node, key: str) -> bool:
+    """Whether a key says that its value is a state of training, and the value has tensors or objects."""
+    if isinstance(node, Atom) or not LIKE_TRAINING.fullmatch(key):
+        return False
+    return any(isinstance(one, Persistent) or attributes(one) is not None for one in walk_unordered(node))

@@ -1,0 +1,60 @@
+"""Weights wherever they are in a checkpoint: modules, state dicts, and lists of weights."""
+
+import re
+from collections.abc import Iterator
+
+from ptzip.pickling.nodes import Call, Dict, List, Node, Tuple, item_slots
+from ptzip.recipes.recipe import is_state_dict, names
+from ptzip.tensors.references import tensor_ref, tensor_slot
+from ptzip.tree.children import keyed_children
+from ptzip.tree.kinds import is_leaf
+from ptzip.tree.modules import is_module
+from ptzip.tree.paths import join_path
+
+WEIGHTS = re.compile(
+    r".*(weight|bias|running_mean|running_var|gamma|beta|kernel|embeddings?|scale|weight_[gv]|in_proj_\w+|lora_\w+|pos_embed|cls_token)"
+)
+"""The name of at least one tensor of every state dict."""
+
+WEIGHT_LISTS = re.compile(r"(\w+_)?(shadow|params|parameters|weights)(_\w+)?")
+"""Keys of lists of weights, as `torch_ema` and diffusers keep averages in `shadow_params`."""
+
+AVERAGES = re.compile(r"(?i)(.*_)?(ema|swa|shadow|averaged?|avg|moving)(_.*)?|averaged?model")
+"""Parts of the paths of averaged weights."""
+
+
+def find_weights(root: Node) -> Iterator[tuple[str, Node]]:
+    """The modules, state dicts and lists of weights in an object, with their paths, none of them inside another."""
+    pending, seen = [("", "", root)], set[int]()
+    while pending:
+        path, key, node = pending.pop()
+        if id(node) in seen or is_leaf(node):
+            continue
+        seen.add(id(node))
+        if is_module(node) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
+            yield path, node
+        else:
+            pending += [(join_path(path, name), name, below) for name, below in reversed(list(_entries(node)))]
+
+
+def is_weights(node: Node) -> bool:
+    return is_state_dict(node) and any(map(WEIGHTS.fullmatch, names(node)))
+
+
+def _are_weights(node: Node) -> bool:
+    """Whether a node is a list of tensors of floats."""
+    slots = list(item_slots(node)) if isinstance(node, List | Tuple) else []
+    found = [tensor_ref(tensor_slot(slot).node) for slot in slots]
+    return bool(found) and all(tensor is not None and tensor.storage.dtype.casts for tensor in found)
+
+
+def _entries(node: Node) -> Iterator[tuple[str, Node]]:
+    if isinstance(node, Dict | Call):
+        yield from ((child.part or "", child.value) for child in keyed_children(node) if child.slot)
+    if isinstance(node, List | Tuple):
+        yield from ((str(index), slot.node) for index, slot in enumerate(item_slots(node)))
+
+
+def is_average(path: str) -> bool:
+    """Whether a part of the path of weights says that they are averages."""
+    return any(map(AVERAGES.fullmatch, path.split(".")))
