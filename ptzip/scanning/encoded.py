@@ -29,9 +29,6 @@ URL_SAFE = bytes.maketrans(b"-_", b"+/")
 IMPORT = re.compile(rb"[ci][A-Za-z_][\w.]*\n")
 """GLOBAL or INST with the name of a module."""
 
-EXTENSIONS = b"\x82\x83\x84"
-"""EXT1, EXT2, EXT4."""
-
 MAGICS = (*(row.magics for row in SIGNATURES), *(row.magics for row in COMPRESSIONS))
 FIRST_BYTES = frozenset(magic[:1] for magics in MAGICS for magic in magics)
 SHORTEST_ZIP = 100
@@ -94,10 +91,8 @@ def _decodings(unit: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _is_file(data: bytes) -> bool:
-    """Whether a loader may read it. Without PROTO, a pickle that imports something has a line end or STACK_GLOBAL. One that
-    begins with an extension code fails there, as nothing is registered yet; words like "group" decode to that.
-    """
-    if data and data[0] in BY_CODE and data[0] not in EXTENSIONS and (begins_pickle(data) or b"\n" in data or b"\x93" in data):
+    """Whether a loader may read it. Without PROTO, a pickle that imports something has a line end or STACK_GLOBAL."""
+    if data and data[0] in BY_CODE and (begins_pickle(data) or b"\n" in data or b"\x93" in data):
         return True
     source = BytesSource(data)
     is_file = len(data) >= SHORTEST_ZIP or data[:1] in FIRST_BYTES

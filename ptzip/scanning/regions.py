@@ -16,7 +16,7 @@ from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import Skip, read_seen
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 
-MOST_PICKLES = 50_000
+MOST_PICKLES = 25_000
 MOST_INFLATED = 1 << 30
 """Bytes of deflated entries and compressed files, all together."""
 
