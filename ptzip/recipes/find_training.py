@@ -29,7 +29,7 @@ class Found(NamedTuple):
         """Whether it only looks like a state, still has tensors or objects, and no weights."""
         key = self.path.rpartition(".")[2]
         has_weights = self.kind is None and any(True for _ in find_weights(self.node))
-        return self.kind is None and not has_weights and looks_like_training(self.node, key)
+        return not self.kind and not has_weights and looks_like_training(self.node, key)
 
 
 class Holder(NamedTuple):

@@ -9,13 +9,11 @@ from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node
 from ptzip.recipes.find_training import Found, find_training
+from ptzip.recipes.kept import name_averages, name_leftovers
 from ptzip.recipes.no_weights import advice, has_other_tensors, only_training
 from ptzip.recipes.recipe import Recipe, is_state_dict
 from ptzip.recipes.transformers_trainer import hint
-from ptzip.recipes.weights import find_weights, is_average
-
-MOST_PATHS = 5
-"""How many paths a warning lists."""
+from ptzip.recipes.weights import find_weights
 
 
 def matches(root: Node) -> bool:
@@ -34,7 +32,7 @@ def drop(edit: Edit) -> None:
         raise EditError(advice(what))
     found = list(find_training(edit.root, edit))
     _remove(edit, [one for one in found if one.kind is not None])
-    name_leftovers(edit, [one for one in found if one.is_left()])
+    name_leftovers(edit, found)
     name_averages(edit, [path for path, _ in find_weights(edit.root)])
 
 
@@ -47,30 +45,4 @@ def _remove(edit: Edit, states: list[Found]) -> None:
     edit.account.changes[first:] = edit.account.changes[first:][::-1]
 
 
-def name_leftovers(edit: Edit, left: list[Found]) -> None:
-    """Warn of what looks like a state of training and was kept."""
-    paths = list[str]()
-    for one in left:
-        if not any(one.path.startswith(f"{path}.") for path in paths):
-            paths.append(one.path)
-    edit.account.warnings += [
-        f"{path} looks like the state of a training, and was kept (--drop {path} removes it)" for path in paths[:MOST_PATHS]
-    ]
-    if paths[MOST_PATHS:]:
-        more = f"{len(paths) - MOST_PATHS} more values look like states of a training, and were kept"
-        edit.account.warnings.append(f"{more}: {', '.join(paths[MOST_PATHS:])}")
-
-
-def name_averages(edit: Edit, paths: list[str]) -> None:
-    """Warn where averaged weights and live ones are both kept."""
-    averages = [path for path in paths if is_average(path)]
-    live = [path or "the object" for path in paths if not is_average(path)]
-    if averages and live:
-        options = ", ".join(f"--drop {path}" for path in averages)
-        edit.account.warnings.append(
-            f"{', '.join(averages)} (averaged weights) and {', '.join(live)} are both kept ({options} removes the averages)"
-        )
-
-
 RECIPE = Recipe("generic", "any other: removes states of training wherever they are", matches, drop, find_weights)
-"""`weights` also finds lists of averages."""

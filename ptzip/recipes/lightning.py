@@ -6,12 +6,16 @@ Versions, `epoch`, `global_step`, `loops` and hyperparameters stay: loading an o
 
 import re
 
+from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.recipe import Recipe, has, is_state_dict, under, use_live_weights
+from ptzip.recipes.find_training import find_training
+from ptzip.recipes.kept import name_averages, name_leftovers
+from ptzip.recipes.recipe import Recipe, has, is_state_dict, names, under, use_live_weights
+from ptzip.recipes.weights import find_weights
 
 TRAINING = re.compile(
-    r"callbacks|optimizer_states|lr_schedulers|(native_)?amp_scaling_state|current_model_state|averaging_state"
+    r"optimizer_states|lr_schedulers|(native_)?amp_scaling_state|current_model_state|averaging_state"
     r"|(checkpoint|early_stop)_callback_.*|\w*Precision(Plugin)?"
 )
 """Keys that only training needs; the last are the states of plugins, by their class names."""
@@ -26,8 +30,31 @@ def matches(root: Node) -> bool:
 def drop(edit: Edit) -> None:
     use_live_weights(edit, "current_model_state")  # where `WeightAveraging` keeps them
     edit.remove(*(key for key in edit.keys if TRAINING.fullmatch(key)))
+    _drop_callbacks(edit)
+    name_leftovers(edit, find_training(edit.root, edit))
+    name_averages(edit, [path for path, _ in weights(edit.root)])
 
 
-RECIPE = Recipe(
-    "lightning", "PyTorch Lightning: what save_weights_only=True would have written", matches, drop, under("state_dict")
-)
+def _drop_callbacks(edit: Edit) -> None:
+    """Without the states of callbacks, except those that hold weights: averages of `StochasticWeightAveraging`."""
+    callbacks = lookup(edit.root, "callbacks")
+    holding = [name for name in names(callbacks) if _has_weights(lookup(callbacks, name))] if callbacks is not None else []
+    if callbacks is None or not holding:
+        edit.remove("callbacks")
+    else:
+        what = "{count} states removed"
+        edit.remove_matching(callbacks, "callbacks", lambda name: name not in holding, Category.OTHER, what)
+
+
+def _has_weights(node: Node | None) -> bool:
+    return node is not None and any(True for _ in find_weights(node))
+
+
+def weights(root: Node) -> list[tuple[str, Node]]:
+    """The state dict, and averages in the states of callbacks."""
+    callbacks = lookup(root, "callbacks")
+    averages = find_weights(callbacks, "callbacks") if callbacks is not None else ()
+    return [*under("state_dict")(root), *averages]
+
+
+RECIPE = Recipe("lightning", "PyTorch Lightning: what save_weights_only=True would have written", matches, drop, weights)

@@ -5,6 +5,7 @@ A refusal says what the file is, and how to get a file that can be slimmed.
 
 from collections.abc import Callable
 
+from ptzip.editing.edit import is_none
 from ptzip.pickling.nodes import Global, Node, Pickle, lookup
 from ptzip.recipes.recipe import has, names
 
@@ -17,8 +18,22 @@ SHARDED = (
 
 
 def _is_deepspeed(pickle: Pickle, root: Node) -> bool:
-    """`zero_pp_rank_*_optim_states.pt` and `mp_rank_*_model_states.pt` (`deepspeed/runtime/engine.py`)."""
-    return has(root, "ds_version") and (has(root, "optimizer_state_dict") or has(root, "module", "buffer_names"))
+    """`zero_pp_rank_*_optim_states.pt` and `mp_rank_*_model_states.pt` of ZeRO (`deepspeed/runtime/engine.py`)."""
+    if not has(root, "ds_version"):
+        return False
+    states = lookup(root, "optimizer_state_dict")
+    return lookup(states, "zero_stage") is not None if states is not None else has(root, "module") and _is_partitioned(root)
+
+
+def _is_partitioned(root: Node) -> bool:
+    """Whether the files of the ranks have the weights of a DeepSpeed file: `param_shapes` are written for ZeRO only."""
+    shapes = lookup(root, "param_shapes")
+    return shapes is not None and not is_none(shapes)
+
+
+def _is_deepspeed_bf16(pickle: Pickle, root: Node) -> bool:
+    """The states of `BF16_Optimizer`, which have no `zero_stage` (`deepspeed/runtime/bf16_optimizer.py`)."""
+    return has(root, "ds_version", "optimizer_state_dict")
 
 
 def _is_sharded(pickle: Pickle, root: Node) -> bool:
@@ -41,6 +56,11 @@ REFUSED: tuple[tuple[Callable[[Pickle, Node], bool], str], ...] = (
         _is_deepspeed,
         "this is a shard of a DeepSpeed checkpoint, whose float32 weights are in the states of its optimizer: "
         "let zero_to_fp32.py make one file of all shards, and slim that",
+    ),
+    (
+        _is_deepspeed_bf16,
+        "this is the state of a DeepSpeed optimizer without ZeRO, which zero_to_fp32.py does not read: "
+        "slim mp_rank_00_model_states.pt, where this is not needed any more",
     ),
     (
         _is_sharded,

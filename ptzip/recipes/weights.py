@@ -8,7 +8,7 @@ from ptzip.recipes.recipe import is_state_dict, names
 from ptzip.tensors.references import tensor_ref, tensor_slot
 from ptzip.tree.children import keyed_children
 from ptzip.tree.kinds import is_leaf
-from ptzip.tree.modules import is_module
+from ptzip.tree.modules import attributes, is_module
 from ptzip.tree.paths import join_path
 
 WEIGHTS = re.compile(
@@ -23,9 +23,10 @@ AVERAGES = re.compile(r"(?i)(.*_)?(ema|swa|shadow|averaged?|avg|moving)(_.*)?|av
 """Parts of the paths of averaged weights."""
 
 
-def find_weights(root: Node) -> Iterator[tuple[str, Node]]:
-    """The modules, state dicts and lists of weights in an object, with their paths, none of them inside another."""
-    pending, seen = [("", "", root)], set[int]()
+def find_weights(root: Node, above: str = "") -> Iterator[tuple[str, Node]]:
+    """The modules, state dicts and lists of weights in an object, whose own path is `above`, with their paths, none of them
+    inside another."""
+    pending, seen = [(above, "", root)], set[int]()
     while pending:
         path, key, node = pending.pop()
         if id(node) in seen or is_leaf(node):
@@ -49,8 +50,10 @@ def _are_weights(node: Node) -> bool:
 
 
 def _entries(node: Node) -> Iterator[tuple[str, Node]]:
-    if isinstance(node, Dict | Call):
-        yield from ((child.part or "", child.value) for child in keyed_children(node) if child.slot)
+    """The values of a dict, the attributes of an object, and the items of a list or tuple."""
+    for holder in (node, attributes(node)) if isinstance(node, Call) else (node,):
+        if isinstance(holder, Dict | Call):
+            yield from ((child.part or "", child.value) for child in keyed_children(holder) if child.slot)
     if isinstance(node, List | Tuple):
         yield from ((str(index), slot.node) for index, slot in enumerate(item_slots(node)))
 

@@ -143,7 +143,11 @@ def test_what_is_kept_keeps_its_references(layout: Callable[[], Any], tmp_path: 
 def test_averages_are_cast_as_weights_and_named(tmp_path: Path) -> None:
     net, *_ = trained()
     shadow = {"decay": 0.99, "num_updates": 3, "shadow_params": [one.detach().clone() for one in net.parameters()]}
-    value = {"model": net.state_dict(), "ema": shadow, "g": {"params": net.state_dict(), "params_ema": trained()[0].state_dict()}}
+    value = {
+        "model": net.state_dict(),
+        "ema": shadow,
+        "g": {"params": net.state_dict(), "params_ema": trained()[0].state_dict()},
+    }
     after, report = slim(tmp_path / "last.pt", value)
     assert {one.dtype for one in after["ema"]["shadow_params"]} == {torch.float16}
     assert {one.dtype for name, one in after["g"]["params_ema"].items() if "num" not in name} == {torch.float16}
@@ -192,3 +196,37 @@ def test_gaussians_keep_their_parameters(tmp_path: Path) -> None:
     assert report.recipe == "generic"
     assert all(torch.equal(one, other) for one, other in zip(after[0][1:4], points, strict=True))
     assert after[0][5] is None
+
+
+def lightning_checkpoint() -> dict[str, Any]:
+    """As Lightning 2 writes it, with `StochasticWeightAveraging` in the second half of a training."""
+    net, optimizer, scheduler, _ = trained()
+    average = {"n_averaged": torch.tensor(3), "average_model_state": trained()[0].state_dict(), "latest_update_epoch": 2}
+    callbacks = {
+        "StochasticWeightAveraging": average,
+        "EarlyStopping{'monitor': 'loss'}": {"wait_count": 0, "best": torch.tensor(1.0)},
+    }
+    return {
+        **{"epoch": 3, "global_step": 12, "pytorch-lightning_version": "2.6.0", "state_dict": net.state_dict()},
+        **{"callbacks": callbacks, "optimizer_states": [optimizer.state_dict()], "lr_schedulers": [scheduler.state_dict()]},
+        "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"total": {"ready": 3}}}},
+    }
+
+
+def test_averages_in_callbacks_of_lightning_stay_and_are_named(tmp_path: Path) -> None:
+    after, report = slim(tmp_path / "last.ckpt", lightning_checkpoint())
+    assert report.recipe == "lightning"
+    average = "callbacks.StochasticWeightAveraging.average_model_state"
+    assert after["callbacks"].keys() == {"StochasticWeightAveraging"}
+    assert after["callbacks"]["StochasticWeightAveraging"]["average_model_state"]["0.weight"].dtype == torch.float16
+    assert report.warnings == (
+        f"{average} (averaged weights) and state_dict are both kept (--drop {average} removes the averages)",
+    )
+
+
+def test_without_averages_the_callbacks_of_lightning_go(tmp_path: Path) -> None:
+    value = lightning_checkpoint()
+    value["callbacks"]["StochasticWeightAveraging"]["average_model_state"] = None
+    after, report = slim(tmp_path / "last.ckpt", value)
+    assert after.keys() == {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops"}
+    assert report.warnings == ()
