@@ -195,10 +195,10 @@ def stream(chance: Chance) -> bytes:
 
 
 def honest(chance: Chance) -> bytes:
-    """A pickle that nothing is wrong with, except that it may contain a marker."""
-    inner = chance.choice((b"K\x01", text("a"), b"N", call(chance), name(chance)))
+    """A pickle that nothing is wrong with, except that it may contain a name."""
+    inner = chance.choice((b"K\x01", text("a"), b"N", b"ccollections\nOrderedDict\n)R", call(chance), name(chance)))
     return b"\x80\x02}" + text("k") + inner + b"s."
 
 
 def pickle(chance: Chance) -> bytes:
-    return (honest if chance.random() < 0.3 else stream)(chance)
+    return (honest if chance.random() < 0.6 else stream)(chance)
