@@ -37,7 +37,7 @@ def slim(
     *,
     overwrite: bool = False,
     recipe: str = "auto",
-    dtype: WeightDtype = "float16",
+    dtype: WeightDtype = "auto",
     on_overflow: OnOverflow = "keep",
     location: Location = "cpu",
     drop: str | Iterable[str] = (),
@@ -63,7 +63,8 @@ def slim(
                   required if `source` is not a path
     overwrite     replace an existing output; otherwise FileExistsError is raised
     recipe        name of a recipe; "auto" detects the layout
-    dtype         of the weights: "float16", "bfloat16" or "keep"
+    dtype         of the weights: "auto" casts float32 and float64 to float16, "float16" and "bfloat16" cast the other 16-bit
+                  floats too, "keep" casts nothing
     on_overflow   for finite values beyond the range of `dtype`: "keep" leaves the tensor as it is, "saturate" stores the
                   largest finite number, "inf" infinity, "error" raises EditError
     location      device that tensors load to: "cpu", or "keep" for the one recorded in the file

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
-WeightDtype = Literal["float16", "bfloat16", "keep"]
+WeightDtype = Literal["auto", "float16", "bfloat16", "keep"]
 Location = Literal["cpu", "keep"]
 OnOverflow = Literal["keep", "saturate", "inf", "error"]
 OutputFormat = Literal["zip", "legacy", "same"]

@@ -58,7 +58,8 @@ def _configure_edit(group: argparse._ArgumentGroup) -> None:
 
 
 def _configure_cast(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--dtype", default="float16", choices=("float16", "bfloat16", "keep"), help="dtype of the weights")
+    dtype = "dtype of the weights (default: float32 and float64 become float16, and 16-bit floats stay)"
+    group.add_argument("--dtype", default="auto", choices=("auto", "float16", "bfloat16", "keep"), help=dtype)
     beyond = "if values exceed its range: keep the tensor as it is (default), store the largest number, infinity, or stop"
     group.add_argument("--on-overflow", default="keep", choices=("keep", "saturate", "inf", "error"), help=beyond)
     group.add_argument("--keep-float32", action="append", metavar="PATTERN", default=[], help="do not cast what matches")

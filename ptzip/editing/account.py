@@ -71,6 +71,12 @@ class Account:
         self.sizes = sizes
         self.changes: list[Change] = []
         self.warnings: list[str] = []
+        self.notes: list[str] = []
+        """What was left as it is on purpose, a line each: no reason to worry, and good to know."""
+        self.is_split = False
+        """Whether a tensor that was cast moved away from a storage that others may use."""
+        self.companions = 0
+        """How many floats of quantised weights were not cast."""
         self.moved: dict[str, str] = {}
         """Paths of the output whose values were at another path of the input, and that path."""
         self.removed_paths: set[str] = set()

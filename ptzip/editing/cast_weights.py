@@ -1,71 +1,77 @@
-"""Which tensors are cast, decided for each reference as `module.half()` decides it.
+"""Which tensors are cast: what shares a storage is cast together or not at all, so that it still shares one afterwards.
 
-`half()` makes a new tensor of every parameter and buffer that holds floats and leaves plain attributes alone, so of two tensors
-on one float32 storage one may become float16 while the other stays. A storage is cast where it is if nothing but the tensors
-to be cast uses it; otherwise those tensors move to a new storage that holds the part that they use.
+The exception are modules that a framework's own stripper casts by `module.half()`. That makes a new tensor of every parameter
+and buffer that holds floats and leaves plain attributes alone, so of two tensors on one float32 storage one may become
+float16 while the other stays. There a storage is cast where it is if nothing but the tensor to be cast uses it; otherwise
+that tensor moves to a new storage that holds the part that it uses.
+
+The floats of a module with quantised weights are not cast (`quantised`).
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
+from ptzip.editing.quantised import companions
 from ptzip.editing.storage_users import StorageUsers
-from ptzip.editing.trim import islands, joined
+from ptzip.editing.trim import Island
 from ptzip.editing.yolo_heads import head_slots
 from ptzip.errors import FormatError
 from ptzip.io.payloads import Payload
 from ptzip.pickling.new_nodes import atom, named, new_tuple
 from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Slot, Tuple, item_slots, pair_slots
-from ptzip.tensors.cast import Cast, Stretch
+from ptzip.tensors.cast import CAST_SIZE, Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageRef, TensorRef, tensor_ref, tensor_ref_on, tensor_slot
 from ptzip.tree.modules import buffer_slots, is_module, parameter_slots
 
 
 class CastOptions(NamedTuple):
-    """`target` is float16 or bfloat16. `excluded` are tensors to leave alone, by the identity of their nodes, `overflowing` the
-    stretches of storages that keep their dtype since values in them are beyond the range of the target."""
+    """`target` is float16 or bfloat16; `is_named` whether somebody asked for it, so that 16-bit floats are cast too. `excluded`
+    are tensors to leave alone, by the identity of their nodes, `overflowing` the stretches of storages that keep their dtype
+    since values in them are beyond the range of the target. `is_half` is whether modules are cast tensor by tensor."""
 
     target: str = "float16"
+    is_named: bool = False
     saturate: bool = False
     excluded: Collection[int] = frozenset()
     overflowing: Collection[Stretch] = frozenset()
+    is_half: bool = False
 
-
-class TensorInSlot(NamedTuple):
-    """A tensor to be cast, and one of the positions that it has."""
-
-    slot: Slot
-    tensor: TensorRef
+    @property
+    def castable(self) -> set[str]:
+        """The dtypes that are cast: of 16-bit floats only those that were asked for, or that `module.half()` casts too."""
+        is_any = self.is_named or self.is_half
+        return {one.name for one in DTYPES if self.target in one.casts and (is_any or one.size > CAST_SIZE)}
 
 
 def cast_weights(edit: Edit, users: StorageUsers, weights: Iterable[tuple[str, Node]], options: CastOptions) -> set[str]:
     """Cast `weights`, given with their paths: all tensors of a dict, or the parameters and buffers of a module and the
-    attributes that its framework casts too.
-
-    Tensors of a module get a storage each, as `half()` does it; those of dicts that shared a storage still share one. Returns
-    the keys of the storages that tensors moved away from and that are still used.
+    attributes that its framework casts too. Returns the keys of the storages that tensors moved away from and that are
+    still used.
     """
-    caster, dicts = Caster(edit, users, options), dict[str, list[Slot]]()
+    weights = list(weights)
+    caster = Caster(edit, users, options, set[int]().union(*(companions(root) for _, root in weights)))
     for path, root in weights:
-        if is_module(root):
-            before = caster.count
-            for slot in (*parameter_slots(root), *buffer_slots(root), *head_slots(root)):
-                caster.cast_one(slot)
-            _report(edit, path, caster.count - before, options)
-        else:
-            dicts[path] = [tensor_slot(slot) for slot in tensor_slots(root)]
-    caster.cast_shared(slot for slots in dicts.values() for slot in slots)
-    for path, slots in dicts.items():
-        _report(edit, path, sum((id(slot.holder), slot.index) in caster.cast_positions for slot in slots), options)
+        is_half = options.is_half and is_module(root)
+        for slot in map(tensor_slot, _slots(root)):
+            tensor = caster.tensor_to_cast(slot, path)
+            if tensor is not None and is_half:
+                caster.cast_one(slot, tensor, path)
+            elif tensor is not None:
+                caster.wanted.setdefault(tensor.storage.key, []).append((path, tensor))
+    caster.cast_wanted()
+    caster.report()
     return caster.left & users.used()
 
 
-def _report(edit: Edit, path: str, count: int, options: CastOptions) -> None:
-    if count:
-        edit.account.change(Category.HALF, path, f"{count} tensors to {options.target}")
+def _slots(root: Node) -> Iterator[Slot]:
+    if is_module(root):
+        yield from (*parameter_slots(root), *buffer_slots(root), *head_slots(root))
+    else:
+        yield from tensor_slots(root)
 
 
 def tensor_slots(weights: Node | None) -> list[Slot]:
@@ -77,26 +83,59 @@ def tensor_slots(weights: Node | None) -> list[Slot]:
 
 
 class Caster:
-    """The casts of one edit. Removals come before, since whether a storage is shared depends on all of its users."""
+    """The casts of one edit. Removals come before, since whether a storage is shared depends on all of its users.
 
-    def __init__(self, edit: Edit, users: StorageUsers, options: CastOptions) -> None:
+    `companions` are the tensors of modules with quantised weights, by the identity of their nodes.
+    """
+
+    def __init__(self, edit: Edit, users: StorageUsers, options: CastOptions, companions: set[int]) -> None:
         self.edit = edit
         self.users = users
         self.options = options
-        self.castable = {dtype.name for dtype in DTYPES if options.target in dtype.casts}
+        self.companions = companions
+        self.castable = options.castable
         self.storage_class = named("torch", BY_NAME[options.target].storage)
-        self.count = 0
-        self.cast_positions: set[tuple[int, int]] = set()
-        """The slots of tensors that were cast, by the identity of the list and the index in it."""
-        self.left: set[str] = set()
+        self.wanted = dict[str, list[tuple[str, TensorRef]]]()
+        """The tensors to be cast together, with the paths of their weights, by the keys of their storages."""
+        self.cast, self.kept = Counter[str](), Counter[str]()
+        """How many tensors were cast, and how many companions were not, by the paths of the weights."""
+        self.sharing = self.stuck = 0
+        """How many other tensors were cast since they share storages, and how many were not for that reason."""
+        self.left = set[str]()
         """The keys of storages that a tensor moved away from."""
 
-    def cast_one(self, slot: Slot) -> None:
-        """Cast the tensor in a slot on its own, whatever else is on its storage."""
-        slot = tensor_slot(slot)
-        tensor = self._to_be_cast(slot)
-        if tensor is None:
-            return
+    def tensor_to_cast(self, slot: Slot, path: str) -> TensorRef | None:
+        tensor = self.users.parsed.get(id(slot.node))
+        if tensor is None or tensor.storage.key in self.edit.cuts or tensor.storage.id_parts[CLASS] is self.storage_class:
+            tensor = tensor_ref(slot.node)  # not parsed before, or changed since
+        if tensor is None or id(slot.node) in self.options.excluded or tensor.storage.dtype.name not in self.castable:
+            return None
+        if id(slot.node) in self.companions:
+            self.kept[path] += 1
+            return None
+        return tensor
+
+    def cast_wanted(self) -> None:
+        """Cast the storages of the wanted tensors, each with all tensors on it or not at all."""
+        staying = {*self.options.excluded, *self.companions}
+        for key, found in self.wanted.items():
+            storage = found[0][1].storage
+            stretch = Stretch(key, 0, storage.numel)
+            if not self._can_be_cast(storage, staying):
+                self.stuck += len(found)
+            elif stretch not in self.options.overflowing:
+                self.cast.update(path for path, _ in found)
+                self.sharing += len(self.users.tensors[key]) - len({id(tensor.node) for _, tensor in found})
+                self._cast_in_place(storage, stretch, self.users.ids[key])
+
+    def _can_be_cast(self, storage: StorageRef, staying: set[int]) -> bool:
+        """Whether tensors alone use a storage, all of its dtype, and none of them is to stay."""
+        tensors = self.users.tensors.get(storage.key, [])
+        has_one_dtype = all(reference.dtype == storage.dtype for reference in self.users.ids[storage.key])
+        return bool(tensors) and has_one_dtype and not any(id(one.node) in staying for one in tensors)
+
+    def cast_one(self, slot: Slot, tensor: TensorRef, path: str) -> None:
+        """Cast the tensor in a slot on its own, whatever else is on its storage: where it is, or moved to a new storage."""
         storage = tensor.storage
         is_only_user = (
             self.users.edges[id(tensor.node)] <= 1
@@ -104,77 +143,37 @@ class Caster:
             and self.users.references[storage.key] == 1
             and tensor.span == (0, storage.numel)
         )
-        self._cast([TensorInSlot(slot, tensor)], is_only_user)
-
-    def cast_shared(self, slots: Iterable[Slot]) -> None:
-        """Cast the tensors in some slots, those on one storage together, so that what was shared stays shared."""
-        groups: dict[str, list[TensorInSlot]] = {}
-        for slot in slots:
-            tensor = self._to_be_cast(slot)
-            if tensor is not None:
-                groups.setdefault(tensor.storage.key, []).append(TensorInSlot(slot, tensor))
-        for key, group in groups.items():
-            positions = Counter(id(tensor.node) for _, tensor in group)
-            are_only_users = len({id(tensor.storage.node) for _, tensor in group}) == self.users.references[key] and all(
-                self.users.edges[node] <= count for node, count in positions.items()
-            )
-            self._cast(group, are_only_users)
-
-    def _to_be_cast(self, slot: Slot) -> TensorRef | None:
-        if id(slot.node) in self.options.excluded:
-            return None
-        tensor = self.users.parsed.get(id(slot.node))
-        if tensor is None or tensor.storage.key in self.edit.cuts or tensor.storage.id_parts[CLASS] is self.storage_class:
-            tensor = tensor_ref(slot.node)  # not parsed before, or changed since
-        return tensor if tensor is not None and tensor.storage.dtype.name in self.castable else None
-
-    def _cast(self, group: list[TensorInSlot], in_place: bool) -> None:
-        """Cast tensors of one storage: with the whole storage where it is, or moved to a new storage."""
-        storage, spans = group[0].tensor.storage, [tensor.span for _, tensor in group]
-        stretch = Stretch(storage.key, min(first for first, _ in spans), max(stop for _, stop in spans))
-        if in_place:
-            stretch = Stretch(storage.key, 0, storage.numel)
+        stretch = Stretch(storage.key, *tensor.span)
         if stretch in self.options.overflowing:
             return
-        self.count += len(group)
-        self.cast_positions.update((id(slot.holder), slot.index) for slot, _ in group)
-        if not in_place:
-            self._move(group, stretch)
-            return
-        for tensor in {id(tensor.storage.node): tensor for _, tensor in group}.values():
-            tensor.storage.id_parts[CLASS] = self.storage_class
-        payload = self.edit.payload(storage.key)
-        if not isinstance(payload, Cast):
-            self.edit.payloads[storage.key] = self._cast_payload(payload, storage, stretch)
+        self.cast[path] += 1
+        if is_only_user:
+            self._cast_in_place(storage, stretch, [storage])
+        else:
+            self._move(slot, tensor, stretch)
 
-    def _move(self, group: list[TensorInSlot], stretch: Stretch) -> None:
-        """Move tensors of one storage to a new one that holds the cast of what they use, and put new tensors in their slots."""
-        storage = group[0].tensor.storage
+    def _cast_in_place(self, storage: StorageRef, stretch: Stretch, ids: Iterable[StorageRef]) -> None:
+        for reference in ids:
+            reference.id_parts[CLASS] = self.storage_class
+        self.edit.payloads[storage.key] = self._cast_payload(self.edit.payload(storage.key), storage, stretch)
+
+    def _move(self, slot: Slot, tensor: TensorRef, stretch: Stretch) -> None:
+        """Move a tensor to a new storage that holds the cast of what it uses, and put the new tensor in its slot."""
+        storage, size = tensor.storage, tensor.storage.dtype.size
         if stretch.stop > storage.numel:
             raise FormatError(
                 f"a tensor uses elements up to {stretch.stop} of storage {storage.key}, which has {storage.numel}",
-                group[0].tensor.node.offset,
+                tensor.node.offset,
             )
-        size, parts, moved = storage.dtype.size, list[Payload](), dict[int, tuple[int, Node | None]]()
-        whole, at = self.edit.payload(storage.key), 0
-        for island in islands({id(tensor.node): tensor for _, tensor in group}.values()):
-            part, strides = island.cut_out(whole, size)
-            parts.append(part)
-            for one in island.tensors:
-                moved[id(one.node)] = (at + one.offset - island.first if island.stop else at, strides)
-            at += part.length // size
+        part, strides = Island(stretch.first, stretch.stop, [tensor]).cut_out(self.edit.payload(storage.key), size)
         key = f"{storage.key} part {len(self.edit.payloads)}"
-        self.edit.payloads[key] = self._cast_payload(joined(parts), storage, stretch)
+        self.edit.payloads[key] = self._cast_payload(part, storage, stretch)
         self.users.references[key] += 1
-        new = dict[int, Node]()
-        for slot, tensor in group:
-            node = id(tensor.node)
-            if node not in new:
-                items = list(storage.id_parts)
-                items[CLASS], items[KEY], items[NUMEL] = self.storage_class, atom(key), atom(at)
-                new[node] = tensor_ref_on(tensor, Persistent("BINPERSID", None, [new_tuple(*items)]), *moved[node])
-            slot.put(new[node])
-            self._leave(tensor)
+        self.edit.account.is_split = True
+        items = list(storage.id_parts)
+        items[CLASS], items[KEY], items[NUMEL] = self.storage_class, atom(key), atom(part.length // size)
+        slot.put(tensor_ref_on(tensor, Persistent("BINPERSID", None, [new_tuple(*items)]), 0, strides))
+        self._leave(tensor)
 
     def _leave(self, tensor: TensorRef) -> None:
         """Count that a tensor has one position less."""
@@ -186,3 +185,16 @@ class Caster:
     def _cast_payload(self, payload: Payload, storage: StorageRef, stretch: Stretch) -> Cast:
         dtype, options = storage.dtype, self.options
         return Cast(payload, dtype.name, dtype.size, self.edit.part.big_endian, options.target, options.saturate, stretch)
+
+    def report(self) -> None:
+        account, target = self.edit.account, self.options.target
+        for path, count in self.cast.items():
+            account.change(Category.HALF, path, f"{count} tensors to {target}")
+        if self.sharing:
+            account.change(Category.HALF, "storages", f"{self.sharing} more tensors to {target}, which share them")
+        account.companions = self.kept.total()
+        for path, count in self.kept.items():
+            where = f" in {path}" if path else ""
+            account.notes.append(f"not cast{where}: {count} companions of quantised weights, which loaders take as saved")
+        if self.stuck:
+            account.notes.append(f"not cast: {self.stuck} tensors that share a storage with what keeps its dtype")

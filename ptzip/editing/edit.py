@@ -64,6 +64,8 @@ class Edit:
         self.pickle = Pickle(part.root if owned else copy_tree(part.root), part.pickle.protocol)
         self.pickle.frames, self.pickle.memo_end = part.pickle.frames, part.pickle.memo_end
         self.pickle.anomalies = part.pickle.anomalies
+        self.is_relocated = False
+        """Whether tensors load to another device than they were saved from, once it is finished."""
         self._sources: dict[str, CheckedPayload] = {}
 
     @property
@@ -245,6 +247,7 @@ class Edit:
     def _relocate(self, references: list[StorageRef], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]
         if elsewhere:
+            self.is_relocated = True
             shared = atom(location)
             shared.add(memoized())
             for reference in elsewhere:

@@ -41,7 +41,7 @@ def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), e
 def trim_and_cast(
     edit: Edit,
     recipe: Recipe,
-    dtype: str = "float16",
+    dtype: str = "auto",
     saturate: bool = False,
     is_trimmed: bool = True,
     keep_float32: Iterable[str] = (),
@@ -49,8 +49,8 @@ def trim_and_cast(
 ) -> StorageUsers:
     """Trim storages, cast the weights of a recipe, and trim again the storages that a cast tensor moved away from.
 
-    `dtype` "keep" casts nothing; `overflowing` are stretches of storages that keep their dtype. Returns the users of the
-    storages afterwards. Raises EditError where the recipe finds no weights.
+    `dtype` "keep" casts nothing, "auto" float32 and float64 to float16; `overflowing` are stretches of storages that keep their
+    dtype. Returns the users of the storages afterwards. Raises EditError where the recipe finds no weights.
     """
     users, weights = StorageUsers(edit.root), list(recipe.weights(edit.root))
     if recipe is not GENERIC and not any(is_module(found) or tensor_slots(found) for _, found in weights):
@@ -60,7 +60,9 @@ def trim_and_cast(
     if dtype == "keep":
         return users
     excluded = tensors_at(edit, keep_float32, "--keep-float32") | tensors_at(edit, recipe.keep_float32)
-    left = cast_weights(edit, users, weights, CastOptions(dtype, saturate, excluded, frozenset(overflowing)))
+    target, is_named = ("float16", False) if dtype == "auto" else (dtype, True)
+    options = CastOptions(target, is_named, saturate, excluded, frozenset(overflowing), recipe.is_half)
+    left = cast_weights(edit, users, weights, options)
     if is_trimmed:
         trim(edit, users, {key: users.remaining_on(key) for key in left})
     return users

@@ -29,4 +29,4 @@ def drop(edit: Edit) -> None:
     edit.set_none("training_results", "optimizer")
 
 
-RECIPE = Recipe("basic", "five keys, the raw model in half precision", matches, drop)
+RECIPE = Recipe("basic", "five keys, the raw model in half precision", matches, drop, is_half=True)

@@ -30,7 +30,8 @@ MODEL = under("model")
 
 class Recipe(NamedTuple):
     """`matches` recognises the layout from the tree, never from a file name; `drop` removes what only training needs; `weights`
-    are then cast, except what matches the globs of `keep_float32`."""
+    are then cast, except what matches the globs of `keep_float32`. `is_half` is whether modules are cast as `module.half()`
+    does it, tensor by tensor, since the framework's own stripper does; otherwise what shares a storage still shares one."""
 
     name: str
     summary: str
@@ -38,6 +39,7 @@ class Recipe(NamedTuple):
     drop: Callable[[Edit], None]
     weights: Weights = MODEL
     keep_float32: tuple[str, ...] = ()
+    is_half: bool = False
 
 
 # Layouts

@@ -60,4 +60,4 @@ def _without_criterion(edit: Edit, model: Node) -> None:
         slot.put(atom(None))
 
 
-RECIPE = Recipe("ultralytics", "YOLOv8 and later: as the package's strip_optimizer", matches, drop)
+RECIPE = Recipe("ultralytics", "YOLOv8 and later: as the package's strip_optimizer", matches, drop, is_half=True)

@@ -58,4 +58,4 @@ def is_first_release(model: Node) -> bool:
     return attribute(model, "md") is not None
 
 
-RECIPE = Recipe("yolov5", "YOLOv5 v1.0 to v7.0: as its strip_optimizer", matches, drop)
+RECIPE = Recipe("yolov5", "YOLOv5 v1.0 to v7.0: as its strip_optimizer", matches, drop, is_half=True)

@@ -22,4 +22,4 @@ def drop(edit: Edit) -> None:
     freeze(edit, model)
 
 
-RECIPE = Recipe("yolov6", "YOLOv6: as its strip_optimizer", matches, drop)
+RECIPE = Recipe("yolov6", "YOLOv6: as its strip_optimizer", matches, drop, is_half=True)

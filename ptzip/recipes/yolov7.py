@@ -28,4 +28,4 @@ def drop(edit: Edit) -> None:
     freeze(edit, model)
 
 
-RECIPE = Recipe("yolov7", "YOLOv7: as its strip_optimizer", matches, drop)
+RECIPE = Recipe("yolov7", "YOLOv7: as its strip_optimizer", matches, drop, is_half=True)

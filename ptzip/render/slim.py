@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.recipes import RECIPES
-from ptzip.render.words import printable, size
+from ptzip.render.words import count, printable, size
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 
@@ -22,12 +22,13 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
     """The bytes that each step removed, and what remains."""
     if report.already_slim:
         yield f"{printable(report.path)}: already slim ({size(report.old_size)}), nothing written"
+        yield from (f"  {printable(note)}" for note in report.notes)
         return
     output = printable(report.output) if report.output else "nothing written (dry run)"
     yield f"{printable(report.path)} -> {output}  [{report.recipe}]"
-    for step, count in report.saved.items():
-        if count or step in ALWAYS:
-            yield _row(step.value, size(count))
+    for step, saved in report.saved.items():
+        if saved or step in ALWAYS:
+            yield _row(step.value, size(saved))
     yield _row("pickle and zip", size(report.rest))
     share = f"{report.saved_share:.1%}".replace("%", " %")
     yield _row(
@@ -35,9 +36,10 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
         size(report.old_size - report.new_size),
         f"{size(report.old_size)} -> {size(report.new_size)}, {share} saved",
     )
+    yield from (f"  {printable(note)}" for note in report.notes)
     yield from (f"  {line}" for line in _loss_lines(report))
     if report.check is not None:
-        yield f"  {_check_line(report.check, report.dtype)}"
+        yield f"  {_check_line(report.check, report.dtype)}; {printable(_verdict(report.check, report.dtype))}"
 
 
 def plan_lines(report: SlimReport) -> Iterator[str]:
@@ -58,10 +60,27 @@ def _check_line(check: Check, dtype: str) -> str:
     if others:
         words += f", {others:,} rounded to {dtype}"
         words += f": at most {worst.absolute:.2g} off, {worst.relative:.2g} of the value"
-        words += f", {worst.subnormal:,} subnormal numbers" if worst.subnormal else ""
     words += f", {check.unread:,} could not be compared" if check.unread else ""
     words += f", {check.missing:,} tensors of the input are in no state dict" if check.missing else ""
     return words
+
+
+def _verdict(check: Check, dtype: str) -> str:
+    """What the cast did beyond rounding."""
+    found = [
+        *([f"{_by_tensor(check.overflowed)} beyond the range of {dtype}"] if check.overflowed else []),
+        *([f"{_by_tensor(check.vanished)} became zero"] if check.vanished else []),
+        *([f"{count(check.worst.subnormal, 'subnormal number')}"] if check.worst.subnormal else []),
+    ]
+    words = f"verdict: {'; '.join(found) or 'nothing beyond rounding'}"
+    return f"{words}; {count(check.companions, 'companion')} of quantised weights not cast" if check.companions else words
+
+
+def _by_tensor(counts: tuple[tuple[str, int], ...]) -> str:
+    """How many numbers, and in which tensors, the worst first."""
+    named = ", ".join(f"{name} {number:,}" for name, number in counts[:MOST_NAMES])
+    more = f" and {count(len(counts) - MOST_NAMES, 'more tensor')}" if len(counts) > MOST_NAMES else ""
+    return f"{count(sum(number for _, number in counts), 'number')} ({named}{more})"
 
 
 def _row(label: str, amount: str, more: str = "") -> str:

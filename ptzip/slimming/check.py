@@ -1,9 +1,10 @@
 """Third step of `slim` under `--check`: every tensor of the written file compared with the input.
 
 The written file is opened like any other, and tensors are matched by name; of the edit only the removed and moved paths are
-used. One tensor of each file is in memory at a time.
+used. Tensors are read piece by piece.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ptzip.checkpoint import Checkpoint
@@ -21,7 +22,7 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
     """
     old, new = before.tensors(), after.tensors()
     count = equal = unread = 0
-    worst, seen = CastError(), set[str]()
+    worst, seen, overflowed, vanished = CastError(), set[str](), Counter[str](), Counter[str]()
     for name, tensor in new.items():
         original = old_name(name, account.moved)
         if original not in old and is_plain:
@@ -38,10 +39,13 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
                     f"check failed: {name} in the written file is not the {other.dtype} of its {one.dtype} original"
                 )
             count, equal, worst = count + 1, equal + found.is_equal, worst.joined(found)
+            overflowed[name] += found.overflowed
+            vanished[name] += found.vanished
     lost = [name for name in old if name not in seen and not _is_removed(name, account.removed_paths)]
     if lost and not is_plain:
         raise FormatError(f"check failed: {lost[0]} is missing from the written file, and was not to be removed")
-    return Check(count, equal, worst, len(lost), unread)
+    beyond, zero = ((+counted).most_common() for counted in (overflowed, vanished))
+    return Check(count, equal, worst, len(lost), unread, tuple(beyond), tuple(zero), account.companions)
 
 
 def old_name(name: str, moved: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ class Options:
     """What `api.slim` documents, field by field. Raises ValueError for a wrong choice or value."""
 
     recipe: str = AUTO
-    dtype: WeightDtype = "float16"
+    dtype: WeightDtype = "auto"
     location: Location = "cpu"
     on_overflow: OnOverflow = "keep"
     drop: tuple[str, ...] = ()
@@ -39,9 +39,26 @@ class Options:
                 raise ValueError(f"the value for {path} is a {type(value).__name__}, expected str, int, float, bool or None")
 
     @property
+    def target(self) -> str:
+        """The dtype that weights get; "keep" where they are not cast."""
+        return "float16" if self.dtype == "auto" else self.dtype
+
+    @property
     def is_edit(self) -> bool:
         """Whether the options ask for a change that any checkpoint can have, whatever its layout."""
-        return bool(self.drop or self.values or self.dedupe or self.plain or self.format is not None)
+        return bool(self.edits)
+
+    @property
+    def edits(self) -> list[str]:
+        """The options that ask for such a change, as the command line spells them."""
+        asked = {
+            "--drop": self.drop,
+            "--set": self.values,
+            "--dedupe": self.dedupe,
+            "--plain": self.plain,
+            "--format": self.format is not None,
+        }
+        return [option for option, value in asked.items() if value]
 
     @property
     def new_location(self) -> str | None:

@@ -47,11 +47,11 @@ class OverflowPolicy:
             raise EditError(self._refusal())
         self.stretches |= found  # a storage that a deduplicated one stood for may overflow only in the next round
         again = make_plan(self.checkpoint, self.options, self.stretches)
-        if not again.edit.account.has_gain:
+        if not again.is_worthwhile:
             raise NothingToGain
         return again
 
     def _refusal(self) -> str:
         count, names = sum(one.loss.overflowed for one in self.kept), [name for one in self.kept for name in one.names]
         more = f" and {len(names) - NAMED} more tensors" if len(names) > NAMED else ""
-        return f"{count:,} values are beyond the range of {self.options.dtype}, in {', '.join(names[:NAMED])}{more}"
+        return f"{count:,} values are beyond the range of {self.options.target}, in {', '.join(names[:NAMED])}{more}"

@@ -19,14 +19,18 @@ from ptzip.tensors.cast import Stretch
 from ptzip.tensors.torch_names import NOT_IN_LEGACY
 from ptzip.zip import writer
 
+ZIP_MAGIC = b"PK"
+
 
 class Plan(NamedTuple):
-    """A new file before a byte of it is written: its layout is `file`, its content `finished`."""
+    """A new file before a byte of it is written: its layout is `file`, its content `finished`; `is_worthwhile` is whether
+    something is gained by it."""
 
     edit: Edit
     recipe: str
     finished: Finished
     file: NewFile
+    is_worthwhile: bool
 
 
 def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = (), owned: bool = False) -> Plan:
@@ -43,9 +47,40 @@ def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[
     is_legacy = _is_legacy(container, options.format)
     finished = edit.finish(options.new_location, is_legacy)
     if is_legacy:
-        return Plan(edit, recipe, finished, stream(finished.pickle, finished.storages, finished.items))
-    records = container.rewritten(finished.pickle, finished.storages)
-    return Plan(edit, recipe, finished, writer.plan(records, container.alignment))
+        file: NewFile = stream(finished.pickle, finished.storages, finished.items)
+    else:
+        file = writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment)
+    is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file.size, options)
+    return Plan(edit, recipe, finished, file, is_worthwhile)
+
+
+def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, size: int, options: Options) -> bool:
+    """Whether the new file is smaller, or has a reason not to be, which a note gives; or a note says what it would take."""
+    if size < checkpoint.source.size:
+        return True
+    is_zip = checkpoint.source.read(0, 2) == ZIP_MAGIC
+    why = _why_larger(edit, checkpoint, options)
+    if not why and is_zip:
+        is_saving = sum(finished.saved.values()) > 0
+        relocated = "its tensors load to another device now" if edit.is_relocated else ""
+        why = "what a zip has around its tensors takes more than was saved" if is_saving else relocated
+    if why:
+        edit.account.notes.append(f"not smaller than the input: {why}")
+        return True
+    hint = "" if is_zip else ", as a zip (--format same keeps the format of the input)"
+    edit.account.notes.append(f"the slim file would take {size:,} bytes, and the input takes {checkpoint.source.size:,}{hint}")
+    return False
+
+
+def _why_larger(edit: Edit, checkpoint: Checkpoint, options: Options) -> str:
+    """What accounts for a file that is not smaller, or ""."""
+    if checkpoint.compression or sum(edit.account.sizes.values()) > checkpoint.source.size:
+        return "the input is compressed, and the output is not"
+    if options.is_edit:
+        return f"{', '.join(options.edits)} asked for it"
+    if edit.account.is_split:
+        return "weights were cast that attributes share, which keep their dtype as module.half() leaves them"
+    return ""
 
 
 def _apply(edit: Edit, container: Container, options: Options, overflowing: Collection[Stretch]) -> str:

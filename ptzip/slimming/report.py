@@ -49,13 +49,22 @@ class Key(NamedTuple):
 class Check(NamedTuple):
     """The result of reading the output back: of `tensors` that were compared, the number of `equal` ones and the largest error
     of the others; `missing` from the output because a module became its state dict; `unread` because they are too large or
-    numpy cannot represent them."""
+    numpy cannot represent them. `overflowed` and `vanished` count the numbers that are more than rounded, by tensor (those that
+    are beyond the range, and those that became 0); `companions` are floats of quantised weights, which were not cast."""
 
     tensors: int = 0
     equal: int = 0
     worst: CastError = CastError()
     missing: int = 0
     unread: int = 0
+    overflowed: tuple[tuple[str, int], ...] = ()
+    vanished: tuple[tuple[str, int], ...] = ()
+    companions: int = 0
+
+    @property
+    def is_only_rounded(self) -> bool:
+        """Whether the cast did nothing but round, at the full number of digits."""
+        return not (self.overflowed or self.vanished or self.worst.subnormal)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -66,6 +75,10 @@ class Check(NamedTuple):
             "subnormal": self.worst.subnormal,
             "missing": self.missing,
             "unread": self.unread,
+            "overflowed": dict(self.overflowed),
+            "vanished": dict(self.vanished),
+            "companions": self.companions,
+            "only_rounded": self.is_only_rounded,
         }
 
 
@@ -76,7 +89,7 @@ class SlimReport:
     `saved` is by step, `rest` what the pickle and the zip around the storages take less (or more). `output` is None where
     nothing was written: on a dry run, or where the file is slim already. `loss` is known once the bytes were read; `wide`
     are then the names of the tensors that kept their dtype, since numbers in them are beyond the range of the other.
-    `keys` are set on a dry run, `tensors` and `check` on request.
+    `notes` say what was left as it is on purpose, and why. `keys` are set on a dry run, `tensors` and `check` on request.
     """
 
     path: str
@@ -88,6 +101,7 @@ class SlimReport:
     changes: tuple[Change, ...] = ()
     loss: Loss | None = None
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     dtype: str = "float16"
     on_overflow: str = "keep"
     wide: tuple[str, ...] = ()
@@ -135,4 +149,5 @@ class SlimReport:
             tensors=[tensor.to_dict() for tensor in self.tensors],
             check=self.check.to_dict() if self.check else None,
             warnings=list(self.warnings),
+            notes=list(self.notes),
         )

@@ -32,10 +32,11 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
         new_size=size,
         saved={},
         warnings=(*crc_lines([record] if record else []), *account.warnings),
-        dtype=options.dtype,
+        notes=tuple(account.notes),
+        dtype=options.target,
         on_overflow=options.on_overflow,
     )
-    if not account.has_gain:
+    if not plan.is_worthwhile:
         return report
     return replace(report, new_size=plan.file.size, saved=plan.finished.saved, changes=tuple(account.changes))
 

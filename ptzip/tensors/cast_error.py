@@ -19,7 +19,8 @@ class CastError(NamedTuple):
     """How far a tensor is from the one that it was cast from.
 
     `absolute` and `relative` are the largest errors of numbers that are finite in both; the relative one skips numbers below
-    the normal range, of which `subnormal` counts those of the result. `is_rounded`: each number is what `rounding.narrow` makes
+    the normal range, of which `subnormal` counts those of the result. `overflowed` finite numbers are beyond the range, and
+    `vanished` ones other than 0 became 0. `is_rounded`: each number is what `rounding.narrow` makes
     of it. `is_equal`: all numbers are equal.
     """
 
@@ -27,6 +28,8 @@ class CastError(NamedTuple):
     absolute: float = 0.0
     relative: float = 0.0
     subnormal: int = 0
+    overflowed: int = 0
+    vanished: int = 0
     is_equal: bool = True
     is_rounded: bool = True
 
@@ -36,6 +39,8 @@ class CastError(NamedTuple):
             max(self.absolute, other.absolute),
             max(self.relative, other.relative),
             self.subnormal + other.subnormal,
+            self.overflowed + other.overflowed,
+            self.vanished + other.vanished,
             self.is_equal and other.is_equal,
             self.is_rounded and other.is_rounded,
         )
@@ -83,7 +88,7 @@ def _of_piece(old: bytes, old_dtype: str, new: bytes, dtype: str, saturate: bool
     import numpy as np  # as above
 
     numbers, bits = floats(old, old_dtype), np.frombuffer(new, np.uint16)
-    expected, _ = narrow(numbers, dtype, saturate)
+    expected, loss = narrow(numbers, dtype, saturate)
     both_nan = ((expected & MAGNITUDE) > INFINITY[dtype]) & ((bits & MAGNITUDE) > INFINITY[dtype])
     before, after = numbers.astype(np.float64), floats(new, dtype).astype(np.float64)
     finite = np.isfinite(before) & np.isfinite(after)
@@ -97,6 +102,8 @@ def _of_piece(old: bytes, old_dtype: str, new: bytes, dtype: str, saturate: bool
         absolute=float(absolute.max(initial=0.0)),
         relative=float(relative[is_normal].max(initial=0.0)),
         subnormal=int(np.count_nonzero((magnitude > 0) & (magnitude < SMALLEST_NORMAL[dtype]))),
+        overflowed=loss.overflowed,
+        vanished=loss.vanished,
         is_equal=bool((before == after).all()),
         is_rounded=bool(((expected == bits) | both_nan).all()),
     )

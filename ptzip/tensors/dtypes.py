@@ -12,8 +12,8 @@ class DType(NamedTuple):
 
     `storage`: class in torch and torch.cuda. `numpy`: type of numpy or ml_dtypes (of one value, where values are packed).
     `size`: bytes of a stored element. `safetensors`: code in a header. `struct`: format character of the struct module.
-    `casts`: the dtypes that slim casts weights of this dtype to; torch's `half()` takes float8 too, which no module holds as
-    a weight, and `bfloat16()` takes float16, which would lose bits and gain nothing.
+    `casts`: the dtypes that slim casts weights of this dtype to, 16-bit floats only if asked by name: nothing is gained, and
+    range or digits are lost. torch's `half()` takes float8 too, whose scales say what it means.
     """
 
     name: str
@@ -28,7 +28,7 @@ class DType(NamedTuple):
 DTYPES = (
     DType("float64", "DoubleStorage", "float64", 8, "F64", "d", casts=("float16", "bfloat16")),
     DType("float32", "FloatStorage", "float32", 4, "F32", "f", casts=("float16", "bfloat16")),
-    DType("float16", "HalfStorage", "float16", 2, "F16", "e"),
+    DType("float16", "HalfStorage", "float16", 2, "F16", "e", casts=("bfloat16",)),
     DType("bfloat16", "BFloat16Storage", "bfloat16", 2, "BF16", casts=("float16",)),
     DType("int64", "LongStorage", "int64", 8, "I64", "q"),
     DType("int32", "IntStorage", "int32", 4, "I32", "i"),
@@ -67,6 +67,12 @@ NAME_ONLY = tuple(f"{kind}{bits}" for kind in ("int", "uint") for bits in range(
 """Dtypes of torch 2.13 that no tensor can be saved with, but whose name can: `torch.int1` to `torch.uint7`."""
 
 BY_NAME = {dtype.name: dtype for dtype in DTYPES}
+
+QUANTISED = frozenset(name for name in BY_NAME if name.startswith(("q", "float8", "float4", "bits")))
+"""Dtypes whose values mean nothing, or little, without a scale."""
+
+SMALL_INTEGERS = frozenset(("int8", "uint8", "int16", "uint16", "int32", "uint32"))
+"""Dtypes of integers that quantised weights are packed in."""
 
 PACKED = {"quint4x2": 2, "quint2x4": 4}
 """Elements per stored byte, for the dtypes whose shape counts elements; the shape of a float4_e2m1fn_x2 counts bytes."""

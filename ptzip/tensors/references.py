@@ -15,7 +15,7 @@ from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.strides import element_range, is_countable
-from ptzip.tensors.torch_names import PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, VIEWS
+from ptzip.tensors.torch_names import PARAMETER, PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, VIEWS
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
@@ -24,8 +24,8 @@ CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
 FUNCTION, TENSOR_CLASS, ARGUMENTS = 0, 1, 2
 """Indices in the arguments of `_rebuild_from_type_v2`."""
 
-OFFSET, STRIDE, HOOKS = 1, 3, 5
-"""Indices in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass."""
+OFFSET, SHAPE, STRIDE, HOOKS, TYPED_DTYPE = 1, 2, 3, 5, 6
+"""Indices in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass, the dtype is that of `_v3`."""
 
 TENSOR, REQUIRES_GRAD = 0, 1
 """Indices in the arguments of a parameter."""
@@ -145,6 +145,11 @@ def tensor_ref(node: Node) -> TensorRef | None:
     return TensorRef(node, given, storage, offset, shape, stride) if isinstance(node, Call) else None
 
 
+def shape_of(arguments: list[Node]) -> tuple[int, ...] | None:
+    """The shape among the arguments of a function that rebuilds a tensor on a storage."""
+    return _integers(plain(arguments[SHAPE])) if len(arguments) > SHAPE else None
+
+
 def rebuilt_by(node: Node) -> tuple[str, list[Node]]:
     """The function that a call of torch's rebuilds a tensor by, and its arguments; "" for what is no call.
 
@@ -163,9 +168,12 @@ def rebuilt_by(node: Node) -> tuple[str, list[Node]]:
 
 
 def parameter_arguments(node: Node) -> list[Node]:
-    """The arguments of the call that rebuilds a parameter: tensor, requires_grad, …; empty for any other node."""
+    """The arguments of the call that rebuilds a parameter: tensor, requires_grad, …; empty for any other node.
+
+    torch up to 0.4 calls the class itself.
+    """
     path, arguments = rebuilt_by(node)
-    return arguments if path in PARAMETERS else []
+    return arguments if path in PARAMETERS or path == PARAMETER else []
 
 
 def tensor_slot(slot: Slot) -> Slot:

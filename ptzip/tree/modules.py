@@ -56,7 +56,7 @@ def child(module: Node, name: str) -> Node | None:
 
 def last_child(module: Node) -> Node | None:
     """The last child of a module, as `module[-1]` of a Sequential."""
-    children = _named(module, "_modules")
+    children = named_slots(module, "_modules")
     return children[-1][1].node if children else None
 
 
@@ -69,14 +69,14 @@ def modules(root: Node) -> Iterator[Node]:
         if id(module) not in seen and is_module(module):
             seen.add(id(module))
             yield module
-            pending += [slot.node for _, slot in reversed(_named(module, "_modules"))]
+            pending += [slot.node for _, slot in reversed(named_slots(module, "_modules"))]
 
 
 def parameter_slots(root: Node) -> Iterator[Slot]:
     """The slots of all parameters; of a parameter that several modules share, only the first."""
     seen: set[int] = set()
     for module in modules(root):
-        for _, slot in _named(module, "_parameters"):
+        for _, slot in named_slots(module, "_parameters"):
             if id(slot.node) not in seen:
                 seen.add(id(slot.node))
                 yield slot
@@ -85,10 +85,10 @@ def parameter_slots(root: Node) -> Iterator[Slot]:
 def buffer_slots(root: Node) -> Iterator[Slot]:
     """The slots of all buffers."""
     for module in modules(root):
-        yield from (slot for _, slot in _named(module, "_buffers"))
+        yield from (slot for _, slot in named_slots(module, "_buffers"))
 
 
-def _named(module: Node, container: str) -> list[tuple[str, Slot]]:
+def named_slots(module: Node, container: str) -> list[tuple[str, Slot]]:
     """The entries of one of the dicts of a module, as far as their keys are text."""
     held = lookup(attributes(module), container)
     return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []
@@ -106,7 +106,7 @@ def state_dict(root: Node) -> list[tuple[str, Node]]:
         prefix, module, above = pending.pop()
         found += [(f"{prefix}{name}", value) for name, value in _own_tensors(module)]
         inner = above | {id(module)}
-        below = [(name, slot.node) for name, slot in _named(module, "_modules") if id(slot.node) not in inner]
+        below = [(name, slot.node) for name, slot in named_slots(module, "_modules") if id(slot.node) not in inner]
         pending += [(f"{prefix}{name}.", child, inner) for name, child in reversed(below)]
         if len(found) + len(pending) > MOST_NAMES:
             raise LimitError(f"the state dict of the module has more than {MOST_NAMES} names")
@@ -120,7 +120,7 @@ def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
         held = plain(held.arguments[0])
     transient = {text(slot.node) for slot in item_slots(held)} if held is not None else ()
     for container in ("_parameters", "_buffers"):
-        for name, slot in _named(module, container):
+        for name, slot in named_slots(module, container):
             value = tensor_slot(slot).node
             if not isinstance(value, Atom) and (container == "_parameters" or name not in transient):
                 yield name, value

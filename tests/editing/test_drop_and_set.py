@@ -11,7 +11,19 @@ from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Atom, Node, Step, lookup, pairs
 from ptzip.tree.children import node_paths
-from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, at, dtype_at, instance, model, module, node, numbers, ordered
+from tests.checkpoint_builder import (
+    DEFAULTS,
+    CheckpointBuilder,
+    at,
+    dtype_at,
+    instance,
+    key_at,
+    model,
+    module,
+    node,
+    numbers,
+    ordered,
+)
 from tests.corpus import CORPUS, needs_corpus
 
 
@@ -170,13 +182,16 @@ def test_a_pattern_that_matches_nothing_is_a_warning(tmp_path: Path) -> None:
     )
 
 
-def test_tied_weights_of_which_one_stays_part_company(tmp_path: Path) -> None:
+def test_tied_weights_of_which_one_stays_both_stay(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     storage = builder.storage(numbers(4))
     state = {"a.weight": builder.view(storage, (4,)), "b.weight": builder.view(storage, (4,))}
-    _, found = slim(tmp_path, builder, {"net": state}, keep_float32=["net.a.*"])
+    state["c.weight"] = builder.tensor(numbers(50))
+    report, found = slim(tmp_path, builder, {"net": state}, keep_float32=["net.a.*"])
     with found:
-        assert (dtype_at(found, "net", "a.weight"), dtype_at(found, "net", "b.weight")) == ("float32", "float16")
+        assert [dtype_at(found, "net", name) for name in state] == ["float32", "float32", "float16"]
+        assert key_at(found, "net", "a.weight") == key_at(found, "net", "b.weight")
+    assert report.notes == ("not cast: 1 tensors that share a storage with what keeps its dtype",)
 
 
 @pytest.mark.parametrize("options", [{"set_values": {"epoch": 5}}, {"drop": ["epoch"]}, {"plain": True}, {"format": "legacy"}])

@@ -15,6 +15,7 @@ REPORT = dataclasses.replace(
     wide=("a.weight",),
     keys=(Key("epoch", "-1", 0),),
     tensors=(CastTensor(("a.weight",), "float32", "float32", 7, Loss(1)),),
+    notes=("a note",),
 )
 
 
@@ -61,6 +62,7 @@ def test_a_report_is_plain_data_with_these_names() -> None:
         ],
         "check": None,
         "warnings": ["a warning"],
+        "notes": ["a note"],
     }
 
 

@@ -1,0 +1,123 @@
+"""Quantised weights and their companions: the float tensors that say what the numbers of a quantised weight mean.
+
+Loaders take companions in the dtype that they were saved in: bitsandbytes reads `absmax` and `quant_map` as float32 whatever
+they are (`bitsandbytes/functional.py`, `QuantState.from_dict`; `nn/modules.py`, `Linear8bitLt`), the kernels of torch.ao take a
+float32 bias (`torch/ao/nn/quantized/modules`, `_load_from_state_dict`), and the layers of `transformers/quantizers` for
+FP8, GPTQ, AWQ and compressed-tensors have their scales as parameters. A rounded scale moves every number of the weight.
+
+So a module that holds a quantised weight is a unit, and none of its floats is cast. A quantised weight is
+
+    a tensor of a quantised or packed dtype (qint8, float8, ...), or a wrapper subclass around others (torchao)
+    a matrix of integers of at most 32 bits (int8, packed int4 and nf4); a first dimension of 1 makes it a mask or positions
+    a tensor with others below its own name, as `weight` with `weight.absmax` (bitsandbytes, which packs into floats too)
+    a zero point of any integer dtype
+
+Integers of 64 bits, vectors and numbers are what honest modules have: `num_batches_tracked`, indices, positions, counters.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ptzip.pickling.nodes import Global, Node, Slot, lookup, pair_slots, plain, text
+from ptzip.tensors.dtypes import QUANTISED, SMALL_INTEGERS
+from ptzip.tensors.references import (
+    TENSOR_CLASS,
+    TYPED_DTYPE,
+    parameter_arguments,
+    rebuilt_by,
+    shape_of,
+    tensor_ref,
+    tensor_slot,
+)
+from ptzip.tensors.torch_names import SUBCLASSES
+from ptzip.tree.modules import is_module, modules, named_slots
+
+ZERO_POINT = re.compile(r"(.*_)?(zero_?points?|qzeros)")
+SCALE = re.compile(r"(.*_)?scales?(_inv)?")
+"""Names of tensors, without those of their modules."""
+
+WRAPPERS = frozenset(("torch._utils._rebuild_wrapper_subclass", *SUBCLASSES))
+DISTRIBUTED = "torch.distributed."
+"""The package of wrapper subclasses that are parts of plain tensors."""
+
+STATE = 3
+"""The index of the attributes in the arguments of `_rebuild_parameter_with_state`."""
+
+
+class Form(NamedTuple):
+    """What a tensor tells about quantisation; the dtype is "" where the pickle gives none."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    is_wrapper: bool = False
+
+    @property
+    def is_quantised(self) -> bool:
+        is_matrix = len(self.shape) > 1 and self.shape[0] != 1
+        return self.is_wrapper or self.dtype in QUANTISED or (self.dtype in SMALL_INTEGERS and is_matrix)
+
+
+def companions(root: Node) -> set[int]:
+    """The tensors of a module or dict that belong to quantised weights, by the identity of their nodes.
+
+    Where there is a quantised weight anywhere, scales are companions in every module: those of activations and caches.
+    """
+    holders = list(_holders(root))
+    units = {id(slot.node) for holder in holders for slot in _units(holder)}
+    if units:
+        scales = (slot for holder in holders for name, slot in holder.items() if SCALE.fullmatch(name.rpartition(".")[2]))
+        units |= {id(tensor_slot(slot).node) for slot in scales}
+    return units
+
+
+def _holders(root: Node) -> Iterator[dict[str, Slot]]:
+    """The tensors of a dict by their names; those of each module."""
+    if not is_module(root):
+        yield {name: slot for key, slot in pair_slots(root) if (name := text(key)) is not None}
+        return
+    for module in modules(root):
+        yield {name: slot for container in ("_parameters", "_buffers") for name, slot in named_slots(module, container)}
+
+
+def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:
+    """The slots of the tensors that share a module with a quantised weight."""
+    forms = {name: form for name, slot in holder.items() if (form := _form(slot.node)) is not None}
+    homes = {name: _home(name, forms) for name in forms}
+    quantised = {homes[name] for name, form in forms.items() if form.is_quantised or _is_zero_point(name, form)}
+    quantised |= {home for name, home in homes.items() if home != name.rpartition(".")[0]}
+    yield from (tensor_slot(holder[name]) for name, home in homes.items() if home in quantised)
+
+
+def _home(name: str, names: Mapping[str, Form]) -> str:
+    """The module of a tensor by its name: for one below the name of another tensor, the module of that."""
+    at = name.find(".")
+    while at >= 0:
+        if name[:at] in names:
+            return name[:at].rpartition(".")[0]
+        at = name.find(".", at + 1)
+    return name.rpartition(".")[0]
+
+
+def _is_zero_point(name: str, form: Form) -> bool:
+    return "int" in form.dtype and ZERO_POINT.fullmatch(name.rpartition(".")[2]) is not None
+
+
+def _form(node: Node) -> Form | None:
+    """The form of a tensor, or of the tensor in a parameter; None for anything else."""
+    arguments = parameter_arguments(node)
+    inner = plain(arguments[0]) if arguments else node
+    has_state = len(arguments) > STATE and lookup(plain(arguments[STATE]), "quant_state") is not None
+    tensor = tensor_ref(inner)
+    if tensor is not None:
+        return Form(tensor.storage.dtype.name, tensor.shape, has_state)
+    path, given = rebuilt_by(inner)
+    if path in WRAPPERS:
+        kind = plain(given[TENSOR_CLASS if path in SUBCLASSES else 0]) if len(given) > TENSOR_CLASS else None
+        return Form("", (), not (isinstance(kind, Global) and kind.module.startswith(DISTRIBUTED)))
+    if path == "torch._utils._rebuild_qtensor":
+        return Form("qint8", ())
+    if path == "torch._utils._rebuild_tensor_v3" and len(given) > TYPED_DTYPE:
+        kind = plain(given[TYPED_DTYPE])
+        return Form(kind.name if isinstance(kind, Global) else "", shape_of(given) or ())
+    return None
