@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ptzip.editing.account import Category
-from ptzip.editing.cast_weights import tensor_slots
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.new_nodes import atom
-from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, lookup, pairs, text
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, lookup, pairs, plain, text
+from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
+from ptzip.tree.kinds import is_tensor
 from ptzip.tree.modules import is_module, parameter_slots
 
 Weights = Callable[[Node], Iterable[tuple[str, Node]]]
@@ -54,8 +55,17 @@ def is_state_dict(node: Node | None) -> bool:
     """Whether a node is a dict of tensors by text, as `module.state_dict()` is; less than half may be other values."""
     if not isinstance(node, Dict | Call):
         return False
-    keys = [key for key, _ in pairs(node)]
-    return 2 * len(tensor_slots(node)) > len(keys) and all(text(key) is not None for key in keys)
+    entries = list(pairs(node))
+    count = sum(_is_of_state(value) for _, value in entries)
+    return 2 * count > len(entries) and all(text(key) is not None for key, _ in entries)
+
+
+def _is_of_state(value: Node) -> bool:
+    """Whether modules have such a value in their state: a tensor of any kind, or as torch.ao a dtype, or weight and bias in a
+    tuple."""
+    if isinstance(value, Tuple):
+        return any(is_tensor(plain(part)) for part in value.parts)
+    return is_tensor(value) or (isinstance(value, Global) and value.path.removeprefix("torch.") in BY_NAME)
 
 
 def is_optimizer(node: Node | None) -> bool:
