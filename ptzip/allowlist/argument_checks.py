@@ -89,7 +89,11 @@ BUILTINS = ("builtins", "__builtin__")
 FACTORIES = frozenset(
     {
         *(f"{module}.{name}" for module in BUILTINS for name in ("list", "dict", "set", "tuple", "frozenset")),
-        *(f"{module}.{name}" for module in BUILTINS for name in ("int", "float", "str", "bool", "complex")),
+        *(
+            f"{module}.{name}"
+            for module in BUILTINS
+            for name in ("int", "float", "str", "bool", "complex", "bytes", "bytearray")
+        ),
         *("collections.OrderedDict", "collections.Counter", "collections.deque", "collections.defaultdict"),
         *("__builtin__.long", "__builtin__.unicode"),
         *(f"torch.{module}.grad_scaler._refresh_per_optimizer_state" for module in ("amp", "cuda.amp")),

@@ -41,6 +41,10 @@ MOST_EMPTY = 1 << 20
 
 MOST_BYTES = 1 << 20
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
+SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
+JOBLIB_WRAPPERS = frozenset(f"{package}joblib.numpy_pickle.NumpyArrayWrapper" for package in ("", "sklearn.externals."))
+"""The class that describes an array of joblib, also in scikit-learn before 0.23, which brought its own joblib."""
+
 NUMPY_RANDOM = frozenset(
     (
         *(f"numpy.random._pickle.__{name}_ctor" for name in ("bit_generator", "generator", "randomstate")),
@@ -62,16 +66,34 @@ class Dtype(NamedTuple):
     fault: str = ""
 
 
+RECORDS = frozenset(f"{module}.record" for module in ("numpy", "numpy.rec", "numpy.core.records"))
+"""The element of a record array, which stands for the code of its dtype."""
+
+STRING_DTYPE = "numpy._core._internal._convert_to_stringdtype_kwargs"
+STRINGS = Dtype(16, has_objects=True)
+"""`StringDType`: elements of 16 bytes with addresses of texts."""
+
+MASKED = frozenset(f"numpy.{module}MaskedArray" for module in ("ma.", "ma.core."))
+
 NO_DTYPE = Dtype(fault="with something other than a dtype of the file")
 
 
 def dtype_code(judge: Judge, arguments: Arguments) -> str:
     """`numpy.dtype("f4", False, True)`."""
-    is_code = re.match(CODE, word(arguments[0])) if arguments else None
+    is_code = bool(arguments) and _kind_and_digits(arguments[0]) is not None
     return _DTYPE(judge, arguments) if is_code else "with something other than the code of a dtype"
 
 
-_DTYPE = takes("text bool|int? bool|int?")
+_DTYPE = takes("text|name bool|int? bool|int?")
+
+
+def _kind_and_digits(code: Node) -> tuple[str, str] | None:
+    """The parts of the code of a dtype; a record has none, and is as large as its state says."""
+    found = plain(code)
+    if isinstance(found, Global):
+        return ("V", "") if found.path in RECORDS else None
+    match = re.match(CODE, word(found))
+    return (match[1], match[2]) if match else None
 
 
 def dtype_state(judge: Judge, node: Node, state: Node) -> str:
@@ -82,24 +104,35 @@ def dtype_state(judge: Judge, node: Node, state: Node) -> str:
 def dtype_of(judge: Judge, node: Node | None) -> Dtype:
     """What is known of a dtype among arguments."""
     found = plain(node) if node is not None else None
-    return judge.once(_dtype, found, NO_DTYPE) if isinstance(found, Call) and found.path == "numpy.dtype" else NO_DTYPE
+    if not isinstance(found, Call):
+        return NO_DTYPE
+    if found.path == STRING_DTYPE:
+        return STRINGS
+    return judge.once(_dtype, found, NO_DTYPE) if found.path == "numpy.dtype" else NO_DTYPE
 
 
 def _dtype(judge: Judge, call: Node) -> Dtype:
     arguments = call.arguments if isinstance(call, Call) else []
-    match = re.match(CODE, word(arguments[0])) if arguments else None
-    if match is None:
+    code = _kind_and_digits(arguments[0]) if arguments else None
+    if code is None:
         return NO_DTYPE
-    kind, digits = match.groups()
-    count = int(digits or 0)
-    size = count * (4 if kind == "U" else 1) if kind in "SUV" else count or SIZES.get(kind, 1)
+    kind, digits = code
     states = [step.items[0] for step in call.steps if step.op == "BUILD"]
+    is_record = isinstance(plain(arguments[0]), Global)
+    count = max(0, _size_in(states)) if is_record else int(digits or 0)
+    size = count * (4 if kind == "U" else 1) if kind in "SUV" else count or SIZES.get(kind, 1)
     if not states:
         return Dtype(size, kind == "O")
     if judge.discards:
         return Dtype(fault=MemoryFault("and sets a state after it may have been used by values that are discarded"))
     fault, has_objects = _state_fault(judge, kind, size, states[0])
     return Dtype(size, has_objects, MemoryFault(fault) if fault else "")
+
+
+def _size_in(states: list[Node]) -> int:
+    """The bytes of an element by the state of its dtype."""
+    first = states[0] if states else None
+    return integer(first.parts[5]) if isinstance(first, Tuple) and len(first.parts) > 5 else 0
 
 
 def _state_fault(judge: Judge, kind: str, size: int, state: Node) -> tuple[str, bool]:
@@ -186,12 +219,59 @@ def array_state(judge: Judge, node: Node, state: Node) -> str:
     return _fault_of_data(judge, dtype, shape_count(judge, shape), plain(data))
 
 
+def masked_array(judge: Judge, arguments: Arguments) -> str:
+    """`_mareconstruct(MaskedArray, ndarray, (0,), "b")` creates an empty array, whose contents follow in its state."""
+    if wrong := _MASKED_ARRAY(judge, arguments):
+        return wrong
+    cls, base = map(plain, arguments[:2])
+    is_known = isinstance(cls, Global) and cls.path in MASKED and isinstance(base, Global) and base.path == "numpy.ndarray"
+    return "" if is_known and shape_count(judge, arguments[2]) == 0 else "with other classes, or a size"
+
+
+_MASKED_ARRAY = takes("name name tuple bytes|text")
+
+
+def masked_state(judge: Judge, node: Node, state: Node) -> str:
+    """(version, shape, dtype, is_fortran, data, mask, fill value): `MaskedArray.__setstate__` makes an array of the last."""
+    parts = state.parts if isinstance(state, Tuple) else []
+    if len(parts) != 7 or any(isinstance(part, Detour) for part in parts):
+        return MemoryFault("and sets a state that numpy does not write")
+    _, shape, dtype, _, data, mask, fill = parts
+    if wrong := _fault_of_data(judge, dtype, shape_count(judge, shape), plain(data)):
+        return wrong
+    if judge.kind(mask) not in ("bytes", "text", "long-text") or dtype_of(judge, dtype).size > MOST_BYTES:
+        return "and gives it a mask that is not in the file"
+    return "" if _is_one_value(plain(fill)) else "and fills it with more than one value"
+
+
+def _is_one_value(node: Node) -> bool:
+    """None, a number, a text, or an array without dimensions."""
+    shape = _shape_of(node)
+    if shape is not None:
+        return isinstance(shape, Tuple) and not shape.parts
+    return isinstance(node, Atom) or (isinstance(node, Call) and node.path in SCALARS)
+
+
+def _shape_of(node: Node | None) -> Node | None:
+    """The shape of an array among the values of a state; joblib writes a wrapper, whose array follows the pickle."""
+    if not isinstance(node, Call):
+        return None
+    if node.path.endswith("._frombuffer"):
+        return plain(node.arguments[2]) if len(node.arguments) > 2 else None
+    state = next((plain(step.items[0]) for step in node.steps if step.op == "BUILD"), None)
+    if isinstance(state, Tuple):
+        return plain(state.parts[-4]) if len(state.parts) in (4, 5) else None
+    return lookup(state, "shape") if isinstance(state, Dict) and node.path in JOBLIB_WRAPPERS else None
+
+
 def _fault_of_data(judge: Judge, dtype: Node, count: int, data: Node) -> str:
     known = dtype_of(judge, dtype)
     if known.fault:
         return known.fault
     if known.has_objects:
         length = judge.once(_items, data, 0) if isinstance(data, List) else -1
+        if known is STRINGS and isinstance(data, List) and not judge.once(_has_texts, data, otherwise=False):
+            return "and gives it something other than texts, which it would make texts of"
         return "" if 0 <= count <= length else MemoryFault("and gives it other objects than its shape has")
     if judge.kind(data) not in ("bytes", "text", "long-text"):
         return "and gives it data that are not in the file"
@@ -202,6 +282,10 @@ def _fault_of_data(judge: Judge, dtype: Node, count: int, data: Node) -> str:
 
 def _items(_: Judge, node: Node) -> int:
     return sum(1 for _ in item_slots(node))
+
+
+def _has_texts(_: Judge, node: Node) -> bool:
+    return all(isinstance(plain(slot.node), Atom | Global) for slot in item_slots(node))
 
 
 def _bytes(judge: Judge, node: Node) -> int:
@@ -279,10 +363,6 @@ def seed_state(judge: Judge, node: Node, state: Node) -> str:
     """(entropy, children spawned, pool, size of the pool, key): numpy takes the size of the pool from the file."""
     parts = state.parts if isinstance(state, Tuple) else []
     pool = plain(parts[2]) if len(parts) == 5 else None
-    if isinstance(pool, Call) and pool.path.endswith("._frombuffer"):
-        shape = pool.arguments[2:3]
-    else:
-        built = next((step.items[0] for step in pool.steps if step.op == "BUILD"), None) if pool is not None else None
-        shape = plain(built).parts[1:2] if built is not None else []
-    is_fit = bool(shape) and 0 <= integer(parts[3]) <= shape_count(judge, shape[0])
+    shape = _shape_of(pool)
+    is_fit = shape is not None and 0 <= integer(parts[3]) <= shape_count(judge, shape)
     return "" if is_fit else MemoryFault("and sets a state that numpy does not write")

@@ -238,7 +238,7 @@ OPTIMIZERS = {
     "torch.optim.rprop": "Rprop#",
     "torch.optim.sgd": "SGD#",
     "torch.optim.sparse_adam": "SparseAdam#",
-    "torch.optim.swa_utils": "AveragedModel SWALR",
+    "torch.optim.swa_utils": "AveragedModel SWALR SWALR._cosine_anneal& SWALR._linear_anneal&",
 }
 """Optimizers, schedulers and scalers: a `__setstate__` sets the `__dict__`, and adds defaults to the groups of
 parameters."""

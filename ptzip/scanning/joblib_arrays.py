@@ -11,12 +11,10 @@ Only a wrapper that joblib itself would write says how many bytes to skip; any o
 from collections.abc import Callable, Iterator
 from itertools import islice
 
+from ptzip.allowlist.numpy_checks import JOBLIB_WRAPPERS
 from ptzip.formats.numpy_types import Known, element_count, literal, pickled, value
 from ptzip.io.sources import Stream
 from ptzip.pickling.nodes import Call, Dict, Global, Node, Pickle, children, lookup, pairs, plain, state, text, walk_unordered
-
-WRAPPERS = frozenset(f"{package}joblib.numpy_pickle.NumpyArrayWrapper" for package in ("", "sklearn.externals."))
-"""The class that describes an array, also in scikit-learn before 0.23, which brought its own joblib."""
 
 ATTRIBUTES = frozenset(("subclass", "shape", "order", "dtype", "allow_mmap"))
 ALIGNMENT = "numpy_array_alignment_bytes"
@@ -31,7 +29,7 @@ FILE_WRAPPERS = ("NDArrayWrapper", "ZNDArrayWrapper")
 
 def has_arrays(pickle: Pickle) -> bool:
     """Whether there may be array data between the opcodes of a pickle, which only joblib skips."""
-    return any(isinstance(node, Global) and node.path in WRAPPERS for node in pickle.calls)
+    return any(isinstance(node, Global) and node.path in JOBLIB_WRAPPERS for node in pickle.calls)
 
 
 def other_files(pickle: Pickle) -> Iterator[Call]:
@@ -79,8 +77,8 @@ class Arrays:
     def is_odd(self, pickle: Pickle) -> bool:
         """Whether something of joblib is described in another way, so that its loader may skip other bytes."""
         joblib = [node for node in pickle.calls if isinstance(node, Global) and "joblib" in node.module]
-        wrappers = {id(node) for node in joblib if node.path in WRAPPERS}
-        calls = [node for node in pickle.calls if isinstance(node, Call) and node.path in WRAPPERS]
+        wrappers = {id(node) for node in joblib if node.path in JOBLIB_WRAPPERS}
+        calls = [node for node in pickle.calls if isinstance(node, Call) and node.path in JOBLIB_WRAPPERS]
         is_passed_on = any(id(plain(part)) in wrappers for part in _passed(pickle))
         return len(calls) != self.skipped or len(wrappers) != len(joblib) or is_passed_on
 
@@ -90,7 +88,9 @@ def _attributes(node: Node) -> Dict | None:
 
     Other attributes could replace the methods of the wrapper, and other values mean something else to joblib.
     """
-    is_wrapper = isinstance(node, Call) and node.path in WRAPPERS and node.op == "NEWOBJ" and len(node.steps) < MOST_STEPS
+    is_wrapper = (
+        isinstance(node, Call) and node.path in JOBLIB_WRAPPERS and node.op == "NEWOBJ" and len(node.steps) < MOST_STEPS
+    )
     given = state(node) if is_wrapper and sum(step.op == "BUILD" for step in node.steps) == 1 else None
     if not isinstance(given, Dict) or len(given.steps) > MOST_STEPS:
         return None

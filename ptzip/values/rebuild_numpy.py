@@ -116,6 +116,11 @@ def numpy_dtype(code: object, *_: object) -> NumpyDtype:
     return NumpyDtype(code.name if isinstance(code, NumpyClass) else text(code))
 
 
+def string_dtype(*_: object) -> NumpyDtype:
+    """`StringDType`, whose texts are stored as objects."""
+    return NumpyDtype("O")
+
+
 def set_numpy_dtype(dtype: NumpyDtype, state: object) -> None:
     """(version, byte order, subdtype, names, fields, size, alignment, flags[, metadata])."""
     given = items(state, 6, 7, 8, 9)
@@ -157,7 +162,7 @@ def set_random_state(random: NumpyRandom, state: object) -> None:
 
 
 FUNCTIONS: tuple[Callable[..., object], ...] = (
-    *(numpy_class, empty_array, set_array, array_from_buffer, array_scalar, numpy_dtype, set_numpy_dtype),
+    *(numpy_class, empty_array, set_array, array_from_buffer, array_scalar, numpy_dtype, string_dtype, set_numpy_dtype),
     *(random_state, seed_sequence, set_random_state),
 )
 """What the allow list names."""

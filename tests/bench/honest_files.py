@@ -33,6 +33,12 @@ def of_numpy() -> Iterator[Made]:
     np = importlib.import_module("numpy")
     for code in ("f2", "f4", "f8", "i1", "i8", "?", "U3", "S3", "O", "c16"):
         yield f"array {code}", False, np.zeros(3, code)
+    record = np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")])
+    yield from (("records", False, record), ("record", False, record[0]), ("matrix", False, np.matrix([[1, 2]])))
+    yield from (("masked", False, np.ma.masked_array([1.0, 2], [0, 1])), ("masked value", False, np.ma.masked))
+    yield "masked records", False, np.ma.masked_array(np.zeros(2, [("a", "f4"), ("b", "i2")]))
+    yield "texts", False, np.array(["a", "bb"], dtype=np.dtypes.StringDType())
+    yield "dates", False, np.array(["2020-01-01"], dtype="M8[D]")
     yield "random states", False, [np.random.get_state(), np.random.default_rng(1)]
 
 

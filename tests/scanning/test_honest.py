@@ -57,6 +57,10 @@ CLEAN: dict[str, Any] = {
     "a record array": np.zeros(2, dtype=[("a", "f4"), ("b", "i8")]),
     "a dtype": np.dtype("f4"),
     "the state of numpy": np.random.get_state(),
+    "masked arrays": (np.ma.masked_array([1, 2], [False, True]), np.ma.masked_array(np.zeros(2, [("a", "f4")])), np.ma.masked),
+    "records": (np.rec.array([(1, 2.0)], dtype=[("a", "i4"), ("b", "f4")]), np.rec.array([(1,)], dtype=[("a", "i4")])[0]),
+    "texts of any length": np.array(["a", "bb"], dtype=np.dtypes.StringDType()),
+    "defaultdicts of bytes": (defaultdict(bytes), defaultdict(bytearray)),
     "a generator of numpy": np.random.default_rng(1),
     "the state of Python": random.getstate(),
 }
