@@ -61,8 +61,10 @@ class _Zlib:
     def __init__(self, file: SourceFile) -> None:
         self._file, self._inflater, self._pending = file, zlib.decompressobj(), b""
 
-    def read(self, size: int) -> bytes:
+    def read1(self, size: int) -> bytes:
         piece = b""
+        if self._inflater.eof and (self._inflater.unused_data or self._file.read(1)):
+            raise zlib.error("other bytes follow the stream")
         while not piece and not self._inflater.eof:
             data = self._pending or self._file.read(CHUNK)
             if not data:
@@ -114,7 +116,7 @@ def compression_of(source: Source) -> Compression | None:
     if kind is None or not kind.is_weak:
         return kind
     try:
-        return kind if kind.reader(SourceFile(source)).read(1) else None  # chance does not unpack
+        return kind if kind.reader(SourceFile(source)).read1(1) else None  # chance does not unpack
     except (zlib.error, EOFError):
         return None
 
@@ -143,16 +145,17 @@ class UnpackedSource(FileSource):
         self._temporary.close()
 
 
-def unpacked(source: Source, kind: Compression, limits: Limits, *, is_scan: bool = False) -> Source:
+def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str] | None = None) -> Source:
     """The content of a compressed source, to be closed by the caller.
 
-    Raises CutError or FormatError where the bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`. A scan gets
-    what precedes the damage, as a loader does, and a LimitError for more than `MOST_GROWTH`-fold growth.
+    Raises CutError or FormatError where the bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`. A scan,
+    which gives a list of `faults`, gets what precedes the damage, as a loader does, and a LimitError for more than
+    `MOST_GROWTH`-fold growth.
     """
     pieces, size = list[bytes](), 0
     with contextlib.ExitStack() as on_error:
         file = None
-        for piece in _content(source, kind, is_scan):
+        for piece in _content(source, kind, faults):
             size += len(piece)
             if size > limits.unpacked_bytes:
                 raise LimitError(f"the {kind.name} holds more than {limits.unpacked_bytes:,} bytes")
@@ -174,26 +177,27 @@ def unpacked(source: Source, kind: Compression, limits: Limits, *, is_scan: bool
         return opened
 
 
-def _content(source: Source, kind: Compression, is_scan: bool) -> Iterator[bytes]:
+def _content(source: Source, kind: Compression, faults: list[str] | None) -> Iterator[bytes]:
     """The unpacked bytes in pieces; for a scan up to where they end or break."""
     file, done = SourceFile(source), 0
     reader = kind.reader(file)
     while True:
         try:
-            piece = reader.read(CHUNK)
+            piece = reader.read1(CHUNK)  # `read` loses what precedes an error
         except PtzipError:
             raise
         except Exception as error:  # each library has its own: zlib.error, EOFError, LZMAError, ZstdError
             if isinstance(error, OSError) and error.errno is not None:  # gzip and bz2 report broken bytes without a number
                 raise
-            if is_scan and done:
+            if faults is not None and done:
+                faults.append(f"the {kind.name} is broken or followed by other bytes: {error}")
                 return
             fault = CutError if isinstance(error, EOFError) else FormatError
             raise fault(f"this is {kind.name} that is broken or cut off: {error}", done) from error
         if not piece:
             return
         done += len(piece)
-        if is_scan and done > IN_MEMORY and done > MOST_GROWTH * file.tell():
+        if faults is not None and done > IN_MEMORY and done > MOST_GROWTH * file.tell():
             raise LimitError(f"{file.tell():,} bytes of {kind.name} unpack to more than {done:,} bytes")
         yield piece
 

@@ -16,8 +16,11 @@ from ptzip.io.sources import BytesSource, Source
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
-QUOTED = re.compile(rb'"([^"\\]{8,}|[^"\\]*(?:\\.[^"\\]*)+)"')
-"""A string of JSON that is long enough for a pickle that imports something, or has escapes."""
+QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\Z)', re.DOTALL)
+"""A string of JSON. One without an end is taken too, since the search would begin anew at each of its characters."""
+
+SHORTEST_UNIT = 8
+"""Characters; a pickle that imports something takes six bytes."""
 
 BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{24,}(?:\r?\n[A-Za-z0-9+/_-]+)*={0,2}")
 BASE85_RUN = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{24,}")
@@ -38,7 +41,7 @@ SHORTEST_TEXT = 24
 """Bytes; chance decodes to shorter texts."""
 
 TEXT_HEAD = 4096
-CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b") + b"\x7f"
+CONTROLS = bytes(code for code in range(32) if code not in b"\t\n\r\f\x1b")
 """Bytes that no text contains."""
 
 
@@ -69,13 +72,14 @@ def _units(text: bytes) -> Iterator[tuple[int, bytes]]:
     """What may be encoded as a whole, and its offset."""
     yield 0, text
     for quoted in QUOTED.finditer(text):
-        if b"\\" not in quoted[0]:
-            yield quoted.start(), quoted[1]
-        else:
+        string = quoted[1]
+        if b"\\" in string:
             import json  # few texts have escapes
 
             with contextlib.suppress(ValueError):
-                yield quoted.start(), json.loads(quoted[0], strict=False).encode("utf-8", "surrogatepass")
+                string = json.loads(b'"%b"' % string, strict=False).encode("utf-8", "surrogatepass")
+        if len(string) >= SHORTEST_UNIT:
+            yield quoted.start(), string
     for run in BASE64_RUN.finditer(text):
         yield run.start(), run[0]
 

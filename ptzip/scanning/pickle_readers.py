@@ -28,6 +28,9 @@ HEADS = (512, 1 << 14, 1 << 20)
 
 IDENTIFIER = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
 
+SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
+"""Names of records that are pickles, not texts."""
+
 MOST_PADDING = 1 << 20
 """Bytes beyond the end are read if any of the first so many is not zero."""
 
@@ -97,7 +100,7 @@ def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
 def _imports(region: Region, pickle: Pickle) -> bool:
     """Whether a loader imports something before the pickle breaks off, unless it may be words of a text."""
     names = _names(pickle)
-    if region.is_other or not names or not is_text(region.source):
+    if region.is_other or region.location.lower().endswith(SUFFIXES) or not names or not is_text(region.source):
         return bool(names)
     return not region.is_optional and any(map(_is_dangerous, names))
 

@@ -158,14 +158,17 @@ def compressed(region: Region) -> Generator[Item, None, Outcome]:
     kind = compression_of(region.source)
     if kind is None:
         return Refused("")
+    faults = list[str]()
     try:
-        inner = unpacked(region.source, kind, region.budget.limits, is_scan=True)
+        inner = unpacked(region.source, kind, region.budget.limits, faults)
     except FormatError as error:  # nothing was unpacked
         return Refused(str(error))
     with contextlib.closing(inner):
         if region.depth:  # the file itself may be compressed, as large as `Limits` allows
             region.budget.inflate(inner.size)
         yield region.inner(inner, f"content of the {kind.name}")
+    for fault in faults:
+        yield region.note(NoteKind.STRANGE, fault)
     return Read(region.source.size)
 
 

@@ -63,7 +63,7 @@ def test_a_scan_unpacks_up_to_the_damage() -> None:
     with pytest.raises(CutError, match="cut off") as caught:
         unpacked(source, KINDS["zlib"], DEFAULT_LIMITS)
     assert caught.value.offset == len(DATA)
-    assert unpacked(source, KINDS["zlib"], DEFAULT_LIMITS, is_scan=True).whole() == DATA
+    assert unpacked(source, KINDS["zlib"], DEFAULT_LIMITS, faults=[]).whole() == DATA
 
 
 @pytest.mark.parametrize("name", PACK)
@@ -75,7 +75,7 @@ def test_more_than_the_limit_is_not_unpacked(name: str) -> None:
 def test_a_scan_does_not_unpack_what_grows_out_of_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "IN_MEMORY", 1000)
     with pytest.raises(LimitError, match=r"bytes of gzip unpack to more than"):
-        unpacked(BytesSource(gzip.compress(bytes(1 << 22))), KINDS["gzip"], DEFAULT_LIMITS, is_scan=True)
+        unpacked(BytesSource(gzip.compress(bytes(1 << 22))), KINDS["gzip"], DEFAULT_LIMITS, faults=[])
 
 
 def test_an_error_of_reading_the_file_is_no_error_of_the_compression() -> None:
@@ -86,7 +86,7 @@ def test_an_error_of_reading_the_file_is_no_error_of_the_compression() -> None:
             return super().read(offset, length)
 
     with pytest.raises(OSError, match="Input/output error"):
-        unpacked(Failing(gzip.compress(DATA)), KINDS["gzip"], DEFAULT_LIMITS, is_scan=True)
+        unpacked(Failing(gzip.compress(DATA)), KINDS["gzip"], DEFAULT_LIMITS, faults=[])
 
 
 @pytest.mark.parametrize("data", [b"x\x9c", b"x\x9cnot zlib", b"", b"PK\x03\x04", b"\x80\x02."])

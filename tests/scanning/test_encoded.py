@@ -45,6 +45,8 @@ STRINGS = {
 @pytest.mark.parametrize("string", STRINGS.values(), ids=STRINGS)
 def test_a_string_is_decoded_as_b64decode_does(string: str) -> None:
     assert verdict(zipped({"data": json.dumps({"policy": {":serialized:": string}}).encode()})) == "malicious"
+    spaced = json.dumps({"a": 1, "policy": {":serialized:": string}}, separators=(",", ":          "))
+    assert verdict(zipped({"data": spaced.encode() + b'"\x7f"'})) == "malicious"
     assert verdict(valued(text(string))) == "malicious"
 
 
@@ -67,7 +69,15 @@ def test_honest_texts_are_clean(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "run", [b"A" * (1 << 22), b"a\\n" * (1 << 20), b"gASV" * (1 << 18), b"~" * (1 << 22), b"00" * (1 << 21)]
+    "run",
+    [
+        b"A" * (1 << 22),
+        b"a\\n" * (1 << 20),
+        b"gASV" * (1 << 18),
+        b"~" * (1 << 22),
+        b"00" * (1 << 21),
+        b'"' + b'\\"' * (1 << 21),
+    ],
 )
 def test_long_texts_are_searched_in_linear_time(run: bytes) -> None:
     data, started = zipped({"notes.txt": run}), time.perf_counter()

@@ -1,6 +1,7 @@
 """The walk over the regions of a file: what it yields, in which order, and what an error ends."""
 
 import gzip
+import zlib
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -111,6 +112,18 @@ BEGINNINGS = {
 def test_what_a_loader_imports_before_it_fails_is_a_finding_also_in_a_record(data: bytes) -> None:
     assert scan(data).verdict != "clean"
     assert data.isascii() or scan(zipped({"a": data})).verdict != "clean"
+
+
+def test_words_are_no_imports_unless_the_record_is_named_like_a_pickle() -> None:
+    assert scan(zipped({"labels.txt": b"cat\ncow\ndog\n"})).verdict == "clean"
+    assert scan(zipped({"labels.pkl": b"cat\ncow\ndog\n"})).verdict == "review"
+
+
+@pytest.mark.parametrize("packed", [zlib.compress(NONE) + b"abc", gzip.compress(NONE) + b"abc", zlib.compress(NONE)[:-2]])
+def test_what_follows_a_compressed_stream_or_is_missing_is_a_finding(packed: bytes) -> None:
+    assert scan(packed).verdict == "review"
+    assert scan(zipped({"a": packed})).verdict == "review"
+    assert scan(zlib.compress(NONE)).verdict == scan(gzip.compress(NONE) + bytes(9)).verdict == "clean"
 
 
 def test_a_rule_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
