@@ -432,6 +432,7 @@ OTHERS = {
         "nanmedian_out[] qr[] qr_out[] slogdet[] slogdet_out[] sort[] sort_out[] svd[] svd_out[] topk[] topk_out[] "
         "triangular_solve[] triangular_solve_out[]"
     ),
+    "torch.testing._internal.two_tensor": "TwoTensor&",
     "torch.utils.data._utils.collate": "default_collate& default_convert&",
     "torch.utils.data.dataloader": "DataLoader",
     "torch.utils.data.dataset": "ChainDataset ConcatDataset Dataset IterableDataset StackDataset Subset TensorDataset",

@@ -9,6 +9,7 @@ import math
 import re
 from typing import Any, NamedTuple
 
+from ptzip.allowlist.numpy_checks import STRING_DTYPE
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Tuple, pairs, plain, text
 
 CODE = re.compile(r"b1|[iu][1248]|f(?:1|2|4|8|12|16)|c(?:8|16|24|32)|[SVU]\d{1,9}|[mM]8|O[48]?")
@@ -109,8 +110,16 @@ def pickled(dtype: Node | None, known: Known, depth: int = 0) -> ItemType | None
 
 def _read_pickled(dtype: Node, known: Known, depth: int) -> ItemType | None:
     """`numpy.dtype(code, False, True)` with one state. The size in the state is what counts for texts, bytes and structures
-    (`PyTypeNum_ISEXTENDED`); whether there are objects, is what the flags say. Both have to be what the code says.
+    (`PyTypeNum_ISEXTENDED`); whether there are objects, is what the flags say. Both have to be what the code says. The texts
+    of `StringDType` are pickled as objects.
     """
+    if (
+        isinstance(dtype, Call)
+        and dtype.path == STRING_DTYPE
+        and dtype.op == "REDUCE"
+        and not any(step.op == "BUILD" for step in dtype.steps)
+    ):
+        return ItemType(16, has_objects=True)
     state = _state(dtype)
     code = _code(dtype, value(state[5])) if state else None
     if code is None or state is None or not CODE.fullmatch(code):

@@ -119,12 +119,18 @@ class Region(NamedTuple):
         return self._replace(source=source, location=inside(self.location, what))
 
     def pickle(
-        self, pickle: Pickle, what: str = "", part: Part | None = None, is_hidden: bool = False, trailing: int = 0
+        self,
+        pickle: Pickle,
+        what: str = "",
+        part: Part | None = None,
+        is_hidden: bool = False,
+        trailing: int = 0,
+        is_script: bool = False,
     ) -> PickleStream:
         """A pickle in this region. Raises LimitError if there are too many in the file."""
         self.budget.count_pickle()
         location = inside(self.location, what)
-        return PickleStream(location, pickle, part, self.trusted, self.is_hidden or is_hidden, trailing)
+        return PickleStream(location, pickle, part, self.trusted, self.is_hidden or is_hidden, trailing, is_script=is_script)
 
     def note(self, kind: NoteKind, message: str, offset: int | None = None, what: str = "") -> Note:
         return Note(inside(self.location, what), kind, message, offset)

@@ -6,7 +6,6 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
-from ptzip.pickling.nodes import Global
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
@@ -43,7 +42,7 @@ def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_
     findings, names, used, reason = list[Finding](), set[str](), set[str](), ""
     for subject in subjects(source, limits, trusted):
         if isinstance(subject, PickleStream):
-            imported = [node for node in subject.pickle.calls if isinstance(node, Global)]
+            imported = list(subject.imported)
             names.update(node.path for node in imported)
             used.update(node.path for node in imported if trusted and (node.module, node.name) in trusted)
         if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:

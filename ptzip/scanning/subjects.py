@@ -4,13 +4,14 @@ A subject says what was read and where it is in the file, not whether that is go
 """
 
 import functools
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from ptzip.allowlist.table import NOTHING, Trust
+from ptzip.allowlist.table import NOTHING, RECORD, Name, Trust
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
-from ptzip.pickling.nodes import Atom, Call, Dict, List, Node, Pickle, Set, Tuple, children
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Pickle, Set, Tuple, children
 from ptzip.scanning.violations import Violation, violations
 from ptzip.zip.extents import Extent, extents
 from ptzip.zip.reader import Archive
@@ -18,7 +19,8 @@ from ptzip.zip.reader import Archive
 
 class PickleStream:
     """One pickle. `part` has its storages, if any. `is_hidden`: no loader of this kind of file looks for a pickle there;
-    `is_doubtful`: the bytes are hardly a pickle; `trailing`: the number of bytes after its STOP, where nothing should follow.
+    `is_doubtful`: the bytes are hardly a pickle; `trailing`: the number of bytes after its STOP, where nothing should follow;
+    `is_script`: torch reads it in C++, as part of a TorchScript program.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class PickleStream:
         is_hidden: bool = False,
         trailing: int = 0,
         is_doubtful: bool = False,
+        is_script: bool = False,
     ) -> None:
         self.location = location
         self.pickle = pickle
@@ -38,11 +41,18 @@ class PickleStream:
         self.is_hidden = is_hidden
         self.trailing = trailing
         self.is_doubtful = is_doubtful
+        self.own = {_name(node): RECORD for node in pickle.calls if isinstance(node, Global) and is_script and _is_own(node)}
+        """The classes of the program, which Python does not import: a loader without torch fails there."""
+
+    @property
+    def imported(self) -> Iterator[Global]:
+        """Everything that a loader imports by name."""
+        return (node for node in self.pickle.calls if isinstance(node, Global) and _name(node) not in self.own)
 
     @functools.cached_property
     def violations(self) -> tuple[Violation, ...]:
         """The imports and calls that are not allowed."""
-        return tuple(violations(self.pickle, self.trusted))
+        return tuple(violations(self.pickle, {**self.trusted, **self.own} if self.own else self.trusted))
 
     @functools.cached_property
     def calls(self) -> tuple[tuple[str, Call], ...]:
@@ -52,6 +62,15 @@ class PickleStream:
     @functools.cached_property
     def size(self) -> "ObjectSize":
         return _Measure(self.pickle).size()
+
+
+def _name(node: Global) -> Name:
+    return node.module, node.name
+
+
+def _is_own(node: Global) -> bool:
+    """Whether a name is one of TorchScript's (`torch/csrc/jit/serialization/import.cpp`)."""
+    return node.module == "__torch__" or node.module.startswith("__torch__.")
 
 
 class ZipSubject:

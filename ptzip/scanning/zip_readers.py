@@ -144,8 +144,9 @@ class _ArchiveReader:
         prefix = self.prefix if self.is_torch else None
         self.zip = ZipSubject(region.location, region.source, archive, prefix, oddities)
         self.part: Part | None = None
-        others = ("constants.pkl", ".data/extern_modules")  # of TorchScript and torch.package, which have several pickles
-        self.is_plain = self.is_torch and not any(name in self.records for name in others)
+        self.is_script = "constants.pkl" in self.records  # as for `torch/serialization.py`, `_is_torchscript_zip`
+        has_several = self.is_script or ".data/extern_modules" in self.records  # torch.package
+        self.is_plain = self.is_torch and not has_several
 
     def items(self) -> Iterator[Item]:
         """What is in the entries, the pickle that torch reads first; then the zip itself."""
@@ -201,7 +202,8 @@ class _ArchiveReader:
         if name == PICKLE and self.part is None:
             self.part = part
         trailing = len(data) - pickle.end if pickle.root is not None else 0
-        yield self.region.pickle(pickle, what, part, is_hidden=self.is_plain and name != PICKLE, trailing=trailing)
+        is_hidden = self.is_plain and name != PICKLE
+        yield self.region.pickle(pickle, what, part, is_hidden, trailing, self.is_script)
         if trailing:
             window = Window(opened, pickle.end, trailing)
             yield self.region.inner(window, f"{what}, after the pickle", Reading.LEFTOVER)

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ptzip.scanning.report import Severity
-from tests.scanning.raw_pickles import PAYLOAD, in_zip, pickled, rules, scanned, valued, verdict, zipped
+from ptzip.scanning.report import Severity, Verdict
+from ptzip.scanning.scan import scan
+from tests.scanning.raw_pickles import PAYLOAD, in_zip, name, pickled, rules, scanned, valued, verdict, zipped
 from tests.small_checkpoints import archive, training_records
 
 EMPTY = pickled(b"}")
@@ -219,3 +220,25 @@ def test_an_unreadable_file_is_never_clean(data: bytes, change: Callable[[bytes]
     report = scanned(change(data))
     assert report.verdict == "unreadable"
     assert report.reason
+
+
+SCRIPT_OBJECT = name("__torch__.net.Net") + b")\x81}b"
+
+
+def test_the_classes_of_a_torchscript_program_are_not_imported_by_python() -> None:
+    members = {"m/data.pkl": pickled(SCRIPT_OBJECT), "m/constants.pkl": pickled(b")"), "m/code/__torch__/net.py": b"a"}
+    report = scan(zipped({**members, "m/version": b"3"}))
+    assert not report.globals
+    assert {finding.rule for finding in report.findings} == {"PTZ502"}
+
+
+@pytest.mark.parametrize("data", [pickled(SCRIPT_OBJECT), in_zip(pickled(SCRIPT_OBJECT))])
+def test_such_a_class_elsewhere_is_imported(data: bytes) -> None:
+    report = scan(data)
+    assert report.globals == ("__torch__.net.Net",)
+    assert report.verdict is Verdict.REVIEW
+
+
+def test_a_torchscript_program_that_imports_something_else_is_no_better_than_others() -> None:
+    hostile = name("__torch__.net.Net") + b")\x81" + PAYLOAD + b"b"
+    assert scan(in_zip(pickled(hostile), **{"constants.pkl": pickled(b")")})).verdict is Verdict.MALICIOUS
