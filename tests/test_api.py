@@ -153,7 +153,7 @@ def test_a_kept_dtype_saves_nothing_by_half_precision(last: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"dtype": "float8"}, "dtype is 'float8', expected one of float16, bfloat16, keep"),
+        ({"dtype": "float8"}, "dtype is 'float8', expected one of auto, float16, bfloat16, keep"),
         ({"location": "cuda:0"}, "location is 'cuda:0', expected one of cpu, keep"),
         ({"recipe": "yolo"}, "recipe is 'yolo', expected one of auto, ultralytics, .*, generic"),
         ({"on_overflow": "clip"}, "on_overflow is 'clip', expected one of keep, saturate, inf, error"),

@@ -195,6 +195,8 @@ class Caster:
         account.companions = self.kept.total()
         for path, count in self.kept.items():
             where = f" in {path}" if path else ""
-            account.notes.append(f"not cast{where}: {count} companions of quantised weights, which loaders take as saved")
+            what = "companions" if count > 1 else "companion"
+            account.notes.append(f"not cast{where}: {count} {what} of quantised weights, which loaders take as saved")
         if self.stuck:
-            account.notes.append(f"not cast: {self.stuck} tensors that share a storage with what keeps its dtype")
+            what = "tensors that share" if self.stuck > 1 else "tensor that shares"
+            account.notes.append(f"not cast: {self.stuck} {what} a storage with what keeps its dtype")

@@ -191,7 +191,7 @@ def test_tied_weights_of_which_one_stays_both_stay(tmp_path: Path) -> None:
     with found:
         assert [dtype_at(found, "net", name) for name in state] == ["float32", "float32", "float16"]
         assert key_at(found, "net", "a.weight") == key_at(found, "net", "b.weight")
-    assert report.notes == ("not cast: 1 tensors that share a storage with what keeps its dtype",)
+    assert report.notes == ("not cast: 1 tensor that shares a storage with what keeps its dtype",)
 
 
 @pytest.mark.parametrize("options", [{"set_values": {"epoch": 5}}, {"drop": ["epoch"]}, {"plain": True}, {"format": "legacy"}])
