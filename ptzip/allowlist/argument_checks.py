@@ -15,7 +15,7 @@ from itertools import chain, repeat
 from typing import Any, Protocol, TypeVar
 
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, text
-from ptzip.tensors.references import class_ref, tensor_ref
+from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
 from ptzip.tensors.torch_names import REBUILDS, SUBCLASSES
 
 T = TypeVar("T")
@@ -33,6 +33,8 @@ class Judge(Protocol):
     def copy(self, node: Node, kind: str) -> None: ...
 
     def describe(self, node: Node) -> str: ...
+
+    def inner(self, function: Global, given: Tuple) -> str: ...
 
 
 Arguments = Sequence[Node]
@@ -60,6 +62,7 @@ GROUPS = {
     "number": "bool int float long",
     "atom": "none bool int float long text bytes",
     "str": "text long-text",
+    "view": "tensor id unknown",
 }
 ANY = frozenset(("any",))
 
@@ -75,6 +78,9 @@ PACKED_CLASSES = frozenset(
 """The classes of C++ that quantized layers keep their weights in (`aten/src/ATen/native/quantized/library.cpp`)."""
 
 MOST_LAYERS = 10_000
+
+MOST_PER_BYTE = 4
+"""The most elements of a quantized tensor in a byte: those of `torch.quint2x4`."""
 
 LATIN1 = frozenset({"latin1", "latin-1", "iso-8859-1"})
 ENCODINGS = LATIN1 | {"ascii", "utf-8", "utf8", "raw-unicode-escape", "raw_unicode_escape"}
@@ -200,10 +206,21 @@ def literal_bytes(judge: Judge, arguments: Arguments) -> str:
 
 
 def tensor_function(judge: Judge, arguments: Arguments) -> str:
-    """`_rebuild_from_type_v2` calls its first argument."""
-    first = plain(arguments[0]) if arguments else None
-    is_known = isinstance(first, Global) and first.path in TENSOR_FUNCTIONS
-    return "" if is_known else "with a function that rebuilds no tensor"
+    """`_rebuild_from_type_v2(function, class, arguments, state)` calls its first argument, and gives the result a state."""
+    function, _, given, state = [*map(plain, arguments), None, None, None, None][:4]
+    if not isinstance(function, Global) or function.path not in TENSOR_FUNCTIONS:
+        return "with a function that rebuilds no tensor"
+    if not isinstance(given, Tuple) or state is None:
+        return "with arguments that are computed while loading"
+    return judge.inner(function, given) or tensor_state(judge, given, state)
+
+
+def parameter_with_state(judge: Judge, arguments: Arguments) -> str:
+    """`_rebuild_parameter_with_state(tensor, requires_grad, hooks, state)` sets attributes (`torch/_utils.py`)."""
+    return _WITH_STATE(judge, arguments) or literal_state(judge, arguments[3], plain(arguments[3]))
+
+
+_WITH_STATE = takes("view any any any")
 
 
 def unexpanded(judge: Judge, arguments: Arguments) -> str:
@@ -211,12 +228,25 @@ def unexpanded(judge: Judge, arguments: Arguments) -> str:
     if wrong := _TENSOR(judge, arguments):
         return wrong
     reference = tensor_ref(plain(arguments[0]))
-    if reference is not None and math.prod(reference.shape) > reference.storage.numel:
-        return "with a tensor that repeats elements, which are copied"
-    return ""
+    if reference is None:
+        return "with a tensor that is no view of a storage"
+    is_larger = math.prod(reference.shape) > reference.storage.numel
+    return "with a tensor that repeats elements, which are copied" if is_larger else ""
 
 
 _TENSOR = takes("tensor any any bool|int")
+
+
+def own_memory(judge: Judge, arguments: Arguments) -> str:
+    """`_rebuild_qtensor(storage, offset, shape, …)` first creates a tensor of that shape (`torch/_utils.py`)."""
+    if wrong := any_arguments(judge, arguments):
+        return wrong
+    storage = storage_ref(plain(arguments[0])) if arguments else None
+    shape = plain(arguments[2]) if len(arguments) > 2 else None
+    if storage is None or not isinstance(shape, Tuple) or len(shape.parts) > MOST_DIMENSIONS:
+        return "with a storage or a shape that is computed while loading"
+    is_larger = math.prod(map(integer, shape.parts)) > MOST_PER_BYTE * storage.numel
+    return "with a shape larger than its storage" if is_larger else ""
 
 
 def word(node: Node, longest: int = 64) -> str:
@@ -249,9 +279,10 @@ def literal_state(judge: Judge, node: Node, state: Node) -> str:
     return "" if is_literal else "and sets a state that is no dict in the file"
 
 
-def any_state(judge: Judge, node: Node, state: Node) -> str:
-    """What a class of a package, or of torch, does with its state is its own matter."""
-    return ""
+def own_state(judge: Judge, node: Node, state: Node) -> str:
+    """What the `__setstate__` of a class takes: any value in the file."""
+    is_literal = isinstance(state, Atom | Tuple | List | Dict)
+    return "" if is_literal else "and sets a state that is computed while loading"
 
 
 def tensor_state(judge: Judge, node: Node, state: Node) -> str:

@@ -101,19 +101,19 @@ class Judge:
         if len(arguments) <= MOST_ARGUMENTS or given is None:
             wrong = row.check(self, arguments)
         else:
-            wrong = self._shared(row.check, arguments, plain(given))
+            wrong = self._shared(row.check, plain(given))
         if wrong:
             return wrong
         if self.copies_left < 0:
             return "and copies more than is in the file, together with other calls"
         return self._misused_steps(node, row) if node.steps else ""
 
-    def _shared(self, check: ArgumentCheck, arguments: Arguments, given: Node) -> str:
+    def _shared(self, check: ArgumentCheck, given: Node) -> str:
         """The verdict on a tuple of arguments, which other calls may have."""
         key = check, id(given)
         if key not in self._verdicts:
             before = self.copies_left
-            self._verdicts[key] = check(self, arguments), before - self.copies_left
+            self._verdicts[key] = check(self, given.parts), before - self.copies_left
             self.copies_left = before
         wrong, copied = self._verdicts[key]
         self.copies_left -= copied
@@ -134,11 +134,14 @@ class Judge:
                 is_built = True
             elif step.op not in PUTS and step.op not in FILLED_BY.get(row.returns, ()):
                 return f"and applies {step.op} to it, which is no such container"
+            elif step.op not in PUTS and is_built:
+                return "and fills it after its state, in which it may have got another method for that"
         return ""
 
     def kind(self, node: Node | None) -> str:
-        """What kind of value a node is: "none", "bool", "int" (64 bits), "float", "long", "text" (parsed quickly), "bytes",
-        "list", "tuple", "dict", "set", "name" and "id", for a call what its row says, "huge" and "long-text" beyond the limits.
+        """What a value is: "none", "bool", "int" (64 bits), "float", "long", "text" (parsed quickly), "bytes",
+        "list", "tuple", "dict", "set", "name" and "id", for a call what its row says ("unknown" without a row), "huge" and
+        "long-text" beyond the limits.
         """
         found = plain(node) if node is not None else None
         if isinstance(found, Atom):
@@ -146,7 +149,7 @@ class Judge:
         if isinstance(found, Call):
             function = found.function
             row = allowed_row(function.module, function.name) if isinstance(function, Global) else None
-            return row.returns if row is not None else "object"
+            return row.returns if row is not None else "unknown"
         if isinstance(found, Set):
             return "frozenset" if found.op == "FROZENSET" else "set"
         return _NODES.get(type(found), "object") if found is not None else "object"
@@ -159,7 +162,12 @@ class Judge:
     def describe(self, node: Node) -> str:
         """An argument in words."""
         kind = self.kind(node)
-        return f"a {kind}" if kind not in ("object", "id") else "an object"
+        return f"a {kind}" if kind not in ("object", "id", "unknown") else "an object"
+
+    def inner(self, function: Global, given: Tuple) -> str:
+        """What is wrong with a call that the called function makes, by the row of that."""
+        row = allowed_row(function.module, function.name)
+        return "with a function that is not called" if row is None or row.check is None else self._shared(row.check, given)
 
 
 _SIZED = frozenset(("list", "tuple", "dict", "set", "frozenset", "deque", "text", "long-text", "bytes"))

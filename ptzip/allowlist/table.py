@@ -60,14 +60,20 @@ Row = AllowedName
 BUILTINS = " ".join(checks.BUILTINS)
 MULTIARRAY = "numpy.core.multiarray numpy._core.multiarray"
 
-INSTANCE = Row(checks.no_arguments, state=OPAQUE, check_state=checks.any_state, returns="instance", is_instance=True)
+INSTANCE = Row(checks.no_arguments, state=OPAQUE, is_instance=True)
 """A class made by NEWOBJ, or by `_reconstructor`, and BUILD."""
+
+UNPACKING = INSTANCE._replace(check_state=checks.own_state)
+"""The same, whose `__setstate__` unpacks a tuple."""
 
 ENUM = Row(checks.one_value)
 """A class called with one number or string, as the members of enumerations are pickled."""
 
-RECORD = Row(checks.any_arguments, state=OPAQUE, check_state=checks.any_state, returns="instance")
+RECORD = Row(checks.any_arguments, state=OPAQUE)
 """A class or function that keeps its arguments, or computes something harmless of them: named tuples, for instance."""
+
+TRUSTED, TRUSTED_CALL = (row._replace(check_state=checks.own_state, returns="instance") for row in (INSTANCE, RECORD))
+"""The same of a package that the user trusts, which may have states of its own, and be a kind of list or dict."""
 
 STRUCTURE = Row(checks.one_tuple)
 """A class that takes the items of its one tuple."""
@@ -161,14 +167,16 @@ _FROM_ARRAY = _OTHER_TENSOR._replace(check=takes("array any any bool|int"), rebu
 _FROM_CPU = _OTHER_TENSOR._replace(check=checks.unexpanded, rebuild="tensor_from_cpu")
 _SUBCLASS = Row(checks.tensor_function, "tensor_from_type", "", "set_tensor", checks.tensor_state, "tensor", is_value=False)
 
+_WITH_STATE = _TENSOR._replace(check=checks.parameter_with_state, rebuild="parameter_with_state")
+
 _TENSORS: Rows = (
     ("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _TENSOR._replace(rebuild="strided_tensor")),
     ("torch._utils", "_rebuild_tensor_v3", _TENSOR._replace(rebuild="typed_tensor")),
-    ("torch._utils", "_rebuild_parameter", _TENSOR._replace(rebuild="parameter")),
-    ("torch._utils", "_rebuild_parameter_with_state", _TENSOR._replace(rebuild="parameter_with_state")),
+    ("torch._utils", "_rebuild_parameter", _TENSOR._replace(check=takes("view any any"), rebuild="parameter")),
+    ("torch._utils", "_rebuild_parameter_with_state", _WITH_STATE),
     ("torch._utils", "_rebuild_sparse_tensor", _TENSOR._replace(rebuild="sparse_tensor")),
     ("torch._utils", "_rebuild_sparse_csr_tensor", _OTHER_TENSOR._replace(rebuild="sparse_tensor")),
-    ("torch._utils", "_rebuild_qtensor", _TENSOR._replace(rebuild="quantized_tensor")),
+    ("torch._utils", "_rebuild_qtensor", _TENSOR._replace(check=checks.own_memory, rebuild="quantized_tensor")),
     ("torch._utils", "_rebuild_nested_tensor", _TENSOR._replace(rebuild="nested_tensor")),
     ("torch._utils", "_rebuild_meta_tensor_no_storage", _TENSOR._replace(rebuild="meta_tensor")),
     ("torch._utils", "_rebuild_wrapper_subclass", _OTHER_TENSOR._replace(rebuild="wrapper_tensor")),
@@ -183,9 +191,8 @@ _TENSORS: Rows = (
 )
 
 _EMPTY_TENSOR = Row(checks.no_arguments, "tensor_object float32 torch.Tensor", "", "set_tensor", checks.tensor_state, "tensor")
-_WRAPPED = takes("tensor|object|none? any? any?")
-"""A tensor around another one; a number would be a size."""
-
+_WRAPPED = takes("view|none? any? any?")
+"""A tensor around another one: a number would be a size, and of another object the method `detach` is called."""
 
 _PARAMETER = "tensor_object float32 torch.nn.parameter."
 _TENSOR_CLASSES: Rows = (
@@ -230,10 +237,10 @@ _TORCH: Rows = (
     (
         "torch._C",
         "Generator",
-        Row(takes("object|text?"), "torch_generator", state="set_torch_generator", check_state=checks.any_state),
+        Row(takes("object|text?"), "torch_generator", state="set_torch_generator", check_state=checks.own_state),
     ),
     ("torch", "ScriptObject", INSTANCE._replace(check_state=checks.torchbind_state)),
-    ("torch._dynamo.decorators", "_DimRange", Row(takes("atom*"), state=OPAQUE, check_state=checks.any_state)),
+    ("torch._dynamo.decorators", "_DimRange", Row(takes("atom*"), state=OPAQUE, check_state=checks.own_state)),
     ("torch.jit._pickle", "build_intlist build_tensorlist build_doublelist build_boollist restore_type_tag", _FIRST),
 )
 
@@ -254,7 +261,7 @@ FILLED_BY = {
 would call a method of the object.
 """
 
-ROW_OF_SUFFIX = {"": INSTANCE, "#": LOOPING, "=": ENUM, "()": RECORD, "[]": STRUCTURE, "&": STORED}
+ROW_OF_SUFFIX = {"": INSTANCE, "*": UNPACKING, "#": LOOPING, "=": ENUM, "()": RECORD, "[]": STRUCTURE, "&": STORED}
 """Rows by what follows a name in the tables of torch's classes and of the presets."""
 
 Trust = Mapping[Name, AllowedName]

@@ -4,6 +4,7 @@ Source: `torch.nn`, `torch.optim`, `torch.ao`, `torch.distributed`, `torch.distr
 1.9, 1.13, 2.3, 2.6 and 2.13. What follows a name says what pickles may do with it:
 
     Name    make an instance without its constructor, and give it a state
+    Name*   the same; its `__setstate__` unpacks a tuple
     Name#   the same; its `__setstate__` loops over the state, which must be literal
     Name=   call it with the value of a member of the enumeration
     Name()  call it with any arguments, which it only keeps
@@ -100,22 +101,22 @@ QUANTIZATION = {
     "torch.ao.nn.intrinsic.qat.modules.linear_relu": "LinearReLU",
     "torch.ao.nn.intrinsic.quantized.dynamic.modules.linear_relu": "LinearReLU",
     "torch.ao.nn.intrinsic.quantized.modules.bn_relu": "BNReLU2d BNReLU3d",
-    "torch.ao.nn.intrinsic.quantized.modules.conv_add": "ConvAdd2d ConvAddReLU2d",
-    "torch.ao.nn.intrinsic.quantized.modules.conv_relu": "ConvReLU1d ConvReLU2d ConvReLU3d",
+    "torch.ao.nn.intrinsic.quantized.modules.conv_add": "ConvAdd2d* ConvAddReLU2d*",
+    "torch.ao.nn.intrinsic.quantized.modules.conv_relu": "ConvReLU1d* ConvReLU2d* ConvReLU3d*",
     "torch.ao.nn.intrinsic.quantized.modules.linear_relu": "LinearLeakyReLU LinearReLU LinearTanh",
     "torch.ao.nn.qat.dynamic.modules.linear": "Linear",
     "torch.ao.nn.qat.modules.conv": "Conv1d Conv2d Conv3d _ConvNd",
     "torch.ao.nn.qat.modules.embedding_ops": "Embedding",
     "torch.ao.nn.qat.modules.linear": "Linear",
     "torch.ao.nn.quantizable.modules.rnn": "LSTM LSTMCell _LSTMLayer _LSTMSingleLayer",
-    "torch.ao.nn.quantized.dynamic.modules.conv": "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d",
+    "torch.ao.nn.quantized.dynamic.modules.conv": "Conv1d* Conv2d* Conv3d* ConvTranspose1d* ConvTranspose2d* ConvTranspose3d*",
     "torch.ao.nn.quantized.dynamic.modules.linear": "Linear",
     "torch.ao.nn.quantized.dynamic.modules.rnn": "GRU# GRUCell LSTM# LSTMCell PackedParameter RNNBase# RNNCell RNNCellBase",
     "torch.ao.nn.quantized.modules": "DeQuantize Quantize",
     "torch.ao.nn.quantized.modules.activation": "PReLU ReLU6",
     "torch.ao.nn.quantized.modules.batchnorm": "BatchNorm2d BatchNorm3d _BatchNorm",
     "torch.ao.nn.quantized.modules.conv": (
-        "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d _ConvNd _ConvTransposeNd"
+        "Conv1d* Conv2d* Conv3d* ConvTranspose1d* ConvTranspose2d* ConvTranspose3d* _ConvNd* _ConvTransposeNd*"
     ),
     "torch.ao.nn.quantized.modules.embedding_ops": "Embedding EmbeddingBag EmbeddingPackedParams",
     "torch.ao.nn.quantized.modules.functional_modules": "FXFloatFunctional FloatFunctional QFunctional",
@@ -129,7 +130,7 @@ QUANTIZATION = {
     "torch.ao.nn.quantized.reference.modules.sparse": "Embedding EmbeddingBag",
     "torch.ao.nn.quantized.reference.modules.utils": "ReferenceQuantizedModule",
     "torch.ao.nn.sparse.quantized.dynamic.linear": "Linear",
-    "torch.ao.nn.sparse.quantized.linear": "Linear LinearPackedParams",
+    "torch.ao.nn.sparse.quantized.linear": "Linear LinearPackedParams*",
     "torch.ao.quantization._correct_bias": "MeanShadowLogger",
     "torch.ao.quantization._learnable_fake_quantize": "_LearnableFakeQuantize",
     "torch.ao.quantization.backend_config.backend_config": (
@@ -166,7 +167,7 @@ QUANTIZATION = {
     "torch.nn.intrinsic.quantized._reference.modules.linear_relu": "LinearReLU",
     "torch.nn.intrinsic.quantized.dynamic.modules.linear_relu": "LinearReLU",
     "torch.nn.intrinsic.quantized.modules.bn_relu": "BNReLU2d BNReLU3d",
-    "torch.nn.intrinsic.quantized.modules.conv_relu": "ConvReLU1d ConvReLU2d ConvReLU3d",
+    "torch.nn.intrinsic.quantized.modules.conv_relu": "ConvReLU1d* ConvReLU2d* ConvReLU3d*",
     "torch.nn.intrinsic.quantized.modules.linear_relu": "LinearReLU",
     "torch.nn.qat.modules.conv": "Conv2d Conv3d",
     "torch.nn.qat.modules.linear": "Linear",
@@ -178,7 +179,7 @@ QUANTIZATION = {
     "torch.nn.quantized.modules": "DeQuantize Quantize",
     "torch.nn.quantized.modules.activation": "ReLU6",
     "torch.nn.quantized.modules.conv": (
-        "Conv1d Conv2d Conv3d ConvTranspose1d ConvTranspose2d ConvTranspose3d _ConvNd _ConvTransposeNd"
+        "Conv1d* Conv2d* Conv3d* ConvTranspose1d* ConvTranspose2d* ConvTranspose3d* _ConvNd* _ConvTransposeNd*"
     ),
     "torch.nn.quantized.modules.embedding_ops": "Embedding EmbeddingBag EmbeddingPackedParams",
     "torch.nn.quantized.modules.functional_modules": "FXFloatFunctional FloatFunctional QFunctional",
@@ -253,22 +254,22 @@ DISTRIBUTED = {
         "LoadItemType= LoadPlan ReadItem SavePlan TensorWriteData WriteItem WriteItemType="
     ),
     "torch.distributed._shard.checkpoint.storage": "WriteResult",
-    "torch.distributed._shard.metadata": "ShardMetadata",
-    "torch.distributed._shard.sharded_tensor.api": "ShardedTensor ShardedTensor.ProcessGroupState()",
-    "torch.distributed._shard.sharded_tensor.metadata": "MEM_FORMAT_ENCODING= ShardedTensorMetadata TensorProperties",
-    "torch.distributed._shard.sharded_tensor.shard": "Shard",
+    "torch.distributed._shard.metadata": "ShardMetadata*",
+    "torch.distributed._shard.sharded_tensor.api": "ShardedTensor* ShardedTensor.ProcessGroupState()",
+    "torch.distributed._shard.sharded_tensor.metadata": "MEM_FORMAT_ENCODING= ShardedTensorMetadata TensorProperties*",
+    "torch.distributed._shard.sharded_tensor.shard": "Shard*",
     "torch.distributed._shard.sharding_spec.api": "DevicePlacementSpec EnumerableShardingSpec",
     "torch.distributed._shard.sharding_spec.chunk_sharding_spec": "ChunkShardingSpec",
     "torch.distributed._tensor": "DTensor&",
     "torch.distributed._tensor.api": "DTensor&",
     "torch.distributed._tensor.device_mesh": "DeviceMesh#",
     "torch.distributed._tensor.placement_types": (
-        "DTensorSpec Partial Placement Replicate Shard TensorMeta() _Partial _StridedShard"
+        "DTensorSpec Partial* Placement Replicate* Shard* TensorMeta() _Partial* _StridedShard*"
     ),
     "torch.distributed.algorithms.join": "_JoinConfig()",
     "torch.distributed.checkpoint.filesystem": "SerializationFormat= _StorageInfo _StoragePrefix",
     "torch.distributed.checkpoint.metadata": (
-        "BytesStorageMetadata ChunkStorageMetadata Metadata MetadataIndex StorageMeta TensorProperties TensorStorageMetadata "
+        "BytesStorageMetadata ChunkStorageMetadata Metadata MetadataIndex StorageMeta TensorProperties* TensorStorageMetadata "
         "_MEM_FORMAT_ENCODING="
     ),
     "torch.distributed.checkpoint.planner": (
@@ -298,7 +299,7 @@ DISTRIBUTED = {
     "torch.distributed.tensor._api": "DTensor&",
     "torch.distributed.tensor._dtensor_spec": "DTensorSpec ShardOrderEntry() TensorMeta()",
     "torch.distributed.tensor.placement_types": (
-        "Partial Placement Replicate Shard _MaskPartial _Partial _StridedShard _StridedShardOffsetMode="
+        "Partial* Placement Replicate* Shard* _MaskPartial* _Partial* _StridedShard* _StridedShardOffsetMode="
     ),
 }
 """What distributed checkpoints, sharded tensors and DTensors consist of: dataclasses, named tuples and enumerations."""
@@ -440,14 +441,14 @@ OTHERS = {
     "torch.utils.data.sampler": (
         "BatchSampler RandomSampler Sampler SequentialSampler SubsetRandomSampler WeightedRandomSampler"
     ),
-    "torch.utils.hooks": "RemovableHandle",
+    "torch.utils.hooks": "RemovableHandle*",
 }
 """Data sets and samplers, without those that read streams or run functions, results of torch's functions, and pure
 functions."""
 
 TABLES = (MODULES, QUANTIZATION, OPTIMIZERS, DISTRIBUTED, DISTRIBUTIONS, OTHERS)
 
-SUFFIXES = ("", "#", "=", "()", "[]", "&")
+SUFFIXES = ("", "*", "#", "=", "()", "[]", "&")
 
 
 def suffix_of(module: str, name: str) -> str | None:

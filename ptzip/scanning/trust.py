@@ -8,9 +8,11 @@ may have its constructor do: a pickler makes an instance without calling that. A
 
 from collections.abc import Iterable
 
-from ptzip.allowlist.table import INSTANCE, RECORD, ROW_OF_SUFFIX, AllowedName, Name, Trust, pair
+from ptzip.allowlist.table import ROW_OF_SUFFIX, TRUSTED, TRUSTED_CALL, AllowedName, Name, Trust, pair
 from ptzip.scanning import dangerous_names
 from ptzip.scanning.presets import PRESETS
+
+_ROWS = {**ROW_OF_SUFFIX, "": TRUSTED, "()": TRUSTED_CALL}
 
 
 def trusted(names: Iterable[str]) -> Trust:
@@ -33,7 +35,7 @@ def preset(name: str) -> Trust:
 def _kind(entry: str) -> tuple[str, AllowedName]:
     """A name without what follows it, and its row."""
     name = entry.rstrip("=()")
-    return name, ROW_OF_SUFFIX[entry[len(name) :]]
+    return name, _ROWS[entry[len(name) :]]
 
 
 def _checked(text: str) -> Trust:
@@ -44,4 +46,4 @@ def _checked(text: str) -> Trust:
         raise ValueError(f"{text!r} cannot be trusted: expected module.Name, or one of {', '.join(PRESETS)}")
     if why := dangerous_names.of_trusted(*found):
         raise ValueError(f"{text!r} cannot be trusted: {why}")
-    return {found: RECORD if path != text else INSTANCE}
+    return {found: _ROWS[text[len(path) :]]}

@@ -26,7 +26,10 @@ PASS: dict[str, tuple[ArgumentCheck, bytes]] = {
     "a type as a factory": (checks.builtin_factory, call("collections.defaultdict", name("builtins.list"))),
     "no factory": (checks.builtin_factory, call("collections.defaultdict", b"N")),
     "bytes to load": (checks.literal_bytes, call("torch.storage._load_from_bytes", raw(b"abc"))),
-    "a function that rebuilds": (checks.tensor_function, call("x.f", name("torch._utils._rebuild_tensor_v2"))),
+    "a function that rebuilds": (
+        checks.tensor_function,
+        call("x.f", name("torch._utils._rebuild_tensor_v2"), name("torch.Tensor"), b")", b"}"),
+    ),
     "nothing": (checks.no_arguments, call("torch.nn.modules.linear.Linear")),
     "a random state": (arrays.numpy_random, call("x.f", text("MT19937"), name("numpy.random._pickle.__bit_generator_ctor"))),
 }

@@ -58,7 +58,7 @@ def entries() -> Iterator[tuple[str, str, str]]:
     for table in TABLES:
         for module, names in table.items():
             for entry in names.split():
-                name = entry.rstrip("#=()[]&")
+                name = entry.rstrip("*#=()[]&")
                 yield module, name, entry[len(name) :]
 
 

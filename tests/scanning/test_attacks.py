@@ -326,8 +326,17 @@ def test_an_array_of_joblib_with_a_negative_size_is_no_loop() -> None:
 
 
 def dtype(code: str, flags: int, inner: bytes = b"N") -> bytes:
-    """A dtype of numpy with a state; `inner` are its fields."""
-    state = b"(K\x03" + text("|") + b"NN" + inner + b"K\x08K\x01K" + bytes([flags]) + b"t"
+    """A dtype of numpy with a state; `inner` are its fields, of which there is one "a"."""
+    state = (
+        b"(K\x03"
+        + text("|")
+        + b"N"
+        + (b"N" if inner == b"N" else text("a") + b"\x85")
+        + inner
+        + b"K\x08K\x01K"
+        + bytes([flags])
+        + b"t"
+    )
     return call("numpy.dtype", text(code), b"\x89", b"\x88") + state + b"b"
 
 
@@ -336,7 +345,12 @@ def test_a_dtype_that_denies_its_objects_is_malicious() -> None:
         fields = b"}" + text("a") + dtype("O8", 63) + b"K\x00\x86s"
         for lie in (dtype("O8", 0), dtype("V8", 0, fields), dtype("V8", 25, fields)):
             assert verdict(valued(call(f"{home}.scalar", lie, raw(bytes(8))), 3)) == "malicious"
-        assert verdict(valued(call(f"{home}.scalar", dtype("f8", 0), raw(bytes(8))), 3)) == "clean"
+        buffer = call("numpy._core.numeric._frombuffer", raw(b"A" * 16), dtype("O8", 63), b"K\x02\x85", text("C"))
+        assert verdict(valued(buffer, 3)) == "malicious"
+        array = call(f"{home}._reconstruct", name("numpy.ndarray"), b"K\x00\x85", raw(b"b"))
+        array += b"(K\x01)" + dtype("V8", 27, fields) + b"\x89]Natb"
+        for truth, value in ((dtype("f8", 0), raw(bytes(8))), (dtype("V8", 27, fields), array)):
+            assert verdict(valued(call(f"{home}.scalar", truth, value), 3)) == "clean"
 
 
 def test_what_a_plain_loader_reads_between_the_opcodes_of_joblib_is_read_too() -> None:

@@ -55,6 +55,7 @@ CLEAN: dict[str, Any] = {
     "an array of texts": np.array(["a", "b"]),
     "an array of objects": np.array([None, {}], dtype=object),
     "a record array": np.zeros(2, dtype=[("a", "f4"), ("b", "i8")]),
+    "a record of objects": np.array([(1, {})], dtype=[("a", "i8"), ("b", "O")])[0],
     "a dtype": np.dtype("f4"),
     "the state of numpy": np.random.get_state(),
     "masked arrays": (np.ma.masked_array([1, 2], [False, True]), np.ma.masked_array(np.zeros(2, [("a", "f4")])), np.ma.masked),

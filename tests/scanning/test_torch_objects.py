@@ -7,6 +7,7 @@ from ptzip.scanning.scan import scan
 from tests.scanning.raw_pickles import call, name, pickled, text
 
 ADAM, LSTM, PARTIAL = "torch.optim.adam.Adam", "torch.nn.modules.rnn.LSTM", "functools.partial"
+LINEAR = "torch.nn.modules.linear.Linear"
 RANGE = call("builtins.range", b"\x8a\x06\x00\x00\x00\x00\x00\x01")
 NONE = b"N"
 
@@ -27,6 +28,9 @@ def partial(path: str, given: bytes = b")", inner: str = "", attributes: bytes =
 
 CLEAN = {
     "an optimizer": made(ADAM, state(param_groups=b"]" + state(params=b"]", lr=b"K\x01") + b"a")),
+    "a layer that packs its weights": made("torch.ao.nn.quantized.modules.conv.Conv2d", b"(K\x03K\x08t"),
+    "a layer named like a method": made(LINEAR, b"}" + text("append") + made(LINEAR, b"}") + b"s"),
+    "a function named like one": made(LINEAR, state(get=name("torch.nn.functional.relu"), to=name("torch.float16"))),
     "a recurrent layer": made(LSTM, state(num_layers=b"K\x02")),
     "a function of tensors": made("torch.nn.modules.transformer.TransformerEncoderLayer", state(f=name("torch._C._nn.gelu"))),
     "a member of an enumeration": call("torch.distributed.checkpoint.planner.WriteItemType", b"K\x01"),
@@ -36,6 +40,23 @@ CLEAN = {
     "a call of a partial": partial("collections.OrderedDict") + b")R",
 }
 NOT_CLEAN = {
+    "an item for a module": made(LINEAR, state()) + b"Na",
+    "items for a module": name(LINEAR) + b")\x81(NNe",
+    "members for a module": name(LINEAR) + b")\x81(N\x90",
+    "entries for a module": name(LINEAR) + b")\x81" + text("a") + b"Ns",
+    "a list as a state": made(LINEAR, b"]"),
+    "pairs as a state": made(LINEAR, b"](" + text("a") + b"Nta"),
+    "a state that is called for": made(LINEAR, call("collections.OrderedDict")),
+    "two states": made(LINEAR, state()) + b"}b",
+    "a parameter around an object": call("torch._utils._rebuild_parameter", made("argparse.Namespace", state()), NONE, NONE),
+    "a parameter class around one": call("torch.nn.parameter.Parameter", made("argparse.Namespace", state())),
+    "a function of a tensor with another object": call(
+        "torch._tensor._rebuild_from_type_v2",
+        name("torch._utils._rebuild_parameter"),
+        name("torch.nn.parameter.Parameter"),
+        b"(" + made("argparse.Namespace", state()) + b"\x88Nt",
+        b"}",
+    ),
     "a constructor": name("torch.nn.modules.linear.Linear") + b")R",
     "a loop over a range": made(ADAM, state(param_groups=b"]" + state(params=RANGE) + b"a")),
     "groups that are a range": made(ADAM, state(param_groups=RANGE)),
@@ -52,6 +73,16 @@ NOT_CLEAN = {
     "results of a range": call("torch.return_types.max", RANGE, b"}"),
 }
 HARMFUL = {
+    "a class for a special method": made(LINEAR, b"}" + text("__setstate__") + name("builtins.bytearray") + b"s"),
+    "pairs with one": made(LINEAR, b"](" + text("__setstate__") + name("builtins.bytearray") + b"ta"),
+    "a class for the method of an opcode": made(LINEAR, b"}" + text("append") + name("builtins.bytearray") + b"s"),
+    "a class for a method of tensors": call(
+        "torch._utils._rebuild_parameter_with_state",
+        call("torch._utils._rebuild_meta_tensor_no_storage", name("torch.float32"), b")", b")", b"\x89"),
+        b"\x88",
+        NONE,
+        state(detach=name("builtins.list")),
+    ),
     "a stored function that is called": call("torch.nn.functional.relu", b"K\x01"),
     "a call of a partial of a stored function": partial("torch.nn.functional.relu") + b")R",
     "a partial of a harmful function": partial("posix.system"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptzip.allowlist.table import INSTANCE
+from ptzip.allowlist.table import TRUSTED
 from ptzip.cli.scan import PRESET_NAMES
 from ptzip.scanning.presets import PRESETS
 from ptzip.scanning.report import Verdict
@@ -14,6 +14,13 @@ from tests.scanning.raw_pickles import call, name, stack_global, text, valued
 MODEL = valued(name("models.yolo.Model") + b")\x81}b")
 
 
+@pytest.mark.parametrize("fill", [b"Na", b"(NNe", b"NNs", b"(NNu", b"(N\x90"])
+def test_an_instance_of_a_trusted_class_is_filled_before_its_state_only(fill: bytes) -> None:
+    made = b"\x80\x04" + name("models.Thing") + b")\x81"
+    assert scan(made + fill + b"}b.", trust=["models.Thing"]).verdict is Verdict.CLEAN
+    assert scan(made + b"}b" + fill + b".", trust=["models.Thing"]).verdict is Verdict.REVIEW
+
+
 def test_a_trusted_name_is_allowed_and_its_neighbours_are_not() -> None:
     assert scan(MODEL).verdict == Verdict.REVIEW
     assert scan(MODEL, trust=["models.yolo.Model"]).verdict == Verdict.CLEAN
@@ -22,7 +29,7 @@ def test_a_trusted_name_is_allowed_and_its_neighbours_are_not() -> None:
 
 
 def test_a_class_inside_a_class_is_named_with_a_colon() -> None:
-    assert trusted(["models:Outer.Inner"]) == {("models", "Outer.Inner"): INSTANCE}
+    assert trusted(["models:Outer.Inner"]) == {("models", "Outer.Inner"): TRUSTED}
 
 
 def test_a_trusted_class_inside_a_class_is_allowed_as_every_protocol_spells_it() -> None:
