@@ -37,6 +37,9 @@ FIRST_BYTES = frozenset(magic[:1] for magics in MAGICS for magic in magics)
 SHORTEST_ZIP = 100
 """Bytes; zips, tars and safetensors may begin with any byte, and take more."""
 
+NOT_LOADED = (Kind.PICKLE, Kind.NATIVE, Kind.SCRIPT)
+"""Kinds that chance decodes to, or that nothing runs from a text."""
+
 SHORTEST_TEXT = 24
 """Bytes; chance decodes to shorter texts."""
 
@@ -100,5 +103,5 @@ def _is_file(data: bytes) -> bool:
         return True
     source = BytesSource(data)
     is_file = len(data) >= SHORTEST_ZIP or data[:1] in FIRST_BYTES
-    is_file = is_file and any(kind is not Kind.PICKLE for kind in kinds_of(source))
+    is_file = is_file and any(kind not in NOT_LOADED for kind in kinds_of(source))
     return is_file or (len(data) >= SHORTEST_TEXT and is_text(source))

@@ -77,7 +77,7 @@ def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
     data, count, found, is_other = region.source.whole(), 0, not region.is_other, region.is_other
     while at < len(data):
         pickle = yield from _read(region, data, at)
-        is_certain = does_something(pickle) or was_limited(pickle) or (pickle.root is None and _imports(region, pickle))
+        is_certain = _has_effect(region, pickle) or was_limited(pickle)
         if not is_certain and pickle.root is None and (is_other or not begins_pickle(data[at : at + 2])):
             if not is_other and pickle.calls:  # hardly a pickle, but a loader imports something before it fails
                 yield PickleStream(region.location, pickle, is_doubtful=True)
@@ -95,14 +95,6 @@ def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
         if pickle.root is None:
             at = len(data)  # how a loader would go on is unknown, and the pickle that breaks off is a finding
     return Read(at) if count and found else Refused("")
-
-
-def _imports(region: Region, pickle: Pickle) -> bool:
-    """Whether a loader imports something before the pickle breaks off, unless it may be words of a text."""
-    names = _names(pickle)
-    if region.is_other or region.location.lower().endswith(SUFFIXES) or not names or not is_text(region.source):
-        return bool(names)
-    return not region.is_optional and any(map(_is_dangerous, names))
 
 
 def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]:
@@ -155,7 +147,7 @@ def _trailing(region: Region, data: Bytes, pickle: Pickle) -> int:
     if not rest or pickle.root is None:
         return 0
     following = region.budget.read(data, pickle.end)
-    return 0 if following.root is not None or does_something(following) else rest
+    return 0 if following.root is not None or _has_effect(region, following) else rest
 
 
 def beyond(region: Region, offset: int, size: int, what: str, is_reported: bool = False) -> Iterator[Item]:
@@ -197,7 +189,7 @@ def _likely_pickle(region: Region) -> Pickle | None:
         if len(head) < 2 or head[0] not in BY_CODE:
             return None
         pickle = read(head, 0)
-        is_one = does_something(pickle) and (region.reading is not Reading.TEXT or calls_something(pickle))
+        is_one = _has_effect(region, pickle)
         if is_storage:  # the numbers of one tensor in twenty thousand begin with an import by number and STOP
             is_one = is_one and any(not node.op.startswith("EXT") for node in _names(pickle))
         is_one = is_one or (pickle.root is not None and begins_pickle(head))
@@ -214,20 +206,30 @@ def _may_be_pickle(region: Region) -> bool:
     source = region.source
     for size in HEADS:
         pickle = region.budget.read(source.read(0, min(size, source.size)), 0)
-        if pickle.root is not None or does_something(pickle) or _imports(region, pickle):
+        if pickle.root is not None or _has_effect(region, pickle):
             return True
         if size >= source.size or not _runs_on(pickle):
             return was_limited(pickle)
     return True
 
 
-def does_something(pickle: Pickle) -> bool:
-    """Whether it imports a name and is whole, or calls something."""
-    return bool(_names(pickle)) and (pickle.root is not None or calls_something(pickle))
-
-
-def calls_something(pickle: Pickle) -> bool:
-    return any(isinstance(node, Call) for node in pickle.calls)
+def _has_effect(region: Region, pickle: Pickle) -> bool:
+    """Whether a loader that takes these bytes for a pickle imports something. Words of a text may look like names of modules,
+    so a text counts only if it is whole or calls something.
+    """
+    names = _names(pickle)
+    is_whole, calls = pickle.root is not None, any(isinstance(node, Call) for node in pickle.calls)
+    if not names:
+        return False
+    if region.reading in (Reading.STORAGE, Reading.LEFTOVER, Reading.BYTES):
+        return is_whole or calls
+    may_be_words = region.reading is Reading.TEXT or is_text(region.source)
+    if region.is_other or not may_be_words or region.location.lower().endswith(SUFFIXES):
+        return True
+    is_dangerous = any(dangerous_names.of_name(node.module, node.name) for node in names)
+    if region.is_optional or region.reading is Reading.TEXT:
+        return ((calls or region.reading is Reading.ANYTHING) and is_whole) or (calls and is_dangerous)
+    return is_whole or calls or is_dangerous
 
 
 def was_limited(pickle: Pickle) -> bool:
@@ -239,10 +241,6 @@ def _names(pickle: Pickle) -> list[Global]:
     """What it imports by name, from modules that may exist."""
     names = [node for node in pickle.calls if isinstance(node, Global) and not node.op.startswith("EXT")]
     return [node for node in names if IDENTIFIER.match(node.module)]
-
-
-def _is_dangerous(node: Global) -> bool:
-    return bool(dangerous_names.of_name(node.module, node.name))
 
 
 def _runs_on(pickle: Pickle) -> bool:
