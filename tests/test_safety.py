@@ -82,7 +82,7 @@ PAYLOADS = {
 }
 
 KEPT = "written"
-UNKNOWN = "EditError: no recipe knows this layout: "
+UNKNOWN = "EditError: the file holds no tensors: "
 THROWN_AWAY = "EditError: the pickle cannot be rewritten: values are created and discarded"
 
 EXPECTED = {

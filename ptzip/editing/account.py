@@ -1,7 +1,7 @@
 """The account of an edit: its changes, and the bytes that each category of them saves."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -67,7 +67,7 @@ class Removal(NamedTuple):
 class Account:
     """What an edit did; `sizes` are the bytes of every storage of the input, by key."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(self, sizes: dict[str, int]) -> None:
         self.sizes = sizes
         self.changes: list[Change] = []
         self.warnings: list[str] = []

@@ -4,23 +4,36 @@ Protocols 0 and 1 have no magic number, so a file is one of those only if its fi
 """
 
 from ptzip.errors import FormatError
-from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part, ReadOnly, nothing_stored
+from ptzip.formats.container import BARE, PICKLE_NOTE, TRAILING_NOTE, Member, Part, nothing_stored
 from ptzip.formats.signatures import begins_pickle, described
+from ptzip.formats.torchzip import fresh_records
+from ptzip.io.payloads import Payload
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import read_pickle
+from ptzip.zip.writer import ALIGNMENT, Record
+
+SEVERAL = "this file holds several pickles one after the other, or other bytes behind one, and a slim file holds one pickle"
 
 
-class Bare(ReadOnly):
-    """Some pickles."""
+class Bare:
+    """Some pickles. The storages of tensors are streams inside them, so a slim file may be a bare pickle or a torch zip."""
 
     def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
         self.parts = parts
         self.members = members
 
-    name = "bare pickle"
-    refusal = "this is a bare pickle: its tensors are inside the pickle, so there is nothing to slim"
+    name = BARE
+    alignment = ALIGNMENT
+
+    @property
+    def refusal(self) -> str:
+        return SEVERAL if len(self.members) > 1 else ""
+
+    def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
+        """A torch zip."""
+        return fresh_records(pickle, storages)
 
 
 def read(source: Source, limits: Limits) -> Bare:

@@ -28,6 +28,10 @@ PICKLE_NOTE, TRAILING_NOTE = "pickle", "after everything that a loader reads"
 """Notes of members that are not storages."""
 
 
+BARE = "bare pickle"
+"""The name of the format of `formats.bare`."""
+
+
 class NamedTensor(NamedTuple):
     """A tensor that the pickle of a tar only names by a persistent id; numbers count elements."""
 

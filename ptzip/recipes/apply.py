@@ -13,7 +13,7 @@ from ptzip.editing.modernise import modernise
 from ptzip.editing.storage_users import StorageUsers
 from ptzip.editing.trim import trim
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.formats.container import Container
+from ptzip.formats.container import BARE, Container
 from ptzip.formats.torchzip import TorchZip
 from ptzip.globs import Patterns
 from ptzip.recipes import GENERIC, choose
@@ -35,6 +35,10 @@ def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), e
         raise EditError(reason)
     edit = Edit(part, Patterns(keep), ema, path, owned)
     modernise(edit, isinstance(container, TorchZip))
+    if container.name == BARE:
+        from ptzip.editing.nested_streams import streams_to_storages  # few files are bare pickles
+
+        streams_to_storages(edit)
     return edit
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from ptzip.pickling.nodes import Call, Node, Persistent, pairs, text, walk_unordered
+from ptzip.formats.signatures import has_legacy_magic
+from ptzip.pickling.nodes import Atom, Call, Node, Persistent, pairs, text, walk_unordered
 from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.training_states import training_kind
 from ptzip.tensors.references import StorageRef, storage_ref
@@ -11,6 +12,7 @@ from ptzip.tree.kinds import ARRAY_FUNCTIONS, kind
 
 ARGUMENTS = "TrainingArguments"
 MOST_KEYS = 20
+ZIP_MAGIC = b"PK\x03\x04"
 
 
 def only_training(root: Node) -> str:
@@ -47,12 +49,20 @@ def reason(root: Node) -> str:
     if what := only_training(root):
         return advice(what)
     storages = _storages(walk_unordered(root))
+    if not storages and _has_streams(root):
+        return f"the tensors are in bytes that a class of this file unpickles itself, which slim does not open: {layout(root)}"
     if not storages:
-        return f"there is nothing to slim, since the file holds no tensors: {layout(root)}"
+        return f"the file holds no tensors: {layout(root)}"
     if not any(storage.dtype.casts for storage in storages):
         dtypes = sorted({storage.dtype.name for storage in storages})
         return f"there is nothing to slim: the tensors are {' and '.join(dtypes)}, which are not cast"
     return f"no recipe knows this layout, whose tensors are in no module and no dict of weights: {layout(root)}"
+
+
+def _has_streams(root: Node) -> bool:
+    """Whether bytes in a pickle begin as files of torch do, as in the networks that skorch pickles."""
+    values = (node.arg for node in walk_unordered(root) if isinstance(node, Atom) and isinstance(node.arg, bytes))
+    return any(has_legacy_magic(value) or value.startswith(ZIP_MAGIC) for value in values)
 
 
 def layout(root: Node) -> str:
@@ -62,6 +72,6 @@ def layout(root: Node) -> str:
         more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
         return f"its top-level keys are {', '.join(keys[:MOST_KEYS])}{more}"
     name = kind(root)
-    if name == "dict":
-        return "the top-level object is an empty dict"
+    if name in ("None", "dict"):
+        return f"the top-level object is {'an empty dict' if name == 'dict' else name}"
     return f"the top-level object is {'an' if name[0] in 'aeiou' else 'a'} {name}, not a dict"

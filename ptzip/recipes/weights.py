@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ptzip.pickling.nodes import Call, Dict, List, Node, Tuple, item_slots
+from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Tuple, item_slots, walk_unordered
 from ptzip.recipes.recipe import is_state_dict, names
 from ptzip.tensors.references import tensor_ref, tensor_slot
 from ptzip.tree.children import keyed_children
@@ -32,10 +32,15 @@ def find_weights(root: Node, above: str = "") -> Iterator[tuple[str, Node]]:
         if id(node) in seen or is_leaf(node):
             continue
         seen.add(id(node))
-        if is_module(node) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
+        if _has_weights(node) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
             yield path, node
         else:
             pending += [(join_path(path, name), name, below) for name, below in reversed(list(_entries(node)))]
+
+
+def _has_weights(node: Node) -> bool:
+    """Whether a node is a module with tensors."""
+    return is_module(node) and any(isinstance(one, Persistent) for one in walk_unordered(node))
 
 
 def is_weights(node: Node) -> bool:

@@ -8,7 +8,7 @@ from ptzip.editing.account import Category
 from ptzip.editing.drop_and_set import drop, set_value
 from ptzip.editing.edit import Edit, Finished
 from ptzip.errors import EditError
-from ptzip.formats.container import Container
+from ptzip.formats.container import BARE, Container
 from ptzip.formats.legacy import Legacy, stream
 from ptzip.io.atomic_output import NewFile
 from ptzip.pickling.nodes import Global
@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
 
 def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = (), owned: bool = False) -> Plan:
-    """Plan the slim file; stretches of storages in `overflowing` keep their dtype.
+    """Plan the slim file; stretches of storages in `overflowing` keep their dtype. Of a bare pickle the storages are read.
 
     `owned` is whether nobody else holds the checkpoint, which is then released: who looks at its tree afterwards reads the file
     again. Raises PtzipError where the file cannot be slimmed, or a storage has not the bytes that the pickle says.
@@ -48,6 +48,10 @@ def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[
     finished = edit.finish(options.new_location, is_legacy)
     if is_legacy:
         file: NewFile = stream(finished.pickle, finished.storages, finished.items)
+    elif container.name == BARE and options.format in (None, "same") and not options.plain:
+        from ptzip.editing.nested_streams import bare_file  # few files are bare pickles
+
+        file = bare_file(edit, finished)
     else:
         file = writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment)
     is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file.size, options)

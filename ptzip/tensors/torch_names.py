@@ -102,7 +102,9 @@ PLAIN_CLASSES = frozenset((TENSOR, "torch._tensor.Tensor", "torch.tensor.Tensor"
 """The classes that add nothing to a tensor's values."""
 
 SUBCLASSES = frozenset(row.path for row in _FUNCTIONS if row.role == "subclass")
-PARAMETERS = frozenset(row.path for row in _FUNCTIONS if row.role == "parameter")
+PARAMETERS = frozenset((PARAMETER, *(row.path for row in _FUNCTIONS if row.role == "parameter")))
+"""What makes a parameter of a tensor: functions, and in torch 0.x the class itself."""
+
 STORAGE_CLASSES = {row.path: row.dtype for row in _STORAGE_CLASSES if row.dtype}
 """The dtype of each storage class whose elements have one."""
 

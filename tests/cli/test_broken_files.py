@@ -43,7 +43,11 @@ NO_CHECKPOINTS = (
     pytest.param(b'{"error": 404}', "this is JSON text", id="JSON"),
     pytest.param(gzip.compress(WHOLE, mtime=0)[:-99], "this is gzip that is broken or cut off", id="gzip"),
     pytest.param(struct.pack("<Q", 2) + b"{}", "this is a safetensors file, which holds weights only", id="safetensors"),
-    pytest.param(b"\x80\x02}q\0.", "this is a bare pickle: its tensors are inside the pickle", id="bare pickle"),
+    pytest.param(
+        b"\x80\x02}q\0.",
+        "the file holds no tensors: the top-level object is an empty dict",
+        id="bare pickle",
+    ),
     pytest.param(
         b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "the protocol version of the legacy stream is broken", id="legacy"
     ),
@@ -95,8 +99,14 @@ BROKEN = (
         "the pickle cannot be rewritten: 4 bytes follow the pickle's STOP",
         id="bytes after STOP",
     ),
-    pytest.param(changed("data.pkl", lambda _: b"\x80\x02N."), "no recipe knows this layout: it is no dict", id="no dict"),
-    pytest.param(changed("data.pkl", lambda _: b"\x80\x02}."), "no recipe knows this layout: it is", id="empty dict"),
+    pytest.param(
+        changed("data.pkl", lambda _: b"\x80\x02N."), "the file holds no tensors: the top-level object is None", id="no dict"
+    ),
+    pytest.param(
+        changed("data.pkl", lambda _: b"\x80\x02}."),
+        "the file holds no tensors: the top-level object is an empty",
+        id="empty dict",
+    ),
     pytest.param(
         changed(".storage_alignment", lambda _: b"99999999"),
         "the records are aligned to 99999999 bytes, expected at most 32768",

@@ -122,7 +122,7 @@ def test_text_out_of_the_file_cannot_break_the_line_or_steer_the_terminal() -> N
     saving = Saving()
     save(Path("last.pt"), saving.records(saving.node({"a\nb": 1, "\x1b[2J": 2, "\ud800": 3})))
     cause = one_line(ptzip("slim", "last.pt"), "ptzip: error: last.pt: ")
-    assert cause == r"no recipe knows this layout: its top-level keys are a\nb, \x1b[2J, \ud800"
+    assert cause == r"the file holds no tensors: its top-level keys are a\nb, \x1b[2J, \ud800"
 
 
 def test_the_plan_of_a_dry_run_is_escaped_too(last: Path) -> None:

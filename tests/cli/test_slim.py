@@ -264,7 +264,7 @@ def test_a_layout_that_no_recipe_knows_is_refused_with_its_keys(last: Path) -> N
     CheckpointBuilder().save(last, {"epoch": 1, "loss": [0.1]})
     cause = one_line(ptzip("slim", last), "ptzip: error: last.pt: ")
     keys = "epoch, loss"
-    assert cause == f"no recipe knows this layout: its top-level keys are {keys}"
+    assert cause == f"the file holds no tensors: its top-level keys are {keys}"
 
 
 def dtypes(path: str | Path) -> list[str]:

@@ -36,7 +36,8 @@ def test_the_names_are_those_of_the_recipes_after_auto() -> None:
 
 
 def test_the_more_special_recipe_comes_first() -> None:
-    root = node(DEFAULTS | {"model": module("ultralytics.nn.tasks.DetectionModel")})
+    parameters = {"w": CheckpointBuilder().parameter(numbers(2))}
+    root = node(DEFAULTS | {"model": module("ultralytics.nn.tasks.DetectionModel", parameters)})
     assert [recipe.name for recipe in RECIPES if recipe.matches(root)] == ["ultralytics", "yolov5", "generic"]
     assert choose(root).name == "ultralytics"
 

@@ -206,3 +206,23 @@ def test_a_long_text_that_stands_in_many_places_is_spelled_once(tmp_path: Path) 
     (tmp_path / "last.pt").write_bytes(archive_of("last", {"data.pkl": data, "version": b"3\n"}))
     report = ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", plain=True)
     assert report.new_size < 20_000
+
+
+@pytest.mark.torch
+def test_parameters_that_torch_0_made_by_their_class_are_cast(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch")
+
+    class Old(torch.nn.Parameter):  # type: ignore[misc]
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            return torch.nn.parameter.Parameter, (self.data, self.requires_grad)
+
+    net = torch.nn.Sequential(torch.nn.Linear(32, 32))
+    net[0].weight = Old(net[0].weight.data)
+    torch.save(net, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    report = ptzip.slim(tmp_path / "old.pt", tmp_path / "slim.pt", check=True)
+    assert ("", "2 tensors to float16") in {(change.path, change.what) for change in report.changes}
+    after = torch.load(tmp_path / "slim.pt", weights_only=False)
+    assert torch.equal(after[0].weight, net[0].weight.half())
+    assert after[0].weight.requires_grad
+    ptzip.slim(tmp_path / "old.pt", tmp_path / "plain.pt", plain=True)
+    assert torch.load(tmp_path / "plain.pt", weights_only=True)["0.weight"].dtype == torch.float16
