@@ -6,6 +6,7 @@ Nothing here reads a storage or writes a file.
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from ptzip.editing.account import Category
 from ptzip.editing.cast_weights import CastOptions, cast_weights, tensor_slots
 from ptzip.editing.drop_and_set import tensors_at
 from ptzip.editing.edit import Edit
@@ -21,6 +22,8 @@ from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
 from ptzip.tensors.cast import Stretch
 from ptzip.tree.modules import is_module
+
+HOW_TO_USE = "a module in half precision computes on a GPU; on a CPU call .float() on it after loading"
 
 
 def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True, owned: bool = False) -> Edit:
@@ -67,9 +70,17 @@ def trim_and_cast(
     target, is_named = ("float16", False) if dtype == "auto" else (dtype, True)
     options = CastOptions(target, is_named, saturate, excluded, frozenset(overflowing), recipe.is_half)
     left = cast_weights(edit, users, weights, options)
+    _note_modules(edit, recipe, [path for path, found in weights if is_module(found)])
     if is_trimmed:
         trim(edit, users, {key: users.remaining_on(key) for key in left})
     return users
+
+
+def _note_modules(edit: Edit, recipe: Recipe, paths: list[str]) -> None:
+    """Say how to use modules that were cast, except those of frameworks whose own loaders make them float32 again."""
+    cast = {change.path for change in edit.account.changes if change.category is Category.HALF}
+    if not recipe.is_half and cast.intersection(paths):
+        edit.account.notes.append(HOW_TO_USE)
 
 
 class Forecast(NamedTuple):

@@ -1,4 +1,4 @@
-"""Warnings that several recipes give: what looks like a state of training and was kept, and weights that are there twice."""
+"""Warnings and notes of several recipes: what looks like a state of training and was kept, and weights that are there twice."""
 
 from collections.abc import Iterable
 
@@ -25,11 +25,11 @@ def name_leftovers(edit: Edit, found: Iterable[Found]) -> None:
 
 
 def name_averages(edit: Edit, paths: list[str]) -> None:
-    """Warn where averaged weights and live ones are both kept."""
+    """Note where averaged weights and live ones are both kept."""
     averages = [path for path in paths if is_average(path)]
     live = [path or "the object" for path in paths if not is_average(path)]
     if averages and live:
         options = ", ".join(f"--drop {path}" for path in averages)
-        edit.account.warnings.append(
+        edit.account.notes.append(
             f"{', '.join(averages)} (averaged weights) and {', '.join(live)} are both kept ({options} removes the averages)"
         )

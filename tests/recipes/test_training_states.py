@@ -151,8 +151,8 @@ def test_averages_are_cast_as_weights_and_named(tmp_path: Path) -> None:
     after, report = slim(tmp_path / "last.pt", value)
     assert {one.dtype for one in after["ema"]["shadow_params"]} == {torch.float16}
     assert {one.dtype for name, one in after["g"]["params_ema"].items() if "num" not in name} == {torch.float16}
-    assert len(report.warnings) == 1
-    assert "ema.shadow_params, g.params_ema (averaged weights)" in report.warnings[0]
+    assert len(report.notes) == 1
+    assert "ema.shadow_params, g.params_ema (averaged weights)" in report.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_averages_in_callbacks_of_lightning_stay_and_are_named(tmp_path: Path) -
     average = "callbacks.StochasticWeightAveraging.average_model_state"
     assert after["callbacks"].keys() == {"StochasticWeightAveraging"}
     assert after["callbacks"]["StochasticWeightAveraging"]["average_model_state"]["0.weight"].dtype == torch.float16
-    assert report.warnings == (
+    assert report.notes == (
         f"{average} (averaged weights) and state_dict are both kept (--drop {average} removes the averages)",
     )
 
@@ -230,3 +230,12 @@ def test_without_averages_the_callbacks_of_lightning_go(tmp_path: Path) -> None:
     after, report = slim(tmp_path / "last.ckpt", value)
     assert after.keys() == {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops"}
     assert report.warnings == ()
+
+
+def test_a_module_that_was_cast_comes_with_how_to_use_it(tmp_path: Path) -> None:
+    net, *_ = trained()
+    after, report = slim(tmp_path / "net.pt", net)
+    assert report.notes == ("a module in half precision computes on a GPU; on a CPU call .float() on it after loading",)
+    after.float()(torch.randn(2, 16))
+    _, report = slim(tmp_path / "sd.pt", net.state_dict())
+    assert report.notes == ()
