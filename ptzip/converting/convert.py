@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ptzip.checkpoint import open_checkpoint
+from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.converting import npz_writer, safetensors_writer, state_dict_writer
 from ptzip.converting.report import ConvertReport, LeftOut
 from ptzip.converting.selection import Files, Tensors, aliases, select_tensors, without_components
@@ -87,17 +87,28 @@ def convert(
         path = Path(checkpoint.path) if checkpoint.path else None
         _check_paths(files, path, overwrite)
         _write(files, path, progress)
+        size = sum(file.size for file in files.values())
         return ConvertReport(
             path=checkpoint.source.name,
             outputs=tuple(map(str, files)),
             format=target.name,
             tensors=len(kept),
-            size=sum(file.size for file in files.values()),
+            size=size,
+            larger=_why_larger(checkpoint, kept, target) if size > checkpoint.source.size else "",
             ties=aliases(kept) if target.has_aliases else {},
             left_out=tuple(LeftOut(name, why) for name, why in reasons.items()),
             others=tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found)),
             warnings=crc_lines(_records(kept)),
         )
+
+
+def _why_larger(checkpoint: Checkpoint, kept: Tensors, target: TargetFormat) -> str:
+    """What accounts for an output that is larger than the input."""
+    if checkpoint.compression:
+        return "the input is compressed"
+    if sum(tensor.nbytes for tensor in kept.values()) > checkpoint.source.size:
+        return "the input is compressed, or its tensors share values, of which each gets its own"
+    return f"around its tensors, a file in the format {target.name} has more than the input"
 
 
 def _target(output: Path) -> TargetFormat:

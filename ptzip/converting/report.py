@@ -19,7 +19,8 @@ class ConvertReport:
     """One conversion: `outputs` are the files that were written, `size` their bytes, `tensors` the number of tensors in them.
 
     `ties` maps names that share a tensor with another name to that name. `left_out` are tensors that the format cannot
-    represent, `others` the top-level keys of non-tensor values. Nothing is written where `strict` and `left_out` say so.
+    represent, `others` the top-level keys of non-tensor values; `larger` says why the output is larger
+    than the input, if it is. Nothing is written where `strict` and `left_out` say so.
     """
 
     path: str
@@ -31,6 +32,7 @@ class ConvertReport:
     left_out: tuple[LeftOut, ...]
     others: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    larger: str = ""
 
     @property
     def ok(self) -> bool:

@@ -19,6 +19,8 @@ def lines(report: ConvertReport) -> Iterator[str]:
     yield f"{printable(report.path)} -> {printable(first + others)}  [{report.format}]"
     tied = f" ({len(report.ties):,} of them shared with another name)" if report.ties else ""
     yield f"  {report.tensors:,} tensors{tied}, {size(report.size)}"
+    if report.larger:
+        yield f"  larger than the input: {report.larger}"
     if report.others:
         yield f"  not exported (no tensors): {printable(_some(report.others))}"
 

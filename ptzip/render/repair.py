@@ -16,6 +16,8 @@ def lines(report: RepairReport) -> Iterator[str]:
         yield printable(f"{report.path} -> {report.output}: {_saved(report)}")
     else:
         yield printable(f"{report.path}: nothing to repair, nothing written")
+    if report.output and report.new_size > report.size:
+        yield "  larger than the input: it has what a whole zip has, uncompressed"
     yield from _listed("problems in the input", [spelled(problem) for problem in report.problems])
     if report.doubt:
         yield f"  in doubt: {printable(report.doubt)}"

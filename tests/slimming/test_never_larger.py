@@ -1,4 +1,4 @@
-"""No slim file is larger than its input unless the report says why, and what shared a storage still shares one."""
+"""No output is larger than its input unless the report says why, and what shared a storage still shares one."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -27,6 +27,16 @@ def test_a_slim_file_is_smaller_or_the_report_says_why(path: Path, options: Any,
         assert not (tmp_path / "out.pt").exists()
     elif (tmp_path / "out.pt").stat().st_size >= path.stat().st_size:
         assert any(note.startswith("not smaller than the input: ") for note in report.notes)
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "npz", "pt"])
+@pytest.mark.parametrize("path", FILES)
+def test_a_converted_file_is_no_larger_or_the_report_says_why(path: Path, suffix: str, tmp_path: Path) -> None:
+    try:
+        report = ptzip.convert(path, tmp_path / f"out.{suffix}")
+    except ptzip.PtzipError as error:
+        pytest.skip(str(error))
+    assert bool(report.larger) == (report.size > path.stat().st_size)
 
 
 def sharing(names: Mapping[str, ptzip.Tensor]) -> dict[str, set[str]]:
