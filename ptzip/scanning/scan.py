@@ -11,7 +11,7 @@ from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.walk import subjects
 
-SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=2_000_000, entries=100_000)
+SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=2_000_000, memo_index=2_000_000, entries=100_000)
 """What a scan reads of one file; anything beyond is a finding."""
 
 

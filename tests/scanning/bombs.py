@@ -33,6 +33,7 @@ BOMBS = {
     "deep": lambda: valued(b"]" * 90_000 + b"a" * 89_999),
     "memo index": lambda: in_zip(b"\x80\x02}r\xf0\xff\xff\xff."),
     "text memo index": lambda: in_zip(b"\x80\x02}p4294967280\n."),
+    "a memo index of a gigabyte": lambda: in_zip(b"\x80\x02}p64000000\n."),
     "LONG4": lambda: valued(b"\x8b\0\0\x40\0" + b"\x01" * (1 << 22)),
     "BINUNICODE8": lambda: in_zip(b"\x80\x04\x8d" + (1 << 62).to_bytes(8, "little") + b"abc."),
     "BINBYTES8": lambda: in_zip(b"\x80\x04\x8e" + (1 << 62).to_bytes(8, "little") + b"abc."),
