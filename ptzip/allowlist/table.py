@@ -120,6 +120,7 @@ _PYTHON: Rows = (
     ("collections", "ChainMap", INSTANCE),
     ("functools", "partial", Row(checks.one_name, state=OPAQUE, check_state=checks.partial_state)),
     ("argparse", "Namespace", Row(checks.no_arguments, "attribute_bag Namespace", state="set_attributes")),
+    ("typing", "Any", Row()),
     ("types", "SimpleNamespace", Row(checks.no_arguments, "attribute_bag SimpleNamespace", state="set_attributes")),
     ("uuid", "UUID", Row(checks.no_arguments, "zero_uuid", state="set_uuid")),
     ("datetime", "date", Row(takes("bytes|text|int int? int?"), "moment date")),

@@ -1,7 +1,8 @@
 """The presets of `--trust`: for each project the classes that its checkpoints contain, by module and exact name.
 
 A plain name is a class of which pickles make instances without its constructor. `Name=` is an enumeration, whose members are
-pickled as a call with one value; `Name()` is a named tuple or a namespace, whose constructor only keeps its arguments.
+pickled as a call with one value; `Name()` is a named tuple or a namespace, whose constructor only keeps its arguments; `name&`
+is a function that objects store, and pickles never call.
 Nothing else of a project may be called, since real constructors open files and evaluate texts. Each module is listed with the
 classes that the project defined there in some release: ultralytics 8.0 to 8.4, YOLOv5 v1.0 to v7.0 with the blocks of
 yolov5-face and YOLOv5-Lite, Lightning 1.x and 2.x, transformers 4 and 5, stable_baselines3 1.x and 2.x, mmengine 0.10.
@@ -125,7 +126,8 @@ _STABLE_BASELINES3 = {
     **{f"{root}.spaces.space": "Space" for root in ("gymnasium", "gym")},
     **{f"{root}.spaces.multi_binary": "MultiBinary" for root in ("gymnasium", "gym")},
     **{f"{root}.spaces.multi_discrete": "MultiDiscrete" for root in ("gymnasium", "gym")},
-    "stable_baselines3.common.policies": _SB3_POLICIES,
+    "stable_baselines3.common.policies": f"{_SB3_POLICIES} BasePolicy._dummy_schedule&",
+    "stable_baselines3.common.vec_env.vec_normalize": "VecNormalize",
     "stable_baselines3.common.torch_layers": "BaseFeaturesExtractor FlattenExtractor NatureCNN MlpExtractor CombinedExtractor",
     "stable_baselines3.common.type_aliases": "TrainFreq() TrainFrequencyUnit= RolloutReturn()",
     "stable_baselines3.common.noise": "ActionNoise NormalActionNoise OrnsteinUhlenbeckActionNoise VectorizedActionNoise",
@@ -135,11 +137,14 @@ _STABLE_BASELINES3 = {
     "stable_baselines3.dqn.policies": "QNetwork DQNPolicy CnnPolicy MultiInputPolicy",
     "stable_baselines3.sac.policies": "Actor SACPolicy CnnPolicy MultiInputPolicy",
     "stable_baselines3.td3.policies": "Actor TD3Policy CnnPolicy MultiInputPolicy",
+    "sb3_contrib.tqc.policies": "Actor Critic TQCPolicy CnnPolicy MultiInputPolicy",
+    "sb3_contrib.qrdqn.policies": "QuantileNetwork QRDQNPolicy CnnPolicy MultiInputPolicy",
 }
 
 _MMENGINE = {
-    "mmengine.logging.history_buffer": "HistoryBuffer",
-    "mmengine.config.config": "ConfigDict",
+    "mmengine.logging.history_buffer": "HistoryBuffer HistoryBuffer.min& HistoryBuffer.max& HistoryBuffer.mean& "
+    "HistoryBuffer.current&",
+    "mmengine.config.config": "ConfigDict()",
     "mmengine.structures.base_data_element": "BaseDataElement",
     "mmengine.structures.instance_data": "InstanceData",
     "mmengine.structures.label_data": "LabelData",

@@ -34,7 +34,7 @@ def preset(name: str) -> Trust:
 
 def _kind(entry: str) -> tuple[str, AllowedName]:
     """A name without what follows it, and its row."""
-    name = entry.rstrip("=()")
+    name = entry.rstrip("=()&")
     return name, _ROWS[entry[len(name) :]]
 
 
