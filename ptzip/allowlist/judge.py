@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ptzip.allowlist import argument_checks as checks
 from ptzip.allowlist.argument_checks import LONG_NUMBER, SHORT_NUMBER, SHORT_TEXT, ArgumentCheck, Arguments, MemoryFault
-from ptzip.allowlist.table import BASES, FILLED_BY, AllowedName, allowed_row
+from ptzip.allowlist.table import BASES, FILLED_BY, TRUSTED_CALL, AllowedName, allowed_row
 from ptzip.pickling.nodes import (
     PUTS,
     Atom,
@@ -75,7 +75,7 @@ class Judge:
 
     def misuse(self, call: ResolvedCall, row: AllowedName) -> str:
         """What is wrong with how an allowed name is called, filled or given a state; "" where a pickler may write it."""
-        if call.keywords is not None:
+        if call.keywords is not None and (row is not TRUSTED_CALL or not isinstance(call.keywords, Dict)):
             return "with keyword arguments"
         if call.has_computed_arguments:
             return "with arguments that are computed while loading"

@@ -28,6 +28,14 @@ def test_a_trusted_name_is_allowed_and_its_neighbours_are_not() -> None:
     assert scan(MODEL, trust=["yolov5"]).verdict == Verdict.CLEAN
 
 
+@pytest.mark.parametrize(("keywords", "verdict"), [(b"}" + text("ndim") + b"K\x02s", Verdict.CLEAN), (b"N", Verdict.REVIEW)])
+def test_keyword_arguments_are_part_of_a_trusted_call(keywords: bytes, verdict: Verdict) -> None:
+    state = name("models.build") + b")" + keywords + b"Nt"  # as pandas 1.3 stores how to make its blocks
+    data = valued(name("functools.partial") + name("models.build") + b"\x85R(" + state + b"b)R")
+    assert scan(data).verdict is Verdict.REVIEW
+    assert scan(data, trust=["models.build()"]).verdict is verdict
+
+
 def test_a_class_inside_a_class_is_named_with_a_colon() -> None:
     assert trusted(["models:Outer.Inner"]) == {("models", "Outer.Inner"): TRUSTED}
 
