@@ -35,6 +35,7 @@ from ptzip.pickling.nodes import (
     Slot,
     Tuple,
     item_slots,
+    lookup,
     pairs,
     plain,
 )
@@ -146,7 +147,7 @@ class Plain:
             return self._report(path, atom(node.path), f"the name of {node.path}")
         if not isinstance(node, Call):
             return respelled(node)
-        if is_module(node):
+        if is_module(node) and isinstance(lookup(attributes(node), "_modules"), Dict | Call):  # in skorch it is a list of names
             return respelled(self._state_dict(node, path))
         if node.path in WEIGHTS_ONLY_CALLS:
             return respelled(node)

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.editing.edit import Edit, is_none
-from ptzip.pickling.nodes import Node, Slot
-from ptzip.recipes.training_states import Training, looks_like_training, training_kind
+from ptzip.pickling.nodes import Call, Node, Slot
+from ptzip.recipes.training_states import OF_OBJECTS, Training, looks_like_training, training_kind
 from ptzip.recipes.weights import find_weights, is_weights
 from ptzip.tree.children import NodeChild, node_children
 from ptzip.tree.kinds import is_leaf
@@ -68,6 +68,8 @@ def _examined(holder: Holder, child: NodeChild, edit: Edit | None) -> tuple[Foun
     is_name = bool(part) and not part.isdigit()
     keys = (part, *holder.keys)[:MOST_KEYS] if is_name else holder.keys
     kind = training_kind(child.value, keys)
+    if child.owner is None and isinstance(holder.node, Call) and kind not in OF_OBJECTS:
+        kind = None
     if kind is not None and child.slot is not None:
         return Found(path, child.value, child.slot, child.owner, kind), None
     inner = None if is_leaf(child.value) else Holder(child.value, path, keys)

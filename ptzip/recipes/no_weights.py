@@ -23,7 +23,7 @@ def only_training(root: Node) -> str:
     if own is not None:
         return own.what
     found = [one for one in find_training(root) if one.kind is not None]
-    if not found or has_other_tensors(root, found):
+    if not found or has_other_tensors(root, found, with_arrays=True):
         return ""
     return " and ".join(dict.fromkeys(one.kind.what for one in found if one.kind is not None))
 
@@ -33,10 +33,10 @@ def advice(what: str) -> str:
     return f"this file holds {what} and no weights: delete it, if the training is not to go on"
 
 
-def has_other_tensors(root: Node, found: Iterable[Found]) -> bool:
-    """Whether there are tensors of more than one number, or numpy arrays, outside some values."""
+def has_other_tensors(root: Node, found: Iterable[Found], with_arrays: bool = False) -> bool:
+    """Whether there are tensors of more than one number, or numpy arrays as well, outside some values."""
     others = list(walk_unordered(root, {id(one.node) for one in found}))
-    has_arrays = any(isinstance(node, Call) and node.path in ARRAY_FUNCTIONS for node in others)
+    has_arrays = with_arrays and any(isinstance(node, Call) and node.path in ARRAY_FUNCTIONS for node in others)
     return has_arrays or any(storage.numel > 1 for storage in _storages(others))
 
 

@@ -154,6 +154,9 @@ KINDS = (
     Training("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _are_callbacks, _never),
 )
 
+OF_OBJECTS = KINDS[:3]
+"""Kinds that become None as attributes of objects; random states and callbacks may be needed for more than training."""
+
 LIKE_TRAINING = re.compile(
     r"(?i)(\w*_)?(optim(izer)?s?|solver|adam|sgd|(lr_?)?schedulers?|(grad_?)?scaler|amp|rng|momentum|replay_?(buffer|memory)"
     r"|exp_avg(_sq)?|(gradient|grad)s?|(gradient|grad)_accum|loops|callbacks?|trainer)(_(states?|dict|[a-z0-9]|accum))*"

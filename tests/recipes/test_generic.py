@@ -93,6 +93,11 @@ def test_what_only_looks_like_a_state_stays_with_a_warning() -> None:
     assert edit.account.warnings == ["optimizer looks like the state of a training, and was kept (--drop optimizer removes it)"]
 
 
+def test_attributes_of_objects_lose_optimizers_and_keep_generators() -> None:
+    one, root = checkpoint_with(agent=instance("my.Agent", {"optim": OPTIMIZER, "rng": (3, tuple(range(625)), None)}))
+    assert dropped(one, root) == {"agent.optim"}
+
+
 def test_bytes_below_a_telling_key_stay() -> None:
     one, root = checkpoint_with()
     root["rng"] = {"codes": one.tensor(np.zeros(5000, np.uint8))}
