@@ -15,7 +15,7 @@ from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.strides import element_range, is_countable
-from ptzip.tensors.torch_names import PARAMETER, PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, VIEWS
+from ptzip.tensors.torch_names import PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, VIEWS
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
@@ -173,7 +173,7 @@ def parameter_arguments(node: Node) -> list[Node]:
     torch up to 0.4 calls the class itself.
     """
     path, arguments = rebuilt_by(node)
-    return arguments if path in PARAMETERS or path == PARAMETER else []
+    return arguments if path in PARAMETERS else []
 
 
 def tensor_slot(slot: Slot) -> Slot:
