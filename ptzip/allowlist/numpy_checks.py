@@ -26,6 +26,7 @@ from ptzip.pickling.nodes import (
     plain,
     walk_unordered,
 )
+from ptzip.tensors.dtypes import STRING_DTYPE
 
 CODE = r"[<>|=]?([?bhilqBHILQefdgFDGiucSUVmMO])(\d{0,9})\Z"
 """Codes of dtypes. They are compiled when first used, since most files have no numpy array."""
@@ -69,7 +70,6 @@ class Dtype(NamedTuple):
 RECORDS = frozenset(f"{module}.record" for module in ("numpy", "numpy.rec", "numpy.core.records"))
 """The element of a record array, which stands for the code of its dtype."""
 
-STRING_DTYPE = "numpy._core._internal._convert_to_stringdtype_kwargs"
 STRINGS = Dtype(16, has_objects=True)
 """`StringDType`: elements of 16 bytes with addresses of texts."""
 

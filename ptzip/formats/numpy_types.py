@@ -9,8 +9,8 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from ptzip.allowlist.numpy_checks import STRING_DTYPE
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Tuple, pairs, plain, text
+from ptzip.tensors.dtypes import STRING_DTYPE
 
 CODE = re.compile(r"b1|[iu][1248]|f(?:1|2|4|8|12|16)|c(?:8|16|24|32)|[SVU]\d{1,9}|[mM]8|O[48]?")
 """The kind of an element and its size, in bytes (`U`: in characters of four)."""

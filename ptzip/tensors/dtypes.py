@@ -76,3 +76,6 @@ SMALL_INTEGERS = frozenset(("int8", "uint8", "int16", "uint16", "int32", "uint32
 
 PACKED = {"quint4x2": 2, "quint2x4": 4}
 """Elements per stored byte, for the dtypes whose shape counts elements; the shape of a float4_e2m1fn_x2 counts bytes."""
+
+STRING_DTYPE = "numpy._core._internal._convert_to_stringdtype_kwargs"
+"""The function that numpy calls to rebuild its `StringDType`, which torch lacks."""
