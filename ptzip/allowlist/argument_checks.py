@@ -86,9 +86,9 @@ LATIN1 = frozenset({"latin1", "latin-1", "iso-8859-1"})
 ENCODINGS = LATIN1 | {"ascii", "utf-8", "utf8", "raw-unicode-escape", "raw_unicode_escape"}
 """Encodings in which protocols 0 to 2 store bytes as text; others of Python compress or look up tables."""
 
-FRACTION = re.compile(r"-?\d{1,4000}(/\d{1,4000})?")
-DECIMAL = re.compile(r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,4})?|Infinity|s?NaN\d{0,100})")
-"""Numbers as text that are parsed quickly, and whose integers have no more digits than that."""
+FRACTION = r"-?\d{1,4000}(/\d{1,4000})?"
+DECIMAL = r"-?(\d{1,4000}(\.\d{1,4000})?(E[+-]\d{1,4})?|Infinity|s?NaN\d{0,100})"
+"""Numbers as text that are parsed quickly, and whose integers have no more digits than that. Few files have one."""
 
 BUILTINS = ("builtins", "__builtin__")
 
@@ -165,13 +165,13 @@ _BYTES = takes("bytes|items?")
 
 def decimal_number(judge: Judge, arguments: Arguments) -> str:
     """`Decimal("1.5")`; a large exponent costs nothing here, and all memory as an integer."""
-    is_number = len(arguments) == 1 and DECIMAL.fullmatch(word(arguments[0], SHORT_TEXT))
+    is_number = len(arguments) == 1 and re.fullmatch(DECIMAL, word(arguments[0], SHORT_TEXT))
     return "" if is_number else "with something other than the text of a number"
 
 
 def fraction(judge: Judge, arguments: Arguments) -> str:
     """`Fraction("1/3")` or `Fraction(1, 3)`; it would expand the exponent of "1e999999999"."""
-    if len(arguments) == 1 and FRACTION.fullmatch(word(arguments[0], SHORT_TEXT)):
+    if len(arguments) == 1 and re.fullmatch(FRACTION, word(arguments[0], SHORT_TEXT)):
         return ""
     return _FRACTION(judge, arguments)
 

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, Tuple, pairs, plain, text
 from ptzip.tensors.dtypes import STRING_DTYPE
 
-CODE = re.compile(r"b1|[iu][1248]|f(?:1|2|4|8|12|16)|c(?:8|16|24|32)|[SVU]\d{1,9}|[mM]8|O[48]?")
-"""The kind of an element and its size, in bytes (`U`: in characters of four)."""
+CODE = r"b1|[iu][1248]|f(?:1|2|4|8|12|16)|c(?:8|16|24|32)|[SVU]\d{1,9}|[mM]8|O[48]?"
+"""The kind of an element and its size, in bytes (`U`: in characters of four). It is compiled when first used."""
 
-DESCRIBED = re.compile(rf"[<>|=]?({CODE.pattern})(?:\[[0-9A-Za-z/]*\])?")
+DESCRIBED = rf"[<>|=]?({CODE})(?:\[[0-9A-Za-z/]*\])?"
 """The same with a byte order, and the unit of a time."""
 
 HAS_OBJECTS = 1
@@ -50,7 +50,7 @@ class ItemType(NamedTuple):
 def described(descr: Any, depth: int = 0) -> ItemType | None:
     """The elements for a `descr`, which is a Python literal; None if numpy does not write it so."""
     if isinstance(descr, str):
-        match = DESCRIBED.fullmatch(descr)
+        match = re.fullmatch(DESCRIBED, descr)
         return _of_code(match[1]) if match else None
     if isinstance(descr, tuple) and len(descr) == 2 and depth <= MOST_DEEP:
         return _repeated(described(descr[0], depth + 1), descr[1])
@@ -122,7 +122,7 @@ def _read_pickled(dtype: Node, known: Known, depth: int) -> ItemType | None:
         return ItemType(16, has_objects=True)
     state = _state(dtype)
     code = _code(dtype, value(state[5])) if state else None
-    if code is None or state is None or not CODE.fullmatch(code):
+    if code is None or state is None or not re.fullmatch(CODE, code):
         return None
     subarray, names, fields, size, _, flags = state[2:8]
     if type(value(size)) is not int or type(value(flags)) is not int:

@@ -29,7 +29,7 @@ BASE85_RUN = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{24,}")
 BASE85_HEAD = 640
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
-IMPORT = re.compile(rb"[ci][A-Za-z_][\w.]*\n")
+IMPORT = rb"[ci][A-Za-z_][\w.]*\n"
 """GLOBAL or INST with the name of a module."""
 
 MAGICS = (*(row.magics for row in SIGNATURES), *(row.magics for row in COMPRESSIONS))
@@ -67,7 +67,7 @@ def decoded(text: bytes) -> Iterator[tuple[str, int, bytes]]:
 
         with contextlib.suppress(ValueError):  # four bytes would be larger than 32 bits
             head = b85decode(run[0][:BASE85_HEAD])  # decoding takes a hundred times the memory
-            if begins_pickle(head) or head.startswith(LOCAL_SIGNATURE) or IMPORT.search(head):
+            if begins_pickle(head) or head.startswith(LOCAL_SIGNATURE) or re.search(IMPORT, head):
                 yield "base85 text", run.start(), b85decode(run[0])
 
 

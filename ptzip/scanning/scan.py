@@ -23,10 +23,11 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
     file that cannot be read has the verdict `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name
     that cannot be trusted.
     """
-    from ptzip.scanning.trust import trusted  # most scans trust nothing else
+    given, names = tuple(trust), NOTHING
+    if given:
+        from ptzip.scanning.trust import trusted  # most scans trust nothing else
 
-    given = tuple(trust)
-    names = trusted(given) if given else NOTHING
+        names = trusted(given)
     try:
         opened = open_source(source)
     except FormatError as error:

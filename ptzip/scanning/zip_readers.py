@@ -43,7 +43,7 @@ READ_AT_ONCE = 1 << 12
 
 NATIVE_NAMES = (".so", ".dll", ".dylib", ".pyd", ".exe", ".o", ".cubin")
 SOURCE_NAMES = (".py", ".pyc", ".sh", ".bat", ".ps1", ".cpp", ".cu", ".js")
-FILES = re.compile(rb"\b(?:ops\.aten\.|aten::|torch\.)(?:save|from_file|load)\b")
+FILES = rb"\b(?:ops\.aten\.|aten::|torch\.)(?:save|from_file|load)\b"
 
 MOST_CODE = 1 << 22
 """Bytes of TorchScript source that are searched."""
@@ -254,7 +254,7 @@ def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
         yield Note(location, NoteKind.CODE, "this is native code")
     elif "/code/" in lower and lower.endswith(".py"):
         yield Note(location, NoteKind.TORCHSCRIPT, "this is TorchScript code, which loading may run")
-        found = FILES.search(source.read(0, min(source.size, MOST_CODE)))
+        found = re.search(FILES, source.read(0, min(source.size, MOST_CODE)))
         if found:
             yield Note(location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start())
     elif row is not None or lower.endswith(SOURCE_NAMES):

@@ -9,6 +9,7 @@ import datetime
 import decimal
 import fractions
 import pathlib
+import re
 import types
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
@@ -148,13 +149,13 @@ def as_timedelta(*given: object) -> datetime.timedelta:
 
 
 def as_decimal(given: object) -> decimal.Decimal:
-    if not DECIMAL.fullmatch(text(given)):
+    if not re.fullmatch(DECIMAL, text(given)):
         raise Misfit("expected a decimal number, found other text")
     return decimal.Decimal(text(given))
 
 
 def as_fraction(over: object, under: object = 1) -> fractions.Fraction:
-    if isinstance(over, str) and FRACTION.fullmatch(over):
+    if isinstance(over, str) and re.fullmatch(FRACTION, over):
         return fractions.Fraction(over)
     return fractions.Fraction(integer(over), integer(under))
 
