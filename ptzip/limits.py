@@ -13,7 +13,7 @@ class Limits(NamedTuple):
 
     opcodes: int = 50_000_000
     marks: int = 1_000_000
-    memo_index: int = 100_000_000
+    memo_index: int = 1 << 22
     nesting: int = 10_000_000
     entries: int = 10_000_000
     pickle_bytes: int = 1 << 30

@@ -15,7 +15,8 @@ from itertools import chain, repeat
 from typing import Any, Protocol, TypeVar
 
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, text
-from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
+from ptzip.tensors.references import MOST_DIMENSIONS, class_ref, storage_ref, tensor_ref
+from ptzip.tensors.strides import element_range
 from ptzip.tensors.torch_names import REBUILDS, SUBCLASSES
 
 T = TypeVar("T")
@@ -53,9 +54,6 @@ SHORT_TEXT = 4096
 SHORT_NUMBER = 8
 LONG_NUMBER = 2048
 """The most bytes of numbers that count something, and of any number that is computed with."""
-
-MOST_DIMENSIONS = 64
-"""The most dimensions that numpy and torch's operators support."""
 
 GROUPS = {
     "items": "list tuple set frozenset dict deque",
@@ -203,6 +201,40 @@ def literal_bytes(judge: Judge, arguments: Arguments) -> str:
         and word(first.arguments[1]).lower() in LATIN1
     )
     return "" if is_latin1 else "with bytes that are computed while loading"
+
+
+def view(judge: Judge, arguments: Arguments) -> str:
+    """`_rebuild_tensor_v2(storage, offset, shape, strides, …)`: torch enlarges a storage that is shorter than its view. Those
+    in the file are compared by a rule of their own.
+    """
+    if wrong := any_arguments(judge, arguments):
+        return wrong
+    storage, shape, strides = [*map(plain, (*arguments[:1], *arguments[2:4])), None, None, None][:3]
+    if not _is_literal(shape) or not _is_literal(strides):
+        return "with a shape or strides that are no short tuple in the file"
+    if not isinstance(storage, Call) or storage.path != "torch.storage._load_from_bytes":
+        return ""
+    start = integer(arguments[1])
+    sizes, steps = ([integer(part) for part in node.parts] if isinstance(node, Tuple) else [] for node in (shape, strides))
+    is_inside = min((start, *sizes, *steps)) >= 0 and element_range(start, sizes, steps)[1] <= _most_elements(storage)
+    return "" if is_inside else "with a shape larger than its storage"
+
+
+def _is_literal(shape: Node | None) -> bool:
+    """Whether a shape is in the file, also as a `torch.Size`; other values make torch raise."""
+    if isinstance(shape, Call) and shape.path == "torch.Size":
+        shape = plain(shape.arguments[0]) if shape.arguments else None
+    if not isinstance(shape, Tuple):
+        return not isinstance(shape, Call | List)
+    return len(shape.parts) <= MOST_DIMENSIONS and not any(isinstance(plain(part), Call) for part in shape.parts)
+
+
+def _most_elements(loaded: Call) -> int:
+    """At least as many elements as a storage has that is pickled in bytes: as many as the bytes."""
+    found = plain(loaded.arguments[0]) if loaded.arguments else None
+    while isinstance(found, Call) and found.arguments:
+        found = plain(found.arguments[0])
+    return len(found.arg) if isinstance(found, Atom) and isinstance(found.arg, bytes | bytearray | str) else 0
 
 
 def tensor_function(judge: Judge, arguments: Arguments) -> str:

@@ -10,7 +10,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from ptzip.allowlist.argument_checks import MOST_DIMENSIONS, Arguments, Judge, MemoryFault, integer, takes, word
+from ptzip.allowlist.argument_checks import Arguments, Judge, MemoryFault, integer, takes, word
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -27,6 +27,7 @@ from ptzip.pickling.nodes import (
     walk_unordered,
 )
 from ptzip.tensors.dtypes import STRING_DTYPE
+from ptzip.tensors.references import MOST_DIMENSIONS
 
 CODE = r"[<>|=]?([?bhilqBHILQefdgFDGiucSUVmMO])(\d{0,9})\Z"
 """Codes of dtypes. They are compiled when first used, since most files have no numpy array."""
@@ -204,7 +205,7 @@ def empty_array(judge: Judge, arguments: Arguments) -> str:
     """`_reconstruct(ndarray, (0,), b"b")` creates an empty array, whose contents follow in its state."""
     if wrong := _RECONSTRUCT(judge, arguments):
         return wrong
-    return "" if 0 <= shape_count(judge, arguments[1]) <= MOST_BYTES else "with a size"
+    return "" if shape_count(judge, arguments[1]) == 0 else "with a size"
 
 
 _RECONSTRUCT = takes("name tuple bytes|text")

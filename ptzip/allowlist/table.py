@@ -168,11 +168,12 @@ _FROM_ARRAY = _OTHER_TENSOR._replace(check=takes("array any any bool|int"), rebu
 _FROM_CPU = _OTHER_TENSOR._replace(check=checks.unexpanded, rebuild="tensor_from_cpu")
 _SUBCLASS = Row(checks.tensor_function, "tensor_from_type", "", "set_tensor", checks.tensor_state, "tensor", is_value=False)
 
+_VIEW = _TENSOR._replace(check=checks.view)
 _WITH_STATE = _TENSOR._replace(check=checks.parameter_with_state, rebuild="parameter_with_state")
 
 _TENSORS: Rows = (
-    ("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _TENSOR._replace(rebuild="strided_tensor")),
-    ("torch._utils", "_rebuild_tensor_v3", _TENSOR._replace(rebuild="typed_tensor")),
+    ("torch._utils", "_rebuild_tensor _rebuild_tensor_v2", _VIEW._replace(rebuild="strided_tensor")),
+    ("torch._utils", "_rebuild_tensor_v3", _VIEW._replace(rebuild="typed_tensor")),
     ("torch._utils", "_rebuild_parameter", _TENSOR._replace(check=takes("view any any"), rebuild="parameter")),
     ("torch._utils", "_rebuild_parameter_with_state", _WITH_STATE),
     ("torch._utils", "_rebuild_sparse_tensor", _TENSOR._replace(rebuild="sparse_tensor")),

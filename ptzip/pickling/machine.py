@@ -108,6 +108,10 @@ class Machine:
             return plain(item if isinstance(item, Node) else item.node)
         return item
 
+    def discard(self, nodes: list[Node]) -> None:
+        """Keep what leaves the stack: building it may have taken a loader long."""
+        self.pickle.discarded += [node for node in nodes if node.steps or node.parts]
+
     def push(self, node: Node) -> None:
         node.offset = self.at
         self.stack.append(node)

@@ -23,10 +23,8 @@ def put(machine: Machine, op: str, arg: Any) -> None:
         machine.note("odd put", "MEMOIZE in a pickle below protocol 4")
     slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
     node = machine.top()
-    if slot > machine.limits.memo_index:
-        machine.note(
-            LIMIT, f"memo slot {slot} is above the limit of {machine.limits.memo_index}"
-        )  # a loader may have the memory
+    if slot > max(machine.limits.memo_index, machine.at):  # a loader takes memory for all slots below
+        machine.note(LIMIT, f"memo slot {slot} is above the limit of {machine.limits.memo_index}")
     if node in machine.put:
         machine.note("put twice", "a value is put into two memo slots")
     machine.put.add(node)

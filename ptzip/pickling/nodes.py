@@ -187,8 +187,9 @@ class Pickle:
     """A stream that was read.
 
     `calls` has every Global and Call in the order a loader would run them, popped or not; `persistents` every persistent id in
-    the order a loader would resolve them. `root` is None if the stream broke, after `opcodes` opcodes. Each of `frames` is
-    (opcodes before it, bytes in it). A stream with anomalies can be inspected, but is written only verbatim.
+    the order a loader would resolve them; `discarded` the values with parts that are popped or left over. `root` is None if the
+    stream broke, after `opcodes` opcodes. Each of `frames` is (opcodes before it, bytes in it). A stream with anomalies can be
+    inspected, but is written only verbatim.
     """
 
     def __init__(self, root: Node | None, protocol: int | None = None) -> None:
@@ -197,6 +198,7 @@ class Pickle:
         self.frames: list[tuple[int, int]] = []
         self.calls: list[Node] = []
         self.persistents: list[Persistent] = []
+        self.discarded: list[Node] = []
         self.anomalies: list[Anomaly] = []
         self.opcodes = 0
         self.start = 0

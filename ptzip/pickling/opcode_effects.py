@@ -110,11 +110,13 @@ def _pop(machine: Machine, op: str, _: Any) -> None:
     machine.pops_left += 1
     if op == "POP_MARK":
         run.nodes, run.has_mark = machine.pop_marked(), True
+        machine.discard(run.nodes)
     elif machine.marks and machine.marks[-1] == len(machine.stack):
         machine.marks.pop()
         run.has_mark = True
     else:
         run.nodes.append(machine.pop())
+        machine.discard(run.nodes[-1:])
 
 
 def _dup(machine: Machine, _: str, __: Any) -> None:

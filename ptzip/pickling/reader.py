@@ -13,7 +13,7 @@ from ptzip.errors import Anomaly, CutError, FormatError, LimitError
 from ptzip.io.sources import Stream
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.frames import enter_frame, leave_frame
-from ptzip.pickling.machine import BROKEN, CUT, LIMIT, Machine
+from ptzip.pickling.machine import BROKEN, CUT, LIMIT, Machine, MemoEntry
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.opcode_effects import EFFECTS, Effect
 from ptzip.pickling.opcodes import NOTHING, OPCODES
@@ -124,6 +124,7 @@ def _stop(machine: Machine, end: int) -> None:
     pickle = machine.pickle
     pickle.root = machine.pop()
     pickle.end = end
+    machine.discard([item.node if isinstance(item, MemoEntry) else item for item in machine.stack])
     if machine.stack or machine.marks:
         machine.note("left over", "values are left on the stack")
     if machine.pops_left:

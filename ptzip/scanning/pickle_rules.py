@@ -3,6 +3,7 @@
 Each rule is a function of one stream that yields its hits in the order of the stream.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 from ptzip.pickling.machine import BROKEN, CUT, LIMIT
@@ -24,6 +25,11 @@ MOST_NESTED = 1500
 MOST_WALKED = 1 << 20
 MOST_REPEATS = 64
 """A memo bomb has more containers than the first, counted wherever they occur, and so many times more than references."""
+
+HASHED = NUMBERS | {"LONG1"}
+LONGEST_HASHED = 4096
+MOST_COLLISIONS = 1000
+"""Large integers of one hash; those of the file may be keys, or make keys."""
 
 MOST_BITS = 1 << 15
 """Bits of a number; more take Python seconds to print."""
@@ -178,6 +184,14 @@ def huge_numbers(stream: PickleStream) -> Iterator[Hit]:
         bits = node.value.bit_length() if node.op in NUMBERS else 0
         if bits > MOST_BITS:
             yield Hit(f"a number has {bits:,} bits", node.offset)
+
+
+def colliding_numbers(stream: PickleStream) -> Iterator[Hit]:
+    """Python's hash of an integer is its remainder by 2**61 - 1. A dict or set of many that share it takes quadratic time."""
+    distinct = {node.arg: node for node in stream.size.atoms if node.op in HASHED and len(node.arg) <= LONGEST_HASHED}
+    hashes = Counter(hash(node.value) for node in distinct.values())
+    if (most := max(hashes.values(), default=0)) > MOST_COLLISIONS:
+        yield Hit(f"{most:,} large integers have the same hash")
 
 
 def deep_containers(stream: PickleStream) -> Iterator[Hit]:

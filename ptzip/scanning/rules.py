@@ -31,6 +31,7 @@ RULES = (
     Rule("PTZ207", REVIEW, "a memo bomb", PickleStream, pickles.repeated_containers),
     Rule("PTZ208", REVIEW, "a number too large", PickleStream, pickles.huge_numbers),
     Rule("PTZ209", REVIEW, "a pickle that exceeds a limit", PickleStream, pickles.limited),
+    Rule("PTZ210", REVIEW, "numbers that collide", PickleStream, pickles.colliding_numbers),
     Rule("PTZ301", REVIEW, "duplicate records", ZipSubject, containers.double_names),
     Rule("PTZ302", REVIEW, "headers that differ", ZipSubject, containers.differing_headers),
     Rule("PTZ303", NOTE, "a wrong checksum", ZipSubject, containers.wrong_checksums),

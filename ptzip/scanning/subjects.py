@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from ptzip.allowlist.table import NOTHING, RECORD, Name, Trust
+from ptzip.allowlist.table import ALLOWED, NOTHING, RECORD, Name, Trust
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
-from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Pickle, Set, Tuple, children
+from ptzip.pickling.nodes import Atom, Call, Detour, Dict, Global, List, Node, Pickle, Set, Tuple, children
 from ptzip.scanning.violations import Violation, violations
 from ptzip.zip.extents import Extent, extents
 from ptzip.zip.reader import Archive
@@ -138,11 +138,15 @@ NUMBERS = frozenset(("LONG4", "LONG", "INT"))
 
 _BYTES = frozenset(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"))
 _TEXTS = frozenset(("BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING", "SHORT_BINSTRING"))
-_KEPT = NUMBERS | _BYTES | _TEXTS
+_KEPT = NUMBERS | {"LONG1"} | _BYTES | _TEXTS
 _SHORTEST_KEPT = 6
 """Shorter arguments are neither large, nor are they a pickle that imports something."""
 
 _CONTAINERS = frozenset((Dict, List, Tuple, Set))
+_KINDS = ("list", "tuple", "dict", "set", "frozenset", "deque")
+_COPIES = frozenset(f"{module}.{name}" for (module, name), row in ALLOWED.items() if row.returns in _KINDS or name == "slice")
+"""Functions that return a container of what they are given."""
+
 _MOST_COUNTED = 1 << 62
 
 
@@ -167,7 +171,7 @@ class _Measure:
         self.sizes: dict[int, tuple[int, int]] = {}
         self.atoms: dict[int, Atom] = {}
         self.references = 0
-        for root in ([pickle.root] if pickle.root is not None else []) + pickle.calls:
+        for root in ([pickle.root] if pickle.root is not None else []) + pickle.calls + pickle.discarded:
             self._all_below(root)
 
     def size(self) -> ObjectSize:
@@ -185,17 +189,21 @@ class _Measure:
             elif id(node) not in sizes:
                 below = self._below(node)
                 sizes[id(node)] = (0, 0)
-                pending.append((id(node), below, type(node) in _CONTAINERS))
+                pending.append((node, below))
                 pending += below
 
-    def _close(self, key: int, below: list[Node], is_counted: bool) -> None:
+    def _close(self, node: Node, below: list[Node]) -> None:
         """Measure a node, after its parts."""
+        if type(node) is Detour:
+            self.sizes[id(node)] = self.sizes.get(id(node.parts[-1]), (0, 0))
+            return
         deepest = total = 0
-        for node in below:
-            deep, count = self.sizes[id(node)]
+        for part in below:
+            deep, count = self.sizes[id(part)]
             deepest = deep if deep > deepest else deepest
             total += count
-        self.sizes[key] = deepest + 1, min(total + 1, _MOST_COUNTED) if is_counted else 0
+        is_counted = type(node) in _CONTAINERS or (type(node) is Call and node.path in _COPIES)
+        self.sizes[id(node)] = deepest + 1, min(total + 1, _MOST_COUNTED) if is_counted else 0
 
     def _below(self, node: Node) -> list[Node]:
         """The parts of a node that are not atoms."""

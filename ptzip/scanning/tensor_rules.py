@@ -10,7 +10,7 @@ from ptzip.errors import PtzipError
 from ptzip.pickling.nodes import Atom, Call, Node, Tuple, plain, text, walk_unordered
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import PickleStream
-from ptzip.tensors.references import class_ref, storage_ref, tensor_ref
+from ptzip.tensors.references import MOST_DIMENSIONS, class_ref, storage_ref, tensor_ref
 from ptzip.tensors.torch_names import ON_STORAGE
 from ptzip.text import as_text
 
@@ -39,6 +39,9 @@ def odd_shapes(stream: PickleStream) -> Iterator[Hit]:
     for node in _tensor_calls(stream):
         new = [argument for argument in node.arguments[1:4] if isinstance(argument, Atom) or id(argument) not in seen]
         seen.update(map(id, new))
+        if any(isinstance(argument, Tuple) and len(argument.parts) > MOST_DIMENSIONS for argument in map(plain, new)):
+            yield Hit(f"a tensor has more than {MOST_DIMENSIONS} dimensions", node.offset)
+            continue
         numbers = [_numbers(argument) for argument in new]
         if any(number < 0 for found in numbers for number in found):
             yield Hit("a tensor has a negative offset, size or stride", node.offset)

@@ -30,6 +30,9 @@ OFFSET, SHAPE, STRIDE, HOOKS, TYPED_DTYPE = 1, 2, 3, 5, 6
 TENSOR, REQUIRES_GRAD = 0, 1
 """Indices in the arguments of a parameter."""
 
+MOST_DIMENSIONS = 64
+"""The most dimensions of a tensor or an array (`c10::kDimVectorStaticSize`, `NPY_MAXDIMS`: operators refuse more)."""
+
 
 class StorageRef(NamedTuple):
     """One reference to a storage; `numel` counts elements of `dtype`."""
@@ -206,7 +209,7 @@ def _integers(node: Node) -> tuple[int, ...] | None:
     """The items of a tuple of integers, also where it is a `torch.Size`."""
     if isinstance(node, Call) and node.path == "torch.Size" and node.arguments:
         node = plain(node.arguments[0])
-    if not isinstance(node, Tuple):
+    if not isinstance(node, Tuple) or len(node.parts) > MOST_DIMENSIONS:
         return None
     values = [value for part in node.parts if (value := _integer(plain(part))) is not None]
     return tuple(values) if len(values) == len(node.parts) else None

@@ -1,6 +1,7 @@
 """Where the elements of a strided tensor are in its storage; all numbers count elements."""
 
 import math
+from collections.abc import Sequence
 
 from ptzip.errors import LimitError
 
@@ -15,7 +16,7 @@ def is_countable(*numbers: int) -> bool:
     return True
 
 
-def element_range(offset: int, shape: tuple[int, ...], stride: tuple[int, ...]) -> tuple[int, int]:
+def element_range(offset: int, shape: Sequence[int], stride: Sequence[int]) -> tuple[int, int]:
     """From the first element to behind the last that a tensor uses; (0, 0) where it has none."""
     if 0 in shape:
         return 0, 0
