@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from ptzip.allowlist import argument_checks as checks
 from ptzip.allowlist import numpy_checks as arrays
 from ptzip.allowlist.argument_checks import ArgumentCheck, StateCheck, takes
-from ptzip.tensors.dtypes import BY_NAME, NAME_ONLY
+from ptzip.tensors.dtypes import BY_NAME, NAME_ONLY, STRING_DTYPE
 from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, REBUILD_JAGGED, STORAGE_CLASSES, TORCH_NAMES
 
 Name = tuple[str, str]
@@ -148,7 +148,7 @@ _NUMPY: Rows = (
     ("numpy.ma numpy.ma.core", "MaskedArray", Row()),
     ("numpy numpy.matrixlib.defmatrix", "matrix", Row()),
     ("numpy numpy.rec numpy.core.records numpy._core.records", "recarray record", Row(value="numpy_class")),
-    (*pair(arrays.STRING_DTYPE), Row(takes("bool|int none|float|text|name?"), "string_dtype", returns="dtype")),
+    (*pair(STRING_DTYPE), Row(takes("bool|int none|float|text|name?"), "string_dtype", returns="dtype")),
     (MULTIARRAY, "scalar", Row(arrays.scalar, "array_scalar")),
     ("numpy.core.numeric numpy._core.numeric", "_frombuffer", Row(arrays.numeric_buffer, "array_from_buffer", returns="array")),
     ("numpy.random._pickle", "__bit_generator_ctor", _RANDOM._replace(rebuild="random_state BitGenerator")),
