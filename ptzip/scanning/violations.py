@@ -13,6 +13,7 @@ from ptzip.allowlist.argument_checks import MemoryFault, word
 from ptzip.allowlist.judge import Judge
 from ptzip.allowlist.table import NOTHING, AllowedName, Name, Trust, allowed_row
 from ptzip.pickling.nodes import (
+    PUTS,
     Atom,
     Call,
     Global,
@@ -109,7 +110,7 @@ class Violation(NamedTuple):
 def violations(pickle: Pickle, trusted: Trust = NOTHING) -> Iterator[Violation]:
     """Everything that is not allowed, in the order in which a loader gets to it; last what is passed on as a value."""
     rows, judge = _allowed_names(pickle, trusted), Judge(pickle)
-    doubtful = [node for node in pickle.calls if id(node) not in rows and not _is_usual(node, rows, judge)]
+    doubtful = list(_doubtful(pickle, rows, judge))
     calls = {id(node): resolved(node) for node in doubtful if isinstance(node, Call)}
     called = {call.target.node.offset for call in calls.values() if call is not None}
     for node in doubtful:
@@ -137,6 +138,24 @@ def _allowed_names(pickle: Pickle, trusted: Trust) -> dict[int, AllowedName]:
         if row is not None and isinstance(node, Global) and node.path not in HELPERS:
             rows[id(node)] = row
     return rows
+
+
+def _doubtful(pickle: Pickle, rows: Mapping[int, AllowedName], judge: Judge) -> Iterator[Node]:
+    """The nodes that are neither allowed names nor usual calls; the same call of the same arguments once."""
+    seen = set[tuple[int, int]]()
+    for node in pickle.calls:
+        if id(node) in rows:
+            continue
+        key = (id(node.parts[0]), id(node.parts[1])) if node.op in ("REDUCE", "NEWOBJ") and _is_bare(node) else None
+        if key not in seen and not _is_usual(node, rows, judge):
+            yield node
+            if key is not None:
+                seen.add(key)
+
+
+def _is_bare(node: Node) -> bool:
+    """Whether nothing is done to an object but to put it into the memo."""
+    return not node.steps or all(step.op in PUTS for step in node.steps)
 
 
 def _is_usual(node: Node, rows: Mapping[int, AllowedName], judge: Judge) -> bool:
