@@ -36,7 +36,7 @@ class AllowedName(NamedTuple):
     the value of the bare name, from its last part; `state` applies what BUILD sets, "" where nothing may. Without
     `rebuild` or `value`, `load` returns an `Opaque`.
     `check_state` judges that state. `returns` is the kind of what a call returns, as in `Judge.kind`: containers may be
-    filled by opcodes, and be arguments of others. How large that is follows from `check`, see `argument_checks`.
+    filled by opcodes, and be arguments of others. `LARGEST` says how large that is.
     `weights_only`: whether any `torch.load(weights_only=True)` since 2.6 imports the name, or calls it too.
     `is_value`: False for functions that pickles call and never store, since a stored one is called by something else.
     `is_instance`: a class that pickles instantiate without its constructor, which would run code, and give a state.
@@ -262,6 +262,18 @@ FILLED_BY = {
 """The opcodes that may fill an object, by its kind. A class of a package may be one of a list or dict; on anything else they
 would call a method of the object.
 """
+
+LARGEST = {
+    **dict.fromkeys(("list", "tuple", "dict", "set", "frozenset", "deque"), "the items that it is given, which are counted"),
+    **dict.fromkeys(("text", "bytes", "bytearray"), "the text or bytes that it is given, which are counted"),
+    "array": "empty, or the bytes and objects that it is given",
+    "dtype": "a description",
+    "timedelta": "three numbers",
+    "tensor": "a view of its storage, which is in the file; none where the tensor has a shape alone",
+    "object": "a reference to each argument; numbers of as many digits as they are given",
+    "instance": "what a trusted class makes of its arguments, and what is put into it",
+}
+"""How large the result of a call may be, by the kind that its row returns; `check` sees to that."""
 
 ROW_OF_SUFFIX = {"": INSTANCE, "*": UNPACKING, "#": LOOPING, "=": ENUM, "()": RECORD, "[]": STRUCTURE, "&": STORED}
 """Rows by what follows a name in the tables of torch's classes and of the presets."""

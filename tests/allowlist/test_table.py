@@ -2,7 +2,7 @@
 
 import pytest
 
-from ptzip.allowlist.table import ALLOWED, OPAQUE, is_allowed, pair
+from ptzip.allowlist.table import ALLOWED, LARGEST, OPAQUE, ROW_OF_SUFFIX, TRUSTED, TRUSTED_CALL, is_allowed, pair
 from ptzip.scanning import dangerous_names
 from ptzip.values.builder import FUNCTIONS
 
@@ -71,3 +71,9 @@ def test_a_part_of_an_allowed_path_is_not_allowed() -> None:
     assert not is_allowed("torch.nn", "modules.linear.Linear")
     assert not is_allowed("torch", "nn.modules.linear.Linear")
     assert not is_allowed("torch.nn.modules.linear", "Linear.__init__")
+
+
+def test_every_row_says_how_large_its_result_may_be() -> None:
+    rows = {*ALLOWED.values(), *ROW_OF_SUFFIX.values(), TRUSTED, TRUSTED_CALL}
+    assert {row.returns for row in rows} == set(LARGEST)
+    assert all(LARGEST.values())
