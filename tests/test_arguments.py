@@ -29,5 +29,5 @@ def test_a_bare_string_is_a_sequence_of_one() -> None:
 
 def test_a_wrong_choice_is_refused_with_the_right_ones() -> None:
     check_choice("dtype", "keep", WeightDtype)
-    with pytest.raises(ValueError, match="dtype is 'float8', expected one of float16, bfloat16, keep"):
+    with pytest.raises(ValueError, match="dtype is 'float8', expected one of auto, float16, bfloat16, keep"):
         check_choice("dtype", "float8", WeightDtype)

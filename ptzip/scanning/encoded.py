@@ -26,6 +26,7 @@ BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{24,}(?:\r?\n[A-Za-z0-9+/_-]+)*={0,2}"
 BASE85_RUN = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{24,}")
 """The alphabet of `base64.b85encode`."""
 
+LETTERS = bytes(code for code in range(128) if chr(code).isalnum() or code in b"_-")
 BASE85_HEAD = 640
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
@@ -63,6 +64,8 @@ def decoded(text: bytes) -> Iterator[tuple[str, int, bytes]]:
                 seen.add(data)
                 yield name, at, data
     for run in BASE85_RUN.finditer(text):
+        if not run[0].translate(None, LETTERS):  # as good as none in base85, but many names
+            continue
         from base64 import b85decode  # few texts have such a run
 
         with contextlib.suppress(ValueError):  # four bytes would be larger than 32 bits

@@ -100,6 +100,8 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
         from ptzip.values.builder import build_array
 
         make_plain(edit, build_array)
+        if container.name == BARE:  # its tensors are streams of torch.save, which a function loads
+            edit.account.change(Category.OTHER, "file", "a zip of torch.save")
     saturate = options.on_overflow == "saturate"
     trim_and_cast(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, overflowing)
     if options.dedupe:
