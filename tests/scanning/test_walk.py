@@ -58,7 +58,7 @@ def test_a_kind_without_its_reader_is_never_clean(monkeypatch: pytest.MonkeyPatc
                 assert scan(whole).verdict not in ("clean",), kind
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in (Kind.NATIVE, Kind.SCRIPT)])
+@pytest.mark.parametrize("kind", [kind for kind in FILES if kind not in (Kind.NATIVE, Kind.SCRIPT)], ids=str)
 def test_honest_files_of_each_kind_are_clean_with_their_reader(kind: Kind) -> None:
     assert scan(FILES[kind]).verdict == "clean"
     assert scan(gzip.compress(FILES[kind])).verdict == "clean"
@@ -119,7 +119,14 @@ def test_words_are_no_imports_unless_the_record_is_named_like_a_pickle() -> None
     assert scan(zipped({"labels.pkl": b"cat\ncow\ndog\n"})).verdict == "review"
 
 
-@pytest.mark.parametrize("packed", [zlib.compress(NONE) + b"abc", gzip.compress(NONE) + b"abc", zlib.compress(NONE)[:-2]])
+PACKED = {
+    "bytes behind zlib": zlib.compress(NONE) + b"abc",
+    "bytes behind gzip": gzip.compress(NONE) + b"abc",
+    "zlib that is cut off": zlib.compress(NONE)[:-2],
+}
+
+
+@pytest.mark.parametrize("packed", PACKED.values(), ids=PACKED)
 def test_what_follows_a_compressed_stream_or_is_missing_is_a_finding(packed: bytes) -> None:
     assert scan(packed).verdict == "review"
     assert scan(zipped({"a": packed})).verdict == "review"

@@ -242,6 +242,7 @@ def test_a_payload_that_some_loader_reaches_is_never_ok(data: bytes) -> None:
     assert verdict(data) in ("malicious", "review")
 
 
+@pytest.mark.torch
 def test_some_loader_reaches_each_payload(tmp_path: Path) -> None:
     for number, (_, data) in enumerate(CASES.values()):
         (tmp_path / f"{number:03}").write_bytes(data)
