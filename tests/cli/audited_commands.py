@@ -4,6 +4,7 @@ An audit hook sees every import, compilation, process and file opened for writin
 printed for each file, view and recipe.
 """
 
+import base64
 import bz2
 import contextlib
 import gzip
@@ -20,13 +21,15 @@ from typing import Any
 import zstandard
 
 import ptzip
+from ptzip.allowlist import torch_classes
 from ptzip.cli.main import main
+from ptzip.editing import nested_streams
 from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.pickling.nodes import Atom, walk
 from ptzip.recipes import NAMES
 from tests.small_checkpoints import module_records, save
 
-READERS = (bare, legacy, npy, safetensors, tar, zips)
+READERS = (base64, nested_streams, torch_classes, bare, legacy, npy, safetensors, tar, zips)
 """Modules that would otherwise be imported with the first file that needs them."""
 
 CAUGHT = 99

@@ -3,6 +3,7 @@
 import io
 import math
 import mmap
+import pickle
 import pickletools
 import struct
 from pathlib import Path
@@ -109,7 +110,7 @@ def test_nan_keeps_its_payload(raw: bytes) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [kind for kind in ARGUMENTS if kind != "NOTHING"])
+@pytest.mark.parametrize("kind", [kind for kind in ARGUMENTS if kind not in ("NOTHING", "NAME")])
 @given(st.data())
 def test_an_argument_that_is_cut_short_is_a_format_error(kind: str, data: st.DataObject) -> None:
     argument, values = ARGUMENTS[kind]
@@ -119,6 +120,19 @@ def test_an_argument_that_is_cut_short_is_a_format_error(kind: str, data: st.Dat
         argument.read(b"??" + raw[:cut], 2)
     assert caught.value.offset is not None
     assert 2 <= caught.value.offset <= 2 + cut
+
+
+@pytest.mark.parametrize(("cut", "expected"), [(b"os\nsystem", ("os", "syste")), (b"os\n", ("os", "")), (b"osx", ("os", ""))])
+def test_a_name_that_is_cut_short_is_what_python_imports(cut: bytes, expected: tuple[str, str]) -> None:
+    assert opcodes.NAME.read(b"??" + cut, 2) == (expected, 2 + len(cut))
+
+    class Finder(pickle._Unpickler):
+        def find_class(self, module: str, name: str) -> object:
+            raise LookupError(module, name)
+
+    with pytest.raises(LookupError) as found:
+        Finder(io.BytesIO(b"c" + cut)).load()
+    assert found.value.args == expected
 
 
 @pytest.mark.parametrize("length", [-1, -0x80000000])
