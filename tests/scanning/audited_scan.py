@@ -4,7 +4,6 @@ Once the modules that a scan needs are imported, nothing may be imported, compil
 anywhere. One line of JSON is printed for each file.
 """
 
-import base64
 import bz2
 import gzip
 import io
@@ -18,13 +17,9 @@ from pathlib import Path
 
 import zstandard
 
-from ptzip.allowlist import torch_classes
-from ptzip.formats import bare, legacy, npy, safetensors, tar, zips
 from ptzip.scanning.scan import scan
 from tests.cli.audited_commands import watch
 from tests.scanning.raw_pickles import object_array, pickled, valued
-
-IMPORTED = (base64, torch_classes, bare, legacy, npy, safetensors, tar, zips)
 
 
 def warm_up() -> None:
