@@ -57,6 +57,7 @@ RULES = (
     Rule("PTZ404", REVIEW, "a persistent id that torch does not write", PickleStream, tensors.odd_ids),
     Rule("PTZ405", MALICIOUS, "a persistent id with a call in it", PickleStream, tensors.computed_ids),
     Rule("PTZ406", REVIEW, "a tensor that is written to", PickleStream, tensors.filled_tensors),
+    Rule("PTZ407", REVIEW, "indices out of range", PickleStream, tensors.wild_indices),
     Rule("PTZ501", REVIEW, "code in the file", Note, containers.code),
     Rule("PTZ502", REVIEW, "TorchScript", Note, containers.torchscript),
     Rule("PTZ503", MALICIOUS, "TorchScript that touches files", Note, containers.torchscript_with_files),

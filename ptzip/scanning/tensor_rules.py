@@ -1,17 +1,21 @@
 """Rules about tensors: views, storages and the records that hold their data.
 
-They compare what the pickle says with the lengths of the records; no tensor data are read.
+They compare what the pickle says with the lengths of the records. Of the data only the indices of sparse and nested tensors
+are read.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 
-from ptzip.errors import PtzipError
-from ptzip.pickling.nodes import Atom, Call, Node, Tuple, plain, text, walk_unordered
+from ptzip.errors import FormatError, LimitError, PtzipError
+from ptzip.formats.container import Part, nothing_stored
+from ptzip.limits import DEFAULT_LIMITS
+from ptzip.pickling.nodes import PUTS, Atom, Call, Dict, Global, List, Node, Tuple, children, plain, text, walk_unordered
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import PickleStream
-from ptzip.tensors.references import MOST_DIMENSIONS, class_ref, storage_ref, tensor_ref
-from ptzip.tensors.torch_names import ON_STORAGE
+from ptzip.tensors.references import ARGUMENTS, MOST_DIMENSIONS, class_ref, storage_ref, tensor_ref
+from ptzip.tensors.torch_names import INDEXED, NESTED_TENSOR, ON_STORAGE, SUBCLASSES
 from ptzip.text import as_text
 
 ODD_KEY = re.compile(r"\.\.|[\\]|^/|\x00")
@@ -119,3 +123,65 @@ def filled_tensors(stream: PickleStream) -> Iterator[Hit]:
         for step in node.steps:
             if step.op in ("SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS"):
                 yield Hit(f"unpickling applies {step.op} to a tensor, which writes to its memory", node.offset)
+
+
+MOST_NODES = 1 << 20
+"""Checks of indices look at that many nodes below the calls that rebuild the tensors; long texts count as several."""
+
+
+def wild_indices(stream: PickleStream) -> Iterator[Hit]:
+    """A sparse, nested or quantized tensor has indices, offsets or lengths that lead out of its own tensors. torch does not
+    check them by default (`torch.sparse.check_sparse_tensor_invariants`), so that its first use reads or writes other memory.
+    """
+    calls = [call for path, call in stream.calls if path in INDEXED or (path in SUBCLASSES and _is_indexed(call))]
+    if not calls:
+        return
+    from ptzip.tensors.index_checks import IndexChecks  # few files have such tensors, and numpy takes 60 ms to load
+    from ptzip.tensors.tensor import Tensor  # as above
+    from ptzip.values.builder import Builder  # as above
+
+    part = stream.part or Part(stream.location, stream.pickle, nothing_stored)
+    checks, builder, left = IndexChecks(), Builder(part, True, DEFAULT_LIMITS), MOST_NODES
+    for call in calls:
+        below = list(itertools.islice(walk_unordered(call), left))
+        left -= len(below) + sum(len(node.arg) >> 6 for node in below if isinstance(node.arg, bytes | bytearray | str))
+        if left <= 0:
+            raise LimitError("too many tensors with indices")
+        tensor = builder.build(call)
+        if not isinstance(tensor, Tensor) or any(_is_changed(node, call.offset) for node in _arguments(call)):
+            yield Hit("a tensor is computed while loading, so that its indices cannot be checked", call.offset)
+            continue
+        try:
+            checks.check(tensor)
+        except FormatError as error:
+            yield Hit(str(error), call.offset)
+
+
+def _is_indexed(call: Call) -> bool:
+    """Whether a tensor with attributes has indices: by its function, or by its class and the attributes."""
+    names = [found.path for part in call.arguments[:ARGUMENTS] if isinstance(found := plain(part), Global)]
+    return not INDEXED.isdisjoint(names) or NESTED_TENSOR in names
+
+
+def _arguments(call: Call) -> Iterator[Node]:
+    """All nodes below the arguments of the function that rebuilds a tensor, without the attributes that tensors get later."""
+    seen, pending = {id(call)}, list(_given(call))
+    while pending:
+        node = pending.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            yield node
+            pending += _given(node) if isinstance(node, Call) else children(node)
+
+
+def _given(call: Call) -> list[Node]:
+    return call.arguments[ARGUMENTS : ARGUMENTS + 1] if call.path in SUBCLASSES else call.parts
+
+
+def _is_changed(node: Node, before: int) -> bool:
+    """Whether something is changed after it was created, so maybe after the call at byte `before`. A dict is filled once, a
+    list of numbers, which pickle fills in batches, by new ones."""
+    steps = [step for step in node.steps if step.op not in PUTS]
+    if isinstance(node, List):
+        return any(not isinstance(item, Atom) or item.steps or item.offset > before for step in steps for item in step.items)
+    return len(steps) > isinstance(node, Dict)

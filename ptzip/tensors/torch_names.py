@@ -128,6 +128,17 @@ SPARSE_COMPONENTS = {
 }
 """The tensors that a sparse tensor consists of by its layout, in the order of the pickle."""
 
+COMPRESSED_ROWS = ("sparse_csr", "sparse_bsr")
+"""The layouts whose rows are compressed; in `sparse_csc` and `sparse_bsc` the columns are."""
+
+INDEXED = frozenset(
+    (
+        *(f"torch._utils._rebuild_{name}" for name in ("sparse_tensor", "sparse_csr_tensor", "nested_tensor", "qtensor")),
+        REBUILD_JAGGED,
+    )
+)
+"""The functions whose tensors refer to one another by numbers, which torch does not check."""
+
 _PREFIXES = ("torch._utils._rebuild_", "torch._tensor._rebuild_", "torch.tensor._rebuild_")
 """How the names of rebuild functions begin, those of future releases too."""
 

@@ -17,6 +17,7 @@ from ptzip.io.payloads import SourcePayload, unchecked
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
 from ptzip.tensors import to_numpy
+from ptzip.tensors.index_checks import IndexChecks
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
@@ -76,6 +77,7 @@ class _Materializer:
         self.data: dict[int, Bytes] = {}
         """The bytes of storages that are not views, by identity."""
         self.maps: dict[int, mmap.mmap] = {}
+        self.indices = IndexChecks()
         self.kept: list[object] = []
         """Values whose identity is a key: they must not be freed."""
 
@@ -134,6 +136,8 @@ class _Materializer:
         return value
 
     def tensor(self, tensor: Tensor) -> object:
+        if tensor.components:
+            self.indices.check(tensor)
         try:
             storage = to_numpy.storage_of(tensor)
             to_numpy.span(tensor)

@@ -22,6 +22,9 @@ from ptzip.values.opaque import Opaque
 from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.torch_values import Device, Dtype, Layout, QScheme
 
+SCRIPT_LAYOUTS = {1: "sparse_coo", 2: "sparse_csr"}
+"""The layouts that TorchScript writes, by their numbers (`c10/core/Layout.h`)."""
+
 PER_TENSOR, PER_CHANNEL, FLOAT_QPARAMS = "per_tensor_affine", "per_channel_affine", "per_channel_affine_float_qparams"
 
 
@@ -81,8 +84,13 @@ def _attributes(state: object) -> dict[str, object]:
     return {name: value for part in parts if part is not None for name, value in texts(part).items()}
 
 
-def sparse_tensor(layout: object, data: object) -> Tensor:
-    """`_rebuild_sparse_tensor`, and `_rebuild_sparse_csr_tensor` of torch 1.10 to 1.13."""
+def sparse_tensor(layout: object, data: object, *more: object) -> Tensor:
+    """`_rebuild_sparse_tensor`, and `_rebuild_sparse_csr_tensor` of torch 1.10 to 1.13.
+
+    TorchScript gives a number, then size, requires_grad, components, hooks (`torch/csrc/jit/serialization/pickler.cpp`).
+    """
+    if isinstance(layout, int) and more:
+        layout, data = Layout(SCRIPT_LAYOUTS.get(layout, "")), (*more[1:-1], data)
     name = layout.name if isinstance(layout, Layout) else ""
     if name not in SPARSE_COMPONENTS:
         raise Misfit(f"a tensor cannot be rebuilt with layout {name or 'unknown'}")
@@ -144,9 +152,8 @@ def jagged_tensor(state: object) -> Tensor:
     values = tensor(given.get("values"))
     parts = {name: part for name in ("values", "offsets", "lengths") if isinstance(part := given.get(name), Tensor)}
     grad = bool(given.get("requires_grad"))
-    return Tensor(
-        values.dtype, layout="jagged", device=values.device, requires_grad=grad, components=parts, class_path=NESTED_TENSOR
-    )
+    found = Tensor(values.dtype, layout="jagged", device=values.device, requires_grad=grad, components=parts)
+    return _fill(found, axis=count(given.get("_ragged_idx", 1)), class_path=NESTED_TENSOR)
 
 
 def meta_tensor(dtype: object, size: object, stride: object, grad: object) -> Tensor:
