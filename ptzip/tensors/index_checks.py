@@ -19,6 +19,7 @@ import numpy.typing as npt
 from ptzip.errors import FormatError, LimitError
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.to_numpy import span
 from ptzip.tensors.torch_names import COMPRESSED_ROWS, NESTED_TENSOR, SPARSE_COMPONENTS
 
 Integers = npt.NDArray[Any]
@@ -157,8 +158,11 @@ class IndexChecks:
                 _require(bool(((many >= 0) & (many <= size - start[: len(many)])).all()), "a length out of range")
 
     def _quantized(self, tensor: Tensor) -> None:
-        """One scale and zero point for each index of an axis."""
-        if not tensor.qscheme or tensor.axis is None:
+        """A view of its storage (`set_storage_quantized_` of old torch does not check that), and for each channel a scale."""
+        if not tensor.qscheme:
+            return
+        _require(tensor.storage is not None and span(tensor)[1] <= tensor.storage.size, "elements past its storage")
+        if tensor.axis is None:
             return
         _require(0 <= tensor.axis < len(tensor.shape), "an axis that it does not have")
         expected = (tensor.shape[tensor.axis],)

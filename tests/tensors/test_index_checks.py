@@ -248,13 +248,29 @@ def test_offsets_in_the_state_of_a_jagged_tensor_are_found() -> None:
     assert found(saved(Reduced(function, (*given, {**state, "_offsets": ints(0, FAR, 6)}))))
 
 
+@pytest.mark.parametrize(("place", "value"), [(1, FAR), (1, 1), (2, (5,)), (3, (FAR,))])
+def test_a_quantized_tensor_past_its_storage_is_found(place: int, value: object) -> None:
+    function, arguments = torch.quantize_per_tensor(torch.ones(4), 1.0, 0, torch.qint8).__reduce_ex__(2)
+    data = saved(Reduced(function, (*arguments[:place], value, *arguments[place + 1 :])))
+    assert ptzip.scan(data).verdict == "review"
+    assert ptzip.scan(saved(Reduced(function, arguments))).ok
+
+
+def test_indices_that_get_a_state_cannot_be_checked() -> None:
+    """A pickle may set it after the sparse tensor was made, which keeps the indices that it was given."""
+    function, arguments = ints([0, 1]).__reduce_ex__(2)
+    indices = Reduced(function, arguments, {"note": 1})
+    value = Reduced(torch._utils._rebuild_sparse_tensor, (torch.sparse_coo, (indices, ONES, torch.Size([4]), True)))
+    assert found(saved(value)) == ["a tensor is computed while loading, so that its indices cannot be checked"]
+
+
 class Reduced:
-    """An object that is pickled as a call."""
+    """An object that is pickled as a call, maybe with a state."""
 
-    def __init__(self, function: Any, arguments: tuple[Any, ...]) -> None:
-        self.call = function, arguments
+    def __init__(self, function: Any, arguments: tuple[Any, ...], *state: object) -> None:
+        self.call = function, arguments, *state
 
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+    def __reduce__(self) -> tuple[Any, ...]:
         return self.call
 
 
