@@ -65,6 +65,7 @@ ONLY_IN = {
         "formats/npy.py",
         "tensors/blocks.py",
         "tensors/cast_error.py",
+        "tensors/index_checks.py",
         "tensors/rounding.py",
         "tensors/tensor.py",
         "tensors/to_numpy.py",
