@@ -69,7 +69,7 @@ class Dtype(NamedTuple):
 
 
 RECORDS = frozenset(f"{module}.record" for module in ("numpy", "numpy.rec", "numpy.core.records"))
-"""The element of a record array, which stands for the code of its dtype."""
+"""The class of the elements of a record array, which numpy writes in place of the code of their dtype."""
 
 STRINGS = Dtype(16, has_objects=True)
 """`StringDType`: elements of 16 bytes with addresses of texts."""

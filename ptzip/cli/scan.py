@@ -1,6 +1,6 @@
 """`ptzip scan PATH…`: check whether checkpoints are safe to load.
 
-Settings are only read from the file that `--config` names, since whoever made what is scanned may have put settings beside it.
+Settings are read only from the file that `--config` names: a file beside what is scanned may come from the same author.
 For the same reason that file must be outside of the folders that are scanned.
 """
 

@@ -104,7 +104,7 @@ def ambiguous_entries(found: ZipSubject) -> Iterator[Hit]:
         if entry.size and (entry.name.endswith("/") or central.external & DOS_FOLDER):
             yield Hit(f"{entry.name} is marked as a folder, but has bytes, which torch does not read", entry.header_offset)
         if central.disk:
-            yield Hit(f"{entry.name} is said to be on another disk", entry.header_offset)
+            yield Hit(f"the central directory places {entry.name} on another disk", entry.header_offset)
         if central.extra or FULL32 in (central.size, central.compressed_size, central.offset):
             yield from (Hit(f"{entry.name} {why}", entry.header_offset) for why in _odd_fields(central))
 

@@ -194,7 +194,7 @@ def _require(is_so: bool, wrong: str) -> None:
 
 
 def _parts(tensor: Tensor) -> list[Tensor]:
-    """The components, of which only strided ones can be told apart from their shape."""
+    """The components. The shape of one can be compared only if it is strided."""
     found = list(tensor.components.values())
     _require(all(part.layout == "strided" for part in found), "components that are not strided")
     return found

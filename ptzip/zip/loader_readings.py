@@ -59,7 +59,7 @@ are of zips inside this one.
 """
 
 
-class Reading(NamedTuple):
+class LoaderReading(NamedTuple):
     """A zip as one loader sees it: an archive, or why it refuses."""
 
     loader: Loader
@@ -67,22 +67,22 @@ class Reading(NamedTuple):
     refusal: str = ""
 
 
-def readings(source: Source, limits: Limits = DEFAULT_LIMITS) -> list[Reading]:
+def readings(source: Source, limits: Limits = DEFAULT_LIMITS) -> list[LoaderReading]:
     """The readings of all loaders; those with the same entries share one archive. Raises LimitError beyond a limit."""
-    end_offset, found, known = find_end(source), list[Reading](), list[Archive]()
+    end_offset, found, known = find_end(source), list[LoaderReading](), list[Archive]()
     for loader in LOADERS:
         try:
             if end_offset is None or end_offset < source.size - loader.reach:
                 raise FormatError("there is no end of central directory where it looks for one")
             archive = read_by(loader, source, end_offset, limits, known)
         except FormatError as error:
-            found.append(Reading(loader, None, error.message))
+            found.append(LoaderReading(loader, None, error.message))
         else:
-            found.append(Reading(loader, archive))
+            found.append(LoaderReading(loader, archive))
     return found
 
 
-def disagreement(found: list[Reading]) -> str:
+def disagreement(found: list[LoaderReading]) -> str:
     """What each loader makes of a zip, in one line; "" where all see the same."""
     if len({id(one.archive) for one in found}) == 1:
         return ""
