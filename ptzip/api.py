@@ -254,7 +254,8 @@ def repair(
     used = limits or DEFAULT_LIMITS
 
     def problems(opened: Source) -> tuple[Problem, ...]:
-        return verify_source(opened, progress=progress, limits=used).problems
+        report = verify_source(opened, progress=progress, limits=used)
+        return (*report.problems, *report.warnings)
 
     return command.repair(source, output, problems, overwrite=overwrite, progress=progress, limits=used)
 

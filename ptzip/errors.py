@@ -61,7 +61,7 @@ class Anomaly(NamedTuple):
 
 ProblemKind = Literal["cut", "header", "data", "pickle", "layout"]
 """The file ends too early; headers contradict one another or the file; bytes are not those that were written; the pickle is
-broken or does not fit the storages; records are not where torch computes them to be."""
+broken or does not fit the storages; records, or the end, are not where torch looks for them."""
 
 
 class Problem(NamedTuple):

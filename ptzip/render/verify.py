@@ -26,6 +26,7 @@ def lines(report: VerifyReport) -> Iterator[str]:
         yield f"  ... {len(report.problems) - MOST_SHOWN:,} more problems (--json has all)"
     if report.rest is not None:
         yield f"  {printable(_left(report.rest))}"
+    yield from (f"  warning: {printable(spelled(warning))}" for warning in report.warnings)
     if report.unchecked:
         yield f"  {count(len(report.unchecked), 'record')} without a CRC: not verifiable"
     for found in report.numbers[:MOST_SHOWN]:

@@ -21,6 +21,7 @@ ENOUGH = 2
 """Pieces of evidence that make a name certain."""
 
 NOWHERE = -1
+"""The offset of an empty record that no header is left of."""
 
 
 class RecordState(Enum):
@@ -35,9 +36,6 @@ class FoundRecord(NamedTuple):
     payload: Payload
     at: int
     state: RecordState
-
-
-EMPTY = FoundRecord(BytesPayload(b""), NOWHERE, RecordState.WHOLE)
 
 
 class RecordSearch:
@@ -57,7 +55,7 @@ class RecordSearch:
 
     def find(self, wanted: Mapping[str, int | None]) -> dict[str, FoundRecord]:
         """The records that can be found, of `wanted` sizes by name; None is an unknown size."""
-        found = {name: EMPTY for name, size in wanted.items() if size == 0}
+        found = {name: self._empty(name) for name, size in wanted.items() if size == 0}
         names = {name.lower() for name in wanted}
         for is_named in (self._is_certain, self._is_only_possibility):
             taken = {name.lower() for name in found}
@@ -73,6 +71,10 @@ class RecordSearch:
                 if record := record or self._unverified(name, size):
                     found[name] = record
         return found
+
+    def _empty(self, name: str) -> FoundRecord:
+        """A record without bytes, whose own header need not be intact."""
+        return FoundRecord(BytesPayload(b""), next(iter(self._offsets(name)), NOWHERE), RecordState.WHOLE)
 
     def _offsets(self, name: str) -> list[int]:
         """The candidates that any evidence gives a name, those with most evidence first."""

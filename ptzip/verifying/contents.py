@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, Problem, ProblemKind, PtzipError
+from ptzip.formats.container import Container
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
 from ptzip.formats.torchzip_layout import computed_layout
@@ -20,7 +21,8 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, walk_unordered
 from ptzip.tensors.torch_names import DATED
 from ptzip.verifying.report import Loading, NonFinite, VerifyReport
-from ptzip.zip.structs import STORED
+from ptzip.zip.find_archives import does_miniz_find
+from ptzip.zip.structs import END_SIZE, STORED
 
 if TYPE_CHECKING:
     from ptzip.formats.bare import Bare
@@ -38,7 +40,8 @@ def checked_contents(source: Source, report: VerifyReport, values: ByteCounter |
     try:
         with Checkpoint(Window(source, 0, source.size), limits) as checkpoint:
             problems = tuple(_problems(checkpoint))
-            found = report._replace(format=checkpoint.format, problems=problems)
+            warnings = tuple(_moved_storages(checkpoint.container))
+            found = report._replace(format=checkpoint.format, problems=problems, warnings=warnings)
             if problems:
                 return found
             numbers = tuple(_non_finite(checkpoint, values)) if values else ()
@@ -57,7 +60,7 @@ def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
             yield Problem("cut" if isinstance(error, CutError) else "pickle", part.name, error.message, error.offset)
     if isinstance(container, TorchZip):
         yield from _misplaced_entries(container)
-        yield from _moved_storages(container)
+        yield from _unreachable_end(container)
         return
     from ptzip.formats.bare import Bare  # here and below, since most checkpoints are zips
     from ptzip.formats.safetensors import SafeTensors  # as above
@@ -109,18 +112,28 @@ def _misplaced_entries(container: TorchZip) -> Iterator[Problem]:
         seen.add(name)
 
 
-def _moved_storages(container: TorchZip) -> Iterator[Problem]:
-    """The first record that is not at the offset that torch computes.
+def _unreachable_end(container: TorchZip) -> Iterator[Problem]:
+    """An end record that torch's search misses, of a small file with bytes behind it."""
+    archive = container.archive
+    size, end = archive.source.size, archive.end_offset
+    if not does_miniz_find(end, size):
+        after = size - end - END_SIZE - len(archive.end.comment)
+        message = f"{after:,} bytes follow the end of the zip, and torch does not find it behind so many in a file of this size"
+        yield Problem("layout", "", message, end)
+
+
+def _moved_storages(container: Container) -> Iterator[Problem]:
+    """The first record that is not at the offset that torch computes, which matters only where torch is told to do so.
 
     The record `.format_version` announces that offsets can be computed; with `calculate_storage_offsets`, torch then reads
     storages where its writer would have put them (`torch/serialization.py`, `_get_offset`).
     """
-    if FORMAT_VERSION not in container.records:
+    if not isinstance(container, TorchZip) or FORMAT_VERSION not in container.records:
         return
     for entry, placed in zip(container.archive.entries, computed_layout(container).placed, strict=True):
         if entry.data_offset != placed.data_offset:
             message = f"it begins at byte {entry.data_offset:,}, but torch computes {placed.data_offset:,}"
-            yield Problem("layout", entry.name, f"{message} (calculate_storage_offsets reads other bytes)", entry.data_offset)
+            yield Problem("layout", entry.name, f"{message} where calculate_storage_offsets is set", entry.data_offset)
             return
 
 

@@ -34,7 +34,10 @@ class NonFinite(NamedTuple):
 
 
 class VerifyReport(NamedTuple):  # not a dataclass: importing those takes a tenth of the time that most files take
-    """The integrity of one file: `records` CRCs match, the `unchecked` records were saved without a CRC."""
+    """The integrity of one file: `records` CRCs match, the `unchecked` records were saved without a CRC.
+
+    `warnings` are what torch.load minds only with options that it does not have by default.
+    """
 
     path: str
     size: int
@@ -45,6 +48,7 @@ class VerifyReport(NamedTuple):  # not a dataclass: importing those takes a tent
     rest: Rest | None = None
     loading: Loading | None = None
     numbers: tuple[NonFinite, ...] = ()
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def ok(self) -> bool:

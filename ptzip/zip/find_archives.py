@@ -11,10 +11,13 @@ from ptzip.zip import structs
 MOST_ENDS = 16
 """End records that are considered."""
 
-REACH = 17 * 4096 - 16 * 3
-"""The last bytes of a file in which some loader finds an end record: those that miniz reads, 17 blocks that share 3 bytes
-(third_party/miniz, mz_zip_reader_locate_header_sig). A comment of the longest kind takes less.
-"""
+BLOCK, OVERLAP = 4096, 3
+"""How miniz looks for the end record: block by block from the end, each sharing some bytes with the one read before it
+(third_party/miniz, mz_zip_reader_locate_header_sig)."""
+
+REACH = 17 * BLOCK - 16 * OVERLAP
+"""The last bytes of a file in which some loader finds an end record: those that miniz reads. A comment of the longest kind
+takes less."""
 
 
 def is_zip(source: Source) -> bool:
@@ -47,6 +50,17 @@ def find_end(source: Source) -> int | None:
     start, tail = _tail(source)
     at = tail.rfind(structs.END_SIGNATURE, 0, max(0, len(tail) - structs.END_SIZE + len(structs.END_SIGNATURE)))
     return None if at < 0 else start + at
+
+
+def does_miniz_find(end_offset: int, size: int) -> bool:
+    """Whether miniz finds the end record at an offset of a file of `size` bytes.
+
+    A block that would begin before the file is not moved to its beginning, since the subtraction is unsigned: reading it fails.
+    """
+    at = max(size - BLOCK, 0)
+    while end_offset < at:
+        at -= BLOCK - OVERLAP
+    return at >= 0
 
 
 def all_ends(source: Source) -> list[int]:

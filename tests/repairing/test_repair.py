@@ -311,6 +311,16 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_empty_storages_are_found_and_none_of_them_is_dropped(tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    empty = [builder.tensor(numbers(0)), builder.tensor(numbers(0))]
+    path = builder.save(tmp_path / "a.pt", {"a": empty[0], "b": builder.tensor(numbers(9)), "c": empty[1]})
+    (tmp_path / "x.pt").write_bytes(path.read_bytes()[:-5])
+    report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
+    assert report.is_saved
+    assert [one.name for one in report.dropped if "second" in one.reason] == []
+
+
 # torch itself
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import io
 import json
 import os
 import random
@@ -30,7 +31,6 @@ CENTRAL, LOCAL = b"PK\x01\x02", b"PK\x03\x04"
 
 NOT_WHOLE = {
     "format/syn/truncated.pt": "cut",
-    "format/syn/unaligned.pt": "layout",
     "real/gh__Linzaer__Ultra-Light-Fast-Generic-Face-Detector-1MB/RFB-320.bin": "header",
     "real/gh__mmaitre314__picklescan/bad_pytorch.pt": "header",
     "real/gh__mmaitre314__picklescan/not_a_pickle.bin": "header",
@@ -316,6 +316,42 @@ def test_tensors_with_nan_or_infinity_are_named(tmp_path: Path) -> None:
     path = builder.save(tmp_path / "x.pt", {"a.weight": builder.tensor(odd), "b.weight": builder.tensor(numbers(3))})
     assert ptzip.verify(path).numbers == ()
     assert [tuple(found) for found in ptzip.verify(path, values=True).numbers] == [("a.weight", 1, 2)]
+
+
+# What torch minds, and what it does not
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("numbers_of_one", [3, 1000])
+def test_bytes_behind_a_zip_are_a_problem_where_torch_does_not_find_its_end(numbers_of_one: int) -> None:
+    import torch
+
+    saved = io.BytesIO()
+    torch.save({"a": torch.zeros(numbers_of_one), "none": torch.zeros(0)}, saved)
+    size, chance = len(saved.getvalue()), random.Random(numbers_of_one)
+    edges = [edge for block in range(1, 19) for edge in (block * 4093 + 2 - size, block * 4093 + 3 - size, block * 4093 + 24)]
+    for behind in [*(edge for edge in edges if edge >= 0), *(chance.randrange(75_000) for _ in range(50))]:
+        data = saved.getvalue() + bytes(behind)
+        try:
+            torch.load(io.BytesIO(data))
+            loads = True
+        except (ValueError, RuntimeError):
+            loads = False
+        assert ptzip.verify(data).ok == loads, behind
+
+
+def test_a_file_that_was_zipped_again_is_whole_and_has_a_warning(tmp_path: Path) -> None:
+    with ptzip.open(FIXTURES / "training.pt") as found:
+        records = {entry.name: read_all(entry.payload) for entry in torch_zip(found).archive.entries}
+    with zipfile.ZipFile(tmp_path / "again.pt", "w") as archive:
+        for name, content in records.items():
+            archive.writestr(name, content)
+    report = ptzip.verify(tmp_path / "again.pt")
+    assert report.ok
+    assert [warning.place for warning in report.warnings] == ["training/data.pkl"]
+    assert "  warning: layout training/data.pkl: it begins at byte" in run("verify", str(tmp_path / "again.pt")).out
+    assert ptzip.repair(tmp_path / "again.pt", tmp_path / "out.pt").is_saved
+    assert ptzip.verify(tmp_path / "out.pt").warnings == ()
 
 
 # The command
