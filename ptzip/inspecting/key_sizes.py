@@ -94,9 +94,12 @@ def holdings(part: Part, sizes: Mapping[str, int]) -> Holdings:
         found = [child for child in node_children(root) if child.slot]
     found = found or [NodeChild("", root)]
     one_pass = _KeyPass(part, sizes)
-    pickled = _pickled_sizes(part, root, len(found))
-    keys = tuple(one_pass.key_size(child, size) for child, size in zip(found, pickled, strict=True))
-    return Holdings(keys, tuple(one_pass.tensors))
+    spelled: list[Node | None] = [key for key, _ in pairs(root)][: len(found)]
+    spelled += [None] * (len(found) - len(spelled))
+    keys = [one_pass.key_size(child, key) for child, key in zip(found, spelled, strict=True)]
+    pickled = _pickled_sizes(part, one_pass.starts)
+    sized = tuple(key._replace(pickle=size) for key, size in zip(keys, pickled, strict=True))
+    return Holdings(sized, tuple(one_pass.tensors))
 
 
 class _KeyPass:
@@ -112,20 +115,29 @@ class _KeyPass:
         """The keys of the storages by the nodes that refer to them."""
         self.parameters: set[int] = set()
         """The tensors inside parameters, which are met before them."""
+        self.starts: list[int] = []
+        """The offset in the pickle where each key begins, or its value where the key is fetched from the memo."""
 
-    def key_size(self, child: NodeChild, pickled: int) -> KeySize:
+    def key_size(self, child: NodeChild, key: Node | None) -> KeySize:
+        """All about a key but its bytes in the pickle, which end where the next key begins."""
         node, name = child.value, child.part or ""
         size, has_module = 0, is_module(node)
+        is_fetched = key is None or id(key) in self.seen
+        start = self.part.pickle.end if is_fetched or key is None else key.offset
         for below in nodes.walk_unordered(node, self.seen):
+            if is_fetched and below.offset < start:
+                start = below.offset
             if isinstance(below, Persistent):
                 size += self.storage_size(below)
             elif isinstance(below, Call):
                 self.add_tensor(below, name)
                 has_module = has_module or (bool(below.steps) and below.steps[-1].op == "BUILD" and is_module(below))
+        self.starts.append(start)
+        self.seen.add(id(key))
         value = node.value if isinstance(node, Atom) else None
         count = 0 if is_tensor(node) else len(node_children(node))
         word = node.path if isinstance(node, Global) else kind(node)
-        return KeySize(name, word, value, count, size, pickled, has_module)
+        return KeySize(name, word, value, count, size, 0, has_module)
 
     def storage_size(self, node: Persistent) -> int:
         """The bytes of a storage that was not counted yet."""
@@ -184,13 +196,11 @@ def _storage_of_tar(node: Persistent, part: Part) -> str | None:
     return tensor.storage if tensor else None
 
 
-def _pickled_sizes(part: Part, root: Node, count: int) -> Iterable[int]:
-    """The bytes of the pickle for each key; a key that is fetched from the memo has none of its own."""
-    starts = [key.offset for key, _ in pairs(root)]
-    starts += [-1] * (count - len(starts))
+def _pickled_sizes(part: Part, starts: list[int]) -> Iterable[int]:
+    """The bytes of the pickle for each key; one that is fetched from the memo with its value has none of its own."""
     end, sizes = part.pickle.end, list[int]()
-    for start in reversed(starts):
-        is_own = part.pickle.start <= start < end
-        sizes.append(end - start if is_own else 0)
-        end = start if is_own else end
-    return reversed(sizes) if len(sizes) > 1 or any(sizes) else [part.pickle.end - part.pickle.start]
+    for start in reversed(starts[1:]):
+        sizes.append(end - min(start, end))
+        end = min(start, end)
+    first = starts[0] if len(starts) > 1 else part.pickle.start
+    return [end - min(first, end), *reversed(sizes)]

@@ -1,8 +1,13 @@
 """Where bytes go: each storage counted once, for the first key that holds it, and each byte of a pickle for one key."""
 
+import io
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
@@ -51,6 +56,46 @@ def test_the_keys_take_all_of_the_pickle_but_its_ends() -> None:
     assert shares[0].pickle > 1000
     assert all(share.pickle for share in shares)
     assert size - 6 <= sum(share.pickle for share in shares) <= size
+
+
+NAMES = st.sampled_from(["lr", "epoch", "state", "model", "results"])
+VALUES = st.recursive(
+    NAMES | st.integers(0, 999) | st.text("ab", min_size=90, max_size=99),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+class TellingPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+    """Notes where each key of the outer dict begins."""
+
+    depth = 0
+
+    def save(self, value: object, save_persistent_id: bool = True) -> None:
+        if self.depth == 1:
+            self.starts.append(self.file.tell())
+        self.depth += 1
+        super().save(value, save_persistent_id)
+        self.depth -= 1
+
+    def starts_and_data(self, value: object) -> tuple[list[int], bytes]:
+        self.starts.clear()
+        self.dump(value)
+        return self.starts[::2], self.file.getvalue()
+
+    def __init__(self) -> None:
+        self.file = io.BytesIO()
+        self.starts: list[int] = []
+        super().__init__(self.file, 2)
+
+
+@given(value=st.dictionaries(NAMES, VALUES, min_size=2))
+def test_a_key_gets_its_own_part_of_the_pickle_also_if_its_text_was_stored_before(value: dict[str, Any]) -> None:
+    starts, data = TellingPickler().starts_and_data(value)
+    with Checkpoint(BytesSource(data)) as checkpoint:
+        sizes = [share.pickle for share in held(checkpoint.main).keys]
+    for size, start, stop in zip(sizes, starts, [*starts[1:], len(data)], strict=True):
+        assert abs(size - (stop - start)) <= 12, "the opcodes that fetch a value have no node of their own"
 
 
 def test_a_key_says_what_it_holds() -> None:
