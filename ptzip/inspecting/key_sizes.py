@@ -6,6 +6,7 @@ over the tree finds all of it, since the summary of a large file should appear a
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import PtzipError
@@ -94,9 +95,8 @@ def holdings(part: Part, sizes: Mapping[str, int]) -> Holdings:
         found = [child for child in node_children(root) if child.slot]
     found = found or [NodeChild("", root)]
     one_pass = _KeyPass(part, sizes)
-    spelled: list[Node | None] = [key for key, _ in pairs(root)][: len(found)]
-    spelled += [None] * (len(found) - len(spelled))
-    keys = [one_pass.key_size(child, key) for child, key in zip(found, spelled, strict=True)]
+    spelled = chain((key for key, _ in pairs(root)), repeat(None))
+    keys = [one_pass.key_size(child, key) for child, key in zip(found, spelled, strict=False)]
     pickled = _pickled_sizes(part, one_pass.starts)
     sized = tuple(key._replace(pickle=size) for key, size in zip(keys, pickled, strict=True))
     return Holdings(sized, tuple(one_pass.tensors))

@@ -66,7 +66,7 @@ VALUES = st.recursive(
 )
 
 
-class TellingPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
+class TellingPickler(pickle._Pickler):
     """Notes where each key of the outer dict begins."""
 
     depth = 0
@@ -75,7 +75,7 @@ class TellingPickler(pickle._Pickler):  # type: ignore[name-defined,misc]
         if self.depth == 1:
             self.starts.append(self.file.tell())
         self.depth += 1
-        super().save(value, save_persistent_id)
+        super().save(value, save_persistent_id)  # type: ignore[misc]
         self.depth -= 1
 
     def starts_and_data(self, value: object) -> tuple[list[int], bytes]:
