@@ -15,7 +15,8 @@ from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
 from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import read_pickle
-from ptzip.scanning.violations import built_names, violations
+from ptzip.scanning.harmful_states import built_names
+from ptzip.scanning.violations import violations
 from ptzip.values.builder import build
 from tests.corpus import parameters
 from tests.scanning.raw_pickles import raw, text

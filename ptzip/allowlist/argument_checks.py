@@ -31,7 +31,7 @@ class Judge(Protocol):
 
     def once(self, work: "Callable[[Judge, Any], T]", node: Node, otherwise: T) -> T: ...
 
-    def copy(self, node: Node, kind: str) -> None: ...
+    def copy(self, node: Node) -> None: ...
 
     def describe(self, node: Node) -> str: ...
 
@@ -122,10 +122,9 @@ def takes(signature: str) -> ArgumentCheck:
         if not least <= len(arguments) <= most:
             return f"with {len(arguments):,} arguments" if words else "with arguments, which its pickles do not have"
         for argument, kinds in zip(arguments, chain(parameters, repeat(last)), strict=False):
-            kind = judge.kind(argument)
-            if kind not in kinds and kinds is not ANY:
+            if kinds is not ANY and judge.kind(argument) not in kinds:
                 return f"with {judge.describe(argument)} in place of {signature.replace('|', ' or ')}"
-            judge.copy(argument, kind)
+            judge.copy(argument)
         return ""
 
     return check

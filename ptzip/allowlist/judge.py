@@ -154,10 +154,15 @@ class Judge:
             return "frozenset" if found.op == "FROZENSET" else "set"
         return _NODES.get(type(found), "object") if found is not None else "object"
 
-    def copy(self, node: Node, kind: str) -> None:
+    def copy(self, node: Node) -> None:
         """Count what a call copies of an argument."""
-        if kind in _SIZED:
-            self.copies_left -= self.once(_length, plain(node), 0)
+        found = plain(node)
+        if type(found) is Tuple:
+            self.copies_left -= len(found.parts)
+        elif type(found) is Atom:
+            self.copies_left -= _length(self, found)
+        elif type(found) not in _UNSIZED and self.kind(found) in _SIZED:
+            self.copies_left -= self.once(_length, found, 0)
 
     def describe(self, node: Node) -> str:
         """An argument in words."""
@@ -170,6 +175,7 @@ class Judge:
         return "with a function that is not called" if row is None or row.check is None else self._shared(row.check, given)
 
 
+_UNSIZED = frozenset((Global, Persistent))
 _SIZED = frozenset(("list", "tuple", "dict", "set", "frozenset", "deque", "text", "long-text", "bytes"))
 
 

@@ -235,8 +235,8 @@ def pair_slots(node: Node) -> Iterator[tuple[Node, Slot]]:
 
 def pairs(node: Node) -> Iterator[tuple[Node, Node]]:
     """Every key of a dict, or of an object filled like one, with its value."""
-    for key, slot in pair_slots(node):
-        yield key, slot.node
+    for holder in _fills(node, PAIRED):
+        yield from zip(map(plain, holder[::2]), map(plain, holder[1::2]), strict=True)
 
 
 def item_slots(node: Node) -> Iterator[Slot]:

@@ -46,6 +46,13 @@ def _number(layout: str) -> Argument:
     return Argument(read, packer.pack)
 
 
+def _byte(data: Stream, at: int) -> tuple[int, int]:
+    """One byte, the argument of most opcodes that have one; twice as fast as `struct`."""
+    if at >= len(data):
+        raise _short(at)
+    return data[at], at + 1
+
+
 def _counted(layout: str) -> Argument:
     """Bytes after their length, which is rejected if negative or longer than the rest of the stream."""
     packer = struct.Struct(layout)
@@ -104,7 +111,8 @@ def _read_name(data: Stream, at: int) -> tuple[tuple[str, str], int]:
 
 
 NOTHING = Argument(lambda _, at: (None, at), lambda _: b"")
-UINT1, UINT2, INT4, UINT4, UINT8 = (_number(layout) for layout in ("<B", "<H", "<i", "<I", "<Q"))
+UINT1 = Argument(_byte, struct.Struct("B").pack)
+UINT2, INT4, UINT4, UINT8 = (_number(layout) for layout in ("<H", "<i", "<I", "<Q"))
 FLOAT8 = _number(">d")
 LINE = Argument(_read_line, lambda line: line + b"\n")
 NAME = Argument(_read_name, lambda name: f"{name[0]}\n{name[1]}\n".encode())

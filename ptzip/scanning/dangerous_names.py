@@ -87,25 +87,25 @@ STRONG = (
     "system popen exec eval run spawn shell command cmd subprocess import compile script install download url connect request"
 )
 WEAK = "load loads read open save write dump remove delete unlink fetch start main register hook call invoke send post serve"
-WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+WORDS = r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+"
 STRONG_STEMS, WEAK_WORDS = tuple(STRONG.split()), frozenset(WEAK.split())
 
 _TOOLS = r"(?:rm|curl|wget|bash|sh|python3?|nc|touch|cat|echo|chmod|sudo|powershell|cmd(?:\.exe)?)"
-CODE = re.compile(
+CODE = (
     r"\bimport\s+\w|__(?:import|builtins|class|subclasses|globals|code)__|\$\(|&&|\blambda\b\s*:|\b(?:exec|eval|system|popen|print)\("
     rf"|^\s*{_TOOLS}\s+\S|[|;]\s*{_TOOLS}\b"
 )
 """Found in commands and programs."""
 
-LOCATION = re.compile(r"^(?:/|~/|\.\./|[A-Za-z]:\\|\w+://)")
-MODE = re.compile(r"^(?:[wax]b?\+?|rb?\+|[wax]\+?b?)$")
+LOCATION = r"/|~/|\.\./|[A-Za-z]:\\|\w+://"
+MODE = r"[wax]b?\+?|rb?\+|[wax]\+?b?"
 """An absolute path or a URL, and the mode to open a file for writing."""
 
 MOST_TEXTS = 200
 MOST_LETTERS = 1 << 12
 """The number of arguments of a call that are checked, and characters of each."""
 
-SPECIAL = re.compile(r"(^|\.)__\w+__(\.|$)")
+SPECIAL = r"(^|\.)__\w+__(\.|$)"
 
 
 def renamed(module: str, name: str) -> tuple[str, str]:
@@ -117,7 +117,7 @@ def renamed(module: str, name: str) -> tuple[str, str]:
 def of_name(module: str, name: str) -> str:
     """Why a name is dangerous even if it is only imported; "" where that is unknown."""
     module, name = renamed(module, name)
-    if SPECIAL.search(name) and f"{module}.{name}" not in INERT_PRIVATE:
+    if re.search(SPECIAL, name) and f"{module}.{name}" not in INERT_PRIVATE:
         return f"{name} gives access to anything, whatever names are forbidden"
     if "." in name and not _is_inner_class(module, name):
         return f"the dotted name {name} is an attribute inside {module}"
@@ -182,14 +182,14 @@ def _is_hint(name: str, call: Call) -> bool:
 def _evidence(call: Call, is_class: bool) -> str:
     """Which argument looks like a command, code, a path or a URL. A class may get a path, unless with a mode for writing."""
     given = _texts(call)
-    found = next((value for value in given if CODE.search(value)), None)
-    if found is None and (not is_class or any(map(MODE.match, given))):
-        found = next((value for value in given if LOCATION.match(value)), None)
+    found = next((value for value in given if re.search(CODE, value)), None)
+    if found is None and (not is_class or any(re.fullmatch(MODE, value) for value in given)):
+        found = next((value for value in given if re.match(LOCATION, value)), None)
     return f"the argument {found[:60]!r} looks like a command, code, a path or a URL" if found is not None else ""
 
 
 def _runs(name: str) -> bool:
-    words = [word.lower() for word in WORDS.findall(name)]
+    words = [word.lower() for word in re.findall(WORDS, name)]
     if name.lstrip("_")[:1].isupper():
         return bool(CLASS_WORDS.intersection(words))
     is_strong = any(word.startswith(stem) or word.endswith(stem) for word in words for stem in STRONG_STEMS)

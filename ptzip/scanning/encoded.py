@@ -16,19 +16,22 @@ from ptzip.io.sources import BytesSource, Source
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
-QUOTED = re.compile(rb'"((?:[^"\\]++|\\.)*+)(?:"|\Z)', re.DOTALL)
+QUOTED = rb'(?s)"((?:[^"\\]++|\\.)*+)(?:"|\Z)'
 """A string of JSON. One without an end is taken too, since the search would begin anew at each of its characters."""
 
 SHORTEST_UNIT = 8
 """Characters; a pickle that imports something takes six bytes."""
 
-BASE64_RUN = re.compile(rb"[A-Za-z0-9+/_-]{24,}(?:\r?\n[A-Za-z0-9+/_-]+)*={0,2}")
-BASE85_RUN = re.compile(rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{24,}")
+BASE64_RUN = rb"[A-Za-z0-9+/_-]{24,}(?:\r?\n[A-Za-z0-9+/_-]+)*={0,2}"
+BASE85_RUN = rb"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]{24,}"
 """The alphabet of `base64.b85encode`."""
 
 LETTERS = bytes(code for code in range(128) if chr(code).isalnum() or code in b"_-")
 BASE85_HEAD = 640
 URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+HEX_DIGITS = b"0123456789abcdefABCDEF \t\n\r\f\v"
+"""What `bytes.fromhex` takes."""
 
 IMPORT = rb"[ci][A-Za-z_][\w.]*\n"
 """GLOBAL or INST with the name of a module."""
@@ -63,7 +66,7 @@ def decoded(text: bytes) -> Iterator[tuple[str, int, bytes]]:
             if _is_file(data) and data not in seen:
                 seen.add(data)
                 yield name, at, data
-    for run in BASE85_RUN.finditer(text):
+    for run in re.finditer(BASE85_RUN, text):
         if not run[0].translate(None, LETTERS):  # as good as none in base85, but many names
             continue
         from base64 import b85decode  # few texts have such a run
@@ -77,7 +80,7 @@ def decoded(text: bytes) -> Iterator[tuple[str, int, bytes]]:
 def _units(text: bytes) -> Iterator[tuple[int, bytes]]:
     """What may be encoded as a whole, and its offset."""
     yield 0, text
-    for quoted in QUOTED.finditer(text):
+    for quoted in re.finditer(QUOTED, text) if b'"' in text else ():
         string = quoted[1]
         if b"\\" in string:
             import json  # few texts have escapes
@@ -86,7 +89,7 @@ def _units(text: bytes) -> Iterator[tuple[int, bytes]]:
                 string = json.loads(b'"%b"' % string, strict=False).encode("utf-8", "surrogatepass")
         if len(string) >= SHORTEST_UNIT:
             yield quoted.start(), string
-    for run in BASE64_RUN.finditer(text):
+    for run in re.finditer(BASE64_RUN, text):
         yield run.start(), run[0]
 
 
@@ -96,8 +99,9 @@ def _decodings(unit: bytes) -> Iterator[tuple[str, bytes]]:
             with contextlib.suppress(binascii.Error):
                 yield "base64 text", binascii.a2b_base64(whole)
                 break
-    with contextlib.suppress(ValueError):  # it has other letters
-        yield "hexadecimal text", bytes.fromhex(unit.decode("ascii"))
+    if not unit.translate(None, HEX_DIGITS):
+        with contextlib.suppress(ValueError):  # a byte is split
+            yield "hexadecimal text", bytes.fromhex(unit.decode("ascii"))
 
 
 def _is_file(data: bytes) -> bool:

@@ -26,7 +26,7 @@ from ptzip.scanning.violations import Danger, violations
 HEADS = (512, 1 << 14, 1 << 20)
 """How many bytes are tried, as long as they may still be a pickle."""
 
-IDENTIFIER = re.compile(r"[A-Za-z_]\w*(\.\w+)*\Z")
+IDENTIFIER = r"[A-Za-z_]\w*(\.\w+)*"
 
 SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 """Names of records that are pickles, not texts."""
@@ -240,7 +240,7 @@ def was_limited(pickle: Pickle) -> bool:
 def _names(pickle: Pickle) -> list[Global]:
     """What it imports by name, from modules that may exist."""
     names = [node for node in pickle.calls if isinstance(node, Global) and not node.op.startswith("EXT")]
-    return [node for node in names if IDENTIFIER.match(node.module)]
+    return [node for node in names if re.fullmatch(IDENTIFIER, node.module)]
 
 
 def _runs_on(pickle: Pickle) -> bool:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from ptzip.pickling.machine import BROKEN, CUT, LIMIT
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
 from ptzip.scanning.dangerous_names import CODE_PICKLERS, of_trusted
+from ptzip.scanning.harmful_states import built_names, special_methods
 from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import NUMBERS, PickleStream
-from ptzip.scanning.violations import Danger, Violation, built_names, special_methods, thrown_away
+from ptzip.scanning.violations import Danger, Violation, thrown_away
 from ptzip.text import has_decimal
 from ptzip.tree.calls import resolve
 

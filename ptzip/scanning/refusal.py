@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Call, Pickle
+from ptzip.scanning.harmful_states import built_names, special_methods
 from ptzip.scanning.report import Severity
 from ptzip.scanning.subjects import PickleStream
-from ptzip.scanning.violations import Danger, built_names, special_methods, violations
+from ptzip.scanning.violations import Danger, violations
 
 
 def refusal(pickle: Pickle) -> str:

@@ -6,84 +6,34 @@ a name in the file is never allowed, whatever it may come to.
 
 from collections.abc import Iterator, Mapping
 from enum import IntEnum
-from itertools import islice
 from typing import NamedTuple
 
-from ptzip.allowlist.argument_checks import MemoryFault, word
+from ptzip.allowlist.argument_checks import MemoryFault
 from ptzip.allowlist.judge import Judge
 from ptzip.allowlist.table import NOTHING, AllowedName, Name, Trust, allowed_row
 from ptzip.pickling.nodes import (
     PUTS,
-    Atom,
     Call,
     Global,
-    List,
     Node,
     Pickle,
     Tuple,
     children,
-    item_slots,
-    pairs,
     plain,
     text,
     walk_unordered,
 )
 from ptzip.scanning import dangerous_names
-from ptzip.tensors.references import class_ref
-from ptzip.tensors.torch_names import SUBCLASSES
 from ptzip.tree.calls import (
     GETATTR,
     HELPERS,
     MOST_ATTRIBUTES,
-    PARTIALS,
     QualifiedName,
     ResolvedCall,
     class_path,
     qualified_name,
     resolve,
 )
-
-SPECIAL_METHODS = frozenset(
-    f"__{name}__"
-    for name in (
-        *("setstate", "reduce", "reduce_ex", "class", "getattr", "getattribute", "call", "del", "init", "new", "iter", "next"),
-        *(
-            "getstate",
-            "deepcopy",
-            "copy",
-            "array",
-            "torch_function",
-            "enter",
-            "exit",
-            "hash",
-            "eq",
-            "repr",
-            "str",
-            "format",
-            "len",
-            "builtins",
-            "globals",
-            "code",
-        ),
-    )
-)
-"""Attributes that Python itself looks up and calls."""
-
-METHODS = frozenset(name for kind in (list, dict, set) for name in dir(kind) if not name.startswith("_")) | frozenset(
-    ("detach", "requires_grad_", "to", "clone", "as_subclass", "set_")
-)
-"""Methods that opcodes call, and torch's functions with what they are given: an attribute of that name may be data or a layer,
-but no class."""
-
-ATTRIBUTE_DICTS = frozenset(("_modules", "_parameters", "_buffers", "__dict__"))
-"""Dicts in the state of an object, in which it looks up attributes too (`torch/nn/modules/module.py`, `__getattr__`)."""
-
-SET_STATES = SUBCLASSES | {"torch._utils._rebuild_parameter_with_state"}
-SET_STATE = 3
-"""Functions that set attributes, and the index of those among the arguments (`torch/_utils.py`, `_set_obj_state`)."""
-
-MOST_COMPUTED = 1000
-"""How many nodes of a state are looked at that is computed."""
 
 
 class Danger(IntEnum):
@@ -146,10 +96,10 @@ def _doubtful(pickle: Pickle, rows: Mapping[int, AllowedName], judge: Judge) -> 
     for node in pickle.calls:
         if id(node) in rows:
             continue
-        key = (id(node.parts[0]), id(node.parts[1])) if node.op in ("REDUCE", "NEWOBJ") and _is_bare(node) else None
-        if key not in seen and not _is_usual(node, rows, judge):
+        key = (id(node.parts[0]), id(node.parts[1])) if node.op in ("REDUCE", "NEWOBJ") else None
+        if (key not in seen or not _is_bare(node)) and not _is_usual(node, rows, judge):
             yield node
-            if key is not None:
+            if key is not None and _is_bare(node):
                 seen.add(key)
 
 
@@ -258,71 +208,3 @@ def thrown_away(pickle: Pickle) -> set[int]:
         return set()
     kept = {id(node) for node in walk_unordered(pickle.root)}
     return {id(node) for node in pickle.calls if id(node) not in kept and isinstance(node, Call)}
-
-
-def _is_built(node: Node) -> bool:
-    return any(step.op == "BUILD" for step in node.steps)
-
-
-def built_names(pickle: Pickle) -> Iterator[Global]:
-    """Names that BUILD gives a state: classes, functions and modules themselves, also those in a persistent id."""
-    for ident in pickle.persistents:
-        described = class_ref(ident) if _is_built(ident) else None
-        if described is not None:
-            yield described
-    for node in pickle.calls:
-        if isinstance(node, Global) and _is_built(node):
-            yield node
-
-
-def special_methods(pickle: Pickle) -> Iterator[tuple[Call, str]]:
-    """Objects that get a special method by one of their states, and its name; a state that several share is reported once."""
-    seen = set[int]()
-    for node in pickle.calls:
-        if isinstance(node, Call) and (node.steps or node.path in SET_STATES):
-            for part, is_slots in _states(node):
-                if id(part) not in seen:
-                    seen.add(id(part))
-                    for inner in (part, *(value for key, value in pairs(part) if text(key) in ATTRIBUTE_DICTS)):
-                        yield from ((node, name) for name in _special_names(inner, is_slots and inner is part))
-
-
-def _states(call: Call) -> Iterator[tuple[Node, bool]]:
-    """What each BUILD gives to an object, and whether it is the dict of its slots: a dict, or a tuple of it and that."""
-    given = [plain(step.items[0]) for step in call.steps if step.op == "BUILD"]
-    if call.path in SET_STATES:
-        given += map(plain, call.arguments[SET_STATE : SET_STATE + 1])
-    for state in given:
-        parts = state.parts[:2] if isinstance(state, Tuple) else []
-        yield state, False
-        yield from ((plain(part), index > 0) for index, part in enumerate(parts))
-
-
-def _special_names(state: Node, is_slots: bool) -> Iterator[str]:
-    """The special names that a state sets; in one that is computed, any among the texts of its calls."""
-    for key, value in _entries(state):
-        name = text(plain(key.arguments[0])) if isinstance(key, Call) and key.arguments else text(key)
-        is_set = not isinstance(value, Atom) or is_slots
-        is_special = name in SPECIAL_METHODS and (is_set or isinstance(key, Call))
-        if is_special or (is_slots and (name or "").startswith("__")) or (name in METHODS and _is_class(value)):
-            yield name or ""
-    for node in islice(walk_unordered(state), MOST_COMPUTED) if isinstance(state, Call) else ():
-        if (name := word(node)) in SPECIAL_METHODS:
-            yield name
-
-
-def _entries(state: Node) -> Iterator[tuple[Node, Node]]:
-    """Keys and values of a dict, or of the pairs by which one is updated."""
-    yield from pairs(state)
-    for slot in item_slots(state):
-        pair = slot.node
-        if isinstance(pair, Tuple | List) and len(found := list(islice(item_slots(pair), 3))) == 2:
-            yield found[0].node, found[1].node
-
-
-def _is_class(node: Node) -> bool:
-    """Whether a value can be called with anything: a class or function, unless it is a pure one that is only stored."""
-    if isinstance(node, Call):
-        return node.path in PARTIALS
-    row = allowed_row(node.module, node.name) if isinstance(node, Global) else None
-    return isinstance(node, Global) and (row is None or row.check is not None)
