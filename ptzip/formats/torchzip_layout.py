@@ -15,6 +15,7 @@ from ptzip.formats.torchzip import (
     SERIALIZATION_ID,
     STORAGE_ALIGNMENT,
     STORAGES,
+    VERSION,
     TorchZip,
     prefix_of,
 )
@@ -58,7 +59,7 @@ def expected_layout(source: Source, name: str, start: int, stop: int, part: Part
     keys = list(sizes) if FORMAT_VERSION in small else sorted(sizes)  # torch 2.7 and later keep the order of the pickle
     records = [Record(name, LengthOnly(stop - start)), *small.values()]
     records += [Record(f"{prefix}{STORAGES}{key}", LengthOnly(sizes[key])) for key in keys]
-    records.append(Record(f"{prefix}version", LengthOnly(2)))
+    records.append(Record(prefix + VERSION, LengthOnly(2)))
     if BYTEORDER in small:
         records.append(Record(prefix + SERIALIZATION_ID, LengthOnly(ID_LENGTH)))
     alignment = valid_alignment(read_all(small[STORAGE_ALIGNMENT].payload)) if STORAGE_ALIGNMENT in small else None
@@ -80,15 +81,18 @@ def header_at(source: Source, at: int) -> "FoundLocal | None":
 
 
 def _small_records(source: Source, prefix: str, end: int) -> Iterator[Record]:
-    """The records between the pickle, which ends at `end`, and the storages; each is followed by its descriptor."""
+    """The records between the pickle, which ends at `end`, and the storages or the version; each is followed by its descriptor.
+
+    One that the file is cut off in has no bytes.
+    """
     at = end + structs.DESCRIPTOR_SIZE
-    while (local := header_at(source, at)) is not None and local.data <= source.size:
-        if local.name.startswith(prefix + STORAGES):
+    while (local := header_at(source, at)) is not None:
+        if local.name == prefix + VERSION or local.name.startswith(prefix + STORAGES):
             return
-        data = source.read(local.data, min(MOST_SMALL, source.size - local.data))
+        data = source.read(local.data, min(MOST_SMALL, source.size - local.data)) if local.data < source.size else b""
         length = data.find(structs.DESCRIPTOR_SIGNATURE)
-        if length < 0:
+        if length < 0 and len(data) == MOST_SMALL:
             return
-        payload: Payload = BytesPayload(data[:length])
+        payload: Payload = BytesPayload(data[: max(length, 0)])
         yield Record(local.name, payload)
-        at = local.data + length + structs.DESCRIPTOR_SIZE
+        at = local.data + payload.length + structs.DESCRIPTOR_SIZE

@@ -24,10 +24,14 @@ from ptzip.formats.torchzip import (
 from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
+from ptzip.pickling.nodes import Global, Pickle
 from ptzip.zip.find_archives import zips_in
 from ptzip.zip.reader import Archive, Entry, read_archive
 
 SHARD = "DCP shard"
+COMPILED = "__torch__."
+"""The module of all classes of a TorchScript archive (`torch/jit`)."""
+
 ARRAY = ".npy"
 """The suffix of every record of an npz."""
 
@@ -60,6 +64,11 @@ OTHER = ZipKind("zip of another program", "a zip, but not one of torch.save: it 
 def kind_of(records: Collection[str]) -> ZipKind | None:
     """The kind that one of the records, by lower-case names, is characteristic of; None for torch.save and any other."""
     return next((kind for kind in (TORCHSCRIPT, PACKAGE, EXPORTED) if not kind.records.isdisjoint(records)), None)
+
+
+def is_compiled(pickle: Pickle) -> bool:
+    """Whether a pickle is one of TorchScript, by the module of its classes: its zip may have lost the records that say so."""
+    return any(isinstance(node, Global) and node.path.startswith(COMPILED) for node in pickle.calls)
 
 
 class ForeignZip(ReadOnly):

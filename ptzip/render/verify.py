@@ -51,6 +51,8 @@ def _verdict(report: VerifyReport) -> str:
 
 
 def _left(rest: Rest) -> str:
+    if not rest.whole and not rest.lost:
+        return "the object, which has no tensors, is intact"
     total = len(rest.whole) + len(rest.lost)
     names = ", ".join(rest.lost[:3]) + (f" and {len(rest.lost) - 3:,} more" if len(rest.lost) > 3 else "")
     return f"{len(rest.whole):,} of {count(total, 'tensor')} intact" + (f"; lost: {names}" if rest.lost else "")

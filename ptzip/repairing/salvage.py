@@ -10,11 +10,10 @@ from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Part, broken, nothing_stored
 from ptzip.formats.torchzip import BYTEORDER, FORMAT_VERSION, PICKLE, STORAGE_ALIGNMENT, STORAGES, VERSION, prefix_of
 from ptzip.formats.torchzip_layout import expected_layout
-from ptzip.formats.zips import SHARD, TORCHSCRIPT, kind_of
+from ptzip.formats.zips import SHARD, TORCHSCRIPT, is_compiled, kind_of
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Global
 from ptzip.pickling.reader import read_pickle, read_seen
 from ptzip.repairing.candidates import Candidate, Candidates, RecordExtent
 from ptzip.repairing.record_search import ENOUGH, FoundRecord, RecordSearch, RecordState
@@ -23,9 +22,6 @@ from ptzip.zip.structs import LOCAL_SIZE, encode_name
 
 SMALL = (BYTEORDER, FORMAT_VERSION, STORAGE_ALIGNMENT, VERSION)
 """The records that torch reads besides the pickle and the storages."""
-
-COMPILED = "__torch__."
-"""The module of all classes of a TorchScript archive (`torch/jit`)."""
 
 UNKNOWN = "which storages the file had cannot be determined"
 
@@ -53,8 +49,7 @@ def salvage(source: Source, headers: Headers, candidates: Candidates, limits: Li
     part = Part(f"record {PICKLE}", read_pickle(read_all(pickle.payload), 0, limits), nothing_stored)
     if part.pickle.root is None:
         raise broken(part.name, part.pickle)
-    is_compiled = any(isinstance(node, Global) and node.path.startswith(COMPILED) for node in part.pickle.calls)
-    _check_kind(TORCHSCRIPT.name if is_compiled else "")
+    _check_kind(TORCHSCRIPT.name if is_compiled(part.pickle) else "")
     if pickle.state is RecordState.WHOLE:
         _add_layout(source, candidates, prefix + PICKLE, pickle, part)
     wanted: dict[str, int | None] = {f"{prefix}{STORAGES}{key}": storage.size for key, storage in part.storages.items()}

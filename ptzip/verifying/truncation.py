@@ -6,8 +6,9 @@ end of the file is looked for at its offset, so that nothing is computed for fil
 
 from ptzip.errors import FormatError, Problem
 from ptzip.formats.container import Part, nothing_stored
-from ptzip.formats.torchzip import PICKLE, STORAGES, prefix_of
+from ptzip.formats.torchzip import PICKLE, STORAGES, VERSION, prefix_of
 from ptzip.formats.torchzip_layout import expected_layout, header_at
+from ptzip.formats.zips import is_compiled
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.pickling.reader import read_seen
@@ -15,9 +16,11 @@ from ptzip.values.builder import build
 from ptzip.values.tensor_names import named_tensors
 from ptzip.verifying.report import Rest
 from ptzip.zip import structs
+from ptzip.zip.header_search import local_at
 from ptzip.zip.writer import ZipLayout
 
-UNKNOWN = "how much is missing cannot be computed (`ptzip repair` recovers what is there)"
+UNKNOWN = "how much is missing cannot be computed"
+REPAIRABLE = f"{UNKNOWN} (`ptzip repair` recovers what is there)"
 
 
 def truncated(source: Source, limits: Limits) -> tuple[Problem, Rest | None]:
@@ -32,15 +35,17 @@ def truncated(source: Source, limits: Limits) -> tuple[Problem, Rest | None]:
     if local.name.lower() != (prefix + PICKLE).lower():
         return _cut("there is no central directory, and the first record is not a pickle", 0), None
     if local.method != structs.STORED:
-        return _cut(f"its records are compressed, so {UNKNOWN}", source.size), None
+        return _cut(f"its records are compressed, so {REPAIRABLE}", source.size), None
     pickle = read_seen(source.whole(), local.data, limits)
     if pickle.root is None:
         message = f"inside its pickle, of which {max(source.size - local.data, 0):,} bytes are there"
         return Problem("cut", local.name, f"it is cut off {message}", local.data), None
+    if is_compiled(pickle):
+        return _cut(f"it is a TorchScript archive, so {UNKNOWN}", source.size), None
     part = Part(f"record {PICKLE}", pickle, nothing_stored)
     layout = expected_layout(source, local.name, local.data, pickle.end, part)
     if not _is_followed(source, layout, local.data):
-        return _cut(f"it was not laid out by torch, so {UNKNOWN}", source.size), None
+        return _cut(f"it was not laid out by torch, so {REPAIRABLE}", source.size), None
     return _measured(source, layout, part, prefix, limits)
 
 
@@ -53,9 +58,8 @@ def _is_followed(source: Source, layout: ZipLayout, pickle_offset: int) -> bool:
     if layout.placed[0].data_offset != pickle_offset:
         return False
     for placed in layout.placed:
-        name = structs.encode_name(placed.record.name)
-        is_begun = placed.data_offset <= source.size
-        if is_begun and source.read(placed.offset + structs.LOCAL_SIZE, len(name)) != name:
+        local = local_at(source, placed.offset) if placed.data_offset <= source.size else None
+        if local is not None and local.name != placed.record.name:
             return False
     return True
 
@@ -68,12 +72,12 @@ def _measured(source: Source, layout: ZipLayout, part: Part, prefix: str, limits
     if not missing and 0 <= end <= source.size - structs.END_SIZE:
         message = "the end of central directory record is further from the end of the file than a comment can be long"
         return Problem("header", "", message, end), None
-    storages = [placed for placed in layout.placed if placed.record.name.startswith(prefix + STORAGES)]
-    first = storages[0] if storages else layout.placed[0]
+    first = next(placed for placed in layout.placed if placed.record.name.startswith((prefix + STORAGES, prefix + VERSION)))
     if not missing:
         message = "it is cut off: all storages are there, but the central directory is not complete"
     elif first.data_offset > source.size:  # the records before it depend on the version of torch
-        message = f"it is cut off before its first storage: at least {missing:,} bytes are missing"
+        where = "before its first storage" if part.storages else "after its pickle"
+        message = f"it is cut off {where}: at least {missing:,} bytes are missing"
     else:
         message = f"it is cut off: {missing:,} of {layout.size:,} bytes are missing"
     there = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}

@@ -76,7 +76,7 @@ def _of_zip_without_end(source: Source, limits: Limits) -> VerifyReport:
         problem, rest = truncated(source, limits)
     except FormatError as error:
         return report._replace(problems=(Problem("cut", "", f"it is cut off: {error.message}", error.offset),))
-    return report._replace(format="torch.save zip", problems=(problem,), rest=rest)
+    return report._replace(format="torch.save zip" if rest else "zip", problems=(problem,), rest=rest)
 
 
 def _of_zip(source: Source, check: "ContentCheck") -> VerifyReport:

@@ -256,6 +256,45 @@ def test_before_the_first_storage_the_missing_bytes_are_a_lower_bound(tmp_path: 
         assert words in problem.message
 
 
+@pytest.mark.parametrize("name", ["training.pt", "coqui_lj_parameters.pt", "pyg_pre_filter.pt"])
+def test_the_missing_bytes_are_exact_or_a_lower_bound(name: str, tmp_path: Path) -> None:
+    found = [path for path in (FIXTURES / name, CORPUS / "frameworks" / "real" / name) if path.exists()]
+    if not found:
+        pytest.skip("needs the corpus")
+    data = found[0].read_bytes()
+    for size in range(8, len(data), 1 if len(data) < 1000 else 4093):
+        report = of(data[:size], tmp_path)
+        if report.rest is not None:
+            missing, is_bound = report.rest.missing, "at least" in report.problems[0].message
+            assert missing <= len(data) - size if is_bound else missing == len(data) - size, size
+
+
+@pytest.mark.torch
+def test_the_missing_bytes_of_a_file_of_this_torch_are_exact_or_a_lower_bound(tmp_path: Path) -> None:
+    import torch
+
+    for value in ({"a": 1}, {"a": torch.zeros(3)}):
+        saved = io.BytesIO()
+        torch.save(value, saved)
+        data = saved.getvalue()
+        for size in range(64, len(data)):
+            report = of(data[:size], tmp_path)
+            assert "laid out" not in report.problems[0].message
+            if report.rest is not None:
+                missing, is_bound = report.rest.missing, "at least" in report.problems[0].message
+                assert missing <= len(data) - size if is_bound else missing == len(data) - size, size
+
+
+@needs_corpus
+def test_nothing_is_computed_for_torchscript_that_was_cut_off(tmp_path: Path) -> None:
+    compiled = [*CORPUS.glob("format/**/*torchscript*"), CORPUS / "frameworks" / "real" / "test_model.ptl"]
+    for path in (path for path in compiled if path.exists()):
+        data = path.read_bytes()
+        for size in range(0, len(data), 997):
+            report = of(data[:size], tmp_path)
+            assert (report.ok, report.rest) == (False, None), path.name
+
+
 @pytest.mark.parametrize(
     ("method", "words"), [(zipfile.ZIP_STORED, "not laid out by torch"), (zipfile.ZIP_DEFLATED, "compressed")]
 )
