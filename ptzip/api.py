@@ -57,7 +57,7 @@ def slim(
     progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> "SlimReport":
-    """Write a copy of a training checkpoint without what only training needs, its weights in half precision.
+    """Write a copy of a checkpoint without what only training needs, its weights in half precision.
 
     output        path of the new file, by default `last.slim.pt` beside `last.pt`; equal to `source` to replace it atomically;
                   required if `source` is not a path
@@ -75,7 +75,7 @@ def slim(
     trim          cut storages to the bytes that tensors use
     dedupe        store equal storages once
     plain         write a file that `torch.load(weights_only=True)` accepts
-    format        "zip" (default), "legacy" (for torch before 1.6) or "same" as the input
+    format        "zip" (default), "legacy" (for torch before 1.6) or "same" as the input (default for safetensors)
     check         read the new file back and compare every tensor with the input before it gets its name
     dry_run       report what would happen; read no tensor, write nothing
     scan          add a warning to the report if the input is malicious
@@ -91,7 +91,7 @@ def slim(
     from ptzip.io.atomic_output import slim_path
     from ptzip.slimming.options import Options
     from ptzip.slimming.plan import make_plan
-    from ptzip.slimming.write import planned_report, write_slim
+    from ptzip.slimming.write import check_suffix, planned_report, write_slim
 
     is_path = isinstance(source, str | os.PathLike)
     if output is None and not is_path and not dry_run:
@@ -123,6 +123,7 @@ def slim(
             report = replace(report, keys=keys(checkpoint, report.changes))
         else:
             path = _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
+            check_suffix(path, checkpoint.path, plan)
             report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check)
     report = replace(report, warnings=malice + report.warnings)
     _log(report.path, report.warnings)

@@ -44,6 +44,7 @@ MAY_IMPORT = {
     "editing": f"{FILES} tree allowlist",
     "recipes": f"{FILES} tree allowlist editing",
     **dict.fromkeys(READ_COMMANDS.split(), OPEN),
+    "converting": f"{OPEN} editing recipes",
     "inspecting": f"{OPEN} editing recipes",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
@@ -75,7 +76,7 @@ ONLY_IN = {
     "safetensors": ("formats/safetensors.py",),
     "isal": ("io/crc32.py",),
     "numkong": ("tensors/rounding.py",),
-    "concurrent": ("cli/scan.py", "zip/writer.py"),
+    "concurrent": ("cli/scan.py", "io/payloads.py", "zip/writer.py"),
     "importlib": ("__init__.py",),
 }
 """Modules from outside, and the few files of ptzip that may import them."""

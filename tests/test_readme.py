@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ptzip import slim
+from ptzip import convert, slim
 from tests.cli.shell import environment
 from tests.corpus import FIXTURES, ROOT
 from tests.small_checkpoints import save, training_records
@@ -49,6 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save(tmp_path / "weights.pt", training_records())
     shutil.copy(FIXTURES / "training.pt", tmp_path / "unknown.pt")
     slim(FIXTURES / "training.pt", tmp_path / "slim.pt")
+    convert(FIXTURES / "training.pt", tmp_path / "weights.safetensors", select="model.*")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

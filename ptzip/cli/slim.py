@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     check = "read the new file back, compare every tensor with the input, and report the largest difference"
     parser.add_argument("--check", action="store_true", help=check)
     formats = ("zip", "legacy", "same")
-    form = "format of the output (default: zip); legacy is for torch before 1.6"
+    form = "format of the output (default: zip, or that of safetensors); legacy is for torch before 1.6"
     parser.add_argument("--format", choices=formats, help=form)
     parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")

@@ -1,25 +1,21 @@
-"""Writes `.safetensors`: a length of 8 bytes, a JSON header of that length, and the bytes of all tensors (the format's README).
+"""Writes `.safetensors`, in one file or in shards with an index.
 
-Tensors with the largest elements come first, so that each is aligned to its own dtype. No two tensors may share bytes: a tensor
-shared under several names is kept once, and its aliases go into the metadata, as in `save_torch_state_dict` of huggingface_hub.
+No two tensors may share bytes: a tensor shared under several names is kept once, and its aliases go into the metadata, as in
+`save_torch_state_dict` of huggingface_hub.
 """
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ptzip.converting.selection import Files, Tensors, aliases, values_unsupported
 from ptzip.formats.safetensors import PAIRS
-from ptzip.formats.signatures import SAFETENSORS_LENGTH
+from ptzip.formats.safetensors_header import METADATA
+from ptzip.formats.safetensors_writer import NewTensor, layout
 from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
-
-METADATA = "__metadata__"
-ALIGNMENT = 8
-"""The header is padded with spaces to a multiple of this many bytes."""
 
 
 def unsupported(name: str, tensor: Tensor) -> str:
@@ -62,25 +58,16 @@ def _shards(tensors: Tensors, max_shard_size: int | None) -> list[Tensors]:
 
 
 def _file(tensors: Tensors, duplicates: Mapping[str, str]) -> SequentialFile:
-    order = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
-    metadata = {name: kept for name, kept in duplicates.items() if kept in tensors}
-    return SequentialFile((BytesPayload(_header(order, metadata)), *map(RowMajor, order.values())))
+    metadata = {"format": "pt", **{name: kept for name, kept in duplicates.items() if kept in tensors}}
+    text = json.dumps(metadata, separators=(",", ":"), ensure_ascii=False)
+    return layout(map(_new_tensor, tensors, tensors.values()), text)
 
 
-def _header(tensors: Tensors, metadata: Mapping[str, str]) -> bytes:
-    entries: dict[str, Any] = {METADATA: {"format": "pt", **metadata}}
-    offset = 0
-    for name, tensor in tensors.items():
-        end = offset + tensor.nbytes
-        code = BY_NAME[tensor.dtype].safetensors
-        entries[name] = {"dtype": code, "shape": _shape(tensor), "data_offsets": [offset, end]}
-        offset = end
-    text = json.dumps(entries, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % ALIGNMENT)
-    return SAFETENSORS_LENGTH.pack(len(text)) + text
+def _new_tensor(name: str, tensor: Tensor) -> NewTensor:
+    return NewTensor(name, BY_NAME[tensor.dtype].safetensors, _shape(tensor), RowMajor(tensor))
 
 
-def _shape(tensor: Tensor) -> list[int]:
+def _shape(tensor: Tensor) -> tuple[int, ...]:
     """The shape; for float4 the shape of the values, where torch counts pairs."""
     is_pairs = tensor.dtype == PAIRS and tensor.shape
-    return [*tensor.shape[:-1], 2 * tensor.shape[-1]] if is_pairs else list(tensor.shape)
+    return (*tensor.shape[:-1], 2 * tensor.shape[-1]) if is_pairs else tensor.shape

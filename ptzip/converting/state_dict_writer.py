@@ -1,34 +1,16 @@
-"""Writes a plain state dict: a torch zip of one dict of tensors, which `torch.load` accepts with `weights_only=True`.
+"""Writes a plain state dict: a torch zip of one dict of tensors, which `torch.load` accepts with `weights_only=True`."""
 
-A storage is written once, from the first to the last byte that a tensor uses, so tensors that share bytes still do. Each kind
-of tensor is a call of torch's own rebuild function (`torch/_utils.py`).
-"""
-
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ptzip.converting.selection import Files, Tensors, storage_unsupported
+from ptzip.editing.state_dict import PROTOCOL, state_dict
 from ptzip.formats.torchzip import fresh_records
-from ptzip.io.payloads import Payload
-from ptzip.pickling.new_nodes import atom, called, named, new_dict, new_tuple, ordered
-from ptzip.pickling.nodes import Call, Node, Persistent, Pickle
+from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.writer import write_pickle
-from ptzip.tensors.blocks import RowMajor
-from ptzip.tensors.dtypes import BY_NAME, BYTES, PACKED, DType
-from ptzip.tensors.storage import Storage
+from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
-from ptzip.tensors.to_numpy import span
 from ptzip.tensors.torch_names import SPARSE_COMPONENTS
 from ptzip.zip import writer
-
-PROTOCOL = 2
-"""What `torch.save` writes by default, and `weights_only` accepts in every version of torch."""
-
-ALIGNED = 16
-"""In bytes. A storage with tensors of several dtypes is cut at a multiple of the largest element."""
-
-PER_TENSOR = "per_tensor_affine"
 
 
 def unsupported(name: str, tensor: Tensor) -> str:
@@ -42,133 +24,5 @@ def unsupported(name: str, tensor: Tensor) -> str:
 
 def plan(tensors: Tensors, output: Path, max_shard_size: int | None) -> Files:
     """The file that holds the tensors."""
-    cuts = _cuts(list(tensors.values()))
-    root = new_dict([node for name, tensor in tensors.items() for node in (atom(name), _node(tensor, cuts))])
-    records = fresh_records(write_pickle(Pickle(root, PROTOCOL)), [cut.payload for cut in cuts.values()])
-    return {output: writer.plan(records)}
-
-
-class StorageCut(NamedTuple):
-    """The bytes of a storage from `first` up to `last`, which are written as the storage `key`."""
-
-    key: str
-    held: Storage
-    first: int
-    last: int
-
-    @property
-    def kind(self) -> DType:
-        """The dtype that elements are counted in: bytes if the storage's dtype has no storage class in torch."""
-        return self.held.dtype if self.held.dtype.storage else BYTES
-
-    @property
-    def payload(self) -> Payload:
-        dtype = BYTES if self.held.dtype.name in PACKED else self.held.dtype
-        length = (self.last - self.first) // dtype.size
-        return RowMajor(Tensor(dtype.name, (length,), (1,), self.first // dtype.size, storage=self.held))
-
-
-Cuts = dict[int, StorageCut]
-"""By the id of the storage, in order of first appearance."""
-
-
-def _cuts(tensors: list[Tensor]) -> Cuts:
-    users: dict[int, list[Tensor]] = {}
-    for tensor in _with_storage(tensors):
-        users.setdefault(id(_held(tensor)[0]), []).append(tensor)
-    return {held: _cut(str(number), group) for number, (held, group) in enumerate(users.items())}
-
-
-def _cut(key: str, users: list[Tensor]) -> StorageCut:
-    """The part of a storage that its tensors use."""
-    held, _ = _held(users[0])
-    spans = [(start + first, start + last) for one in users for _, start in [_held(one)] for first, last in [span(one)]]
-    used = [one for one in spans if one[0] < one[1]]
-    first, last = min((first for first, _ in used), default=0), max((last for _, last in used), default=0)
-    unit = ALIGNED if any(one.dtype != held.dtype.name for one in users) else held.dtype.size
-    return StorageCut(key, held, first // unit * unit, -(-last // held.dtype.size) * held.dtype.size)
-
-
-def _with_storage(tensors: list[Tensor]) -> Iterator[Tensor]:
-    """The tensors and components that have a storage, in the order in which the pickle refers to the storages."""
-    for tensor in tensors:
-        if tensor.storage is not None:
-            yield tensor
-        yield from _with_storage(list(tensor.components.values()))
-
-
-def _held(tensor: Tensor) -> tuple[Storage, int]:
-    """The root storage of a tensor, and the byte offset in it at which the tensor's own storage begins."""
-    assert tensor.storage is not None, "unsupported() rejects tensors without a storage"
-    return tensor.storage.root
-
-
-def _node(tensor: Tensor, cuts: Cuts) -> Call:
-    """The call that rebuilds a tensor."""
-    rebuild = _quantized if tensor.qscheme else REBUILDERS.get("meta" if tensor.device == "meta" else tensor.layout, _strided)
-    return rebuild(tensor, cuts)
-
-
-def _strided(tensor: Tensor, cuts: Cuts) -> Call:
-    cut, marks = cuts[id(_held(tensor)[0])], _marks(tensor)
-    head = (*_location(tensor, cut), atom(False), ordered([]))
-    if tensor.dtype == cut.held.dtype.name and cut.kind is not BYTES:
-        return called("torch._utils", "_rebuild_tensor_v2", *head, *marks)
-    return called("torch._utils", "_rebuild_tensor_v3", *head, named("torch", tensor.dtype), *marks)
-
-
-def _location(tensor: Tensor, cut: StorageCut) -> tuple[Node, Node, Node, Node]:
-    """Storage, offset, size and stride."""
-    kind = cut.kind
-    numel = (cut.last - cut.first) // kind.size
-    module = "torch.storage" if kind is BYTES else "torch"
-    identity = new_tuple(atom("storage"), named(module, kind.storage), atom(cut.key), atom("cpu"), atom(numel))
-    shift = (_held(tensor)[1] - cut.first) // tensor.itemsize * PACKED.get(tensor.dtype, 1)
-    offset = tensor.offset + shift if tensor.numel else 0
-    return Persistent("BINPERSID", None, [identity]), atom(offset), _numbers(tensor.shape), _numbers(tensor.stride)
-
-
-def _marks(tensor: Tensor) -> list[Node]:
-    marks = {"conj": tensor.is_conj, "neg": tensor.is_neg}
-    given: list[Node] = [node for mark, is_set in marks.items() if is_set for node in (atom(mark), atom(True))]
-    return [new_dict(given)] if given else []
-
-
-def _numbers(values: tuple[int, ...]) -> Node:
-    return new_tuple(*map(atom, values))
-
-
-def _quantized(tensor: Tensor, cuts: Cuts) -> Call:
-    scheme = named("torch", tensor.qscheme)
-    if tensor.qscheme == PER_TENSOR:
-        given = new_tuple(scheme, atom(tensor.scale), atom(tensor.zero_point))
-    else:
-        scales, points = (_node(part, cuts) for part in tensor.components.values())
-        given = new_tuple(scheme, scales, points, atom(tensor.axis))
-    location = _location(tensor, cuts[id(_held(tensor)[0])])
-    return called("torch._utils", "_rebuild_qtensor", *location, given, atom(False), ordered([]))
-
-
-def _sparse(tensor: Tensor, cuts: Cuts) -> Call:
-    layout = called("torch.serialization", "_get_layout", atom(f"torch.{tensor.layout}"))
-    inner = [_node(part, cuts) for part in tensor.components.values()]
-    coalesced = [] if tensor.is_coalesced is None else [atom(tensor.is_coalesced)]
-    data = new_tuple(*inner, _numbers(tensor.shape), *coalesced)
-    return called("torch._utils", "_rebuild_sparse_tensor", layout, data)
-
-
-def _nested(tensor: Tensor, cuts: Cuts) -> Call:
-    return called("torch._utils", "_rebuild_nested_tensor", *(_node(part, cuts) for part in tensor.components.values()))
-
-
-def _meta(tensor: Tensor, cuts: Cuts) -> Call:
-    sizes = _numbers(tensor.shape), _numbers(tensor.stride)
-    return called("torch._utils", "_rebuild_meta_tensor_no_storage", named("torch", tensor.dtype), *sizes, atom(False))
-
-
-REBUILDERS: dict[str, Callable[[Tensor, Cuts], Call]] = {
-    "meta": _meta,
-    "nested": _nested,
-    **dict.fromkeys(SPARSE_COMPONENTS, _sparse),
-}
-"""By layout; any other layout is strided."""
+    root, payloads = state_dict(tensors)
+    return {output: writer.plan(fresh_records(write_pickle(Pickle(root, PROTOCOL)), list(payloads.values())))}

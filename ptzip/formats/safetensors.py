@@ -5,18 +5,21 @@ offsets; the offset of each follows from that. (For numpy the library would read
 """
 
 import contextlib
+import functools
 import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ptzip.errors import FormatError
-from ptzip.formats.container import Member, Part, ReadOnly
+from ptzip.formats.container import Member, Part
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
-from ptzip.io.payloads import SourcePayload
+from ptzip.formats.torchzip import fresh_records
+from ptzip.io.payloads import Payload, SourcePayload
 from ptzip.io.sources import FileSource, Source
 from ptzip.limits import Limits
 from ptzip.tensors.dtypes import BYTES, DTYPES
 from ptzip.tensors.strides import contiguous
+from ptzip.zip.writer import ALIGNMENT, Record
 
 if TYPE_CHECKING:
     from ptzip.tensors.tensor import Tensor
@@ -32,11 +35,12 @@ Entry = tuple[str, str, tuple[int, ...]]
 """Name, dtype and shape of a tensor in the header."""
 
 
-class SafeTensors(ReadOnly):
+class SafeTensors:
     """One such file; its tensors begin at byte `start`."""
 
     name = "safetensors"
-    refusal = "this is a safetensors file, which holds weights only: there is nothing to strip"
+    refusal = ""
+    alignment = ALIGNMENT
     parts: tuple[Part, ...] = ()
 
     def __init__(self, source: Source, start: int) -> None:
@@ -47,21 +51,30 @@ class SafeTensors(ReadOnly):
     def members(self) -> tuple[Member, ...]:
         return Member("header", 0, self.start), Member("tensors", self.start, self.source.size - self.start)
 
+    def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
+        """A torch zip, for who does not want the same format."""
+        return fresh_records(pickle, storages)
+
     def tensors(self) -> "dict[str, Tensor]":
         """Every tensor by name, in the order of the file. Raises FormatError where the header is broken.
 
         A dtype that torch lacks keeps the format's name. Further names of a tensor, which huggingface_hub writes into the
         metadata, come last.
         """
-        entries, texts = self._header()
-        found = dict(_tensors(self.source, self.start, entries))
-        return found | {name: found[kept] for name, kept in texts.items() if kept in found and name not in found}
+        found = self.stored_tensors()
+        return found | {name: found[kept] for name, kept in self.metadata().items() if kept in found and name not in found}
+
+    def stored_tensors(self) -> "dict[str, Tensor]":
+        """The same without further names."""
+        return dict(_tensors(self.source, self.start, self.header[0]))
 
     def metadata(self) -> dict[str, str]:
         """The texts of the header by key. Raises FormatError where the header is broken."""
-        return self._header()[1]
+        return self.header[1]
 
-    def _header(self) -> tuple[list[Entry], dict[str, str]]:
+    @functools.cached_property
+    def header(self) -> tuple[list[Entry], dict[str, str]]:
+        """The tensors in the order of the file, and the metadata. Raises FormatError where the header is broken."""
         from safetensors import SafetensorError, safe_open  # only what looks at tensors waits for the library
 
         try:

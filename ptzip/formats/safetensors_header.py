@@ -4,6 +4,7 @@ Source: `safetensors/src/tensor.rs`, `SafeTensors::read_metadata` and `Metadata:
 """
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,9 @@ MOST_PARTS = 1 << 21
 """Brackets and commas: each may take a hundred bytes once it is parsed."""
 
 METADATA = "__metadata__"
+KEY, COLON = re.compile(r'[\s{,]*(?=")'), re.compile(r"\s*:\s*")
+"""What is before a key of an object in JSON, and between the key and its value."""
+
 FIELDS = {"dtype", "shape", "data_offsets"}
 
 MOST_DIMENSIONS = 64
@@ -67,6 +71,20 @@ def read_header(source: Source) -> Header:
     spans.sort()
     faults += _misplaced(spans)
     return Header(size + length, [*header], spans, texts, faults)
+
+
+def metadata_text(source: Source) -> str | None:
+    """The metadata of a header that the library accepted, as they are spelled there; None where there are none."""
+    (length,) = SAFETENSORS_LENGTH.unpack(source.read(0, SAFETENSORS_LENGTH.size))
+    header, decoder, at = source.read(SAFETENSORS_LENGTH.size, length).decode(), json.JSONDecoder(), 0
+    while key := KEY.match(header, at):
+        name, end = decoder.raw_decode(header, key.end())
+        begin = COLON.match(header, end)
+        assert begin is not None, "the library accepted the header"
+        _, at = decoder.raw_decode(header, begin.end())
+        if name == METADATA:
+            return header[begin.end() : at]
+    return None
 
 
 def _parsed(data: bytes, faults: list[str]) -> dict[str, Any]:

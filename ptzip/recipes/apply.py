@@ -14,10 +14,12 @@ from ptzip.editing.modernise import modernise
 from ptzip.editing.storage_users import StorageUsers
 from ptzip.editing.trim import trim
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.formats.container import BARE, Container
+from ptzip.formats.container import BARE, Container, Part
+from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.torchzip import TorchZip
 from ptzip.globs import Patterns
-from ptzip.recipes import GENERIC, choose
+from ptzip.pickling.nodes import Node, pairs
+from ptzip.recipes import AUTO, GENERIC, choose
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
 from ptzip.tensors.cast import Stretch
@@ -33,7 +35,7 @@ def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), e
     """
     if container.refusal:
         raise UnsupportedError(container.refusal)
-    part = container.parts[0]
+    part = edited_part(container)
     if reason := refusal(part.pickle, part.root):
         raise EditError(reason)
     edit = Edit(part, Patterns(keep), ema, path, owned)
@@ -43,6 +45,26 @@ def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), e
 
         streams_to_storages(edit)
     return edit
+
+
+def edited_part(container: Container) -> Part:
+    """What an edit of a file is made of: its first pickle, or its tensors as a state dict."""
+    if not isinstance(container, SafeTensors):
+        return container.parts[0]
+    from ptzip.editing.state_dict import as_part  # it loads numpy
+
+    return as_part(container.stored_tensors())
+
+
+def recipe_for(container: Container, root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:
+    """The recipe of that name, or the one whose layout the tree has: any layout, if `is_any` will do.
+
+    A file that can hold nothing but tensors holds weights, whatever their names. Raises as `choose` does.
+    """
+    if not isinstance(container, SafeTensors):
+        return choose(root, name, is_any)
+    found = choose(root, name, is_any=any(True for _ in pairs(root)))
+    return found._replace(weights=lambda root: [("", root)]) if found is GENERIC else found
 
 
 def trim_and_cast(
@@ -60,7 +82,7 @@ def trim_and_cast(
     dtype. Returns the users of the storages afterwards. Raises EditError where the recipe finds no weights.
     """
     users, weights = StorageUsers(edit.root), list(recipe.weights(edit.root))
-    if recipe is not GENERIC and not any(is_module(found) or tensor_slots(found) for _, found in weights):
+    if recipe.name != GENERIC.name and not any(is_module(found) or tensor_slots(found) for _, found in weights):
         raise EditError(f"recipe {recipe.name} finds no weights in this file")
     if is_trimmed:
         edit.cuts = trim(edit, users, users.tensors)
@@ -96,7 +118,7 @@ def forecast(container: Container, owned: bool = False) -> Forecast:
     The lengths of records are not compared with those of storages; `owned` as for `start_edit`.
     """
     edit = start_edit(container, owned=owned)
-    recipe = choose(edit.root)
+    recipe = recipe_for(container, edit.root)
     recipe.drop(edit)
     users = trim_and_cast(edit, recipe)
     return Forecast(recipe.name, sum(edit.forecast(users.used()).values()) if edit.account.has_gain else 0)

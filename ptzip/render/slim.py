@@ -29,7 +29,7 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
     for step, saved in report.saved.items():
         if saved or step in ALWAYS:
             yield _row(step.value, size(saved))
-    yield _row("pickle and zip", size(report.rest))
+    yield _row(report.rest_name, size(report.rest))
     share = f"{report.saved_share:.1%}".replace("%", " %")
     yield _row(
         "total",

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Change
 from ptzip.editing.edit import Cut, Finished
+from ptzip.formats.container import Part
 from ptzip.pickling.nodes import Atom, Node, Persistent, walk_unordered
+from ptzip.recipes.apply import edited_part
 from ptzip.slimming.report import CastTensor, Key
 from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.references import storage_ref
@@ -16,7 +18,7 @@ from ptzip.tree.children import keyed_children
 
 def keys(checkpoint: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
     """Each top-level key of the input with its size there and what is done to it; one row where the object itself changes."""
-    sizes = list(_sizes(checkpoint))
+    sizes = list(_sizes(edited_part(checkpoint.container)))
     if any(not change.path for change in changes):
         return (Key("(object)", _fate("", changes), sum(size for _, size in sizes)),)
     return tuple(Key(name, _fate(name, changes), size) for name, size in sizes)
@@ -30,12 +32,12 @@ def _fate(name: str, changes: tuple[Change, ...]) -> str:
     return "; ".join([*whole, *([f"{inner} changes inside"] if inner else [])]) or "kept"
 
 
-def _sizes(checkpoint: Checkpoint) -> Iterator[tuple[str, int]]:
+def _sizes(part: Part) -> Iterator[tuple[str, int]]:
     """The bytes of storages and texts below each key; what several keys share counts for the first of them."""
     seen, counted = set[int](), set[str]()
-    for child in keyed_children(checkpoint.root):
+    for child in keyed_children(part.root):
         used, texts = _below(child.value, seen)
-        yield child.part or "", texts + sum(checkpoint.storages[key].size for key in used - counted)
+        yield child.part or "", texts + sum(part.storages[key].size for key in used - counted)
         counted |= used
 
 

@@ -44,6 +44,11 @@ class Options:
         return "float16" if self.dtype == "auto" else self.dtype
 
     @property
+    def is_same_format(self) -> bool:
+        """Whether a file that need not become a zip stays what it is."""
+        return self.format in (None, "same")
+
+    @property
     def is_edit(self) -> bool:
         """Whether the options ask for a change that any checkpoint can have, whatever its layout."""
         return bool(self.edits)

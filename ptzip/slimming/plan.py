@@ -1,20 +1,21 @@
 """First step of `slim`: the plan of a new file. No storage is read for it, except by `--dedupe`."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Category
 from ptzip.editing.drop_and_set import drop, set_value
 from ptzip.editing.edit import Edit, Finished
 from ptzip.errors import EditError
-from ptzip.formats.container import BARE, Container
+from ptzip.formats.container import BARE, Container, Part
 from ptzip.formats.legacy import Legacy, stream
+from ptzip.formats.safetensors import SafeTensors
 from ptzip.io.atomic_output import NewFile
 from ptzip.pickling.nodes import Global
-from ptzip.recipes import choose
-from ptzip.recipes.apply import start_edit, trim_and_cast
+from ptzip.recipes.apply import recipe_for, start_edit, trim_and_cast
 from ptzip.slimming.options import Options
+from ptzip.slimming.tensors_file import tensors_file
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.torch_names import NOT_IN_LEGACY
 from ptzip.zip import writer
@@ -24,13 +25,14 @@ ZIP_MAGIC = b"PK"
 
 class Plan(NamedTuple):
     """A new file before a byte of it is written: its layout is `file`, its content `finished`; `is_worthwhile` is whether
-    something is gained by it."""
+    something is gained by it, `is_safetensors` its format."""
 
     edit: Edit
     recipe: str
     finished: Finished
     file: NewFile
     is_worthwhile: bool
+    is_safetensors: bool
 
 
 def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = (), owned: bool = False) -> Plan:
@@ -39,28 +41,41 @@ def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[
     `owned` is whether nobody else holds the checkpoint, which is then released: who looks at its tree afterwards reads the file
     again. Raises PtzipError where the file cannot be slimmed, or a storage has not the bytes that the pickle says.
     """
-    if not checkpoint.container.refusal:
+    if checkpoint.parts and not checkpoint.container.refusal:
         checkpoint.main.check_storages()
     container = checkpoint.release() if owned else checkpoint.container
     edit = start_edit(container, checkpoint.source.name, options.keep, options.ema, owned)
     recipe = _apply(edit, container, options, overflowing)
-    is_legacy = _is_legacy(container, options.format)
+    finished, file = _laid_out(edit, container, options)
+    is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file, options)
+    return Plan(edit, recipe, finished, file, is_worthwhile, _stays_safetensors(container, options))
+
+
+def _stays_safetensors(container: Container, options: Options) -> TypeGuard[SafeTensors]:
+    return isinstance(container, SafeTensors) and options.is_same_format
+
+
+def _laid_out(edit: Edit, container: Container, options: Options) -> tuple[Finished, NewFile]:
+    """The content of the new file, and its layout."""
+    if _stays_safetensors(container, options):
+        file: NewFile = tensors_file(edit, container)
+        return edit.finish(options.new_location), file
+    is_legacy = _is_legacy(edit.part, container, options.format)
     finished = edit.finish(options.new_location, is_legacy)
     if is_legacy:
-        file: NewFile = stream(finished.pickle, finished.storages, finished.items)
-    elif container.name == BARE and options.format in (None, "same") and not options.plain:
+        file = stream(finished.pickle, finished.storages, finished.items)
+    elif container.name == BARE and options.is_same_format and not options.plain:
         from ptzip.editing.nested_streams import bare_file  # few files are bare pickles
 
         file = bare_file(edit, finished)
     else:
         file = writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment)
-    is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file.size, options)
-    return Plan(edit, recipe, finished, file, is_worthwhile)
+    return finished, file
 
 
-def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, size: int, options: Options) -> bool:
+def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, file: NewFile, options: Options) -> bool:
     """Whether the new file is smaller, or has a reason not to be, which a note gives; or a note says what it would take."""
-    if size < checkpoint.source.size:
+    if file.size < checkpoint.source.size:
         return True
     is_zip = checkpoint.source.read(0, 2) == ZIP_MAGIC
     why = _why_larger(edit, checkpoint, options)
@@ -71,8 +86,11 @@ def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, size
     if why:
         edit.account.notes.append(f"not smaller than the input: {why}")
         return True
-    hint = "" if is_zip else ", as a zip (--format same keeps the format of the input)"
-    edit.account.notes.append(f"the slim file would take {size:,} bytes, and the input takes {checkpoint.source.size:,}{hint}")
+    becomes_zip = isinstance(file, writer.ZipLayout) and not is_zip
+    hint = ", as a zip (--format same keeps the format of the input)" if becomes_zip else ""
+    edit.account.notes.append(
+        f"the slim file would take {file.size:,} bytes, and the input takes {checkpoint.source.size:,}{hint}"
+    )
     return False
 
 
@@ -89,7 +107,7 @@ def _why_larger(edit: Edit, checkpoint: Checkpoint, options: Options) -> str:
 
 def _apply(edit: Edit, container: Container, options: Options, overflowing: Collection[Stretch]) -> str:
     """Apply the recipe, then the user's changes, then what concerns storages. Returns the name of the recipe."""
-    recipe = choose(edit.root, options.recipe, options.is_edit)
+    recipe = recipe_for(container, edit.root, options.recipe, options.is_edit)
     recipe.drop(edit)
     drop(edit, options.drop)
     for path, value in options.values:
@@ -105,17 +123,18 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
     saturate = options.on_overflow == "saturate"
     trim_and_cast(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, overflowing)
     if options.dedupe:
+        if _stays_safetensors(container, options):
+            raise EditError("tensors of a safetensors file cannot share bytes, so --dedupe needs --format zip")
         from ptzip.editing.dedupe import dedupe  # an import that only --dedupe needs
 
         dedupe(edit, options.new_location)
-    if options.format is not None and _is_legacy(container, options.format) != isinstance(container, Legacy):
+    if options.format is not None and _is_legacy(edit.part, container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")
     return recipe.name
 
 
-def _is_legacy(container: Container, wanted: str | None) -> bool:
+def _is_legacy(main: Part, container: Container, wanted: str | None) -> bool:
     """Whether to write a legacy stream; raises EditError where one is wanted and cannot hold the checkpoint."""
-    main = container.parts[0]
     if wanted == "legacy" and main.big_endian:
         raise EditError("a big-endian checkpoint cannot be written in the legacy format, which is little-endian")
     newer = [node for node in main.pickle.calls if isinstance(node, Global) and node.path in NOT_IN_LEGACY]

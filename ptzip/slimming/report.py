@@ -86,7 +86,8 @@ class Check(NamedTuple):
 class SlimReport:
     """What slimming one file did, or would do; sizes in bytes.
 
-    `saved` is by step, `rest` what the pickle and the zip around the storages take less (or more). `output` is None where
+    `saved` is by step, `rest` what is around the storages takes less (or more): the
+    pickle and the zip, or the header of safetensors. `output` is None where
     nothing was written: on a dry run, or where the file is slim already. `loss` is known once the bytes were read; `wide`
     are then the names of the tensors that kept their dtype, since numbers in them are beyond the range of the other.
     `notes` say what was left as it is on purpose, and why. `keys` are set on a dry run, `tensors` and `check` on request.
@@ -108,6 +109,7 @@ class SlimReport:
     keys: tuple[Key, ...] = ()
     tensors: tuple[CastTensor, ...] = ()
     check: Check | None = None
+    rest_name: str = "pickle and zip"
 
     @property
     def already_slim(self) -> bool:
@@ -137,7 +139,7 @@ class SlimReport:
             already_slim=self.already_slim,
             old_size=self.old_size,
             new_size=self.new_size,
-            saved={category.value: count for category, count in self.saved.items()} | {"pickle and zip": self.rest},
+            saved={category.value: count for category, count in self.saved.items()} | {self.rest_name: self.rest},
             saved_share=round(self.saved_share, 4),
             changes=[{"step": change.category.value, "path": change.path, "what": change.what} for change in self.changes],
             overflowed=self.loss.overflowed if self.loss else None,

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.errors import EditError
 from ptzip.io.atomic_output import NewFile, new_file
 from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
@@ -18,6 +19,8 @@ from ptzip.slimming.plan import Plan
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.zip.crc_messages import crc_lines
+
+TENSORS_SUFFIX, TORCH_SUFFIXES = ".safetensors", (".pt", ".pth", ".bin", ".ckpt")
 
 
 def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> SlimReport:
@@ -35,10 +38,20 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
         notes=tuple(account.notes),
         dtype=options.target,
         on_overflow=options.on_overflow,
+        rest_name="header" if plan.is_safetensors else "pickle and zip",
     )
     if not plan.is_worthwhile:
         return report
     return replace(report, new_size=plan.file.size, saved=plan.finished.saved, changes=tuple(account.changes))
+
+
+def check_suffix(target: Path, source: str | None, plan: Plan) -> None:
+    """Raise EditError where a file would have the name of another format, unless it replaces its input."""
+    suffix = (target.with_suffix("") if compression_named(target) else target).suffix.lower()
+    is_wrong = suffix in TORCH_SUFFIXES if plan.is_safetensors else suffix == TENSORS_SUFFIX
+    if is_wrong and not (source and target.exists() and target.samefile(source)):
+        what = "safetensors" if plan.is_safetensors else "a file of torch.save"
+        raise EditError(f"the output would be {what}, which {target} does not say: use ptzip convert for another format")
 
 
 def write_slim(

@@ -42,7 +42,9 @@ NO_CHECKPOINTS = (
     pytest.param(b"<!DOCTYPE html>", "this is a web page or XML: the download may have failed", id="web page"),
     pytest.param(b'{"error": 404}', "this is JSON text", id="JSON"),
     pytest.param(gzip.compress(WHOLE, mtime=0)[:-99], "this is gzip that is broken or cut off", id="gzip"),
-    pytest.param(struct.pack("<Q", 2) + b"{}", "this is a safetensors file, which holds weights only", id="safetensors"),
+    pytest.param(
+        struct.pack("<Q", 2) + b"{}", "the file holds no tensors: the top-level object is an empty dict", id="safetensors"
+    ),
     pytest.param(
         b"\x80\x02}q\0.",
         "the file holds no tensors: the top-level object is an empty dict",
