@@ -66,7 +66,7 @@ def decoded(text: bytes) -> Iterator[tuple[str, int, bytes]]:
             if _is_file(data) and data not in seen:
                 seen.add(data)
                 yield name, at, data
-    for run in re.finditer(BASE85_RUN, text):
+    for run in re.finditer(BASE85_RUN, text) if len(text) >= SHORTEST_TEXT else ():
         if not run[0].translate(None, LETTERS):  # as good as none in base85, but many names
             continue
         from base64 import b85decode  # few texts have such a run
@@ -89,16 +89,19 @@ def _units(text: bytes) -> Iterator[tuple[int, bytes]]:
                 string = json.loads(b'"%b"' % string, strict=False).encode("utf-8", "surrogatepass")
         if len(string) >= SHORTEST_UNIT:
             yield quoted.start(), string
-    for run in re.finditer(BASE64_RUN, text):
+    for run in re.finditer(BASE64_RUN, text) if len(text) >= SHORTEST_TEXT else ():
         yield run.start(), run[0]
 
 
 def _decodings(unit: bytes) -> Iterator[tuple[str, bytes]]:
     for letters in (unit, unit.translate(URL_SAFE)) if b"-" in unit or b"_" in unit else (unit,):
         for whole in (letters, letters + b"==", letters[:-1]):
-            with contextlib.suppress(binascii.Error):
-                yield "base64 text", binascii.a2b_base64(whole)
-                break
+            try:
+                data = binascii.a2b_base64(whole)
+            except binascii.Error:
+                continue
+            yield "base64 text", data
+            break
     if not unit.translate(None, HEX_DIGITS):
         with contextlib.suppress(ValueError):  # a byte is split
             yield "hexadecimal text", bytes.fromhex(unit.decode("ascii"))
