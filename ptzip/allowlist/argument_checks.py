@@ -22,14 +22,14 @@ from ptzip.tensors.torch_names import REBUILDS, SUBCLASSES
 T = TypeVar("T")
 
 
-class Judge(Protocol):
+class Context(Protocol):
     """What checks find out about the values of one pickle (`judge.Judge`, which imports this module through the table)."""
 
     discards: bool
 
     def kind(self, node: Node | None) -> str: ...
 
-    def once(self, work: "Callable[[Judge, Any], T]", node: Node, otherwise: T) -> T: ...
+    def once(self, work: "Callable[[Context, Any], T]", node: Node, otherwise: T) -> T: ...
 
     def copy(self, node: Node) -> None: ...
 
@@ -39,8 +39,8 @@ class Judge(Protocol):
 
 
 Arguments = Sequence[Node]
-ArgumentCheck = Callable[[Judge, Arguments], str]
-StateCheck = Callable[[Judge, Node, Node], str]
+ArgumentCheck = Callable[[Context, Arguments], str]
+StateCheck = Callable[[Context, Node, Node], str]
 """What is wrong with the state that BUILD gives an object."""
 
 
@@ -118,7 +118,7 @@ def takes(signature: str) -> ArgumentCheck:
     last = parameters[-1] if parameters else ANY
     most = MOST_DIMENSIONS if signature.endswith("*") else len(words)
 
-    def check(judge: Judge, arguments: Arguments) -> str:
+    def check(judge: Context, arguments: Arguments) -> str:
         if not least <= len(arguments) <= most:
             return f"with {len(arguments):,} arguments" if words else "with arguments, which its pickles do not have"
         for argument, kinds in zip(arguments, chain(parameters, repeat(last)), strict=False):
@@ -141,7 +141,7 @@ no_arguments = takes("")
 """A class that is instantiated empty and gets its state from BUILD; its constructor would take sizes."""
 
 
-def encoded_text(judge: Judge, arguments: Arguments) -> str:
+def encoded_text(judge: Context, arguments: Arguments) -> str:
     """`_codecs.encode(text, encoding)`, by which protocols 0 to 2 store bytes."""
     return _ENCODED(judge, arguments) or (
         "" if word(arguments[1]).lower() in ENCODINGS else "with an encoding that no pickler uses"
@@ -151,7 +151,7 @@ def encoded_text(judge: Judge, arguments: Arguments) -> str:
 _ENCODED = takes("str text")
 
 
-def new_bytes(judge: Judge, arguments: Arguments) -> str:
+def new_bytes(judge: Context, arguments: Arguments) -> str:
     """`bytes(text, encoding)`, or of bytes or numbers in the file; a number alone would be a size."""
     is_text = bool(arguments) and judge.kind(arguments[0]) in ("text", "long-text")
     return encoded_text(judge, arguments) if is_text else _BYTES(judge, arguments)
@@ -160,13 +160,13 @@ def new_bytes(judge: Judge, arguments: Arguments) -> str:
 _BYTES = takes("bytes|items?")
 
 
-def decimal_number(judge: Judge, arguments: Arguments) -> str:
+def decimal_number(judge: Context, arguments: Arguments) -> str:
     """`Decimal("1.5")`; a large exponent costs nothing here, and all memory as an integer."""
     is_number = len(arguments) == 1 and re.fullmatch(DECIMAL, word(arguments[0], SHORT_TEXT))
     return "" if is_number else "with something other than the text of a number"
 
 
-def fraction(judge: Judge, arguments: Arguments) -> str:
+def fraction(judge: Context, arguments: Arguments) -> str:
     """`Fraction("1/3")` or `Fraction(1, 3)`; it would expand the exponent of "1e999999999"."""
     if len(arguments) == 1 and re.fullmatch(FRACTION, word(arguments[0], SHORT_TEXT)):
         return ""
@@ -176,7 +176,7 @@ def fraction(judge: Judge, arguments: Arguments) -> str:
 _FRACTION = takes("int|long int|long?")
 
 
-def builtin_factory(judge: Judge, arguments: Arguments) -> str:
+def builtin_factory(judge: Context, arguments: Arguments) -> str:
     """defaultdict calls its first argument."""
     if wrong := _DEFAULTS(judge, arguments):
         return wrong
@@ -188,7 +188,7 @@ def builtin_factory(judge: Judge, arguments: Arguments) -> str:
 _DEFAULTS = takes("none|name? items?")
 
 
-def literal_bytes(judge: Judge, arguments: Arguments) -> str:
+def literal_bytes(judge: Context, arguments: Arguments) -> str:
     """`torch.storage._load_from_bytes` unpickles its argument, which must be in the file to be examined."""
     first = plain(arguments[0]) if len(arguments) == 1 else None
     if isinstance(first, Atom) and judge.kind(first) == "bytes":
@@ -202,7 +202,7 @@ def literal_bytes(judge: Judge, arguments: Arguments) -> str:
     return "" if is_latin1 else "with bytes that are computed while loading"
 
 
-def view(judge: Judge, arguments: Arguments) -> str:
+def view(judge: Context, arguments: Arguments) -> str:
     """`_rebuild_tensor_v2(storage, offset, shape, strides, …)`: torch enlarges a storage that is shorter than its view. Those
     in the file are compared by a rule of their own.
     """
@@ -236,7 +236,7 @@ def _most_elements(loaded: Call) -> int:
     return len(found.arg) if isinstance(found, Atom) and isinstance(found.arg, bytes | bytearray | str) else 0
 
 
-def tensor_function(judge: Judge, arguments: Arguments) -> str:
+def tensor_function(judge: Context, arguments: Arguments) -> str:
     """`_rebuild_from_type_v2(function, class, arguments, state)` calls its first argument, and gives the result a state."""
     function, _, given, state = [*map(plain, arguments), None, None, None, None][:4]
     if not isinstance(function, Global) or function.path not in TENSOR_FUNCTIONS:
@@ -246,7 +246,7 @@ def tensor_function(judge: Judge, arguments: Arguments) -> str:
     return judge.inner(function, given) or tensor_state(judge, given, state)
 
 
-def parameter_with_state(judge: Judge, arguments: Arguments) -> str:
+def parameter_with_state(judge: Context, arguments: Arguments) -> str:
     """`_rebuild_parameter_with_state(tensor, requires_grad, hooks, state)` sets attributes (`torch/_utils.py`)."""
     return _WITH_STATE(judge, arguments) or literal_state(judge, arguments[3], plain(arguments[3]))
 
@@ -254,7 +254,7 @@ def parameter_with_state(judge: Judge, arguments: Arguments) -> str:
 _WITH_STATE = takes("view any any any")
 
 
-def unexpanded(judge: Judge, arguments: Arguments) -> str:
+def unexpanded(judge: Context, arguments: Arguments) -> str:
     """A tensor that is copied on loading: a view that repeats its storage would grow to any size."""
     if wrong := _TENSOR(judge, arguments):
         return wrong
@@ -268,7 +268,7 @@ def unexpanded(judge: Judge, arguments: Arguments) -> str:
 _TENSOR = takes("tensor any any bool|int")
 
 
-def own_memory(judge: Judge, arguments: Arguments) -> str:
+def own_memory(judge: Context, arguments: Arguments) -> str:
     """`_rebuild_qtensor(storage, offset, shape, …)` first creates a tensor of that shape (`torch/_utils.py`)."""
     if wrong := any_arguments(judge, arguments):
         return wrong
@@ -295,7 +295,7 @@ def integer(node: Node) -> int:
     return value if isinstance(value, int) and value.bit_length() < 8 * SHORT_NUMBER else -1
 
 
-def one_value(judge: Judge, arguments: Arguments) -> str:
+def one_value(judge: Context, arguments: Arguments) -> str:
     """The value of a member of an enumeration, by which its class looks it up."""
     return "with something other than the value of a member" if _ONE(judge, arguments) else ""
 
@@ -303,31 +303,31 @@ def one_value(judge: Judge, arguments: Arguments) -> str:
 _ONE = takes("atom")
 
 
-def literal_state(judge: Judge, node: Node, state: Node) -> str:
+def literal_state(judge: Context, node: Node, state: Node) -> str:
     """The attributes of an object: a dict in the file, or a pair of it and the dict of its slots."""
     given = state.parts if isinstance(state, Tuple) and len(state.parts) == 2 else [state]
     is_literal = all(judge.kind(part) in ("dict", "none") and not isinstance(plain(part), Call) for part in given)
     return "" if is_literal else "and sets a state that is no dict in the file"
 
 
-def own_state(judge: Judge, node: Node, state: Node) -> str:
+def own_state(judge: Context, node: Node, state: Node) -> str:
     """What the `__setstate__` of a class takes: any value in the file."""
     is_literal = isinstance(state, Atom | Tuple | List | Dict)
     return "" if is_literal else "and sets a state that is computed while loading"
 
 
-def tensor_state(judge: Judge, node: Node, state: Node) -> str:
+def tensor_state(judge: Context, node: Node, state: Node) -> str:
     """The arguments of `Tensor.set_`, or attributes."""
     return "" if isinstance(state, Tuple) else literal_state(judge, node, state)
 
 
-def one_tuple(judge: Judge, arguments: Arguments) -> str:
+def one_tuple(judge: Context, arguments: Arguments) -> str:
     """A result of torch with named fields: `torch.return_types.max((values, indices), {})`."""
     is_tuple = 1 <= len(arguments) <= 2 and isinstance(plain(arguments[0]), Tuple)
     return "" if is_tuple else "with something other than a tuple"
 
 
-def looping_state(judge: Judge, node: Node, state: Node) -> str:
+def looping_state(judge: Context, node: Node, state: Node) -> str:
     """The state of an optimizer (`torch/optim/adam.py`, `__setstate__`: for each parameter in each group), a recurrent layer
     (`torch/nn/modules/rnn.py`: for each of `num_layers`) or a device mesh (`torch/distributed/device_mesh.py`: for each name of
     a group). What is looped over must be in the file.
@@ -350,13 +350,13 @@ def _is_group(node: Node) -> bool:
     )
 
 
-def one_name(judge: Judge, arguments: Arguments) -> str:
+def one_name(judge: Context, arguments: Arguments) -> str:
     """The function of a `functools.partial`, which is judged where it is named, and as called where the partial is called."""
     is_name = len(arguments) == 1 and _named(arguments[0]) is not None
     return "" if is_name else "with something other than one function or class"
 
 
-def partial_state(judge: Judge, node: Node, state: Node) -> str:
+def partial_state(judge: Context, node: Node, state: Node) -> str:
     """(function, arguments, keyword arguments, attributes): `functools.partial.__setstate__` takes the function from there."""
     parts = list(map(plain, state.parts)) if isinstance(state, Tuple) else []
     is_same = (
@@ -381,7 +381,7 @@ def _named(node: Node) -> Global | None:
     return found if isinstance(found, Global) else class_ref(found)
 
 
-def torchbind_state(judge: Judge, node: Node, state: Node) -> str:
+def torchbind_state(judge: Context, node: Node, state: Node) -> str:
     """(state, class): `torch.ScriptObject.__setstate__` looks the class up in torch and gives it the state. Those of quantized
     layers pack tensors.
     """

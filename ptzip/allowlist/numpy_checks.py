@@ -10,7 +10,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from ptzip.allowlist.argument_checks import Arguments, Judge, MemoryFault, integer, takes, word
+from ptzip.allowlist.argument_checks import Arguments, Context, MemoryFault, integer, takes, word
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -79,7 +79,7 @@ MASKED = frozenset(f"numpy.{module}MaskedArray" for module in ("ma.", "ma.core."
 NO_DTYPE = Dtype(fault="with something other than a dtype of the file")
 
 
-def dtype_code(judge: Judge, arguments: Arguments) -> str:
+def dtype_code(judge: Context, arguments: Arguments) -> str:
     """`numpy.dtype("f4", False, True)`."""
     is_code = bool(arguments) and _kind_and_digits(arguments[0]) is not None
     return _DTYPE(judge, arguments) if is_code else "with something other than the code of a dtype"
@@ -97,12 +97,12 @@ def _kind_and_digits(code: Node) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
-def dtype_state(judge: Judge, node: Node, state: Node) -> str:
+def dtype_state(judge: Context, node: Node, state: Node) -> str:
     """The one state of a dtype."""
     return judge.once(_dtype, node, NO_DTYPE).fault
 
 
-def dtype_of(judge: Judge, node: Node | None) -> Dtype:
+def dtype_of(judge: Context, node: Node | None) -> Dtype:
     """What is known of a dtype among arguments."""
     found = plain(node) if node is not None else None
     if not isinstance(found, Call):
@@ -112,7 +112,7 @@ def dtype_of(judge: Judge, node: Node | None) -> Dtype:
     return judge.once(_dtype, found, NO_DTYPE) if found.path == "numpy.dtype" else NO_DTYPE
 
 
-def _dtype(judge: Judge, call: Node) -> Dtype:
+def _dtype(judge: Context, call: Node) -> Dtype:
     arguments = call.arguments if isinstance(call, Call) else []
     code = _kind_and_digits(arguments[0]) if arguments else None
     if code is None:
@@ -136,7 +136,7 @@ def _size_in(states: list[Node]) -> int:
     return integer(first.parts[5]) if isinstance(first, Tuple) and len(first.parts) > 5 else 0
 
 
-def _state_fault(judge: Judge, kind: str, size: int, state: Node) -> tuple[str, bool]:
+def _state_fault(judge: Context, kind: str, size: int, state: Node) -> tuple[str, bool]:
     """What is wrong with (version, order, subdtype, names, fields, size, alignment, flags[, metadata]), and whether the dtype
     has objects.
     """
@@ -160,7 +160,7 @@ def _state_fault(judge: Judge, kind: str, size: int, state: Node) -> tuple[str, 
     return "", has_objects
 
 
-def _base(judge: Judge, subtype: Node) -> list[tuple[Dtype, int]]:
+def _base(judge: Context, subtype: Node) -> list[tuple[Dtype, int]]:
     """The element of a subarray, as a part as large as all of them."""
     found = plain(subtype)
     if isinstance(found, Atom) and found.value is None:
@@ -170,7 +170,7 @@ def _base(judge: Judge, subtype: Node) -> list[tuple[Dtype, int]]:
     return [(base._replace(size=base.size * count), 0)]
 
 
-def _fields(judge: Judge, names: Node, fields: Node) -> list[tuple[Dtype, int]]:
+def _fields(judge: Context, names: Node, fields: Node) -> list[tuple[Dtype, int]]:
     """Every field, with its offset; numpy looks fields up by names."""
     found = plain(fields)
     if isinstance(found, Atom) and found.value is None and isinstance(plain(names), Atom):
@@ -183,14 +183,14 @@ def _fields(judge: Judge, names: Node, fields: Node) -> list[tuple[Dtype, int]]:
     return [(dtype_of(judge, value.parts[0]), integer(value.parts[1])) for value in values]
 
 
-def _is_computed(judge: Judge, metadata: Node) -> bool:
+def _is_computed(judge: Context, metadata: Node) -> bool:
     nodes = list(islice(walk_unordered(metadata), MOST_METADATA))
     return len(nodes) == MOST_METADATA or any(
         isinstance(node, Detour) or (isinstance(node, Call) and judge.kind(node) != "bytes") for node in nodes
     )
 
 
-def shape_count(judge: Judge, node: Node) -> int:
+def shape_count(judge: Context, node: Node) -> int:
     """The number of elements of a shape, exact however large; -1 for anything that is no shape."""
     found = plain(node)
     if isinstance(found, Atom):
@@ -201,7 +201,7 @@ def shape_count(judge: Judge, node: Node) -> int:
     return math.prod(sizes) if min(sizes, default=0) >= 0 else -1
 
 
-def empty_array(judge: Judge, arguments: Arguments) -> str:
+def empty_array(judge: Context, arguments: Arguments) -> str:
     """`_reconstruct(ndarray, (0,), b"b")` creates an empty array, whose contents follow in its state."""
     if wrong := _RECONSTRUCT(judge, arguments):
         return wrong
@@ -211,7 +211,7 @@ def empty_array(judge: Judge, arguments: Arguments) -> str:
 _RECONSTRUCT = takes("name tuple bytes|text")
 
 
-def array_state(judge: Judge, node: Node, state: Node) -> str:
+def array_state(judge: Context, node: Node, state: Node) -> str:
     """([version,] shape, dtype, is_fortran, data): the data must be as long as the shape says."""
     parts = state.parts if isinstance(state, Tuple) else []
     if len(parts) not in (4, 5) or any(isinstance(part, Detour) for part in parts):
@@ -220,7 +220,7 @@ def array_state(judge: Judge, node: Node, state: Node) -> str:
     return _fault_of_data(judge, dtype, shape_count(judge, shape), plain(data))
 
 
-def masked_array(judge: Judge, arguments: Arguments) -> str:
+def masked_array(judge: Context, arguments: Arguments) -> str:
     """`_mareconstruct(MaskedArray, ndarray, (0,), "b")` creates an empty array, whose contents follow in its state."""
     if wrong := _MASKED_ARRAY(judge, arguments):
         return wrong
@@ -232,7 +232,7 @@ def masked_array(judge: Judge, arguments: Arguments) -> str:
 _MASKED_ARRAY = takes("name name tuple bytes|text")
 
 
-def masked_state(judge: Judge, node: Node, state: Node) -> str:
+def masked_state(judge: Context, node: Node, state: Node) -> str:
     """(version, shape, dtype, is_fortran, data, mask, fill value): `MaskedArray.__setstate__` makes an array of the last."""
     parts = state.parts if isinstance(state, Tuple) else []
     if len(parts) != 7 or any(isinstance(part, Detour) for part in parts):
@@ -265,7 +265,7 @@ def _shape_of(node: Node | None) -> Node | None:
     return lookup(state, "shape") if isinstance(state, Dict) and node.path in JOBLIB_WRAPPERS else None
 
 
-def _fault_of_data(judge: Judge, dtype: Node, count: int, data: Node) -> str:
+def _fault_of_data(judge: Context, dtype: Node, count: int, data: Node) -> str:
     known = dtype_of(judge, dtype)
     if known.fault:
         return known.fault
@@ -281,15 +281,15 @@ def _fault_of_data(judge: Judge, dtype: Node, count: int, data: Node) -> str:
     return "" if is_fit else "and gives it less data than its shape has"
 
 
-def _items(_: Judge, node: Node) -> int:
+def _items(_: Context, node: Node) -> int:
     return sum(1 for _ in item_slots(node))
 
 
-def _has_texts(_: Judge, node: Node) -> bool:
+def _has_texts(_: Context, node: Node) -> bool:
     return all(isinstance(plain(slot.node), Atom | Global) for slot in item_slots(node))
 
 
-def _bytes(judge: Judge, node: Node) -> int:
+def _bytes(judge: Context, node: Node) -> int:
     """At least as many bytes as a value has."""
     if isinstance(node, Atom):
         if node.op == "NEXT_BUFFER":
@@ -298,7 +298,7 @@ def _bytes(judge: Judge, node: Node) -> int:
     return judge.once(_bytes, plain(node.arguments[0]), 0) if isinstance(node, Call) and node.arguments else 0
 
 
-def scalar(judge: Judge, arguments: Arguments) -> str:
+def scalar(judge: Context, arguments: Arguments) -> str:
     """`scalar(dtype, data)`: without data it allocates as many zeros as the dtype says."""
     if len(arguments) != 2:
         return "without its data"
@@ -312,7 +312,7 @@ def scalar(judge: Judge, arguments: Arguments) -> str:
     return "" if kind in ("bytes", "text", "long-text") else "with data that are not in the file"
 
 
-def numeric_buffer(judge: Judge, arguments: Arguments) -> str:
+def numeric_buffer(judge: Context, arguments: Arguments) -> str:
     """`_frombuffer(bytes, dtype, shape, order)` takes bytes as elements, which must not be addresses of objects."""
     if wrong := _BUFFER(judge, arguments):
         return wrong
@@ -327,7 +327,7 @@ def numeric_buffer(judge: Judge, arguments: Arguments) -> str:
 _BUFFER = takes("bytes|long-text|text|bytearray dtype tuple|int text?")
 
 
-def numpy_random(judge: Judge, arguments: Arguments) -> str:
+def numpy_random(judge: Context, arguments: Arguments) -> str:
     """The constructors of numpy's generators call their second argument with the first."""
     if len(arguments) > 2:
         return "with too many arguments"
@@ -340,14 +340,14 @@ def numpy_random(judge: Judge, arguments: Arguments) -> str:
     return ""
 
 
-def random_state(judge: Judge, node: Node, state: Node) -> str:
+def random_state(judge: Context, node: Node, state: Node) -> str:
     """A dict, (dict, seed sequence), or the tuple of an old RandomState: numpy checks no position in a buffer."""
     if isinstance(state, Tuple) and state.parts and not word(state.parts[0]):
         state = plain(state.parts[0])
     return judge.once(_position_fault, state, "")
 
 
-def _position_fault(_: Judge, state: Node) -> str:
+def _position_fault(_: Context, state: Node) -> str:
     if isinstance(state, Tuple):
         position, buffered = (state.parts[2] if len(state.parts) > 2 else None), None
     elif isinstance(state, Dict):
@@ -360,7 +360,7 @@ def _position_fault(_: Judge, state: Node) -> str:
     return MemoryFault("and gives it a position outside its buffer") if is_outside else ""
 
 
-def seed_state(judge: Judge, node: Node, state: Node) -> str:
+def seed_state(judge: Context, node: Node, state: Node) -> str:
     """(entropy, children spawned, pool, size of the pool, key): numpy takes the size of the pool from the file."""
     parts = state.parts if isinstance(state, Tuple) else []
     pool = plain(parts[2]) if len(parts) == 5 else None

@@ -45,7 +45,7 @@ STATE = 3
 """The index of the attributes in the arguments of `_rebuild_parameter_with_state`."""
 
 
-class Form(NamedTuple):
+class StoredAs(NamedTuple):
     """What a tensor tells about quantisation; the dtype is "" where the pickle gives none."""
 
     dtype: str
@@ -89,7 +89,7 @@ def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:
     yield from (tensor_slot(holder[name]) for name, home in homes.items() if home in quantised)
 
 
-def _home(name: str, names: Mapping[str, Form]) -> str:
+def _home(name: str, names: Mapping[str, StoredAs]) -> str:
     """The module of a tensor by its name: for one below the name of another tensor, the module of that."""
     at = name.find(".")
     while at >= 0:
@@ -99,25 +99,25 @@ def _home(name: str, names: Mapping[str, Form]) -> str:
     return name.rpartition(".")[0]
 
 
-def _is_zero_point(name: str, form: Form) -> bool:
+def _is_zero_point(name: str, form: StoredAs) -> bool:
     return "int" in form.dtype and ZERO_POINT.fullmatch(name.rpartition(".")[2]) is not None
 
 
-def _form(node: Node) -> Form | None:
+def _form(node: Node) -> StoredAs | None:
     """The form of a tensor, or of the tensor in a parameter; None for anything else."""
     arguments = parameter_arguments(node)
     inner = plain(arguments[0]) if arguments else node
     has_state = len(arguments) > STATE and lookup(plain(arguments[STATE]), "quant_state") is not None
     tensor = tensor_ref(inner)
     if tensor is not None:
-        return Form(tensor.storage.dtype.name, tensor.shape, has_state)
+        return StoredAs(tensor.storage.dtype.name, tensor.shape, has_state)
     path, given = rebuilt_by(inner)
     if path in WRAPPERS:
         kind = plain(given[TENSOR_CLASS if path in SUBCLASSES else 0]) if len(given) > TENSOR_CLASS else None
-        return Form("", (), not (isinstance(kind, Global) and kind.module.startswith(DISTRIBUTED)))
+        return StoredAs("", (), not (isinstance(kind, Global) and kind.module.startswith(DISTRIBUTED)))
     if path == "torch._utils._rebuild_qtensor":
-        return Form("qint8", ())
+        return StoredAs("qint8", ())
     if path == "torch._utils._rebuild_tensor_v3" and len(given) > TYPED_DTYPE:
         kind = plain(given[TYPED_DTYPE])
-        return Form(kind.name if isinstance(kind, Global) else "", shape_of(given) or ())
+        return StoredAs(kind.name if isinstance(kind, Global) else "", shape_of(given) or ())
     return None

@@ -35,7 +35,7 @@ LONGEST = 1 << 16
 """Bytes of a header that a scan parses."""
 
 
-class Layout(NamedTuple):
+class ArrayLayout(NamedTuple):
     """Where the data of an array begin, and their size in bytes; None if they are objects, or not known to be numbers."""
 
     start: int
@@ -43,7 +43,7 @@ class Layout(NamedTuple):
     is_known: bool = True
 
 
-def layout(source: Source) -> Layout:
+def layout(source: Source) -> ArrayLayout:
     """How `numpy.load` reads a `.npy`. Raises FormatError where numpy refuses it before it reads the header."""
     head = source.read(0, min(source.size, FIXED + 4))
     if tuple(head[6:FIXED]) not in VERSIONS:
@@ -57,14 +57,14 @@ def layout(source: Source) -> Layout:
     return _data(start, _parsed(header))
 
 
-def _data(start: int, header: Any) -> Layout:
+def _data(start: int, header: Any) -> ArrayLayout:
     """The data by the dict in a header."""
     if not isinstance(header, dict) or header.keys() != {"descr", "fortran_order", "shape"}:
-        return Layout(start, None, is_known=False)
+        return ArrayLayout(start, None, is_known=False)
     count, item = element_count(header["shape"]), described(header["descr"])
     if item is None or count is None or not isinstance(header["fortran_order"], bool):
-        return Layout(start, None, is_known=False)
-    return Layout(start, None if item.has_objects else item.size * count)
+        return ArrayLayout(start, None, is_known=False)
+    return ArrayLayout(start, None if item.has_objects else item.size * count)
 
 
 def _parsed(header: str) -> Any:

@@ -31,7 +31,7 @@ MOST_COUNTED = (1 << 64) - 1
 """`usize::MAX`, beyond which a size overflows."""
 
 
-class Span(NamedTuple):
+class TensorSpan(NamedTuple):
     """The data of a tensor, from one byte to another, counted from the end of the header."""
 
     start: int
@@ -44,7 +44,7 @@ class Header(NamedTuple):
 
     start: int
     names: list[str]
-    spans: list[Span]
+    spans: list[TensorSpan]
     texts: list[str]
     faults: list[str]
 
@@ -62,12 +62,12 @@ def read_header(source: Source) -> Header:
     texts = [value for value in values if isinstance(value, str)]
     if len(texts) < len(values) or not isinstance(metadata, dict | None):
         faults.append("the metadata are not texts by name")
-    spans = list[Span]()
+    spans = list[TensorSpan]()
     for name, info in header.items():
         found = [f"tensor {name} {fault}" for fault in _faults(info)]
         faults += found
         if not found:
-            spans.append(Span(info["data_offsets"][0], info["data_offsets"][1], name))
+            spans.append(TensorSpan(info["data_offsets"][0], info["data_offsets"][1], name))
     spans.sort()
     faults += _misplaced(spans)
     return Header(size + length, [*header], spans, texts, faults)
@@ -142,7 +142,7 @@ def _wrong_size(shape: list[int], bits: int, size: int) -> Iterator[str]:
         yield f"has {size:,} bytes, which is not what its shape and dtype take"
 
 
-def _misplaced(spans: list[Span]) -> Iterator[str]:
+def _misplaced(spans: list[TensorSpan]) -> Iterator[str]:
     """Tensors that overlap, or have bytes between them."""
     end = 0
     for span in spans:

@@ -16,7 +16,7 @@ from ptzip.pickling.nodes import Global
 from ptzip.tensors.torch_names import DATED, Release
 
 
-class Span(NamedTuple):
+class ReleaseSpan(NamedTuple):
     """Releases from `low` to `high`, both included; None where there is no bound. `sign` is the evidence."""
 
     low: Release | None
@@ -44,7 +44,7 @@ def versions(checkpoint: Checkpoint) -> Versions:
     if found is None:
         return Versions()
     names = {call.path for part in checkpoint.parts for call in part.pickle.calls if isinstance(call, Global)}
-    spans = _narrowed([found], [Span(row.since, row.until, row.path) for row in DATED if row.path in names])
+    spans = _narrowed([found], [ReleaseSpan(row.since, row.until, row.path) for row in DATED if row.path in names])
     low = max((span.low for span in spans if span.low), default=None)
     high = min((span.high for span in spans if span.high), default=None)
     is_legacy = found.sign == "legacy stream"
@@ -53,33 +53,36 @@ def versions(checkpoint: Checkpoint) -> Versions:
     return Versions(low, high, tuple(span.sign for span in spans), LEGACY_FLAG if is_legacy else "")
 
 
-def _by_container(checkpoint: Checkpoint) -> Span | None:
+def _by_container(checkpoint: Checkpoint) -> ReleaseSpan | None:
     container = checkpoint.container
     if isinstance(container, TorchZip):
         return _by_records(container)
     if isinstance(container, ForeignZip):
         has_id = any(entry.name.endswith("/.data/serialization_id") for entry in container.archive.entries)
-        return Span((2, 1), None, "record .data/serialization_id") if has_id else None
-    named = {"legacy torch.save stream": Span((0, 1), None, "legacy stream"), "tar of torch 0.1": Span((0, 1), (0, 1), "tar")}
+        return ReleaseSpan((2, 1), None, "record .data/serialization_id") if has_id else None
+    named = {
+        "legacy torch.save stream": ReleaseSpan((0, 1), None, "legacy stream"),
+        "tar of torch 0.1": ReleaseSpan((0, 1), (0, 1), "tar"),
+    }
     return named.get(checkpoint.format)
 
 
-def _by_records(container: TorchZip) -> Span:
+def _by_records(container: TorchZip) -> ReleaseSpan:
     records = container.records
     if any(name.startswith("tensors/") for name in records):
-        return Span((1, 4), (1, 4), "records tensors/")
+        return ReleaseSpan((1, 4), (1, 4), "records tensors/")
     if ".format_version" in records or ".storage_alignment" in records:
-        return Span((2, 7), None, "record .format_version or .storage_alignment")
+        return ReleaseSpan((2, 7), None, "record .format_version or .storage_alignment")
     if "byteorder" in records or ".data/serialization_id" in records:
-        return Span((2, 1), (2, 6), "record byteorder or serialization_id without .format_version")
+        return ReleaseSpan((2, 1), (2, 6), "record byteorder or serialization_id without .format_version")
     if container.prefix == "archive/" and any(map(POINTER.fullmatch, records)):
-        return Span((1, 6), (1, 6), "storage keys are addresses")
+        return ReleaseSpan((1, 6), (1, 6), "storage keys are addresses")
     if container.prefix == "archive/" and not any(name.startswith("data/") for name in records):
-        return Span((1, 6), (2, 0), "no record byteorder, and no storages")
-    return Span((1, 7), (2, 0), "no record byteorder")
+        return ReleaseSpan((1, 6), (2, 0), "no record byteorder, and no storages")
+    return ReleaseSpan((1, 7), (2, 0), "no record byteorder")
 
 
-def _narrowed(spans: list[Span], more: Iterable[Span]) -> list[Span]:
+def _narrowed(spans: list[ReleaseSpan], more: Iterable[ReleaseSpan]) -> list[ReleaseSpan]:
     """The spans, and of `more` those that do not contradict them."""
     for span in more:
         together = [*spans, span]
