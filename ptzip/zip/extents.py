@@ -23,10 +23,10 @@ def extents(archive: Archive) -> list[Extent]:
         found.append((at - min(record_size, at), archive.end_offset, "the zip64 end record"))
     for entry in archive.entries:
         try:
-            stop = entry.data_offset + entry.compressed_size
+            stop = entry.data_offset + entry.compressed_size + _descriptor_size(entry)
         except FormatError:
             continue
-        found.append((entry.header_offset, stop + _descriptor_size(entry, stop), entry.name))
+        found.append((entry.header_offset, stop, entry.name))
     return sorted(found)
 
 
@@ -50,12 +50,9 @@ def first_nonzero(source: Source, start: int, stop: int) -> int | None:
     return None
 
 
-def _descriptor_size(entry: Entry, at: int) -> int:
+def _descriptor_size(entry: Entry) -> int:
     """The length of a data descriptor, whose sizes may have 64 bits (APPNOTE 4.3.9.2); 0 where none is announced or there."""
-    if not (entry.central.flags | entry.local_flags) & structs.HAS_DESCRIPTOR or at > entry.source.size:
+    is_announced = (entry.central.flags | entry.local_flags) & structs.HAS_DESCRIPTOR
+    if not is_announced or not entry.after.startswith(structs.DESCRIPTOR_SIGNATURE):
         return 0
-    after = entry.source.read(at, min(structs.DESCRIPTOR64_SIZE, entry.source.size - at))
-    if not after.startswith(structs.DESCRIPTOR_SIGNATURE):
-        return 0
-    large = structs.build(structs.Descriptor64(entry.crc, entry.compressed_size, entry.size))
-    return structs.DESCRIPTOR64_SIZE if after[8:] == large[8:] else structs.DESCRIPTOR_SIZE  # whatever the CRC
+    return structs.DESCRIPTOR64_SIZE if entry.has_wide_descriptor else structs.DESCRIPTOR_SIZE  # whatever the CRC

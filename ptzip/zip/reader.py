@@ -73,12 +73,20 @@ class Entry:
         """The data descriptor after the data, where the local header announces one."""
         if not self.local_flags & structs.HAS_DESCRIPTOR:
             return None
-        at = self.data_offset + self.compressed_size
-        after = self.source.read(at, min(structs.DESCRIPTOR64_SIZE, max(self.source.size - at, 0)))
-        wide = structs.build(structs.Descriptor64(self.crc, self.compressed_size, self.size))
         is_large = self.size >= structs.FULL32 or self.header_offset >= structs.FULL32
-        is_wide = is_large or after[8:] == wide[8:]  # as Info-ZIP writes it to a pipe, however small the entry
-        return structs.parse(structs.Descriptor64 if is_wide else structs.Descriptor, after, 0, at)
+        layout = structs.Descriptor64 if is_large or self.has_wide_descriptor else structs.Descriptor
+        return structs.parse(layout, self.after, 0, self.data_offset + self.compressed_size)
+
+    @functools.cached_property
+    def after(self) -> bytes:
+        """As many bytes after the data as a data descriptor has at most; raises FormatError where there is no local header."""
+        at = self.data_offset + self.compressed_size
+        return self.source.read(at, min(structs.DESCRIPTOR64_SIZE, max(self.source.size - at, 0)))
+
+    @property
+    def has_wide_descriptor(self) -> bool:
+        """Whether the sizes after the data have 64 bits, as Info-ZIP writes to a pipe, however small the entry is."""
+        return self.after[8:] == structs.build(structs.Descriptor64(self.crc, self.compressed_size, self.size))[8:]
 
     @property
     def stored(self) -> SourcePayload:
