@@ -3,13 +3,15 @@
 The settings made here are for ptzip's own process; `cli.main.main` may be called from any.
 """
 
-import gc
 import os
 import signal
 import sys
 from typing import NoReturn
 
-from ptzip.cli.main import main
+from ptzip.io.unfinished import discard_unfinished
+
+ENDING = frozenset(("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"))
+"""The signals that ask a process to end; Windows has only some of them, and SIGBREAK alone (Ctrl-Break)."""
 
 OBJECTS_BETWEEN_COLLECTIONS = 200_000
 """The tree of a pickle keeps every object, so garbage collection cost a sixth of parsing."""
@@ -17,21 +19,32 @@ OBJECTS_BETWEEN_COLLECTIONS = 200_000
 SECONDS_BETWEEN_THREADS = 50e-6
 """The longest wait of a thread that returns from reading or writing: a hundredth of Python's default."""
 
-TERMINATED = 128 + signal.SIGTERM
-"""The exit code that a shell gives to a process that SIGTERM ended."""
+
+def _leave(number: int, _frame: object) -> NoReturn:
+    """End at once, but leave no unfinished file. An exception could be lost, or come where a thread is being started."""
+    try:
+        discard_unfinished()
+    finally:
+        os._exit(128 + number)  # as a shell reports it
 
 
-def _leave(_signal: int, _frame: object) -> NoReturn:
-    """End as on any error, so that no half-written file stays behind."""
-    sys.exit(TERMINATED)
+def _handle_signals() -> None:
+    for number in signal.valid_signals():
+        is_ending = isinstance(number, signal.Signals) and number.name in ENDING
+        if is_ending and signal.getsignal(number) != signal.SIG_IGN:  # under nohup, SIGHUP stays ignored
+            signal.signal(number, _leave)
 
 
 def run() -> int:
     """Run the command line; returns the exit code."""
+    _handle_signals()
+    import gc  # here, since an interrupt of an import would print a traceback before signals are handled
+
+    from ptzip.cli.main import main  # as above
+
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for algebra that is never done here
     sys.setswitchinterval(SECONDS_BETWEEN_THREADS)
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    signal.signal(signal.SIGTERM, _leave)
     code = main()
     gc.freeze()  # no last garbage collection at exit
     return code

@@ -54,6 +54,7 @@ def slim(
     scan: bool = True,
     with_tensors: bool = False,
     make_folder: bool = False,
+    sync: bool = True,
     progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> "SlimReport":
@@ -81,6 +82,7 @@ def slim(
     scan          add a warning to the report if the input is malicious
     with_tensors  list every cast tensor in the report
     make_folder   create the folder of `output`
+    sync          wait until the disk has the new file
     progress      called with (bytes done, bytes in total)
 
     Nothing is written where there is nothing to gain (`report.already_slim`).
@@ -124,7 +126,7 @@ def slim(
         else:
             path = _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
             check_suffix(path, checkpoint.path, plan)
-            report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check)
+            report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check, overwrite, sync)
     report = replace(report, warnings=malice + report.warnings)
     _log(report.path, report.warnings)
     return report
@@ -175,7 +177,9 @@ def inspect(source: Openable, *, limits: Limits | None = None) -> "InspectReport
     from ptzip.inspecting.summary import summary
 
     with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
-        return summary(checkpoint, owned=True)
+        report = summary(checkpoint, owned=True)
+        checkpoint.source.check_unchanged()
+    return report
 
 
 def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":
@@ -237,12 +241,17 @@ def repair(
     output: PathLike,
     *,
     overwrite: bool = False,
+    max_fill: int | str | None = None,
+    sync: bool = True,
     progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> "RepairReport":
     """Write what can be recovered of a truncated or damaged torch.save zip to `output`, as a zip that torch loads.
 
     overwrite   replace an existing output; otherwise FileExistsError is raised
+    max_fill    the most bytes to write in place of missing ones, in bytes or as "5GB"; by default 1 GiB, or 16 times a larger
+                input. A damaged pickle may name storages of any size
+    sync        wait until the disk has the new file
     progress    called with (bytes done, bytes in total) while the input is verified, and again while the output is written
 
     The report lists what is lost, damaged or cannot be verified, and the entries that were dropped. Nothing is written where
@@ -258,7 +267,10 @@ def repair(
         report = verify_source(opened, progress=progress, limits=used)
         return (*report.problems, *report.warnings)
 
-    return command.repair(source, output, problems, overwrite=overwrite, progress=progress, limits=used)
+    fill = None if max_fill is None else byte_count(max_fill)
+    return command.repair(
+        source, output, problems, overwrite=overwrite, max_fill=fill, sync=sync, progress=progress, limits=used
+    )
 
 
 def convert(
@@ -272,6 +284,7 @@ def convert(
     max_shard_size: int | str | None = None,
     sidecar: bool = False,
     strict: bool = False,
+    sync: bool = True,
     progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> "ConvertReport":
@@ -285,6 +298,7 @@ def convert(
     max_shard_size  split safetensors into files of at most this size, in bytes or as "5GB", with an index
     sidecar         save non-tensor values to a JSON sidecar
     strict          write nothing if the format cannot represent one of the tensors; by default it is left out and reported
+    sync            wait until the disk has the new files
     progress        called with (bytes done, bytes in total)
     """
     from ptzip.converting import convert as command  # as above
@@ -300,6 +314,7 @@ def convert(
         sidecar=sidecar,
         strict=strict,
         overwrite=overwrite,
+        sync=sync,
         progress=progress,
         limits=limits or DEFAULT_LIMITS,
     )
@@ -312,7 +327,8 @@ def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, li
 
     unknown     "error" raises UnsupportedError for a name that is not on the allow list of `scan`, and for a tensor that
                 numpy cannot represent; "keep" returns them as an inert `Opaque` and a lazy `Tensor`
-    mmap        map storages read-only instead of reading them, where the file holds them uncompressed
+    mmap        map storages read-only instead of reading them, where the file holds them uncompressed; if another program cuts
+                such a file off, the next access to an array kills this process (SIGBUS)
 
     Tensors are writable arrays (bfloat16, float8 and float4 are types of ml_dtypes) that `torch.from_numpy` takes; those on
     one storage are views of one array.
@@ -325,7 +341,9 @@ def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, li
     with open_checkpoint(source, bounds) as checkpoint:
         if unknown == "error":
             _refuse(checkpoint)
-        return loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=bounds)
+        value = loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=bounds)
+        checkpoint.source.check_unchanged()
+    return value
 
 
 def _refuse(checkpoint: "Checkpoint") -> None:

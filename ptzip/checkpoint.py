@@ -13,8 +13,7 @@ from ptzip.errors import Anomaly, UnsupportedError
 from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.io.compression import opened_compression, unpacked
-from ptzip.io.payloads import write_at
-from ptzip.io.sources import CHUNK, FileSource, Openable, Source, open_source
+from ptzip.io.sources import FileSource, Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
@@ -172,15 +171,18 @@ class Checkpoint(Mapping[str, "Tensor"]):
         """The top-level keys that are strings; none where the top-level object is not a dict."""
         return [name for key, _ in pairs(self.root) if (name := text(key)) is not None]
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the same bytes to `path`."""
+    def save(self, path: str | os.PathLike[str], *, sync: bool = True) -> None:
+        """Write the bytes that were opened to `path`, atomically; with `sync` they are on the disk afterwards.
+
+        Raises ChangedError where another program wrote to the file; one that was replaced is still the old one here.
+        """
         from pathlib import Path  # here, since few callers write, and pathlib takes time to import
 
-        from ptzip.io.atomic_output import new_file  # as above
+        from ptzip.io.atomic_output import new_files  # as above
+        from ptzip.io.payloads import SequentialFile, SourcePayload
 
-        with new_file(Path(path)) as descriptor:
-            for at in range(0, self.source.size, CHUNK):
-                write_at(descriptor, self.source.read(at, min(CHUNK, self.source.size - at)), at)
+        with new_files([Path(path)], self.source, overwrite=True, may_be_replaced=True, sync=sync) as files:
+            files.outputs[0].write(SequentialFile([SourcePayload(self.source, 0, self.source.size)]))
 
 
 def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:

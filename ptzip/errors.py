@@ -6,6 +6,7 @@
     │   └── PickleError   its pickle breaks off
     ├── UnsupportedError  the file may be valid, but this version of ptzip does not handle it
     ├── LimitError        continuing would take more than `Limits` allows
+    ├── ChangedError      another program changed the file while it was read
     └── EditError         the requested edit is not possible with this file
 
 Apart from these, public functions raise only `OSError`, and `ValueError` or `TypeError` for wrong arguments. What is unusual
@@ -42,6 +43,10 @@ class UnsupportedError(PtzipError):
 
 class LimitError(PtzipError):
     """A limit of `Limits` was crossed; nothing beyond it was allocated."""
+
+
+class ChangedError(PtzipError):
+    """Another program changed, replaced or removed the file while it was read."""
 
 
 class EditError(PtzipError):

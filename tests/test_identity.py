@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource, FileSource, Source
 from ptzip.pickling.nodes import Atom
@@ -76,8 +76,8 @@ def rebuilt(found: Archive, place: Path) -> bytes:
     recorded = [entry for entry in found.entries if entry.name.endswith("/.storage_alignment")]
     alignment = int(read_all(recorded[0].payload)) if recorded else ALIGNMENT
     records = [Record(entry.name, entry.stored, entry.method, entry.size, entry.crc) for entry in found.entries]
-    with new_file(place) as descriptor:
-        writer.plan(records, alignment).write(descriptor)
+    with new_files([place]) as files:
+        files.outputs[0].write(writer.plan(records, alignment))
     return place.read_bytes()
 
 

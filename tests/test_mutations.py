@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import BytesPayload
 from ptzip.io.sources import CHUNK
 from ptzip.zip import writer
@@ -69,8 +69,8 @@ def bombed(folder: Path, name: str, claimed: int) -> Path:
     """A checkpoint in which one record inflates to 32 MiB, with some declared size."""
     zeros = Record(f"last/{name}", BytesPayload(bomb(32 * CHUNK)), DEFLATED, claimed)
     others = [Record(f"last/{other}", BytesPayload(data)) for other, data in SAMPLES[0].items() if other != name]
-    with new_file(folder / "bomb.pt") as descriptor:
-        writer.plan([zeros, *others]).write(descriptor)
+    with new_files([folder / "bomb.pt"]) as files:
+        files.outputs[0].write(writer.plan([zeros, *others]))
     return folder / "bomb.pt"
 
 

@@ -3,7 +3,7 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
+from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, renames, show
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sidecar", action="store_true", help="save non-tensor values to a JSON sidecar")
     strict = "write nothing and exit with 1 if the format cannot represent a tensor (default: leave it out with a warning)"
     parser.add_argument("--strict", action="store_true", help=strict)
+    parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -62,6 +63,7 @@ def _converted(name: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport
             max_shard_size=arguments.max_shard_size,
             sidecar=arguments.sidecar,
             strict=arguments.strict,
+            sync=not arguments.no_sync,
             overwrite=arguments.force,
             progress=progress,
         )

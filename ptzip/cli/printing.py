@@ -9,7 +9,11 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TextIO
 
+from ptzip.io.unfinished import UNFINISHED
 from ptzip.render.words import printable
+
+NO_SYNC = "do not wait until the disk has the output: faster, but a power failure may lose it"
+"""What --no-sync does, in --help of every command that writes."""
 
 BAR_FROM = 64_000_000
 """Files of at least this many bytes get a progress bar on a terminal."""
@@ -62,8 +66,16 @@ def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], No
         return
     from ptzip.render.progress import bar  # here, since rich takes longer to load than most files to be done
 
+    UNFINISHED.append(_show_cursor)
     with bar(name) as advance:
         yield advance
+    UNFINISHED.remove(_show_cursor)
+
+
+def _show_cursor() -> None:
+    """What is left to do for a bar that is on the terminal when a signal ends the process."""
+    with contextlib.suppress(OSError):
+        os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
 
 
 def _print(text: str, stream: TextIO | None) -> None:

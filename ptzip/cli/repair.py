@@ -3,7 +3,7 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, progress_bar, show
+from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
@@ -17,6 +17,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="checkpoint to repair; it is not changed")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="path of the new file")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
+    fill = "fill at most SIZE of missing bytes, as 5GB (default: 1 GiB, or 16 times a larger input)"
+    parser.add_argument("--max-fill", metavar="SIZE", help=fill)
+    parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing if every tensor is recovered")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -28,13 +31,22 @@ def run(arguments: argparse.Namespace) -> int:
     name = arguments.file
     try:
         with progress_bar(name, arguments.quiet or arguments.json) as progress:
-            report = ptzip.repair(name, arguments.output, overwrite=arguments.force, progress=progress)
-    except (ptzip.PtzipError, OSError) as error:
+            report = ptzip.repair(
+                name,
+                arguments.output,
+                overwrite=arguments.force,
+                max_fill=arguments.max_fill,
+                sync=not arguments.no_sync,
+                progress=progress,
+            )
+    except (ptzip.PtzipError, OSError, ValueError) as error:
         text = message(error, name)
         complain("error", f"{name}: {text}")
         if arguments.json:
             show(as_json(error_dict(text, path=name)))
         return 2
+    for warning in report.warnings:
+        complain("warning", f"{name}: {warning}")
     if arguments.json:
         show(as_json(report.to_dict()))
     elif not (arguments.quiet and report.ok):

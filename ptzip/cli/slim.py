@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, progress_bar, show
+from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
 from ptzip.errors import EditError
-from ptzip.io.atomic_output import slim_path
+from ptzip.io.atomic_output import is_read_only, slim_path
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder (default: NAME.slim.pt)")
     where.add_argument("-i", "--in-place", action="store_true", help="overwrite the input atomically")
-    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output, and with -i a read-only file")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen; read no tensor, write nothing")
     parser.add_argument(
         "--recipe", default="auto", metavar="NAME", help="see --list-recipes (default: detected from the layout)"
@@ -37,6 +37,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     formats = ("zip", "legacy", "same")
     form = "format of the output (default: zip, or that of safetensors); legacy is for torch before 1.6"
     parser.add_argument("--format", choices=formats, help=form)
+    parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
     parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
@@ -124,6 +125,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             scan=not arguments.no_scan,
             with_tensors=arguments.json,
             check=arguments.check,
+            sync=not arguments.no_sync,
             progress=progress,
         )
 
@@ -149,6 +151,8 @@ def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> 
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
     source = Path(name)
     if arguments.in_place:
+        if not arguments.force and source.exists() and is_read_only(source):
+            raise EditError("the file is read-only (use -f to overwrite it)")
         return source
     target = _output(source, arguments)
     if target.exists() and source.exists() and target.samefile(source):

@@ -4,7 +4,6 @@ What is written, and what the target format cannot represent, is decided before 
 names at the end, or none does.
 """
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -17,9 +16,9 @@ from ptzip.converting.selection import Files, Tensors, aliases, select_tensors, 
 from ptzip.converting.sidecar import sidecar_file
 from ptzip.errors import EditError
 from ptzip.globs import Rename
-from ptzip.io.atomic_output import check_overwrite, new_file
+from ptzip.io.atomic_output import check_overwrite, new_files
 from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
-from ptzip.io.sources import Openable
+from ptzip.io.sources import Openable, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.zip.crc_messages import crc_lines
@@ -57,6 +56,7 @@ def convert(
     sidecar: bool = False,
     strict: bool = False,
     overwrite: bool = False,
+    sync: bool = True,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ConvertReport:
@@ -84,9 +84,8 @@ def convert(
             files = target.plan(kept, output, max_shard_size)
             if sidecar:
                 files |= sidecar_file(checkpoint, output)
-        path = Path(checkpoint.path) if checkpoint.path else None
-        _check_paths(files, path, overwrite)
-        _write(files, path, progress)
+        _check_paths(files, Path(checkpoint.path) if checkpoint.path else None, overwrite)
+        warnings = _write(files, checkpoint.source, progress, overwrite, sync)
         size = sum(file.size for file in files.values())
         return ConvertReport(
             path=checkpoint.source.name,
@@ -98,7 +97,7 @@ def convert(
             ties=aliases(kept) if target.has_aliases else {},
             left_out=tuple(LeftOut(name, why) for name, why in reasons.items()),
             others=tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found)),
-            warnings=crc_lines(_records(kept)),
+            warnings=(*crc_lines(_records(kept)), *warnings),
         )
 
 
@@ -136,13 +135,13 @@ def _check_paths(files: Files, source: Path | None, overwrite: bool) -> None:
         check_overwrite(path, overwrite)
 
 
-def _write(files: Files, source: Path | None, progress: Progress | None) -> None:
-    """Write all files; the last one is renamed last, since an index promises that all shards exist."""
+def _write(files: Files, source: Source, progress: Progress | None, overwrite: bool, sync: bool) -> list[str]:
+    """Write all files; the last one is named last, since an index promises that all shards exist. Returns warnings."""
     counter = ByteCounter(progress, sum(payload.length for file in files.values() for payload in file.payloads))
-    with contextlib.ExitStack() as opened:
-        descriptors = [opened.enter_context(new_file(path, like=source)) for path in reversed(files)]
-        for file, descriptor in zip(files.values(), reversed(descriptors), strict=True):
-            file.write(descriptor, counter.add)
+    with new_files(list(files), source, overwrite=overwrite, sync=sync) as written:
+        for file, output in zip(files.values(), written.outputs, strict=True):
+            output.write(file, counter.add)
+    return written.warnings
 
 
 def _records(tensors: Tensors) -> list[CheckedPayload]:

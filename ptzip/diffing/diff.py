@@ -60,6 +60,8 @@ def diff(
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
         found = _compared(_side(one), _side(other), renames, tolerance, progress)
+        for opened in (one, other):
+            opened.source.check_unchanged()
         return replace(found, a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
 
 

@@ -15,7 +15,8 @@ from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part, br
 from ptzip.formats.signatures import LEGACY_MAGIC_END, has_legacy_magic
 from ptzip.formats.torchzip import fresh_records
 from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, SourcePayload
-from ptzip.io.sources import Source, Stream
+from ptzip.io.sources import Source
+from ptzip.io.streams import Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node, Pickle, item_slots, text
 from ptzip.pickling.reader import raise_limit, read_seen

@@ -15,7 +15,7 @@ from ptzip.formats.container import Member, Part
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.formats.torchzip import fresh_records
 from ptzip.io.payloads import Payload, SourcePayload
-from ptzip.io.sources import FileSource, Source
+from ptzip.io.sources import Source
 from ptzip.limits import Limits
 from ptzip.tensors.dtypes import BYTES, DTYPES
 from ptzip.tensors.strides import contiguous
@@ -96,11 +96,11 @@ def read(source: Source, limits: Limits) -> SafeTensors:
 
 @contextlib.contextmanager
 def _path(source: Source, start: int) -> Iterator[str]:
-    """A path for the library, which opens nothing else: for other sources than files, a copy whose tensors are a hole."""
-    if isinstance(source, FileSource):
-        yield source.path
-        return
-    import tempfile  # most sources are files
+    """A path for the library, which opens nothing else: that of a copy of the header, whose tensors are a hole.
+
+    The library maps what it opens, and a file that another program cuts while it is mapped ends the process (SIGBUS).
+    """
+    import tempfile  # only what looks at tensors needs the library
 
     with tempfile.NamedTemporaryFile(prefix="ptzip-", suffix=".safetensors") as file:
         file.write(source.read(0, start))

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ptzip.errors import FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
 from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
-from ptzip.io.sources import BytesSource, Source, SourceFile, Stream, Window
+from ptzip.io.sources import BytesSource, Source, SourceFile, Window
+from ptzip.io.streams import Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
 from ptzip.pickling.reader import raise_limit, read_seen

@@ -11,7 +11,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.errors import FormatError
 from ptzip.formats.container import Part
 from ptzip.io.payloads import read_all
-from ptzip.io.sources import Stream
+from ptzip.io.streams import Stream
 from ptzip.pickling.nodes import Call, Global, Node, Pickle
 from ptzip.pickling.opcodes import BY_CODE
 from ptzip.tensors.references import storage_ref

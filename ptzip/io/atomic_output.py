@@ -1,17 +1,26 @@
-"""Atomic output: a new file beside the target, renamed to it when complete; no error leaves a half-written file."""
+"""Atomic output: new files get their names when all of them are complete, and an error leaves nothing behind.
+
+They are written in a folder beside them (`work_folder`), and none is placed where the source changed meanwhile.
+"""
 
 import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ptzip.errors import EditError
-from ptzip.io.compression import compression_named
+from ptzip.io.access import ALLOWED, mode_alone, take_over
+from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CountBytes, Payload
-from ptzip.io.sources import special
+from ptzip.io.renames import rename_new, swap
+from ptzip.io.sources import DescriptorSource, FileSource, Identity, Source, about, changed, special
+from ptzip.io.unfinished import UNFINISHED
+from ptzip.io.work_folder import WorkFolder
+
+WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 class NewFile(Protocol):
@@ -26,47 +35,218 @@ class NewFile(Protocol):
     def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None: ...
 
 
-@contextlib.contextmanager
-def new_file(target: Path, like: Path | None = None, sync: bool = False) -> Iterator[int]:
-    """Yield a descriptor of a new file that replaces `target` at the end of the block, unless the block raises.
+class Output:
+    """One new file, written at `path`, which becomes `target`. A symbolic link stays, and the file it leads to is replaced."""
 
-    `like` gives the permissions, as far as the system allows. `sync` is for replacing an original: the new file keeps the
-    owner too, and is on the disk before the old one is unlinked. A symbolic link stays, and its target is replaced.
-    """
-    real = Path(os.path.realpath(target))
-    if real.exists() and (kind := special(real)):
-        raise EditError(f"the output {target} is {kind}, expected a regular file")
-    temporary = real.with_name(f".ptzip-{os.urandom(8).hex()}.tmp")
-    try:  # begins before the file exists, so that an interrupt at any moment leaves none
-        with _named(target):
-            descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            if like is not None:
-                status = like.stat()
-                with contextlib.suppress(OSError):
-                    os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
-                if sync:
-                    with contextlib.suppress(OSError):
-                        os.fchown(descriptor, status.st_uid, status.st_gid)
-            yield descriptor
+    def __init__(self, target: Path, folder: WorkFolder, number: int) -> None:
+        self.target = target
+        self.real = Path(os.path.realpath(target))
+        self.folder = folder
+        self.name = str(number)
+        self.descriptor = -1
+        self._may_be_new = False
+
+    @property
+    def path(self) -> Path:
+        return self.folder.path / self.name
+
+    def open(self) -> None:
+        if self.real.exists() and (kind := special(self.real)):
+            raise EditError(f"the output {self.target} is {kind}, expected a regular file")
+        self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+
+    def write(self, file: NewFile, count_bytes: CountBytes | None = None) -> None:
+        """Write the whole file, compressed if the target's name says so; a second call writes it anew."""
+        with self.named():
+            os.ftruncate(self.descriptor, 0)
+            if not compression_named(self.target):
+                file.write(self.descriptor, count_bytes)
+                return
+            import tempfile  # few outputs are compressed
+
+            with tempfile.TemporaryFile(dir=self.path.parent) as plain:  # a zip is not written in order, and zstd only is
+                file.write(plain.fileno(), count_bytes)
+                compress(DescriptorSource(os.dup(plain.fileno()), str(self.target)), self.descriptor)
+
+    @property
+    def size(self) -> int:
+        return os.fstat(self.descriptor).st_size
+
+    def complete(self, source: Source | None, sync: bool) -> list[str]:
+        """Settle who may access the file, and wait until the disk has it. Returns warnings."""
+        with self.named():
+            warnings = self._take_over_access(source) if isinstance(source, FileSource) or self.real.exists() else []
             if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        with _named(target):
-            temporary.replace(real)
-    except BaseException:
+                os.fsync(self.descriptor)
+            os.close(os.dup(self.descriptor))  # some network file systems report a full disk only here
+        return warnings
+
+    def _take_over_access(self, source: Source | None) -> list[str]:
+        file = source.fileno() if isinstance(source, FileSource) else None
+        if not self.real.exists():
+            lost = take_over(self.descriptor, file, is_replaced=False) if file is not None else []
+            return [f"{self.target} could not get the {lost[0]} of the input"] if lost else []
+        most = ALLOWED if file is None or self.replaces(source) else mode_alone(file)
+        lost = take_over(self.descriptor, str(self.real), is_replaced=True, most=most)
+        warnings = [f"{self.target} could not keep its {', '.join(lost)}"] if lost else []
+        names = self.real.stat().st_nlink - 1
+        more = f"{names} other name{'s' if names > 1 else ''}"
+        return [*warnings, f"the file has {more} (hard links), with the old content"] if names else warnings
+
+    def replaces(self, source: Source | None) -> bool:
+        """Whether the output is the source itself, under this name or another."""
+        if not isinstance(source, FileSource):
+            return False
+        is_same = self.real.exists() and os.path.samestat(self.real.stat(), source.status)
+        return is_same or self.real == Path(os.path.realpath(source.path))
+
+    def place(self, overwrite: bool, original: Identity | None) -> None:
+        """Give the file its name. What had the name before is then at `path`, and has to be the `original` if there is one.
+
+        Raises FileExistsError without `overwrite`, ChangedError where it was not the original, which then has its name again.
+        """
+        while self._is_taken(overwrite):
+            with contextlib.suppress(FileNotFoundError):  # it was removed at this moment
+                swap(self.path, self.real)
+                break
+        if original and not self._is_mine(self.path) and self.path.exists() and Identity.of(self.path.stat()) != original:
+            self._give_back()
+            raise changed("another program replaced it")
+
+    def _is_taken(self, overwrite: bool) -> bool:
+        """Take the name if it is free; returns whether it is not."""
+        self._may_be_new = True
+        try:
+            rename_new(self.path, self.real)
+        except FileExistsError:
+            self._may_be_new = False
+            if not overwrite:
+                raise
+            return True
+        return False
+
+    def discard(self) -> None:
+        """Take the name back, for what had it before. The file itself goes with its folder."""
         with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    if sync:
-        _sync_folder(real.parent)
+            if not self._is_mine(self.real):
+                return
+            if self.path.exists() and not self._is_mine(self.path):
+                self._give_back()
+            elif self._may_be_new:
+                self.real.unlink()
+
+    def _give_back(self) -> None:
+        """Give the name back to what had it, or to what another program gives it at this moment."""
+        last = os.fstat(self.descriptor)
+        while True:
+            given = self.path.stat()
+            swap(self.path, self.real)
+            if os.path.samestat(self.path.stat(), last):
+                return
+            last = given
+
+    def _is_mine(self, path: Path) -> bool:
+        return self.descriptor >= 0 and path.exists() and os.path.samestat(path.stat(), os.fstat(self.descriptor))
+
+    def close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            with contextlib.suppress(OSError):  # `complete` has found what closing may report
+                os.close(descriptor)
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Let an OSError that names no file, or a temporary one, name the target."""
+        try:
+            yield
+        except OSError as error:
+            is_temporary = str(self.folder.path) in str(error.filename)
+            if error.errno is not None and (error.filename is None or is_temporary):
+                raise about(self.target, error) from error
+            raise
+
+
+class OutputSet:
+    """New files of which all get their names, or none; `warnings` are known once they have them."""
+
+    def __init__(self, targets: Sequence[Path]) -> None:
+        folders = {parent: WorkFolder(parent) for parent in (Path(os.path.realpath(target)).parent for target in targets)}
+        self.folders = list(folders.values())
+        self.outputs = [
+            Output(target, folders[Path(os.path.realpath(target)).parent], number) for number, target in enumerate(targets)
+        ]
+        self.warnings: list[str] = []
+        self._is_done = False
+
+    def open(self) -> None:
+        for output in self.outputs:
+            with output.named():
+                if not output.folder.path.exists():
+                    output.folder.create()
+                output.open()
+
+    def finish(self, source: Source | None, overwrite: bool, may_be_replaced: bool, sync: bool) -> None:
+        """Give all files their names."""
+        self.warnings += [warning for output in self.outputs for warning in output.complete(source, sync)]
+        if source is not None:
+            is_in_place = any(output.replaces(source) for output in self.outputs)
+            source.check_unchanged(may_be_replaced and not is_in_place)
+        for output in self.outputs:
+            with output.named():
+                original = Identity.of(source.status) if isinstance(source, FileSource) and output.replaces(source) else None
+                output.place(overwrite, original)
+        self._is_done = True
+        if sync:
+            for folder in self.folders:
+                _sync_folder(folder.parent)
+
+    def discard(self) -> None:
+        """Remove everything that is temporary, and what has its name already if not all have."""
+        if not self._is_done:
+            for output in reversed(self.outputs):
+                output.discard()
+        for folder in self.folders:
+            folder.remove()
+
+
+@contextlib.contextmanager
+def new_files(
+    targets: Sequence[Path],
+    source: Source | None = None,
+    *,
+    overwrite: bool = False,
+    may_be_replaced: bool = False,
+    sync: bool = True,
+) -> Iterator[OutputSet]:
+    """Yield new files that get the names `targets` at the end of the block, in this order, unless the block raises.
+
+    The access to them is that to the files which they replace, or to the `source` that they are made from. With `sync` they are
+    on the disk when the block ends. Raises FileExistsError where there is a file, unless with `overwrite`; ChangedError where
+    the source is no longer what was read, or has been replaced unless it `may_be_replaced`; OSError about a target.
+    """
+    files = OutputSet(targets)
+    UNFINISHED.append(files.discard)  # before anything exists, so that a signal at any moment leaves nothing
+    try:
+        files.open()
+        yield files
+        files.finish(source, overwrite, may_be_replaced, sync)
+    finally:
+        files.discard()
+        UNFINISHED.remove(files.discard)
+        for output in files.outputs:
+            output.close()
 
 
 def check_overwrite(path: Path, overwrite: bool) -> None:
     """Raise FileExistsError where there is something at a path that may not be overwritten."""
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def is_read_only(path: Path) -> bool:
+    """Whether nobody may write to a file, or the user may only replace it."""
+    may_replace = os.access(path.parent, os.W_OK)
+    return not path.stat().st_mode & WRITABLE or (may_replace and not os.access(path, os.W_OK))
 
 
 def slim_path(source: str | os.PathLike[str]) -> Path:
@@ -79,17 +259,8 @@ def slim_path(source: str | os.PathLike[str]) -> Path:
     return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{kind.suffix if kind and kind.is_written else ''}"
 
 
-@contextlib.contextmanager
-def _named(target: Path) -> Iterator[None]:
-    """Let an OSError name the target, not the temporary file."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(target)) from error
-
-
 def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where folders can be opened."""
+    """Make the names themselves durable, where folders can be opened."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

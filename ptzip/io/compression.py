@@ -8,15 +8,12 @@ import contextlib
 import os
 import zlib
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError
 from ptzip.io.payloads import write_at
-from ptzip.io.sources import CHUNK, BytesSource, FileSource, Source, SourceFile
+from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Source, SourceFile
 from ptzip.limits import Limits
-
-if TYPE_CHECKING:
-    import tempfile
 
 IN_MEMORY = 1 << 26
 """Bytes that are unpacked into memory; more go to a temporary file."""
@@ -132,19 +129,6 @@ def compression_named(path: str | os.PathLike[str]) -> Compression | None:
     return next((kind for kind in COMPRESSIONS if os.fspath(path).endswith(kind.suffix)), None)
 
 
-class UnpackedSource(FileSource):
-    """The content of a compressed file, in a temporary file that is deleted on close."""
-
-    def __init__(self, file: "tempfile._TemporaryFileWrapper[bytes]", name: str) -> None:
-        super().__init__(file.name)
-        self._temporary = file
-        self.name = name
-
-    def close(self) -> None:
-        super().close()
-        self._temporary.close()
-
-
 def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str] | None = None) -> Source:
     """The content of a compressed source, to be closed by the caller.
 
@@ -153,7 +137,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
     `MOST_GROWTH`-fold growth.
     """
     pieces, size = list[bytes](), 0
-    with contextlib.ExitStack() as on_error:
+    with contextlib.ExitStack() as made:
         file = None
         for piece in _content(source, kind, faults):
             size += len(piece)
@@ -162,7 +146,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
             if file is None and size > IN_MEMORY:
                 import tempfile  # few files are that large
 
-                file = on_error.enter_context(tempfile.NamedTemporaryFile(prefix="ptzip-", suffix=".pt"))
+                file = made.enter_context(tempfile.TemporaryFile())
                 file.writelines(pieces)
                 pieces.clear()
             if file is None:
@@ -172,9 +156,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
         if file is None:
             return BytesSource(b"".join(pieces), source.name)
         file.flush()
-        opened = UnpackedSource(file, source.name)
-        on_error.pop_all()
-        return opened
+        return DescriptorSource(os.dup(file.fileno()), source.name)
 
 
 def _content(source: Source, kind: Compression, faults: list[str] | None) -> Iterator[bytes]:
@@ -202,14 +184,13 @@ def _content(source: Source, kind: Compression, faults: list[str] | None) -> Ite
         yield piece
 
 
-def compress(plain: int, descriptor: int) -> None:
-    """Write the content of the open file `plain` to another, in zstd."""
+def compress(plain: Source, descriptor: int) -> None:
+    """Write the content of a source to an open file, in zstd."""
     import zstandard  # a tenth of a scan's time
 
-    size = os.fstat(plain).st_size
-    packer, at = zstandard.ZstdCompressor().compressobj(size=size), 0
-    for start in range(0, size, CHUNK):
-        data = packer.compress(os.pread(plain, CHUNK, start))
+    packer, at = zstandard.ZstdCompressor().compressobj(size=plain.size), 0
+    for start in range(0, plain.size, CHUNK):
+        data = packer.compress(plain.read(start, min(CHUNK, plain.size - start)))
         write_at(descriptor, data, at)
         at += len(data)
     write_at(descriptor, packer.flush(), at)

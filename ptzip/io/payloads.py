@@ -1,5 +1,6 @@
 """Payloads: bytes to be written, in chunks of at most `CHUNK`, which are read when they are pulled, in any thread."""
 
+import errno
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -199,6 +200,8 @@ def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
     view = memoryview(data)
     while len(view):
         done = os.pwrite(descriptor, view, offset)
+        if not done:
+            raise OSError(errno.EIO, "the file takes no more bytes")
         view, offset = view[done:], offset + done
 
 

@@ -2,12 +2,16 @@
 
 import errno
 import io
-import mmap
 import os
 import stat
-from typing import BinaryIO, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from ptzip.errors import CutError, FormatError, PtzipError
+from ptzip.errors import ChangedError, CutError, FormatError, PtzipError
+from ptzip.io.streams import PagedStream, Stream
+
+if TYPE_CHECKING:
+    import mmap
 
 CHUNK = 1 << 20
 """Bytes per read or write: large enough for the system calls, small enough for the caches."""
@@ -25,9 +29,6 @@ SPECIAL = {
     stat.S_IFBLK: "a device",
     stat.S_IFSOCK: "a socket",
 }
-
-Stream = bytes | mmap.mmap
-"""Bytes that can be indexed, sliced and searched."""
 
 Openable = str | os.PathLike[str] | bytes | BinaryIO
 """What a checkpoint can be opened from: a path, its bytes, or a binary file object with `read` and `seek`."""
@@ -49,7 +50,10 @@ class Source(Protocol):
         """Fill `buffer` with the bytes from `offset`; raises CutError where the source ends before."""
 
     def whole(self) -> Stream:
-        """All bytes; those of a file are mapped, and read when accessed."""
+        """All bytes; those of a large file are read when they are accessed."""
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        """Raise ChangedError if another program wrote to the file since it was opened, replaced or removed it."""
 
     def close(self) -> None: ...
 
@@ -68,48 +72,113 @@ def open_source(source: Openable) -> Source:
     return FileObjectSource(source)
 
 
-class FileSource:
-    """An open regular file, read by `pread`, so any thread may read any part."""
+class Identity(NamedTuple):
+    """Which file it is, and which version of it: another program that writes the file changes one of these."""
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = self.path = os.fspath(path)
-        kind = special(path)  # checked before opening: opening a pipe waits for a writer
-        if kind:
-            raise FormatError(f"this is {kind}, expected a regular file")
-        self._file = io.FileIO(path)
-        self.size = os.fstat(self._file.fileno()).st_size
+    device: int
+    inode: int
+    size: int
+    modified: int
+    """In nanoseconds."""
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Identity":
+        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class Descriptor:
+    """An open descriptor. It is closed once nobody holds it, so that no thread reads from a number that was given away."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        close(self.number)
+
+
+class DescriptorSource:
+    """An open regular file, read by `pread`, so any thread may read any part. It closes its descriptor."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self.name = name
+        self._descriptor: Descriptor | None = Descriptor(descriptor)
+        self.status = os.fstat(descriptor)
+        """What it was when it was opened."""
+        self.size = self.status.st_size
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:
             raise _ends_early(offset, length, self.size - offset)
-        descriptor = self._descriptor()
-        data = os.pread(descriptor, length, offset)
-        while 0 < len(data) < length:
-            more = os.pread(descriptor, length - len(data), offset + len(data))
-            if not more:
-                break
-            data += more
+        held = self._held()
+        try:
+            data = os.pread(held.number, length, offset)
+            while 0 < len(data) < length:
+                more = os.pread(held.number, length - len(data), offset + len(data))
+                if not more:
+                    break
+                data += more
+        except OSError as error:
+            raise about(self.name, error) from error
         return _complete(data, offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        descriptor, at = self._descriptor(), 0
+        held, at = self._held(), 0
         while at < len(buffer):
-            count = os.preadv(descriptor, [buffer[at:]], offset + at)
+            try:
+                count = os.preadv(held.number, [buffer[at:]], offset + at)
+            except OSError as error:
+                raise about(self.name, error) from error
             if not count:
                 raise _ends_early(offset, len(buffer), at)
             at += count
 
     def whole(self) -> Stream:
-        return mmap.mmap(self._descriptor(), 0, access=mmap.ACCESS_READ) if self.size else b""
+        """All bytes. They are not mapped: a mapping of a file that another program cuts kills the process (SIGBUS)."""
+        return whole(self)
 
-    def _descriptor(self) -> int:
-        try:
-            return self._file.fileno()
-        except ValueError:
-            raise _closed(self.name) from None
+    def mapped(self) -> "mmap.mmap":
+        """The bytes as a read-only map, for callers who know that nobody cuts the file while they use it."""
+        import mmap  # few callers ask for it
+
+        return mmap.mmap(self._held().number, 0, access=mmap.ACCESS_READ)
+
+    def fileno(self) -> int:
+        return self._held().number
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        if Identity.of(os.fstat(self.fileno())) != Identity.of(self.status):
+            raise changed("another program wrote to it")
+
+    def _held(self) -> Descriptor:
+        held = self._descriptor
+        if held is None:
+            raise _closed(self.name)
+        return held
 
     def close(self) -> None:
-        self._file.close()
+        self._descriptor = None
+
+
+class FileSource(DescriptorSource):
+    """The file at a path, which other programs may change."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        kind = special(path)  # checked before opening: opening a pipe waits for a writer
+        if kind:
+            raise FormatError(f"this is {kind}, expected a regular file")
+        self.path = os.fspath(path)
+        super().__init__(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), self.path)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        super().check_unchanged()
+        if may_be_replaced:  # what was read is one version of it
+            return
+        try:
+            now = os.stat(self.path)  # noqa: PTH116 (as in `special`)
+        except FileNotFoundError:
+            raise changed("another program removed it") from None
+        if Identity.of(now) != Identity.of(self.status):
+            raise changed("another program replaced it")
 
 
 class BytesSource:
@@ -130,6 +199,9 @@ class BytesSource:
         if self._data is None:
             raise _closed(self.name)
         return self._data
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        pass
 
     def close(self) -> None:
         self._data = None
@@ -157,10 +229,13 @@ class FileObjectSource:
         with self._lock:
             if self._file is None or self._file.closed:
                 raise _closed(self.name)
-            self._file.seek(offset)
-            while missing and (piece := self._file.read(missing)):  # an unbuffered file may give fewer bytes
-                pieces.append(piece)
-                missing -= len(piece)
+            try:
+                self._file.seek(offset)
+                while missing and (piece := self._file.read(missing)):  # an unbuffered file may give fewer bytes
+                    pieces.append(piece)
+                    missing -= len(piece)
+            except OSError as error:
+                raise about(self.name, error) from error
         return _complete(b"".join(pieces), offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
@@ -168,6 +243,9 @@ class FileObjectSource:
 
     def whole(self) -> bytes:
         return self.read(0, self.size)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        pass
 
     def close(self) -> None:
         """Let go of the file object, which is its caller's to close."""
@@ -196,10 +274,18 @@ class Window(NamedTuple):
         self.base.read_into(self.offset + offset, buffer)
 
     def whole(self) -> Stream:
-        return self.base.whole() if self.size == self.base.size else self.read(0, self.size)
+        return self.base.whole() if self.size == self.base.size else whole(self)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        self.base.check_unchanged(may_be_replaced)
 
     def close(self) -> None:
         pass
+
+
+def whole(source: Source) -> Stream:
+    """All bytes of a source: in memory if they are few, or else read page by page."""
+    return source.read(0, source.size) if source.size <= CHUNK else PagedStream(source.read, source.size, CHUNK)
 
 
 def special(path: str | os.PathLike[str]) -> str | None:
@@ -208,6 +294,15 @@ def special(path: str | os.PathLike[str]) -> str | None:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), os.fspath(path))
     mode = os.stat(path).st_mode  # noqa: PTH116 (pathlib takes a twentieth of the time of a scan to import)
     return None if stat.S_ISREG(mode) else SPECIAL.get(stat.S_IFMT(mode), "a special file")
+
+
+def about(name: str | os.PathLike[str], error: OSError) -> OSError:
+    """The same error, which names the file it is about."""
+    return OSError(error.errno, error.strerror, os.fspath(name))
+
+
+def changed(how: str) -> ChangedError:
+    return ChangedError(f"the file changed while it was read ({how}): try again")
 
 
 def _complete(data: bytes, offset: int, length: int) -> bytes:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError
-from ptzip.io.sources import Stream
+from ptzip.io.streams import Stream
 
 
 class Argument(NamedTuple):
@@ -41,7 +41,7 @@ def _number(layout: str) -> Argument:
         end = at + packer.size
         if end > len(data):
             raise _short(at)
-        return packer.unpack_from(data, at)[0], end
+        return packer.unpack(data[at:end])[0], end
 
     return Argument(read, packer.pack)
 
@@ -61,7 +61,7 @@ def _counted(layout: str) -> Argument:
         start = at + packer.size
         if start > len(data):
             raise _short(at)
-        end = start + packer.unpack_from(data, at)[0]
+        end = start + packer.unpack(data[at:start])[0]
         if not start <= end <= len(data):
             raise _short(at)
         return data[start:end], end

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ptzip.errors import Anomaly, CutError, FormatError, LimitError
-from ptzip.io.sources import Stream
+from ptzip.io.streams import Stream
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.frames import enter_frame, leave_frame
 from ptzip.pickling.machine import BROKEN, CUT, LIMIT, Machine, MemoEntry

@@ -45,12 +45,14 @@ class RepeatedByte(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """A new file: its records, their alignment in bytes, the dropped entries, and why its values are in doubt, or ""."""
+    """A new file: its records, their alignment in bytes, the dropped entries, why its values are in doubt, or "", and how many
+    bytes are `filled`."""
 
     records: list[Record]
     alignment: int
     dropped: tuple[DroppedEntry, ...]
     doubt: str
+    filled: int
 
 
 def rebuilt(found: Salvage, dtypes: dict[str, str]) -> Rebuilt:
@@ -68,13 +70,18 @@ def rebuilt(found: Salvage, dtypes: dict[str, str]) -> Rebuilt:
     records += [Record(f"{prefix}{STORAGES}{key}", _storage(found, key, dtypes)) for key in found.part.storages]
     version = texts.get(VERSION, b"")
     records.append(Record(f"{prefix}{VERSION}", BytesPayload(version if version.strip().isdigit() else OUR_VERSION)))
-    return Rebuilt(records, alignment, (*dropped, *_dropped(found)), _doubt(found) or doubt)
+    filled = sum(max(storage.size - _found_size(found, key), 0) for key, storage in found.part.storages.items())
+    return Rebuilt(records, alignment, (*dropped, *_dropped(found)), _doubt(found) or doubt, filled)
 
 
 def _text(record: FoundRecord) -> bytes:
     """The bytes of a small record, or none where it is damaged."""
     is_readable = record.state is not RecordState.DAMAGED and record.payload.length < MOST_TEXT
     return read_all(record.payload) if is_readable else b""
+
+
+def _found_size(found: Salvage, key: str) -> int:
+    return found.storages[key].payload.length if key in found.storages else 0
 
 
 def _storage(found: Salvage, key: str, dtypes: dict[str, str]) -> Payload:

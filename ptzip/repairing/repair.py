@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from ptzip.errors import EditError, Problem, UnsupportedError
+from ptzip.errors import EditError, LimitError, Problem, UnsupportedError
 from ptzip.formats.signatures import described
-from ptzip.io.atomic_output import NewFile, check_overwrite, new_file
+from ptzip.io.atomic_output import NewFile, check_overwrite, new_files
 from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, Progress
 from ptzip.io.sources import Openable, Source, open_source
@@ -28,6 +28,9 @@ from ptzip.zip.find_archives import is_zip
 from ptzip.zip.header_search import read_headers
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
+LEAST_MAX_FILL, MOST_GROWTH = 1 << 30, 16
+"""What is filled by default: so many bytes, or so many times the input. The pickle of a small file may name any size."""
+
 
 def repair(
     source: Openable,
@@ -35,13 +38,15 @@ def repair(
     find_problems: Callable[[Source], tuple[Problem, ...]],
     *,
     overwrite: bool = False,
+    max_fill: int | None = None,
+    sync: bool = True,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> RepairReport:
     """Write what can be recovered of a truncated or damaged zip of torch.save to `output`, as a zip that torch loads.
 
     `find_problems` finds the problems of a file, as `verify` does; a file without any is not repaired. An existing output is
-    replaced only with `overwrite`.
+    replaced only with `overwrite`. At most `max_fill` bytes are written in place of missing ones.
 
     Raises EditError where the output is the source or would be compressed, UnsupportedError for anything but a zip of
     torch.save, FormatError where its pickle is lost, FileExistsError, LimitError, or OSError.
@@ -50,13 +55,14 @@ def repair(
     _check_output(path, Path(output), overwrite)
     opened = open_source(source)
     try:
-        report, planned = _recovered(opened, find_problems, limits)
+        report, planned = _recovered(opened, find_problems, max_fill, limits)
         if not report.problems:
+            opened.check_unchanged()
             return replace(report, dropped=())
         counter = ByteCounter(progress, sum(payload.length for payload in planned.payloads))
-        with new_file(Path(output), like=path) as descriptor:
-            planned.write(descriptor, counter.add)
-        return replace(report, output=str(output), new_size=planned.size)
+        with new_files([Path(output)], opened, overwrite=overwrite, sync=sync) as files:
+            files.outputs[0].write(planned, counter.add)
+        return replace(report, output=str(output), new_size=planned.size, warnings=tuple(files.warnings))
     finally:
         opened.close()
 
@@ -71,7 +77,7 @@ def _check_output(path: Path | None, output: Path, overwrite: bool) -> None:
 
 
 def _recovered(
-    source: Source, find_problems: Callable[[Source], tuple[Problem, ...]], limits: Limits
+    source: Source, find_problems: Callable[[Source], tuple[Problem, ...]], max_fill: int | None, limits: Limits
 ) -> tuple[RepairReport, NewFile]:
     """The report before anything is written, and the new file."""
     if source.read(0, min(source.size, len(LOCAL_SIGNATURE))) != LOCAL_SIGNATURE and not is_zip(source):
@@ -81,6 +87,7 @@ def _recovered(
     problems = find_problems(source)
     tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
     new = rebuilt(found, _dtypes(tensors))
+    _check_fill(new.filled, max(LEAST_MAX_FILL, MOST_GROWTH * source.size) if max_fill is None else max_fill)
     whole, unverifiable, damaged, lost = _tensors_by_state(found, tensors)
     report = RepairReport(
         path=source.name,
@@ -96,6 +103,15 @@ def _recovered(
         doubt=new.doubt,
     )
     return report, writer.plan(new.records, new.alignment)
+
+
+def _check_fill(size: int, limit: int) -> None:
+    """Raise LimitError where more bytes are missing than may be written in their place."""
+    if size > limit:
+        raise LimitError(
+            f"{size:,} bytes that the pickle mentions are missing, more than the {limit:,} that are filled "
+            f"(--max-fill {size} fills them)"
+        )
 
 
 def _dtypes(tensors: dict[str, Tensor]) -> dict[str, str]:

@@ -22,7 +22,7 @@ class RepairReport:
     in place of other numbers. `damaged`: the bytes do not match their CRC, or their number differs from that in the pickle;
     they were kept. `unverifiable`: no CRC is known for the bytes, or it is not certain which tensor they belong to; they were
     kept. `doubt` is the reason why no name, shape or value is reliable, or "". `problems` are those of the old file (see
-    `verify`). `output` is "" where there was nothing to repair; sizes are in bytes.
+    `verify`). `output` is "" where there was nothing to repair; sizes are in bytes. `warnings` are about the output.
     """
 
     path: str
@@ -36,6 +36,7 @@ class RepairReport:
     doubt: str = ""
     dropped: tuple[DroppedEntry, ...] = ()
     problems: tuple[Problem, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_saved(self) -> bool:

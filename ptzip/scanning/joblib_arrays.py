@@ -13,7 +13,7 @@ from itertools import islice
 
 from ptzip.allowlist.numpy_checks import JOBLIB_WRAPPERS
 from ptzip.formats.numpy_types import Known, element_count, literal, pickled, value
-from ptzip.io.sources import Stream
+from ptzip.io.streams import Stream
 from ptzip.pickling.nodes import Call, Dict, Global, Node, Pickle, children, lookup, pairs, plain, state, text, walk_unordered
 
 ATTRIBUTES = frozenset(("subclass", "shape", "order", "dtype", "allow_mmap"))

@@ -12,8 +12,8 @@ from collections.abc import Generator, Iterator
 from ptzip.errors import PtzipError
 from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part
 from ptzip.formats.signatures import begins_pickle, is_legacy
-from ptzip.io.sources import Stream as Bytes
 from ptzip.io.sources import Window
+from ptzip.io.streams import Stream as Bytes
 from ptzip.pickling.machine import CUT, LIMIT
 from ptzip.pickling.nodes import Call, Global, Node, Pickle, plain
 from ptzip.pickling.opcodes import BY_CODE

@@ -10,7 +10,7 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import LimitError
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
-from ptzip.io.sources import Stream as Bytes
+from ptzip.io.streams import Stream as Bytes
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import Skip, read_seen

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from ptzip.allowlist.table import NOTHING, Trust
-from ptzip.errors import FormatError, PtzipError
+from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
@@ -33,7 +33,11 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
     except FormatError as error:
         return ScanReport(str(source), Verdict.UNREADABLE, reason=str(error), trust=given)
     try:
-        return scan_source(opened, names, limits)._replace(trust=given)
+        report = scan_source(opened, names, limits)._replace(trust=given)
+        opened.check_unchanged()
+        return report
+    except ChangedError as error:
+        return ScanReport(opened.name, Verdict.UNREADABLE, reason=str(error), trust=given)
     finally:
         opened.close()
 

@@ -11,7 +11,8 @@ from collections.abc import Generator, Iterator
 from ptzip.errors import LimitError, PtzipError
 from ptzip.formats import tar as tars
 from ptzip.formats.tar import NEEDED, TarMember
-from ptzip.io.sources import Stream, Window
+from ptzip.io.sources import Window
+from ptzip.io.streams import Stream
 from ptzip.pickling.nodes import Pickle
 from ptzip.scanning.regions import MOST_PICKLES, Item, Outcome, Read, Reading, Region
 from ptzip.scanning.subjects import MemberNames, NoteKind

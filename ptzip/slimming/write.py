@@ -3,14 +3,13 @@
 One pass over a plan reads each byte once.
 """
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
-from ptzip.io.atomic_output import NewFile, new_file
-from ptzip.io.compression import compress, compression_named
+from ptzip.io.atomic_output import NewFile, Output, new_files
+from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
 from ptzip.slimming.details import TensorNames, cast_tensors
 from ptzip.slimming.options import Options
@@ -62,52 +61,55 @@ def write_slim(
     progress: Progress | None = None,
     with_tensors: bool = False,
     with_check: bool = False,
+    overwrite: bool = False,
+    sync: bool = True,
 ) -> SlimReport:
     """Write the file, and report what it lost.
 
     `with_tensors` adds the names of all tensors that were cast, `with_check` a comparison of the written file with the input.
-    Raises EditError for values out of range under `on_overflow="error"`, FormatError where the check fails.
+    Raises EditError for values out of range under `on_overflow="error"`, FormatError where the check fails, and whatever
+    `new_files` raises.
     """
-    source = Path(checkpoint.path) if checkpoint.path else None
-    in_place = source is not None and target.exists() and target.samefile(source)
     try:
-        with new_file(target, like=source, sync=in_place) as descriptor:
-            policy, last = OverflowPolicy(checkpoint, options), plan
-            _write(last.file, descriptor, target, progress)
-            while again := policy.next_plan(last):
-                last = again
-                _write(last.file, descriptor, target, progress)
-            names = TensorNames(checkpoint, last.edit.cuts) if with_tensors else None
-            return replace(
-                planned_report(checkpoint, last, options),
-                output=str(target),
-                new_size=os.fstat(descriptor).st_size,
-                check=_check(checkpoint, f"/dev/fd/{descriptor}", last, options) if with_check else None,
-                loss=sum((cast.loss for cast in last.finished.casts), Loss()),
-                warnings=(*_crc_warnings(last), *last.edit.account.warnings),
-                wide=tuple(name for one in policy.kept for name in one.names),
-                tensors=(*cast_tensors(names, last.finished), *policy.kept) if names else (),
-            )
+        with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files:
+            report = _written(checkpoint, plan, options, files.outputs[0], progress, with_tensors, with_check)
     except NothingToGain:
         return replace(planned_report(checkpoint, plan, options), changes=(), saved={}, new_size=checkpoint.source.size)
+    return replace(report, warnings=(*report.warnings, *files.warnings))
 
 
-def _write(file: NewFile, descriptor: int, target: Path, progress: Progress | None) -> None:
-    """Replace the content of an open file; the name of `target`, which it will get, says how it is compressed."""
-    counter = ByteCounter(progress, sum(payload.length for payload in file.payloads))
-    os.ftruncate(descriptor, 0)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    if not compression_named(target):
-        file.write(descriptor, counter.add)
-        return
-    import tempfile  # few outputs are compressed
+def _written(
+    checkpoint: Checkpoint,
+    plan: Plan,
+    options: Options,
+    output: Output,
+    progress: Progress | None,
+    with_tensors: bool,
+    with_check: bool,
+) -> SlimReport:
+    policy, last = OverflowPolicy(checkpoint, options), plan
+    _write(last.file, output, progress)
+    while again := policy.next_plan(last):
+        last = again
+        _write(last.file, output, progress)
+    names = TensorNames(checkpoint, last.edit.cuts) if with_tensors else None
+    return replace(
+        planned_report(checkpoint, last, options),
+        output=str(output.target),
+        new_size=output.size,
+        check=_check(checkpoint, output.path, last, options) if with_check else None,
+        loss=sum((cast.loss for cast in last.finished.casts), Loss()),
+        warnings=(*_crc_warnings(last), *last.edit.account.warnings),
+        wide=tuple(name for one in policy.kept for name in one.names),
+        tensors=(*cast_tensors(names, last.finished), *policy.kept) if names else (),
+    )
 
-    with tempfile.TemporaryFile(dir=target.parent) as plain:  # a zip is not written in order, and zstd only is
-        file.write(plain.fileno(), counter.add)
-        compress(plain.fileno(), descriptor)
+
+def _write(file: NewFile, output: Output, progress: Progress | None) -> None:
+    output.write(file, ByteCounter(progress, sum(payload.length for payload in file.payloads)).add)
 
 
-def _check(checkpoint: Checkpoint, written: str, plan: Plan, options: Options) -> Check:
+def _check(checkpoint: Checkpoint, written: Path, plan: Plan, options: Options) -> Check:
     from ptzip.slimming.check import check  # it loads numpy
 
     with open_checkpoint(written, checkpoint.limits) as after:

@@ -4,9 +4,8 @@ One object stays one object, and tensors on one storage are views of one array. 
 contain themselves; only tuples and frozensets are replaced, and only where something in them is.
 """
 
-import mmap
 from collections import Counter, OrderedDict, deque
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ import numpy.typing as npt
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Container
 from ptzip.io.payloads import SourcePayload, unchecked
-from ptzip.io.sources import Source, Window
+from ptzip.io.sources import DescriptorSource, Source, Window
 from ptzip.limits import Limits
 from ptzip.tensors import to_numpy
 from ptzip.tensors.index_checks import IndexChecks
@@ -27,6 +26,9 @@ from ptzip.values.rebuild_numpy import NumpyArray, NumpyClass, NumpyDtype, Numpy
 from ptzip.values.tensor_names import arrays_of, named_tensors
 from ptzip.values.torch_values import Generator, Size
 from ptzip.values.value_children import SIMPLE, reachable, referents
+
+if TYPE_CHECKING:
+    import mmap
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -165,10 +167,9 @@ class _Materializer:
             return None
         source, offset = _outermost(payload.source, payload.offset)
         if id(source) not in self.maps:
-            whole = source.whole()
-            if not isinstance(whole, mmap.mmap):
+            if not isinstance(source, DescriptorSource):
                 return None
-            self.maps[id(source)] = whole
+            self.maps[id(source)] = source.mapped()
         return np.frombuffer(self.maps[id(source)], np.uint8, storage.size, offset)
 
     def array(self, value: NumpyArray) -> object:

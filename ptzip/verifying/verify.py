@@ -25,11 +25,14 @@ def verify(
 ) -> VerifyReport:
     """Check every byte of a checkpoint, and with `values` every number, too.
 
-    Raises OSError where there is no such file, UnsupportedError or LimitError where it cannot be checked.
+    Raises OSError where there is no such file, UnsupportedError or LimitError where it cannot be checked,
+    ChangedError where another program changes it meanwhile.
     """
     opened = open_source(source)
     try:
-        return verify_source(opened, values=values, progress=progress, limits=limits)
+        report = verify_source(opened, values=values, progress=progress, limits=limits)
+        opened.check_unchanged()
+        return report
     finally:
         opened.close()
 

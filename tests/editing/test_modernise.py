@@ -11,7 +11,7 @@ from ptzip.editing.edit import Edit
 from ptzip.editing.modernise import modernise
 from ptzip.errors import FormatError
 from ptzip.formats.torchzip import TorchZip
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import new_files
 from ptzip.pickling.nodes import Persistent, walk
 from ptzip.tensors.references import STORAGE_ITEMS, storage_ref
 from ptzip.zip import writer
@@ -86,11 +86,11 @@ def test_a_view_of_a_storage_is_removed_with_its_bytes_counted_once(tmp_path: Pa
 @needs_corpus
 def test_a_view_of_a_storage_becomes_a_storage_of_its_own(tmp_path: Path) -> None:
     path = CORPUS / "format" / "syn" / "legacy_view_metadata.pt"
-    with ptzip.open(path) as checkpoint, new_file(tmp_path / "new.pt") as descriptor:
+    with ptzip.open(path) as checkpoint, new_files([tmp_path / "new.pt"]) as files:
         edit = Edit(checkpoint.main)
         modernise(edit, is_zip=False)
         finished = edit.finish()
-        writer.plan(checkpoint.container.rewritten(finished.pickle, finished.storages)).write(descriptor)
+        files.outputs[0].write(writer.plan(checkpoint.container.rewritten(finished.pickle, finished.storages)))
     new, old = torch.load(tmp_path / "new.pt"), torch.load(path)
     assert [each.tolist() for each in new] == [each.tolist() for each in old]
 

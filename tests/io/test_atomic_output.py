@@ -1,22 +1,32 @@
 """The file in the making: its name appears only with the whole file, and an error leaves nothing behind."""
 
+import contextlib
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ptzip.errors import PtzipError
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import write_at
+from ptzip.io.sources import FileSource, Source
 
 
-def write(target: Path, data: bytes, like: Path | None = None, sync: bool = False) -> None:
-    """Write a file as every writer of ptzip does."""
-    with new_file(target, like, sync) as descriptor:
-        write_at(descriptor, data, 0)
+def write(target: Path, data: bytes, source: Source | None = None, overwrite: bool = True, sync: bool = True) -> list[str]:
+    """Write a file as every writer of ptzip does; returns the warnings."""
+    with new_files([target], source, overwrite=overwrite, sync=sync) as files:
+        write_at(files.outputs[0].descriptor, data, 0)
+    return files.warnings
+
+
+@contextlib.contextmanager
+def new_file(target: Path, sync: bool = True) -> Iterator[int]:
+    """The descriptor of one new file."""
+    with new_files([target], overwrite=True, sync=sync) as files:
+        yield files.outputs[0].descriptor
 
 
 def listed(folder: Path) -> list[str]:
@@ -44,8 +54,8 @@ def test_a_file_that_is_there_is_replaced_at_the_end(tmp_path: Path, sync: bool)
     assert target.read_bytes() == b"new"
 
 
-@pytest.mark.parametrize(("sync", "expected"), [(True, ["fsync", "replace", "fsync"]), (False, ["replace"])])
-def test_the_bytes_are_on_the_disk_before_the_old_file_goes(
+@pytest.mark.parametrize(("sync", "expected"), [(True, ["fsync", "link", "fsync"]), (False, ["link"])])
+def test_the_bytes_are_on_the_disk_before_the_name_and_then_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, expected: list[str]
 ) -> None:
     done: list[str] = []
@@ -58,7 +68,7 @@ def test_the_bytes_are_on_the_disk_before_the_old_file_goes(
         return run
 
     monkeypatch.setattr(os, "fsync", noted("fsync", os.fsync))
-    monkeypatch.setattr(Path, "replace", noted("replace", Path.replace))
+    monkeypatch.setattr(os, "link", noted("link", os.link))
     write(tmp_path / "out.pt", b"new", sync=sync)
     assert done == expected
 
@@ -88,7 +98,9 @@ def test_the_permissions_are_those_of_the_original(tmp_path: Path) -> None:
     original = tmp_path / "private.pt"
     original.write_bytes(b"secret")
     original.chmod(0o640)
-    write(tmp_path / "out.pt", b"new", like=original)
+    source = FileSource(original)
+    write(tmp_path / "out.pt", b"new", source)
+    source.close()
     assert stat.S_IMODE((tmp_path / "out.pt").stat().st_mode) == 0o640
 
 

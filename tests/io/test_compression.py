@@ -12,7 +12,7 @@ import zstandard
 from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.io import compression
 from ptzip.io.compression import COMPRESSIONS, compression_named, compression_of, opened_compression, unpacked
-from ptzip.io.sources import BytesSource, FileSource
+from ptzip.io.sources import BytesSource, DescriptorSource
 from ptzip.limits import DEFAULT_LIMITS, Limits
 
 DATA = b"weights and more weights " * 9000
@@ -44,7 +44,7 @@ def test_a_compression_is_recognised_and_unpacked(name: str) -> None:
 def test_large_content_goes_to_a_temporary_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compression, "IN_MEMORY", 1000)
     inner = unpacked(BytesSource(PACK[name](DATA)), KINDS[name], DEFAULT_LIMITS)
-    assert isinstance(inner, FileSource)
+    assert isinstance(inner, DescriptorSource)
     assert inner.read(0, inner.size) == DATA
     inner.close()
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ptzip.errors import FormatError
 from ptzip.io import payloads
 from ptzip.io import sources as source_module
-from ptzip.io.atomic_output import new_file
+from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import BytesPayload, SlicePayload
 from ptzip.io.sources import CHUNK, STRIPE
 from ptzip.zip import structs, writer
@@ -117,8 +117,8 @@ def test_a_deflated_record_is_copied_as_it_lies() -> None:
 
 @pytest.mark.parametrize("size", [1, CHUNK, CHUNK + 1])
 def test_a_given_crc_is_written_in_place_of_the_real_one(tmp_path: Path, size: int) -> None:
-    with new_file(tmp_path / "out.pt") as descriptor:
-        plan([Record("a", BytesPayload(bytes(size)), crc=0)]).write(descriptor)
+    with new_files([tmp_path / "out.pt"]) as files:
+        files.outputs[0].write(plan([Record("a", BytesPayload(bytes(size)), crc=0)]))
     with (tmp_path / "out.pt").open("rb") as file:
         info = zipfile.ZipFile(file).infolist()[0]
         file.seek(64 + size)
@@ -226,6 +226,8 @@ class Rest:
     def whole(self) -> bytes:
         raise AssertionError("an archive is never read whole")
 
+    def check_unchanged(self, may_be_replaced: bool = False) -> None: ...
+
     def close(self) -> None: ...
 
 
@@ -295,8 +297,8 @@ def test_an_error_of_a_payload_passes_and_leaves_nothing(tmp_path: Path, length:
         Record("bad", Broken(length, breaks_at, seekable)),
         Record("last", BytesPayload(b"y")),
     ]
-    with pytest.raises(OSError, match="the disk is gone"), new_file(tmp_path / "out.pt") as descriptor:
-        plan(records).write(descriptor)
+    with pytest.raises(OSError, match="the disk is gone"), new_files([tmp_path / "out.pt"]) as files:
+        files.outputs[0].write(plan(records))
     assert not list(tmp_path.iterdir())
 
 
@@ -390,9 +392,9 @@ def test_progress_counts_every_byte_of_the_payloads() -> None:
 
 def test_a_large_payload_is_written_in_real_stripes(tmp_path: Path) -> None:
     data = random.Random(1).randbytes(1 << 16) * (2 * STRIPE // (1 << 16)) + b"and some more"
-    with new_file(tmp_path / "out.pt") as descriptor:
+    with new_files([tmp_path / "out.pt"]) as files:
         records = [Record("a/data/0", BytesPayload(data)), Record("a/version", SlicePayload(BytesPayload(data), 0, 3))]
-        plan(records).write(descriptor)
+        files.outputs[0].write(plan(records))
     with zipfile.ZipFile(tmp_path / "out.pt") as made:
         assert made.testzip() is None
         assert made.read("a/data/0") == data

@@ -1,0 +1,15 @@
+"""What has to be undone if the process ends at once, as on a signal: newest last.
+
+A library cannot know when that is, so nothing here is called but by the program that ends.
+"""
+
+from collections.abc import Callable
+
+UNFINISHED: list[Callable[[], None]] = []
+"""Each may be called at any moment, and more than once."""
+
+
+def discard_unfinished() -> None:
+    """Undo everything that is unfinished."""
+    for undo in reversed(UNFINISHED.copy()):
+        undo()
