@@ -25,6 +25,7 @@ CATEGORY_OF = {
     "training_results": Category.RESULTS,
     "best_fitness": Category.RESULTS,
     "results": Category.RESULTS,
+    "opt": Category.OPTIMIZER,
     "optimizer": Category.OPTIMIZER,
     "optimizer_state": Category.OPTIMIZER,
     "optimizer_states": Category.OPTIMIZER,

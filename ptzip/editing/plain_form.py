@@ -19,6 +19,7 @@ from ptzip.allowlist.table import WEIGHTS_ONLY_CALLS, WEIGHTS_ONLY_NAMES
 from ptzip.editing.account import Category, Removal
 from ptzip.editing.edit import Edit
 from ptzip.editing.protocol2 import respelled
+from ptzip.editing.quantised import unstated_module
 from ptzip.editing.storage_users import storages_below
 from ptzip.errors import EditError
 from ptzip.io.payloads import BytesPayload
@@ -166,6 +167,11 @@ class Plain:
     # The forms of calls: each gives the replacement of a call, or None for a call that it is not for.
 
     def _state_dict(self, module: Call, path: str) -> Node:
+        if unstated := unstated_module(module):
+            raise EditError(
+                f"{path or 'the object'} has no plain form: {unstated} keeps quantised weights outside its parameters and "
+                "buffers, and only its class can write their state dict (let it do so, and slim that)"
+            )
         lost = [name for name in plain_names(module) if not name.startswith("_") and name != "training"]
         without = f", without its {', '.join(lost)}" if lost else ""
         return self._report(path, ordered(state_dict(module)), f"the state dict of {class_path(module)}{without}")

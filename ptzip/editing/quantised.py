@@ -19,7 +19,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from ptzip.pickling.nodes import Global, Node, Slot, lookup, pair_slots, plain, text
+from ptzip.editing.storage_users import storages_below
+from ptzip.pickling.nodes import Call, Global, Node, Slot, lookup, pair_slots, pairs, plain, text, walk_unordered
 from ptzip.tensors.dtypes import QUANTISED, SMALL_INTEGERS
 from ptzip.tensors.references import (
     TENSOR_CLASS,
@@ -31,7 +32,8 @@ from ptzip.tensors.references import (
     tensor_slot,
 )
 from ptzip.tensors.torch_names import SUBCLASSES
-from ptzip.tree.modules import is_module, modules, named_slots
+from ptzip.tree.calls import class_path
+from ptzip.tree.modules import UNNAMED, attributes, is_module, modules, named_slots
 
 ZERO_POINT = re.compile(r"(.*_)?(zero_?points?|qzeros)")
 SCALE = re.compile(r"(.*_)?scales?(_inv)?")
@@ -69,6 +71,31 @@ def companions(root: Node) -> set[int]:
         scales = (slot for holder in holders for name, slot in holder.items() if SCALE.fullmatch(name.rpartition(".")[2]))
         units |= {id(tensor_slot(slot).node) for slot in scales}
     return units
+
+
+def unstated_module(root: Node) -> str:
+    """The class of the first module below one with weights that are not in its parameters and buffers, or "".
+
+    A quantised weight may be in the attributes of a parameter or a module, or in a module whose state is no dict
+    (`bitsandbytes/nn/modules.py`, `torch/ao/nn/quantized/modules`), which then adds it to `state_dict()` itself.
+    """
+    for module in modules(root):
+        held = [slot for container in ("_parameters", "_buffers") for _, slot in named_slots(module, container)]
+        if any(storages_below(slot.node) - storages_below(tensor_slot(slot).node) for slot in held):
+            return class_path(module)
+        for _, slot in named_slots(module, "_modules"):
+            if not is_module(slot.node) and storages_below(slot.node):
+                return class_path(slot.node)
+        others = (value for key, value in pairs(attributes(module) or module) if text(key) not in UNNAMED)
+        if any(map(_has_quantised, others)):
+            return class_path(module)
+    return ""
+
+
+def _has_quantised(node: Node) -> bool:
+    """Whether there is a tensor of a quantised dtype, or a wrapper of some, in an object."""
+    forms = (_form(one) for one in walk_unordered(node) if isinstance(one, Call))
+    return any(form is not None and (form.is_wrapper or form.dtype in QUANTISED) for form in forms)
 
 
 def _holders(root: Node) -> Iterator[dict[str, Slot]]:

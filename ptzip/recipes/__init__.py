@@ -6,8 +6,10 @@ The first that matches is the one that `auto` takes, so the more special come fi
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node
 from ptzip.recipes import (
+    agilerl,
     basic,
     detectron2,
+    fastai,
     generic,
     lightning,
     mmengine,
@@ -28,7 +30,7 @@ from ptzip.recipes.recipe import Recipe
 RECIPES: tuple[Recipe, ...] = (
     *(ultralytics.RECIPE, yolov7.RECIPE, yolov6.RECIPE, yolov5.RECIPE, basic.RECIPE, yolox.RECIPE),
     *(stable_diffusion.RECIPE, lightning.RECIPE, timm.RECIPE, mmengine.RECIPE, detectron2.RECIPE, nnunet.RECIPE),
-    *(vits.RVC, vits.SO_VITS, transformers_trainer.RECIPE, generic.RECIPE),
+    *(vits.RVC, vits.SO_VITS, fastai.RECIPE, agilerl.RECIPE, transformers_trainer.RECIPE, generic.RECIPE),
 )
 
 GENERIC = generic.RECIPE

@@ -25,7 +25,7 @@ from ptzip.recipes.refusals import refusal
 from ptzip.tensors.cast import Stretch
 from ptzip.tree.modules import is_module
 
-HOW_TO_USE = "a module in half precision computes on a GPU; on a CPU call .float() on it after loading"
+HOW_TO_USE = "a module in half precision computes on a GPU; on a CPU call .float() on {what} after loading"
 
 
 def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True, owned: bool = False) -> Edit:
@@ -102,7 +102,8 @@ def _note_modules(edit: Edit, recipe: Recipe, paths: list[str]) -> None:
     """Say how to use modules that were cast, except those of frameworks whose own loaders make them float32 again."""
     cast = {change.path for change in edit.account.changes if change.category is Category.HALF}
     if not recipe.is_half and cast.intersection(paths):
-        edit.account.notes.append(HOW_TO_USE)
+        what = "its layers that are not quantised" if edit.account.companions else "it"  # packed weights may be floats
+        edit.account.notes.append(HOW_TO_USE.format(what=what))
 
 
 class Forecast(NamedTuple):

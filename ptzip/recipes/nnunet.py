@@ -5,10 +5,9 @@ state stays loadable: its `param_groups` are kept, which are numbers, and its `s
 Everything else that its loaders ask for is small, and stays.
 """
 
-from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.recipe import Recipe, has, is_optimizer, under
+from ptzip.recipes.recipe import Recipe, empty_optimizer, has, under
 
 
 def matches(root: Node) -> bool:
@@ -16,11 +15,7 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    optimizer = lookup(edit.root, "optimizer_state")
-    momentum = lookup(optimizer, "state") if is_optimizer(optimizer) else None
-    if momentum is not None:
-        what = "emptied; its key stays, since load_checkpoint reads it"
-        edit.remove_matching(momentum, "optimizer_state.state", lambda _: True, Category.OPTIMIZER, what)
+    empty_optimizer(edit, lookup(edit.root, "optimizer_state"), "optimizer_state", "load_checkpoint reads it")
 
 
 RECIPE = Recipe("nnunet", "nnU-Net v2: the weights, an empty optimizer state, the log", matches, drop, under("network_weights"))

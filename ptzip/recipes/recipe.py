@@ -12,6 +12,7 @@ from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
 from ptzip.tree.kinds import is_tensor
 from ptzip.tree.modules import is_module, parameter_slots
+from ptzip.tree.paths import join_path
 
 Weights = Callable[[Node], Iterable[tuple[str, Node]]]
 """Finds the modules and dicts of tensors that are cast, with their paths."""
@@ -107,6 +108,14 @@ def freeze(edit: Edit, root: Node) -> None:
             frozen += 1
     if frozen:
         edit.account.change(Category.OTHER, "model", f"requires_grad of {frozen} parameters to False", gain=False)
+
+
+def empty_optimizer(edit: Edit, optimizer: Node | None, path: str, why: str) -> None:
+    """Empty the `state` of an optimizer, if it is one, for a loader that needs its key: as before the first step."""
+    momentum = lookup(optimizer, "state") if is_optimizer(optimizer) else None
+    if momentum is not None:
+        what = f"emptied; its key stays, since {why}"
+        edit.remove_matching(momentum, join_path(path, "state"), lambda _: True, Category.OPTIMIZER, what)
 
 
 def use_live_weights(edit: Edit, live_key: str, prefix: str = "") -> None:

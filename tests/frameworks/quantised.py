@@ -1,30 +1,22 @@
-"""Models that bitsandbytes and torchao quantised, and layers as GPTQ and FP8 have them: slimmed, loaded, and run.
+"""Models that bitsandbytes and torchao quantised, and layers as GPTQ and FP8 have them: state dicts, and whole modules."""
 
-By hand, in an environment of its own:
-
-    pip install torch==2.13.0 bitsandbytes==0.50.2 torchao==0.18.0 numpy ml_dtypes
-    python -m tests.frameworks.quantised
-
-With a folder as argument, the checkpoints are written there: `fixtures/quantised` has them for `tests/slimming`.
-"""
-
-import sys
-import tempfile
-import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes as bnb  # type: ignore[import-not-found, unused-ignore]
+import bitsandbytes as bnb
 import torch
 from torch import nn
-from torchao.quantization import (  # type: ignore[import-not-found, unused-ignore]
+from torchao.quantization import (
     Float8WeightOnlyConfig,
     Int8WeightOnlyConfig,
     quantize_,
 )
 
-import ptzip
+from tests.frameworks.case import Case
+
+PINS = "torch==2.13.0 bitsandbytes==0.50.2 torchao==0.18.0 numpy==2.4.6 ml_dtypes zstandard safetensors rich"
 
 Make = Callable[[], nn.Module]
 
@@ -51,7 +43,7 @@ def torchao(config: Any) -> nn.Module:
     return net
 
 
-class Packed(nn.Module):  # type: ignore[misc, unused-ignore]
+class Packed(nn.Module):
     """A layer as GPTQ has it: four bits of eight weights in each int32, a scale and a zero point for each group."""
 
     def __init__(self) -> None:
@@ -70,7 +62,7 @@ class Packed(nn.Module):  # type: ignore[misc, unused-ignore]
         return numbers @ (self.scales[self.g_idx] * (weight - zeros[self.g_idx])) + self.bias
 
 
-class Float8(nn.Module):  # type: ignore[misc, unused-ignore]
+class Float8(nn.Module):
     """A layer as FP8 checkpoints have it."""
 
     def __init__(self) -> None:
@@ -84,47 +76,53 @@ class Float8(nn.Module):  # type: ignore[misc, unused-ignore]
         return (numbers / self.input_scale).round() * self.input_scale @ (self.weight.float() * self.weight_scale).T
 
 
-MODELS: dict[str, Make] = {
-    "bitsandbytes nf4, nested": nf4,
-    "bitsandbytes nf4": lambda: nf4(is_nested=False),
-    "bitsandbytes nf4 in float32": lambda: nf4(torch.float32),
-    "bitsandbytes nf4 in bfloat16": lambda: nf4(torch.bfloat16),
-    "bitsandbytes int8": int8,
-    "torchao int8": lambda: torchao(Int8WeightOnlyConfig()),
-    "torchao fp8": lambda: torchao(Float8WeightOnlyConfig()),
-    "GPTQ-like": lambda: around(Packed()),
-    "FP8 with scales": lambda: around(Float8()),
+MODELS: dict[str, tuple[str, Make]] = {
+    "bitsandbytes-nf4-nested": ("bitsandbytes", nf4),
+    "bitsandbytes-nf4": ("bitsandbytes", partial(nf4, is_nested=False)),
+    "bitsandbytes-nf4-in-float32": ("bitsandbytes", partial(nf4, torch.float32)),
+    "bitsandbytes-nf4-in-bfloat16": ("bitsandbytes", partial(nf4, torch.bfloat16)),
+    "bitsandbytes-int8": ("bitsandbytes", int8),
+    "torchao-int8": ("torchao", partial(torchao, Int8WeightOnlyConfig())),
+    "torchao-fp8": ("torchao", partial(torchao, Float8WeightOnlyConfig())),
+    "GPTQ-like": ("torch", lambda: around(Packed())),
+    "FP8-with-scales": ("torch", lambda: around(Float8())),
 }
 
 
-def main() -> None:
-    """Print a line for each model. Raises AssertionError where the outputs differ by more than the cast of the other layers."""
-    warnings.simplefilter("ignore")
-    print(f"{'model':36}{'recipe':10}{'before':>8}{'after':>8}  largest difference, and of an ordinary cast")
-    for name, make in MODELS.items():
-        for is_whole in (False, True) if not name.startswith("torchao") else (False,):  # pickle takes no whole one of those
-            print(f"{name + (', whole' if is_whole else ''):36}{row(make, is_whole)}")
+def numbers() -> torch.Tensor:
+    return torch.rand(16, 32, generator=torch.Generator().manual_seed(1))
 
 
-def row(make: Make, is_whole: bool) -> str:
+def write_state(make: Make, folder: Path) -> Path:
     torch.manual_seed(0)
-    before, numbers = make(), torch.rand(16, 32, generator=torch.Generator().manual_seed(1))
-    expected = before(numbers)
-    with tempfile.TemporaryDirectory() as folder:
-        path, output = Path(folder) / "last.pt", Path(folder) / "out.pt"
-        torch.save({"net": before if is_whole else before.state_dict(), "epoch": 1}, path)
-        report = ptzip.slim(path, output, check=True, scan=False)
-        loaded = torch.load(output, weights_only=False)["net"]
+    torch.save({"net": make().state_dict(), "epoch": 1}, folder / "state.pt")
+    return folder / "state.pt"
+
+
+def outputs_state(make: Make, path: Path) -> torch.Tensor:
     torch.manual_seed(2)
-    after = loaded if is_whole else make()
-    if is_whole:
-        for layer in (*after[:2], *after[3:]):
-            layer.float()
-    else:
-        load(after, loaded)
-    error, rounding = float((after(numbers) - expected).abs().max()), cast_error(before, numbers, expected)
-    assert error <= 2 * rounding, f"{name_of(report)}: {error} is more than the cast of the other layers, {rounding}"
-    return f"{report.recipe:10}{report.old_size:>8}{report.new_size:>8}  {error:.2g}, {rounding:.2g}; {'; '.join(report.notes)}"
+    net, state = make(), torch.load(path, weights_only=False)["net"]
+    load(net, state)
+    return computed(net)
+
+
+def write_whole(make: Make, folder: Path) -> Path:
+    torch.manual_seed(0)
+    torch.save({"net": make(), "epoch": 1}, folder / "whole.pt")
+    return folder / "whole.pt"
+
+
+def outputs_whole(_: Make, path: Path) -> torch.Tensor:
+    net = torch.load(path, weights_only=False)["net"]
+    for layer in (*net[:2], *net[3:]):
+        layer.float()
+    return computed(net)
+
+
+def computed(net: nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        outputs: torch.Tensor = net(numbers())
+    return outputs
 
 
 def load(net: nn.Module, state: dict[str, torch.Tensor]) -> None:
@@ -137,23 +135,14 @@ def load(net: nn.Module, state: dict[str, torch.Tensor]) -> None:
     assert (missing, unexpected) == (["2.weight"] if below else [], []), (missing, unexpected)
 
 
-def name_of(report: ptzip.SlimReport) -> str:
-    return Path(report.path).name
-
-
-def cast_error(net: nn.Module, numbers: torch.Tensor, expected: torch.Tensor) -> float:
-    """How far the outputs move where the layers that are not quantised are rounded to float16."""
-    for layer in (*net[:2], *net[3:]):
-        layer.half().float()
-    return max(float((net(numbers) - expected).abs().max()), 1e-6)
-
-
-def write(folder: Path) -> None:
-    """Write the checkpoints of all models."""
-    for name, make in MODELS.items():
-        torch.manual_seed(0)
-        torch.save({"net": make().state_dict(), "epoch": 1}, folder / f"{name.replace(', ', '-').replace(' ', '-')}.pt")
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1])) if sys.argv[1:] else main()
+CASES = (
+    *(
+        Case(name, package, partial(write_state, make), partial(outputs_state, make))
+        for name, (package, make) in MODELS.items()
+    ),
+    *(
+        Case(f"{name}-whole", package, partial(write_whole, make), partial(outputs_whole, make))
+        for name, (package, make) in MODELS.items()
+        if package != "torchao"  # whose tensors pickle does not take
+    ),
+)

@@ -94,3 +94,10 @@ def test_a_whole_quantised_model_computes_the_same(tmp_path: Path) -> None:
     ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", scan=False)
     after = torch.load(tmp_path / "out.pt", weights_only=False)["net"].float()
     assert torch.allclose(before(images()), after(images()), atol=0.02)
+
+
+@pytest.mark.parametrize("quantise", [static, dynamic])
+def test_a_whole_quantised_model_has_no_plain_form(quantise: Any, tmp_path: Path) -> None:
+    torch.save({"net": quantise(network())}, tmp_path / "last.pt")
+    with pytest.raises(ptzip.EditError, match=r"net has no plain form: torch\.ao\S+ keeps quantised weights outside"):
+        ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", plain=True, scan=False)
