@@ -26,6 +26,7 @@ class Context(Protocol):
     """What checks find out about the values of one pickle (`judge.Judge`, which imports this module through the table)."""
 
     discards: bool
+    copies_left: int
 
     def kind(self, node: Node | None) -> str: ...
 
@@ -132,6 +133,16 @@ def takes(signature: str) -> ArgumentCheck:
 
 def _kinds(word: str) -> frozenset[str]:
     return ANY if word == "any" else frozenset(kind for name in word.split("|") for kind in GROUPS.get(name, name).split())
+
+
+def weighs(size: int, check: ArgumentCheck) -> ArgumentCheck:
+    """The same check of what returns much more than it is given: each call counts as if it copied so many items."""
+
+    def counted(judge: Context, arguments: Arguments) -> str:
+        judge.copies_left -= size
+        return check(judge, arguments)
+
+    return counted
 
 
 any_arguments = takes("any*")
@@ -338,6 +349,8 @@ def looping_state(judge: Context, node: Node, state: Node) -> str:
         return "and gives it too many layers"
     if any(text(key) == "_dim_group_names" and not isinstance(value, Tuple | List) for key, value in pairs(state)):
         return "and gives it groups that are computed while loading"
+    if any(text(key) == "state" and judge.kind(value) != "dict" for key, value in pairs(state)):
+        return "and gives it a state for its parameters that is no dict"
     groups = [value for key, value in pairs(state) if text(key) == "param_groups"]
     is_literal = all(isinstance(group, List) and all(_is_group(slot.node) for slot in item_slots(group)) for group in groups)
     return "" if is_literal else "and gives it parameters that are computed while loading"

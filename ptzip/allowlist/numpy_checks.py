@@ -24,6 +24,7 @@ from ptzip.pickling.nodes import (
     lookup,
     pairs,
     plain,
+    text,
     walk_unordered,
 )
 from ptzip.tensors.dtypes import STRING_DTYPE
@@ -171,11 +172,14 @@ def _base(judge: Context, subtype: Node) -> list[tuple[Dtype, int]]:
 
 
 def _fields(judge: Context, names: Node, fields: Node) -> list[tuple[Dtype, int]]:
-    """Every field, with its offset; numpy looks fields up by names."""
+    """Every field, with its offset; numpy looks each of the names up, and takes it for granted that it is there."""
     found = plain(fields)
     if isinstance(found, Atom) and found.value is None and isinstance(plain(names), Atom):
         return []
-    if not isinstance(found, Dict) or not isinstance(plain(names), Tuple):
+    order = plain(names)
+    if not isinstance(found, Dict) or not isinstance(order, Tuple):
+        return [(NO_DTYPE, 0)]
+    if not {text(key) for key, _ in pairs(found)} >= {text(plain(name)) for name in order.parts}:
         return [(NO_DTYPE, 0)]
     values = [value for _, value in pairs(found)]
     if not all(isinstance(value, Tuple) and len(value.parts) in (2, 3) for value in values):

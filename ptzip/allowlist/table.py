@@ -90,6 +90,11 @@ BASES = frozenset(
 )
 """The bases that `_reconstructor(cls, base, state)` may call."""
 
+DEQUE, GENERATOR = 64, 256
+"""The items that an empty deque, and a generator of random numbers, are as large as (CPython's `_collectionsmodule.c`: a block
+of 64; a Mersenne Twister has 624 words).
+"""
+
 _ITEMS = takes("items?")
 _ORDERED_DICT = Row(_ITEMS, "paired OrderedDict", "python_type", "set_attributes", returns="dict", weights_only="call")
 _PYTHON: Rows = (
@@ -116,7 +121,7 @@ _PYTHON: Rows = (
     ("collections", "OrderedDict", _ORDERED_DICT),
     ("collections", "Counter", Row(_ITEMS, "as_counter", state="set_attributes", returns="dict")),
     ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict", returns="dict")),
-    ("collections", "deque", Row(takes("items? none|int?"), "as_deque", returns="deque")),
+    ("collections", "deque", Row(checks.weighs(DEQUE, takes("items? none|int?")), "as_deque", returns="deque")),
     ("collections", "ChainMap", INSTANCE),
     ("functools", "partial", Row(checks.one_name, state=OPAQUE, check_state=checks.partial_state)),
     ("argparse", "Namespace", Row(checks.no_arguments, "attribute_bag Namespace", state="set_attributes")),
@@ -136,8 +141,13 @@ _PYTHON: Rows = (
     ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
 )
 
-_RANDOM = Row(arrays.numpy_random, state="set_random_state", check_state=arrays.random_state)
-_SEEDS = Row(takes("name int none|tuple"), "seed_sequence", state="set_random_state", check_state=arrays.seed_state)
+_RANDOM = Row(checks.weighs(GENERATOR, arrays.numpy_random), state="set_random_state", check_state=arrays.random_state)
+_SEEDS = Row(
+    checks.weighs(GENERATOR, takes("name int none|tuple")),
+    "seed_sequence",
+    state="set_random_state",
+    check_state=arrays.seed_state,
+)
 _NUMPY: Rows = (
     ("numpy", "ndarray bool_ bool str_ bytes_ float16 float32 float64 complex64 complex128", Row(value="numpy_class")),
     ("numpy", "int8 int16 int32 int64 longlong uint8 uint16 uint32 uint64 ulonglong", Row(value="numpy_class")),
@@ -239,7 +249,12 @@ _TORCH: Rows = (
     (
         "torch._C",
         "Generator",
-        Row(takes("object|text?"), "torch_generator", state="set_torch_generator", check_state=checks.own_state),
+        Row(
+            checks.weighs(GENERATOR, takes("object|text?")),
+            "torch_generator",
+            state="set_torch_generator",
+            check_state=checks.own_state,
+        ),
     ),
     ("torch", "ScriptObject", INSTANCE._replace(check_state=checks.torchbind_state)),
     ("torch._dynamo.decorators", "_DimRange", Row(takes("atom*"), state=OPAQUE, check_state=checks.own_state)),
@@ -270,7 +285,7 @@ LARGEST = {
     "dtype": "a description",
     "timedelta": "three numbers",
     "tensor": "a view of its storage, which is in the file; none where the tensor has a shape alone",
-    "object": "a reference to each argument; numbers of as many digits as they are given",
+    "object": "a reference to each argument; numbers of as many digits as they are given; generators, which are counted",
     "instance": "what a trusted class makes of its arguments, and what is put into it",
 }
 """How large the result of a call may be, by the kind that its row returns; `check` sees to that."""

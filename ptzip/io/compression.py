@@ -100,7 +100,8 @@ COMPRESSIONS = (
     Compression("gzip", (b"\x1f\x8b",), ".gz", _gzip, is_opened=True),  # RFC 1952
     Compression("zstd", (b"\x28\xb5\x2f\xfd",), ".zst", _zstd, is_opened=True, is_written=True),  # RFC 8878
     Compression("bzip2", (b"BZh",), ".bz2", _bzip2),
-    Compression("xz", (b"\xfd7zXZ\x00", b"\x5d\x00\x00"), ".xz", _xz),  # and the older .lzma
+    Compression("xz", (b"\xfd7zXZ\x00",), ".xz", _xz),
+    Compression("lzma", (b"\x5d\x00",), ".lzma", _xz, is_weak=True),  # the size of a dictionary follows
     Compression("zlib of joblib 0.9", (b"ZF",), ".z", _joblib_zlib, is_weak=True),
     Compression("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), ".zlib", _Zlib, is_weak=True),  # RFC 1950
 )
@@ -114,7 +115,7 @@ def compression_of(source: Source) -> Compression | None:
         return kind
     try:
         return kind if kind.reader(SourceFile(source)).read1(1) else None  # chance does not unpack
-    except (zlib.error, EOFError):
+    except Exception:  # as in `_content`, each library has its own
         return None
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from ptzip.allowlist.argument_checks import word
-from ptzip.allowlist.table import allowed_row
+from ptzip.allowlist.table import FILLED_BY, allowed_row
 from ptzip.pickling.nodes import (
     TEXTS,
     Atom,
@@ -99,6 +99,15 @@ def special_methods(pickle: Pickle) -> Iterator[tuple[Call, str]]:
                 if id(state) not in seen:
                     seen.add(id(state))
                     yield from ((call, name) for name in _special_names(state, is_slots, seen))
+                    if _is_container(call):
+                        yield from ((call, name) for key, _ in _entries(state) if (name := text(key) or "") in METHODS)
+
+
+def _is_container(call: Call) -> bool:
+    """Whether a call returns one of Python's containers, whose methods others call."""
+    function = call.function
+    row = allowed_row(function.module, function.name) if isinstance(function, Global) else None
+    return row is not None and row.returns in FILLED_BY and row.returns != "instance"
 
 
 def _dicts(states: list[Node]) -> Iterator[tuple[Node, bool]]:

@@ -26,7 +26,8 @@ from ptzip.scanning.violations import Danger, violations
 HEADS = (512, 1 << 14, 1 << 20)
 """How many bytes are tried, as long as they may still be a pickle."""
 
-IDENTIFIER = r"[A-Za-z_]\w*(\.\w+)*"
+MODULE = r"[^\s\0/]+"
+"""The name of a module that may be a file: Python imports those that are no identifiers, too."""
 
 SUFFIXES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 """Names of records that are pickles, not texts."""
@@ -227,9 +228,9 @@ def _has_effect(region: Region, pickle: Pickle) -> bool:
     if region.is_other or not may_be_words or region.location.lower().endswith(SUFFIXES):
         return True
     is_dangerous = any(dangerous_names.of_name(node.module, node.name) for node in names)
-    if region.is_optional or region.reading is Reading.TEXT:
-        return ((calls or region.reading is Reading.ANYTHING) and is_whole) or (calls and is_dangerous)
-    return is_whole or calls or is_dangerous
+    if region.reading is Reading.TEXT:
+        return calls and (is_whole or is_dangerous)
+    return is_whole or calls or (is_dangerous and not region.is_optional)
 
 
 def was_limited(pickle: Pickle) -> bool:
@@ -240,7 +241,7 @@ def was_limited(pickle: Pickle) -> bool:
 def _names(pickle: Pickle) -> list[Global]:
     """What it imports by name, from modules that may exist."""
     names = [node for node in pickle.calls if isinstance(node, Global) and not node.op.startswith("EXT")]
-    return [node for node in names if re.fullmatch(IDENTIFIER, node.module)]
+    return [node for node in names if re.fullmatch(MODULE, node.module)]
 
 
 def _runs_on(pickle: Pickle) -> bool:

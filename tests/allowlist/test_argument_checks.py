@@ -79,6 +79,11 @@ STATES = {
     "objects without their flags": ("O8", b"(K\x03" + text("|") + b"NNN" + END + b"K\x00tb", "denies its objects"),
     "numbers with the flags of objects": ("f8", b"(K\x03" + text("<") + b"NNN" + END + b"K\x04tb", "or claims some"),
     "a field without their flags": ("V8", b"(K\x03" + text("|") + b"N" + FIELD + b"K\x08K\x01K\x00tb", "denies its objects"),
+    "a name of no field": (
+        "V8",
+        b"(K\x03" + text("|") + b"N" + FIELD.replace(b"(" + text("a"), b"(" + text("a") + text("b"), 1) + b"K\x08K\x01K\x1btb",
+        "do not fit",
+    ),
     "a field beyond its size": ("V4", b"(K\x03" + text("|") + b"N" + FIELD + b"K\x04K\x01K\x1btb", "do not fit"),
     "another size": ("V4", b"(K\x03" + text("|") + b"NNNK\x08K\x01K\x00tb", "another size"),
     "no tuple": ("O8", b"]b", "does not write"),
@@ -96,6 +101,16 @@ def test_the_state_of_a_dtype_is_one_that_numpy_writes(code: str, state: bytes, 
     found = Judge(pickle).misused(pickle.root.arguments, None, pickle.root, row)
     assert complaint in found
     assert bool(complaint) == isinstance(found, MemoryFault)
+
+
+@pytest.mark.parametrize("path", ["torch._C.Generator", "numpy.random._pickle.__randomstate_ctor", "collections.deque"])
+def test_large_objects_are_counted_as_if_their_bytes_were_copied(path: str) -> None:
+    pickle = read_pickle(b"\x80\x03" + name(path) + b"q\x00(" + b"h\x00)R" * 20_000 + b"l.")
+    judge, row = Judge(pickle), allowed_row(*path.rsplit(".", 1))
+    assert row is not None
+    wrong = [judge.misused(node.arguments, None, node, row) for node in pickle.calls if isinstance(node, Call)]
+    assert not wrong[500]
+    assert "copies more" in wrong[-1]
 
 
 def test_calls_that_share_their_arguments_copy_no_more_than_a_budget() -> None:

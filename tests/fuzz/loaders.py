@@ -93,12 +93,21 @@ def resolved(module: str, last: str) -> Any:
     return REAL.get((module, last), StandIn)
 
 
+def persistent(ident: object) -> StandIn:
+    """What is outside of a pickle. All loaders raise at the text after the P of a zip: those of Python and numpy know
+    no persistent ids, and torch's are tuples.
+    """
+    if isinstance(ident, str) and ident.startswith("K\3\4"):
+        raise pickle.UnpicklingError("this is a zip")
+    return StandIn()
+
+
 class CUnpickler(pickle.Unpickler):
     def find_class(self, module: str, last: str, /) -> Any:
         return resolved(module, last)
 
     def persistent_load(self, ident: Any, /) -> Any:
-        return StandIn()
+        return persistent(ident)
 
 
 class PythonUnpickler(pickle._Unpickler):
@@ -106,7 +115,7 @@ class PythonUnpickler(pickle._Unpickler):
         return resolved(module, last)
 
     def persistent_load(self, ident: Any) -> Any:
-        return StandIn()
+        return persistent(ident)
 
 
 def load(file: Any, **options: Any) -> Any:

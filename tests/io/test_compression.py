@@ -21,6 +21,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.ZstdCompressor().compress,
     "bzip2": bz2.compress,
     "xz": lzma.compress,
+    "lzma": lambda data: lzma.compress(data, lzma.FORMAT_ALONE, filters=[{"id": lzma.FILTER_LZMA1, "dict_size": 1 << 12}]),
     "zlib": zlib.compress,
     "zlib of joblib 0.9": lambda data: b"ZF" + hex(len(data)).ljust(19).encode() + zlib.compress(data),
 }

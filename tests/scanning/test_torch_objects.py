@@ -58,6 +58,7 @@ NOT_CLEAN = {
         b"}",
     ),
     "a constructor": name("torch.nn.modules.linear.Linear") + b")R",
+    "an optimizer with another object as its state": made(ADAM, state(state=made("argparse.Namespace", state()))),
     "a loop over a range": made(ADAM, state(param_groups=b"]" + state(params=RANGE) + b"a")),
     "groups that are a range": made(ADAM, state(param_groups=RANGE)),
     "too many layers": made(LSTM, state(num_layers=b"J\xff\xff\xff\x7f")),
@@ -114,3 +115,8 @@ def test_a_pandas_block_is_judged_as_a_call_of_its_function() -> None:
     assert found.verdict == Verdict.REVIEW
     assert any("pandas.core.internals.blocks.new_block" in finding.message for finding in found.findings)
     assert scan(pickled(block), trust=["pandas.core.internals.blocks.new_block()"]).verdict == Verdict.CLEAN
+
+
+def test_a_container_with_another_method_is_malicious() -> None:
+    value = call("collections.OrderedDict") + state(keys=made(LINEAR, state())) + b"b"
+    assert scan(pickled(value)).verdict == Verdict.MALICIOUS

@@ -105,6 +105,8 @@ BEGINNINGS = {
     "a frame that is longer than the file": b"\x95\0\0\0\4\0\0\0\0" + PAYLOAD + b".",
     "a name at the end": b"cevil\nxy",
     "a module at the end": b"cevilx",
+    "a call before garbage": b"cevil\nx\n)R]",
+    "a call of a module that is no identifier": b"ce-v!l\nx\n)R]",
 }
 
 
