@@ -246,7 +246,7 @@ def repair(
     progress: Progress | None = None,
     limits: Limits | None = None,
 ) -> "RepairReport":
-    """Write what can be recovered of a truncated or damaged torch.save zip to `output`, as a zip that torch loads.
+    """Write what can be recovered of a truncated or damaged file of torch.save to `output`, as a zip that torch loads.
 
     overwrite   replace an existing output; otherwise FileExistsError is raised
     max_fill    the most bytes to write in place of missing ones, in bytes or as "5GB"; by default 1 GiB, or 16 times a larger

@@ -46,6 +46,7 @@ MAY_IMPORT = {
     **dict.fromkeys(READ_COMMANDS.split(), OPEN),
     "converting": f"{OPEN} editing recipes",
     "inspecting": f"{OPEN} editing recipes",
+    "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
     "render": f"errors tensors editing recipes slimming {READ_COMMANDS}",

@@ -7,7 +7,7 @@ from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
-    "Write what can be recovered of a truncated or damaged torch.save zip to a new file that torch loads, and list what "
+    "Write what can be recovered of a truncated or damaged file of torch.save to a new zip that torch loads, and list what "
     "cannot: lost tensors (filled with NaN, or 0), damaged ones, and those without a CRC to verify them. Exit code 0 if every "
     "tensor is recovered or nothing needs repair, 1 if one is not, 2 if nothing could be recovered."
 )

@@ -59,7 +59,7 @@ def _replace_view(edit: Edit, reference: StorageRef) -> None:
         )
     new_key = f"{reference.key} view {key}"
     reference.id_parts[KEY], reference.id_parts[NUMEL] = atom(new_key), atom(numel)
-    edit.payloads[new_key] = SlicePayload(edit.source(reference.key), offset * size, numel * size)
+    edit.payloads[new_key] = SlicePayload(edit.payload(reference.key), offset * size, numel * size)
 
 
 def _replace_class_ids(edit: Edit) -> None:

@@ -8,7 +8,8 @@ the key's persistent id. Several such streams may follow one another in one file
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from ptzip.errors import CutError, FormatError
 from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part, broken, stored_in
@@ -94,11 +95,7 @@ def _read_one(
 def _storages(known: dict[str, StorageRefs], keys: Pickle, source: Source, at: int) -> dict[str, SourcePayload]:
     """The bytes of each storage, in the order of the list of keys."""
     found: dict[str, SourcePayload] = {}
-    for slot in item_slots(keys.root) if keys.root else ():
-        if (key := text(slot.node)) is None:
-            raise FormatError("the list of storage keys holds something other than text", slot.node.offset)
-        if key not in known:
-            raise FormatError(f"storage {key} is listed, but the pickle does not refer to it", at)
+    for key in _listed(known, keys):
         (count,) = COUNT.unpack(source.read(at, COUNT.size))
         size = count * known[key].dtype.size
         at += COUNT.size
@@ -107,6 +104,50 @@ def _storages(known: dict[str, StorageRefs], keys: Pickle, source: Source, at: i
         found[key] = SourcePayload(source, at, size)
         at += size
     return found
+
+
+def _listed(known: dict[str, StorageRefs], keys: Pickle) -> Iterator[str]:
+    """The keys of the storages, in the order in which they follow."""
+    for slot in item_slots(keys.root) if keys.root else ():
+        if (key := text(slot.node)) is None:
+            raise FormatError("the list of storage keys holds something other than text", slot.node.offset)
+        if key not in known:
+            raise FormatError(f"storage {key} is listed, but the pickle does not refer to it", keys.end)
+        yield key
+
+
+class Remains(NamedTuple):
+    """The first object of a file that was cut off, the bytes of its complete storages by key, and how many bytes are missing:
+    exactly, or at least so many."""
+
+    part: Part
+    storages: dict[str, SourcePayload]
+    missing: int
+    is_exact: bool
+
+
+def read_cut(source: Source, limits: Limits) -> Remains:
+    """Open the first object of a file that was cut off somewhere after it.
+
+    Raises FormatError where the object itself is not complete, or the file contradicts itself.
+    """
+    stream, pickles, at = source.whole(), list[Pickle](), 0
+    for name in PICKLES:
+        pickles.append(read_seen(stream, at, limits))
+        raise_limit(pickles[-1])
+        if pickles[-1].root is None and name != PICKLES[KEYS]:
+            raise broken(f"the {name} of the legacy stream", pickles[-1])
+        at = pickles[-1].end
+    known, is_listed = storage_refs(pickles[OBJECT].persistents), pickles[KEYS].root is not None
+    found, at = dict[str, SourcePayload](), at if is_listed else source.size
+    for key in _listed(known, pickles[KEYS]) if is_listed else known:
+        start, size = at + COUNT.size, known[key].size
+        if start + size <= source.size:
+            if COUNT.unpack(source.read(at, COUNT.size))[0] * known[key].dtype.size != size:
+                raise FormatError(f"storage {key} is not as long as the pickle says", at)
+            found[key] = SourcePayload(source, start, size)
+        at = start + size
+    return Remains(Part("pickle", pickles[OBJECT], stored_in(found)), found, max(at - source.size, 0), is_listed)
 
 
 def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> SequentialFile:

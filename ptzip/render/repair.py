@@ -25,7 +25,9 @@ def lines(report: RepairReport) -> Iterator[str]:
     yield from _listed("damaged, kept as they are", report.damaged)
     yield from _listed("unverifiable, kept as they are", report.unverifiable)
     yield from _listed("dropped", [f"{one.name}: {one.reason}" for one in report.dropped])
-    if report.output and report.is_saved:
+    if report.output and not report.has_crcs:
+        yield "  the format has no checksums: the other tensors are as they were in the file"
+    elif report.output and report.is_saved:
         yield "  every tensor matches its CRC"
 
 

@@ -90,10 +90,13 @@ def _storage(found: Salvage, key: str, dtypes: dict[str, str]) -> Payload:
     payload = found.storages[key].payload if key in found.storages else BytesPayload(b"")
     if payload.length == storage.size:
         return payload
-    dtype = dtypes.get(key, storage.dtype.name)
-    byte = NAN_OF.get(dtype, NAN) if dtype.startswith(("float", "bfloat", "complex")) else ZERO
-    filler = RepeatedByte(byte, max(storage.size - payload.length, 0))
-    return SlicePayload(JoinedPayload((payload, filler)), 0, storage.size)
+    missing = filler(dtypes.get(key, storage.dtype.name), max(storage.size - payload.length, 0))
+    return SlicePayload(JoinedPayload((payload, missing)), 0, storage.size)
+
+
+def filler(dtype: str, length: int) -> RepeatedByte:
+    """Bytes in place of lost numbers: NaN, or 0 in dtypes that have none."""
+    return RepeatedByte(NAN_OF.get(dtype, NAN) if dtype.startswith(("float", "bfloat", "complex")) else ZERO, length)
 
 
 def _layout_records(found: Salvage, texts: dict[str, bytes]) -> tuple[dict[str, bytes], int]:

@@ -1,4 +1,4 @@
-"""Repairs a zip of torch.save: writes what can be recovered to a new file, and reports what cannot.
+"""Repairs a file of torch.save: writes what can be recovered to a new file, and reports what cannot.
 
 The old file is never modified, and everything that is not as it was saved is named in the report.
 """
@@ -9,17 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptzip.errors import EditError, LimitError, Problem, UnsupportedError
-from ptzip.formats.signatures import described
+from ptzip.formats.signatures import described, is_legacy
 from ptzip.io.atomic_output import NewFile, check_overwrite, new_files
 from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, Progress
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.repairing.candidates import candidates
+from ptzip.repairing.legacy_stream import dtypes_of, recovered
 from ptzip.repairing.rebuild import rebuilt
 from ptzip.repairing.record_search import RecordState
 from ptzip.repairing.report import RepairReport
-from ptzip.repairing.salvage import Salvage, salvage
+from ptzip.repairing.salvage import salvage
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
 from ptzip.values.tensor_names import named_tensors
@@ -43,12 +44,13 @@ def repair(
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> RepairReport:
-    """Write what can be recovered of a truncated or damaged zip of torch.save to `output`, as a zip that torch loads.
+    """Write what can be recovered of a truncated or damaged zip of torch.save, or of a truncated legacy stream, to `output`, as
+    a zip that torch loads.
 
     `find_problems` finds the problems of a file, as `verify` does; a file without any is not repaired. An existing output is
     replaced only with `overwrite`. At most `max_fill` bytes are written in place of missing ones.
 
-    Raises EditError where the output is the source or would be compressed, UnsupportedError for anything but a zip of
+    Raises EditError where the output is the source or would be compressed, UnsupportedError for anything but a file of
     torch.save, FormatError where its pickle is lost, FileExistsError, LimitError, or OSError.
     """
     path = Path(source) if isinstance(source, str | os.PathLike) else None
@@ -80,16 +82,39 @@ def _recovered(
     source: Source, find_problems: Callable[[Source], tuple[Problem, ...]], max_fill: int | None, limits: Limits
 ) -> tuple[RepairReport, NewFile]:
     """The report before anything is written, and the new file."""
+    if is_legacy(source):
+        return _of_legacy_stream(source, find_problems(source), max_fill, limits)
     if source.read(0, min(source.size, len(LOCAL_SIGNATURE))) != LOCAL_SIGNATURE and not is_zip(source):
-        raise UnsupportedError(f"this is {described(source)}: only zips of torch.save are repaired")
+        raise UnsupportedError(f"this is {described(source)}: only files of torch.save are repaired")
     headers = read_headers(source)
     found = salvage(source, headers, candidates(source, headers), limits)
     problems = find_problems(source)
     tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
-    new = rebuilt(found, _dtypes(tensors))
-    _check_fill(new.filled, max(LEAST_MAX_FILL, MOST_GROWTH * source.size) if max_fill is None else max_fill)
-    whole, unverifiable, damaged, lost = _tensors_by_state(found, tensors)
-    report = RepairReport(
+    new = rebuilt(found, dtypes_of(tensors))
+    _check_fill(new.filled, source, max_fill)
+    states = {key: found.storages[key].state.value if key in found.storages else LOST for key in found.part.storages}
+    report = _report(source, problems, states, tensors)
+    return replace(report, dropped=new.dropped, doubt=new.doubt), writer.plan(new.records, new.alignment)
+
+
+def _of_legacy_stream(
+    source: Source, problems: tuple[Problem, ...], max_fill: int | None, limits: Limits
+) -> tuple[RepairReport, NewFile]:
+    """The same for a legacy stream, which can only be recovered where it was cut off."""
+    other = next((problem for problem in problems if problem.kind != "cut"), None)
+    if other is not None:
+        raise UnsupportedError(f"a legacy stream is repaired only where it was cut off, but {other.message}")
+    new = recovered(source, limits)
+    _check_fill(new.filled, source, max_fill)
+    states = {key: RecordState.WHOLE.value if is_complete else LOST for key, is_complete in new.storages.items()}
+    report = _report(source, problems, states, new.tensors)
+    return replace(report, dropped=new.dropped, has_crcs=False), writer.plan(new.records)
+
+
+def _report(source: Source, problems: tuple[Problem, ...], states: dict[str, str], tensors: dict[str, Tensor]) -> RepairReport:
+    """The report on tensors whose storages are in some states, by key."""
+    whole, unverifiable, damaged, lost = _tensors_by_state(states, tensors)
+    return RepairReport(
         path=source.name,
         output="",
         size=source.size,
@@ -98,15 +123,13 @@ def _recovered(
         lost=lost,
         damaged=damaged,
         unverifiable=unverifiable,
-        dropped=new.dropped,
         problems=problems,
-        doubt=new.doubt,
     )
-    return report, writer.plan(new.records, new.alignment)
 
 
-def _check_fill(size: int, limit: int) -> None:
+def _check_fill(size: int, source: Source, max_fill: int | None) -> None:
     """Raise LimitError where more bytes are missing than may be written in their place."""
+    limit = max(LEAST_MAX_FILL, MOST_GROWTH * source.size) if max_fill is None else max_fill
     if size > limit:
         raise LimitError(
             f"{size:,} bytes that the pickle mentions are missing, more than the {limit:,} that are filled "
@@ -114,19 +137,14 @@ def _check_fill(size: int, limit: int) -> None:
         )
 
 
-def _dtypes(tensors: dict[str, Tensor]) -> dict[str, str]:
-    """The dtype of the first tensor on each storage, by key: an untyped storage does not say it."""
-    with_components = [one for tensor in tensors.values() for one in tensor.with_components]
-    return {one.storage.key: one.dtype for one in reversed(with_components) if one.storage is not None}
+LOST = "lost"
 
-
-STATES = (RecordState.WHOLE.value, RecordState.UNVERIFIABLE.value, RecordState.DAMAGED.value, "lost")
+STATES = (RecordState.WHOLE.value, RecordState.UNVERIFIABLE.value, RecordState.DAMAGED.value, LOST)
 """What may become of a storage, from the best to the worst."""
 
 
-def _tensors_by_state(found: Salvage, tensors: dict[str, Tensor]) -> list[tuple[str, ...]]:
+def _tensors_by_state(states: dict[str, str], tensors: dict[str, Tensor]) -> list[tuple[str, ...]]:
     """For each of `STATES`, the tensors of which it is the worst state of a storage; and storages without tensors."""
-    states = {key: found.storages[key].state.value if key in found.storages else "lost" for key in found.part.storages}
     keys = {name: tensor.storage_keys & states.keys() for name, tensor in tensors.items()}
     unused = states.keys() - set().union(*keys.values())
     keys |= {f"storage {key}": {key} for key in states if key in unused}

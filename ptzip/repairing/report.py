@@ -18,11 +18,12 @@ class DroppedEntry(NamedTuple):
 class RepairReport:
     """The repair of one file; each tensor is in one of the four lists, under all its names.
 
-    `whole`: the bytes match a recorded CRC. `lost`: some bytes are missing, and the new file has NaN in place of floats and 0
-    in place of other numbers. `damaged`: the bytes do not match their CRC, or their number differs from that in the pickle;
-    they were kept. `unverifiable`: no CRC is known for the bytes, or it is not certain which tensor they belong to; they were
-    kept. `doubt` is the reason why no name, shape or value is reliable, or "". `problems` are those of the old file (see
-    `verify`). `output` is "" where there was nothing to repair; sizes are in bytes. `warnings` are about the output.
+    `whole`: the bytes match a recorded CRC, or are complete in a format without any (`has_crcs` is False). `lost`: some bytes
+    are missing, and the new file has NaN in place of floats and 0 in place of other numbers. `damaged`: the bytes do not match
+    their CRC, or their number differs from that in the pickle; they were kept. `unverifiable`: no CRC is known for the bytes,
+    or it is not certain which tensor they belong to; they were kept. `doubt` is the reason why no name, shape or value is
+    reliable, or "". `problems` are those of the old file (see `verify`). `output` is "" where there was nothing to repair;
+    sizes are in bytes. `warnings` are about the output.
     """
 
     path: str
@@ -37,6 +38,7 @@ class RepairReport:
     dropped: tuple[DroppedEntry, ...] = ()
     problems: tuple[Problem, ...] = ()
     warnings: tuple[str, ...] = ()
+    has_crcs: bool = True
 
     @property
     def is_saved(self) -> bool:

@@ -83,7 +83,7 @@ def _foreign_kind(candidates: Candidates, folder: str | None = None) -> str:
 
 def _check_kind(kind: str) -> None:
     if kind:
-        raise UnsupportedError(f"this is a {kind}: only zips of torch.save are repaired")
+        raise UnsupportedError(f"this is a {kind}: only files of torch.save are repaired")
 
 
 def _find_pickle(source: Source, candidates: Candidates, name: str, limits: Limits) -> FoundRecord:

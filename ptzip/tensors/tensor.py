@@ -79,8 +79,8 @@ class Tensor:
 
     @property
     def storage_keys(self) -> set[str]:
-        """The keys of all storages that hold its values."""
-        return {tensor.storage.key for tensor in self.with_components if tensor.storage is not None}
+        """The keys of all storages in the file that hold its values; a view in a legacy stream has none of its own there."""
+        return {tensor.storage.root[0].key for tensor in self.with_components if tensor.storage is not None}
 
     def numpy(self) -> "npt.NDArray[Any]":
         """The values as an array in native byte order, conjugated and negated where the tensor is; integers if quantized.

@@ -12,7 +12,7 @@ from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, Problem, ProblemKind, PtzipError
 from ptzip.formats.container import Container
-from ptzip.formats.signatures import SAFETENSORS_LENGTH
+from ptzip.formats.signatures import SAFETENSORS_LENGTH, is_legacy
 from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
 from ptzip.formats.torchzip_layout import computed_layout
 from ptzip.io.payloads import ByteCounter
@@ -47,6 +47,12 @@ def checked_contents(source: Source, report: VerifyReport, values: ByteCounter |
             numbers = tuple(_non_finite(checkpoint, values)) if values else ()
             return found._replace(loading=_loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
     except FormatError as error:
+        if isinstance(error, CutError) and is_legacy(source):
+            from ptzip.verifying.truncation import truncated_stream  # here, since few files are cut off
+
+            with contextlib.suppress(FormatError):
+                problem, rest = truncated_stream(source, limits)
+                return report._replace(problems=(problem,), rest=rest)
         kind: ProblemKind = "cut" if isinstance(error, CutError) else "pickle" if isinstance(error, PickleError) else "header"
         return report._replace(problems=(Problem(kind, "", error.message, error.offset),))
 

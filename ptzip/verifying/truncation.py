@@ -1,11 +1,14 @@
-"""A zip that was cut off, as an interrupted download or save leaves it: it has no directory, but the pickle comes first.
+"""A file that was cut off, as an interrupted download or save leaves it: a zip has no directory, but the pickle comes first.
 
-What is missing is computed from the pickle, which determines where torch puts every record. Each record that begins before the
-end of the file is looked for at its offset, so that nothing is computed for files of other programs.
+What is missing is computed from the pickle, which determines where torch puts every record. Each record of a zip that begins
+before the end of the file is looked for at its offset, so that nothing is computed for files of other programs.
 """
+
+from collections.abc import Set
 
 from ptzip.errors import FormatError, Problem
 from ptzip.formats.container import Part, nothing_stored
+from ptzip.formats.legacy import read_cut
 from ptzip.formats.torchzip import PICKLE, STORAGES, VERSION, prefix_of
 from ptzip.formats.torchzip_layout import expected_layout, header_at
 from ptzip.formats.zips import is_compiled
@@ -81,7 +84,28 @@ def _measured(source: Source, layout: ZipLayout, part: Part, prefix: str, limits
     else:
         message = f"it is cut off: {missing:,} of {layout.size:,} bytes are missing"
     there = {key for key in part.storages if ends[f"{prefix}{STORAGES}{key}"] <= source.size}
+    return Problem("cut", "", message, source.size), _rest(missing, part, there, limits)
+
+
+def truncated_stream(source: Source, limits: Limits) -> tuple[Problem, Rest]:
+    """The problem of a legacy stream that was cut off, and what remains of its first object.
+
+    Raises FormatError where that is cut off itself, or its storages are complete.
+    """
+    part, there, missing, is_exact = read_cut(source, limits)
+    if not missing:
+        raise FormatError("the first object is complete")
+    count = (
+        f"{missing:,} of {source.size + missing:,} bytes are missing" if is_exact else f"at least {missing:,} bytes are missing"
+    )
+    problem = Problem("cut", "", f"it is cut off: {count}", source.size)
+    return problem, _rest(missing, part, there.keys(), limits)
+
+
+def _rest(missing: int, part: Part, there: Set[str], limits: Limits) -> Rest:
+    """The tensors whose storages are all there, and the others."""
     tensors = named_tensors(build(part, unknown="keep", limits=limits))
-    whole = tuple(name for name, tensor in tensors.items() if tensor.storage_keys <= there)
-    lost = tuple(name for name, tensor in tensors.items() if not tensor.storage_keys <= there)
-    return Problem("cut", "", message, source.size), Rest(missing, whole, lost)
+    missing_keys = part.storages.keys() - there
+    is_whole = {name: tensor.storage_keys.isdisjoint(missing_keys) for name, tensor in tensors.items()}
+    whole, lost = (tuple(name for name in is_whole if is_whole[name] == wanted) for wanted in (True, False))
+    return Rest(missing, whole, lost)

@@ -9,16 +9,19 @@ from pathlib import Path
 import pytest
 
 import ptzip
+from ptzip.formats.signatures import is_legacy
 from ptzip.io.payloads import read_all
+from ptzip.io.sources import BytesSource
+from ptzip.tensors.tensor import Tensor
 from ptzip.zip import header_search as headers
 from ptzip.zip import structs
 from ptzip.zip.reader import Entry
 from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import one_line
 from tests.cli.shell import ptzip as run
-from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
+from tests.corpus import CORPUS, FIXTURES, files, needs_corpus, parameters
 from tests.header_fields import copied, cuts, flips, turned, zips
-from tests.repairing.damage_sweep import NAMED, NOTHING, REFUSED, SAVED, described, outcome
+from tests.repairing.damage_sweep import NAMED, NOTHING, REFUSED, SAVED, Described, described, outcome
 from tests.torch_zips import torch_zip
 
 COUNT, LARGE, FEW = 3, 3_000_000, 1
@@ -30,7 +33,7 @@ SHARD = "dcp_shard.distcp"
 FOREIGN = {"t16_torchscript_scripted.pt", "torch_package.pt", "torchscript_lite.ptl", SHARD}
 """Zips that torch.save did not write."""
 
-ONLY = r"only zips of torch\.save are repaired"
+ONLY = r"only files of torch\.save are repaired"
 
 WITHOUT_CRC = {"no_crc.pt", "skip_data.pt"}
 
@@ -305,7 +308,7 @@ def test_anything_but_a_zip_is_refused(size: int, tmp_path: Path) -> None:
 @needs_corpus
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     for path in files("format"):
-        if path.read_bytes()[:2] != b"PK":
+        if path.read_bytes()[:2] != b"PK" and not is_legacy(BytesSource(path.read_bytes())):
             with pytest.raises(ptzip.UnsupportedError, match=ONLY):
                 ptzip.repair(path, tmp_path / "out.pt")
     assert not list(tmp_path.iterdir())
@@ -319,6 +322,80 @@ def test_empty_storages_are_found_and_none_of_them_is_dropped(tmp_path: Path) ->
     report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
     assert report.is_saved
     assert [one.name for one in report.dropped if "second" in one.reason] == []
+
+
+# Legacy streams
+
+TWO_OBJECTS = "two_objects_legacy"
+"""The first of which is complete where the second is cut off."""
+
+LEGACY = [path for path in parameters("format") if is_legacy(BytesSource(path.values[0].read_bytes()))]
+
+
+def readable(path: Path) -> Described:
+    """Every tensor of a file with its form and the bytes of its storages, without their keys, which a new file numbers anew."""
+    with ptzip.open(path) as checkpoint:
+        found = dict(checkpoint.tensors())
+        return {name: comparable(tensor) for name, tensor in found.items()}
+
+
+def comparable(tensor: Tensor) -> tuple[object, ...]:
+    data = None if tensor.storage is None else tensor.storage.read(0, tensor.storage.size)
+    inner = tuple((name, comparable(part)) for name, part in tensor.components.items())
+    return tensor.dtype, tensor.shape, tensor.stride, tensor.offset, tensor.requires_grad, data, inner
+
+
+@pytest.mark.parametrize("most", [pytest.param(10, id="few"), pytest.param(1000, id="many", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("path", LEGACY)
+def test_of_a_truncated_legacy_stream_every_tensor_is_unchanged_or_named(path: Path, most: int, tmp_path: Path) -> None:
+    data, before = path.read_bytes(), readable(path)
+    place, out = tmp_path / "x.pt", tmp_path / "out.pt"
+    saved = 0
+    for size in range(len(data) - 1, 64, -max(50, len(data) // most)):
+        place.write_bytes(data[:size])
+        verified = ptzip.verify(place)
+        assert {problem.kind for problem in verified.problems} == {"cut"} or path.stem == TWO_OBJECTS, size
+        try:
+            report = ptzip.repair(place, out, overwrite=True)
+        except ptzip.PtzipError:
+            assert verified.rest is None, size
+            continue
+        after = readable(out if report.output else place)
+        assert [name for name in after if after[name] != before[name] and name not in report.lost] == [], size
+        assert before.keys() == after.keys() or path.stem == TWO_OBJECTS, size
+        assert verified.rest is None or (verified.rest.whole, verified.rest.lost) == named_by(report), size
+        saved += bool(report.output)
+    assert saved or not before
+
+
+def named_by(report: ptzip.RepairReport) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The tensors that are whole, and those that are lost."""
+    whole, lost = (tuple(name for name in names if not name.startswith("storage ")) for names in (report.whole, report.lost))
+    return whole, lost
+
+
+@needs_corpus
+@pytest.mark.torch
+def test_torch_loads_what_was_repaired_of_a_legacy_stream(tmp_path: Path) -> None:
+    import torch
+
+    for name in (
+        "t113/t113_state_dict_legacy",
+        "t16/t16_state_dict_legacy",
+        "t213/views_legacy",
+        "t213/full_training_ckpt_legacy",
+    ):
+        path = CORPUS / "format" / f"{name}.pt"
+        whole, data = torch.load(path, weights_only=False), path.read_bytes()
+        for size in range(len(data) - 1, len(data) // 2, -len(data) // 9):
+            (tmp_path / "x.pt").write_bytes(data[:size])
+            try:
+                ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt", overwrite=True)
+            except ptzip.FormatError:
+                continue
+            found = torch.load(tmp_path / "out.pt", weights_only=False)
+            assert type(found) is type(whole)
+            assert list(found) == list(whole)
 
 
 # torch itself
