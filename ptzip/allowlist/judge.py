@@ -7,8 +7,7 @@ the arguments of any number of calls, and the same dict the state of any number 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ptzip.allowlist import argument_checks as checks
-from ptzip.allowlist.argument_checks import LONG_NUMBER, SHORT_NUMBER, SHORT_TEXT, ArgumentCheck, Arguments, MemoryFault
+from ptzip.allowlist.signatures import LONG_NUMBER, SHORT_NUMBER, SHORT_TEXT, ArgumentCheck, Arguments, Context, MemoryFault
 from ptzip.allowlist.table import BASES, FILLED_BY, TRUSTED_CALL, AllowedName, allowed_row
 from ptzip.pickling.nodes import (
     PUTS,
@@ -59,7 +58,7 @@ class Judge:
         self._known: dict[tuple[Callable[..., Any], int], Any] = {}
         self._verdicts: dict[tuple[ArgumentCheck, int], tuple[str, int]] = {}
 
-    def once(self, work: Callable[[checks.Context, Any], T], node: Node, otherwise: T) -> T:
+    def once(self, work: Callable[[Context, Any], T], node: Node, otherwise: T) -> T:
         """What a function finds out about a node, `otherwise` inside itself and deeper than `DEEPEST`."""
         key = work, id(node)
         if key in self._known:
@@ -193,7 +192,7 @@ def _kind_of_atom(node: Atom) -> str:
     return _NUMBERS.get(type(value), "bytes")
 
 
-def _length(judge: checks.Context, node: Node) -> int:
+def _length(judge: Context, node: Node) -> int:
     """The items, characters or bytes of a value: those of the file, and those that calls copied."""
     if isinstance(node, Atom):
         return len(node.arg) if isinstance(node.arg, str | bytes | bytearray) else 0

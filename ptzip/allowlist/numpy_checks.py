@@ -10,7 +10,7 @@ import re
 from itertools import islice
 from typing import NamedTuple
 
-from ptzip.allowlist.argument_checks import Arguments, Context, MemoryFault, integer, takes, word
+from ptzip.allowlist.signatures import Arguments, Context, MemoryFault, integer, takes, word
 from ptzip.pickling.nodes import (
     Atom,
     Call,

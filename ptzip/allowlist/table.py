@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from ptzip.allowlist import argument_checks as checks
 from ptzip.allowlist import numpy_checks as arrays
-from ptzip.allowlist.argument_checks import ArgumentCheck, StateCheck, takes
+from ptzip.allowlist.signatures import ArgumentCheck, StateCheck, takes, weighs
 from ptzip.tensors.dtypes import BY_NAME, NAME_ONLY, STRING_DTYPE
 from ptzip.tensors.torch_names import OLD_TENSOR_CLASSES, REBUILD_JAGGED, STORAGE_CLASSES, TORCH_NAMES
 
@@ -121,7 +121,7 @@ _PYTHON: Rows = (
     ("collections", "OrderedDict", _ORDERED_DICT),
     ("collections", "Counter", Row(_ITEMS, "as_counter", state="set_attributes", returns="dict")),
     ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict", returns="dict")),
-    ("collections", "deque", Row(checks.weighs(DEQUE, takes("items? none|int?")), "as_deque", returns="deque")),
+    ("collections", "deque", Row(weighs(DEQUE, takes("items? none|int?")), "as_deque", returns="deque")),
     ("collections", "ChainMap", INSTANCE),
     ("functools", "partial", Row(checks.one_name, state=OPAQUE, check_state=checks.partial_state)),
     ("argparse", "Namespace", Row(checks.no_arguments, "attribute_bag Namespace", state="set_attributes")),
@@ -141,9 +141,9 @@ _PYTHON: Rows = (
     ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
 )
 
-_RANDOM = Row(checks.weighs(GENERATOR, arrays.numpy_random), state="set_random_state", check_state=arrays.random_state)
+_RANDOM = Row(weighs(GENERATOR, arrays.numpy_random), state="set_random_state", check_state=arrays.random_state)
 _SEEDS = Row(
-    checks.weighs(GENERATOR, takes("name int none|tuple")),
+    weighs(GENERATOR, takes("name int none|tuple")),
     "seed_sequence",
     state="set_random_state",
     check_state=arrays.seed_state,
@@ -250,7 +250,7 @@ _TORCH: Rows = (
         "torch._C",
         "Generator",
         Row(
-            checks.weighs(GENERATOR, takes("object|text?")),
+            weighs(GENERATOR, takes("object|text?")),
             "torch_generator",
             state="set_torch_generator",
             check_state=checks.own_state,

@@ -7,7 +7,7 @@ of a container when a later opcode fills the object.
 from collections.abc import Iterator
 from itertools import islice
 
-from ptzip.allowlist.argument_checks import word
+from ptzip.allowlist.signatures import word
 from ptzip.allowlist.table import FILLED_BY, allowed_row
 from ptzip.pickling.nodes import (
     TEXTS,

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from ptzip.allowlist.argument_checks import MemoryFault
 from ptzip.allowlist.judge import Judge
+from ptzip.allowlist.signatures import MemoryFault
 from ptzip.allowlist.table import NOTHING, AllowedName, Name, Trust, allowed_row
 from ptzip.pickling.nodes import (
     PUTS,

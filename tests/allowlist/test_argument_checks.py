@@ -4,8 +4,8 @@ import pytest
 
 from ptzip.allowlist import argument_checks as checks
 from ptzip.allowlist import numpy_checks as arrays
-from ptzip.allowlist.argument_checks import ArgumentCheck, MemoryFault, takes
 from ptzip.allowlist.judge import MOST_COPIED, Judge
+from ptzip.allowlist.signatures import ArgumentCheck, MemoryFault, takes
 from ptzip.allowlist.table import allowed_row
 from ptzip.pickling.nodes import Call
 from ptzip.pickling.reader import read_pickle
