@@ -5,15 +5,12 @@
 its loader asks for them all.
 """
 
-from collections.abc import Iterator
-
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
 from ptzip.recipes.find_training import find_training
 from ptzip.recipes.kept import name_leftovers
-from ptzip.recipes.recipe import Recipe, empty_optimizer, has, is_optimizer, names
+from ptzip.recipes.recipe import Recipe, empty_optimizers, has
 from ptzip.recipes.weights import find_weights
-from ptzip.tree.paths import join_path
 
 OPTIMIZERS = "network_info.optimizers"
 ASKED_FOR = ("network_info", "registry")
@@ -26,20 +23,8 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    states = lookup(lookup(edit.root, "network_info"), "optimizers")
-    for path, optimizer in _optimizers(states, OPTIMIZERS) if states is not None else ():
-        empty_optimizer(edit, optimizer, path, "load reads it")
+    empty_optimizers(edit, lookup(lookup(edit.root, "network_info"), "optimizers"), OPTIMIZERS, "load reads it")
     name_leftovers(edit, (one for one in find_training(edit.root, edit) if one.path.partition(".")[0] not in ASKED_FOR))
-
-
-def _optimizers(node: Node, path: str) -> Iterator[tuple[str, Node]]:
-    """The states of optimizers in a dict: one for each name, or in a dict of them by agent."""
-    for name in names(node):
-        value, below = lookup(node, name), join_path(path, name)
-        if value is not None and is_optimizer(value):
-            yield below, value
-        elif value is not None:
-            yield from _optimizers(value, below)
 
 
 RECIPE = Recipe("agilerl", "AgileRL: the weights of all networks, empty optimizer states", matches, drop, find_weights)

@@ -1,8 +1,8 @@
 """Any other checkpoint: the states of training are removed wherever they are, everything else stays.
 
 A key of a dict is removed with its value; an item of a list or tuple and an attribute of an object become None, so that what
-has them still loads. Averaged weights are cast as the live ones are, and both stay. What only looks like a state of training
-stays too, and is named.
+has them still loads, and in a state dict the keys stay. Averaged weights are cast as the live ones are, and both stay. What
+only looks like a state of training stays too, and is named.
 """
 
 from ptzip.editing.edit import Edit
@@ -11,9 +11,9 @@ from ptzip.pickling.nodes import Node
 from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.kept import name_averages, name_leftovers
 from ptzip.recipes.no_weights import advice, has_other_tensors, only_training
-from ptzip.recipes.recipe import Recipe, is_state_dict
+from ptzip.recipes.recipe import Recipe, empty_optimizers, is_state_dict
 from ptzip.recipes.transformers_trainer import hint
-from ptzip.recipes.weights import find_weights
+from ptzip.recipes.weights import find_weights, is_weights
 
 
 def matches(root: Node) -> bool:
@@ -37,11 +37,17 @@ def drop(edit: Edit) -> None:
 
 
 def _remove(edit: Edit, states: list[Found]) -> None:
-    """Remove states, the last of a dict first, so that indices stay valid; the account has them in their order."""
+    """Remove states, the last of a dict first, so that indices stay valid; the account has them in their order.
+
+    Those among the weights of a state dict stay, emptied: a module wrote them, and asks for them in `load_state_dict`.
+    """
     first = len(edit.account.changes)
     for one in reversed(states):
         assert one.kind is not None
-        edit.remove_slot(one.path, one.slot, one.owner, one.kind.category, one.kind.what)
+        if one.owner is not None and is_weights(one.owner):
+            empty_optimizers(edit, one.node, one.path, "load_state_dict reads it")
+        else:
+            edit.remove_slot(one.path, one.slot, one.owner, one.kind.category, one.kind.what)
     edit.account.changes[first:] = edit.account.changes[first:][::-1]
 
 

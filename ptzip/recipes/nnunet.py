@@ -7,7 +7,7 @@ Everything else that its loaders ask for is small, and stays.
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.recipe import Recipe, empty_optimizer, has, under
+from ptzip.recipes.recipe import Recipe, empty_optimizers, has, under
 
 
 def matches(root: Node) -> bool:
@@ -15,7 +15,7 @@ def matches(root: Node) -> bool:
 
 
 def drop(edit: Edit) -> None:
-    empty_optimizer(edit, lookup(edit.root, "optimizer_state"), "optimizer_state", "load_checkpoint reads it")
+    empty_optimizers(edit, lookup(edit.root, "optimizer_state"), "optimizer_state", "load_checkpoint reads it")
 
 
 RECIPE = Recipe("nnunet", "nnU-Net v2: the weights, an empty optimizer state, the log", matches, drop, under("network_weights"))

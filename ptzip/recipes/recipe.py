@@ -10,6 +10,7 @@ from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, lookup, pairs, plain, text
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
+from ptzip.tree.children import node_children
 from ptzip.tree.kinds import is_tensor
 from ptzip.tree.modules import is_module, parameter_slots
 from ptzip.tree.paths import join_path
@@ -110,12 +111,15 @@ def freeze(edit: Edit, root: Node) -> None:
         edit.account.change(Category.OTHER, "model", f"requires_grad of {frozen} parameters to False", gain=False)
 
 
-def empty_optimizer(edit: Edit, optimizer: Node | None, path: str, why: str) -> None:
-    """Empty the `state` of an optimizer, if it is one, for a loader that needs its key: as before the first step."""
-    momentum = lookup(optimizer, "state") if is_optimizer(optimizer) else None
+def empty_optimizers(edit: Edit, node: Node | None, path: str, why: str) -> None:
+    """Empty the `state` of each optimizer in dicts and lists, for a loader that needs their keys: as before the first step."""
+    momentum = lookup(node, "state") if is_optimizer(node) else None
     if momentum is not None:
         what = f"emptied; its key stays, since {why}"
         edit.remove_matching(momentum, join_path(path, "state"), lambda _: True, Category.OPTIMIZER, what)
+    elif isinstance(node, Dict | Call | List):
+        for child in node_children(node):
+            empty_optimizers(edit, child.value, join_path(path, child.part or ""), why)
 
 
 def use_live_weights(edit: Edit, live_key: str, prefix: str = "") -> None:

@@ -42,4 +42,33 @@ def outputs_agilerl(path: Path) -> list[torch.Tensor]:
         return [net.eval()(states()) for net in (agent.actor, agent.actor_target, fresh.actor, fresh.actor_target)]
 
 
-CASES = (Case("agilerl", "agilerl", write_agilerl, outputs_agilerl),)
+def write_agents(folder: Path) -> Path:
+    """Several agents, each with networks and optimizers of its own."""
+    import numpy as np
+    from agilerl.algorithms import MADDPG
+    from gymnasium.spaces import Box, Discrete
+
+    torch.manual_seed(0)
+    layers = {"latent_dim": 8, "encoder_config": {"hidden_size": [16]}, "head_config": {"hidden_size": [16]}}
+    spaces = [Box(-1, 1, (4,), dtype=np.float32)] * 2
+    agents = MADDPG(spaces, [Discrete(2)] * 2, agent_ids=["cat", "dog"], net_config=layers)
+    agents.actors["cat"](states()).square().sum().backward()
+    for optimizer in agents.actor_optimizers.optimizer.values():
+        optimizer.step()
+    agents.save_checkpoint(str(folder / "maddpg.pt"))
+    return folder / "maddpg.pt"
+
+
+def outputs_agents(path: Path) -> list[torch.Tensor]:
+    from agilerl.algorithms import MADDPG
+
+    torch.manual_seed(3)
+    agents = MADDPG.load(str(path))
+    with torch.no_grad():
+        return [net.eval()(states()) for net in (*agents.actors.values(), *agents.actor_targets.values())]
+
+
+CASES = (
+    Case("agilerl", "agilerl", write_agilerl, outputs_agilerl),
+    Case("agilerl-agents", "agilerl", write_agents, outputs_agents),
+)

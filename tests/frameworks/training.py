@@ -127,6 +127,25 @@ def outputs_lightning(path: Path) -> torch.Tensor:
     return computed(kind.load_from_checkpoint(path, weights_only=False).net)
 
 
+def write_fabric(folder: Path) -> Path:
+    from lightning.fabric import Fabric
+
+    fabric = Fabric(accelerator="cpu", devices=1)
+    net, optimizer = fabric.setup(*trained())
+    fabric.backward(net(numbers()).square().sum())
+    optimizer.step()
+    fabric.save(folder / "last.ckpt", {"model": net, "optimizer": optimizer, "iteration": 4, "hparams": {"rate": 0.01}})
+    return folder / "last.ckpt"
+
+
+def outputs_fabric(path: Path) -> torch.Tensor:
+    from lightning.fabric import Fabric
+
+    fabric, net = Fabric(accelerator="cpu", devices=1), network()
+    fabric.load(path, {"model": net}, strict=False)
+    return computed(net)
+
+
 # timm
 
 
@@ -468,6 +487,7 @@ CASES = (
     Case("lightning", "lightning", write_lightning, outputs_lightning),
     Case("lightning-swa", "lightning", write_lightning_swa, outputs_lightning),
     Case("lightning-ema", "lightning", write_lightning_ema, outputs_lightning),
+    Case("fabric", "lightning", write_fabric, outputs_fabric),
     Case("timm", "timm", write_timm, outputs_timm),
     Case("mmengine", "mmengine", write_mmengine, outputs_mmengine),
     Case("skorch-parameters", "skorch", write_skorch_parameters, outputs_skorch_parameters),
