@@ -42,9 +42,8 @@ class CastOptions(NamedTuple):
 
     @property
     def castable(self) -> set[str]:
-        """The dtypes that are cast: of 16-bit floats only those that were asked for, or that `module.half()` casts too."""
-        is_any = self.is_named or self.is_half
-        return {one.name for one in DTYPES if self.target in one.casts and (is_any or one.size > CAST_SIZE)}
+        """The dtypes that are cast: 16-bit floats only where somebody asked for the target."""
+        return {one.name for one in DTYPES if self.target in one.casts and (self.is_named or one.size > CAST_SIZE)}
 
 
 def cast_weights(edit: Edit, users: StorageUsers, weights: Iterable[tuple[str, Node]], options: CastOptions) -> set[str]:

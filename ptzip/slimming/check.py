@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Account
 from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.pickling.nodes import Node
 from ptzip.slimming.report import Check
 from ptzip.tensors.cast_error import CastError, cast_error
 from ptzip.tensors.tensor import Tensor
+from ptzip.tree.children import node_at, node_paths
 
 
 def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: bool = False, is_plain: bool = False) -> Check:
@@ -22,11 +24,15 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
     """
     old, new = before.tensors(), after.tensors()
     count = equal = unread = 0
+    first_paths = dict[int, str]()
     worst, seen, overflowed, vanished = CastError(), set[str](), Counter[str](), Counter[str]()
     for name, tensor in new.items():
         original = old_name(name, account.moved)
         if original not in old and is_plain:
             continue
+        if original not in old:
+            first_paths = first_paths or _first_paths(before.root)
+            original = _first_name(before.root, original, first_paths)
         seen.add(original)
         for one, other in _pairs(name, old.get(original), tensor):
             try:
@@ -53,6 +59,25 @@ def old_name(name: str, moved: Mapping[str, str]) -> str:
     for above in _self_and_above(name):
         if above in moved:
             return moved[above] + name[len(above) :]
+    return name
+
+
+def _first_paths(root: Node) -> dict[int, str]:
+    """The first path of every node of a tree, by its identity."""
+    found = dict[int, str]()
+    for path, child in node_paths(root):
+        found.setdefault(id(child.value), path)
+    return found
+
+
+def _first_name(root: Node, name: str, first_paths: Mapping[int, str]) -> str:
+    """The name of a tensor by the first position of the object that holds it, the only one that tensors are named by: the edit
+    may have removed that and kept another, as that of an optimizer which a scheduler refers to."""
+    for above in _self_and_above(name):
+        child = node_at(root, above)
+        first = first_paths.get(id(child.value), above) if child is not None else above
+        if first != above:
+            return first + name[len(above) :]
     return name
 
 

@@ -58,14 +58,27 @@ def test_a_parameter_and_a_buffer_are_cast_where_they_are(builder: CheckpointBui
         assert values_at(slim, *LAYER, "_buffers", "mean").tolist() == [7, 8, 9]
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
-def test_floats_of_any_size_are_cast(builder: CheckpointBuilder, tmp_path: Path, dtype: str) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "options", "expected"),
+    [
+        ("float64", {}, "float16"),
+        ("float32", {}, "float16"),
+        ("bfloat16", {}, "bfloat16"),
+        ("bfloat16", {"dtype": "float16"}, "float16"),
+    ],
+    ids=str,
+)
+def test_floats_of_16_bits_are_cast_only_where_the_dtype_is_named(
+    builder: CheckpointBuilder, tmp_path: Path, dtype: str, options: dict[str, Any], expected: str
+) -> None:
     stored = numbers(4, 1, "float32")
     data = (stored.view(np.uint32) >> 16).astype(np.uint16) if dtype == "bfloat16" else stored.astype(dtype)
     buffer = builder.view(builder.storage(data, dtype), (4,))
-    with slim_layer(builder, tmp_path, module(buffers={"b": buffer})) as slim:
-        assert dtype_at(slim, *LAYER, "_buffers", "b") == "float16"
-        assert values_at(slim, *LAYER, "_buffers", "b").tolist() == [1, 2, 3, 4]
+    layer = module(buffers={"b": buffer, "other": builder.tensor(numbers(2))})
+    with slim_layer(builder, tmp_path, layer, **options) as slim:
+        assert dtype_at(slim, *LAYER, "_buffers", "b") == expected
+        if expected == "float16":
+            assert values_at(slim, *LAYER, "_buffers", "b").tolist() == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("dtype", ["float16", "int64", "int32", "uint8", "bool", "complex64", "complex128"])
@@ -271,7 +284,7 @@ def test_a_big_endian_file_stays_big_endian(tmp_path: Path, dtype: str) -> None:
     stored = np.array([0x3F80, 0x4000, 0x4040]) if dtype == "bfloat16" else np.array([1, 2, 3])
     buffer = builder.view(builder.storage(stored.astype(code), dtype), (3,))
     ids = builder.view(builder.storage(np.array([1, 2]).astype(">i8"), "int64"), (2,))
-    with slim_layer(builder, tmp_path, module(buffers={"b": buffer, "ids": ids})) as slim:
+    with slim_layer(builder, tmp_path, module(buffers={"b": buffer, "ids": ids}), dtype="float16") as slim:
         assert torch_zip(slim).parts[0].big_endian
         assert values_at(slim, *LAYER, "_buffers", "b").tolist() == [1, 2, 3]
         assert values_at(slim, *LAYER, "_buffers", "ids").tolist() == [1, 2]

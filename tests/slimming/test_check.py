@@ -116,6 +116,23 @@ def test_averaged_weights_are_compared_with_the_averages(tmp_path: Path) -> None
     assert (report.check.tensors, report.check.equal) == (1, 1)
 
 
+@pytest.mark.torch
+def test_an_optimizer_that_a_dropped_scheduler_held_too_passes(tmp_path: Path) -> None:
+    import torch
+
+    net = torch.nn.Linear(16, 16)
+    optimizer = torch.optim.Adam(net.parameters())
+    net(torch.randn(3, 16)).sum().backward()
+    optimizer.step()
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 3)
+    torch.save({"model": net.state_dict(), "scheduler": scheduler, "optimizer": optimizer}, tmp_path / "last.pt")
+    for keep in ("optimizer", "scheduler", "scheduler.optimizer"):
+        report = ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", keep=keep, check=True, overwrite=True)
+        assert report.check is not None
+        assert report.check.worst.is_rounded
+        assert set(torch.load(tmp_path / "out.pt", weights_only=False)) == {"model", keep.partition(".")[0]}
+
+
 @pytest.mark.parametrize(
     ("name", "old"),
     [("model.a.weight", "ema.a.weight"), ("models.a", "models.a"), ("x.y", "z"), ("x.y.w", "z.w"), ("other", "other")],
