@@ -158,7 +158,7 @@ OF_OBJECTS = KINDS[:3]
 """Kinds that become None as attributes of objects; random states and callbacks may be needed for more than training."""
 
 LIKE_TRAINING = re.compile(
-    r"(?i)(\w*_)?(optim(izer)?s?|solver|adam|sgd|(lr_?)?schedulers?|(grad_?)?scaler|amp|rng|momentum|replay_?(buffer|memory)"
+    r"(?i)(\w*_)?(optim(izer)?s?|solver|adam|sgd|(lr_?)?schedulers?|(grad_?)?scaler|amp|rng|momentum|((replay|rollout)_?)?(buffer|memory)"
     r"|exp_avg(_sq)?|(gradient|grad)s?|(gradient|grad)_accum|loops|callbacks?|trainer)(_(states?|dict|[a-z0-9]|accum))*"
 )
 """Keys of values that look like states of training, whatever their form."""

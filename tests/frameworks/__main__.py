@@ -4,7 +4,8 @@ By hand, in an environment of its own for each group, which is a module of this 
 
     python -m tests.frameworks GROUP [--write] [NAME ...]
 
-With `--write`, the checkpoints and their golden rows are written to `fixtures/frameworks`, for `tests/slimming`.
+Without a group, it prints the golden rows of `fixtures/frameworks`. With `--write`, the checkpoints and their rows are written
+there, for `tests/slimming`. Differences are shares of the largest output.
 """
 
 import argparse
@@ -22,16 +23,21 @@ from tests.frameworks import golden
 from tests.frameworks.case import Case, largest_difference
 
 HEADINGS = ("checkpoint", "framework", "recipe", "before", "after", "difference", "dropped; kept though it looks like training")
-WIDTHS = "{:24}{:34}{:13}{:>9}{:>9}{:>12}  {}"
+WIDTHS = "{:38}{:32}{:13}{:>9}{:>9}{:>12}  {}"
 
 
 def main() -> None:
     """Print the table of a group. Exits with 1 where a checkpoint cannot be slimmed, loaded, or computes something else."""
     parser = argparse.ArgumentParser(prog="python -m tests.frameworks")
-    parser.add_argument("group")
+    parser.add_argument("group", nargs="?")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    print(WIDTHS.format(*HEADINGS))
+    if options.group is None:
+        for name, row in golden.read().items():
+            _print(name, row)
+        return
     warnings.simplefilter("ignore")
     cases: tuple[Case, ...] = importlib.import_module(f"tests.frameworks.{options.group}").CASES
     failed = [case.name for case in cases if case.name in (options.names or [case.name]) and not _succeeds(case, options.write)]
@@ -44,7 +50,7 @@ def _succeeds(case: Case, is_written: bool) -> bool:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            _print(case, run(case, Path(folder), golden.FOLDER if is_written else None))
+            _print(case.name, run(case, Path(folder), golden.FOLDER if is_written else None))
         except Exception:
             print(f"{case.name}: failed\n{''.join(traceback.format_exc(limit=-3))}", flush=True)
             return False
@@ -72,12 +78,11 @@ def run(case: Case, folder: Path, fixtures: Path | None = None) -> dict[str, Any
     return row
 
 
-def _print(case: Case, row: dict[str, Any]) -> None:
+def _print(name: str, row: dict[str, Any]) -> None:
     values = (row["framework"], row["recipe"], row["before"], row["after"], f"{row['difference']:.1e}")
     about = [", ".join(row["dropped"]) or "-", ", ".join(row["kept"]) or "-", *row["notes"]]
-    print(WIDTHS.format(case.name, *values, "; ".join(about)), flush=True)
+    print(WIDTHS.format(name, *values, "; ".join(about)), flush=True)
 
 
 if __name__ == "__main__":
-    print(WIDTHS.format(*HEADINGS))
     main()
