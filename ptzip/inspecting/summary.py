@@ -126,7 +126,8 @@ def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Itera
 
 def _slimming(checkpoint: Checkpoint, owned: bool) -> Slimming:
     try:
-        found = forecast(checkpoint.release() if owned else checkpoint.container, owned)
+        size = checkpoint.source.size
+        found = forecast(checkpoint.release() if owned else checkpoint.container, size, owned)
     except PtzipError as error:
         return Slimming(refusal=str(error))
     return Slimming(found.recipe, found.saved, "" if found.saved else "already slim")

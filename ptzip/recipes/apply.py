@@ -24,6 +24,7 @@ from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
 from ptzip.tensors.cast import Stretch
 from ptzip.tree.modules import is_module
+from ptzip.zip import writer
 
 HOW_TO_USE = "a module in half precision computes on a GPU; on a CPU call .float() on {what} after loading"
 
@@ -106,6 +107,10 @@ def _note_modules(edit: Edit, recipe: Recipe, paths: list[str]) -> None:
         edit.account.notes.append(HOW_TO_USE.format(what=what))
 
 
+LITTLE = 1 << 20
+"""Bytes that a zip may take more than another format, for its headers and padding."""
+
+
 class Forecast(NamedTuple):
     """The bytes of storages and texts that slimming a file would save; 0 for a file that is slim already."""
 
@@ -113,8 +118,9 @@ class Forecast(NamedTuple):
     saved: int
 
 
-def forecast(container: Container, owned: bool = False) -> Forecast:
-    """What slimming a file with the default options would save. Raises PtzipError for a file that cannot be slimmed.
+def forecast(container: Container, size: int, owned: bool = False) -> Forecast:
+    """What slimming a file of `size` bytes with the default options would save. Raises PtzipError for a file that cannot be
+    slimmed.
 
     The lengths of records are not compared with those of storages; `owned` as for `start_edit`.
     """
@@ -122,4 +128,13 @@ def forecast(container: Container, owned: bool = False) -> Forecast:
     recipe = recipe_for(container, edit.root)
     recipe.drop(edit)
     users = trim_and_cast(edit, recipe)
-    return Forecast(recipe.name, sum(edit.forecast(users.used()).values()) if edit.account.has_gain else 0)
+    saved = sum(edit.forecast(users.used()).values()) if edit.account.has_gain else 0
+    return Forecast(recipe.name, 0 if 0 < saved < LITTLE and _would_grow(container, edit, size) else saved)
+
+
+def _would_grow(container: Container, edit: Edit, size: int) -> bool:
+    """Whether a file that becomes a zip would not be smaller as one."""
+    if isinstance(container, TorchZip | SafeTensors) or container.name == BARE or edit.account.is_split:
+        return False
+    finished = edit.finish()
+    return writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment).size >= size

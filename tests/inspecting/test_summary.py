@@ -1,7 +1,10 @@
 """The names that a loader would import, those to be looked at first in front."""
 
+from pathlib import Path
+
 import pytest
 
+import ptzip
 from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.report import ImportedName
 from ptzip.inspecting.summary import imported_names
@@ -37,3 +40,13 @@ def test_what_is_not_on_the_allow_list_is_not_harmless(path: str) -> None:
     module, _, name = path.rpartition(".")
     (found,) = names(f"c{module}\n{name}\n.".encode())
     assert not found.is_harmless
+
+
+@pytest.mark.parametrize("count", [4, 16, 64, 256, 1024])
+def test_the_forecast_says_slim_already_where_slim_does(count: int, tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    path.write_bytes(archive(training_records(count)))
+    ptzip.slim(path, tmp_path / "legacy.pt", dtype="keep", keep="*", set_values={"epoch": 1}, format="legacy")
+    for source in (path, tmp_path / "legacy.pt"):
+        report = ptzip.slim(source, dry_run=True)
+        assert (ptzip.inspect(source).slimming.refusal == "already slim") == (report.new_size == report.old_size)

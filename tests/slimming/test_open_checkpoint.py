@@ -58,7 +58,7 @@ def use(checkpoint: ptzip.Checkpoint, folder: Path) -> None:
         except ptzip.PtzipError:
             continue
     with contextlib.suppress(ptzip.PtzipError):
-        forecast(checkpoint.container)
+        forecast(checkpoint.container, checkpoint.source.size)
     summary(checkpoint)
 
 
