@@ -49,6 +49,12 @@ class ChangedError(PtzipError):
     """Another program changed, replaced or removed the file while it was read."""
 
 
+def beyond(name: str, limit: int, found: str, at: int | None = None) -> LimitError:
+    """The error where something crosses the limit of that name; `found` completes the sentence "... the limit of 1,000"."""
+    where = "" if at is None else f" (at byte {at})"
+    return LimitError(f"{found} the limit of {limit:,}{where}; raise it with `--limit {name}=N`")
+
+
 class EditError(PtzipError):
     """The requested edit is not possible on this checkpoint."""
 

@@ -4,21 +4,28 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """Upper bounds for one file. The defaults accept every honest checkpoint known.
+    """Upper bounds for one file. The defaults accept every honest checkpoint known, and keep any other below 1 GiB.
 
-    Counts for one pickle: `opcodes`, `marks` (open at once), `memo_index`, and `nesting` (containers whose only item is the
-    next); for one zip: `entries`. Sizes in bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory,
-    `unpacked_bytes` of the content of a compressed file.
+    Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls or has a line of text
+    counts as several, see `pickling.reader.COSTS`); `marks` (open at once), `memo_index` and `nesting` (containers whose only
+    item is the next) of one pickle; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file; `paths` in the tree
+    of objects. Sizes in bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes`
+    of the content of a compressed file, `inflated_bytes` of all compressed content inside a scanned file.
+
+    `--limit NAME=N` sets one of them; `errors.beyond` makes the error, which says so.
     """
 
-    opcodes: int = 50_000_000
+    opcodes: int = 10_000_000
     marks: int = 1_000_000
     memo_index: int = 1 << 22
     nesting: int = 10_000_000
     entries: int = 10_000_000
+    pickles: int = 25_000
+    paths: int = 2_000_000
     pickle_bytes: int = 1 << 30
     directory_bytes: int = 1 << 28
     unpacked_bytes: int = 1 << 36
+    inflated_bytes: int = 1 << 30
 
 
 DEFAULT_LIMITS = Limits()

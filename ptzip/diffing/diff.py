@@ -16,7 +16,7 @@ from ptzip.diffing.objects import ObjectDiff
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only, TensorDiff
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.diffing.value_equality import describe
-from ptzip.errors import LimitError, PtzipError
+from ptzip.errors import PtzipError, beyond
 from ptzip.formats.container import Container
 from ptzip.formats.zips import ForeignZip
 from ptzip.globs import Rename, renamed
@@ -83,7 +83,7 @@ def _code(container: Container, limits: Limits) -> dict[str, str] | None:
     found = {entry.name[len(container.prefix) :]: entry for entry in container.archive.entries if entry.name.endswith(".py")}
     for name, entry in found.items():
         if entry.size > limits.pickle_bytes:
-            raise LimitError(f"record {name} is {entry.size} bytes long, more than {limits.pickle_bytes}")
+            raise beyond("pickle_bytes", limits.pickle_bytes, f"record {name} is {entry.size:,} bytes long, above")
     return {name: read_all(entry.payload).decode("utf-8", "backslashreplace") for name, entry in found.items()}
 
 

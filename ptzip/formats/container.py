@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-from ptzip.errors import Anomaly, CutError, FormatError, LimitError, PickleError, UnsupportedError
+from ptzip.errors import Anomaly, CutError, FormatError, PickleError, UnsupportedError, beyond
 from ptzip.io.payloads import CheckedPayload, Payload, read_all
 from ptzip.limits import Limits
 from ptzip.pickling.machine import CUT
@@ -135,7 +135,7 @@ class ReadOnly:
 def read_record(record: CheckedPayload, limits: Limits) -> Pickle:
     """The pickle in a record; bytes after its STOP are an anomaly."""
     if record.length > limits.pickle_bytes:
-        raise LimitError(f"record {record.name} is {record.length} bytes long, more than the limit of {limits.pickle_bytes}")
+        raise beyond("pickle_bytes", limits.pickle_bytes, f"record {record.name} is {record.length:,} bytes long, above")
     data = read_all(record)
     pickle = read_pickle(data, 0, limits)
     if pickle.root is not None and pickle.end < len(data):

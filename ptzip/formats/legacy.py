@@ -34,7 +34,8 @@ MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 TYPE_SIZES = {"short": 2, "int": 4, "long": 4}
 """What torch writes on every machine (`torch/serialization.py`, `_legacy_save`)."""
 
-Observer = Callable[[str, Pickle], None]
+PickleReader = Callable[[str, Stream, int], Pickle]
+"""Reads the pickle of a name at an offset, also one that breaks off."""
 
 
 class Legacy:
@@ -56,16 +57,17 @@ class Legacy:
         return fresh_records(pickle, storages)
 
 
-def read(source: Source, limits: Limits, observe: Observer = lambda _, __: None) -> Legacy:
-    """Open all streams of a file; `observe` gets the name of each pickle and the pickle, also of one that breaks off.
+def read(source: Source, limits: Limits, read_at: PickleReader | None = None) -> Legacy:
+    """Open all streams of a file, whose pickles `read_at` reads, by default within `limits`.
 
     Raises FormatError where the first is cut off or contradicts itself.
     """
+    read_one = read_at or (lambda _, stream, at: read_seen(stream, at, limits))
     stream = source.whole()
     parts, members, at = list[Part](), list[Member](), 0
     while at < len(stream) and (not parts or has_legacy_magic(stream[at : at + LEGACY_MAGIC_END])):
         label = f"object {len(parts) + 1} " if parts else ""
-        part, found, at = _read_one(source, stream, at, limits, label, observe)
+        part, found, at = _read_one(source, stream, at, label, read_one)
         parts.append(part)
         members += found
     if at < len(stream):
@@ -73,13 +75,10 @@ def read(source: Source, limits: Limits, observe: Observer = lambda _, __: None)
     return Legacy(tuple(parts), tuple(members))
 
 
-def _read_one(
-    source: Source, stream: Stream, at: int, limits: Limits, label: str, observe: Observer
-) -> tuple[Part, list[Member], int]:
+def _read_one(source: Source, stream: Stream, at: int, label: str, read_at: PickleReader) -> tuple[Part, list[Member], int]:
     pickles, members = list[Pickle](), list[Member]()
     for name in PICKLES:
-        pickle = read_seen(stream, at, limits)
-        observe(label + name, pickle)
+        pickle = read_at(label + name, stream, at)
         raise_limit(pickle)
         if pickle.root is None:
             raise broken(f"the {name} of the legacy stream", pickle)

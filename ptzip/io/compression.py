@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from ptzip.errors import CutError, FormatError, LimitError, PtzipError
+from ptzip.errors import CutError, FormatError, LimitError, PtzipError, beyond
 from ptzip.io.payloads import write_at
 from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Source, SourceFile
 from ptzip.limits import Limits
@@ -143,7 +143,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
         for piece in _content(source, kind, faults):
             size += len(piece)
             if size > limits.unpacked_bytes:
-                raise LimitError(f"the {kind.name} holds more than {limits.unpacked_bytes:,} bytes")
+                raise beyond("unpacked_bytes", limits.unpacked_bytes, f"the {kind.name} holds more bytes than")
             if file is None and size > IN_MEMORY:
                 import tempfile  # few files are that large
 

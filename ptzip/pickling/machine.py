@@ -4,7 +4,7 @@ A value on the stack is either a node that was just created there, or a referenc
 get further steps, since a node is written at one position of the stream.
 """
 
-from ptzip.errors import Anomaly, FormatError, LimitError
+from ptzip.errors import Anomaly, FormatError, beyond
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Detour, Node, Pickle, plain
 
@@ -16,19 +16,13 @@ MOST_NOTES = 1000
 """Anomalies of one kind that are recorded; more say nothing new and take memory."""
 
 
-class MemoEntry:
-    """A memo slot; on the stack, a value fetched from it, to which no step may be added."""
-
-    __slots__ = ("fetch", "node")
-
-    def __init__(self, node: Node, fetch: str) -> None:
-        self.node = node
-        self.fetch = fetch
-        """The opcode that fetches this slot."""
+Fetched = tuple[Node]
+"""On the stack, a value that was created earlier and fetched from the memo, to which no step may be added."""
 
 
-FETCHED = (MemoEntry, Detour)
-"""The types on the stack that refer to a value created earlier."""
+def value_of(item: Node | Fetched) -> Node:
+    """The value of an item of the stack."""
+    return item[0] if type(item) is tuple else item  # type: ignore[return-value]
 
 
 class Popped:
@@ -43,17 +37,27 @@ class Popped:
         self.has_mark = False
         """Whether the mark below the values was popped too; no POP is added after that."""
 
+    def clear(self) -> None:
+        """Forget all values. Half the opcodes of a stream may be POPs, so a new object for each run takes long."""
+        self.nodes.clear()
+        self.ops.clear()
+        self.has_mark = False
+
 
 class Machine:
     """The state of one run."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, spent: int = 0) -> None:
         self.limits = limits
-        self.stack: list[Node | MemoEntry] = []
+        self.spent = spent
+        """How many of the opcodes that `limits` allows were used before."""
+        self.stack: list[Node | Fetched] = []
         self.marks: list[int] = []
-        self.memo: dict[int, MemoEntry] = {}
-        self.put: set[Node] = set()
-        """The nodes that are or were in the memo."""
+        self.memo: dict[int, Node] = {}
+        self.text_slots: set[int] = set()
+        """The slots that PUT filled, which GET fetches."""
+        self.put_late: set[int] = set()
+        """The nodes, by identity, that were put into the memo after another step."""
         self.popped = Popped()
         self.pops_left = 0
         """POPs that belong to no `Detour`."""
@@ -76,9 +80,7 @@ class Machine:
         self.nested = self.nested + 1 if self.nested_at == self.at - 1 else 1
         self.nested_at = self.at
         if self.nested > self.limits.nesting:
-            raise LimitError(
-                f"more than {self.limits.nesting} containers are nested directly in one another (at byte {self.at})"
-            )
+            raise beyond("nesting", self.limits.nesting, "containers are directly nested deeper than", self.at)
 
     def floor(self) -> int:
         """The index in the stack below which no opcode may pop."""
@@ -86,26 +88,38 @@ class Machine:
 
     def pop(self) -> Node:
         if len(self.stack) <= self.floor():
-            raise FormatError("an opcode needs a value, but the pickle's stack is empty", self.at)
+            raise self.is_empty()
         item = self.stack.pop()
-        return item.node if type(item) is MemoEntry else item  # type: ignore[return-value]
+        return item[0] if type(item) is tuple else item  # type: ignore[return-value]
+
+    def pop_several(self, count: int) -> list[Node]:
+        """The topmost values, the last on top."""
+        start = len(self.stack) - count
+        if start < self.floor():
+            raise self.is_empty()
+        return self._pop_from(start)
 
     def pop_marked(self) -> list[Node]:
         if not self.marks:
             raise FormatError("an opcode needs a mark, but the pickle's stack has none", self.at)
-        start = self.marks.pop()
-        items = [item.node if type(item) is MemoEntry else item for item in self.stack[start:]]
+        return self._pop_from(self.marks.pop())
+
+    def _pop_from(self, start: int) -> list[Node]:
+        items = [item[0] if type(item) is tuple else item for item in self.stack[start:]]
         del self.stack[start:]
         return items  # type: ignore[return-value]
+
+    def is_empty(self) -> FormatError:
+        return FormatError("an opcode needs a value, but the pickle's stack is empty", self.at)
 
     def top(self) -> Node:
         """The node on top, which the next step applies to."""
         if len(self.stack) <= self.floor():
-            raise FormatError("an opcode needs a value, but the pickle's stack is empty", self.at)
+            raise self.is_empty()
         item = self.stack[-1]
-        if isinstance(item, FETCHED):
+        if isinstance(item, tuple | Detour):
             self.note("late step", "a value is changed after it was fetched from the memo")
-            return plain(item if isinstance(item, Node) else item.node)
+            return plain(value_of(item))
         return item
 
     def discard(self, nodes: list[Node]) -> None:

@@ -6,9 +6,9 @@ with such a step is fetched from its slot at every visit after the first.
 
 from typing import Any
 
-from ptzip.errors import EditError, FormatError
-from ptzip.pickling.machine import LIMIT, Machine, MemoEntry
-from ptzip.pickling.nodes import NOTHING, Detour, Node, Pickle, Step
+from ptzip.errors import EditError, FormatError, beyond
+from ptzip.pickling.machine import LIMIT, Machine
+from ptzip.pickling.nodes import MEMOIZED, NOTHING, PUTS, Detour, Node, Pickle, Step
 from ptzip.pickling.opcodes import encode
 
 
@@ -24,30 +24,45 @@ def put(machine: Machine, op: str, arg: Any) -> None:
     slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
     node = machine.top()
     if slot > max(machine.limits.memo_index, machine.at):  # a loader takes memory for all slots below
-        machine.note(LIMIT, f"memo slot {slot} is above the limit of {machine.limits.memo_index}")
-    if node in machine.put:
-        machine.note("put twice", "a value is put into two memo slots")
-    machine.put.add(node)
-    machine.memo[slot] = MemoEntry(node, fetch_opcode(op, slot))
+        machine.note(LIMIT, str(beyond("memo_index", machine.limits.memo_index, f"memo slot {slot:,} is above")))
+    machine.memo[slot] = node
+    if op == "PUT":
+        machine.text_slots.add(slot)
+    elif machine.text_slots:
+        machine.text_slots.discard(slot)
+    if node.steps:
+        _put_again(machine, node)
+    elif arg is None:
+        node.steps = MEMOIZED
+        return
     node.add(Step(op, arg, NOTHING))
+
+
+def _put_again(machine: Machine, node: Node) -> None:
+    """Note where a value that has steps is in the memo already; nearly all are put there by their first step."""
+    if node.steps[0].op in PUTS or id(node) in machine.put_late:
+        machine.note("put twice", "a value is put into two memo slots")
+    else:
+        machine.put_late.add(id(node))
 
 
 def get(machine: Machine, op: str, arg: Any) -> None:
     """GET, BINGET, LONG_BINGET: push the value of a slot, as a `Detour` if other values were just popped for it."""
     slot = arg if op != "GET" else _text_slot(machine, arg)
-    entry = machine.memo.get(slot)
-    if entry is None:
+    node = machine.memo.get(slot)
+    if node is None:
         raise FormatError(f"memo slot {slot} is fetched but was never put", machine.at)
-    if entry.fetch != op:
-        machine.note("odd fetch", f"memo slot {slot} is fetched by {op}, expected {entry.fetch}")
+    usual = "GET" if slot in machine.text_slots else "BINGET" if slot < 256 else "LONG_BINGET"
+    if usual != op:
+        machine.note("odd fetch", f"memo slot {slot} is fetched by {op}, expected {usual}")
     run = machine.popped
     if run.end == machine.at:
         machine.pops_left -= len(run.ops)
         popped = run.nodes if "POP_MARK" in run.ops else run.nodes[::-1]
         ops = ["MARK", *run.ops] if run.has_mark else run.ops
-        machine.push(Detour(" ".join(ops), None, [*popped, entry.node]))
+        machine.push(Detour(" ".join(ops), None, [*popped, node]))
     else:
-        machine.stack.append(entry)
+        machine.stack.append((node,))
 
 
 def _text_slot(machine: Machine, arg: bytes) -> int:

@@ -37,6 +37,11 @@ class Step:
         self.items = [] if items is None else items
 
 
+MEMOIZED = cast("list[Step]", (Step("MEMOIZE", None, NOTHING),))
+"""The steps that all nodes share which are only put into the next free memo slot: with lists of their own, half of the memory
+of a tree would go there."""
+
+
 class Node:
     """`offset` is that of the opcode in the stream it was read from, -1 for a new node."""
 
@@ -53,10 +58,10 @@ class Node:
 
     def add(self, step: Step) -> None:
         """Append a step."""
-        if self.steps:
+        if type(self.steps) is list:
             self.steps.append(step)
-        else:
-            self.steps = [step]
+        else:  # it is one of the tuples that nodes share
+            self.steps = [*self.steps, step]
 
 
 class Atom(Node):
@@ -133,7 +138,9 @@ class Call(Node):
     @property
     def path(self) -> str:
         """Module and name of what is called, or "" if that is not a plain name."""
-        function = self.function
+        if self.op == "INST":
+            return ".".join(self.arg)
+        function = plain(self.parts[0])
         return function.path if isinstance(function, Global) else ""
 
     @property
@@ -201,6 +208,8 @@ class Pickle:
         self.discarded: list[Node] = []
         self.anomalies: list[Anomaly] = []
         self.opcodes = 0
+        self.cost = 0
+        """What counts of it against the limit of opcodes."""
         self.start = 0
         self.end = 0
         self.memo_end = 0

@@ -7,8 +7,8 @@ again in the same way is recorded as an anomaly.
 from collections.abc import Callable
 from typing import Any
 
-from ptzip.errors import FormatError, LimitError
-from ptzip.pickling.machine import Machine, MemoEntry, Popped
+from ptzip.errors import FormatError, beyond
+from ptzip.pickling.machine import Machine
 from ptzip.pickling.memo import get, put
 from ptzip.pickling.nodes import NOTHING, Atom, Call, Dict, Global, List, Node, Persistent, Set, Step, Tuple, plain, text
 from ptzip.pickling.opcodes import HIGHEST_PROTOCOL
@@ -52,8 +52,7 @@ def _marked(kind: type[Node]) -> Effect:
 
 def _tuple_of(count: int) -> Effect:
     def run(machine: Machine, op: str, _: Any) -> None:
-        parts = [machine.pop() for _ in range(count)]
-        machine.push(Tuple(op, None, parts[::-1], NOTHING))
+        machine.push(Tuple(op, None, machine.pop_several(count), NOTHING))
 
     return run
 
@@ -96,15 +95,15 @@ def _dict(machine: Machine, op: str, _: Any) -> None:
 
 def _mark(machine: Machine, _: str, __: Any) -> None:
     if len(machine.marks) >= machine.limits.marks:
-        raise LimitError(f"the pickle opens more than {machine.limits.marks} marks (at byte {machine.at})")
+        raise beyond("marks", machine.limits.marks, "more marks are open than", machine.at)
     machine.marks.append(len(machine.stack))
 
 
 def _pop(machine: Machine, op: str, _: Any) -> None:
     """POP drops the top value or, where nothing is above it, the top mark; POP_MARK drops both."""
-    if machine.popped.end != machine.at or machine.popped.has_mark or op == "POP_MARK":
-        machine.popped = Popped()
     run = machine.popped
+    if run.end != machine.at or run.has_mark or op == "POP_MARK":
+        run.clear()
     run.ops.append(op)
     run.end = machine.at + 1
     machine.pops_left += 1
@@ -122,7 +121,7 @@ def _pop(machine: Machine, op: str, _: Any) -> None:
 def _dup(machine: Machine, _: str, __: Any) -> None:
     machine.note("duplicate", "DUP duplicates a value without the memo")
     node = machine.pop()
-    machine.stack += [node, MemoEntry(node, "DUP")]
+    machine.stack += [node, (node,)]
 
 
 def _push_call(machine: Machine, node: Node) -> None:
@@ -156,8 +155,7 @@ def _extension(machine: Machine, op: str, arg: Any) -> None:
 
 def _call(count: int) -> Effect:
     def run(machine: Machine, op: str, _: Any) -> None:
-        parts = [machine.pop() for _ in range(count)]
-        _push_call(machine, Call(op, None, parts[::-1], NOTHING))
+        _push_call(machine, Call(op, None, machine.pop_several(count), NOTHING))
 
     return run
 

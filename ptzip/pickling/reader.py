@@ -9,22 +9,33 @@ import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from ptzip.errors import Anomaly, CutError, FormatError, LimitError
+from ptzip.errors import Anomaly, CutError, FormatError, LimitError, beyond
 from ptzip.io.streams import Stream
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.frames import enter_frame, leave_frame
-from ptzip.pickling.machine import BROKEN, CUT, LIMIT, Machine, MemoEntry
+from ptzip.pickling.machine import BROKEN, CUT, LIMIT, Machine, value_of
 from ptzip.pickling.nodes import Node, Pickle
 from ptzip.pickling.opcode_effects import EFFECTS, Effect
-from ptzip.pickling.opcodes import NOTHING, OPCODES
+from ptzip.pickling.opcodes import LINE, NOTHING, OPCODES
 
 Skip = Callable[[Node, Stream, int], int]
 Reader = Callable[[Stream, int], tuple[Any, int]]
 
-_DISPATCH: list[tuple[str, Reader | None, Effect | None] | None] = [None] * 256
+LINE_COST, CALL_COST, NAME_COST = 2, 8, 30
+COSTS = {
+    **{row.name: LINE_COST for row in OPCODES if row.argument is LINE},
+    **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "PERSID", "BINPERSID"), CALL_COST),
+    **dict.fromkeys(("GLOBAL", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"), NAME_COST),
+    "INST": 2 * NAME_COST,
+}
+"""As how many opcodes one counts that takes more time and memory than others, here or later; picklers fetch names from the
+memo, so a file has few.
+"""
+
+_DISPATCH: list[tuple[str, Reader | None, Effect | None, int] | None] = [None] * 256
 for _row in OPCODES:
     _reader = None if _row.argument is NOTHING else _row.argument.read
-    _DISPATCH[_row.code] = _row.name, _reader, EFFECTS.get(_row.name)
+    _DISPATCH[_row.code] = _row.name, _reader, EFFECTS.get(_row.name), COSTS.get(_row.name, 1)
 
 
 def read_pickle(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
@@ -45,9 +56,13 @@ def raise_limit(pickle: Pickle) -> None:
             raise LimitError(str(anomaly))
 
 
-def read_seen(data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None) -> Pickle:
-    """Like `read_pickle`, but a crossed limit is an anomaly too, and what was read before it is kept."""
-    machine = Machine(limits)
+def read_seen(
+    data: Stream, start: int = 0, limits: Limits = DEFAULT_LIMITS, skip: Skip | None = None, spent: int = 0
+) -> Pickle:
+    """Like `read_pickle`, but a crossed limit is an anomaly too, and what was read before it is kept. `spent` of the opcodes
+    that are allowed were used before.
+    """
+    machine = Machine(limits, spent)
     machine.pickle.start = machine.at = start
     try:
         with without_collections():
@@ -85,10 +100,11 @@ def without_collections() -> Iterator[None]:
 
 
 def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
-    size, limit, done = len(data), machine.limits.opcodes, 0
+    size, done, left = len(data), 0, machine.limits.opcodes - machine.spent
+    total = left
     frame_end = no_frame = size + 1
     try:
-        for done in range(limit):
+        while True:
             machine.at = at
             if at >= frame_end:
                 leave_frame(machine, at == frame_end)
@@ -98,7 +114,9 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
             row = _DISPATCH[data[at]]
             if row is None:
                 raise FormatError(f"byte 0x{data[at]:02x} is not a pickle opcode", at)
-            name, read, effect = row
+            name, read, effect, cost = row
+            if (left := left - cost) < 0:
+                raise beyond("opcodes", machine.limits.opcodes, "there are more opcodes than")
             arg: Any = None
             at += 1
             if read:
@@ -115,16 +133,16 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None) -> None:
                 leave_frame(machine, frame_end == no_frame)
                 enter_frame(machine, done, arg, size - at)
                 frame_end = at + arg
-        raise LimitError(f"the pickle has more than {limit} opcodes")
+            done += 1
     finally:
-        machine.pickle.opcodes = done
+        machine.pickle.opcodes, machine.pickle.cost = done, total - max(left, 0)
 
 
 def _stop(machine: Machine, end: int) -> None:
     pickle = machine.pickle
     pickle.root = machine.pop()
     pickle.end = end
-    machine.discard([item.node if isinstance(item, MemoEntry) else item for item in machine.stack])
+    machine.discard([value_of(item) for item in machine.stack])
     if machine.stack or machine.marks:
         machine.note("left over", "values are left on the stack")
     if machine.pops_left:

@@ -6,6 +6,7 @@ a pickle calls, since their objects are rebuilt by private functions; and of oth
 loading or fetching something, and calls with a command, code, a path or a URL as an argument.
 """
 
+import functools
 import re
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import deque
@@ -105,6 +106,9 @@ MOST_TEXTS = 200
 MOST_LETTERS = 1 << 12
 """The number of arguments of a call that are checked, and characters of each."""
 
+MOST_REMEMBERED = 256
+"""Names that are not looked at again: a pickle may call one many times."""
+
 SPECIAL = r"(^|\.)__\w+__(\.|$)"
 
 
@@ -114,6 +118,7 @@ def renamed(module: str, name: str) -> tuple[str, str]:
     return found or (IMPORT_MAPPING.get(module, module), name)
 
 
+@functools.lru_cache(MOST_REMEMBERED)
 def of_name(module: str, name: str) -> str:
     """Why a name is dangerous even if it is only imported; "" where that is unknown."""
     module, name = renamed(module, name)
@@ -188,6 +193,7 @@ def _evidence(call: Call, is_class: bool) -> str:
     return f"the argument {found[:60]!r} looks like a command, code, a path or a URL" if found is not None else ""
 
 
+@functools.lru_cache(MOST_REMEMBERED)
 def _runs(name: str) -> bool:
     words = [word.lower() for word in re.findall(WORDS, name)]
     if name.lstrip("_")[:1].isupper():

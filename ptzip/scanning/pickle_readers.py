@@ -55,8 +55,13 @@ def _legacy(region: Region) -> Iterator[Item]:
 
     seen, members, fault = list[tuple[str, Pickle]](), tuple[Member, ...](), ""
     parts = tuple[Part, ...]()
+
+    def read_at(name: str, data: Bytes, at: int) -> Pickle:
+        seen.append((name, region.budget.read(data, at)))
+        return seen[-1][1]
+
     try:
-        layout = legacy.read(region.source, region.budget.limits, lambda name, pickle: seen.append((name, pickle)))
+        layout = legacy.read(region.source, region.budget.limits, read_at)
         parts, members = layout.parts, layout.members
     except PtzipError as error:
         fault = str(error)

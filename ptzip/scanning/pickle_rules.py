@@ -99,11 +99,12 @@ def misused(stream: PickleStream) -> Iterator[Hit]:
 
 def thrown(stream: PickleStream) -> Iterator[Hit]:
     """The pickle discards the result of a call and builds an innocent object: the call is made for its side effects."""
-    gone = thrown_away(stream.pickle)
-    for found in stream.violations if gone else ():
+    unknown = [found for found in stream.violations if found.danger is Danger.UNKNOWN and isinstance(found.node, Call)]
+    gone = thrown_away(stream.pickle) if unknown else ()
+    for found in unknown if gone else ():
         root, _, name = found.what.partition(".")
         is_code = root in CODE_PICKLERS and name.rpartition(".")[2].startswith("_")
-        if id(found.node) in gone and found.danger is Danger.UNKNOWN and isinstance(found.node, Call) and not is_code:
+        if id(found.node) in gone and not is_code:
             yield Hit(
                 f"unpickling calls {found.what} and discards the result, so only the side effects matter", found.node.offset
             )

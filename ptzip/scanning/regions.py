@@ -7,7 +7,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from ptzip.allowlist.table import NOTHING, Trust
-from ptzip.errors import LimitError
+from ptzip.errors import beyond
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
 from ptzip.io.streams import Stream as Bytes
@@ -16,42 +16,57 @@ from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import Skip, read_seen
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 
-MOST_PICKLES = 25_000
-MOST_INFLATED = 1 << 30
-"""Bytes of deflated entries and compressed files, all together."""
+PART_COST = 20
+"""As how many opcodes a pickle counts, and anything that is looked at as if it were a file."""
+
+LARGE = 8_000_000
+"""A file of so many bytes may hold twice as much as a small one, which takes the same time to read if it is a bomb."""
+
+
+COUNTED = ("opcodes", "pickles", "entries")
+"""Limits for all of a file."""
 
 
 class Budget:
-    """How much one scan may still read of everything in a file, so that a bomb cannot be cut into many small ones."""
+    """How much one scan may still read of everything in a file of `size` bytes, so that a bomb cannot be cut into many small
+    ones.
+    """
 
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.pickles = MOST_PICKLES
-        self.inflated = MOST_INFLATED
+    def __init__(self, limits: Limits, size: int) -> None:
+        share = min(size / LARGE, 1)
+        scaled = {name: limit + int(share * limit) for name, limit in limits._asdict().items() if name in COUNTED}
+        self.limits = limits._replace(**scaled)
+        self.opcodes = self.pickles = self.entries = self.inflated = 0
 
     def read(self, data: Bytes, at: int, skip: Skip | None = None) -> Pickle:
         """Read the pickle at byte `at` with the opcodes that remain; where they do not suffice, the pickle has an anomaly."""
-        pickle = read_seen(data, at, self.limits, skip)
-        self.limits = self.limits._replace(opcodes=max(0, self.limits.opcodes - pickle.opcodes))
+        pickle = read_seen(data, at, self.limits, skip, self.opcodes)
+        self.opcodes += pickle.cost + PART_COST
         return pickle
+
+    def count_part(self) -> None:
+        """Raises LimitError if there were too many parts or opcodes before."""
+        self.opcodes += PART_COST
+        if self.opcodes > self.limits.opcodes:
+            raise beyond("opcodes", self.limits.opcodes, "the file has more opcodes and parts than")
 
     def count_pickle(self) -> None:
         """Raises LimitError if there were too many."""
-        self.pickles -= 1
-        if self.pickles < 0:
-            raise LimitError(f"the file contains more than {MOST_PICKLES:,} pickles")
+        self.pickles += 1
+        if self.pickles > self.limits.pickles:
+            raise beyond("pickles", self.limits.pickles, "the file contains more pickles than")
 
     def count_entries(self, count: int) -> None:
         """Raises LimitError if there are more entries in all zips than one may have."""
-        if count > self.limits.entries:
-            raise LimitError("the file contains more entries of zips than the limit")
-        self.limits = self.limits._replace(entries=self.limits.entries - count)
+        self.entries += count
+        if self.entries > self.limits.entries:
+            raise beyond("entries", self.limits.entries, "the zips of the file have more entries than")
 
     def inflate(self, size: int) -> None:
         """Reserve `size` bytes, before they are decompressed if the size is known; raises LimitError if there are too many."""
-        self.inflated -= size
-        if self.inflated < 0:
-            raise LimitError(f"the file contains more than {MOST_INFLATED:,} bytes of compressed data")
+        self.inflated += size
+        if self.inflated > self.limits.inflated_bytes:
+            raise beyond("inflated_bytes", self.limits.inflated_bytes, "the compressed content of the file has more bytes than")
 
 
 class Reading(Enum):

@@ -6,13 +6,16 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.pickling.reader import without_collections
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.walk import subjects
 
-SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=2_000_000, memo_index=2_000_000, entries=100_000)
-"""What a scan reads of one file; anything beyond is a finding."""
+SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=1_000_000, memo_index=2_000_000, entries=50_000, pickles=12_500)
+"""What a scan reads of one small file, and up to twice as much of a large one; anything beyond is a finding."""
+
+RULES_OF = {of: tuple(rule for rule in RULES if rule.of is of) for of in {rule.of for rule in RULES}}
 
 
 def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
@@ -45,14 +48,15 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
 def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Scan everything in an open source."""
     findings, names, used, reason = list[Finding](), set[str](), set[str](), ""
-    for subject in subjects(source, limits, trusted):
-        if isinstance(subject, PickleStream):
-            imported = list(subject.imported)
-            names.update(node.path for node in imported)
-            used.update(node.path for node in imported if trusted and (node.module, node.name) in trusted)
-        if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
-            reason = reason or subject.message
-        findings += _judged(subject)
+    with without_collections():
+        for subject in subjects(source, limits, trusted):
+            if isinstance(subject, PickleStream):
+                imported = list(subject.imported)
+                names.update(node.path for node in imported)
+                used.update(node.path for node in imported if trusted and (node.module, node.name) in trusted)
+            if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
+                reason = reason or subject.message
+            findings += _judged(subject)
     return ScanReport(
         source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason, trusted=tuple(sorted(used))
     )
@@ -61,15 +65,13 @@ def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_
 def _judged(subject: Subject) -> Iterator[Finding]:
     """The findings in one subject. Hits of a rule with the same message are one finding."""
     is_doubtful = isinstance(subject, PickleStream) and subject.is_doubtful
-    for rule in RULES if not is_doubtful else ():
-        if rule.of is not type(subject):
-            continue
-        found: dict[str, Finding] = {}
+    for rule in RULES_OF.get(type(subject), ()) if not is_doubtful else ():
+        found = dict[str, tuple[int | None, int]]()
         try:
-            for hit in rule.check(subject):
-                known = found.get(hit.message)
-                offset, times = (known.offset, known.times + 1) if known else (hit.offset, 1)
-                found[hit.message] = Finding(rule.id, rule.severity, hit.message, subject.location, offset, times)
+            for message, offset in rule.check(subject):
+                first, times = found.get(message, (offset, 0))
+                found[message] = first, times + 1
         except PtzipError as error:
-            found[""] = Finding(rule.id, Severity.REVIEW, f"this cannot be checked: {error}", subject.location)
-        yield from found.values()
+            yield Finding(rule.id, Severity.REVIEW, f"this cannot be checked: {error}", subject.location)
+        for message, (first, times) in found.items():
+            yield Finding(rule.id, rule.severity, message, subject.location, first, times)

@@ -57,7 +57,9 @@ class PickleStream:
     @functools.cached_property
     def calls(self) -> tuple[tuple[str, Call], ...]:
         """The calls, each with the path of its function."""
-        return tuple((node.path, node) for node in self.pickle.calls if isinstance(node, Call))
+        paths = {id(node): node.path for node in self.pickle.calls if isinstance(node, Global)}  # each is joined once
+        calls = (node for node in self.pickle.calls if isinstance(node, Call))
+        return tuple((paths.get(id(node.parts[0])) or node.path if node.parts else node.path, node) for node in calls)
 
     @functools.cached_property
     def size(self) -> "ObjectSize":
@@ -149,6 +151,8 @@ _COPIES = frozenset(f"{module}.{name}" for (module, name), row in ALLOWED.items(
 """Functions that return a container of what they are given."""
 
 _MOST_COUNTED = 1 << 62
+_ALONE, _NO_CONTAINER = (1, 1), (1, 0)
+"""The depth and count of nodes with nothing but atoms below them, which all share."""
 
 
 class ObjectSize(NamedTuple):
@@ -194,10 +198,13 @@ def _measured(pickle: Pickle, copies: set[int]) -> ObjectSize:
                 elif part.op in _KEPT:
                     _keep(part, atoms)
             references += len(below)
-            sizes[id(node)] = (0, 0)
-            pending.append((node, below))
-            pending += below
-    most = [max(column, default=0) for column in zip(*sizes.values(), strict=True)] or [0, 0]
+            if below or type(node) is Detour:
+                sizes[id(node)] = (0, 0)
+                pending.append((node, below))
+                pending += below
+            else:
+                sizes[id(node)] = _ALONE if type(node) in _CONTAINERS or id(node) in copies else _NO_CONTAINER
+    most = [max((one[column] for one in sizes.values()), default=0) for column in (0, 1)]
     return ObjectSize(most[0], references, most[1], tuple(atoms.values()))
 
 

@@ -8,13 +8,13 @@ import contextlib
 from collections import Counter
 from collections.abc import Generator, Iterator
 
-from ptzip.errors import LimitError, PtzipError
+from ptzip.errors import PtzipError, beyond
 from ptzip.formats import tar as tars
 from ptzip.formats.tar import NEEDED, TarMember
 from ptzip.io.sources import Window
 from ptzip.io.streams import Stream
 from ptzip.pickling.nodes import Pickle
-from ptzip.scanning.regions import MOST_PICKLES, Item, Outcome, Read, Reading, Region
+from ptzip.scanning.regions import Item, Outcome, Read, Reading, Region
 from ptzip.scanning.subjects import MemberNames, NoteKind
 
 MOST_MEMBERS = 50_000
@@ -69,8 +69,8 @@ def _torch(region: Region, found: list[TarMember]) -> Generator[Item, None, froz
     needed, seen, rest = [last[name] for name in NEEDED], list[tuple[str, Pickle]](), None
 
     def read_at(what: str, data: Stream, at: int) -> Pickle:
-        if len(seen) > MOST_PICKLES:
-            raise LimitError("the members of torch have too many pickles")
+        if len(seen) > region.budget.limits.pickles:
+            raise beyond("pickles", region.budget.limits.pickles, "the members of torch have more pickles than")
         pickle = region.budget.read(data, at)
         if at < len(data):
             seen.append((what, pickle))

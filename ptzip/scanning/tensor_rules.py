@@ -65,8 +65,8 @@ def _product(numbers: list[int]) -> int:
 
 def _numbers(node: Node) -> list[int]:
     found = plain(node)
-    parts = [plain(part) for part in found.parts] if isinstance(found, Tuple) else [found]
-    return [part.value for part in parts if isinstance(part, Atom) and isinstance(part.value, int)]
+    parts = map(plain, found.parts) if isinstance(found, Tuple) else (found,)
+    return [value for part in parts if isinstance(part, Atom) and isinstance(value := part.value, int)]
 
 
 def other_records(stream: PickleStream) -> Iterator[Hit]:

@@ -42,8 +42,11 @@ class _Open:
 
 
 def subjects(source: Source, limits: Limits, trusted: Trust = NOTHING) -> Iterator[Subject]:
-    """Everything in a file that rules judge. An error ends the reading in which it occurs, with a note about it."""
-    queue = [_Open(Region(source, Budget(limits), trusted), anything)]
+    """Everything in a file that rules judge. An error ends the reading in which it occurs, with a note about it; too many parts
+    end the scan.
+    """
+    file = Region(source, Budget(limits, source.size), trusted)
+    queue = [_Open(file, anything)]
     while queue:
         current = queue[-1]
         found = next(current.items, None)
@@ -54,6 +57,11 @@ def subjects(source: Source, limits: Limits, trusted: Trust = NOTHING) -> Iterat
                     NoteKind.STRANGE, "a call loads these bytes, which are no checkpoint of a known format"
                 )
         elif isinstance(found, Region):
+            try:
+                file.budget.count_part()
+            except LimitError as error:
+                yield file.note(NoteKind.LIMIT, str(error))
+                return
             queue.append(_Open(found, anything if found.reading is Reading.ANYTHING else embedded))
         else:
             yield found

@@ -24,7 +24,7 @@ from ptzip.zip.structs import ENCRYPTED, END_SIZE, STORED
 MOST_TIMES = 4
 """How often the bytes of a file may be read as those of entries. In an honest zip each belongs to one entry."""
 
-OPENED_AS = 4
+OPENED_AS = 10
 """An archive counts as so many entries, since it takes the time of them to open."""
 
 MOST_GAPS = 1000

@@ -200,7 +200,13 @@ def tensor_ref_on(of: TensorRef, storage: Persistent, offset: int, strides: Node
     return Call("REDUCE", None, [of.node.parts[0], given])
 
 
+_SMALL = frozenset(("BININT1", "BININT2", "BININT"))
+"""The opcodes of nearly all sizes and strides, whose argument is the number."""
+
+
 def _integer(node: Node) -> int | None:
+    if node.op in _SMALL:
+        return int(node.arg)
     value = node.value if isinstance(node, Atom) else None
     return value if isinstance(value, int) and not isinstance(value, bool) and is_countable(value) else None
 
@@ -211,5 +217,5 @@ def _integers(node: Node) -> tuple[int, ...] | None:
         node = plain(node.arguments[0])
     if not isinstance(node, Tuple) or len(node.parts) > MOST_DIMENSIONS:
         return None
-    values = [value for part in node.parts if (value := _integer(plain(part))) is not None]
+    values = [value for part in map(plain, node.parts) if (value := _integer(part)) is not None]
     return tuple(values) if len(values) == len(node.parts) else None

@@ -7,7 +7,7 @@ its name and extra field are used, to find the data: torch writes zip64 fields i
 import functools
 from typing import NamedTuple
 
-from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.errors import FormatError, UnsupportedError, beyond
 from ptzip.io.payloads import CheckedPayload, InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -160,13 +160,13 @@ def read_directory(
     if start < 0 or start + size > source.size:
         raise FormatError(f"the central directory ({size} bytes from {start}) is not inside the file")
     if size > limits.directory_bytes:
-        raise LimitError(f"the central directory takes {size} bytes, more than the limit of {limits.directory_bytes}")
+        raise beyond("directory_bytes", limits.directory_bytes, f"the central directory takes {size:,} bytes, above")
     if count is not None and count * structs.CENTRAL_SIZE > size:
         raise FormatError(f"the central directory is too small ({size} bytes) for its {count} entries", start)
     data, at, entries = source.read(start, size), 0, list[Entry]()
     while at < size if count is None else len(entries) < count:
         if max(len(entries) + 1, count or 0) > limits.entries:
-            raise LimitError("the zip has more entries than the limit")
+            raise beyond("entries", limits.entries, "the zip has more entries than")
         central = structs.parse(structs.CentralEntry, data, at, start, may_end=count is None)
         sizes = structs.true_sizes(central) or (central.size, central.compressed_size, central.offset)
         entries.append(Entry(source, central, sizes[1], sizes[0], base + sizes[2]))

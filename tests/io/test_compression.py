@@ -69,7 +69,7 @@ def test_a_scan_unpacks_up_to_the_damage() -> None:
 
 @pytest.mark.parametrize("name", PACK)
 def test_more_than_the_limit_is_not_unpacked(name: str) -> None:
-    with pytest.raises(LimitError, match=f"the {name} holds more than 1,000 bytes"):
+    with pytest.raises(LimitError, match=f"the {name} holds more bytes than the limit of 1,000"):
         unpacked(BytesSource(PACK[name](DATA)), KINDS[name], Limits(unpacked_bytes=1000))
 
 

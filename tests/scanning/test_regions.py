@@ -5,7 +5,6 @@ import time
 
 import pytest
 
-from ptzip.scanning import regions
 from ptzip.scanning.scan import SCAN_LIMITS, scan
 from tests.scanning.raw_pickles import PAYLOAD, call, in_zip, name, pickled, text, valued, verdict, zipped
 
@@ -21,7 +20,7 @@ def many(count: int) -> bytes:
 @pytest.mark.slow
 def test_a_pickle_after_many_others_is_judged() -> None:
     assert verdict(many(1000)) == "malicious"
-    assert verdict(many(regions.MOST_PICKLES)) != "clean"
+    assert verdict(many(SCAN_LIMITS.pickles)) != "clean"
 
 
 def test_opcodes_are_counted_over_the_whole_file() -> None:
@@ -31,11 +30,11 @@ def test_opcodes_are_counted_over_the_whole_file() -> None:
     assert "PTZ209" in {finding.rule for finding in scan(zipped(few), limits=limits).findings}
 
 
-def test_inflated_bytes_are_counted_over_the_whole_file(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(regions, "MOST_INFLATED", 1 << 20)
+def test_inflated_bytes_are_counted_over_the_whole_file() -> None:
+    limits = SCAN_LIMITS._replace(inflated_bytes=1 << 20)
     packed = gzip.compress(b"\xff" * (1 << 19))
-    assert "PTZ318" not in {finding.rule for finding in scan(zipped({"a.gz": packed})).findings}
-    assert "PTZ318" in {finding.rule for finding in scan(zipped({f"{n}.gz": packed for n in range(4)})).findings}
+    assert "PTZ318" not in {finding.rule for finding in scan(zipped({"a.gz": packed}), limits=limits).findings}
+    assert "PTZ318" in {finding.rule for finding in scan(zipped({f"{n}.gz": packed for n in range(4)}), limits=limits).findings}
 
 
 def test_the_limits_of_the_caller_apply() -> None:

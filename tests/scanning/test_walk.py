@@ -140,6 +140,6 @@ def test_a_rule_that_fails_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None
         yield from ()
         raise FormatError("broken")
 
-    rows = [row._replace(check=fails) if row.id == "PTZ301" else row for row in RULES]
-    monkeypatch.setattr("ptzip.scanning.scan.RULES", rows)
+    rows = [row._replace(check=fails) for row in RULES if row.id == "PTZ301"]
+    monkeypatch.setattr("ptzip.scanning.scan.RULES_OF", {row.of: rows for row in rows})
     assert [finding.message for finding in scan(zipped({"a": b""})).findings] == ["this cannot be checked: broken"]
