@@ -13,7 +13,7 @@ from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightD
 from ptzip.errors import EditError, Problem, UnsupportedError
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import Openable, Source
-from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.limits import Limits, limits_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def slim(
     make_folder: bool = False,
     sync: bool = True,
     progress: Progress | None = None,
-    limits: Limits | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
 ) -> "SlimReport":
     """Write a copy of a checkpoint without what only training needs, its weights in half precision.
 
@@ -113,7 +113,7 @@ def slim(
         plain=plain,
         format=format,
     )
-    with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
+    with open_checkpoint(source, limits_from(limits)) as checkpoint:
         malice = _malice(checkpoint) if scan else ()
         plan = make_plan(checkpoint, options, owned=not (dry_run or check or with_tensors))  # those look at the input again
         report = planned_report(checkpoint, plan, options)
@@ -170,19 +170,21 @@ def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
     return (f"this file is malicious, see ptzip scan: {found[0]}{more}",) if found else ()
 
 
-def inspect(source: Openable, *, limits: Limits | None = None) -> "InspectReport":
+def inspect(source: Openable, *, limits: Limits | Mapping[str, int] | None = None) -> "InspectReport":
     """Summarise a checkpoint: its format, its keys with their share of the bytes, dtypes, parameters, the names that loading
     would import, anomalies, and what `slim` would save. No tensor is read."""
     from ptzip.checkpoint import open_checkpoint  # as above
     from ptzip.inspecting.summary import summary
 
-    with open_checkpoint(source, limits or DEFAULT_LIMITS) as checkpoint:
+    with open_checkpoint(source, limits_from(limits)) as checkpoint:
         report = summary(checkpoint, owned=True)
         checkpoint.source.check_unchanged()
     return report
 
 
-def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | None = None) -> "ScanReport":
+def scan(
+    source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | Mapping[str, int] | None = None
+) -> "ScanReport":
     """Judge whether a checkpoint is safe to load: a verdict, and the findings that led to it.
 
     trust   classes to allow on top of the allow list, as "module.Name", or presets (`ptzip scan --help` lists them): they are
@@ -193,11 +195,15 @@ def scan(source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | 
     """
     from ptzip.scanning import scan as command  # as above
 
-    return command.scan(source, trust=strings(trust), limits=limits or command.SCAN_LIMITS)
+    return command.scan(source, trust=strings(trust), limits=limits_from(limits, command.SCAN_LIMITS))
 
 
 def verify(
-    source: Openable, *, values: bool = False, progress: Progress | None = None, limits: Limits | None = None
+    source: Openable,
+    *,
+    values: bool = False,
+    progress: Progress | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
 ) -> "VerifyReport":
     """Check the integrity of a checkpoint: structure, headers, every CRC, and the storages against the pickle.
 
@@ -209,7 +215,7 @@ def verify(
     """
     from ptzip.verifying import verify as command  # as above
 
-    return command.verify(source, values=values, progress=progress, limits=limits or DEFAULT_LIMITS)
+    return command.verify(source, values=values, progress=progress, limits=limits_from(limits))
 
 
 def diff(
@@ -220,7 +226,7 @@ def diff(
     rtol: float = 0.0,
     atol: float = 0.0,
     progress: Progress | None = None,
-    limits: Limits | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
 ) -> "DiffReport":
     """Compare two checkpoints of any formats: their objects by path, their tensors number by number.
 
@@ -232,7 +238,7 @@ def diff(
     from ptzip.diffing import diff as command  # as above
     from ptzip.globs import renames
 
-    prefixes, used = renames(rename or {}), limits or DEFAULT_LIMITS
+    prefixes, used = renames(rename or {}), limits_from(limits)
     return command.diff(a, b, renames=prefixes, rtol=rtol, atol=atol, progress=progress, limits=used)
 
 
@@ -244,7 +250,7 @@ def repair(
     max_fill: int | str | None = None,
     sync: bool = True,
     progress: Progress | None = None,
-    limits: Limits | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
 ) -> "RepairReport":
     """Write what can be recovered of a truncated or damaged file of torch.save to `output`, as a zip that torch loads.
 
@@ -261,7 +267,7 @@ def repair(
     from ptzip.repairing import repair as command  # as above
     from ptzip.verifying.verify import verify_source
 
-    used = limits or DEFAULT_LIMITS
+    used = limits_from(limits)
 
     def problems(opened: Source) -> tuple[Problem, ...]:
         report = verify_source(opened, progress=progress, limits=used)
@@ -286,7 +292,7 @@ def convert(
     strict: bool = False,
     sync: bool = True,
     progress: Progress | None = None,
-    limits: Limits | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
 ) -> "ConvertReport":
     """Export the tensors of a checkpoint to another format, which the suffix of `output` names.
 
@@ -316,13 +322,15 @@ def convert(
         overwrite=overwrite,
         sync=sync,
         progress=progress,
-        limits=limits or DEFAULT_LIMITS,
+        limits=limits_from(limits),
     )
     _log(report.path, [*(f"left out {one.name or 'the tensor'}: {one.why}" for one in report.left_out), *report.warnings])
     return report
 
 
-def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, limits: Limits | None = None) -> object:
+def load(
+    source: Openable, *, unknown: Unknown = "error", mmap: bool = False, limits: Limits | Mapping[str, int] | None = None
+) -> object:
     """The object in a checkpoint as plain Python and numpy values; nothing of the file is executed.
 
     unknown     "error" raises UnsupportedError for a name that is not on the allow list of `scan`, and for a tensor that
@@ -337,7 +345,7 @@ def load(source: Openable, *, unknown: Unknown = "error", mmap: bool = False, li
     from ptzip.values.materialize import loaded
 
     check_choice("unknown", unknown, Unknown)
-    bounds = limits or DEFAULT_LIMITS
+    bounds = limits_from(limits)
     with open_checkpoint(source, bounds) as checkpoint:
         if unknown == "error":
             _refuse(checkpoint)

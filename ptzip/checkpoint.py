@@ -14,7 +14,7 @@ from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.io.compression import opened_compression, unpacked
 from ptzip.io.sources import FileSource, Openable, Source, open_source
-from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
 
@@ -195,9 +195,10 @@ def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
     )
 
 
-def open_checkpoint(source: Openable, limits: Limits | None = None) -> Checkpoint:
+def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None) -> Checkpoint:
     """Open a checkpoint from a path, bytes, or a binary file object (which stays open); the content determines the format.
 
     Nothing is executed, and no tensor is read. Raises FormatError, UnsupportedError, LimitError or OSError.
     """
-    return Checkpoint(open_source(source), limits or DEFAULT_LIMITS)
+    used = limits_from(limits)  # a wrong limit is an error before the file is opened
+    return Checkpoint(open_source(source), used)

@@ -1,5 +1,6 @@
 """Upper bounds for what a file may request, in one frozen value. Crossing one is a LimitError before memory is taken."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -12,7 +13,7 @@ class Limits(NamedTuple):
     of objects. Sizes in bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes`
     of the content of a compressed file, `inflated_bytes` of all compressed content inside a scanned file.
 
-    `--limit NAME=N` sets one of them; `errors.beyond` makes the error, which says so.
+    `--limit NAME=N` sets one of them, as does `limits={name: n}`; `errors.beyond` makes the error, which says so.
     """
 
     opcodes: int = 10_000_000
@@ -29,3 +30,17 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+
+
+def limits_from(given: Limits | Mapping[str, int] | None, default: Limits = DEFAULT_LIMITS) -> Limits:
+    """The limits to use: those given, or the defaults with the given numbers in place of some. Raises ValueError for a name or
+    a number that is no limit.
+    """
+    if given is None or isinstance(given, Limits):
+        return given or default
+    for name, number in given.items():
+        if name not in Limits._fields:
+            raise ValueError(f"there is no limit {name!r}, expected one of {', '.join(Limits._fields)}")
+        if not isinstance(number, int) or number < 1:
+            raise ValueError(f"the limit {name} is {number!r}, expected a positive number")
+    return default._replace(**given)

@@ -171,8 +171,12 @@ def test_bytes_behind_the_pickle_are_an_anomaly_with_their_place() -> None:
 
 
 def test_limits_are_kept_while_opening() -> None:
-    with pytest.raises(LimitError, match="more than 50 opcodes"):
+    with pytest.raises(LimitError, match="more opcodes than the limit of 50;"):
         ptzip.open(SOURCE, Limits(opcodes=50))
+    with pytest.raises(LimitError, match="more opcodes than the limit of 50;"):
+        ptzip.open(SOURCE, {"opcodes": 50})
+    with pytest.raises(ValueError, match="there is no limit 'opcode', expected one of opcodes, marks"):
+        ptzip.open(SOURCE, {"opcode": 50})
 
 
 @pytest.mark.parametrize("path", FILES)

@@ -66,4 +66,5 @@ def _converted(name: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport
             sync=not arguments.no_sync,
             overwrite=arguments.force,
             progress=progress,
+            limits=arguments.limits,
         )

@@ -65,7 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
 def _compared(a: str, b: str, arguments: argparse.Namespace) -> "ptzip.DiffReport":
     prefixes = renames(arguments.map)
     with progress_bar(a, arguments.quiet or arguments.json or arguments.git is not None) as progress:
-        return ptzip.diff(a, b, rename=prefixes, rtol=arguments.rtol, atol=arguments.atol, progress=progress)
+        return ptzip.diff(
+            a, b, rename=prefixes, rtol=arguments.rtol, atol=arguments.atol, progress=progress, limits=arguments.limits
+        )
 
 
 def _at_fault(old: str, new: str) -> str:

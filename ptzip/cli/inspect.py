@@ -66,7 +66,7 @@ def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[s
     """Print the summary. Returns the first fault that left something out of it, or ""."""
     from ptzip.render.inspect import lines  # here and below: what is not shown is not loaded
 
-    report = ptzip.inspect(path)
+    report = ptzip.inspect(path, limits=arguments.limits)
     answers.append(report.to_dict())
     if not arguments.json:
         _print(lines(report))
@@ -78,7 +78,7 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: lis
     from ptzip.render.inspect_views import lines
 
     view = View(arguments.view or NODE, node, arguments.all, arguments.values)
-    with ptzip.open(path) as checkpoint:
+    with ptzip.open(path, arguments.limits) as checkpoint:
         if arguments.json:
             answers.append(view_dict(checkpoint, view))
         else:

@@ -8,7 +8,7 @@ import argparse
 import functools
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import ptzip
 from ptzip.cli.printing import complain, spell_everything
@@ -65,6 +65,27 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words[1:])
 
 
+def _limit(word: str) -> dict[str, int]:
+    """A word NAME=N, which must name a limit."""
+    from ptzip.arguments import byte_count  # here, since few runs raise a limit
+    from ptzip.limits import limits_from  # as above
+
+    name, _, number = word.partition("=")
+    try:
+        given = {name: byte_count(number)}
+        limits_from(given)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return given
+
+
+class _AddLimit(argparse.Action):
+    """Collects the limits that several flags set."""
+
+    def __call__(self, _parser: object, found: argparse.Namespace, given: Any, _flag: object = None) -> None:
+        found.limits = {**found.limits, **given}
+
+
 def _show_overview(words: list[str]) -> NoReturn:
     """Handle words that name no command: help, the version, or an error."""
     parser = argparse.ArgumentParser(
@@ -105,4 +126,6 @@ def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
         from ptzip.cli import convert as command  # type: ignore[no-redef]  # as above
     parser.description = command.DESCRIPTION
     command.configure(parser)
+    bound = "raise a limit that a message names, as in --limit opcodes=50000000; sizes may have a unit: 2GB"
+    parser.add_argument("--limit", dest="limits", type=_limit, action=_AddLimit, metavar="NAME=N", default={}, help=bound)
     parser.set_defaults(run=command.run)

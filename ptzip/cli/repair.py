@@ -38,6 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
                 max_fill=arguments.max_fill,
                 sync=not arguments.no_sync,
                 progress=progress,
+                limits=arguments.limits,
             )
     except (ptzip.PtzipError, OSError, ValueError) as error:
         text = message(error, name)

@@ -5,8 +5,9 @@ For the same reason that file must be outside of the folders that are scanned.
 """
 
 import argparse
+import functools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import ptzip
@@ -75,7 +76,8 @@ def _reports(arguments: argparse.Namespace, trust: tuple[str, ...]) -> Iterator[
     """The report of each file, shown as it comes."""
     given, names = _apart(arguments.trust)
     files = list(_files([*given, *arguments.paths]))
-    for report in _scanned(files, (*trust, *names), arguments.jobs):
+    scan_one = functools.partial(_scan, trust=(*trust, *names), limits=arguments.limits)
+    for report in _scanned(files, scan_one, arguments.jobs):
         if arguments.format == "text" and not arguments.globals:
             _show(report, arguments.quiet)
         yield report
@@ -93,6 +95,9 @@ def _apart(words: list[str]) -> tuple[list[str], list[str]]:
 File = tuple[str, bool]
 """A file to scan, and whether it was named itself."""
 
+ScanOne = Callable[[str], "ptzip.ScanReport"]
+"""How one file is scanned, in any process."""
+
 
 def _files(paths: Iterable[str]) -> Iterator[File]:
     """The files to scan; a folder that cannot be listed is one, so that it is reported."""
@@ -109,34 +114,34 @@ def _files(paths: Iterable[str]) -> Iterator[File]:
         yield from ((str(error.filename), True) for error in unlisted)
 
 
-def _scanned(files: list[File], trust: tuple[str, ...], jobs: int | None) -> Iterator["ptzip.ScanReport"]:
+def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator["ptzip.ScanReport"]:
     """The reports in the order of the files; what a folder holds besides checkpoints has none."""
     count = jobs or ((os.cpu_count() or 1) if len(files) >= TOGETHER else 1)
     paths = [path for path, _ in files]
-    found = _together(paths, trust, count) if count > 1 < len(files) else (_scan(path, trust) for path in paths)
+    found = _together(paths, scan_one, count) if count > 1 < len(files) else map(scan_one, paths)
     for report, (_, is_named) in zip(found, files, strict=True):
         is_checkpoint = os.path.splitext(report.path)[1].lower() in MODEL_SUFFIXES
         if is_named or is_checkpoint or report.verdict != ptzip.Verdict.UNREADABLE:
             yield report
 
 
-def _together(paths: list[str], trust: tuple[str, ...], count: int) -> Iterator["ptzip.ScanReport"]:
+def _together(paths: list[str], scan_one: ScanOne, count: int) -> Iterator["ptzip.ScanReport"]:
     """The same in several processes; where one of them dies, the remaining files are unreadable."""
     from concurrent.futures import BrokenExecutor, ProcessPoolExecutor  # here, since a single file does not need them
 
     done = 0
     with ProcessPoolExecutor(count) as pool:
         try:
-            for report in pool.map(_scan, paths, [trust] * len(paths), chunksize=4):
+            for report in pool.map(scan_one, paths, chunksize=4):
                 yield report
                 done += 1
         except BrokenExecutor:
             yield from (_unreadable(path, "the process that scanned it died") for path in paths[done:])
 
 
-def _scan(path: str, trust: tuple[str, ...]) -> "ptzip.ScanReport":
+def _scan(path: str, trust: tuple[str, ...], limits: dict[str, int]) -> "ptzip.ScanReport":
     try:
-        return ptzip.scan(path, trust=trust)
+        return ptzip.scan(path, trust=trust, limits=limits)
     except OSError as error:
         return _unreadable(path, message(error, path))
     except (MemoryError, RecursionError) as error:

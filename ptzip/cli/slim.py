@@ -127,6 +127,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.Slim
             check=arguments.check,
             sync=not arguments.no_sync,
             progress=progress,
+            limits=arguments.limits,
         )
 
 

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         try:
             with progress_bar(name, arguments.quiet or arguments.json) as progress:
-                report = ptzip.verify(name, values=arguments.values, progress=progress)
+                report = ptzip.verify(name, values=arguments.values, progress=progress, limits=arguments.limits)
         except (ptzip.PtzipError, OSError) as error:
             codes.append(2)
             reports.append(error_dict(message(error, name), path=name))

@@ -296,7 +296,7 @@ def test_a_reader_that_leaves_early_stops_nothing(last: Path) -> None:
     assert shell("inspect", last, "--opcodes").code == 0
 
 
-FLAGS = {"-h", "--help", *VIEWS, "--values", "-a", "--all", "--json"}
+FLAGS = {"-h", "--help", *VIEWS, "--values", "-a", "--all", "--json", "--limit"}
 
 
 def test_help_names_every_flag_and_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
