@@ -90,9 +90,9 @@ BASES = frozenset(
 )
 """The bases that `_reconstructor(cls, base, state)` may call."""
 
-DEQUE, GENERATOR = 64, 256
-"""The items that an empty deque, and a generator of random numbers, are as large as (CPython's `_collectionsmodule.c`: a block
-of 64; a Mersenne Twister has 624 words).
+LARGE = 64
+"""The items that an empty deque has room for (`_collectionsmodule.c`). A generator of random numbers counts as many: it is
+larger, but an honest one has a state in the file.
 """
 
 _ITEMS = takes("items?")
@@ -121,7 +121,7 @@ _PYTHON: Rows = (
     ("collections", "OrderedDict", _ORDERED_DICT),
     ("collections", "Counter", Row(_ITEMS, "as_counter", state="set_attributes", returns="dict")),
     ("collections", "defaultdict", Row(checks.builtin_factory, "as_defaultdict", returns="dict")),
-    ("collections", "deque", Row(weighs(DEQUE, takes("items? none|int?")), "as_deque", returns="deque")),
+    ("collections", "deque", Row(weighs(LARGE, takes("items? none|int?")), "as_deque", returns="deque")),
     ("collections", "ChainMap", INSTANCE),
     ("functools", "partial", Row(checks.one_name, state=OPAQUE, check_state=checks.partial_state)),
     ("argparse", "Namespace", Row(checks.no_arguments, "attribute_bag Namespace", state="set_attributes")),
@@ -141,9 +141,9 @@ _PYTHON: Rows = (
     ("joblib.numpy_pickle", "NumpyArrayWrapper", Row(checks.no_arguments, state=OPAQUE)),
 )
 
-_RANDOM = Row(weighs(GENERATOR, arrays.numpy_random), state="set_random_state", check_state=arrays.random_state)
+_RANDOM = Row(weighs(LARGE, arrays.numpy_random), state="set_random_state", check_state=arrays.random_state)
 _SEEDS = Row(
-    weighs(GENERATOR, takes("name int none|tuple")),
+    weighs(LARGE, takes("name int none|tuple")),
     "seed_sequence",
     state="set_random_state",
     check_state=arrays.seed_state,
@@ -250,7 +250,7 @@ _TORCH: Rows = (
         "torch._C",
         "Generator",
         Row(
-            weighs(GENERATOR, takes("object|text?")),
+            weighs(LARGE, takes("object|text?")),
             "torch_generator",
             state="set_torch_generator",
             check_state=checks.own_state,

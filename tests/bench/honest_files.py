@@ -40,6 +40,7 @@ def of_numpy() -> Iterator[Made]:
     yield "texts", False, np.array(["a", "bb"], dtype=np.dtypes.StringDType())
     yield "dates", False, np.array(["2020-01-01"], dtype="M8[D]")
     yield "random states", False, [np.random.get_state(), np.random.default_rng(1)]
+    yield "many generators", False, [np.random.default_rng(seed) for seed in range(1000)]
 
 
 def of_torch() -> Iterator[Made]:

@@ -6,6 +6,7 @@ Prints how many malicious, suspicious and clean files each stops, and the proces
 """
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -35,13 +36,18 @@ TOOLS = (
     Tool("fickling 0.1.12", "fickling==0.1.12", ("python", "-c", FICKLING)),
     Tool("hayward 1.4.1", "hayward==1.4.1", ("hayward", "scan")),
     Tool("hayward --fail-on info", "hayward==1.4.1", ("hayward", "scan", "--fail-on", "info")),
+    Tool("modelaudit 0.2.54", "modelaudit==0.2.54", ("modelaudit", "scan")),
+    Tool("modelaudit --strict", "modelaudit==0.2.54", ("modelaudit", "scan", "--strict")),
 )
+ENVIRONMENT = {"PROMPTFOO_DISABLE_TELEMETRY": "1"}
+"""What keeps modelaudit from sending data."""
+
 SMALL = "ok_036_empty.pt"
 
 
 def installed(folder: Path) -> Path:
     """The folder of the tools' commands."""
-    if not (folder / "bin" / "hayward").exists():
+    if not (folder / "bin" / "modelaudit").exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         packages = sorted({tool.package for tool in TOOLS})
         subprocess.run([str(folder / "bin" / "pip"), "install", "--quiet", *packages], check=True)
@@ -49,7 +55,8 @@ def installed(folder: Path) -> Path:
 
 
 def is_stopped(command: list[str], path: Path) -> bool:
-    return subprocess.run([*command, str(path)], capture_output=True, timeout=120, check=False).returncode != 0
+    found = subprocess.run([*command, str(path)], capture_output=True, timeout=120, check=False, env=os.environ | ENVIRONMENT)
+    return found.returncode != 0
 
 
 def stopped(command: list[str]) -> Counter[str]:
