@@ -6,7 +6,7 @@ raise `PtzipError` and `OSError` only. Warnings are in the reports, and are logg
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightDtype, byte_count, check_choice, strings
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ptzip.inspecting.report import InspectReport
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import ScanReport
+    from ptzip.slimming.options import Options
     from ptzip.slimming.report import SlimReport
     from ptzip.verifying.report import VerifyReport
 
@@ -91,9 +92,8 @@ def slim(
 
     from ptzip.checkpoint import open_checkpoint  # as above
     from ptzip.io.atomic_output import slim_path
+    from ptzip.recipes import AUTO, recipe_in
     from ptzip.slimming.options import Options
-    from ptzip.slimming.plan import make_plan
-    from ptzip.slimming.write import check_suffix, planned_report, write_slim
 
     is_path = isinstance(source, str | os.PathLike)
     if output is None and not is_path and not dry_run:
@@ -114,22 +114,56 @@ def slim(
         format=format,
     )
     with open_checkpoint(source, limits_from(limits)) as checkpoint:
-        malice = _malice(checkpoint) if scan else ()
-        plan = make_plan(checkpoint, options, owned=not (dry_run or check or with_tensors))  # those look at the input again
-        report = planned_report(checkpoint, plan, options)
-        if report.already_slim:
-            pass
-        elif dry_run:
-            from ptzip.slimming.details import keys  # here, since only a dry run shows them
 
-            report = replace(report, keys=keys(checkpoint, report.changes))
+        def target() -> "Path":
+            return _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
+
+        def slim_one(one: "Checkpoint", target: "Callable[[], Path] | None") -> "SlimReport":
+            flags = {"with_tensors": with_tensors, "check": check, "scan": scan, "overwrite": overwrite, "sync": sync}
+            return _slim(one, options, target, progress, **flags)
+
+        if (collection := checkpoint.collection) is None:
+            report = slim_one(checkpoint, None if dry_run else target)
         else:
-            path = _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
-            check_suffix(path, checkpoint.path, plan)
-            report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check, overwrite, sync)
-    report = replace(report, warnings=malice + report.warnings)
+            from ptzip.slimming.collection import slim_collection  # few files are tars or zips of files
+
+            options = replace(options, recipe=recipe_in(collection.name)) if recipe == AUTO else options
+            report = slim_collection(checkpoint, collection, slim_one, None if dry_run else target(), overwrite, sync)
     _log(report.path, report.warnings)
     return report
+
+
+def _slim(
+    checkpoint: "Checkpoint",
+    options: "Options",
+    target: "Callable[[], Path] | None",
+    progress: Progress | None,
+    *,
+    with_tensors: bool,
+    check: bool,
+    scan: bool,
+    overwrite: bool,
+    sync: bool,
+) -> "SlimReport":
+    """Slim one checkpoint to the path that `target` returns, or plan it."""
+    from dataclasses import replace  # as above
+
+    from ptzip.slimming.plan import make_plan  # as above
+    from ptzip.slimming.write import check_suffix, planned_report, write_slim
+
+    malice = _malice(checkpoint) if scan else ()
+    owned = target is not None and not (check or with_tensors)  # those look at the input again
+    plan = make_plan(checkpoint, options, owned=owned)
+    report = planned_report(checkpoint, plan, options)
+    if target is None and not report.already_slim:
+        from ptzip.slimming.details import keys  # here, since only a dry run shows them
+
+        report = replace(report, keys=keys(checkpoint, report.changes))
+    elif target is not None and not report.already_slim:
+        path = target()
+        check_suffix(path, checkpoint.path, plan)
+        report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check, overwrite, sync)
+    return replace(report, warnings=malice + report.warnings)
 
 
 def _output_path(output: PathLike, overwrite: bool, make_folder: bool) -> "Path":
@@ -177,7 +211,12 @@ def inspect(source: Openable, *, limits: Limits | Mapping[str, int] | None = Non
     from ptzip.inspecting.summary import summary
 
     with open_checkpoint(source, limits_from(limits)) as checkpoint:
-        report = summary(checkpoint, owned=True)
+        if checkpoint.collection is not None and not checkpoint.collection.only:
+            from ptzip.inspecting.collection import summary_of_all  # few files are tars or zips of files
+
+            report = summary_of_all(checkpoint, checkpoint.collection)
+        else:
+            report = summary(checkpoint, owned=True)
         checkpoint.source.check_unchanged()
     return report
 

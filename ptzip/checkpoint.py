@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ptzip.errors import Anomaly, UnsupportedError
+from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
-from ptzip.io.compression import opened_compression, unpacked
-from ptzip.io.sources import FileSource, Openable, Source, open_source
+from ptzip.io.compression import compression_of, unpacked
+from ptzip.io.sources import MEMBER_MARK, FileSource, NamedSource, Openable, Source, named_member, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
@@ -28,19 +29,27 @@ class Checkpoint(Mapping[str, "Tensor"]):
     Names are those of a state dict below the key that holds it, such as `model.model.0.conv.weight`; tensors of further
     pickles have the name of their pickle as a prefix. Close it, or use it in a `with` block. It owns its source, and closes it
     on any error too. Looking at tensors raises FormatError where the pickle is broken.
+
+    Of a tar or zip of files, the one checkpoint in it is opened. Where it holds several, they are opened one by one
+    (`member`), and names of tensors have that of their checkpoint as a prefix; `is_whole` treats one like several.
     """
 
-    def __init__(self, source: Source, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, source: Source, limits: Limits = DEFAULT_LIMITS, is_whole: bool = False) -> None:
         self.source = self._inner = source
         self.limits = limits
-        self._is_closed = False
+        self._content: Source | None = None
+        self._owned: Checkpoint | None = None
+        """What is closed with this one: the file that it was taken out of."""
+        self._is_closed, self._is_whole = False, is_whole
         self._container: Container | None = None
+        self.collection: Collection | None = None
+        """The tar or zip of files that the checkpoint is in."""
         self._tensors: Mapping[str, Tensor] | None = None
         try:
-            self.compression = opened_compression(source)
+            self.compression = compression_of(source)
             if self.compression:
                 self._inner = unpacked(source, self.compression, limits)
-            self._container = open_container(self._inner, limits)
+            self._container = self._opened()
         except BaseException:
             self.close()
             raise
@@ -56,8 +65,35 @@ class Checkpoint(Mapping[str, "Tensor"]):
         self._is_closed = True
         self._container = self._tensors = None
         self.source.close()
-        if self._inner is not self.source:
-            self._inner.close()
+        for opened in (self._inner, self._content, self._owned):
+            if opened is not None and opened is not self.source:
+                opened.close()
+
+    def _opened(self) -> Container:
+        """The container of the content, or of the only checkpoint in it."""
+        if self.collection is None:
+            found = open_container(self._inner, self.limits)
+            if not isinstance(found, Collection):
+                return found
+            self.collection = found
+        if self._is_whole or not self.collection.only:
+            return self.collection
+        if self._content is None:
+            self._content = self.collection.opened(self.collection.only, self.limits)
+        return open_container(self._content, self.limits)
+
+    def member(self, name: str) -> "Checkpoint":
+        """One checkpoint of a tar or zip of files, as a file of its own, which needs this one to stay open.
+
+        Raises FormatError where there is none of that name.
+        """
+        return Checkpoint(self.taken(name), self.limits)
+
+    def taken(self, name: str) -> NamedSource:
+        """The bytes of one checkpoint of a tar or zip of files, to be closed by the caller; raises as `member` does."""
+        if self.collection is None:
+            raise UnsupportedError(f"this is a {self.format}, not a tar or zip of files, so there is no {name} in it")
+        return NamedSource(self.collection.opened(name, self.limits), f"{self.source.name}{MEMBER_MARK}{name}")
 
     # A mapping of tensors
 
@@ -109,7 +145,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
         if self._is_closed:
             raise UnsupportedError(f"the checkpoint {self.source.name} is closed")
         if self._container is None:
-            self._container = open_container(self._inner, self.limits)
+            self._container = self._opened()
         return self._container
 
     def release(self) -> Container:
@@ -128,13 +164,16 @@ class Checkpoint(Mapping[str, "Tensor"]):
 
     @property
     def content(self) -> Source:
-        """The bytes of the file, decompressed if the file is compressed."""
-        return self._inner
+        """The bytes of the checkpoint: those of the file, decompressed and taken out of what it is in."""
+        return self._inner if self._content is None else self._content
 
     @property
     def format(self) -> str:
-        """The format of the file in a few words, such as "torch.save zip"."""
-        return f"{self.container.name} in {self.compression.name}" if self.compression else self.container.name
+        """The format of the file in a few words, such as "torch.save zip", and what it is in."""
+        words = self.container.name
+        if self.collection is not None and self.collection.only:
+            words += f", {self.collection.only} in a {self.collection.name}"
+        return f"{words} in {self.compression.name}" if self.compression else words
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -145,8 +184,15 @@ class Checkpoint(Mapping[str, "Tensor"]):
     def main(self) -> Part:
         """The pickle that holds the object; raises UnsupportedError where the file has none."""
         if not self.parts:
-            raise UnsupportedError(f"this is a {self.format}, which has no pickle of its own")
+            raise self.no_object()
         return self.parts[0]
+
+    def no_object(self) -> UnsupportedError:
+        """The error for a file without a pickle."""
+        if isinstance(self.container, Collection):
+            names = ", ".join(self.container.checkpoints)
+            return UnsupportedError(f"this is a {self.format} of several checkpoints: open one as FILE::NAME ({names})")
+        return UnsupportedError(f"this is a {self.format}, which has no pickle of its own")
 
     @property
     def pickle(self) -> Pickle:
@@ -198,7 +244,18 @@ def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
 def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None) -> Checkpoint:
     """Open a checkpoint from a path, bytes, or a binary file object (which stays open); the content determines the format.
 
-    Nothing is executed, and no tensor is read. Raises FormatError, UnsupportedError, LimitError or OSError.
+    A path FILE::NAME opens one checkpoint of a tar or zip of files. Nothing is executed, and no tensor is read. Raises
+    FormatError, UnsupportedError, LimitError or OSError.
     """
     used = limits_from(limits)  # a wrong limit is an error before the file is opened
-    return Checkpoint(open_source(source), used)
+    file, name = named_member(source)
+    whole = Checkpoint(open_source(file), used)
+    if not name:
+        return whole
+    try:
+        found = whole.member(name)
+    except BaseException:
+        whole.close()
+        raise
+    found._owned = whole
+    return found

@@ -27,7 +27,7 @@ from ptzip.pickling.nodes import (
     text,
     walk_unordered,
 )
-from ptzip.tensors.dtypes import STRING_DTYPE
+from ptzip.tensors.dtypes import JOBLIB_WRAPPERS, STRING_DTYPE
 from ptzip.tensors.references import MOST_DIMENSIONS
 
 CODE = r"[<>|=]?([?bhilqBHILQefdgFDGiucSUVmMO])(\d{0,9})\Z"
@@ -45,8 +45,6 @@ MOST_EMPTY = 1 << 20
 MOST_BYTES = 1 << 20
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
-JOBLIB_WRAPPERS = frozenset(f"{package}joblib.numpy_pickle.NumpyArrayWrapper" for package in ("", "sklearn.externals."))
-"""The class that describes an array of joblib, also in scikit-learn before 0.23, which brought its own joblib."""
 
 NUMPY_RANDOM = frozenset(
     (

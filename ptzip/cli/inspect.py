@@ -1,17 +1,19 @@
 """`ptzip inspect FILE[::PATH]…`: the contents of a checkpoint and the size of each part."""
 
 import argparse
-import os
 from collections.abc import Iterable
 from typing import Any
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.io.sources import MEMBER_MARK as MARK
+from ptzip.io.sources import split_member
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
-    "and what slim would save. FILE::PATH shows one object, as in last.pt::model.model.0.conv.weight."
+    "and what slim would save. FILE::PATH shows one object, as in last.pt::model.model.0.conv.weight; in a tar or zip of "
+    "files, FILE::NAME shows one checkpoint, and FILE::NAME::PATH an object in it."
 )
 
 VIEWS = {
@@ -21,7 +23,6 @@ VIEWS = {
     "opcodes": "the pickles, opcode by opcode",
 }
 
-MARK = "::"
 LINES_AT_ONCE = 1000
 """Long views are printed in pieces of this many lines."""
 
@@ -40,8 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
     failed, answers = False, list[dict[str, Any]]()
     for name in arguments.files:
-        path, node = split(name)
+        path, node = split_member(name)
         try:
+            path, node = _into_collection(path, node)
             if node or arguments.view or arguments.values:
                 _show_view(path, node, arguments, answers)
             elif fault := _show_summary(path, arguments, answers):
@@ -56,10 +58,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def split(name: str) -> tuple[str, str]:
-    """The file and the dotted path in it, which may be ""; a file may itself have the mark in its name."""
-    path, _, node = name.partition(MARK)
-    return (name, "") if os.path.exists(name) else (path, node)  # noqa: PTH110 (Path.exists raises for names that are too long)
+def _into_collection(path: str, node: str) -> tuple[str, str]:
+    """The same where the path begins with a checkpoint of a tar or zip of files, which is then a part of the file's name."""
+    if not node:
+        return path, node
+    with ptzip.open(path) as checkpoint:
+        member, _, inner = node.partition(MARK)
+        is_member = checkpoint.collection is not None and member in checkpoint.collection.checkpoints
+    return (f"{path}{MARK}{member}", inner) if is_member else (path, node)
 
 
 def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ import ptzip
 from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import is_read_only, slim_path
+from ptzip.io.sources import split_member
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
@@ -151,12 +152,15 @@ def _setting(text: str) -> tuple[str, str | int | float | bool | None]:
 def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
     source = Path(name)
+    container, member = split_member(name)
     if arguments.in_place:
+        if member:
+            raise EditError(f"only whole files are overwritten: slim {container}, or name an output")
         if not arguments.force and source.exists() and is_read_only(source):
             raise EditError("the file is read-only (use -f to overwrite it)")
         return source
     target = _output(source, arguments)
-    if target.exists() and source.exists() and target.samefile(source):
+    if target.exists() and Path(container).exists() and target.samefile(container):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
     real = os.path.realpath(target)
     if real in taken:
@@ -173,7 +177,7 @@ def _output(source: Path, arguments: argparse.Namespace) -> Path:
         return output
     if output.exists() and not output.is_dir():
         raise EditError(f"the output {output} is not a folder")
-    return output / source.name
+    return output / Path(split_member(source)[1] or source).name
 
 
 def _is_folder(arguments: argparse.Namespace) -> bool:

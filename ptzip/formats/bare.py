@@ -1,35 +1,41 @@
-"""Pickles without a container: one or several in a row, as `pickle.dump` writes them.
+"""Pickles without a container: one or several in a row, as `pickle.dump` writes them, also those of joblib.
 
 Protocols 0 and 1 have no magic number, so a file is one of those only if its first pickle is complete.
 """
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import BARE, PICKLE_NOTE, TRAILING_NOTE, Member, Part, nothing_stored
+from ptzip.formats.joblib import Arrays, has_arrays
 from ptzip.formats.signatures import begins_pickle, described
 from ptzip.formats.torchzip import fresh_records
 from ptzip.io.payloads import Payload
 from ptzip.io.sources import Source
+from ptzip.io.streams import Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import read_pickle
 from ptzip.zip.writer import ALIGNMENT, Record
 
+JOBLIB = "joblib pickle"
+"""The name of a pickle with the data of arrays between its opcodes."""
+
+JOBLIB_REFUSAL = (
+    "this is a joblib file, whose arrays are read by joblib alone, so it cannot be slimmed: "
+    "joblib.dump(value, path, compress=3) writes it smaller"
+)
 SEVERAL = "this file holds several pickles one after the other, or other bytes behind one, and a slim file holds one pickle"
 
 
 class Bare:
     """Some pickles. The storages of tensors are streams inside them, so a slim file may be a bare pickle or a torch zip."""
 
-    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...]) -> None:
+    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...], is_joblib: bool = False) -> None:
         self.parts = parts
         self.members = members
+        self.name = JOBLIB if is_joblib else BARE
+        self.refusal = JOBLIB_REFUSAL if is_joblib else SEVERAL if len(members) > 1 else ""
 
-    name = BARE
     alignment = ALIGNMENT
-
-    @property
-    def refusal(self) -> str:
-        return SEVERAL if len(self.members) > 1 else ""
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """A torch zip."""
@@ -44,7 +50,7 @@ def read(source: Source, limits: Limits) -> Bare:
     stream = source.whole()
     pickles, at = list[Pickle](), 0
     while at < len(stream) and (not pickles or begins_pickle(stream[at : at + 2])):
-        pickles.append(read_pickle(stream, at, limits))
+        pickles.append(_read_one(stream, at, limits))
         at = pickles[-1].end
         if pickles[-1].root is None:
             break
@@ -54,4 +60,13 @@ def read(source: Source, limits: Limits) -> Bare:
     members = [Member(part.name, part.pickle.start, part.pickle.end - part.pickle.start, PICKLE_NOTE) for part in parts]
     if at < len(stream):
         members.append(Member("trailing bytes", at, len(stream) - at, TRAILING_NOTE))
-    return Bare(parts, tuple(members))
+    return Bare(parts, tuple(members), any(map(has_arrays, pickles)))
+
+
+def _read_one(stream: Stream, at: int, limits: Limits) -> Pickle:
+    """The pickle at an offset, as joblib reads it if it has arrays of joblib."""
+    pickle = read_pickle(stream, at, limits)
+    if not has_arrays(pickle):
+        return pickle
+    arrays = Arrays(lambda data, start: read_pickle(data, start, limits))
+    return read_pickle(stream, at, limits, arrays.skip)

@@ -16,7 +16,12 @@ def open_container(source: Source, limits: Limits) -> Container:
     if signatures.is_tar(source):
         from ptzip.formats import tar  # as above
 
-        return tar.read(source, limits)
+        found = list(tar.members(source))
+        if tar.is_of_torch(found):
+            return tar.read(found, limits)
+        from ptzip.formats import collection  # as above
+
+        return collection.of_tar(source, found)
     if signatures.is_safetensors(source):
         from ptzip.formats import safetensors  # as above
 

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
-from ptzip.io.compression import COMPRESSIONS, compression_of
+from ptzip.io.compression import compression_of
 from ptzip.io.sources import Source
 from ptzip.pickling.opcodes import BY_CODE, BY_NAME, HIGHEST_PROTOCOL
 from ptzip.zip.find_archives import is_zip
-from ptzip.zip.structs import END_SIGNATURE, LOCAL_SIGNATURE
+from ptzip.zip.structs import END_SIGNATURE, LOCAL_SIGNATURE, LOCAL_SIZE, LocalHeader, lengths
 
 
 class Kind(StrEnum):
@@ -42,7 +42,6 @@ class Signature(NamedTuple):
 
 
 _NO_CHECKPOINT = "not a checkpoint"
-_COMPRESSED = [kind for kind in COMPRESSIONS if not kind.is_opened and not kind.is_weak]
 
 SIGNATURES = (
     Signature(
@@ -51,7 +50,6 @@ SIGNATURES = (
         (b"version https://git-lfs.github.com/",),
         "the checkpoint itself was not fetched (`git lfs pull`)",
     ),
-    *(Signature(f"compressed by {one.name}", Kind.OTHER, one.magics, "decompress it first") for one in _COMPRESSED),
     Signature("compressed by lz4", Kind.OPAQUE, (b"\x04\x22\x4d\x18",), "decompress it first (`lz4 -d`)"),
     Signature("a 7z archive", Kind.OPAQUE, (b"7z\xbc\xaf\x27\x1c",), "extract it first (`7z x`)"),
     Signature("a rar archive", Kind.OPAQUE, (b"Rar!",), "extract it first (`unrar x`)"),
@@ -135,12 +133,27 @@ def _number256(field: bytes) -> int:
 
 def is_safetensors(source: Source) -> bool:
     """Whether a file begins with the length of a JSON text and its brace (safetensors' README, Format)."""
-    size = SAFETENSORS_LENGTH.size
-    if source.size <= size:
+    return _begins_safetensors(source.read(0, min(SAFETENSORS_LENGTH.size + 1, source.size)), source.size)
+
+
+def _begins_safetensors(head: bytes, size: int) -> bool:
+    start = SAFETENSORS_LENGTH.size
+    if len(head) <= start:
         return False
-    head = source.read(0, size + 1)
     (length,) = SAFETENSORS_LENGTH.unpack_from(head)
-    return bool(2 <= length <= source.size - size and head[size:] == b"{")
+    return bool(2 <= length <= size - start and head[start : start + 1] == b"{")
+
+
+CHECKPOINT_HEAD = 512
+"""The bytes by which `begins_checkpoint` judges; names of archives in zips of torch.save are shorter."""
+
+
+def begins_checkpoint(head: bytes, size: int) -> bool:
+    """Whether a file of `size` bytes begins as torch.save (a zip, or the legacy stream) or safetensors begin theirs."""
+    if head.startswith(LOCAL_SIGNATURE) and len(head) > LOCAL_SIZE:
+        name = head[LOCAL_SIZE : LOCAL_SIZE + lengths(LocalHeader, head)[0]]
+        return name == b"data.pkl" or name.endswith(b"/data.pkl")
+    return has_legacy_magic(head[:LEGACY_MAGIC_END]) or _begins_safetensors(head, size)
 
 
 def is_legacy(source: Source) -> bool:

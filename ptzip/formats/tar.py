@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptzip.errors import FormatError, LimitError
+from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
 from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import BytesSource, Source, SourceFile, Window
@@ -53,7 +53,8 @@ ReadAt = Callable[[str, Stream, int], Pickle]
 
 class TarMember(NamedTuple):
     """A member as `tarfile` extracts it: `content` is its bytes, `link` where it leads instead of having any. What follows its
-    data in the file, up to byte `end`, is padding from `padding` on. `is_odd`: readers may read other bytes.
+    data in the file, up to byte `end`, is padding from `padding` on. `is_odd`: readers may read other bytes. `info` has the
+    headers of a member that is stored as a whole.
     """
 
     name: str
@@ -62,6 +63,7 @@ class TarMember(NamedTuple):
     end: int
     link: str = ""
     is_odd: bool = False
+    info: "tarfile.TarInfo | None" = None
 
 
 class Tar(ReadOnly):
@@ -118,9 +120,19 @@ class _Reader:
         return count
 
 
-def read(source: Source, limits: Limits) -> Tar:
-    """Open the tar. Raises FormatError where it is cut off or not one of torch."""
-    return read_members(list(members(source)), lambda _, stream, at: read_seen(stream, at, limits))
+def is_of_torch(found: list[TarMember]) -> bool:
+    """Whether there are all members that torch wrote."""
+    return {*NEEDED} <= {plain_name(member) for member in found}
+
+
+def plain_name(member: TarMember) -> str:
+    """The name of a member without the dot of the folder that was packed."""
+    return member.name.removeprefix("./")
+
+
+def read(found: list[TarMember], limits: Limits) -> Tar:
+    """Open the tar with these members. Raises FormatError where it is not as torch wrote it."""
+    return read_members(found, lambda _, stream, at: read_seen(stream, at, limits))
 
 
 def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
@@ -128,7 +140,7 @@ def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
 
     Raises FormatError where the members are not as torch wrote them.
     """
-    named = {member.name.removeprefix("./"): member for member in found if not member.link}
+    named = {plain_name(member): member for member in found if not member.link}
     for name in NEEDED:
         if name not in named:
             raise FormatError(f"this is a tar, but not one of torch 0.1: it has no member {name}")
@@ -161,11 +173,15 @@ def members(source: Source) -> Iterator[TarMember]:
                     raise FormatError(f"member {info.name} of the tar has an impossible size or position", info.offset)
                 start = info.offset_data
                 yield _member(source, info, archive.offset, sparse)
+                if info.sparse is None and info.isreg() and info.offset_data + info.size > source.size:
+                    missing = f"{info.offset_data + info.size - source.size:,} of {info.size:,} bytes are missing"
+                    raise CutError(f"member {info.name} of the tar is cut off: {missing}", source.size)
                 sparse -= info.size if info.sparse is not None else 0
     except RecursionError as error:  # tarfile recurses for each header of a long name
         raise LimitError("the tar has too many headers for one member") from error
     except (tarfile.TarError, *BROKEN_TAR) as error:
-        raise FormatError(f"this is a tar that cannot be read: {error}") from error
+        is_cut = file.tell() >= source.size
+        raise (CutError if is_cut else FormatError)(f"this is a tar that cannot be read: {error}") from error
 
 
 class _Headers(SourceFile):
@@ -199,9 +215,8 @@ def _member(source: Source, info: "tarfile.TarInfo", end: int, sparse: int) -> T
         return TarMember(info.name, nothing, info.offset_data, end, link="device")
     if info.sparse is None:
         size = min(info.size, source.size - info.offset_data)  # what is cut off is found by the next header, or missing
-        return TarMember(
-            info.name, Window(source, info.offset_data, size), info.offset_data + size, end, is_odd=size < info.size
-        )
+        content = Window(source, info.offset_data, size)
+        return TarMember(info.name, content, info.offset_data + size, end, is_odd=size < info.size, info=info)
     return _sparse_member(source, info, end, sparse)
 
 

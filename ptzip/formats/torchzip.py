@@ -9,10 +9,9 @@ from collections.abc import Callable
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Member, Part, read_record
-from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, read_all
+from ptzip.io.payloads import BytesPayload, CheckedPayload, Payload, SourcePayload, read_all
 from ptzip.limits import Limits
 from ptzip.zip.reader import Archive, Entry
-from ptzip.zip.structs import STORED
 from ptzip.zip.writer import ALIGNMENT, Record
 
 PICKLE, STORAGES = "data.pkl", "data/"
@@ -82,9 +81,15 @@ class TorchZip:
                 found += pending
                 pending = []
             elif name != SERIALIZATION_ID and not name.endswith("/"):
-                stored = CheckedPayload(entry.stored, entry.name, entry.crc) if entry.method == STORED else entry.stored
-                found.append(Record(entry.name, stored, entry.method, entry.size, crc=entry.crc))
+                found.append(copied(entry))
         return found + pending
+
+
+def copied(entry: Entry) -> Record:
+    """An entry as it is, deflated or not. Raises UnsupportedError for one that is encrypted."""
+    is_stored = isinstance(entry.payload, SourcePayload)
+    stored = CheckedPayload(entry.stored, entry.name, entry.crc) if is_stored else entry.stored
+    return Record(entry.name, stored, entry.method, entry.size, crc=entry.crc)
 
 
 def prefix_of(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
+from ptzip.formats.collection import of_zip
 from ptzip.formats.container import Container, Member, Part, ReadOnly, read_record
 from ptzip.formats.torchzip import (
     PICKLE,
@@ -24,11 +25,16 @@ from ptzip.formats.torchzip import (
 from ptzip.io.payloads import CheckedPayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Global, Pickle
-from ptzip.zip.find_archives import zips_in
+from ptzip.pickling.nodes import Call, Global, Pickle
+from ptzip.tensors.torch_names import makes_tensor
+from ptzip.zip.find_archives import zips_in_a_row
 from ptzip.zip.reader import Archive, Entry, read_archive
 
 SHARD = "DCP shard"
+SEVERAL = "several torch.save zips in a row"
+BUFFER = "archive/"
+"""The folder of the records of a zip that torch.save wrote to something without a name."""
+
 COMPILED = "__torch__."
 """The module of all classes of a TorchScript archive (`torch/jit`)."""
 
@@ -37,11 +43,17 @@ ARRAY = ".npy"
 
 
 class ZipKind(NamedTuple):
-    """A kind of zip that torch.save did not write: why it cannot be slimmed, and the records of which it has at least one."""
+    """A kind of zip that torch.save did not write: why it cannot be slimmed, and the records of which it has at least one.
+
+    `is_packed`: what it holds are files, which are opened by name where they are checkpoints; `of_files` is then why those
+    cannot be slimmed.
+    """
 
     name: str
     refusal: str
     records: frozenset[str] = frozenset()
+    is_packed: bool = False
+    of_files: str = ""
 
 
 TORCHSCRIPT = ZipKind(  # torch/jit
@@ -54,16 +66,26 @@ PACKAGE = ZipKind(  # torch/package
     "a torch.package: its pickles belong to its code, so it is not a checkpoint to slim",
     frozenset({".data/extern_modules", ".data/python_version"}),
 )
-EXPORTED = ZipKind(  # torch/export/pt2_archive
-    "exported program (.pt2)", "an exported program (.pt2), not a checkpoint to slim", frozenset({"archive_format"})
+EXPORTED = ZipKind(  # torch/export/pt2_archive, and before 2.6 `torch/export/__init__.py`, `save`
+    "exported program (.pt2)",
+    "an exported program (.pt2), not a checkpoint to slim",
+    frozenset({"archive_format", "serialized_exported_program.json"}),
+    is_packed=True,
+    of_files="an exported program (.pt2), whose graph fixes the dtypes of its tensors: convert FILE::NAME exports them",
+)
+SB3 = ZipKind(  # stable_baselines3/common/save_util.py, `save_to_zip_file`
+    "Stable-Baselines3 zip",
+    "a zip of Stable-Baselines3 without networks",
+    frozenset({"_stable_baselines3_version", "pytorch_variables.pth", "policy.optimizer.pth", "actor.optimizer.pth"}),
+    is_packed=True,
 )
 NPZ = ZipKind("npz of numpy", "an npz of numpy, which holds arrays only: there is nothing to strip")
-OTHER = ZipKind("zip of another program", "a zip, but not one of torch.save: it has no record data.pkl")
+OTHER = ZipKind("zip of another program", "a zip, but not one of torch.save: it has no record data.pkl", is_packed=True)
 
 
 def kind_of(records: Collection[str]) -> ZipKind | None:
     """The kind that one of the records, by lower-case names, is characteristic of; None for torch.save and any other."""
-    return next((kind for kind in (TORCHSCRIPT, PACKAGE, EXPORTED) if not kind.records.isdisjoint(records)), None)
+    return next((kind for kind in (TORCHSCRIPT, PACKAGE, EXPORTED, SB3) if not kind.records.isdisjoint(records)), None)
 
 
 def is_compiled(pickle: Pickle) -> bool:
@@ -107,32 +129,57 @@ class ForeignZip(ReadOnly):
 
 
 class Shard(ReadOnly):
-    """Several zips in a row, as torch.distributed.checkpoint writes them; each holds one tensor."""
+    """Several zips in a row, as torch.distributed.checkpoint writes them: to buffers, so that all are named `archive`, and
+    each of one tensor or a value (`torch/distributed/checkpoint/filesystem.py`, `_write_item`). Others were put together.
+    """
 
     def __init__(self, zips: tuple[Container, ...], starts: tuple[int, ...]) -> None:
         self.zips = zips
         self.starts = starts
+        self.is_of_torch = all(one.members[0].name.startswith(BUFFER) for one in zips) and any(map(_is_item, self.parts))
+        self.name = SHARD if self.is_of_torch else SEVERAL
+        self.refusal = f"this is {OF_TORCH if self.is_of_torch else self.in_a_row}"
 
-    name = SHARD
-    refusal = "this is a shard of torch.distributed.checkpoint: its offsets are kept in another file, so it cannot be slimmed"
+    @property
+    def in_a_row(self) -> str:
+        """What the file is where torch did not put the zips together, and how to take them apart."""
+        what = f"{len(self.zips)} files of torch.save in a row"
+        return f"{what}, of which torch reads one at most: cut the file at byte {self.starts[1]:,}"
 
     @functools.cached_property
     def parts(self) -> tuple[Part, ...]:
-        return tuple(part for container in self.zips for part in container.parts)
+        found = [part for container in self.zips for part in container.parts]
+        for number, part in enumerate(found, 1):
+            part.name = f"zip {number}"
+        return tuple(found)
 
     @property
     def members(self) -> tuple[Member, ...]:
         pairs = zip(self.zips, self.starts, strict=True)
         return tuple(
-            member._replace(offset=start + member.offset) for container, start in pairs for member in container.members
+            member._replace(name=f"zip {number}: {member.name}", offset=start + member.offset)
+            for number, (container, start) in enumerate(pairs, 1)
+            for member in container.members
         )
+
+
+OF_TORCH = (
+    "a shard of torch.distributed.checkpoint, whose tensors have their names and offsets in the file .metadata: "
+    "let `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE` gather all shards, and slim that"
+)
+
+
+def _is_item(part: Part) -> bool:
+    """Whether a zip holds a tensor alone, or something without tensors."""
+    root = part.pickle.root
+    return (isinstance(root, Call) and makes_tensor(root.path)) or not part.pickle.persistents
 
 
 def read(source: Source, limits: Limits) -> Container:
     """Open the zip in `source`, or the zips that follow one another in it."""
-    zips, before = zips_in(source)
+    zips, before = zips_in_a_row(source)
     if before:
-        raise FormatError("this file ends as a zip, but what comes before it is not one")
+        raise FormatError("this is a zip that is cut off, or that other bytes precede: `ptzip verify` says more")
     if len(zips) == 1:
         return _read_one(source, limits)
     starts = [one.offset if isinstance(one, Window) else 0 for one in zips]
@@ -154,6 +201,13 @@ def _read_one(source: Source, limits: Limits) -> Container:
     elif kind is None and VERSION in found:
         raise FormatError(f"this is a zip, but not one of torch.save: it has no record {PICKLE}, only {first} and others")
     else:
-        container = ForeignZip(archive, prefix, kind or OTHER, limits)
+        container = _foreign(archive, prefix, kind or OTHER, limits)
     _ = container.parts  # read now, so that a broken file raises when it is opened
     return container
+
+
+def _foreign(archive: Archive, prefix: str, kind: ZipKind, limits: Limits) -> Container:
+    """A zip that torch.save did not write: a collection, where it packs files of torch.save."""
+    refusal = f"this is {kind.of_files}" if kind.of_files else ""
+    packed = of_zip(archive, kind.name if kind is not OTHER else "zip", refusal) if kind.is_packed else None
+    return packed or ForeignZip(archive, prefix, kind, limits)

@@ -5,7 +5,7 @@ over the tree finds all of it, since the summary of a large file should appear a
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,7 @@ from ptzip.tensors import references
 from ptzip.tensors.strides import element_range
 from ptzip.tensors.torch_names import PARAMETERS, VIEWS
 from ptzip.tree.children import NodeChild, keyed_children, node_children
-from ptzip.tree.kinds import is_tensor, kind
+from ptzip.tree.kinds import ARRAY, is_tensor, kind
 from ptzip.tree.modules import is_module
 
 if TYPE_CHECKING:
@@ -83,6 +83,11 @@ class Holdings(NamedTuple):
     keys: tuple[KeySize, ...]
     tensors: tuple[TensorFacts, ...]
 
+    def joined(self, others: "Iterable[Holdings]") -> "Holdings":
+        """Those of several pickles."""
+        found = [self, *others]
+        return Holdings(tuple(key for one in found for key in one.keys), tuple(one for held in found for one in held.tensors))
+
 
 NOTHING = Holdings((), ())
 
@@ -100,6 +105,33 @@ def holdings(part: Part, sizes: Mapping[str, int]) -> Holdings:
     pickled = _pickled_sizes(part, one_pass.starts)
     sized = tuple(key._replace(pickle=size) for key, size in zip(keys, pickled, strict=True))
     return Holdings(sized, tuple(one_pass.tensors))
+
+
+def of_further(parts: Iterable[Part]) -> Iterator[Holdings]:
+    """Each pickle after the first as one key by its name, if it has storages that those before it do not have: in an archive
+    of the lite interpreter, two have the same."""
+    known = set[object]()
+    for number, part in enumerate(parts):
+        own = {one for key in part.storages if (one := _stored_at(part, key)) is not None}
+        if number and part.pickle.root is not None and own - known:
+            yield _as_one_key(part)
+        known |= own
+
+
+def _stored_at(part: Part, key: str) -> object:
+    """What two storages have in common that are the same bytes; None for one that is missing."""
+    try:
+        return part.stored(key).base
+    except PtzipError:
+        return None
+
+
+def _as_one_key(part: Part) -> Holdings:
+    found, name = holdings(part, StorageSizes(part)), part.name.removeprefix("record ")
+    storages, pickled = sum(key.storages for key in found.keys), sum(key.pickle for key in found.keys)
+    has_module = any(key.has_module for key in found.keys)
+    row = KeySize(name, kind(part.root), None, len(node_children(part.root)), storages, pickled, has_module)
+    return Holdings((row,), tuple(one._replace(key=name, storage=f"{name} {one.storage}") for one in found.tensors))
 
 
 class _KeyPass:
@@ -135,8 +167,8 @@ class _KeyPass:
         self.starts.append(start)
         self.seen.add(id(key))
         value = node.value if isinstance(node, Atom) else None
-        count = 0 if is_tensor(node) else len(node_children(node))
         word = node.path if isinstance(node, Global) else kind(node)
+        count = 0 if is_tensor(node) or word.startswith(ARRAY) else len(node_children(node))
         return KeySize(name, word, value, count, size, 0, has_module)
 
     def storage_size(self, node: Persistent) -> int:

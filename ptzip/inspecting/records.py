@@ -48,8 +48,8 @@ def record_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
 
 def _rows(container: Container, start: int) -> Iterator[RecordRow]:
     if isinstance(container, Shard):
-        for below, at in zip(container.zips, container.starts, strict=True):
-            yield from _rows(below, start + at)
+        for number, (below, at) in enumerate(zip(container.zips, container.starts, strict=True), 1):
+            yield from (row._replace(name=f"zip {number}: {row.name}") for row in _rows(below, start + at))
     elif isinstance(container, TorchZip | ForeignZip):
         yield from _entries(container.archive, start)
     else:

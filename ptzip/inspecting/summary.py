@@ -11,7 +11,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
 from ptzip.formats.container import Part
 from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
-from ptzip.inspecting.key_sizes import NOTHING, Holdings, StorageSizes, all_tensor_facts, holdings
+from ptzip.inspecting.key_sizes import NOTHING, Holdings, StorageSizes, all_tensor_facts, holdings, of_further
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.inspecting.report import ImportedName, InspectReport, PickleSize, Slimming
 from ptzip.inspecting.tensor_summary import (
@@ -23,6 +23,7 @@ from ptzip.inspecting.tensor_summary import (
 )
 from ptzip.inspecting.torch_versions import versions
 from ptzip.pickling.nodes import Call, Global
+from ptzip.recipes import AUTO
 from ptzip.recipes.apply import forecast
 from ptzip.tensors.torch_names import may_hide_storages
 
@@ -30,8 +31,11 @@ BROKEN = "broken storage"
 """The kind of the anomalies with which a file is not slimmed."""
 
 
-def summary(checkpoint: Checkpoint, owned: bool = False) -> InspectReport:
-    """Everything that a screenful shows; `owned` is whether nobody else holds the checkpoint, so that it may be released."""
+def summary(checkpoint: Checkpoint, owned: bool = False, recipe: str = AUTO) -> InspectReport:
+    """Everything that a screenful shows; `owned` is whether nobody else holds the checkpoint, so that it may be released.
+
+    `recipe` is the one that slimming would use.
+    """
     faults: list[str] = []
     parts = checkpoint.parts
     names = imported_names(parts)
@@ -56,7 +60,9 @@ def summary(checkpoint: Checkpoint, owned: bool = False) -> InspectReport:
         duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
         anomalies=(*checkpoint.anomalies, *_unusual_records(rows), *odd),
-        slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else _slimming(checkpoint, owned),
+        slimming=Slimming(refusal=str(odd[0]))
+        if any(one.kind == BROKEN for one in odd)
+        else _slimming(checkpoint, owned, recipe),
         faults=tuple(dict.fromkeys(faults)),
     )
 
@@ -66,12 +72,21 @@ def imported_names(parts: Iterable[Part]) -> tuple[ImportedName, ...]:
     calls = [call for part in parts for call in part.pickle.calls]
     counts = Counter((call.module, call.name) for call in calls if isinstance(call, Global))
     called = {call.path for call in calls if isinstance(call, Call)}
-    found = [
+    found = (
         ImportedName(path, count, path in called, is_allowed(module, name))
         for (module, name), count in counts.items()
         if (path := f"{module}.{name}")
-    ]
-    return tuple(sorted(found, key=lambda name: (name.is_harmless, not name.is_of_python, name.path)))
+    )
+    return merged(found)
+
+
+def merged(names: Iterable[ImportedName]) -> tuple[ImportedName, ...]:
+    """Names in the order of a summary, each once."""
+    found = dict[str, ImportedName]()
+    for name in names:
+        known = found.get(name.path, name._replace(times=0))
+        found[name.path] = known._replace(times=known.times + name.times, is_called=known.is_called or name.is_called)
+    return tuple(sorted(found.values(), key=lambda name: (name.is_harmless, not name.is_of_python, name.path)))
 
 
 def _holdings(checkpoint: Checkpoint, names: tuple[ImportedName, ...], sizes: Mapping[str, int], faults: list[str]) -> Holdings:
@@ -79,6 +94,7 @@ def _holdings(checkpoint: Checkpoint, names: tuple[ImportedName, ...], sizes: Ma
     is_simple = not any(may_hide_storages(name.path) for name in names if name.is_called)
     try:
         found = holdings(checkpoint.main, sizes) if checkpoint.parts else NOTHING
+        found = found.joined(of_further(checkpoint.parts))
         if checkpoint.parts and is_simple and not checkpoint.main.tensors:
             return found
         return found._replace(tensors=all_tensor_facts(checkpoint.tensors(), {key.key: key for key in found.keys}))
@@ -124,10 +140,10 @@ def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Itera
         yield Anomaly("other pickle", f"torch does not read the pickles {', '.join(others)}")
 
 
-def _slimming(checkpoint: Checkpoint, owned: bool) -> Slimming:
+def _slimming(checkpoint: Checkpoint, owned: bool, recipe: str) -> Slimming:
     try:
-        size = checkpoint.source.size
-        found = forecast(checkpoint.release() if owned else checkpoint.container, size, owned)
+        size = (checkpoint.source if checkpoint.collection is None else checkpoint.content).size
+        found = forecast(checkpoint.release() if owned else checkpoint.container, size, owned, recipe)
     except PtzipError as error:
         return Slimming(refusal=str(error))
     return Slimming(found.recipe, found.saved, "" if found.saved else "already slim")

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.errors import EditError, PtzipError, UnsupportedError
+from ptzip.errors import EditError, PtzipError
 from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
@@ -198,7 +198,7 @@ def _node(checkpoint: Checkpoint, path: str) -> Node:
             return find_node(part.root, path).value
         except PtzipError as error:
             fault = fault or error
-    raise fault or UnsupportedError(f"this is a {checkpoint.format}, which has no object to look into")
+    raise fault or checkpoint.no_object()
 
 
 def _tensors_below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:

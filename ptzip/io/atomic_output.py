@@ -16,7 +16,7 @@ from ptzip.io.access import ALLOWED, mode_alone, take_over
 from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CountBytes, Payload
 from ptzip.io.renames import rename_new, swap
-from ptzip.io.sources import DescriptorSource, FileSource, Identity, Source, about, changed, special
+from ptzip.io.sources import DescriptorSource, FileSource, Identity, Source, about, changed, special, split_member
 from ptzip.io.unfinished import UNFINISHED
 from ptzip.io.work_folder import WorkFolder
 
@@ -252,9 +252,12 @@ def is_read_only(path: Path) -> bool:
 def slim_path(source: str | os.PathLike[str]) -> Path:
     """The default output of `slim`: `last.slim.pt` beside `last.pt`.
 
-    `last.pt.zst` becomes `last.slim.pt.zst`; the suffix of a compression that is not written is dropped.
+    `last.pt.zst` becomes `last.slim.pt.zst`; the suffix of a compression that is not written is dropped. The output for one
+    checkpoint of a tar or zip of files is beside the latter.
     """
-    path, kind = Path(source), compression_named(source)
+    file, name = split_member(source)
+    path = Path(file).with_name(Path(name).name) if name else Path(file)
+    kind = compression_named(path)
     plain = path.with_suffix("") if kind else path
     return path.parent / f"{plain.stem}.slim{plain.suffix or '.pt'}{kind.suffix if kind and kind.is_written else ''}"
 

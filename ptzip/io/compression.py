@@ -55,8 +55,8 @@ def _xz(file: Any) -> Any:
 class _Zlib:
     """A zlib stream as a file object, which the standard library lacks."""
 
-    def __init__(self, file: SourceFile) -> None:
-        self._file, self._inflater, self._pending = file, zlib.decompressobj(), b""
+    def __init__(self, file: SourceFile, window_bits: int = zlib.MAX_WBITS) -> None:
+        self._file, self._inflater, self._pending = file, zlib.decompressobj(window_bits), b""
 
     def read1(self, size: int) -> bytes:
         piece = b""
@@ -71,6 +71,10 @@ class _Zlib:
         return piece
 
 
+def _deflate(file: SourceFile) -> _Zlib:
+    return _Zlib(file, -zlib.MAX_WBITS)
+
+
 def _joblib_zlib(file: SourceFile) -> _Zlib:
     """The files of joblib 0.9 and before: a number in 19 characters, maybe a space, and zlib (`read_zfile`)."""
     file.seek(JOBLIB_HEAD)
@@ -83,28 +87,29 @@ class Compression(NamedTuple):
     """One compression.
 
     `magics` are the first bytes, `is_weak` where they are so short that other files begin so by chance. `reader` makes a file
-    object of the unpacked bytes. A checkpoint is opened in the compressions that have `is_opened`, and written in those that
-    have `is_written`; `scan` looks into all of them.
+    object of the unpacked bytes. A checkpoint is opened in all of them, and written in those that have `is_written`.
     """
 
     name: str
     magics: tuple[bytes, ...]
     suffix: str
     reader: Callable[[Any], Any]
-    is_opened: bool = False
     is_written: bool = False
     is_weak: bool = False
 
 
 COMPRESSIONS = (
-    Compression("gzip", (b"\x1f\x8b",), ".gz", _gzip, is_opened=True),  # RFC 1952
-    Compression("zstd", (b"\x28\xb5\x2f\xfd",), ".zst", _zstd, is_opened=True, is_written=True),  # RFC 8878
+    Compression("gzip", (b"\x1f\x8b",), ".gz", _gzip),  # RFC 1952
+    Compression("zstd", (b"\x28\xb5\x2f\xfd",), ".zst", _zstd, is_written=True),  # RFC 8878
     Compression("bzip2", (b"BZh",), ".bz2", _bzip2),
     Compression("xz", (b"\xfd7zXZ\x00",), ".xz", _xz),
     Compression("lzma", (b"\x5d\x00",), ".lzma", _xz, is_weak=True),  # the size of a dictionary follows
     Compression("zlib of joblib 0.9", (b"ZF",), ".z", _joblib_zlib, is_weak=True),
     Compression("zlib", (b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda"), ".zlib", _Zlib, is_weak=True),  # RFC 1950
 )
+
+DEFLATE = Compression("deflate", (), "", _deflate)
+"""That of the entries of a zip (RFC 1951), which no bytes announce."""
 
 
 def compression_of(source: Source) -> Compression | None:
@@ -117,12 +122,6 @@ def compression_of(source: Source) -> Compression | None:
         return kind if kind.reader(SourceFile(source)).read1(1) else None  # chance does not unpack
     except Exception:  # as in `_content`, each library has its own
         return None
-
-
-def opened_compression(source: Source) -> Compression | None:
-    """The compression in which a checkpoint file is opened; None where it is not compressed so."""
-    kind = compression_of(source)
-    return kind if kind and kind.is_opened else None
 
 
 def compression_named(path: str | os.PathLike[str]) -> Compression | None:

@@ -58,6 +58,56 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
+MEMBER_MARK = "::"
+
+
+def split_member(path: str | os.PathLike[str]) -> tuple[str, str]:
+    """A path as the file and the name behind the mark in it, as in `model.nemo::weights.ckpt`; "" without one.
+
+    A file may itself have the mark in its name.
+    """
+    whole = os.fspath(path)
+    file, _, name = (whole, "", "") if MEMBER_MARK not in whole or os.path.lexists(whole) else whole.partition(MEMBER_MARK)
+    return file, name
+
+
+def named_member(source: Openable) -> tuple[Openable, str]:
+    """The same of anything that can be opened."""
+    return split_member(source) if isinstance(source, str | os.PathLike) else (source, "")
+
+
+class NamedSource(NamedTuple):
+    """A source under another name."""
+
+    base: Source
+    name: str
+
+    @property
+    def size(self) -> int:
+        return self.base.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.base.read(offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        self.base.read_into(offset, buffer)
+
+    def whole(self) -> Stream:
+        return self.base.whole()
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        self.base.check_unchanged(may_be_replaced)
+
+    def close(self) -> None:
+        self.base.close()
+
+    def __enter__(self) -> "NamedSource":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
 def open_source(source: Openable) -> Source:
     """A path, bytes or a binary file object as a source, which the caller closes. A file object stays open then.
 

@@ -14,6 +14,7 @@ from ptzip.recipes import (
     lightning,
     mmengine,
     nnunet,
+    sb3,
     stable_diffusion,
     timm,
     transformers_trainer,
@@ -30,7 +31,7 @@ from ptzip.recipes.recipe import Recipe
 RECIPES: tuple[Recipe, ...] = (
     *(ultralytics.RECIPE, yolov7.RECIPE, yolov6.RECIPE, yolov5.RECIPE, basic.RECIPE, yolox.RECIPE),
     *(stable_diffusion.RECIPE, lightning.RECIPE, timm.RECIPE, mmengine.RECIPE, detectron2.RECIPE, nnunet.RECIPE),
-    *(vits.RVC, vits.SO_VITS, fastai.RECIPE, agilerl.RECIPE, transformers_trainer.RECIPE, generic.RECIPE),
+    *(vits.RVC, vits.SO_VITS, fastai.RECIPE, agilerl.RECIPE, transformers_trainer.RECIPE, sb3.RECIPE, generic.RECIPE),
 )
 
 GENERIC = generic.RECIPE
@@ -38,6 +39,11 @@ GENERIC = generic.RECIPE
 
 AUTO = "auto"
 NAMES = (AUTO, *(recipe.name for recipe in RECIPES))
+
+
+def recipe_in(collection: str) -> str:
+    """The name of the recipe for the checkpoints in a tar or zip of files of some kind."""
+    return sb3.RECIPE.name if collection == sb3.ZIP else AUTO
 
 
 def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:

@@ -83,7 +83,7 @@ def trim_and_cast(
     dtype. Returns the users of the storages afterwards. Raises EditError where the recipe finds no weights.
     """
     users, weights = StorageUsers(edit.root), list(recipe.weights(edit.root))
-    if recipe.name != GENERIC.name and not any(is_module(found) or tensor_slots(found) for _, found in weights):
+    if not recipe.may_lack_weights and not any(is_module(found) or tensor_slots(found) for _, found in weights):
         raise EditError(f"recipe {recipe.name} finds no weights in this file")
     if is_trimmed:
         edit.cuts = trim(edit, users, users.tensors)
@@ -118,14 +118,14 @@ class Forecast(NamedTuple):
     saved: int
 
 
-def forecast(container: Container, size: int, owned: bool = False) -> Forecast:
-    """What slimming a file of `size` bytes with the default options would save. Raises PtzipError for a file that cannot be
-    slimmed.
+def forecast(container: Container, size: int, owned: bool = False, name: str = AUTO) -> Forecast:
+    """What slimming a file of `size` bytes with the default options would save, by the recipe of that `name`.
 
-    The lengths of records are not compared with those of storages; `owned` as for `start_edit`.
+    Raises PtzipError for a file that cannot be slimmed. The lengths of records are not compared with those of storages;
+    `owned` as for `start_edit`.
     """
     edit = start_edit(container, owned=owned)
-    recipe = recipe_for(container, edit.root)
+    recipe = recipe_for(container, edit.root, name)
     recipe.drop(edit)
     users = trim_and_cast(edit, recipe)
     saved = sum(edit.forecast(users.used()).values()) if edit.account.has_gain else 0

@@ -51,4 +51,6 @@ def _remove(edit: Edit, states: list[Found]) -> None:
     edit.account.changes[first:] = edit.account.changes[first:][::-1]
 
 
-RECIPE = Recipe("generic", "any other: removes states of training wherever they are", matches, drop, find_weights)
+RECIPE = Recipe(
+    "generic", "any other: removes states of training wherever they are", matches, drop, find_weights, may_lack_weights=True
+)

@@ -34,7 +34,8 @@ MODEL = under("model")
 class Recipe(NamedTuple):
     """`matches` recognises the layout from the tree, never from a file name; `drop` removes what only training needs; `weights`
     are then cast, except what matches the globs of `keep_float32`. `is_half` is whether modules are cast as `module.half()`
-    does it, tensor by tensor, since the framework's own stripper does; otherwise what shares a storage still shares one."""
+    does it, tensor by tensor, since the framework's own stripper does; otherwise what shares a storage still shares one.
+    `may_lack_weights` is whether a file without any is slimmed too."""
 
     name: str
     summary: str
@@ -43,6 +44,7 @@ class Recipe(NamedTuple):
     weights: Weights = MODEL
     keep_float32: tuple[str, ...] = ()
     is_half: bool = False
+    may_lack_weights: bool = False
 
 
 # Layouts

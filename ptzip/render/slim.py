@@ -49,7 +49,7 @@ def plan_lines(report: SlimReport) -> Iterator[str]:
     for key in report.keys:
         yield f"    {printable(key.name):<{width}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
     for change in report.changes:
-        if change.path and change.path.partition(".")[0] not in names:
+        if change.path and not any(f"{change.path}.".startswith(f"{name}.") for name in names):
             yield f"    {printable(change.path)}: {printable(change.what)}"
 
 

@@ -10,11 +10,11 @@ MOST_SHOWN = 20
 """The number of problems and names of a file that are printed; JSON has all."""
 
 OTHERWISE = (
-    (" in gzip", "torch loads it after decompression"),
-    (" in zstd", "torch loads it after decompression"),
+    ("joblib pickle", "joblib.load reads it"),
+    *((f" in {one}", "torch loads it after decompression") for one in ("gzip", "zstd", "bzip2", "xz", "zlib")),
     ("DCP shard", "torch.load does not read several zips in a row: use torch.distributed.checkpoint"),
 )
-"""Formats that torch.load does not read as they are, and what does."""
+"""Formats that torch.load does not read as they are, and what does: the first that fits."""
 
 
 def lines(report: VerifyReport) -> Iterator[str]:
@@ -33,7 +33,7 @@ def lines(report: VerifyReport) -> Iterator[str]:
         yield f"  {printable(found.name)}: {found.nan:,} NaN, {found.infinite:,} infinite"
     if report.loading is not None:
         yield f"  {printable(_loads(report.loading))}"
-    yield from (f"  {text}" for sign, text in OTHERWISE if report.ok and sign in report.format)
+    yield from [f"  {text}" for sign, text in OTHERWISE if report.ok and sign in report.format][:1]
 
 
 def spelled(problem: Problem) -> str:

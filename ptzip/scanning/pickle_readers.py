@@ -10,6 +10,7 @@ import re
 from collections.abc import Generator, Iterator
 
 from ptzip.errors import PtzipError
+from ptzip.formats import joblib
 from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part
 from ptzip.formats.signatures import begins_pickle, is_legacy
 from ptzip.io.sources import Window
@@ -17,7 +18,7 @@ from ptzip.io.streams import Stream as Bytes
 from ptzip.pickling.machine import CUT, LIMIT
 from ptzip.pickling.nodes import Call, Global, Node, Pickle, plain
 from ptzip.pickling.opcodes import BY_CODE
-from ptzip.scanning import dangerous_names, joblib_arrays
+from ptzip.scanning import dangerous_names
 from ptzip.scanning.encoded import is_text
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region
 from ptzip.scanning.subjects import NoteKind, PickleStream
@@ -107,15 +108,15 @@ def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]
     """One pickle. If it is joblib's, it is read like joblib does; what other loaders make of its arrays is yielded, too."""
     read = region.budget.read
     pickle = read(data, at)
-    for call in joblib_arrays.other_files(pickle):
+    for call in joblib.other_files(pickle):
         yield region.note(NoteKind.STRANGE, "joblib loads an array from another file, as a pickle if it is one", call.offset)
-    if not joblib_arrays.has_arrays(pickle):
+    if not joblib.has_arrays(pickle):
         return pickle
-    arrays = joblib_arrays.Arrays(read)
+    arrays = joblib.Arrays(read)
     found = read(data, at, arrays.skip)
     others = {"read without joblib": pickle}
     if arrays.has_padding:
-        others["read by joblib 1.1"] = read(data, at, joblib_arrays.Arrays(read, is_old=True).skip)
+        others["read by joblib 1.1"] = read(data, at, joblib.Arrays(read, is_old=True).skip)
     for what, other in others.items():
         if _does_more(region, other, [found, *arrays.pickles]):
             yield region.pickle(other, what)

@@ -6,11 +6,11 @@ Each rule is a function of one stream that yields its hits in the order of the s
 from collections import Counter
 from collections.abc import Iterator
 
+from ptzip.formats.joblib import has_arrays
 from ptzip.pickling.machine import BROKEN, CUT, LIMIT
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
 from ptzip.scanning.dangerous_names import CODE_PICKLERS, of_trusted
 from ptzip.scanning.harmful_states import built_names, special_methods
-from ptzip.scanning.joblib_arrays import has_arrays
 from ptzip.scanning.report import Hit
 from ptzip.scanning.subjects import NUMBERS, PickleStream
 from ptzip.scanning.violations import Danger, Violation, thrown_away

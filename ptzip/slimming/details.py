@@ -15,12 +15,15 @@ from ptzip.tensors.references import storage_ref
 from ptzip.tensors.strides import element_range
 from ptzip.tree.children import keyed_children
 
+WHOLE = "(object)"
+"""The name of the row of an object as a whole."""
+
 
 def keys(checkpoint: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
     """Each top-level key of the input with its size there and what is done to it; one row where the object itself changes."""
     sizes = list(_sizes(edited_part(checkpoint.container)))
     if any(not change.path for change in changes):
-        return (Key("(object)", _fate("", changes), sum(size for _, size in sizes)),)
+        return (Key(WHOLE, _fate("", changes), sum(size for _, size in sizes)),)
     return tuple(Key(name, _fate(name, changes), size) for name, size in sizes)
 
 

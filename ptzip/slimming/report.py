@@ -66,6 +66,19 @@ class Check(NamedTuple):
         """Whether the cast did nothing but round, at the full number of digits."""
         return not (self.overflowed or self.vanished or self.worst.subnormal)
 
+    def joined(self, other: "Check") -> "Check":
+        """The result for two files."""
+        return Check(
+            self.tensors + other.tensors,
+            self.equal + other.equal,
+            self.worst.joined(other.worst),
+            self.missing + other.missing,
+            self.unread + other.unread,
+            self.overflowed + other.overflowed,
+            self.vanished + other.vanished,
+            self.companions + other.companions,
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return {
             "tensors": self.tensors,

@@ -79,3 +79,6 @@ PACKED = {"quint4x2": 2, "quint2x4": 4}
 
 STRING_DTYPE = "numpy._core._internal._convert_to_stringdtype_kwargs"
 """The function that numpy calls to rebuild its `StringDType`, which torch lacks."""
+
+JOBLIB_WRAPPERS = frozenset(f"{package}joblib.numpy_pickle.NumpyArrayWrapper" for package in ("", "sklearn.externals."))
+"""The class that describes an array of joblib, also in scikit-learn before 0.23, which brought its own joblib."""

@@ -1,6 +1,23 @@
 """What a node is: a tensor, a numpy array, or a value of some type, in a word for people."""
 
-from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Persistent, Set, Tuple, plain, state, text
+from collections.abc import Sequence
+
+from ptzip.pickling.nodes import (
+    Atom,
+    Call,
+    Dict,
+    Global,
+    List,
+    Node,
+    Persistent,
+    Set,
+    Tuple,
+    lookup,
+    plain,
+    state,
+    text,
+)
+from ptzip.tensors.dtypes import JOBLIB_WRAPPERS
 from ptzip.tensors.references import class_ref
 from ptzip.tensors.torch_names import makes_tensor
 from ptzip.text import as_text
@@ -39,16 +56,21 @@ def _array(node: Call) -> str:
     """A numpy array or scalar with its dtype and shape, as far as the pickle gives them as plain values; else ""."""
     if node.path in SCALAR_FUNCTIONS:
         return f"{SCALAR} of {_dtype(node.arguments[:1])}"
+    built = state(node)
+    if node.path in JOBLIB_WRAPPERS:
+        return f"{ARRAY} of {_dtype([lookup(built, 'dtype')])} [{_shape(lookup(built, 'shape'))}]"
     if node.path not in ARRAY_FUNCTIONS:
         return ""
-    built = state(node)
     parts = built.parts if isinstance(built, Tuple) else []
-    sizes = [plain(size) for size in plain(parts[1]).parts] if len(parts) > 2 else []
-    shape = ", ".join(as_text(size.value) for size in sizes if isinstance(size, Atom))
-    return f"{ARRAY} of {_dtype(parts[2:3])} [{shape}]"
+    return f"{ARRAY} of {_dtype(parts[2:3])} [{_shape(parts[1] if len(parts) > 2 else None)}]"
 
 
-def _dtype(nodes: list[Node]) -> str:
-    call = plain(nodes[0]) if nodes else None
+def _shape(node: Node | None) -> str:
+    sizes = [plain(size) for size in plain(node).parts] if node is not None else []
+    return ", ".join(as_text(size.value) for size in sizes if isinstance(size, Atom))
+
+
+def _dtype(nodes: Sequence[Node | None]) -> str:
+    call = plain(nodes[0]) if nodes and nodes[0] is not None else None
     arguments = call.arguments if isinstance(call, Call) else []
     return (text(plain(arguments[0])) if arguments else None) or "?"

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ptzip.errors import FormatError, UnsupportedError
+from ptzip.formats.bare import JOBLIB
 from ptzip.formats.container import Container
 from ptzip.io.payloads import SourcePayload, unchecked
 from ptzip.io.sources import DescriptorSource, Source, Window
@@ -42,6 +43,8 @@ def loaded(container: Container, *, unknown: str, mapped: bool, limits: Limits) 
     Raises UnsupportedError where the file has no object, or one with something in it that is not rebuilt.
     """
     arrays = arrays_of(container)
+    if container.name == JOBLIB:
+        raise UnsupportedError("this is a joblib file, whose arrays only joblib.load reads")
     if arrays is None and not container.parts:
         raise UnsupportedError(f"this is a {container.name}, which has no pickle of its own")
     value = build(container.parts[0], unknown=unknown, limits=limits) if arrays is None else arrays

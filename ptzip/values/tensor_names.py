@@ -5,9 +5,11 @@ A tensor is listed under every path at which it is found. The first pickle has n
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container
+from ptzip.formats.detect import open_container
 from ptzip.formats.safetensors import SafeTensors
-from ptzip.formats.zips import NPZ, ForeignZip
+from ptzip.formats.zips import NPZ, ForeignZip, Shard
 from ptzip.limits import Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.paths import TOP, walk
@@ -33,16 +35,26 @@ def metadata_of(container: Container) -> dict[str, str] | None:
 
 
 def tensors_of(container: Container, limits: Limits) -> Mapping[str, Tensor]:
-    """Every tensor of a file. A pickle that is broken has none, unless it is the first: then this raises FormatError."""
+    """Every tensor of a file. A pickle that is broken has none, unless it is the first: then this raises FormatError.
+
+    Those of several checkpoints in a tar or zip have the name of theirs as a prefix.
+    """
+    if isinstance(container, Collection):
+        inner = {name: open_container(container.opened(name, limits), limits) for name in container.checkpoints}
+        return {_joined(name, path): one for name, found in inner.items() for path, one in tensors_of(found, limits).items()}
     alone = arrays_of(container)
     return tensors_in(values_of(container, limits)) if alone is None else alone
+
+
+def _joined(name: str, path: str) -> str:
+    return f"{name}.{path}" if path else name
 
 
 def values_of(container: Container, limits: Limits) -> Iterator[tuple[str, object]]:
     """The value of each pickle of a file with the prefix of its paths; objects of unknown classes are `Opaque`."""
     for index, part in enumerate(container.parts):
-        prefix = part.name.removeprefix("record ") if index else ""
-        if part.pickle.root is not None or not prefix:
+        prefix = part.name.removeprefix("record ") if index or isinstance(container, Shard) else ""
+        if part.pickle.root is not None or not index:
             yield prefix, build(part, unknown="keep", limits=limits)
 
 

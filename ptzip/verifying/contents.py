@@ -5,7 +5,7 @@ Faults of the file are problems; only errors that are not the file's fault are r
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
@@ -16,7 +16,7 @@ from ptzip.formats.signatures import SAFETENSORS_LENGTH, is_legacy
 from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
 from ptzip.formats.torchzip_layout import computed_layout
 from ptzip.io.payloads import ByteCounter
-from ptzip.io.sources import Source, Window
+from ptzip.io.sources import MEMBER_MARK, Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, walk_unordered
 from ptzip.tensors.torch_names import DATED
@@ -26,19 +26,28 @@ from ptzip.zip.structs import END_SIZE, STORED
 
 if TYPE_CHECKING:
     from ptzip.formats.bare import Bare
+    from ptzip.formats.collection import Collection
     from ptzip.formats.safetensors import SafeTensors
 
 ZIP_SINCE = (1, 6)
 """The first release of torch that reads and writes zips."""
 
 
-def checked_contents(source: Source, report: VerifyReport, values: ByteCounter | None, limits: Limits) -> VerifyReport:
+OfMember = Callable[[Source], VerifyReport]
+
+
+def checked_contents(
+    source: Source, report: VerifyReport, values: ByteCounter | None, limits: Limits, of_member: OfMember
+) -> VerifyReport:
     """The report with the format, the problems of the contents and what loads the file.
 
-    `values` counts the bytes of tensors that are searched for NaN and infinity; None if they are not.
+    `values` counts the bytes of tensors that are searched for NaN and infinity; None if they are not. `of_member` reports on a
+    checkpoint in a tar or zip of files.
     """
     try:
-        with Checkpoint(Window(source, 0, source.size), limits) as checkpoint:
+        with Checkpoint(Window(source, 0, source.size), limits, is_whole=True) as checkpoint:
+            if checkpoint.collection is not None:
+                return _of_collection(checkpoint, checkpoint.collection, report, of_member)
             problems = tuple(_problems(checkpoint))
             warnings = tuple(_moved_storages(checkpoint.container))
             found = report._replace(format=checkpoint.format, problems=problems, warnings=warnings)
@@ -57,6 +66,27 @@ def checked_contents(source: Source, report: VerifyReport, values: ByteCounter |
         return report._replace(problems=(Problem(kind, "", error.message, error.offset),))
 
 
+def _of_collection(checkpoint: Checkpoint, collection: "Collection", report: VerifyReport, of_member: OfMember) -> VerifyReport:
+    """The report on all checkpoints in a tar or zip of files."""
+    message = f"it is cut off: the end of the {collection.name} is missing, so more files may have followed"
+    problems = (Problem("cut", "", message, collection.size),) if collection.is_cut else ()
+    found = report._replace(format=collection.name, problems=problems)
+    for name in collection.checkpoints:
+        with checkpoint.taken(name) as source:
+            inner = of_member(source)
+        at = f"{name}{MEMBER_MARK}"
+        if collection.only:
+            found = found._replace(format=f"{inner.format}, {name} in a {collection.name}", rest=inner.rest)
+        found = found._replace(
+            problems=found.problems + tuple(one._replace(place=at + one.place) for one in inner.problems),
+            warnings=found.warnings + tuple(one._replace(place=at + one.place) for one in inner.warnings),
+            records=found.records + inner.records,
+            unchecked=found.unchecked + tuple(at + one for one in inner.unchecked),
+            numbers=found.numbers + tuple(one._replace(name=at + one.name) for one in inner.numbers),
+        )
+    return found
+
+
 def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
     container = checkpoint.container
     for part in checkpoint.parts if container.refusal == "" else checkpoint.parts[:1]:
@@ -70,7 +100,10 @@ def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
         return
     from ptzip.formats.bare import Bare  # here and below, since most checkpoints are zips
     from ptzip.formats.safetensors import SafeTensors  # as above
+    from ptzip.formats.zips import Shard
 
+    if isinstance(container, Shard) and not container.is_of_torch:
+        yield Problem("layout", "", f"these are {container.in_a_row}", container.starts[1])
     if isinstance(container, Bare):
         yield from _after_pickles(container)
     if not checkpoint.parts:

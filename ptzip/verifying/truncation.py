@@ -22,6 +22,9 @@ from ptzip.zip import structs
 from ptzip.zip.header_search import local_at
 from ptzip.zip.writer import ZipLayout
 
+MOST_FILES = 8
+"""How many names of files a message has."""
+
 UNKNOWN = "how much is missing cannot be computed"
 REPAIRABLE = f"{UNKNOWN} (`ptzip repair` recovers what is there)"
 
@@ -36,7 +39,7 @@ def truncated(source: Source, limits: Limits) -> tuple[Problem, Rest | None]:
         raise FormatError("the first local header is incomplete", 0)
     prefix = prefix_of(local.name)
     if local.name.lower() != (prefix + PICKLE).lower():
-        return _cut("there is no central directory, and the first record is not a pickle", 0), None
+        return _cut(_whole_files(source), source.size), None
     if local.method != structs.STORED:
         return _cut(f"its records are compressed, so {REPAIRABLE}", source.size), None
     pickle = read_seen(source.whole(), local.data, limits)
@@ -50,6 +53,19 @@ def truncated(source: Source, limits: Limits) -> tuple[Problem, Rest | None]:
     if not _is_followed(source, layout, local.data):
         return _cut(f"it was not laid out by torch, so {REPAIRABLE}", source.size), None
     return _measured(source, layout, part, prefix, limits)
+
+
+def _whole_files(source: Source) -> str:
+    """Which files are there of a zip that is not of torch.save, by the lengths in their local headers."""
+    names, at = list[str](), 0
+    while (local := header_at(source, at)) is not None:
+        if local.length is None:
+            return f"inside or after {local.name}; before it are {len(names)} whole files"
+        at = local.data + local.length
+        if at > source.size:
+            return f"{at - source.size:,} bytes of {local.name} are missing; before it are {len(names)} whole files"
+        names.append(local.name)
+    return f"its central directory is not complete; before it are {len(names)} whole files ({', '.join(names[:MOST_FILES])})"
 
 
 def _cut(message: str, offset: int) -> Problem:

@@ -7,14 +7,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError, UnsupportedError
-from ptzip.io.compression import Compression, opened_compression, unpacked
+from ptzip.formats.signatures import CHECKPOINT_HEAD, begins_checkpoint, is_tar
+from ptzip.io.compression import Compression, compression_of, unpacked
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, open_source
+from ptzip.io.sources import Openable, Source, named_member, open_source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.report import VerifyReport
 from ptzip.zip.directory_problems import damaged_end, directory_problems, unreadable
-from ptzip.zip.find_archives import is_zip, zips_in
+from ptzip.zip.find_archives import is_zip, zips_in_a_row
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import Archive, read_archive
 from ptzip.zip.structs import LOCAL_SIGNATURE
@@ -28,8 +29,11 @@ def verify(
     Raises OSError where there is no such file, UnsupportedError or LimitError where it cannot be checked,
     ChangedError where another program changes it meanwhile.
     """
-    opened = open_source(source)
+    file, name = named_member(source)
+    opened = open_source(file)
     try:
+        if name:
+            return _of_member(opened, name, values, progress, limits)
         report = verify_source(opened, values=values, progress=progress, limits=limits)
         opened.check_unchanged()
         return report
@@ -37,12 +41,20 @@ def verify(
         opened.close()
 
 
+def _of_member(source: Source, name: str, values: bool, progress: Progress | None, limits: Limits) -> VerifyReport:
+    """The report on one checkpoint of a tar or zip of files."""
+    from ptzip.checkpoint import Checkpoint  # here, so that most reports do not wait for it
+
+    with Checkpoint(source, limits, is_whole=True) as whole, whole.taken(name) as inner:
+        return verify_source(inner, values=values, progress=progress, limits=limits)
+
+
 def verify_source(
     source: Source, *, values: bool = False, progress: Progress | None = None, limits: Limits = DEFAULT_LIMITS
 ) -> VerifyReport:
     """The same for an open source, which stays open."""
     check = ContentCheck(source, values, ByteCounter(progress), limits)
-    kind = opened_compression(source)
+    kind = compression_of(source)
     return _of_compressed(source, kind, check) if kind else _of_source(source, check)
 
 
@@ -60,9 +72,12 @@ def _of_compressed(source: Source, kind: Compression, check: "ContentCheck") -> 
 
 
 def _of_source(source: Source, check: "ContentCheck") -> VerifyReport:
-    if is_zip(source):
-        return _of_zip(source, check)
-    if source.size and LOCAL_SIGNATURE.startswith(source.read(0, min(source.size, len(LOCAL_SIGNATURE)))):
+    head = source.read(0, min(source.size, CHECKPOINT_HEAD))
+    begins_as_zip = bool(head) and LOCAL_SIGNATURE.startswith(head[: len(LOCAL_SIGNATURE)])
+    if is_zip(source) and (begins_as_zip or not is_tar(source)):  # what a tar holds may end as a zip
+        is_cut = begins_as_zip and not begins_checkpoint(head, source.size) and zips_in_a_row(source)[1] > 0
+        return _of_zip_without_end(source, check.limits) if is_cut else _of_zip(source, check)
+    if begins_as_zip:
         return _of_zip_without_end(source, check.limits)
     return check.of(VerifyReport(source.name, source.size))  # such a file has no checksums
 
@@ -86,7 +101,7 @@ def _of_zip(source: Source, check: "ContentCheck") -> VerifyReport:
     """The report on a zip, or several in a row. While threads read the records, this one opens the file."""
     report = VerifyReport(source.name, source.size, "zip")
     try:
-        zips, before = zips_in(source)
+        zips, before = zips_in_a_row(source)
         if before:
             raise FormatError(f"the first {before:,} bytes are not a zip, but a zip follows them", 0)
         archives = [read_archive(one, check.limits) for one in zips]
@@ -104,7 +119,8 @@ def _of_zip(source: Source, check: "ContentCheck") -> VerifyReport:
         raise refusal
     problems = (*headers, *crcs.problems, *report.problems)
     loading = None if problems else report.loading
-    return report._replace(problems=problems, records=crcs.matching, unchecked=crcs.unchecked, loading=loading)
+    records, unchecked = report.records + crcs.matching, (*report.unchecked, *crcs.unchecked)
+    return report._replace(problems=problems, records=records, unchecked=unchecked, loading=loading)
 
 
 class ContentCheck(NamedTuple):
@@ -118,7 +134,11 @@ class ContentCheck(NamedTuple):
     def of(self, report: VerifyReport) -> VerifyReport:
         from ptzip.verifying.contents import checked_contents  # here, so that records are read while this is imported
 
-        return checked_contents(self.source, report, self.counter if self.values else None, self.limits)
+        return checked_contents(self.source, report, self.counter if self.values else None, self.limits, self.of_member)
+
+    def of_member(self, source: Source) -> VerifyReport:
+        """The report on a checkpoint in a tar or zip of files."""
+        return _of_source(source, self._replace(source=source))
 
 
 def _header_problems(archive: Archive) -> Iterator[Problem]:

@@ -39,6 +39,26 @@ def zips_in(source: Source) -> tuple[list[Source], int]:
     return zips[::-1], end
 
 
+def zips_in_a_row(source: Source) -> tuple[list[Source], int]:
+    """The same of zips with nothing in between. What a zip holds may be zips as well, so in one that was cut off others are
+    found, and between them its own headers.
+    """
+    zips, before = zips_in(source)
+    for index in range(len(zips) - 1, 0, -1):
+        if not _is_exact(zips[index - 1]):
+            return zips[index:], before + sum(one.size for one in zips[:index])
+    return zips, before
+
+
+def _is_exact(source: Source) -> bool:
+    """Whether a zip ends with its end record and the comment that this announces."""
+    at = find_end(source)
+    try:
+        return at is not None and at + structs.END_SIZE + len(read_end(source, at).comment) == source.size
+    except FormatError:
+        return False
+
+
 def find_end(source: Source) -> int | None:
     """The offset of the last end record, which a comment may follow (APPNOTE 4.3.16); None without one.
 

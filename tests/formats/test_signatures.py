@@ -1,8 +1,6 @@
 """A file that is no checkpoint is called what it is, by its content: the name is never looked at."""
 
-import bz2
 import io
-import lzma
 import zipfile
 from pathlib import Path
 
@@ -28,8 +26,6 @@ def numpy_array() -> bytes:
 FILES: dict[str, tuple[bytes, str]] = {
     "git-lfs pointer": (LFS_POINTER, "a git-lfs pointer: the checkpoint itself was not fetched (`git lfs pull`)"),
     "empty": (b"", "an empty file"),
-    "bzip2": (bz2.compress(b"x"), "compressed by bzip2: decompress it first"),
-    "xz": (lzma.compress(b"x"), "compressed by xz: decompress it first"),
     "7z": (b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(24), "a 7z archive: extract it first"),
     "HTML": (b"<!DOCTYPE html><title>404</title>", "a web page or XML: the download may have failed"),
     "JSON": (b'{"error": "Repository not found"}', "JSON text: if it is the index of a sharded checkpoint"),

@@ -11,10 +11,10 @@ Only a wrapper that joblib itself would write says how many bytes to skip; any o
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from ptzip.allowlist.numpy_checks import JOBLIB_WRAPPERS
 from ptzip.formats.numpy_types import Known, element_count, literal, pickled, value
 from ptzip.io.streams import Stream
 from ptzip.pickling.nodes import Call, Dict, Global, Node, Pickle, children, lookup, pairs, plain, state, text, walk_unordered
+from ptzip.tensors.dtypes import JOBLIB_WRAPPERS
 
 ATTRIBUTES = frozenset(("subclass", "shape", "order", "dtype", "allow_mmap"))
 ALIGNMENT = "numpy_array_alignment_bytes"
