@@ -12,6 +12,7 @@ import pytest
 from ptzip import convert, slim
 from tests.cli.shell import environment
 from tests.corpus import FIXTURES, ROOT
+from tests.files_of_checkpoints import sb3_files, zipped
 from tests.small_checkpoints import save, training_records
 
 README = (ROOT / "README.md").read_text()
@@ -47,6 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "cut.pt").write_bytes((FIXTURES / "training.pt").read_bytes()[:890_000])
     (tmp_path / "small").mkdir()
     save(tmp_path / "weights.pt", training_records())
+    (tmp_path / "ppo.zip").write_bytes(zipped(sb3_files()))
     shutil.copy(FIXTURES / "training.pt", tmp_path / "unknown.pt")
     slim(FIXTURES / "training.pt", tmp_path / "slim.pt")
     convert(FIXTURES / "training.pt", tmp_path / "weights.safetensors", select="model.*")
