@@ -169,8 +169,8 @@ class Plain:
     def _state_dict(self, module: Call, path: str) -> Node:
         if unstated := unstated_module(module):
             raise EditError(
-                f"{path or 'the object'} has no plain form: {unstated} keeps quantised weights outside its parameters and "
-                "buffers, and only its class can write their state dict (let it do so, and slim that)"
+                f"{path or 'the object'} has no plain form: {unstated} keeps quantised weights or their scales outside its "
+                "parameters and buffers, and only its class can write their state dict (let it do so, and slim that)"
             )
         lost = [name for name in plain_names(module) if not name.startswith("_") and name != "training"]
         without = f", without its {', '.join(lost)}" if lost else ""

@@ -76,18 +76,20 @@ def companions(root: Node) -> set[int]:
 def unstated_module(root: Node) -> str:
     """The class of the first module below one with weights that are not in its parameters and buffers, or "".
 
-    A quantised weight may be in the attributes of a parameter or a module, or in a module whose state is no dict
-    (`bitsandbytes/nn/modules.py`, `torch/ao/nn/quantized/modules`), which then adds it to `state_dict()` itself.
+    A quantised weight, or what says what it means, may be in the attributes of a parameter or a module, or in a module whose
+    state is no dict (`bitsandbytes/nn/modules.py`, `hqq/core/quantize.py`, `torch/ao/nn/quantized/modules`), which then adds it
+    to `state_dict()` itself.
     """
     for module in modules(root):
-        held = [slot for container in ("_parameters", "_buffers") for _, slot in named_slots(module, container)]
-        if any(storages_below(slot.node) - storages_below(tensor_slot(slot).node) for slot in held):
+        held = _held(module)
+        if any(storages_below(slot.node) - storages_below(tensor_slot(slot).node) for slot in held.values()):
             return class_path(module)
         for _, slot in named_slots(module, "_modules"):
             if not is_module(slot.node) and storages_below(slot.node):
                 return class_path(slot.node)
-        others = (value for key, value in pairs(attributes(module) or module) if text(key) not in UNNAMED)
-        if any(map(_has_quantised, others)):
+        others = [value for key, value in pairs(attributes(module) or module) if text(key) not in UNNAMED]
+        is_unit = any(True for _ in _units(held))
+        if any(storages_below(value) if is_unit else _has_quantised(value) for value in others):
             return class_path(module)
     return ""
 
@@ -103,8 +105,12 @@ def _holders(root: Node) -> Iterator[dict[str, Slot]]:
     if not is_module(root):
         yield {name: slot for key, slot in pair_slots(root) if (name := text(key)) is not None}
         return
-    for module in modules(root):
-        yield {name: slot for container in ("_parameters", "_buffers") for name, slot in named_slots(module, container)}
+    yield from map(_held, modules(root))
+
+
+def _held(module: Node) -> dict[str, Slot]:
+    """The parameters and buffers of a module itself."""
+    return {name: slot for container in ("_parameters", "_buffers") for name, slot in named_slots(module, container)}
 
 
 def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:

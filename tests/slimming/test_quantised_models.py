@@ -99,5 +99,19 @@ def test_a_whole_quantised_model_computes_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("quantise", [static, dynamic])
 def test_a_whole_quantised_model_has_no_plain_form(quantise: Any, tmp_path: Path) -> None:
     torch.save({"net": quantise(network())}, tmp_path / "last.pt")
-    with pytest.raises(ptzip.EditError, match=r"net has no plain form: torch\.ao\S+ keeps quantised weights outside"):
+    with pytest.raises(
+        ptzip.EditError, match=r"net has no plain form: torch\.ao\S+ keeps quantised weights or their scales outside"
+    ):
+        ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", plain=True, scan=False)
+
+
+def test_a_module_whose_scales_are_a_plain_attribute_has_no_plain_form(tmp_path: Path) -> None:
+    """As HQQ has them in `meta`; a state dict of its parameters and buffers alone would lack them."""
+    layer = torch.nn.Linear(4, 4)
+    layer.packed = torch.nn.Parameter(torch.ones(4, 4, dtype=torch.uint8), requires_grad=False)
+    torch.save({"net": layer}, tmp_path / "weights.pt")
+    ptzip.slim(tmp_path / "weights.pt", tmp_path / "plain.pt", plain=True, scan=False)
+    layer.meta = {"scale": torch.ones(4)}
+    torch.save({"net": layer}, tmp_path / "last.pt")
+    with pytest.raises(ptzip.EditError, match=r"net has no plain form: torch\.nn\S+Linear keeps quantised weights"):
         ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt", plain=True, scan=False)
