@@ -27,6 +27,7 @@ from ptzip.values.tensor_names import named_tensors
 from ptzip.zip import writer
 from ptzip.zip.find_archives import is_zip
 from ptzip.zip.header_search import read_headers
+from ptzip.zip.line_ends import EXPANDED, converted_line_ends, with_line_feeds
 from ptzip.zip.structs import LOCAL_SIGNATURE
 
 LEAST_MAX_FILL, MOST_GROWTH = 1 << 30, 16
@@ -86,9 +87,10 @@ def _recovered(
         return _of_legacy_stream(source, find_problems(source), max_fill, limits)
     if source.read(0, min(source.size, len(LOCAL_SIGNATURE))) != LOCAL_SIGNATURE and not is_zip(source):
         raise UnsupportedError(f"this is {described(source)}: only files of torch.save are repaired")
-    headers = read_headers(source)
-    found = salvage(source, headers, candidates(source, headers), limits)
     problems = find_problems(source)
+    restored = with_line_feeds(source) if problems and converted_line_ends(source) == EXPANDED else source
+    headers = read_headers(restored)
+    found = salvage(restored, headers, candidates(restored, headers), limits)
     tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
     new = rebuilt(found, dtypes_of(tensors))
     _check_fill(new.filled, source, max_fill)

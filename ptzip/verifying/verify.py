@@ -76,10 +76,22 @@ def _of_source(source: Source, check: "ContentCheck") -> VerifyReport:
     begins_as_zip = bool(head) and LOCAL_SIGNATURE.startswith(head[: len(LOCAL_SIGNATURE)])
     if is_zip(source) and (begins_as_zip or not is_tar(source)):  # what a tar holds may end as a zip
         is_cut = begins_as_zip and not begins_checkpoint(head, source.size) and zips_in_a_row(source)[1] > 0
-        return _of_zip_without_end(source, check.limits) if is_cut else _of_zip(source, check)
+        return _with_cause(source, _of_zip_without_end(source, check.limits) if is_cut else _of_zip(source, check))
     if begins_as_zip:
-        return _of_zip_without_end(source, check.limits)
+        return _with_cause(source, _of_zip_without_end(source, check.limits))
     return check.of(VerifyReport(source.name, source.size))  # such a file has no checksums
+
+
+def _with_cause(source: Source, report: VerifyReport) -> VerifyReport:
+    """The report on a broken zip, with the conversion of its line ends in front, if that is what broke it."""
+    if report.ok:
+        return report
+    from ptzip.zip.line_ends import converted_line_ends  # here, since few files are broken
+
+    cause = converted_line_ends(source)
+    message = f"{cause}, as by a transfer in text mode: get the file again in binary mode"
+    problems = [Problem("data", "", message)] if cause else []
+    return report._replace(problems=(*problems, *report.problems))
 
 
 def _of_zip_without_end(source: Source, limits: Limits) -> VerifyReport:

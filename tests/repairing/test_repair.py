@@ -6,6 +6,7 @@ import random
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import ptzip
@@ -322,6 +323,31 @@ def test_empty_storages_are_found_and_none_of_them_is_dropped(tmp_path: Path) ->
     report = ptzip.repair(tmp_path / "x.pt", tmp_path / "out.pt")
     assert report.is_saved
     assert [one.name for one in report.dropped if "second" in one.reason] == []
+
+
+# Line ends
+
+
+@pytest.mark.parametrize("path", [pytest.param(path, id=path.stem) for path in sorted(FIXTURES.glob("*.pt"))])
+def test_expanded_line_ends_are_named_and_undone(path: Path, tmp_path: Path) -> None:
+    data = path.read_bytes()
+    (tmp_path / "x.pt").write_bytes(data.replace(b"\n", b"\r\n"))
+    assert "every line feed became" in ptzip.verify(tmp_path / "x.pt").problems[0].message
+    found = outcome(tmp_path / "x.pt", described(path), tmp_path / "out.pt")
+    assert (found.what, found.unreported) == (SAVED, ())
+
+
+def test_removed_carriage_returns_are_named_and_what_had_none_is_saved(tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    noise = random.Random(1).randbytes(2 << 20)
+    values = {"a.weight": builder.tensor(np.frombuffer(noise, np.uint8)), "b.weight": builder.tensor(numbers(9))}
+    path = builder.save(tmp_path / "a.pt", values)
+    (tmp_path / "x.pt").write_bytes(path.read_bytes().replace(b"\r\n", b"\n"))
+    assert "every carriage return" in ptzip.verify(tmp_path / "x.pt").problems[0].message
+    found = outcome(tmp_path / "x.pt", described(path), tmp_path / "out.pt")
+    assert found.unreported == ()
+    assert found.report is not None
+    assert "b.weight" in found.report.whole
 
 
 # Legacy streams
