@@ -191,7 +191,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
         """The error for a file without a pickle."""
         if isinstance(self.container, Collection):
             names = ", ".join(self.container.checkpoints)
-            return UnsupportedError(f"this is a {self.format} of several checkpoints: open one as FILE::NAME ({names})")
+            return UnsupportedError(f"this is a {self.format}, not one checkpoint: open one in it as FILE::NAME ({names})")
         return UnsupportedError(f"this is a {self.format}, which has no pickle of its own")
 
     @property

@@ -84,8 +84,8 @@ class Collection(ReadOnly):
 
     @property
     def only(self) -> str:
-        """The name of the checkpoint where there is just one, else ""."""
-        return next(iter(self.checkpoints)) if len(self.checkpoints) == 1 else ""
+        """The name of the checkpoint where that is what the collection is for, else "": that in a program may be its inputs."""
+        return next(iter(self.checkpoints)) if len(self.checkpoints) == 1 and not self.refusal else ""
 
     def opened(self, name: str, limits: Limits) -> Source:
         """A checkpoint, to be closed by the caller. Raises FormatError for a name that is not among them."""

@@ -52,7 +52,7 @@ def test_several_checkpoints_are_named_in_front_of_their_tensors(kind: str) -> N
     with ptzip.open(PACKED[kind](several_files())) as checkpoint:
         assert {name.partition(".pt.")[0] for name in checkpoint} == {"a/last", "a/b/other"}
         assert "a/b/other.pt.net.weight" in checkpoint
-        with pytest.raises(ptzip.UnsupportedError, match=r"open one as FILE::NAME \(a/last.pt, a/b/other.pt\)"):
+        with pytest.raises(ptzip.UnsupportedError, match=r"open one in it as FILE::NAME \(a/last.pt, a/b/other.pt\)"):
             _ = checkpoint.root
 
 
@@ -100,6 +100,7 @@ def test_kinds_of_zips_are_told_apart(files: dict[str, bytes], name: str) -> Non
     with ptzip.open(zipped(files)) as checkpoint:
         assert checkpoint.collection is not None
         assert checkpoint.collection.name == name
+        assert bool(checkpoint.collection.only) == (name == "zip")
 
 
 OTHERS = st.dictionaries(
