@@ -9,7 +9,17 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ptzip.arguments import Location, OnOverflow, OutputFormat, Unknown, WeightDtype, byte_count, check_choice, strings
+from ptzip.arguments import (
+    ConvertDtype,
+    Location,
+    OnOverflow,
+    OutputFormat,
+    Unknown,
+    WeightDtype,
+    byte_count,
+    check_choice,
+    strings,
+)
 from ptzip.errors import EditError, Problem, UnsupportedError
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import Openable, Source
@@ -323,7 +333,10 @@ def convert(
     output: PathLike,
     *,
     overwrite: bool = False,
+    dtype: ConvertDtype = "keep",
+    all: bool = False,
     select: str | Iterable[str] = (),
+    strip: str = "",
     rename: Mapping[str, str] | None = None,
     prefix: str = "",
     max_shard_size: int | str | None = None,
@@ -333,13 +346,18 @@ def convert(
     progress: Progress | None = None,
     limits: Limits | Mapping[str, int] | None = None,
 ) -> "ConvertReport":
-    """Export the tensors of a checkpoint to another format, which the suffix of `output` names.
+    """Export the weights of a checkpoint to another format, which the suffix of `output` names.
 
     output          .safetensors, .npz, or .pt, .pth, .bin, .ckpt: a dict of tensors by their dotted names
     overwrite       replace existing files; otherwise FileExistsError is raised
+    dtype           of the weights: "float16" and "bfloat16" cast them as `slim` does, "keep" casts nothing
+    all             export all tensors; by default what the recipes of `slim` take for states of training is left out, and an
+                    average that they use as the model replaces it
     select          globs of tensor names; all tensors by default
+    strip           a prefix to remove, which all names must have; "auto" for those that training adds (`module`, `_orig_mod`,
+                    `model`, the key of the weights), where all names have them
     rename          old prefix -> new prefix, in whole parts of dotted names: {"model": ""} removes the prefix `model.`
-    prefix          prepended to every name, after `rename`
+    prefix          prepended to every name, after `strip` and `rename`
     max_shard_size  split safetensors into files of at most this size, in bytes or as "5GB", with an index
     sidecar         save non-tensor values to a JSON sidecar
     strict          write nothing if the format cannot represent one of the tensors; by default it is left out and reported
@@ -347,12 +365,14 @@ def convert(
     progress        called with (bytes done, bytes in total)
     """
     from ptzip.converting import convert as command  # as above
+    from ptzip.converting.weights import Wanted
     from ptzip.globs import renames
 
-    report = command.convert(
-        source,
-        output,
+    check_choice("dtype", dtype, ConvertDtype)
+    options = command.Options(
+        Wanted(dtype, all),
         select=strings(select),
+        strip=strip,
         renames=renames(rename or {}),
         prefix=prefix,
         max_shard_size=None if max_shard_size is None else byte_count(max_shard_size),
@@ -360,9 +380,8 @@ def convert(
         strict=strict,
         overwrite=overwrite,
         sync=sync,
-        progress=progress,
-        limits=limits_from(limits),
     )
+    report = command.convert(source, output, options, progress=progress, limits=limits_from(limits))
     _log(report.path, [*(f"left out {one.name or 'the tensor'}: {one.why}" for one in report.left_out), *report.warnings])
     return report
 

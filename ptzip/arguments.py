@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 WeightDtype = Literal["auto", "float16", "bfloat16", "keep"]
+ConvertDtype = Literal["float16", "bfloat16", "keep"]
 Location = Literal["cpu", "keep"]
 OnOverflow = Literal["keep", "saturate", "inf", "error"]
 OutputFormat = Literal["zip", "legacy", "same"]

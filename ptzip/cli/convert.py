@@ -7,8 +7,9 @@ from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar
 from ptzip.json_output import error_dict
 
 DESCRIPTION = (
-    "Export the tensors of a checkpoint to .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt); the suffix of "
-    "OUT determines the format. Tensors keep their dtypes, and their dotted names as inspect shows them."
+    "Export the weights of a checkpoint to .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt); the suffix of "
+    "OUT determines the format. Tensors keep their dotted names as inspect shows them, and their dtypes unless --dtype names "
+    "another. What slim takes for states of training is left out and listed."
 )
 
 
@@ -16,11 +17,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="checkpoint to convert")
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output file; its suffix determines the format")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    dtype = "cast the weights as slim does (default: keep)"
+    parser.add_argument("--dtype", default="keep", choices=("float16", "bfloat16", "keep"), help=dtype)
+    parser.add_argument("--all", action="store_true", help="export all tensors, those of optimizers and other copies too")
     select = "export only tensors whose names match a glob (default: all)"
     parser.add_argument("--select", action="append", metavar="PATTERN", default=[], help=select)
+    strip = "remove a prefix that all names have; auto: module, _orig_mod, model and the key of the weights"
+    parser.add_argument("--strip", default="", metavar="PREFIX", help=strip)
     rename = "replace the prefix OLD of names by NEW; --rename model= removes the prefix"
     parser.add_argument("--rename", action="append", metavar="OLD=NEW", default=[], help=rename)
-    parser.add_argument("--prefix", default="", metavar="NAME", help="prepend a prefix to every name, after --rename")
+    parser.add_argument(
+        "--prefix", default="", metavar="NAME", help="prepend a prefix to every name, after --strip and --rename"
+    )
     shards = "split safetensors into files of at most SIZE, with an index: 5GB, 500MB"
     parser.add_argument("--max-shard-size", metavar="SIZE", help=shards)
     parser.add_argument("--sidecar", action="store_true", help="save non-tensor values to a JSON sidecar")
@@ -57,7 +65,10 @@ def _converted(name: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport
         return ptzip.convert(
             name,
             arguments.output,
+            dtype=arguments.dtype,
+            all=arguments.all,
             select=arguments.select,
+            strip=arguments.strip,
             rename=renames(arguments.rename),
             prefix=arguments.prefix,
             max_shard_size=arguments.max_shard_size,

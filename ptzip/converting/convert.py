@@ -5,21 +5,34 @@ names at the end, or none does.
 """
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.converting import npz_writer, safetensors_writer, state_dict_writer
-from ptzip.converting.report import ConvertReport, LeftOut
-from ptzip.converting.selection import Files, Tensors, aliases, select_tensors, without_components
+from ptzip.converting.report import ConvertReport, LeftOut, Removed
+from ptzip.converting.selection import (
+    AUTO,
+    Files,
+    Tensors,
+    aliases,
+    renamed_tensors,
+    select_tensors,
+    shared_prefix,
+    without_components,
+)
 from ptzip.converting.sidecar import sidecar_file
+from ptzip.converting.weights import Overflowing, Wanted, Weights, casts_of, is_cast, on_stretches, weights_of
 from ptzip.errors import EditError
 from ptzip.globs import Rename
 from ptzip.io.atomic_output import check_overwrite, new_files
 from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
 from ptzip.io.sources import Openable, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.tensors.cast import Stretch
+from ptzip.tensors.rounding import Loss
 from ptzip.tensors.tensor import Tensor
 from ptzip.zip.crc_messages import crc_lines
 
@@ -45,60 +58,129 @@ STATE_DICT = TargetFormat("state dict", (".pt", ".pth", ".bin", ".ckpt"), state_
 TARGETS = (SAFETENSORS, NPZ, STATE_DICT)
 
 
+class Options(NamedTuple):
+    """What `ptzip.convert` documents, field by field; `max_shard_size` is in bytes."""
+
+    wanted: Wanted = Wanted()
+    select: tuple[str, ...] = ()
+    strip: str = ""
+    renames: Sequence[Rename] = ()
+    prefix: str = ""
+    max_shard_size: int | None = None
+    sidecar: bool = False
+    strict: bool = False
+    overwrite: bool = False
+    sync: bool = True
+
+
+class Plan(NamedTuple):
+    """What is written: the tensors by their new names, those that the format cannot represent with the reasons, and the files.
+    `shared` is the prefix that all names have and that could be removed."""
+
+    weights: Weights
+    kept: Tensors
+    reasons: dict[str, str]
+    files: Files
+    shared: str
+
+
+class Overflow(Exception):
+    """Values of some casts are beyond the range of the dtype; their stretches of storages, by the name of their pickle."""
+
+    def __init__(self, found: Mapping[str, set[Stretch]]) -> None:
+        self.found = found
+
+
 def convert(
     source: Openable,
     output: str | os.PathLike[str],
+    options: Options,
     *,
-    select: Iterable[str] = (),
-    renames: Sequence[Rename] = (),
-    prefix: str = "",
-    max_shard_size: int | None = None,
-    sidecar: bool = False,
-    strict: bool = False,
-    overwrite: bool = False,
-    sync: bool = True,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> ConvertReport:
     """Write the tensors of a checkpoint in the format that the suffix of `output` names; see `ptzip.convert`.
 
-    `max_shard_size` is in bytes. With `strict`, nothing is written if the format cannot represent one of the tensors.
-    Raises PtzipError or OSError.
+    Tensors with values beyond the range of the dtype that weights are cast to keep theirs, as under `slim`: no plan can know
+    them, so everything is planned again. Raises PtzipError or OSError.
     """
     output = Path(output)
     target = _target(output)
-    if max_shard_size is not None and target is not SAFETENSORS:
+    if options.max_shard_size is not None and target is not SAFETENSORS:
         raise EditError(f"only {SAFETENSORS.name} files can be split into shards, and {output} would be {target.name}")
+    overflowing = dict[str, set[Stretch]]()
     with open_checkpoint(source, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
-        found, keys = checkpoint.tensors(), checkpoint.top_level_keys if checkpoint.parts else []
-        selected = select_tensors(found, tuple(select), renames, prefix)
-        reasons = {name: why for name, tensor in selected.items() if (why := _unsupported(name, tensor, target))}
-        kept = without_components({name: tensor for name, tensor in selected.items() if name not in reasons})
-        files = Files()
-        if not (strict and reasons):
-            if not kept:
-                name, why = next(iter(reasons.items()))
-                raise EditError(f"{target.name} can represent none of the tensors: {name} is left out, since {why}")
-            files = target.plan(kept, output, max_shard_size)
-            if sidecar:
-                files |= sidecar_file(checkpoint, output)
-        _check_paths(files, Path(checkpoint.path) if checkpoint.path else None, overwrite)
-        warnings = _write(files, checkpoint.source, progress, overwrite, sync)
-        size = sum(file.size for file in files.values())
-        return ConvertReport(
-            path=checkpoint.source.name,
-            outputs=tuple(map(str, files)),
-            format=target.name,
-            tensors=len(kept),
-            size=size,
-            larger=_why_larger(checkpoint, kept, target) if size > checkpoint.source.size else "",
-            ties=aliases(kept) if target.has_aliases else {},
-            left_out=tuple(LeftOut(name, why) for name, why in reasons.items()),
-            others=tuple(key for key in keys if key not in found and not any(name.startswith(f"{key}.") for name in found)),
-            warnings=(*crc_lines(_records(kept)), *warnings),
-        )
+        path = Path(checkpoint.path) if checkpoint.path else None
+        while True:
+            plan = _plan(checkpoint, output, target, options, overflowing)
+            _check_paths(plan.files, path, options.overwrite)
+            try:
+                warnings = _write(plan, checkpoint.source, progress, options)
+            except Overflow as more:
+                for name, stretches in more.found.items():
+                    overflowing.setdefault(name, set()).update(stretches)
+            else:
+                report = _report(checkpoint, plan, target, options, overflowing)
+                return replace(report, warnings=(*report.warnings, *warnings))
+
+
+def _plan(checkpoint: Checkpoint, output: Path, target: TargetFormat, options: Options, overflowing: Overflowing) -> Plan:
+    """Decide what is written. Raises EditError where that is nothing."""
+    weights = weights_of(checkpoint, options.wanted, overflowing)
+    keys = checkpoint.top_level_keys if checkpoint.parts else []
+    chosen = select_tensors(weights.tensors, options.select)
+    shared = shared_prefix(chosen, keys)
+    strip = shared if options.strip == AUTO else options.strip
+    selected = renamed_tensors(chosen, strip, options.renames, options.prefix)
+    reasons = {name: why for name, tensor in selected.items() if (why := _unsupported(name, tensor, target))}
+    kept = without_components({name: tensor for name, tensor in selected.items() if name not in reasons})
+    files = Files()
+    if not (options.strict and reasons):
+        if not kept:
+            name, why = next(iter(reasons.items()))
+            raise EditError(f"{target.name} can represent none of the tensors: {name} is left out, since {why}")
+        files = target.plan(kept, output, options.max_shard_size)
+        if options.sidecar:
+            files |= sidecar_file(checkpoint, output)
+    return Plan(weights, kept, reasons, files, shared)
+
+
+def _report(
+    checkpoint: Checkpoint, plan: Plan, target: TargetFormat, options: Options, overflowing: Overflowing
+) -> ConvertReport:
+    size, weights = sum(file.size for file in plan.files.values()), plan.weights
+    removed = tuple(Removed(change.path, change.what) for change in weights.removed)
+    is_renamed = options.strip or options.renames or options.prefix
+    casts = [cast for found in casts_of(weights.edits).values() for cast in found]
+    return ConvertReport(
+        path=checkpoint.source.name,
+        outputs=tuple(map(str, plan.files)),
+        format=target.name,
+        tensors=len(plan.kept),
+        size=size,
+        larger=_why_larger(checkpoint, plan.kept, target) if size > checkpoint.source.size else "",
+        ties=aliases(plan.kept) if target.has_aliases else {},
+        left_out=tuple(LeftOut(name, why) for name, why in plan.reasons.items()),
+        others=_others(checkpoint, weights),
+        warnings=crc_lines(_records(plan)),
+        recipe=weights.recipe,
+        removed=removed,
+        notes=weights.notes,
+        dtype=options.wanted.dtype,
+        cast=sum(map(is_cast, plan.kept.values())),
+        loss=sum((cast.loss for cast in casts), Loss()),
+        wide=tuple(on_stretches(plan.kept, overflowing)),
+        shared_prefix="" if is_renamed else plan.shared,
+    )
+
+
+def _others(checkpoint: Checkpoint, weights: Weights) -> tuple[str, ...]:
+    """The top-level keys whose values have no tensors."""
+    paths = {*weights.tensors, *(change.path for change in weights.removed)}
+    keys = checkpoint.top_level_keys if checkpoint.parts else []
+    return tuple(key for key in keys if key not in paths and not any(path.startswith(f"{key}.") for path in paths))
 
 
 def _why_larger(checkpoint: Checkpoint, kept: Tensors, target: TargetFormat) -> str:
@@ -135,18 +217,26 @@ def _check_paths(files: Files, source: Path | None, overwrite: bool) -> None:
         check_overwrite(path, overwrite)
 
 
-def _write(files: Files, source: Source, progress: Progress | None, overwrite: bool, sync: bool) -> list[str]:
-    """Write all files; the last one is named last, since an index promises that all shards exist. Returns warnings."""
+def _write(plan: Plan, source: Source, progress: Progress | None, options: Options) -> list[str]:
+    """Write all files; the last one is named last, since an index promises that all shards exist. Returns warnings.
+
+    Raises Overflow, and leaves no file, where casts overflow.
+    """
+    files = plan.files
     counter = ByteCounter(progress, sum(payload.length for file in files.values() for payload in file.payloads))
-    with new_files(list(files), source, overwrite=overwrite, sync=sync) as written:
+    with new_files(list(files), source, overwrite=options.overwrite, sync=options.sync) as written:
         for file, output in zip(files.values(), written.outputs, strict=True):
             output.write(file, counter.add)
+        casts = casts_of(plan.weights.edits)
+        found = {name: {cast.origin for cast in some if cast.origin and cast.loss.overflowed} for name, some in casts.items()}
+        if any(found.values()):
+            raise Overflow(found)
     return written.warnings
 
 
-def _records(tensors: Tensors) -> list[CheckedPayload]:
+def _records(plan: Plan) -> list[CheckedPayload]:
     """The records that were read, where they have a CRC."""
-    payloads = {
-        id(held): held.payload() for tensor in tensors.values() if (held := tensor.storage) is not None and not held.base
-    }
-    return [payload for payload in payloads.values() if isinstance(payload, CheckedPayload)]
+    storages = [one.storage for one in (*plan.kept.values(), *plan.weights.sources) if one.storage is not None]
+    payloads = [held.payload() for held in storages if not held.base]
+    read = [record for edit in plan.weights.edits for record in edit.read]
+    return list({id(one): one for one in (*payloads, *read) if isinstance(one, CheckedPayload)}.values())

@@ -1,10 +1,11 @@
 """The report of `ptzip convert`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from ptzip.json_output import report_dict
+from ptzip.tensors.rounding import Loss
 
 
 class LeftOut(NamedTuple):
@@ -14,6 +15,13 @@ class LeftOut(NamedTuple):
     why: str
 
 
+class Removed(NamedTuple):
+    """What was taken for a state of training, or replaced, and so is not in the output."""
+
+    path: str
+    what: str
+
+
 @dataclass(frozen=True)
 class ConvertReport:
     """One conversion: `outputs` are the files that were written, `size` their bytes, `tensors` the number of tensors in them.
@@ -21,6 +29,10 @@ class ConvertReport:
     `ties` maps names that share a tensor with another name to that name. `left_out` are tensors that the format cannot
     represent, `others` the top-level keys of non-tensor values; `larger` says why the output is larger
     than the input, if it is. Nothing is written where `strict` and `left_out` say so.
+
+    `removed` is what `recipe` left out of a checkpoint, `notes` what else it found. `cast` tensors have the new `dtype`, with
+    the `loss`; those named in `wide` kept theirs, since values in them are beyond its range. `shared_prefix` is what all names
+    begin with and `strip` would remove.
     """
 
     path: str
@@ -33,6 +45,14 @@ class ConvertReport:
     others: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     larger: str = ""
+    recipe: str = ""
+    removed: tuple[Removed, ...] = ()
+    notes: tuple[str, ...] = ()
+    dtype: str = "keep"
+    cast: int = 0
+    loss: Loss | None = None
+    wide: tuple[str, ...] = ()
+    shared_prefix: str = ""
 
     @property
     def ok(self) -> bool:
@@ -41,4 +61,5 @@ class ConvertReport:
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
-        return report_dict(self.ok, **self.__dict__)
+        loss = asdict(self.loss or Loss())
+        return report_dict(self.ok, **{name: value for name, value in self.__dict__.items() if name != "loss"}, **loss)

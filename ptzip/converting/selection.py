@@ -3,7 +3,7 @@
 Two names are aliases if they denote the same bytes with the same dtype, shape and stride; tensors that merely overlap are not.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ptzip.errors import EditError, PtzipError
@@ -19,10 +19,15 @@ Files = dict[Path, NewFile]
 """The files to write, by path; their contents are not read until they are written."""
 
 
-def select_tensors(found: Mapping[str, Tensor], select: Sequence[str], renames: Sequence[Rename], prefix: str = "") -> Tensors:
-    """The tensors whose names match one of the globs `select` (all if there are none), by their new names, in file order.
+AUTO = "auto"
+WRAPPERS = ("module", "_orig_mod", "model")
+"""What DataParallel and FSDP, `torch.compile`, and modules around a model put before the names of its tensors."""
 
-    Raises EditError if a glob matches nothing, or if two tensors get the same name.
+
+def select_tensors(found: Mapping[str, Tensor], select: Sequence[str]) -> Tensors:
+    """The tensors whose names match one of the globs `select`, all if there are none, in file order.
+
+    Raises EditError if a glob matches nothing.
     """
     patterns = Patterns(select)
     names = [name for name in found if not patterns or patterns.match(name)]
@@ -30,13 +35,38 @@ def select_tensors(found: Mapping[str, Tensor], select: Sequence[str], renames: 
         raise EditError(f"no tensor matches {sorted(patterns.unused)[0]}")
     if not names:
         raise EditError("there is no tensor in this file")
-    selected = Tensors()
-    for name in names:
-        new = renamed(renamed(name, renames), [Rename("", prefix.removesuffix("."))])
-        if new in selected:
-            raise EditError(f"two tensors would be named {new}; one of them is {name}")
-        selected[new] = found[name]
-    return selected
+    return {name: found[name] for name in names}
+
+
+def shared_prefix(names: Iterable[str], keys: Sequence[str]) -> str:
+    """What all names begin with and may do without: one of the top-level `keys`, then wrappers, each at most once."""
+    rests, found, removable = list(names), "", {*keys, *WRAPPERS}
+    while True:
+        first = {name.partition(".")[0] for name in rests}
+        part = first.pop() if len(first) == 1 else ""
+        if part not in removable or not all(name.startswith(f"{part}.") and len(name) > len(part) + 1 for name in rests):
+            return found.removesuffix(".")
+        found += f"{part}."
+        rests = [name[len(part) + 1 :] for name in rests]
+        removable = removable.intersection(WRAPPERS) - {part}
+
+
+def renamed_tensors(tensors: Tensors, strip: str, renames: Sequence[Rename], prefix: str) -> Tensors:
+    """The same tensors without a prefix that all names have, then with others, and one more before all.
+
+    Raises EditError if a name has another prefix, or if two tensors get the same name.
+    """
+    strip, new = strip.removesuffix("."), Tensors()
+    others = [name for name in tensors if strip and not name.startswith(f"{strip}.")]
+    if others:
+        raise EditError(f"cannot strip {strip}: {len(others):,} of {len(tensors):,} names have another prefix, as {others[0]}")
+    for name, tensor in tensors.items():
+        stripped = renamed(name, [Rename(strip, "")] if strip else ())
+        found = renamed(renamed(stripped, renames), [Rename("", prefix.removesuffix("."))])
+        if found in new:
+            raise EditError(f"two tensors would be named {found}; one of them is {name}")
+        new[found] = tensor
+    return new
 
 
 def without_components(tensors: Tensors) -> Tensors:

@@ -48,13 +48,15 @@ def category_of(path: str) -> Category:
 class Change(NamedTuple):
     """One change: at `path` ("" for the object itself), `what` in a few words.
 
-    A change without `gain` is no reason to write a file: it is made only where another change has one.
+    A change without `gain` is no reason to write a file: it is made only where another change has one. `is_of_tensors` is
+    whether tensors were removed.
     """
 
     category: Category
     path: str
     what: str
     gain: bool = True
+    is_of_tensors: bool = False
 
 
 class Removal(NamedTuple):
@@ -111,7 +113,8 @@ class Account:
         text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
         self.removals.append(Removal(category, storages, text_bytes))
         has_objects = category is not Category.RESULTS and not all(isinstance(value, Atom) for value in values)
-        self.change(category, path, what, gain or has_objects or text_bytes > 0 or bool(storages))
+        has_gain = gain or has_objects or text_bytes > 0 or bool(storages)
+        self.changes.append(Change(category, path, what, has_gain, bool(storages)))
 
     def saved(self, used: set[str], new_bytes: int) -> dict[Category, int]:
         """The bytes that each category saves, where the storages `used` remain and take `new_bytes` together.

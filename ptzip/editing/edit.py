@@ -5,6 +5,7 @@ which gives what is to be laid out as a file.
 """
 
 from collections.abc import Callable
+from copy import copy
 from typing import NamedTuple
 
 from ptzip.editing.account import Account, Category, category_of
@@ -13,7 +14,20 @@ from ptzip.formats.container import Part
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.pickling.new_nodes import assign, atom, copy_tree, memoized, take_out
-from ptzip.pickling.nodes import Atom, Node, Pickle, Slot, children, lookup, pair_slots, pairs, text, walk_unordered
+from ptzip.pickling.nodes import (
+    Atom,
+    Node,
+    Persistent,
+    Pickle,
+    Slot,
+    children,
+    lookup,
+    pair_slots,
+    pairs,
+    text,
+    walk,
+    walk_unordered,
+)
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import LOCATION, StorageRef
@@ -213,6 +227,21 @@ class Edit:
         """The bytes of a storage as the edit would write them now."""
         return self.payloads.get(key) or self.source(key)
 
+    @property
+    def read(self) -> list[CheckedPayload]:
+        """The records of the input that were needed so far."""
+        return [*([self.part.record] if self.part.record is not None else []), *self._sources.values()]
+
+    def as_part(self) -> Part:
+        """The edited pickle, to be looked at like one of a file."""
+        pickle = copy(self.part.pickle)
+        pickle.root, pickle.persistents = self.root, [node for node in walk(self.root) if isinstance(node, Persistent)]
+        return Part(self.part.name, pickle, self._stored, self.part.big_endian)
+
+    def _stored(self, key: str) -> CheckedPayload:
+        payload = self.payload(key)
+        return payload if isinstance(payload, CheckedPayload) else CheckedPayload(payload, f"storage {key}", None)
+
     def forecast(self, used: set[str]) -> dict[Category, int]:
         """The bytes saved by category, before the pickle is written, which takes longest; `used` are the keys still in use."""
         return self.account.saved(used, sum(self.payload(key).length for key in used))
@@ -240,7 +269,7 @@ class Edit:
             storages=storages,
             items=[same[0].dtype.size for same in ids.values()],
             saved=self.account.saved(set(ids), sum(payload.length for payload in storages)),
-            read=[*([self.part.record] if self.part.record is not None else []), *self._sources.values()],
+            read=self.read,
             casts=[payload for payload in storages if isinstance(payload, Cast)],
         )
 

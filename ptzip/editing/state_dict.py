@@ -36,7 +36,13 @@ def as_part(tensors: Mapping[str, Tensor]) -> Part:
 
     A tensor whose dtype torch lacks is its bytes, of dtype `OPAQUE`.
     """
-    root, payloads = state_dict({name: _of_torch(tensor) for name, tensor in tensors.items()}, lambda held: held.key)
+    taken = dict[str, int]()
+
+    def key_of(held: Storage) -> str:
+        taken[held.key] = number = taken.get(held.key, 0) + 1
+        return held.key if number == 1 else f"{held.key} ({number})"  # pickles of one file may use the same keys
+
+    root, payloads = state_dict({name: _of_torch(tensor) for name, tensor in tensors.items()}, key_of)
     pickle = Pickle(root, PROTOCOL)
     nodes = list(walk(root))
     pickle.calls = [node for node in nodes if isinstance(node, Global | Call)]

@@ -39,7 +39,14 @@ def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), e
     part = edited_part(container)
     if reason := refusal(part.pickle, part.root):
         raise EditError(reason)
-    edit = Edit(part, Patterns(keep), ema, path, owned)
+    return edit_of(container, part, Patterns(keep), ema, path, owned)
+
+
+def edit_of(
+    container: Container, part: Part, keep: Patterns | None = None, ema: bool = True, path: str = "", owned: bool = False
+) -> Edit:
+    """An edit of a part of a file, whatever can be written of it."""
+    edit = Edit(part, keep, ema, path, owned)
     modernise(edit, isinstance(container, TorchZip))
     if container.name == BARE:
         from ptzip.editing.nested_streams import streams_to_storages  # few files are bare pickles
@@ -62,7 +69,7 @@ def recipe_for(container: Container, root: Node, name: str = AUTO, is_any: bool 
 
     A file that can hold nothing but tensors holds weights, whatever their names. Raises as `choose` does.
     """
-    if not isinstance(container, SafeTensors):
+    if container.parts:
         return choose(root, name, is_any)
     found = choose(root, name, is_any=any(True for _ in pairs(root)))
     return found._replace(weights=lambda root: [("", root)]) if found is GENERIC else found

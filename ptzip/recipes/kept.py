@@ -10,12 +10,26 @@ MOST_PATHS = 5
 """How many paths have a warning of their own."""
 
 
-def name_leftovers(edit: Edit, found: Iterable[Found]) -> None:
-    """Warn of what looks like a state of training and is left, of what was found before or after others were removed."""
+def leftovers(found: Iterable[Found]) -> list[str]:
+    """The paths of what looks like a state of training and is left, none of them below another."""
     paths = list[str]()
     for one in found:
         if one.is_left() and not any(one.path.startswith(f"{path}.") for path in paths):
             paths.append(one.path)
+    return paths
+
+
+def averages_and_live(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """The paths of averaged weights and of live ones, of those of all weights."""
+    averages, live = list[str](), list[str]()
+    for path in paths:
+        (averages if is_average(path) else live).append(path or "the object")
+    return averages, live
+
+
+def name_leftovers(edit: Edit, found: Iterable[Found]) -> None:
+    """Warn of what looks like a state of training and is left, of what was found before or after others were removed."""
+    paths = leftovers(found)
     edit.account.warnings += [
         f"{path} looks like the state of a training, and was kept (--drop {path} removes it)" for path in paths[:MOST_PATHS]
     ]
@@ -26,8 +40,7 @@ def name_leftovers(edit: Edit, found: Iterable[Found]) -> None:
 
 def name_averages(edit: Edit, paths: list[str]) -> None:
     """Note where averaged weights and live ones are both kept."""
-    averages = [path for path in paths if is_average(path)]
-    live = [path or "the object" for path in paths if not is_average(path)]
+    averages, live = averages_and_live(paths)
     if averages and live:
         options = ", ".join(f"--drop {path}" for path in averages)
         edit.account.notes.append(

@@ -4,10 +4,10 @@ Sizes are decimal (1 MB is 1,000,000 bytes), as file managers and model pages gi
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.recipes import RECIPES
+from ptzip.render.losses import MOST_NAMES, loss_lines
 from ptzip.render.words import count, printable, size
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
@@ -37,7 +37,8 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
         f"{size(report.old_size)} -> {size(report.new_size)}, {share} saved",
     )
     yield from (f"  {printable(note)}" for note in report.notes)
-    yield from (f"  {line}" for line in _loss_lines(report))
+    losses = loss_lines(report.loss or Loss(), report.wide, report.dtype, report.on_overflow)
+    yield from (f"  {line}" for line in losses)
     if report.check is not None:
         yield f"  {_check_line(report.check, report.dtype)}; {printable(_verdict(report.check, report.dtype))}"
 
@@ -85,34 +86,6 @@ def _by_tensor(counts: tuple[tuple[str, int], ...]) -> str:
 
 def _row(label: str, amount: str, more: str = "") -> str:
     return f"  {label:<{LABEL_WIDTH}}{amount:>{SIZE_WIDTH}}   {more}".rstrip()
-
-
-class Range(NamedTuple):
-    """The largest number of a dtype, and the bound below which values round to zero, as text."""
-
-    largest: str
-    smallest: str
-
-
-RANGES = {"float16": Range("65,504", "3e-8"), "bfloat16": Range("3.39e38", "4.6e-41")}
-BECAME = {"inf": "infinite", "saturate": "the largest finite number"}
-MOST_NAMES = 5
-
-
-def _loss_lines(report: SlimReport) -> Iterator[str]:
-    """The values that the new dtype cannot represent, and what the cast made of them."""
-    loss, dtype = report.loss or Loss(), report.dtype
-    if report.wide:
-        more = f" and {len(report.wide) - MOST_NAMES} more" if len(report.wide) > MOST_NAMES else ""
-        yield f"not cast, since they have values beyond the range of {dtype} ({RANGES[dtype].largest}):"
-        yield f"  {printable(', '.join(report.wide[:MOST_NAMES]))}{more}"
-    if loss.overflowed:
-        what = BECAME.get(report.on_overflow, "infinite")
-        yield f"{loss.overflowed:,} values beyond the range of {dtype} ({RANGES[dtype].largest}) became {what}"
-    if loss.vanished:
-        yield f"{loss.vanished:,} values too small for {dtype} (below {RANGES[dtype].smallest}) became zero"
-    if loss.nan or loss.infinite:
-        yield f"{loss.nan:,} values were NaN and {loss.infinite:,} infinite before"
 
 
 def recipe_lines() -> Iterator[str]:

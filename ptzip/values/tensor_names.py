@@ -4,9 +4,10 @@ A tensor is listed under every path at which it is found. The first pickle has n
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from ptzip.formats.collection import Collection
-from ptzip.formats.container import Container
+from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.zips import NPZ, ForeignZip, Shard
@@ -41,21 +42,35 @@ def tensors_of(container: Container, limits: Limits) -> Mapping[str, Tensor]:
     """
     if isinstance(container, Collection):
         inner = {name: open_container(container.opened(name, limits), limits) for name in container.checkpoints}
-        return {_joined(name, path): one for name, found in inner.items() for path, one in tensors_of(found, limits).items()}
+        return {joined(name, path): one for name, found in inner.items() for path, one in tensors_of(found, limits).items()}
     alone = arrays_of(container)
     return tensors_in(values_of(container, limits)) if alone is None else alone
 
 
-def _joined(name: str, path: str) -> str:
+def joined(name: str, path: str) -> str:
+    """The name of a tensor in a file of a collection."""
     return f"{name}.{path}" if path else name
+
+
+class NamedPickle(NamedTuple):
+    """A pickle of a file, and the prefix of the paths of what is in it."""
+
+    prefix: str
+    part: Part
+
+
+def pickles_of(container: Container) -> Iterator[NamedPickle]:
+    """The pickles of a file; those that are broken are left out, except the first."""
+    for index, part in enumerate(container.parts):
+        prefix = part.name.removeprefix("record ") if index or isinstance(container, Shard) else ""
+        if part.pickle.root is not None or not index:
+            yield NamedPickle(prefix, part)
 
 
 def values_of(container: Container, limits: Limits) -> Iterator[tuple[str, object]]:
     """The value of each pickle of a file with the prefix of its paths; objects of unknown classes are `Opaque`."""
-    for index, part in enumerate(container.parts):
-        prefix = part.name.removeprefix("record ") if index or isinstance(container, Shard) else ""
-        if part.pickle.root is not None or not index:
-            yield prefix, build(part, unknown="keep", limits=limits)
+    for prefix, part in pickles_of(container):
+        yield prefix, build(part, unknown="keep", limits=limits)
 
 
 def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:

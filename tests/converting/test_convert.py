@@ -42,7 +42,7 @@ def header(path: Path) -> dict[str, Any]:
 def test_a_round_trip_through_any_formats_keeps_names_and_bytes(way: str, tmp_path: Path) -> None:
     at = TRAINING
     for step, suffix in enumerate(way.split()):
-        ptzip.convert(at, tmp_path / f"{step}.{suffix}")
+        ptzip.convert(at, tmp_path / f"{step}.{suffix}", all=True)
         at = tmp_path / f"{step}.{suffix}"
     assert values(at) == values(TRAINING)
 
@@ -216,7 +216,7 @@ def test_a_name_that_the_format_cannot_have_is_left_out(name: str, tmp_path: Pat
 
 
 def test_shards_hold_everything_and_none_is_larger_than_asked_for(tmp_path: Path) -> None:
-    report = ptzip.convert(TRAINING, tmp_path / "model.safetensors", max_shard_size="100KB")
+    report = ptzip.convert(TRAINING, tmp_path / "model.safetensors", max_shard_size="100KB", all=True)
     *shards, index = (Path(output) for output in report.outputs)
     assert [path.name for path in shards] == [
         f"model-{at:05d}-of-{len(shards):05d}.safetensors" for at in range(1, len(shards) + 1)
@@ -303,8 +303,10 @@ def test_lines_and_exit_codes() -> None:
     assert (done.code, done.err) == (0, "")
     assert done.out.splitlines() == [
         "last.pt -> last.safetensors  [safetensors]",
-        "  56 tensors (3 of them shared with another name), 871.3 kB",
+        "  40 tensors (3 of them shared with another name), 438.1 kB",
+        "  left out (--all exports everything): optimizer",
         "  not exported (no tensors): epoch, best_fitness, training_results",
+        "  all names begin with model. (--strip auto removes it)",
     ]
     again = run("convert", "last.pt", "-o", "last.safetensors")
     assert (again.code, again.err.strip()) == (

@@ -5,6 +5,7 @@ left out.
 """
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def without_form(file: FileManifest, missing: set[str]) -> set[str]:
 def converted(file: FileManifest, target: Path) -> ptzip.ConvertReport | None:
     """The report, or None if the format can represent none of the tensors."""
     try:
-        return ptzip.convert(file.path, target)
+        return ptzip.convert(file.path, target, all=True)
     except ptzip.EditError as error:
         if "can represent none of the tensors" in str(error):
             return None
@@ -169,3 +170,29 @@ def test_numpy_reads_every_tensor_from_an_npz(file: FileManifest, tmp_path: Path
     with np.load(tmp_path / "x.npz") as opened:
         read = {name: sha256(np.ascontiguousarray(opened[name]).tobytes()) for name in opened.files}
     assert differences(file, read, missing) == []
+
+
+@pytest.mark.parametrize("dtype", ["keep", "float16", "bfloat16"])
+@pytest.mark.parametrize("file", FILES)
+def test_the_weights_are_those_that_slim_leaves(file: FileManifest, dtype: Any, tmp_path: Path) -> None:
+    try:
+        report = ptzip.convert(file.path, tmp_path / "x.pt", dtype=dtype)
+        slim = ptzip.slim(file.path, tmp_path / "slim.pt", dtype=dtype, format="zip", scan=False)
+    except ptzip.PtzipError as error:
+        pytest.skip(str(error))
+    with ptzip.open(slim.output or file.path) as after, ptzip.open(tmp_path / "x.pt") as found:
+        left_out = {one.name for one in report.left_out}
+        assert {name: facts_and_bytes(one) for name, one in without_parts(found).items()} == {
+            name: facts_and_bytes(one) for name, one in without_parts(after).items() if name not in left_out
+        }
+    assert report.wide == slim.wide
+
+
+def without_parts(tensors: Mapping[str, ptzip.Tensor]) -> dict[str, ptzip.Tensor]:
+    """The tensors that are no components of others."""
+    parts = {id(part) for tensor in tensors.values() for part in tensor.components.values()}
+    return {name: tensor for name, tensor in tensors.items() if id(tensor) not in parts}
+
+
+def facts_and_bytes(tensor: ptzip.Tensor) -> object:
+    return tensor.dtype, tensor.shape, tensor.tobytes() if tensor.storage is not None else None
