@@ -1,4 +1,4 @@
-"""Models that bitsandbytes and torchao quantised, and layers as GPTQ and FP8 have them: state dicts, and whole modules."""
+"""Models that bitsandbytes, torchao, quanto and HQQ quantised, and layers as in GPTQ and FP8: state dicts and modules."""
 
 from collections.abc import Callable
 from functools import partial
@@ -16,7 +16,8 @@ from torchao.quantization import (
 
 from tests.frameworks.case import Case
 
-PINS = "torch==2.13.0 bitsandbytes==0.50.2 torchao==0.18.0 numpy==2.4.6 ml_dtypes zstandard safetensors rich"
+PINS = "torch==2.13.0 bitsandbytes==0.50.2 torchao==0.18.0 optimum-quanto==0.2.7 hqq==0.2.8.post1 \
+numpy==2.4.6 ml_dtypes zstandard safetensors rich"
 
 Make = Callable[[], nn.Module]
 
@@ -41,6 +42,22 @@ def torchao(config: Any) -> nn.Module:
     net = around(nn.Linear(64, 64))
     quantize_(net[2], config)
     return net
+
+
+def quanto() -> nn.Module:
+    from optimum.quanto import freeze, qint8, quantize
+
+    net = around(nn.Linear(64, 64))
+    quantize(net, weights=qint8, include="2")
+    freeze(net)
+    return net
+
+
+def hqq() -> nn.Module:
+    from hqq.core.quantize import BaseQuantizeConfig, HQQLinear
+
+    config = BaseQuantizeConfig(nbits=4, group_size=64)
+    return around(HQQLinear(nn.Linear(64, 64), config, compute_dtype=torch.float32, device="cpu"))
 
 
 class Packed(nn.Module):
@@ -84,6 +101,8 @@ MODELS: dict[str, tuple[str, Make]] = {
     "bitsandbytes-int8": ("bitsandbytes", int8),
     "torchao-int8": ("torchao", partial(torchao, Int8WeightOnlyConfig())),
     "torchao-fp8": ("torchao", partial(torchao, Float8WeightOnlyConfig())),
+    "quanto-int8": ("optimum-quanto", quanto),
+    "hqq": ("hqq", hqq),
     "GPTQ-like": ("torch", lambda: around(Packed())),
     "FP8-with-scales": ("torch", lambda: around(Float8())),
 }
@@ -127,7 +146,8 @@ def computed(net: nn.Module) -> torch.Tensor:
 
 def load(net: nn.Module, state: dict[str, torch.Tensor]) -> None:
     """Load a state dict; weights of four bits as transformers does it (`quantizers/quantizer_bnb_4bit.py`)."""
-    below = {name: state.pop(name) for name in list(state) if name.startswith("2.weight.")}
+    is_packed = isinstance(net[2], bnb.nn.Linear4bit)
+    below = {name: state.pop(name) for name in list(state) if is_packed and name.startswith("2.weight.")}
     if below:
         weight = state.pop("2.weight")
         net[2].weight = bnb.nn.Params4bit.from_prequantized(weight, below, device="cpu", module=net[2])
