@@ -16,7 +16,7 @@ class Limits(NamedTuple):
     `--limit NAME=N` sets one of them, as does `limits={name: n}`; `errors.beyond` makes the error, which says so.
     """
 
-    opcodes: int = 10_000_000
+    opcodes: int = 5_000_000
     marks: int = 1_000_000
     memo_index: int = 1 << 22
     nesting: int = 10_000_000

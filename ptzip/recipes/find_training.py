@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.editing.edit import Edit, is_none
-from ptzip.pickling.nodes import Call, Node, Slot
+from ptzip.editing.edit import Edit
+from ptzip.pickling.nodes import Atom, Call, Node, Slot
 from ptzip.recipes.training_states import OF_OBJECTS, Training, looks_like_training, training_kind
 from ptzip.recipes.weights import find_weights, is_weights
 from ptzip.tree.children import NodeChild, node_children
@@ -50,7 +50,7 @@ def find_training(root: Node, edit: Edit | None = None) -> Iterator[Found]:
         seen.add(id(holder.node))
         has_names, below = is_weights(holder.node), list[Holder]()
         for child in node_children(holder.node):
-            if is_none(child.value) or (has_names and (is_leaf(child.value) or child.part == "_metadata")):
+            if isinstance(child.value, Atom) or (has_names and (is_leaf(child.value) or child.part == "_metadata")):
                 continue
             found, inner = _examined(holder, child, edit)
             below += [inner] if inner is not None else []

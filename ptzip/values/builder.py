@@ -46,6 +46,9 @@ from ptzip.values.opaque import Opaque
 from ptzip.values.storages import PartStorages
 from ptzip.values.torch_values import NestedStream
 
+VALUE_OF = "the value of "
+"""How the name of a computed function begins, once however often calls return what is called."""
+
 DEEPEST_STREAM = 4
 """How many pickles may be nested in one another as bytes."""
 
@@ -194,7 +197,11 @@ class Builder:
         call = resolve(node)
         if call is None:
             value = self.value(node.function)
-            name = f"the value of {value.path}" if isinstance(value, Opaque) else f"an object of {type(value).__name__}"
+            name = (
+                f"{VALUE_OF}{value.path.removeprefix(VALUE_OF)}"
+                if isinstance(value, Opaque)
+                else f"an object of {type(value).__name__}"
+            )
             return self._unknown(node, Opaque("", name, self._positional(node)), "computed while loading")
         if call.kind == "getattr":
             return self._attribute(call)
