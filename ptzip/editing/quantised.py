@@ -11,6 +11,7 @@ So a module that holds a quantised weight is a unit, and none of its floats is c
     a matrix of integers of at most 32 bits (int8, packed int4 and nf4); a first dimension of 1 makes it a mask or positions
     a tensor with others below its own name, as `weight` with `weight.absmax` (bitsandbytes, which packs into floats too)
     a zero point of any integer dtype
+    a tensor whose name says that it is a companion: the weight may be in another shard
 
 Integers of 64 bits, vectors and numbers are what honest modules have: `num_batches_tracked`, indices, positions, counters.
 """
@@ -37,6 +38,7 @@ from ptzip.tree.modules import UNNAMED, attributes, is_module, modules, named_sl
 
 ZERO_POINT = re.compile(r"(.*_)?(zero_?points?|qzeros)")
 SCALE = re.compile(r"(.*_)?scales?(_inv)?")
+COMPANION = re.compile(r"(nested_)?(absmax|quant_map)|SCB|(weight|input)_scales?(_inv)?")
 """Names of tensors, without those of their modules."""
 
 WRAPPERS = frozenset(("torch._utils._rebuild_wrapper_subclass", *SUBCLASSES))
@@ -117,7 +119,7 @@ def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:
     """The slots of the tensors that share a module with a quantised weight."""
     forms = {name: form for name, slot in holder.items() if (form := _form(slot.node)) is not None}
     homes = {name: _home(name, forms) for name in forms}
-    quantised = {homes[name] for name, form in forms.items() if form.is_quantised or _is_zero_point(name, form)}
+    quantised = {homes[name] for name, form in forms.items() if form.is_quantised or _is_companion(name, form)}
     quantised |= {home for name, home in homes.items() if home != name.rpartition(".")[0]}
     yield from (tensor_slot(holder[name]) for name, home in homes.items() if home in quantised)
 
@@ -132,8 +134,10 @@ def _home(name: str, names: Mapping[str, StoredAs]) -> str:
     return name.rpartition(".")[0]
 
 
-def _is_zero_point(name: str, form: StoredAs) -> bool:
-    return "int" in form.dtype and ZERO_POINT.fullmatch(name.rpartition(".")[2]) is not None
+def _is_companion(name: str, form: StoredAs) -> bool:
+    """Whether a name alone says that there is a quantised weight."""
+    own = name.rpartition(".")[2]
+    return COMPANION.fullmatch(own) is not None or ("int" in form.dtype and ZERO_POINT.fullmatch(own) is not None)
 
 
 def _form(node: Node) -> StoredAs | None:

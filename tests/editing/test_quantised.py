@@ -54,6 +54,8 @@ LAYOUTS: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {
         "0.input_scale": ("float32", ()),
         "0.output_scale": ("float32", ()),
     },
+    f"{NF4}, the weight in another shard": {"0.weight.absmax": ("float32", (2,)), "0.weight.quant_map": ("float32", (16,))},
+    f"{FP8}, the weight in another shard": {"0.weight_scale_inv": ("float32", (8, 1))},
 }
 HONEST: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {
     "batch norm": {
