@@ -23,7 +23,7 @@ from ptzip.arguments import (
 from ptzip.errors import EditError, Problem, UnsupportedError
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import Openable, Source
-from ptzip.limits import Limits, limits_from
+from ptzip.limits import SCAN_LIMITS, Limits, limits_from
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -244,7 +244,7 @@ def scan(
     """
     from ptzip.scanning import scan as command  # as above
 
-    return command.scan(source, trust=strings(trust), limits=limits_from(limits, command.SCAN_LIMITS))
+    return command.scan(source, trust=strings(trust), limits=limits_from(limits, SCAN_LIMITS))
 
 
 def verify(

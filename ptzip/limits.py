@@ -30,6 +30,8 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
+SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=1_000_000, memo_index=2_000_000, entries=50_000, pickles=12_500)
+"""What a scan reads of a small file, and more of a large one (`scanning.regions.Budget`); anything beyond is a finding."""
 
 
 def limits_from(given: Limits | Mapping[str, int] | None, default: Limits = DEFAULT_LIMITS) -> Limits:

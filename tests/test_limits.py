@@ -8,11 +8,10 @@ import pytest
 import ptzip
 from ptzip.errors import LimitError
 from ptzip.formats.container import Part, nothing_stored
-from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
+from ptzip.limits import DEFAULT_LIMITS, SCAN_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import MEMOIZED, List
 from ptzip.pickling.reader import COSTS, read_pickle
 from ptzip.scanning.regions import LARGE, PART_COST, Budget
-from ptzip.scanning.scan import SCAN_LIMITS
 from ptzip.values.builder import build
 from ptzip.values.opaque import Opaque
 from tests.bench.growth import SHAPES
@@ -49,13 +48,18 @@ def test_calls_and_names_cost_more_opcodes_than_numbers() -> None:
         read_pickle(data, limits=Limits(opcodes=cost - 1))
 
 
-def test_all_pickles_of_a_scan_share_one_budget_of_which_a_large_file_has_twice() -> None:
+def test_all_pickles_of_a_scan_share_one_budget() -> None:
     budget = Budget(Limits(opcodes=10), 0)
     assert budget.read(b"NNNN00000.", 0).opcodes > 0
     assert budget.opcodes > PART_COST
     with pytest.raises(LimitError, match="the file has more opcodes and parts than the limit of 10;"):
         budget.count_part()
-    assert Budget(Limits(opcodes=10), LARGE).limits.opcodes == 20
+
+
+def test_a_large_file_may_hold_more_unless_a_limit_is_given() -> None:
+    most = SCAN_LIMITS.opcodes
+    assert [Budget(SCAN_LIMITS, size).limits.opcodes for size in (0, LARGE, 100 * LARGE)] == [most, 2 * most, 4 * most]
+    assert Budget(SCAN_LIMITS._replace(opcodes=100), LARGE).limits.opcodes == 100
 
 
 def test_the_name_of_a_computed_function_does_not_grow_with_each_call() -> None:

@@ -11,7 +11,7 @@ from ptzip.errors import beyond
 from ptzip.formats.container import Part
 from ptzip.io.sources import Source
 from ptzip.io.streams import Stream as Bytes
-from ptzip.limits import Limits
+from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import Skip, read_seen
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
@@ -19,12 +19,11 @@ from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 PART_COST = 20
 """As how many opcodes a pickle counts, and anything that is looked at as if it were a file."""
 
-LARGE = 8_000_000
-"""A file of so many bytes may hold twice as much as a small one, which takes the same time to read if it is a bomb."""
-
+LARGE, MOST_GROWTH = 6_000_000, 3
+"""Each so many bytes of a file add the limits of a small one, up to three times: a bomb is small, a checkpoint is not."""
 
 COUNTED = ("opcodes", "pickles", "entries")
-"""Limits for all of a file."""
+"""The limits for all of a file, which grow with it unless they are given."""
 
 
 class Budget:
@@ -33,9 +32,9 @@ class Budget:
     """
 
     def __init__(self, limits: Limits, size: int) -> None:
-        share = min(size / LARGE, 1)
-        scaled = {name: limit + int(share * limit) for name, limit in limits._asdict().items() if name in COUNTED}
-        self.limits = limits._replace(**scaled)
+        growth = 1 + min(size / LARGE, MOST_GROWTH)
+        given, defaults = limits._asdict(), SCAN_LIMITS._asdict()
+        self.limits = limits._replace(**{name: int(growth * given[name]) for name in COUNTED if given[name] == defaults[name]})
         self.opcodes = self.pickles = self.entries = self.inflated = 0
 
     def read(self, data: Bytes, at: int, skip: Skip | None = None) -> Pickle:

@@ -5,15 +5,12 @@ from collections.abc import Iterable, Iterator
 from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source
-from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.pickling.reader import without_collections
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.walk import subjects
-
-SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=1_000_000, memo_index=2_000_000, entries=50_000, pickles=12_500)
-"""What a scan reads of one small file, and up to twice as much of a large one; anything beyond is a finding."""
 
 RULES_OF = {of: tuple(rule for rule in RULES if rule.of is of) for of in {rule.of for rule in RULES}}
 

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from ptzip.scanning.scan import SCAN_LIMITS, scan
+from ptzip.limits import SCAN_LIMITS
+from ptzip.scanning.scan import scan
 from tests.scanning.raw_pickles import PAYLOAD, call, in_zip, name, pickled, text, valued, verdict, zipped
 
 QUICK = 2.0

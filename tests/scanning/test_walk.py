@@ -9,11 +9,12 @@ import pytest
 from ptzip.errors import FormatError
 from ptzip.formats.signatures import Kind, kinds_of
 from ptzip.io.sources import BytesSource
+from ptzip.limits import SCAN_LIMITS
 from ptzip.scanning import walk
 from ptzip.scanning.regions import Item, Outcome, Read, Region
 from ptzip.scanning.report import Hit
 from ptzip.scanning.rules import RULES
-from ptzip.scanning.scan import SCAN_LIMITS, scan
+from ptzip.scanning.scan import scan
 from ptzip.scanning.subjects import Data, Note, NoteKind, PickleStream, Subject, ZipSubject
 from tests.scanning.raw_pickles import PAYLOAD, object_array, pickled, raw, tarred, zipped
 

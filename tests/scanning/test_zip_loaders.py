@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from ptzip.scanning.scan import SCAN_LIMITS, scan
+from ptzip.limits import SCAN_LIMITS
+from ptzip.scanning.scan import scan
 from ptzip.zip import structs
 from tests.scanning.raw_pickles import pickled, rules, scanned, verdict, zipped
 from tests.zip.loader_zips import central, covered, cut_end, end, end64, laid, local, whole
