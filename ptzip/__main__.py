@@ -13,8 +13,9 @@ from ptzip.io.unfinished import discard_unfinished
 ENDING = frozenset(("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"))
 """The signals that ask a process to end; Windows has only some of them, and SIGBREAK alone (Ctrl-Break)."""
 
-OBJECTS_BETWEEN_COLLECTIONS = 200_000
-"""The tree of a pickle keeps every object, so garbage collection cost a sixth of parsing."""
+COLLECTIONS = 200_000, 50, 20
+"""How rarely garbage is collected: the tree of a pickle keeps every object, and looking through them took as long as parsing.
+A program that uses ptzip decides for itself."""
 
 SECONDS_BETWEEN_THREADS = 50e-6
 """The longest wait of a thread that returns from reading or writing: a hundredth of Python's default."""
@@ -44,7 +45,7 @@ def run() -> int:
 
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy would start threads, for algebra that is never done here
     sys.setswitchinterval(SECONDS_BETWEEN_THREADS)
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+    gc.set_threshold(*COLLECTIONS)
     code = main()
     gc.freeze()  # no last garbage collection at exit
     return code

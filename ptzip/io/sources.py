@@ -1,10 +1,10 @@
 """Sources: bytes at rest in a file, in memory or behind a file object, read at any offset from any thread."""
 
+import contextlib
 import errno
 import io
 import os
 import stat
-from collections.abc import Callable
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ptzip.errors import ChangedError, CutError, FormatError, PtzipError
@@ -142,8 +142,9 @@ class Descriptor:
     def __init__(self, number: int) -> None:
         self.number = number
 
-    def __del__(self, close: Callable[[int], None] = os.close) -> None:
-        close(self.number)
+    def __del__(self) -> None:
+        with contextlib.suppress(OSError):  # nothing was written to it
+            os.close(self.number)
 
 
 class DescriptorSource:

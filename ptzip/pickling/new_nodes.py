@@ -18,7 +18,6 @@ from ptzip.pickling.nodes import (
     Tuple,
     slot_of,
 )
-from ptzip.pickling.reader import without_collections
 
 LONGEST = 0xFF
 """The largest number of bytes in a LONG1."""
@@ -103,11 +102,6 @@ def copy_tree(root: Node) -> Node:
     Atoms and globals, half of all nodes, are shared with the original: an edit replaces them and never changes them.
     Iterative, since nesting has no limit.
     """
-    with without_collections():
-        return _copy(root)
-
-
-def _copy(root: Node) -> Node:
     copies: dict[int, Node] = {}
     pending: list[Node] = []
     new = object.__new__
