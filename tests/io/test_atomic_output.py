@@ -1,6 +1,8 @@
 """The file in the making: its name appears only with the whole file, and an error leaves nothing behind."""
 
 import contextlib
+import errno
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -9,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from ptzip.errors import PtzipError
-from ptzip.io.atomic_output import new_files
-from ptzip.io.payloads import write_at
-from ptzip.io.sources import FileSource, Source
+from ptzip.errors import ChangedError, PtzipError
+from ptzip.io import atomic_output
+from ptzip.io.atomic_output import Output, new_files
+from ptzip.io.payloads import BytesPayload, SequentialFile, write_at
+from ptzip.io.renames import swap
+from ptzip.io.sources import FileSource, Identity, Source
 
 
 def write(target: Path, data: bytes, source: Source | None = None, overwrite: bool = True, sync: bool = True) -> list[str]:
@@ -168,3 +172,129 @@ def test_a_disk_that_takes_few_bytes_at_a_time_gets_all(tmp_path: Path, monkeypa
     monkeypatch.setattr(os, "pwrite", lambda file, view, offset: pwrite(file, view[:3], offset))
     write(tmp_path / "out.pt", b"more than three bytes")
     assert (tmp_path / "out.pt").read_bytes() == b"more than three bytes"
+
+
+def test_all_files_get_their_names_or_none(tmp_path: Path) -> None:
+    targets = [tmp_path / name for name in ("a", "b", "c")]
+    targets[0].write_bytes(b"old")
+    targets[2].mkdir()
+    with pytest.raises(PtzipError, match="c is a directory"), new_files(targets, overwrite=True):
+        pass
+    targets[2].rmdir()
+    with pytest.raises(FileExistsError), new_files(targets[1:] + targets[:1]):
+        pass
+    assert listed(tmp_path) == ["a"]
+    assert targets[0].read_bytes() == b"old"
+
+
+def test_a_set_that_fails_half_way_gives_back_what_it_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = [tmp_path / name for name in ("a", "b", "c")]
+    targets[1].write_bytes(b"old")
+    place = Output.place
+
+    def placed(output: Output, overwrite: bool, original: Identity | None) -> None:
+        if output.target.name == "c":
+            raise OSError(errno.EIO, "gone")
+        place(output, overwrite, original)
+
+    monkeypatch.setattr(Output, "place", placed)
+    with pytest.raises(OSError, match="gone") as caught, new_files(targets, overwrite=True):
+        pass
+    assert caught.value.filename == str(targets[2])
+    assert (listed(tmp_path), targets[1].read_bytes()) == (["b"], b"old")
+
+
+def test_a_file_that_comes_at_the_last_moment_is_not_overwritten(tmp_path: Path) -> None:
+    with pytest.raises(FileExistsError) as caught, new_files([tmp_path / "out.pt"]) as files:  # noqa: PT012 (as above)
+        write_at(files.outputs[0].descriptor, b"mine", 0)
+        (tmp_path / "out.pt").write_bytes(b"theirs")
+    assert caught.value.filename == str(tmp_path / "out.pt")
+    assert (tmp_path / "out.pt").read_bytes() == b"theirs"
+    assert listed(tmp_path) == ["out.pt"]
+
+
+@pytest.fixture
+def original(tmp_path: Path) -> Iterator[FileSource]:
+    """A file that was opened, to be replaced."""
+    (tmp_path / "last.pt").write_bytes(b"old")
+    source = FileSource(tmp_path / "last.pt")
+    yield source
+    source.close()
+
+
+def write_in_place(path: Path) -> None:
+    path.write_bytes(b"new!")
+
+
+def replace(path: Path) -> None:
+    path.with_suffix(".new").write_bytes(b"new!")
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("change", [write_in_place, replace])
+@pytest.mark.parametrize("target", ["last.pt", "out.pt"])
+def test_nothing_is_written_where_the_source_changed(
+    tmp_path: Path, original: FileSource, target: str, change: Callable[[Path], None]
+) -> None:
+    changed = pytest.raises(ChangedError, match="changed while it was read")
+    with changed, new_files([tmp_path / target], original, overwrite=True):
+        change(tmp_path / "last.pt")
+    assert listed(tmp_path) == ["last.pt"]
+    assert (tmp_path / "last.pt").read_bytes() == b"new!"
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_a_file_that_is_replaced_at_the_very_last_moment_is_given_its_name_back(
+    tmp_path: Path, original: FileSource, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program replaces the file between the check and the exchange, and again while it is given back."""
+    saved = iter(range(times))
+
+    def late_swap(path: Path, target: Path) -> None:
+        for number in itertools.islice(saved, 1):
+            (tmp_path / "new").write_bytes(b"version %d" % number)
+            (tmp_path / "new").replace(target)
+        swap(path, target)
+
+    monkeypatch.setattr(atomic_output, "swap", late_swap)
+    replaced = pytest.raises(ChangedError, match="another program replaced it")
+    with replaced, new_files([tmp_path / "last.pt"], original, overwrite=True):
+        pass
+    assert listed(tmp_path) == ["last.pt"]
+    assert (tmp_path / "last.pt").read_bytes() == b"version %d" % (times - 1)
+
+
+def test_an_abandoned_folder_is_removed_by_the_next_writer(tmp_path: Path) -> None:
+    left = tmp_path / f".ptzip-{'a' * 16}.tmp"
+    left.mkdir()
+    (left / "0").write_bytes(b"half")
+    with new_files([tmp_path / "first"]), new_files([tmp_path / "second"]):  # each leaves the other's alone
+        assert not left.exists()
+        assert len(listed(tmp_path)) == 2
+    assert sorted(listed(tmp_path)) == ["first", "second"]
+
+
+def test_only_what_looks_like_such_a_folder_is_removed(tmp_path: Path) -> None:
+    for name in (".ptzip-1.tmp", "ptzip", f".ptzip-{'a' * 16}"):
+        (tmp_path / name).mkdir()
+    (tmp_path / f".ptzip-{'b' * 16}.tmp").symlink_to(tmp_path / "ptzip")
+    (tmp_path / "ptzip" / "mine").write_bytes(b"")
+    write(tmp_path / "out.pt", b"new")
+    assert len(listed(tmp_path)) == 5
+    assert (tmp_path / "ptzip" / "mine").exists()
+
+
+def test_a_write_fault_names_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(os, "pwrite", full)
+    with pytest.raises(OSError, match="full") as caught, new_files([tmp_path / "out.pt"]) as files:
+        files.outputs[0].write(SequentialFile([BytesPayload(b"data")]))
+    assert caught.value.filename == str(tmp_path / "out.pt")
+
+
+def test_a_disk_that_takes_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    with pytest.raises(OSError, match="takes no more bytes"):
+        write(tmp_path / "out.pt", b"data")
