@@ -8,6 +8,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import sys
 from typing import Any
 
@@ -31,6 +32,7 @@ def run(given: dict[str, Any], library: ctypes.CDLL) -> dict[str, Any]:
     if not child:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background processes ignore it
         _handle_signals()
         library.fault_set(os.fsencode(given["folder"]), given["kind"], given["at"], given["lasting"])
         code = 3
