@@ -6,7 +6,6 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source
 from ptzip.limits import SCAN_LIMITS, Limits
-from ptzip.pickling.reader import without_collections
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
@@ -45,15 +44,14 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
 def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Scan everything in an open source."""
     findings, names, used, reason = list[Finding](), set[str](), set[str](), ""
-    with without_collections():
-        for subject in subjects(source, limits, trusted):
-            if isinstance(subject, PickleStream):
-                imported = list(subject.imported)
-                names.update(node.path for node in imported)
-                used.update(node.path for node in imported if trusted and (node.module, node.name) in trusted)
-            if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
-                reason = reason or subject.message
-            findings += _judged(subject)
+    for subject in subjects(source, limits, trusted):
+        if isinstance(subject, PickleStream):
+            imported = list(subject.imported)
+            names.update(node.path for node in imported)
+            used.update(node.path for node in imported if trusted and (node.module, node.name) in trusted)
+        if isinstance(subject, Note) and subject.kind is NoteKind.UNREAD:
+            reason = reason or subject.message
+        findings += _judged(subject)
     return ScanReport(
         source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason, trusted=tuple(sorted(used))
     )
