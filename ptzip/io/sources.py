@@ -156,6 +156,8 @@ class DescriptorSource:
         self.status = os.fstat(descriptor)
         """What it was when it was opened."""
         self.size = self.status.st_size
+        self._is_short = False
+        """Whether a read gave less than the file had, which a caller may have taken for damage."""
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:
@@ -170,6 +172,7 @@ class DescriptorSource:
                 data += more
         except OSError as error:
             raise about(self.name, error) from error
+        self._is_short = self._is_short or len(data) < length
         return _complete(data, offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
@@ -199,6 +202,8 @@ class DescriptorSource:
     def check_unchanged(self, may_be_replaced: bool = False) -> None:
         if Identity.of(os.fstat(self.fileno())) != Identity.of(self.status):
             raise changed("another program wrote to it")
+        if self._is_short:
+            raise changed("a read ended before the file does")
 
     def _held(self) -> Descriptor:
         held = self._descriptor

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from ptzip.errors import FormatError, PtzipError
+from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io.payloads import BytesPayload, Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import CHUNK, BytesSource, FileSource, Openable, Source, Window, open_source
 
@@ -235,3 +235,18 @@ def test_nothing_is_read_before_it_is_pulled() -> None:
     chunks = past.chunks(0, past.length)
     with pytest.raises(FormatError, match="ends early"):
         next(chunks)
+
+
+def test_a_read_that_ends_before_the_file_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever takes it for damage, as `repair` may, must not write a file of it."""
+    path = tmp_path / "last.pt"
+    path.write_bytes(DATA)
+    source = FileSource(path)
+    source.check_unchanged()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pread", lambda *_: b"")
+        with pytest.raises(FormatError, match="ends early"):
+            source.read(0, 10)
+    with pytest.raises(ChangedError, match="a read ended before the file does"):
+        source.check_unchanged()
+    source.close()
