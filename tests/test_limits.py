@@ -74,6 +74,53 @@ def test_values_that_are_only_memoized_share_their_step() -> None:
     assert all(item.steps is MEMOIZED for item in root.steps[0].items)
 
 
+def long(number: int) -> bytes:
+    data = number.to_bytes(number.bit_length() // 8 + 1, "little", signed=True)
+    return b"\x8b" + len(data).to_bytes(4, "little") + data
+
+
+TOWER = b"K\x01K\x02\x86q\0" + b"".join(b"h%c\x86q%c" % (level, level + 1) for level in range(34))
+"""A tuple of twice the same tuple, 34 times, whose hash takes 2 ** 34 steps."""
+
+COLLIDING = [long((1 + index) * ((1 << 61) - 1)) for index in range(5000)]
+"""Integers whose hash is 0."""
+
+NAMESPACE = b"cargparse\nNamespace\n"
+WORK = {
+    "a nested tuple": b"}" + TOWER + b"Ns",
+    "a nested tuple in a set": b"c__builtin__\nset\n](" + TOWER + b"e\x85R",
+    "a nested tuple in pairs": b"ccollections\nOrderedDict\n](" + TOWER + b"N\x86e\x85R",
+    "a nested tuple from a call": b"}ctorch\nSize\n" + TOWER + b"\x85RNs",
+    "colliding integers": b"}(" + b"N".join(COLLIDING) + b"Nu",
+    "colliding integers in a set": b"c__builtin__\nset\n](" + b"".join(COLLIDING) + b"e\x85R",
+    "colliding tuples": b"}(" + b"\x85N".join(COLLIDING) + b"\x85Nu",
+    "a long integer": long(1 << 8_000_000) + b"q\0}(" + b"h\0N" * 1000 + b"u",
+    "a wide tuple": b"(" + b"N" * 10_000 + b"tq\0}(" + b"h\0N" * 1000 + b"u",
+    "one list of pairs copied": SHAPES["shared arguments"](5000),
+    "one state copied": b"}("
+    + b"".join(b"X\2\0\0\0%02xN" % n for n in range(256))
+    + b"uq\1"
+    + NAMESPACE
+    + b"q\0]("
+    + b"h\0)\x81h\1b" * 30_000
+    + b"e",
+}
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_shared_and_hashed_values_are_counted_before_they_are_built(name: str) -> None:
+    part = Part("a pickle", read_pickle(b"\x80\x02" + WORK[name] + b"."), nothing_stored)
+    start = time.process_time()
+    with pytest.raises(LimitError, match="raise it with `--limit opcodes=N`"):
+        build(part, unknown="keep")
+    assert time.process_time() - start < 5
+
+
+def test_equal_keys_of_many_dicts_are_no_collisions() -> None:
+    data = b"\x80\x02K\1K\2\x86q\0](" + b"}h\0Ns" * 20_000 + b"e."
+    assert len(build(Part("a pickle", read_pickle(data), nothing_stored))) == 20_000  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_scan_of_a_bomb_ends_soon(shape: str) -> None:
     """20,000 parts took up to 30 s where every part was compared with all others; they take 0.5 s."""

@@ -6,7 +6,7 @@ that is all that can happen. Tensors and arrays stay lazy; `materialize` reads t
 """
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ptzip.allowlist.judge import Judge
 from ptzip.allowlist.table import AllowedName, allowed_row, is_allowed, pair
@@ -41,7 +41,7 @@ from ptzip.tensors.torch_names import TENSOR_CLASSES
 from ptzip.text import as_text
 from ptzip.tree.calls import ResolvedCall, qualified_name, resolve
 from ptzip.values import rebuild_numpy, rebuild_python, rebuild_torch, torch_values
-from ptzip.values.containers import FILLS, TupleNesting, filled, new_set
+from ptzip.values.containers import FILLS, Effort, filled, new_set
 from ptzip.values.opaque import Opaque
 from ptzip.values.storages import PartStorages
 from ptzip.values.torch_values import NestedStream
@@ -92,7 +92,7 @@ def build_array(call: Call) -> rebuild_numpy.NumpyArray | None:
 class Builder:
     """Builds the values of one pickle; `values` has them by the identity of their nodes."""
 
-    def __init__(self, part: Part, keep: bool, limits: Limits, depth: int = 0) -> None:
+    def __init__(self, part: Part, keep: bool, limits: Limits, depth: int = 0, effort: Effort | None = None) -> None:
         self.part = part
         self.keep = keep
         self.limits = limits
@@ -100,7 +100,7 @@ class Builder:
         self.values: dict[int, object] = {}
         self.storages = PartStorages(part)
         self.judge = Judge(part.pickle)
-        self.nesting = TupleNesting()
+        self.effort = effort or Effort(limits.opcodes)
         self.has_names = False
         """Whether there was a name that may not be part of the object."""
 
@@ -151,7 +151,7 @@ class Builder:
                     raise UnsupportedError(f"the pickle takes a buffer that is not in the file (at byte {node.offset})")
                 return node.value
             case Tuple():
-                return self.nesting.noted(tuple([self.value(part) for part in node.parts]))
+                return self.effort.noted(tuple([self.value(part) for part in node.parts]))
             case Call():
                 return self._call(node)
             case Persistent():
@@ -159,9 +159,9 @@ class Builder:
             case List():
                 return [self.value(part) for part in node.parts]
             case Dict():
-                return filled(self.nesting, {}, [self.value(part) for part in node.parts])
+                return filled(self.effort, {}, [self.value(part) for part in node.parts])
             case Set():
-                return new_set(self.nesting, node, [self.value(part) for part in node.parts])
+                return new_set(self.effort, node, [self.value(part) for part in node.parts])
             case Detour():
                 return self.value(node.parts[-1])
             case Global():
@@ -219,12 +219,15 @@ class Builder:
         try:
             if call.contents is not None and self.value(call.contents) is not None:
                 raise ValueError("its base gets contents")
-            self.nesting.check(key for argument in arguments if isinstance(argument, list | tuple) for key in _keys(argument))
+            for argument in arguments:
+                self.effort.copied(argument)
             found = FUNCTIONS[name](*texts, *arguments)
         except (*MISTAKES, UnsupportedError) as error:
             return self._unknown(call.node, self._opaque(call), f"in a way that cannot be rebuilt: {error}")
         if isinstance(found, NestedStream):
             return self._nested(found)
+        if isinstance(found, tuple):
+            return self.effort.noted(found)
         if isinstance(found, Tensor) and found.class_path not in TENSOR_CLASSES and not self.keep:
             return self._unknown(call.node, Opaque("", found.class_path, arguments), "a tensor class that cannot be rebuilt")
         return found
@@ -237,9 +240,11 @@ class Builder:
         keywords = self.value(call.keywords) if call.keywords is not None else {}
         if not isinstance(keywords, dict):
             raise FormatError("a call has keyword arguments that are no dict", call.node.offset)
+        contents = self.value(call.contents) if call.contents is not None else None
+        for copied in (keywords, contents):
+            self.effort.copied(copied)
         found = Opaque(call.target.module, call.target.name, arguments)
         found.kwargs = {as_text(key): value for key, value in keywords.items()}
-        contents = self.value(call.contents) if call.contents is not None else None
         if isinstance(contents, list):
             found.items += contents
         elif isinstance(contents, dict):
@@ -278,7 +283,8 @@ class Builder:
         if not is_legacy(source):
             raise UnsupportedError(f"{source.name} is not of the legacy format")
         inner = legacy.read(source, self.limits).parts[0]
-        return Builder(inner, self.keep, self.limits, self.depth + 1).build(inner.root)
+        self.effort.spend(inner.pickle.cost)
+        return Builder(inner, self.keep, self.limits, self.depth + 1, self.effort).build(inner.root)
 
     def _apply(self, node: Node, step: Step) -> None:
         """Do to a value what one opcode does: append, set, build."""
@@ -287,12 +293,14 @@ class Builder:
             if step.op == "BUILD":
                 self._set_state(node, value, items[0])
             elif step.op in FILLS:
-                FILLS[step.op](self.nesting, value, items)
+                FILLS[step.op](self.effort, value, items)
         except MISTAKES as error:
             kind = value.path if isinstance(value, Opaque) else type(value).__name__
             raise FormatError(f"{step.op} does not fit an object of {kind}: {error}", node.offset) from error
 
     def _set_state(self, node: Node, value: object, state: object) -> None:
+        for part in state if isinstance(state, tuple) else (state,):
+            self.effort.copied(part)
         if isinstance(value, Opaque):
             if value.is_name and not self.keep:
                 raise UnsupportedError(f"the pickle sets a state on {value.path} itself (at byte {node.offset})")
@@ -322,11 +330,3 @@ def refuse_names(root: Node) -> None:
 
 def _no_storage(key: str) -> CheckedPayload:
     raise FormatError(f"storage {key} is missing")
-
-
-def _keys(argument: list[object] | tuple[object, ...]) -> Iterable[object]:
-    """What a container may take as keys: the items, and the first item of pairs."""
-    for item in argument:
-        if isinstance(item, tuple | list):
-            yield item
-            yield from item[:1]

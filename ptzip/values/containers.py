@@ -2,48 +2,122 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
-from ptzip.errors import FormatError, LimitError
+from ptzip.errors import FormatError, LimitError, beyond
 from ptzip.pickling.nodes import Set
 from ptzip.values.opaque import Opaque
 
 DEEPEST_KEY = 100
 """How many tuples may be nested in a dict key: Python hashes one by recursion."""
 
+BITS_PER_STEP, BYTES_PER_STEP = 1 << 9, 1 << 6
+"""How much of a long integer is hashed, or of a text copied, in about the time and memory of an item of a tuple."""
 
-class TupleNesting:
-    """How many levels of tuples are nested, by the identity of the outermost tuple; one level is not listed."""
 
-    def __init__(self) -> None:
-        self.levels: dict[int, int] = {}
+class KeyCost(NamedTuple):
+    """What it takes to hash a value: steps, which shared tuples multiply, and levels of recursion."""
+
+    steps: int = 1
+    levels: int = 0
+
+
+TEXT_COST = KeyCost()
+
+
+class Effort:
+    """What building the values of a pickle takes beyond reading it, counted before it is done: `most` steps are allowed.
+
+    A pickle may hash one nested tuple, or copy one list, many times. The costs of tuples are kept by their identity. Keys of
+    equal hashes are counted, since each is compared with all others; the hashes of texts are random in each process, so only
+    other keys can collide by intent.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.spent = 0
+        self.costs: dict[int, KeyCost] = {}
+        self.first: dict[int, object] = {}
+        """The first key of each hash that a file can choose."""
+        self.others: dict[int, int] = {}
+        """How many further keys have the hash of another."""
+        self.given: set[int] = set()
+        """The long texts that were copied once, which is as often as an honest file does it."""
 
     def noted(self, found: tuple[object, ...]) -> tuple[object, ...]:
-        """A new tuple, whose levels are counted."""
-        nested = [self.levels.get(id(item), 1) for item in found if type(item) is tuple]
-        if nested:
-            self.levels[id(found)] = 1 + max(nested)
+        """A new tuple, whose cost is kept unless it is clear from its length."""
+        nested = [self.cost(item) for item in found if isinstance(item, tuple | int)]
+        steps, levels = len(found) + sum(cost.steps - 1 for cost in nested), max((cost.levels for cost in nested), default=0)
+        if levels or steps > len(found):
+            self.costs[id(found)] = KeyCost(min(1 + steps, self.most + 1), 1 + levels)
         return found
 
+    def cost(self, key: object) -> KeyCost:
+        """The cost of a value whose parts are known."""
+        if isinstance(key, tuple):
+            return self.costs.get(id(key)) or KeyCost(1 + len(key), 1)
+        return KeyCost(1 + key.bit_length() // BITS_PER_STEP) if isinstance(key, int) else TEXT_COST
+
     def check(self, keys: Iterable[object]) -> None:
-        """Raise LimitError for a key whose hash would take more recursion than Python allows."""
-        if self.levels and any(self.levels.get(id(key), 0) > DEEPEST_KEY for key in keys):
-            raise LimitError(f"a key consists of more than {DEEPEST_KEY} nested tuples")
+        """Count keys before they are hashed. Raises LimitError where that takes too many steps or too much recursion."""
+        for key in keys:
+            if type(key) is str or type(key) is bytes:
+                continue
+            cost = self.cost(key)
+            if cost.levels > DEEPEST_KEY:
+                raise LimitError(f"a key consists of more than {DEEPEST_KEY} nested tuples")
+            self.spend(cost.steps)
+            if not isinstance(key, int) or key.bit_length() > HASHED_AS_ITSELF:
+                self._collide(key, cost)
+
+    def _collide(self, key: object, cost: KeyCost) -> None:
+        try:
+            found = hash(key)
+        except TypeError:
+            return  # it is no key, as whoever fills the container says
+        first = self.first.setdefault(found, key)
+        if first is not key and first != key:
+            self.others[found] = others = self.others.get(found, 0) + 1
+            self.spend(others * cost.steps)
+
+    def copied(self, value: object) -> None:
+        """Count what copying the items of a value takes, and hashing those that a dict or a set may take as keys."""
+        if isinstance(value, list | tuple):
+            self.spend(len(value))
+            self.check(value)
+            self.check(item[0] for item in value if isinstance(item, list | tuple) and item)
+        elif isinstance(value, dict | set | frozenset | deque):
+            self.spend(len(value))
+            self.check(value)
+        elif isinstance(value, str | bytes | bytearray) and len(value) >= BYTES_PER_STEP:
+            self.spend(len(value) // BYTES_PER_STEP if id(value) in self.given else 0)
+            self.given.add(id(value))
+
+    def spend(self, steps: int) -> None:
+        """Count steps. Raises LimitError above the limit."""
+        self.spent += steps
+        if self.spent > self.most:
+            raise beyond("opcodes", self.most, "building the objects takes more steps, for shared or hashed values, than")
 
 
-def new_set(nesting: TupleNesting, node: Set, items: list[object]) -> set[object] | frozenset[object]:
-    nesting.check(items)
+HASHED_AS_ITSELF = 60
+"""Bits of an integer that is its own hash, so that no two collide (on all machines of 64 bits)."""
+
+
+def new_set(effort: Effort, node: Set, items: list[object]) -> set[object] | frozenset[object]:
+    effort.check(items)
     try:
         return frozenset(items) if node.op == "FROZENSET" else set(items)
     except TypeError as error:
         raise FormatError(f"a set contains a value that no set can contain: {error}", node.offset) from error
 
 
-def filled(nesting: TupleNesting, value: object, items: list[object]) -> object:
+def filled(effort: Effort, value: object, items: list[object]) -> object:
     """A dict, after keys and values in turn are set in it."""
     if isinstance(value, Opaque):
         value.pairs += zip(items[::2], items[1::2], strict=True)
     elif isinstance(value, dict):
-        nesting.check(items[::2])
+        effort.check(items[::2])
         for key, item in zip(items[::2], items[1::2], strict=True):
             value[key] = item
     else:
@@ -51,7 +125,7 @@ def filled(nesting: TupleNesting, value: object, items: list[object]) -> object:
     return value
 
 
-def append(_: TupleNesting, value: object, items: list[object]) -> object:
+def append(_: Effort, value: object, items: list[object]) -> object:
     if isinstance(value, Opaque):
         value.items += items
     elif isinstance(value, list | deque):
@@ -61,18 +135,18 @@ def append(_: TupleNesting, value: object, items: list[object]) -> object:
     return value
 
 
-def add(nesting: TupleNesting, value: object, items: list[object]) -> object:
+def add(effort: Effort, value: object, items: list[object]) -> object:
     if isinstance(value, Opaque):
         value.items += items
     elif isinstance(value, set):
-        nesting.check(items)
+        effort.check(items)
         value.update(items)
     else:
         raise TypeError("nothing can be added to it")
     return value
 
 
-FILLS: dict[str, Callable[[TupleNesting, object, list[object]], object]] = {
+FILLS: dict[str, Callable[[Effort, object, list[object]], object]] = {
     "SETITEM": filled,
     "SETITEMS": filled,
     "APPEND": append,

@@ -1,0 +1,163 @@
+"""Runs every command, with all flags in turn, on mutated files: `python -m tests.every_command FIRST STOP FOLDER`.
+
+Prints what any of them raised beside PtzipError and OSError, and what took more than `MOST_SECONDS` of CPU or `MOST_MIB`.
+"""
+
+import collections
+import contextlib
+import gc
+import io
+import random
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ptzip
+from ptzip.cli.main import main
+from tests.mutation_run import peak, read_values
+from tests.mutations import KINDS
+from tests.structured_mutations import STRUCTURED
+
+MOST_SECONDS, MOST_MIB = 5, 512
+VERBS = ("slim", "inspect", "scan", "verify", "diff", "repair", "convert", "open", "load")
+ALL_KINDS = KINDS | STRUCTURED
+
+COMMANDS = [
+    line.split()
+    for line in """
+inspect IN
+inspect IN --json
+inspect IN --tensors
+inspect IN --tensors --all --json
+inspect IN --tree
+inspect IN --tree --all
+inspect IN --tree --all --json
+inspect IN --records
+inspect IN --records --json
+inspect IN --opcodes
+inspect IN --opcodes --json
+inspect IN::model
+inspect IN::state_dict.w --values
+scan IN
+scan IN --format sarif
+scan IN --globals
+verify IN
+verify IN --values --json
+slim IN -o OUT.pt -f --check
+slim IN -o OUT.pt -f --no-scan --plain
+slim IN -o OUT.pt -f --no-scan --plain --check
+slim IN -o OUT.pt -f --no-scan --ema --keep *.w
+slim IN -o OUT.pt -f --no-scan --recipe basic --location keep
+slim IN -o OUT.pt -f --no-scan --recipe yolov5
+slim IN -o OUT.pt -f --no-scan --drop model.* --set epoch=-1 --check
+slim IN -o OUT.pt -f --no-scan --drop *.weight --keep-float32 *a* --dtype bfloat16
+slim IN -o OUT.pt -f --no-scan --no-trim --dtype float16 --on-overflow saturate
+slim IN -o OUT.pt -f --no-scan --format legacy --dedupe
+slim IN -n --no-scan --json
+convert IN -o OUT.safetensors -f --no-sync
+convert IN -o OUT.safetensors -f --all --sidecar --json
+convert IN -o OUT.npz -f --dtype float16
+convert IN -o OUT.pt -f --strip auto --prefix a.
+convert IN -o OUT.safetensors -f --max-shard-size 200
+repair IN -o OUT.pt -f --json
+repair IN -o OUT.pt -f
+diff IN OTHER
+diff OTHER IN --all --json
+diff IN IN --rtol 0.1
+load
+""".strip().splitlines()
+]
+
+
+class EscapedError(Exception):
+    """What left a public function that may not."""
+
+
+def guarded(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """A verb, of which only a PtzipError or an OSError may leave: the commands also catch ValueError, for wrong arguments."""
+
+    def run(*arguments: Any, **keywords: Any) -> Any:
+        try:
+            return verb(*arguments, **keywords)
+        except (ptzip.PtzipError, OSError):
+            raise
+        except Exception as error:
+            raise EscapedError from error
+
+    return run
+
+
+def run_command(words: list[str], path: Path, other: Path, out: Path) -> None:
+    """Run one command, whose output is discarded. Only PtzipError and OSError may be raised."""
+    if words == ["load"]:
+        with contextlib.suppress(ptzip.PtzipError, OSError):
+            read_values(path)
+        return
+    names = {"IN": str(path), "OTHER": str(other), "OUT": str(out / "new")}
+    given = [
+        words[0],
+        *(
+            word.replace("OTHER", names["OTHER"]).replace("IN", names["IN"], word.startswith("IN")).replace("OUT", names["OUT"])
+            for word in words[1:]
+        ),
+    ]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        assert main(given) in (0, 1, 2)
+
+
+def reset_peak() -> None:
+    """Let the peak memory of this process begin again (Linux)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def tried(index: int, path: Path, other: Path, out: Path) -> list[str]:
+    """What is wrong with the commands tried on the file of that index."""
+    chance = random.Random(index)
+    kind = chance.choice(list(ALL_KINDS))
+    path.write_bytes(ALL_KINDS[kind](chance))
+    found = list[str]()
+    for words in chance.sample(COMMANDS, 3):
+        reset_peak()
+        start, before, what = time.process_time(), peak(), ""
+        try:
+            run_command(words, path, other, out)
+        except Exception as error:
+            cause = error.__cause__ or error
+            where = traceback.extract_tb(cause.__traceback__)[-1]
+            what = f"{type(cause).__name__} {str(cause)[:80]} in {Path(where.filename).name}:{where.lineno}"
+        seconds, most = time.process_time() - start, peak() - before
+        if seconds > MOST_SECONDS or most > MOST_MIB:
+            what += f" {seconds:.1f} s, {most:.0f} MiB"
+        found += [f"{index} {kind}: {' '.join(words)}: {what}"] if what else []
+        for old in out.iterdir():
+            old.unlink()
+    return found
+
+
+def run(first: int, stop: int, folder: Path) -> None:
+    """Try the files of some indices, and print each kind of fault once, with the number of its files."""
+    for verb in VERBS:
+        setattr(ptzip, verb, guarded(getattr(ptzip, verb)))
+    path, other, out = folder / "in.pt", folder / "other.pt", folder / "out"
+    out.mkdir(exist_ok=True)
+    other.write_bytes(KINDS["flipped"](random.Random(0)))
+    counts = collections.Counter[str]()
+    for index in range(first, stop):
+        if index % 100 == 0:
+            gc.collect()
+        for fault in tried(index, path, other, out):
+            place = fault.rpartition(" in ")[2]
+            counts[place] += 1
+            if counts[place] <= 3:
+                print(fault, flush=True)
+        if index % 1000 == 999:
+            print(f"{index + 1} files", dict(counts), flush=True)
+    print(f"{stop - first} files, {counts.total()} faults", flush=True)
+
+
+if __name__ == "__main__":
+    run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
