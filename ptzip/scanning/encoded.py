@@ -82,6 +82,8 @@ def _units(text: bytes) -> Iterator[tuple[int, bytes]]:
     yield 0, text
     for quoted in re.finditer(QUOTED, text) if b'"' in text else ():
         string = quoted[1]
+        if len(string) < SHORTEST_UNIT:
+            continue  # an escape is longer than what it stands for
         if b"\\" in string:
             import json  # few texts have escapes
 
