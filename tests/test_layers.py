@@ -76,9 +76,9 @@ ONLY_IN = {
     ),
     "safetensors": ("formats/safetensors.py",),
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
-    "isal": ("io/crc32.py",),
+    "zlib_ng": ("io/crc32.py",),
     "numkong": ("tensors/rounding.py",),
-    "concurrent": ("cli/scan.py", "io/payloads.py", "zip/writer.py"),
+    "concurrent": ("cli/scan.py",),
     "importlib": ("__init__.py",),
 }
 """Modules from outside, and the few files of ptzip that may import them."""

@@ -234,6 +234,10 @@ class Recorder(source.FileSource):
         self.reads.append((offset, offset + length))
         return super().read(offset, length)
 
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        self.reads.append((offset, offset + len(buffer)))
+        super().read_into(offset, buffer)
+
 
 @pytest.fixture
 def recorded_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], list[tuple[int, int]]]:

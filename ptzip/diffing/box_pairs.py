@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import CheckedPayload, Payload, unchecked
 from ptzip.tensors.blocks import Box, cut, storage_order
 from ptzip.tensors.storage import Storage
@@ -101,7 +102,7 @@ class Resumed:
     def _restart(self) -> None:
         self._at, self._rest, self._chunks = 0, memoryview(b""), self.base.chunks(0, self.length)
 
-    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         if start < self._at:
             self._restart()
         while self._at < stop:

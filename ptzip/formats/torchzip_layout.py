@@ -19,6 +19,7 @@ from ptzip.formats.torchzip import (
     TorchZip,
     prefix_of,
 )
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, Payload, read_all
 from ptzip.io.sources import Source
 from ptzip.zip import structs, writer
@@ -40,7 +41,7 @@ class LengthOnly(NamedTuple):
     length: int
     seekable: bool = True
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         raise NotImplementedError("only the length of these bytes is known")
 
 

@@ -1,4 +1,7 @@
-"""Payloads: bytes to be written, in chunks of at most `CHUNK`, which are read when they are pulled, in any thread."""
+"""Payloads: bytes to be written, in chunks of at most `CHUNK`, which are read when they are pulled, in any thread.
+
+Whoever copies much gives `Buffers`, and each chunk is then at most `BLOCK` bytes in memory that the next chunk may use again.
+"""
 
 import errno
 import os
@@ -7,8 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, Protocol
 
 from ptzip.errors import FormatError
+from ptzip.io.buffers import BLOCK, Buffers
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.sources import CHUNK, STRIPE, WORKERS, Source
+from ptzip.io.sources import CHUNK, STRIPE, Source
 
 
 class Payload(Protocol):
@@ -23,8 +27,8 @@ class Payload(Protocol):
     @property
     def seekable(self) -> bool: ...
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        """The bytes from `start` to `stop`, in pieces of at most `CHUNK`."""
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
+        """The bytes from `start` to `stop`, in pieces of at most `CHUNK`; with `buffers`, a piece is gone with the next one."""
 
 
 class BytesPayload(NamedTuple):
@@ -40,7 +44,7 @@ class BytesPayload(NamedTuple):
     def length(self) -> int:
         return len(self.data)
 
-    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         view = memoryview(self.data)
         for at in range(start, stop, CHUNK):
             yield view[at : min(at + CHUNK, stop)]
@@ -57,14 +61,13 @@ class SourcePayload(NamedTuple):
     def seekable(self) -> bool:
         return True
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
-        for at in range(start, stop, CHUNK):
-            yield self.source.read(self.offset + at, min(CHUNK, stop - at))
-
-    def passing(self, start: int, stop: int, buffer: memoryview) -> Iterator[memoryview]:
-        """The bytes from `start` to `stop`, read piece by piece into the same buffer."""
-        for at in range(start, stop, len(buffer)):
-            piece = buffer[: min(len(buffer), stop - at)]
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
+        if buffers is None:
+            for at in range(start, stop, CHUNK):
+                yield self.source.read(self.offset + at, min(CHUNK, stop - at))
+            return
+        for at in range(start, stop, BLOCK):
+            piece = buffers.get("read", min(BLOCK, stop - at))
             self.source.read_into(self.offset + at, piece)
             yield piece
 
@@ -80,8 +83,8 @@ class SlicePayload(NamedTuple):
     def seekable(self) -> bool:
         return self.base.seekable
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        return self.base.chunks(self.start + start, self.start + stop)
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
+        return self.base.chunks(self.start + start, self.start + stop, buffers)
 
 
 class JoinedPayload(NamedTuple):
@@ -97,12 +100,12 @@ class JoinedPayload(NamedTuple):
     def length(self) -> int:
         return sum(part.length for part in self.parts)
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
         at = 0
         for part in self.parts:
             first, last = max(start - at, 0), min(stop - at, part.length)
             if first < last:
-                yield from part.chunks(first, last)
+                yield from part.chunks(first, last, buffers)
             at += part.length
 
 
@@ -117,9 +120,9 @@ class InflatedPayload(NamedTuple):
     def seekable(self) -> bool:
         return False
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         at = 0
-        for chunk in self._inflate():
+        for chunk in self._inflate(buffers):
             if at + len(chunk) > self.length:
                 raise FormatError(f"{self.name} inflates to more than its {self.length} bytes")
             part = chunk[max(0, start - at) : max(0, stop - at)]
@@ -129,11 +132,11 @@ class InflatedPayload(NamedTuple):
         if at != self.length:
             raise FormatError(f"{self.name} inflates to {at} bytes, expected {self.length}")
 
-    def _inflate(self) -> Iterator[bytes]:
+    def _inflate(self, buffers: Buffers | None) -> Iterator[bytes]:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         try:
-            for chunk in self.stored.chunks(0, self.stored.length):
-                pending = chunk
+            for chunk in self.stored.chunks(0, self.stored.length, buffers):
+                pending: bytes | memoryview = chunk
                 while pending:
                     if inflater.eof:
                         raise FormatError(f"bytes follow the deflate stream of {self.name}")
@@ -161,12 +164,12 @@ class CheckedPayload:
     def seekable(self) -> bool:
         return self.base.seekable
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
         if self.expected is None:
-            yield from self.base.chunks(start, stop)
+            yield from self.base.chunks(start, stop, buffers)
             return
         crc = 0
-        for chunk in self.base.chunks(start, stop):
+        for chunk in self.base.chunks(start, stop, buffers):
             crc = crc32(chunk, crc)
             yield chunk
         self.pieces.add(start, stop, crc)
@@ -243,19 +246,14 @@ class SequentialFile:
 
     def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None:
         """Write everything to an open file; all workers copy payloads, in chunks."""
-        from concurrent.futures import ThreadPoolExecutor  # what only reads does without
+        from ptzip.io.workers import share  # what only reads does without
 
-        def work(job: tuple[Payload, int, int, int]) -> int:
-            return _write_stripe(descriptor, *job)
+        def work(job: tuple[Payload, int, int, int], buffers: Buffers) -> None:
+            done = _write_stripe(descriptor, *job, buffers)
+            if count_bytes:
+                count_bytes(done)
 
-        with ThreadPoolExecutor(WORKERS) as pool:
-            try:
-                for done in pool.map(work, self._stripes()):
-                    if count_bytes:
-                        count_bytes(done)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        share(work, self._stripes())
 
     def _stripes(self) -> Iterator[tuple[Payload, int, int, int]]:
         """The parts of all payloads, with the offsets of the payloads in the file."""
@@ -265,10 +263,10 @@ class SequentialFile:
             at += payload.length
 
 
-def _write_stripe(descriptor: int, payload: Payload, offset: int, start: int, stop: int) -> int:
+def _write_stripe(descriptor: int, payload: Payload, offset: int, start: int, stop: int, buffers: Buffers) -> int:
     """Write one part of a payload, whose first byte is at `offset` of the file; returns the number of bytes."""
     at = start
-    for chunk in payload.chunks(start, stop):
+    for chunk in payload.chunks(start, stop, buffers):
         write_at(descriptor, chunk, offset + at)
         at += len(chunk)
     if at != stop:

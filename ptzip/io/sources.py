@@ -19,9 +19,6 @@ CHUNK = 1 << 20
 STRIPE = 8 << 20
 """Bytes of a payload that one thread handles at a time."""
 
-WORKERS = max(1, min(4, os.cpu_count() or 1))
-"""The threads that read or write one file."""
-
 SPECIAL = {
     stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a pipe",

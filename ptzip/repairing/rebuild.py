@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from ptzip.formats.torchzip import BYTEORDER, FORMAT_VERSION, PICKLE, SERIALIZATION_ID, STORAGE_ALIGNMENT, STORAGES, VERSION
 from ptzip.formats.torchzip_layout import valid_alignment
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, JoinedPayload, Payload, SlicePayload, read_all
 from ptzip.io.sources import CHUNK
 from ptzip.repairing.record_search import FoundRecord, RecordState
@@ -39,7 +40,7 @@ class RepeatedByte(NamedTuple):
     def seekable(self) -> bool:
         return True
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         for at in range(start, stop, CHUNK):
             yield bytes([self.byte]) * min(CHUNK, stop - at)
 

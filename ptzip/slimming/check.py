@@ -4,15 +4,18 @@ The written file is opened like any other, and tensors are matched by name; of t
 used. Tensors are read piece by piece.
 """
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Account
 from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.io.buffers import Buffers
+from ptzip.io.workers import share
 from ptzip.pickling.nodes import Node
 from ptzip.slimming.report import Check
-from ptzip.tensors.cast_error import CastError, cast_error
+from ptzip.tensors.cast_error import CastError, CastPair
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.children import node_at, node_paths
 
@@ -23,9 +26,7 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
     In a plain file, tensors may have new names (of numpy arrays) or none (of attributes of a module).
     """
     old, new = before.tensors(), after.tensors()
-    count = equal = unread = 0
-    first_paths = dict[int, str]()
-    worst, seen, overflowed, vanished = CastError(), set[str](), Counter[str](), Counter[str]()
+    pairs, seen, first_paths = list[tuple[str, CastPair]](), set[str](), dict[int, str]()
     for name, tensor in new.items():
         original = old_name(name, account.moved)
         if original not in old and is_plain:
@@ -34,24 +35,51 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
             first_paths = first_paths or _first_paths(before.root)
             original = _first_name(before.root, original, first_paths)
         seen.add(original)
-        for one, other in _pairs(name, old.get(original), tensor):
-            try:
-                found = cast_error(one, other, saturate)
-            except (LimitError, UnsupportedError):
-                unread += 1
-                continue
-            if not found.is_rounded:
-                raise FormatError(
-                    f"check failed: {name} in the written file is not the {other.dtype} of its {one.dtype} original"
-                )
-            count, equal, worst = count + 1, equal + found.is_equal, worst.joined(found)
-            overflowed[name] += found.overflowed
-            vanished[name] += found.vanished
+        pairs += ((name, CastPair(one, other, saturate)) for one, other in _pairs(name, old.get(original), tensor))
+    count = equal = unread = 0
+    worst, overflowed, vanished = CastError(), Counter[str](), Counter[str]()
+    for (name, pair), found in zip(pairs, _errors([pair for _, pair in pairs]), strict=True):
+        if found is None:
+            unread += 1
+            continue
+        if not found.is_rounded:
+            raise FormatError(
+                f"check failed: {name} in the written file is not the {pair.new.dtype} of its {pair.old.dtype} original"
+            )
+        count, equal, worst = count + 1, equal + found.is_equal, worst.joined(found)
+        overflowed[name] += found.overflowed
+        vanished[name] += found.vanished
     lost = [name for name in old if name not in seen and not _is_removed(name, account.removed_paths)]
     if lost and not is_plain:
         raise FormatError(f"check failed: {lost[0]} is missing from the written file, and was not to be removed")
     beyond, zero = ((+counted).most_common() for counted in (overflowed, vanished))
     return Check(count, equal, worst, len(lost), unread, tuple(beyond), tuple(zero), account.companions)
+
+
+def _errors(pairs: list[CastPair]) -> list[CastError | None]:
+    """The errors of some pairs, computed in several threads; None where a tensor cannot be read."""
+    found, unread = [CastError() for _ in pairs], set[int]()
+    lock = threading.Lock()
+
+    def work(job: tuple[int, int, int], buffers: Buffers) -> None:
+        index, first, stop = job
+        try:
+            error = pairs[index].error(first, stop, buffers)
+        except (LimitError, UnsupportedError):
+            unread.add(index)
+            return
+        with lock:
+            found[index] = found[index].joined(error)
+
+    def jobs() -> Iterator[tuple[int, int, int]]:
+        for index, pair in enumerate(pairs):
+            try:
+                yield from ((index, *part) for part in pair.parts())
+            except (LimitError, UnsupportedError):
+                unread.add(index)
+
+    share(work, jobs())
+    return [None if index in unread else error for index, error in enumerate(found)]
 
 
 def old_name(name: str, moved: Mapping[str, str]) -> str:

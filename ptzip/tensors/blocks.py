@@ -12,6 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import Payload, SlicePayload, read_all, unchecked
 from ptzip.io.sources import CHUNK
 from ptzip.tensors.dtypes import PACKED
@@ -223,7 +224,7 @@ class RowMajor(NamedTuple):
 
         return self._is_as_stored() and storage_of(self.tensor).checked_payload().seekable
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
         """The bytes from `start` to `stop`, both between two elements."""
         from ptzip.tensors.to_numpy import dtype_of, native, resolved, span, storage_of  # as above
 
@@ -232,7 +233,7 @@ class RowMajor(NamedTuple):
             return
         if self._is_as_stored():
             first, _ = span(tensor)
-            yield from storage.chunks(first + start, first + stop)
+            yield from storage.chunks(first + start, first + stop, buffers)
             return
         read, read_part = partial(native, storage), None
         payload = unchecked(storage.checked_payload())
@@ -275,7 +276,7 @@ class UsedElements(NamedTuple):
     def length(self) -> int:
         return storage_order(Box(0, self.shape, self.stride))[0].numel * self.item
 
-    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         """The bytes from `start` to `stop`, both between two elements."""
         import numpy as np  # as above
 

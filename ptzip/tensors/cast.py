@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import Payload
 from ptzip.tensors.rounding import Loss, floats, narrow
 
@@ -44,10 +45,11 @@ class Cast:
     def seekable(self) -> bool:
         return self.base.seekable
 
-    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         first, last = (offset // CAST_SIZE * self.item for offset in (start, stop))
-        for chunk in _whole_items(self.base.chunks(first, last), self.item):
-            bits, loss = narrow(floats(chunk, self.dtype, self.big_endian), self.target, self.saturate)
+        for chunk in _whole_items(self.base.chunks(first, last, buffers), self.item):
+            numbers = floats(chunk, self.dtype, self.big_endian, buffers)
+            bits, loss = narrow(numbers, self.target, self.saturate, buffers)
             if loss != Loss():
                 self.losses.append(loss)
             yield (bits.byteswap() if self.big_endian else bits).view("uint8").data

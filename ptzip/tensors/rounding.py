@@ -1,15 +1,19 @@
 """Rounding of floats to float16 and bfloat16, and the count of the values that the rounding lost.
 
 The bits are those of torch's `tensor.half()` and `tensor.bfloat16()`: round to nearest even, with float64 and bfloat16 rounded
-through float32 (`format.md` 6 measured that torch rounds float64 twice). Only the payload bits of NaNs may differ. float16 uses
-numkong where it is installed, which is several times faster than numpy. Whether a cast may overflow is decided by
-`slim --on-overflow`; `saturate` here carries that decision out.
+through float32 (`format.md` 6 measured that torch rounds float64 twice). Only the payload bits of NaNs may differ from torch's.
+Both use numkong where it is installed, which is several times faster than numpy, to the same bits. Whether a cast may overflow
+is decided by `slim --on-overflow`; `saturate` here carries that decision out.
+
+With `buffers`, arrays are made in the memory of a worker, and are gone with the next call.
 """
 
 import functools
 import operator
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ptzip.io.buffers import Buffers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,8 +21,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    Number = TypeVar("Number", bound=np.generic)
     Floats = npt.NDArray[np.floating]
+    Singles = npt.NDArray[np.float32]
     Bits = npt.NDArray[np.uint16]
+    Kernel = Callable[[Singles, Bits], None]
 
 INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
 """The bits of infinity: larger magnitudes are NaNs, and the largest finite number is one below."""
@@ -49,75 +56,150 @@ class Loss:
         return Loss(*map(operator.add, astuple(self), astuple(other)))
 
 
-def floats(data: bytes | memoryview, dtype: str, big_endian: bool = False) -> "Floats":
+NOTHING = Loss()
+"""The loss of most blocks."""
+
+
+def floats(data: bytes | memoryview, dtype: str, big_endian: bool = False, buffers: Buffers | None = None) -> "Floats":
     """The numbers in some bytes in native byte order: bfloat16 widened to float32, other dtypes as they are."""
     import numpy as np  # here, so that planning a cast does not load numpy
 
     order = ">" if big_endian else "<"
     if dtype == "bfloat16":
-        return (np.frombuffer(data, f"{order}u2").astype(np.uint32) << 16).view(np.float32)
+        return widened(np.frombuffer(data, f"{order}u2"), dtype, buffers)
     numbers: Floats = np.frombuffer(data, f"{order}f{np.dtype(dtype).itemsize}")
     return numbers.astype(numbers.dtype.newbyteorder("="), copy=False)
 
 
-def narrow(numbers: "Floats", target: str = "float16", saturate: bool = False) -> "tuple[Bits, Loss]":
+def widened(bits: "Bits", dtype: str, buffers: Buffers | None = None) -> "Singles":
+    """The numbers that some bits of float16 or bfloat16 stand for, in float32."""
+    import numpy as np  # as above
+
+    wide = array(buffers, "widened", bits.size, np.float32)
+    if dtype == "bfloat16":
+        np.copyto(wide.view(np.uint32), bits)
+        np.left_shift(wide.view(np.uint32), 16, out=wide.view(np.uint32))
+    elif fast := _numkong():
+        fast(bits.view(np.float16), "float32", out=wide)
+    else:
+        np.copyto(wide, bits.view(np.float16))
+    return wide
+
+
+def array(buffers: Buffers | None, use: str, size: int, dtype: "type[Number]") -> "npt.NDArray[Number]":
+    """An array for a use in the memory of a worker, or a new one."""
+    import numpy as np  # as above
+
+    if buffers is None:
+        return np.empty(size, dtype)
+    return np.frombuffer(buffers.get(use, size * np.dtype(dtype).itemsize), dtype)
+
+
+def narrow(
+    numbers: "Floats", target: str = "float16", saturate: bool = False, buffers: Buffers | None = None
+) -> "tuple[Bits, Loss]":
     """The bits of float32 or float64 numbers rounded to `target`, and what was lost.
 
     With `saturate`, finite numbers beyond the range become the largest finite number instead of infinity.
     """
     import numpy as np  # as above
 
+    infinity = INFINITY[target]
+    bits = array(buffers, "bits", numbers.size, np.uint16)
     with np.errstate(all="ignore"):  # numpy keeps this per thread
-        singles = numbers.astype(np.float32, copy=False)
-        bits: Bits = _to_float16()(singles).view(np.uint16) if target == "float16" else _to_bfloat16(singles)
-    magnitudes: Bits = bits & np.uint16(MAGNITUDE)
-    loss = _loss(numbers, magnitudes, INFINITY[target])
+        singles = _singles(numbers, buffers)
+        _fastest(target)(singles, bits)
+        magnitudes = np.bitwise_and(bits, np.uint16(MAGNITUDE), out=array(buffers, "magnitudes", bits.size, np.uint16))
+        if magnitudes.max(initial=0) > infinity:  # libraries keep other bits of a NaN
+            _by_numpy(target)(singles, bits)
+    loss = _loss(numbers, magnitudes, infinity, buffers)
     if saturate and loss.overflowed:
-        overflowing = (magnitudes == INFINITY[target]) & np.isfinite(numbers)
-        bits = bits - overflowing.astype(np.uint16)
+        np.subtract(bits, (magnitudes == infinity) & np.isfinite(numbers), out=bits)
     return bits, loss
 
 
-@functools.cache
-def _to_float16() -> "Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float16]]":
-    """The fastest installed cast from float32 to float16."""
+def _singles(numbers: "Floats", buffers: Buffers | None) -> "Singles":
     import numpy as np  # as above
 
+    if numbers.dtype == np.float32:
+        return numbers
+    singles = array(buffers, "singles", numbers.size, np.float32)
+    np.copyto(singles, numbers, casting="unsafe")
+    return singles
+
+
+@functools.cache
+def _numkong() -> "Callable[..., Any] | None":
+    """numkong's cast of any dtype to any other, where a version that has it (7.8) is installed."""
     try:
         from numkong import astype  # as above
     except ImportError:
-        return lambda singles: singles.astype(np.float16)
+        return None
+    cast: Callable[..., Any] = astype
+    return cast
 
-    def cast(singles: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float16]":
-        halves = np.empty(singles.shape, np.float16)
-        astype(singles, "float16", out=halves)
-        return halves
+
+@functools.cache
+def _fastest(target: str) -> "Kernel":
+    """The fastest installed cast of float32 to a target."""
+    astype = _numkong()
+    if astype is None:
+        return _by_numpy(target)
+    dtype = _numpy_dtype(target)
+
+    def cast(singles: "Singles", bits: "Bits") -> None:
+        astype(singles, target, out=bits.view(dtype))
 
     return cast
 
 
-def _to_bfloat16(singles: "npt.NDArray[np.float32]") -> "Bits":
+@functools.cache
+def _by_numpy(target: str) -> "Kernel":
+    """The cast whose bits every other has."""
+    import numpy as np  # as above
+
+    dtype = _numpy_dtype(target)
+
+    def cast(singles: "Singles", bits: "Bits") -> None:
+        np.copyto(bits.view(dtype), singles, casting="unsafe")
+
+    return cast if target == "float16" else _to_bfloat16
+
+
+def _numpy_dtype(target: str) -> "np.dtype[Any]":
+    import numpy as np  # as above
+
+    if target == "bfloat16":
+        import ml_dtypes  # noqa: F401 (numpy then knows bfloat16)
+    return np.dtype(target)
+
+
+def _to_bfloat16(singles: "Singles", bits: "Bits") -> None:
     """The upper half of each bit pattern, rounded to nearest even; NaNs stay NaNs."""
     import numpy as np  # as above
 
     pattern = np.ascontiguousarray(singles).view(np.uint32)
-    bits = ((pattern + 0x7FFF + (pattern >> 16 & 1)) >> 16).astype(np.uint16)
+    np.copyto(bits, (pattern + 0x7FFF + (pattern >> 16 & 1)) >> 16, casting="unsafe")
     is_nan = (pattern & (SINGLE_INFINITY | 0x7FFFFF)) > SINGLE_INFINITY
     if is_nan.any():
         bits[is_nan] = (pattern[is_nan] >> 16).astype(np.uint16) | QUIET
-    return bits
 
 
-def _loss(numbers: "Floats", magnitudes: "Bits", infinity: int) -> Loss:
-    """Counted from the bits of the result; the numbers are read only where it holds an infinity or a zero."""
+def _loss(numbers: "Floats", magnitudes: "Bits", infinity: int, buffers: Buffers | None) -> Loss:
+    """Counted from the bits of the result; the numbers are read only where its extremes are an infinity or a zero."""
     import numpy as np  # as above
 
-    overflowed = vanished = infinite = nan = 0
-    if magnitudes.size and magnitudes.max() >= infinity:
-        infinite = int(np.count_nonzero(np.isinf(numbers)))
-        nan = int(np.count_nonzero(magnitudes > infinity))
-        overflowed = int(np.count_nonzero(magnitudes == infinity)) - infinite
-    zeros = magnitudes.size - np.count_nonzero(magnitudes)
-    if zeros:
-        vanished = int(zeros - (numbers.size - np.count_nonzero(numbers)))
+    if not magnitudes.size or (magnitudes.min() > 0 and magnitudes.max() < infinity):
+        return NOTHING
+    mask, vanished, overflowed, infinite, nan = array(buffers, "mask", numbers.size, np.bool_), 0, 0, 0, 0
+    if not magnitudes.min():
+        vanished = _count(np.equal(magnitudes, 0, out=mask)) - _count(np.equal(numbers, 0, out=mask))
+    if magnitudes.max() >= infinity:
+        nan = _count(np.greater(magnitudes, infinity, out=mask))
+        infinite = _count(np.isinf(numbers, out=mask))
+        overflowed = _count(np.equal(magnitudes, infinity, out=mask)) - infinite
     return Loss(overflowed, vanished, nan, infinite)
+
+
+def _count(mask: "npt.NDArray[np.bool_]") -> int:
+    return int(mask.sum())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from ptzip.errors import FormatError
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import Payload
 from ptzip.tensors.dtypes import DType
 
@@ -37,14 +38,14 @@ class Storage:
         """Some of the bytes, in the order of the file; raises as `chunks` does."""
         return b"".join(self.chunks(start, stop))
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes | memoryview]:
-        """The same in pieces. Raises FormatError where the storage or its record is shorter."""
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
+        """The same in pieces, as `Payload.chunks`. Raises FormatError where the storage or its record is shorter."""
         if not 0 <= start <= stop <= self.size:
             raise FormatError(f"bytes {start} to {stop} of storage {self.key} are used, and it has {self.size}")
         if self.base is not None:
-            yield from self.base.chunks(self.start + start, self.start + stop)
+            yield from self.base.chunks(self.start + start, self.start + stop, buffers)
         elif start < stop:
-            yield from self.checked_payload().chunks(start, stop)
+            yield from self.checked_payload().chunks(start, stop, buffers)
 
     def checked_payload(self) -> Payload:
         """The payload. Raises FormatError if it has another length than the storage, as torch does."""

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError
+from ptzip.io.buffers import Buffers
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.payloads import CountBytes, Payload, read_all, stripes, write_at
-from ptzip.io.sources import CHUNK, WORKERS
+from ptzip.io.payloads import CountBytes, Payload, stripes, write_at
 from ptzip.zip import structs
 from ptzip.zip.structs import FULL16, FULL32
 
@@ -96,25 +96,18 @@ class ZipLayout(NamedTuple):
 
     def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None:
         """Write everything to an open file; all workers copy payloads, in chunks."""
-        from concurrent.futures import ThreadPoolExecutor  # what only reads does without
+        from ptzip.io.workers import share  # what only reads does without
 
         pieces = [Pieces() for _ in self.placed]
 
-        def work(job: tuple[int, int, int]) -> int:
+        def work(job: tuple[int, int, int], buffers: Buffers) -> None:
             index, start, stop = job
-            return _write_stripe(self.placed[index], start, stop, pieces[index], descriptor)
+            _write_stripe(self.placed[index], start, stop, pieces[index], descriptor, buffers)
+            if count_bytes:
+                count_bytes(stop - start)
 
-        jobs = ((index, *part) for index, item in enumerate(self.placed) for part in stripes(item.record.payload))
-        with ThreadPoolExecutor(WORKERS) as pool:
-            try:
-                for done in pool.map(work, jobs):
-                    if count_bytes:
-                        count_bytes(done)
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
-        crcs = [done.crc(item.record.payload.length) or 0 for done, item in zip(pieces, self.placed, strict=True)]
-        _finish(self, crcs, descriptor)
+        share(work, ((index, *part) for index, item in enumerate(self.placed) for part in stripes(item.record.payload)))
+        _finish(self, pieces, descriptor)
 
 
 def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> ZipLayout:
@@ -128,30 +121,19 @@ def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> ZipLayout:
     return ZipLayout(tuple(placed), at + directory + ends)
 
 
-def _write_stripe(item: Placed, start: int, stop: int, pieces: Pieces, descriptor: int) -> int:
-    """One part of a payload; the local header goes with the first byte, the data descriptor with the last of a small one."""
-    payload = item.record.payload
-    if payload.length <= CHUNK:
-        return _write_small(item, pieces, descriptor)
-    if start == 0:
-        write_at(descriptor, item.head, item.offset)
+def _write_stripe(item: Placed, start: int, stop: int, pieces: Pieces, descriptor: int, buffers: Buffers) -> None:
+    """Write one part of a payload; the local header goes with the first bytes, the descriptor with the last of an only part."""
+    head, is_only = (b"" if start else item.head), stop - start == item.record.payload.length
     at, crc = start, 0
-    for chunk in payload.chunks(start, stop):
+    for chunk in item.record.payload.chunks(start, stop, buffers):
         crc = crc32(chunk, crc)
-        write_at(descriptor, chunk, item.data_offset + at)
-        at += len(chunk)
+        tail = _tail(item, crc) if is_only and at + len(chunk) == stop else b""
+        write_at(descriptor, b"".join((head, chunk, tail)) if head or tail else chunk, item.data_offset + at - len(head))
+        at, head = at + len(chunk), b""
+    if head:  # of an empty payload
+        write_at(descriptor, head, item.offset)
     _check_length(item, at, stop)
     pieces.add(start, stop, crc)
-    return stop - start
-
-
-def _write_small(item: Placed, pieces: Pieces, descriptor: int) -> int:
-    data = read_all(item.record.payload)
-    _check_length(item, len(data), item.record.payload.length)
-    crc = crc32(data)
-    pieces.add(0, len(data), crc)
-    write_at(descriptor, item.head + data + _tail(item, crc), item.offset)
-    return len(data)
 
 
 def _check_length(item: Placed, got: int, expected: int) -> None:
@@ -159,12 +141,13 @@ def _check_length(item: Placed, got: int, expected: int) -> None:
         raise FormatError(f"record {item.record.name} gave {got} bytes, expected {expected}")
 
 
-def _finish(layout: ZipLayout, crcs: list[int], descriptor: int) -> None:
-    """Descriptors of the larger records, the central directory and its ends."""
+def _finish(layout: ZipLayout, pieces: list[Pieces], descriptor: int) -> None:
+    """Descriptors of the records that were written in several parts, the central directory and its ends."""
     directory = []
     at = layout.placed[-1].end if layout.placed else 0
-    for item, crc in zip(layout.placed, crcs, strict=True):
-        if item.record.payload.length > CHUNK:
+    for item, done in zip(layout.placed, pieces, strict=True):
+        crc = done.crc(item.record.payload.length) or 0
+        if len(done) > 1:
             tail = _tail(item, crc)
             write_at(descriptor, tail, item.end - len(tail))
         directory.append(structs.build(_central(item, _crc_field(item, crc))))

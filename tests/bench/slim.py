@@ -36,7 +36,7 @@ TORCH, PLAIN, FAST = "torch", "ptzip", "ptzip[fast]"
 
 WITHOUT_FAST = """
 import sys
-sys.modules.update(isal=None, numkong=None)
+sys.modules.update(numkong=None)
 from ptzip.__main__ import run
 sys.exit(run())
 """
@@ -59,7 +59,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=5, help="rounds to measure, after one that is not (default: 5)")
     parser.add_argument("--folder", type=Path, help="where the files are made (default: the system's temporary folder)")
     parser.add_argument("--python-fast", type=Path, default=Path(sys.executable), metavar="PY", help="Python that has ptzip")
-    parser.add_argument("--without-fast", action="store_true", help="also run ptzip with isal and numkong hidden")
+    parser.add_argument("--without-fast", action="store_true", help="also run ptzip with numkong hidden")
     return parser.parse_args()
 
 
@@ -94,8 +94,8 @@ def _arguments(source: Path, output: Path) -> Command:
 
 
 def _has_fast(python: Path) -> bool:
-    """Whether that Python has both libraries of the extra `fast`."""
-    return not subprocess.run([python, "-c", "import isal, numkong"], capture_output=True, env=environment()).returncode
+    """Whether that Python has the extra `fast`."""
+    return not subprocess.run([python, "-c", "import numkong"], capture_output=True, env=environment()).returncode
 
 
 def _fresh(command: Command, output: Path) -> Callable[[], Run]:

@@ -17,10 +17,7 @@ TARGET, PEAK_MIB = 1.3, 128
 
 CRC = """
 import concurrent.futures, os, sys
-try:
-    from isal.isal_zlib import crc32
-except ImportError:
-    from zlib import crc32
+from zlib_ng.zlib_ng import crc32
 path, step = sys.argv[1], 8 << 20
 descriptor = os.open(path, os.O_RDONLY)
 def work(at):

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from ptzip.io.buffers import Buffers
+from ptzip.io.crc32 import Pieces
 from ptzip.io.payloads import BytesPayload, write_at
 from ptzip.io.sources import CHUNK
 from ptzip.zip import structs, writer
@@ -239,7 +241,7 @@ class Hole:
     def __init__(self, length: int) -> None:
         self.length = length
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         return iter(())
 
 
@@ -261,7 +263,7 @@ def sparse(path: Path, count: int, size: int) -> list[tuple[int, int]]:
                 write_at(file.fileno(), placed.record.payload.data, placed.data_offset)
             length = placed.record.payload.length
             write_at(file.fileno(), structs.build(structs.Descriptor(0, length, length)), placed.data_offset + length)
-        writer._finish(planned, [0] * len(planned.placed), file.fileno())
+        writer._finish(planned, [Pieces() for _ in planned.placed], file.fileno())
     return [(placed.data_offset, placed.data_offset + size) for placed in planned.placed if "/data/" in placed.record.name]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import ChangedError
-from ptzip.zip import writer
+from ptzip.io import workers as pool
 from tests.cli.shell import shell
 from tests.small_checkpoints import Records, module_records, save, training_records
 
@@ -68,7 +68,7 @@ def test_a_process_of_its_own_gives_the_same_bytes() -> None:
 def test_the_number_of_workers_changes_nothing(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     source = save(Path("last.pt"), training_records(count=LARGE))
     expected = slimmed(source)
-    monkeypatch.setattr(writer, "WORKERS", workers)
+    monkeypatch.setattr(pool, "worker_count", lambda: workers)
     assert slimmed(source) == expected
 
 

@@ -1,6 +1,5 @@
 """The CRC of bytes in pieces is zlib's CRC of the whole, whatever the pieces and their order."""
 
-import importlib.util
 import itertools
 import random
 import zlib
@@ -71,8 +70,3 @@ def test_nothing_at_all_has_the_crc_of_nothing() -> None:
 def test_the_crc_in_use_is_that_of_zlib(data: bytes, start: int) -> None:
     assert checksum.crc32(data, start) == zlib.crc32(data, start)
     assert checksum.crc32(memoryview(data)) == zlib.crc32(data)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("isal") is None, reason="needs isal (pip install ptzip[fast])")
-def test_isal_is_in_use_where_it_is_installed() -> None:
-    assert checksum._fastest() is importlib.import_module("isal.isal_zlib").crc32

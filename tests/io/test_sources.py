@@ -15,6 +15,8 @@ from typing import BinaryIO, cast
 import pytest
 
 from ptzip.errors import ChangedError, FormatError, PtzipError
+from ptzip.io import payloads
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import CHUNK, BytesSource, FileSource, Openable, Source, Window, open_source
 
@@ -38,7 +40,7 @@ class OneWay:
     def length(self) -> int:
         return len(self.data)
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         for at in range(0, self.length, 1000):
             if part := self.data[max(at, start) : min(at + 1000, stop)]:
                 yield part
@@ -111,9 +113,12 @@ def test_what_does_not_fill_a_buffer_is_a_format_error(opened: Opener, offset: i
 
 
 @pytest.mark.parametrize(("start", "stop"), [(0, 0), (0, 7), (5, 17), (0, 700), (9993, 10000)])
-def test_what_passes_through_a_buffer_is_the_same_bytes(opened: Opener, start: int, stop: int) -> None:
-    span = SourcePayload(opened(DATA), 3, 10_000)
-    pieces = [bytes(piece) for piece in span.passing(start, stop, memoryview(bytearray(7)))]
+def test_what_passes_through_a_buffer_is_the_same_bytes(
+    opened: Opener, start: int, stop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(payloads, "BLOCK", 7)
+    span, buffers = SourcePayload(opened(DATA), 3, 10_000), Buffers()
+    pieces = [bytes(piece) for piece in span.chunks(start, stop, buffers)]
     assert b"".join(pieces) == DATA[3 + start : 3 + stop]
     assert all(len(piece) == 7 for piece in pieces[:-1])
 

@@ -9,6 +9,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import FormatError
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import SlicePayload
 from ptzip.slimming.check import old_name
 from ptzip.tensors import cast as casts
@@ -68,8 +69,8 @@ def one_bit_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cast that is wrong in one bit."""
     right = casts.Cast.chunks
 
-    def wrong(self: casts.Cast, start: int, stop: int) -> Iterator[memoryview]:
-        for chunk in right(self, start, stop):
+    def wrong(self: casts.Cast, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
+        for chunk in right(self, start, stop, buffers):
             data = bytearray(chunk)
             data[0] ^= 1
             yield memoryview(data)
@@ -85,9 +86,9 @@ def test_a_wrong_bit_is_an_error_and_nothing_is_left(tmp_path: Path) -> None:
 
 
 def test_a_tensor_in_the_wrong_place_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def shifted(self: Any, start: int, stop: int) -> Iterator[bytes | memoryview]:
+    def shifted(self: Any, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
         first = max(self.start - 4, 0)
-        return self.base.chunks(first + start, first + stop)  # type: ignore[no-any-return]
+        return self.base.chunks(first + start, first + stop, buffers)  # type: ignore[no-any-return]
 
     builder = CheckpointBuilder()
     view = builder.view(builder.storage(numbers(100)), (5,), (1,), 50)

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, read_all
 from ptzip.tensors import rounding
 from ptzip.tensors.cast import Cast
@@ -38,9 +39,11 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         pytest.importorskip("numkong")
     else:
         monkeypatch.setitem(sys.modules, "numkong", None)
-    rounding._to_float16.cache_clear()
+    rounding._fastest.cache_clear()
+    rounding._numkong.cache_clear()
     yield request.param
-    rounding._to_float16.cache_clear()
+    rounding._fastest.cache_clear()
+    rounding._numkong.cache_clear()
 
 
 def to_half(numbers: Floats) -> tuple[npt.NDArray[np.float16], Loss]:
@@ -219,7 +222,7 @@ class Cut:
     def length(self) -> int:
         return len(self.data)
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         self.requested.append((start, stop))
         for size in itertools.cycle(self.sizes):
             if start >= stop:

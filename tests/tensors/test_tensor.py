@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.errors import FormatError, LimitError, UnsupportedError
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, Payload
 from ptzip.tensors import to_numpy as arrays
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
@@ -143,7 +144,7 @@ class Watched:
         self.data, self.length = data, len(data)
         self.requested: list[tuple[int, int]] = []
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         self.requested.append((start, stop))
         yield self.data[start:stop]
 

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptzip.errors import FormatError
-from ptzip.io import payloads
-from ptzip.io import sources as source_module
+from ptzip.io import payloads, workers
 from ptzip.io.atomic_output import new_files
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, SlicePayload
 from ptzip.io.sources import CHUNK, STRIPE
 from ptzip.zip import structs, writer
@@ -145,7 +145,7 @@ class Zeros:
     length: int
     seekable = False
 
-    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         view = memoryview(bytes(16 * CHUNK))
         while start < stop:
             yield view[: stop - start]
@@ -204,15 +204,16 @@ def test_an_offset_is_wide_from_the_first_that_does_not_fit(short: int) -> None:
 
 @dataclass
 class Rest:
-    """All bytes of a file but those of its large payloads, as they were written."""
+    """The bytes of a file, as they were written; of large pieces the first and the last."""
 
     size: int
     parts: dict[int, bytes] = field(default_factory=dict)
     name = "rest"
 
     def write_at(self, _: int, data: bytes | memoryview, offset: int) -> None:
-        if len(data) <= CHUNK:
-            self.parts[offset] = bytes(data)
+        self.parts[offset] = bytes(data[:CHUNK])
+        if len(data) > CHUNK:
+            self.parts[offset + len(data) - CHUNK] = bytes(data[-CHUNK:])
 
     def read(self, offset: int, length: int) -> bytes:
         start = max((at for at in self.parts if at <= offset), default=0)
@@ -282,7 +283,7 @@ class Broken:
     breaks_at: int
     seekable: bool = True
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         for at in range(start, stop, CHUNK):
             if at + CHUNK > self.breaks_at:
                 raise OSError("the disk is gone")
@@ -310,7 +311,7 @@ class Liar:
     given: int
     seekable = False
 
-    def chunks(self, start: int, stop: int) -> Iterator[bytes]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes]:
         yield bytes(self.given)
 
 
@@ -335,7 +336,7 @@ class Watched:
     def length(self) -> int:
         return len(self.data)
 
-    def chunks(self, start: int, stop: int) -> Iterator[memoryview]:
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         self.asked.append((start, stop))
         if self.barrier:
             self.barrier.wait(timeout=20)
@@ -347,9 +348,9 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stripes of 100 bytes in chunks of 30, on two threads."""
     for module, name, value in (
         (payloads, "STRIPE", 100),
-        (writer, "CHUNK", 30),
-        (source_module, "CHUNK", 30),
-        (writer, "WORKERS", 2),
+        (payloads, "CHUNK", 30),
+        (payloads, "BLOCK", 30),
+        (workers, "worker_count", lambda: 2),
     ):
         monkeypatch.setattr(module, name, value)
 
