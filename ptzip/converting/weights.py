@@ -24,11 +24,12 @@ from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node
 from ptzip.recipes import GENERIC, choose
 from ptzip.recipes.apply import HOW_TO_USE, edit_of, recipe_for, trim_and_cast
-from ptzip.recipes.find_training import find_training
+from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.kept import averages_and_live, leftovers
 from ptzip.recipes.no_weights import advice, only_training
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
+from ptzip.recipes.training_states import has_tensors
 from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import element_range
@@ -155,8 +156,9 @@ def _apply(edit: Edit, recipe: Recipe, wanted: Wanted, overflowing: Overflowing)
     """Remove the states of training, and cast the weights. Returns what is good to know."""
     notes = list[str]()
     if not wanted.is_all:
+        found = [one for one in find_training(edit.root) if has_tensors(one.node)]
         recipe.drop(edit)
-        notes += _kept(edit, recipe)
+        notes += _kept(edit, recipe, found)
     if wanted.dtype != KEEP:
         count = len(edit.account.notes)
         trim_and_cast(edit, recipe, wanted.dtype, overflowing=overflowing.get(edit.part.name, ()))
@@ -164,9 +166,9 @@ def _apply(edit: Edit, recipe: Recipe, wanted: Wanted, overflowing: Overflowing)
     return tuple(notes)
 
 
-def _kept(edit: Edit, recipe: Recipe) -> Iterator[str]:
+def _kept(edit: Edit, recipe: Recipe, found: list[Found]) -> Iterator[str]:
     """What looks like a state of training and is converted all the same, and weights that are there twice."""
-    if paths := leftovers(find_training(edit.root)):
+    if paths := leftovers(edit, found):
         yield f"{', '.join(paths)}: looks like the state of a training, and is converted all the same"
     averages, live = averages_and_live([path for path, _ in recipe.weights(edit.root)])
     if averages and live:

@@ -95,6 +95,11 @@ class Account:
     def change(self, category: Category, path: str, what: str, gain: bool = True) -> None:
         self.changes.append(Change(category, path, what, gain))
 
+    def is_gone(self, path: str) -> bool:
+        """Whether the value at a path of the input is no longer there, or one above it."""
+        parts = path.split(".")
+        return any(".".join(parts[:length]) in self.removed_paths for length in range(1, len(parts) + 1))
+
     def removed(
         self,
         category: Category,

@@ -7,8 +7,6 @@ its loader asks for them all.
 
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.find_training import find_training
-from ptzip.recipes.kept import name_leftovers
 from ptzip.recipes.recipe import Recipe, empty_optimizers, has
 from ptzip.recipes.weights import find_weights
 
@@ -24,7 +22,8 @@ def matches(root: Node) -> bool:
 
 def drop(edit: Edit) -> None:
     empty_optimizers(edit, lookup(lookup(edit.root, "network_info"), "optimizers"), OPTIMIZERS, "load reads it")
-    name_leftovers(edit, (one for one in find_training(edit.root, edit) if one.path.partition(".")[0] not in ASKED_FOR))
 
 
-RECIPE = Recipe("agilerl", "AgileRL: the weights of all networks, empty optimizer states", matches, drop, find_weights)
+RECIPE = Recipe(
+    "agilerl", "AgileRL: the weights of all networks, empty optimizer states", matches, drop, find_weights, needed=ASKED_FOR
+)

@@ -3,12 +3,22 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ptzip.editing.edit import Edit
+from ptzip.globs import Patterns
 from ptzip.pickling.nodes import Atom, Call, Node, Slot
-from ptzip.recipes.training_states import OF_OBJECTS, Training, looks_like_training, training_kind
+from ptzip.recipes.training_states import (
+    OF_OBJECTS,
+    OF_OPTIMIZER,
+    ONLY_TRAINING,
+    Training,
+    has_state,
+    looks_like_training,
+    training_kind,
+)
 from ptzip.recipes.weights import find_weights, is_weights
+from ptzip.tensors.references import parameter_arguments, tensor_ref, tensor_slot
 from ptzip.tree.children import NodeChild, node_children
 from ptzip.tree.kinds import is_leaf
+from ptzip.tree.modules import is_module
 from ptzip.tree.paths import join_path
 
 MOST_KEYS = 2
@@ -26,10 +36,9 @@ class Found(NamedTuple):
     kind: Training | None
 
     def is_left(self) -> bool:
-        """Whether it only looks like a state, still has tensors or objects, and no weights."""
-        key = self.path.rpartition(".")[2]
-        has_weights = self.kind is None and any(True for _ in find_weights(self.node))
-        return not self.kind and not has_weights and looks_like_training(self.node, key)
+        """Whether it was not emptied, and holds no weights unless its form or its key is that of states only."""
+        is_surely = self.kind is not None or ONLY_TRAINING.fullmatch(self.path.rpartition(".")[2])
+        return has_state(self.node) and (bool(is_surely) or not any(True for _ in find_weights(self.node)))
 
 
 class Holder(NamedTuple):
@@ -40,8 +49,11 @@ class Holder(NamedTuple):
     keys: tuple[str, ...] = ()
 
 
-def find_training(root: Node, edit: Edit | None = None) -> Iterator[Found]:
-    """Every state of training in an object, none of them inside another or inside what an edit keeps."""
+def find_training(root: Node, keep: Patterns | None = None, in_modules: bool = True) -> Iterator[Found]:
+    """Every state of training in an object, none of them inside another or inside what `keep` names.
+
+    Most of a file is modules, so leaving them out is much faster.
+    """
     pending, seen = [Holder(root, "")], set[int]()
     while pending:
         holder = pending.pop()
@@ -49,21 +61,37 @@ def find_training(root: Node, edit: Edit | None = None) -> Iterator[Found]:
             continue
         seen.add(id(holder.node))
         has_names, below = is_weights(holder.node), list[Holder]()
-        for child in node_children(holder.node):
-            if isinstance(child.value, Atom) or (has_names and (is_leaf(child.value) or child.part == "_metadata")):
+        children = [child for child in node_children(holder.node) if not isinstance(child.value, Atom)]
+        statistics = _statistics(children)
+        for child in children:
+            if has_names and (is_leaf(child.value) or child.part == "_metadata"):
                 continue
-            found, inner = _examined(holder, child, edit)
-            below += [inner] if inner is not None else []
+            found, inner = _examined(holder, child, keep, id(child.value) in statistics)
+            below += [inner] if inner is not None and (in_modules or not is_module(inner.node)) else []
             if found is not None:
                 yield found
         pending += reversed(below)
 
 
-def _examined(holder: Holder, child: NodeChild, edit: Edit | None) -> tuple[Found | None, Holder | None]:
+def _statistics(children: list[NodeChild]) -> set[int]:
+    """Which values are tensors with a row for each row of a parameter, where parameters are beside their optimizer: what a
+    training gathers about each row, as 3D Gaussian splatting does to tell which points to split (`GaussianModel.capture`)."""
+    slots = [child.slot for child in children if child.slot is not None]
+    parameters = [tensor_ref(tensor_slot(slot).node) for slot in slots if parameter_arguments(slot.node)]
+    rows = {one.shape[0] for one in parameters if one is not None and one.shape}
+    if not rows or not any(training_kind(slot.node, ()) is OF_OPTIMIZER for slot in slots):
+        return set()
+    tensors = [tensor for slot in slots if (tensor := tensor_ref(slot.node)) is not None]
+    return {id(one.node) for one in tensors if one.shape and one.shape[0] in rows and one.storage.dtype.casts}
+
+
+def _examined(
+    holder: Holder, child: NodeChild, keep: Patterns | None, is_statistic: bool
+) -> tuple[Found | None, Holder | None]:
     """What a child of a node is, and the child itself, where states may be below it."""
     part = child.part or ""
     path = join_path(holder.path, part) if part else holder.path
-    if edit is not None and edit.keep.match(path):
+    if keep is not None and keep.match(path):
         return None, None
     is_name = bool(part) and not part.isdigit()
     keys = (part, *holder.keys)[:MOST_KEYS] if is_name else holder.keys
@@ -73,5 +101,5 @@ def _examined(holder: Holder, child: NodeChild, edit: Edit | None) -> tuple[Foun
     if kind is not None and child.slot is not None:
         return Found(path, child.value, child.slot, child.owner, kind), None
     inner = None if is_leaf(child.value) else Holder(child.value, path, keys)
-    is_like = child.slot is not None and is_name and looks_like_training(child.value, part)
+    is_like = is_statistic or (is_name and looks_like_training(child.value, part))
     return (Found(path, child.value, child.slot, child.owner, None) if is_like and child.slot else None), inner

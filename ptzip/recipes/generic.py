@@ -2,14 +2,14 @@
 
 A key of a dict is removed with its value; an item of a list or tuple and an attribute of an object become None, so that what
 has them still loads, and in a state dict the keys stay. Averaged weights are cast as the live ones are, and both stay. What
-only looks like a state of training stays too, and is named.
+only looks like a state of training stays too.
 """
 
 from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.nodes import Node
 from ptzip.recipes.find_training import Found, find_training
-from ptzip.recipes.kept import name_averages, name_leftovers
+from ptzip.recipes.kept import name_averages
 from ptzip.recipes.no_weights import advice, has_other_tensors, only_training
 from ptzip.recipes.recipe import Recipe, empty_optimizers, is_state_dict
 from ptzip.recipes.transformers_trainer import hint
@@ -30,9 +30,7 @@ def drop(edit: Edit) -> None:
         hint(edit)
     if (what := only_training(edit.root)) and not edit.keeps("", edit.root):
         raise EditError(advice(what))
-    found = list(find_training(edit.root, edit))
-    _remove(edit, [one for one in found if one.kind is not None])
-    name_leftovers(edit, found)
+    _remove(edit, [one for one in find_training(edit.root, edit.keep) if one.kind is not None])
     name_averages(edit, [path for path, _ in find_weights(edit.root)])
 
 

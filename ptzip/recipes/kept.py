@@ -10,11 +10,11 @@ MOST_PATHS = 5
 """How many paths have a warning of their own."""
 
 
-def leftovers(found: Iterable[Found]) -> list[str]:
+def leftovers(edit: Edit, found: Iterable[Found]) -> list[str]:
     """The paths of what looks like a state of training and is left, none of them below another."""
     paths = list[str]()
     for one in found:
-        if one.is_left() and not any(one.path.startswith(f"{path}.") for path in paths):
+        if one.is_left() and not edit.account.is_gone(one.path) and not any(one.path.startswith(f"{path}.") for path in paths):
             paths.append(one.path)
     return paths
 
@@ -28,8 +28,8 @@ def averages_and_live(paths: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def name_leftovers(edit: Edit, found: Iterable[Found]) -> None:
-    """Warn of what looks like a state of training and is left, of what was found before or after others were removed."""
-    paths = leftovers(found)
+    """Warn of what looks like a state of training and is left, of what was found before anything was removed."""
+    paths = leftovers(edit, found)
     edit.account.warnings += [
         f"{path} looks like the state of a training, and was kept (--drop {path} removes it)" for path in paths[:MOST_PATHS]
     ]

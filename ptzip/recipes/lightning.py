@@ -9,8 +9,7 @@ import re
 from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.pickling.nodes import Node, lookup
-from ptzip.recipes.find_training import find_training
-from ptzip.recipes.kept import name_averages, name_leftovers
+from ptzip.recipes.kept import name_averages
 from ptzip.recipes.recipe import Recipe, has, is_state_dict, names, under, use_live_weights
 from ptzip.recipes.weights import find_weights
 
@@ -31,7 +30,6 @@ def drop(edit: Edit) -> None:
     use_live_weights(edit, "current_model_state")  # where `WeightAveraging` keeps them
     edit.remove(*(key for key in edit.keys if TRAINING.fullmatch(key)))
     _drop_callbacks(edit)
-    name_leftovers(edit, find_training(edit.root, edit))
     name_averages(edit, [path for path, _ in weights(edit.root)])
 
 

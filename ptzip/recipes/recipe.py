@@ -10,10 +10,10 @@ from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, lookup, pairs, plain, text
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.references import REQUIRES_GRAD, parameter_arguments
-from ptzip.tree.children import node_children
+from ptzip.tree.children import NodeChild, node_children
 from ptzip.tree.kinds import is_tensor
 from ptzip.tree.modules import is_module, parameter_slots
-from ptzip.tree.paths import join_path
+from ptzip.tree.paths import TOP, join_path, walk
 
 Weights = Callable[[Node], Iterable[tuple[str, Node]]]
 """Finds the modules and dicts of tensors that are cast, with their paths."""
@@ -35,7 +35,8 @@ class Recipe(NamedTuple):
     """`matches` recognises the layout from the tree, never from a file name; `drop` removes what only training needs; `weights`
     are then cast, except what matches the globs of `keep_float32`. `is_half` is whether modules are cast as `module.half()`
     does it, tensor by tensor, since the framework's own stripper does; otherwise what shares a storage still shares one.
-    `may_lack_weights` is whether a file without any is slimmed too."""
+    `may_lack_weights` is whether a file without any is slimmed too; `needed` are top-level keys below which the loader asks for
+    what looks like states of training."""
 
     name: str
     summary: str
@@ -45,6 +46,7 @@ class Recipe(NamedTuple):
     keep_float32: tuple[str, ...] = ()
     is_half: bool = False
     may_lack_weights: bool = False
+    needed: tuple[str, ...] = ()
 
 
 # Layouts
@@ -115,13 +117,22 @@ def freeze(edit: Edit, root: Node) -> None:
 
 def empty_optimizers(edit: Edit, node: Node | None, path: str, why: str) -> None:
     """Empty the `state` of each optimizer in dicts and lists, for a loader that needs their keys: as before the first step."""
-    momentum = lookup(node, "state") if is_optimizer(node) else None
-    if momentum is not None:
-        what = f"emptied; its key stays, since {why}"
-        edit.remove_matching(momentum, join_path(path, "state"), lambda _: True, Category.OPTIMIZER, what)
-    elif isinstance(node, Dict | Call | List):
-        for child in node_children(node):
-            empty_optimizers(edit, child.value, join_path(path, child.part or ""), why)
+    what = f"emptied; its key stays, since {why}"
+    for above, optimizer in _optimizers(node, path):
+        if (momentum := lookup(optimizer, "state")) is not None:
+            edit.remove_matching(momentum, join_path(above, "state"), lambda _: True, Category.OPTIMIZER, what)
+
+
+def _optimizers(node: Node | None, path: str) -> list[tuple[str, Node]]:
+    """The optimizers in dicts and lists, with their paths; of one in several positions the first."""
+    if node is None or is_optimizer(node):
+        return [(path, node)] if node is not None else []
+    below = walk(node, _contents, TOP.below(path), is_wanted=is_optimizer, is_named_once=lambda _: True)
+    return [(str(found), child.value) for found, child in below]
+
+
+def _contents(node: Node) -> list[NodeChild]:
+    return node_children(node) if isinstance(node, Dict | Call | List) and not is_optimizer(node) else []
 
 
 def use_live_weights(edit: Edit, live_key: str, prefix: str = "") -> None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.pickling.nodes import (
-    Atom,
     Call,
     Dict,
+    Global,
     List,
     Node,
     Persistent,
@@ -49,7 +49,7 @@ def _count(node: Node, *keys: str) -> int:
     return sum(lookup(_fields(node), key) is not None for key in keys) if isinstance(node, Dict | Call) else 0
 
 
-def _has_tensors(node: Node) -> bool:
+def has_tensors(node: Node) -> bool:
     return any(isinstance(one, Persistent) for one in walk_unordered(node))
 
 
@@ -70,7 +70,7 @@ def _is_scheduler(node: Node) -> bool:
     if class_path(node).startswith(SCHEDULERS):
         return attributes(node) is not None
     is_like = _count(node, "last_epoch", "_step_count", "base_lrs", "_last_lr") >= 2
-    return is_like and (_is_any_optimizer(lookup(_fields(node), "optimizer") or node) or not _has_tensors(node))
+    return is_like and (_is_any_optimizer(lookup(_fields(node), "optimizer") or node) or not has_tensors(node))
 
 
 def _is_scaler(node: Node) -> bool:
@@ -78,7 +78,7 @@ def _is_scaler(node: Node) -> bool:
     if _count(node, "_growth_factor", "_backoff_factor") == 2:
         return True
     is_torch = _count(node, "growth_factor", "_growth_tracker", "scale") >= 2
-    return (is_torch or _count(node, "loss_scaler0") == 1) and not _has_tensors(node)
+    return (is_torch or _count(node, "loss_scaler0") == 1) and not has_tensors(node)
 
 
 def _is_number_state(node: Node) -> bool:
@@ -154,14 +154,22 @@ KINDS = (
     Training("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _are_callbacks, _never),
 )
 
+OF_OPTIMIZER = KINDS[0]
+
 OF_OBJECTS = KINDS[:3]
 """Kinds that become None as attributes of objects; random states and callbacks may be needed for more than training."""
 
-LIKE_TRAINING = re.compile(
-    r"(?i)(\w*_)?(optim(izer)?s?|solver|adam|sgd|(lr_?)?schedulers?|(grad_?)?scaler|amp|rng|momentum|((replay|rollout)_?)?(buffer|memory)"
-    r"|exp_avg(_sq)?|(gradient|grad)s?|(gradient|grad)_accum|loops|callbacks?|trainer)(_(states?|dict|[a-z0-9]|accum))*"
+_LIKE = (
+    r"(?i)(\w*_)?(optim(izer)?s?|adam|sgd|(lr_?)?sched(uler)?s?|rng|momentum|exp_avg(_sq)?|(gradient|grad)s?|(gradient|grad)_accum"
+    r"{more})(_(states?|dict|type|class|[a-z0-9]|accum))*"
 )
+ONLY_TRAINING = re.compile(_LIKE.format(more=""))
 """Keys of values that look like states of training, whatever their form."""
+
+LIKE_TRAINING = re.compile(
+    _LIKE.format(more=r"|solver|(grad_?)?scaler|amp|((replay|rollout)_?)?(buffer|memory)|loops|callbacks?|trainer")
+)
+"""The same, and keys under which there may be weights as well."""
 
 
 def training_kind(node: Node, keys: tuple[str, ...]) -> Training | None:
@@ -170,7 +178,23 @@ def training_kind(node: Node, keys: tuple[str, ...]) -> Training | None:
 
 
 def looks_like_training(node: Node, key: str) -> bool:
-    """Whether a key says that its value is a state of training, and the value has tensors or objects."""
-    if isinstance(node, Atom) or not LIKE_TRAINING.fullmatch(key):
-        return False
-    return any(isinstance(one, Persistent) or attributes(one) is not None for one in walk_unordered(node))
+    """Whether a key says that its value is a state of training, and the value is more than settings."""
+    return bool(LIKE_TRAINING.fullmatch(key)) and has_state(node)
+
+
+def has_state(node: Node) -> bool:
+    """Whether a value has tensors, objects, classes of optimizers, or the progress of loops: more than settings have."""
+    return any(
+        isinstance(one, Persistent) or attributes(one) is not None or _is_optimizer_class(one) or _is_progress(one)
+        for one in walk_unordered(node)
+    )
+
+
+def _is_optimizer_class(node: Node) -> bool:
+    return isinstance(node, Global) and node.path.startswith("torch.optim.")
+
+
+def _is_progress(node: Node) -> bool:
+    """How far a loop of Lightning is, in all and in the current run (`lightning/pytorch/loops/progress.py`)."""
+    counts = [lookup(node, key) for key in ("total", "current")] if isinstance(node, Dict) else [None]
+    return all(count is not None and _count(count, "ready", "completed") == 2 for count in counts)

@@ -11,9 +11,13 @@ from ptzip.errors import EditError
 from ptzip.formats.container import BARE, Container, Part
 from ptzip.formats.legacy import Legacy, stream
 from ptzip.formats.safetensors import SafeTensors
+from ptzip.globs import Patterns
 from ptzip.io.atomic_output import NewFile
-from ptzip.pickling.nodes import Global
+from ptzip.pickling.nodes import Global, Node
 from ptzip.recipes.apply import recipe_for, start_edit, trim_and_cast
+from ptzip.recipes.find_training import Found, find_training
+from ptzip.recipes.kept import name_leftovers
+from ptzip.recipes.recipe import Recipe
 from ptzip.slimming.options import Options
 from ptzip.slimming.tensors_file import tensors_file
 from ptzip.tensors.cast import Stretch
@@ -108,10 +112,12 @@ def _why_larger(edit: Edit, checkpoint: Checkpoint, options: Options) -> str:
 def _apply(edit: Edit, container: Container, options: Options, overflowing: Collection[Stretch]) -> str:
     """Apply the recipe, then the user's changes, then what concerns storages. Returns the name of the recipe."""
     recipe = recipe_for(container, edit.root, options.recipe, options.is_edit)
+    found = _like_training(edit.root, recipe, options)
     recipe.drop(edit)
     drop(edit, options.drop)
     for path, value in options.values:
         set_value(edit, path, value)
+    name_leftovers(edit, found)
     edit.account.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.keep.unused)]
     if options.plain:
         from ptzip.editing.plain_form import make_plain  # imports that only --plain needs
@@ -131,6 +137,13 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
     if options.format is not None and _is_legacy(edit.part, container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")
     return recipe.name
+
+
+def _like_training(root: Node, recipe: Recipe, options: Options) -> list[Found]:
+    """What is or looks like a state of training, and is to be named where it is left. What the modules of a recipe that does as
+    its framework does have in them, the framework leaves there."""
+    found = find_training(root, Patterns(options.keep), in_modules=not recipe.is_half)
+    return [one for one in found if one.path.partition(".")[0] not in recipe.needed]
 
 
 def _is_legacy(main: Part, container: Container, wanted: str | None) -> bool:

@@ -84,13 +84,10 @@ def test_a_form_that_nothing_else_has_needs_no_key(value: Any) -> None:
     assert dropped(one, root) == {"thing"}
 
 
-def test_what_only_looks_like_a_state_stays_with_a_warning() -> None:
+def test_what_only_looks_like_a_state_stays() -> None:
     one, root = checkpoint_with()
     root["optimizer"] = {"momenta": one.tensor(numbers(4))}
-    edit = one.edit(root)
-    generic.drop(edit)
-    assert edit.account.changes == []
-    assert edit.account.warnings == ["optimizer looks like the state of a training, and was kept (--drop optimizer removes it)"]
+    assert dropped(one, root) == set()
 
 
 def test_attributes_of_objects_lose_optimizers_and_keep_generators() -> None:
