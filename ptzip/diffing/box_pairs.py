@@ -17,8 +17,9 @@ from ptzip.tensors.strides import check_repeats
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.to_numpy import check_form, span, storage_of
 
-STRETCH = 1 << 22
-"""Bytes of a storage that a box spans at most, unless a single element is larger."""
+STRETCH = 1 << 18
+"""Bytes of a storage that a box spans at most, unless a single element is larger: few enough to stay in the second-level cache,
+and for the allocator to give the same memory again."""
 
 
 class BoxPairs(NamedTuple):

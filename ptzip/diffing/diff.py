@@ -13,7 +13,7 @@ from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.diffing.box_pairs import recorded_crc
 from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import ObjectDiff
-from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only, TensorDiff
+from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only
 from ptzip.diffing.tensors import PICKLE_ONLY, TensorPairs, form
 from ptzip.diffing.value_equality import describe
 from ptzip.errors import PtzipError, beyond
@@ -91,11 +91,9 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance,
     matches = match(a.tensors, b.tensors, renames)
     counter = ByteCounter(progress, sum(a.tensors[old].nbytes for old, _ in matches.pairs))
     pairs = TensorPairs(tolerance, ignored=() if a.values and b.values else PICKLE_ONLY)
-    differing = list[TensorDiff]()
-    for old, new in matches.pairs:
-        found = pairs.compare(old, a.tensors[old], new, b.tensors[new])
-        differing += [found] if found is not None else []
-        counter.add(a.tensors[old].nbytes)
+    pairs.read(((a.tensors[old], b.tensors[new]) for old, new in matches.pairs), counter.add)
+    found = (pairs.compare(old, a.tensors[old], new, b.tensors[new]) for old, new in matches.pairs)
+    differing = [one for one in found if one is not None]
     lone_a = tuple(LoneTensor(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(LoneTensor(name, form(b.tensors[name])) for name in matches.lone_b)
     objects = _objects(a, b, renames)

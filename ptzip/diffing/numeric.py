@@ -15,7 +15,7 @@ from ptzip.diffing.report import NumericDifference
 
 Array = npt.NDArray[Any]
 
-PIECE = 1 << 16
+PIECE = 1 << 14
 """Numbers that are converted to float64 together."""
 
 EXACT = 2.0**53
@@ -67,7 +67,8 @@ def sums(a: Array, b: Array, tolerance: Tolerance) -> Sums:
 def _piece(a: Array, b: Array, tolerance: Tolerance) -> Sums:
     dtype = np.complex128 if "c" in (a.dtype.kind, b.dtype.kind) else np.float64
     old, new = a.astype(dtype), b.astype(dtype)
-    error = np.abs(old - new)
+    error = old - new
+    error = np.abs(error, out=None if dtype is np.complex128 else error)
     if any(array.dtype.kind in "iu" and array.itemsize == 8 for array in (a, b)):
         _make_exact(error, a, b, old, new)
     if np.isfinite(error.max()):  # then all numbers of both are finite
@@ -108,14 +109,21 @@ def _distance(a: Any, b: Any) -> float:
     return float(abs(Fraction(a) - Fraction(b)))
 
 
+def _ratios(error: Array, size: Array) -> Array:
+    """Relative errors, 0 where a number is 0."""
+    if size.min() > 0:  # three times as fast as with a mask
+        return error / size
+    return np.divide(error, size, out=np.zeros_like(error), where=size > 0)
+
+
 def _of_finite(old: Array, new: Array, error: Array, tolerance: Tolerance) -> Sums:
     if not old.size:
         return Sums()
-    differing = beyond = int(np.count_nonzero(error))
+    differing = beyond = int(np.count_nonzero(error != 0))  # a mask is counted faster than floats
     relative = 0.0
     if differing:
         size = np.abs(old)
-        relative = float(np.divide(error, size, out=np.zeros_like(error), where=size > 0).max())
+        relative = float(_ratios(error, size).max())
         if any(tolerance):
             beyond = int(np.count_nonzero(error > tolerance.atol + tolerance.rtol * np.abs(new)))
     parts = (old.view(np.float64), new.view(np.float64)) if old.dtype.kind == "c" else (old, new)

@@ -4,14 +4,16 @@ Two tensors are equal only once their bytes were compared. A checksum only decid
 file can choose its checksums.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from typing import NamedTuple
 
 from ptzip.diffing.box_pairs import box_pairs, readable, recorded_crc
 from ptzip.diffing.numeric import Sums, Tolerance, sums
 from ptzip.diffing.report import Fact, Form, NumericDifference, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
-from ptzip.io.payloads import Payload, SlicePayload
+from ptzip.io.buffers import Buffers
+from ptzip.io.payloads import CountBytes, Payload, SlicePayload
+from ptzip.io.workers import share
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
@@ -42,6 +44,19 @@ class TensorPairs:
         self.ignored = ignored
         """Names of attributes that are not compared."""
         self._outcomes: dict[tuple[Hashable, Hashable], Outcome] = {}
+
+    def read(self, tensors: Iterable[tuple[Tensor, Tensor]], count_bytes: CountBytes) -> None:
+        """Compare the values of pairs of tensors ahead, in several threads."""
+        distinct = dict[tuple[Hashable, Hashable], list[tuple[Tensor, Tensor]]]()
+        for old, new in tensors:
+            distinct.setdefault((_identity(old), _identity(new)), []).append((old, new))
+
+        def work(pair: tuple[Hashable, Hashable], _: Buffers) -> None:
+            old, new = distinct[pair][0]
+            self._outcomes[pair] = _compared(old, new, self.tolerance)
+            count_bytes(sum(old.nbytes for old, _ in distinct[pair]))
+
+        share(work, distinct)
 
     def compare(self, old_name: str, old: Tensor, name: str, new: Tensor) -> TensorDiff | None:
         """How two tensors differ, or None where nothing differs."""
