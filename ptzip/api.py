@@ -369,7 +369,7 @@ def convert(
     from ptzip.globs import renames
 
     check_choice("dtype", dtype, ConvertDtype)
-    options = command.Options(
+    options = command.ConvertOptions(
         Wanted(dtype, all),
         select=strings(select),
         strip=strip,

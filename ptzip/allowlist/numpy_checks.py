@@ -59,7 +59,7 @@ MT_POSITIONS, PHILOX_POSITIONS = 624, 4
 """The most numbers that a generator keeps: numpy does not check a position among them."""
 
 
-class Dtype(NamedTuple):
+class DtypeFacts(NamedTuple):
     """What is known of a dtype: the bytes of an element, whether that contains objects, and what is wrong with it."""
 
     size: int = 0
@@ -70,12 +70,12 @@ class Dtype(NamedTuple):
 RECORDS = frozenset(f"{module}.record" for module in ("numpy", "numpy.rec", "numpy.core.records"))
 """The class of the elements of a record array, which numpy writes in place of the code of their dtype."""
 
-STRINGS = Dtype(16, has_objects=True)
+STRINGS = DtypeFacts(16, has_objects=True)
 """`StringDType`: elements of 16 bytes with addresses of texts."""
 
 MASKED = frozenset(f"numpy.{module}MaskedArray" for module in ("ma.", "ma.core."))
 
-NO_DTYPE = Dtype(fault="with something other than a dtype of the file")
+NO_DTYPE = DtypeFacts(fault="with something other than a dtype of the file")
 
 
 def dtype_code(judge: Context, arguments: Arguments) -> str:
@@ -101,7 +101,7 @@ def dtype_state(judge: Context, node: Node, state: Node) -> str:
     return judge.once(_dtype, node, NO_DTYPE).fault
 
 
-def dtype_of(judge: Context, node: Node | None) -> Dtype:
+def dtype_of(judge: Context, node: Node | None) -> DtypeFacts:
     """What is known of a dtype among arguments."""
     found = plain(node) if node is not None else None
     if not isinstance(found, Call):
@@ -111,7 +111,7 @@ def dtype_of(judge: Context, node: Node | None) -> Dtype:
     return judge.once(_dtype, found, NO_DTYPE) if found.path == "numpy.dtype" else NO_DTYPE
 
 
-def _dtype(judge: Context, call: Node) -> Dtype:
+def _dtype(judge: Context, call: Node) -> DtypeFacts:
     arguments = call.arguments if isinstance(call, Call) else []
     code = _kind_and_digits(arguments[0]) if arguments else None
     if code is None:
@@ -122,11 +122,11 @@ def _dtype(judge: Context, call: Node) -> Dtype:
     count = max(0, _size_in(states)) if is_record else int(digits or 0)
     size = count * (4 if kind == "U" else 1) if kind in "SUV" else count or SIZES.get(kind, 1)
     if not states:
-        return Dtype(size, kind == "O")
+        return DtypeFacts(size, kind == "O")
     if judge.discards:
-        return Dtype(fault=MemoryFault("and sets a state after it may have been used by values that are discarded"))
+        return DtypeFacts(fault=MemoryFault("and sets a state after it may have been used by values that are discarded"))
     fault, has_objects = _state_fault(judge, kind, size, states[0])
-    return Dtype(size, has_objects, MemoryFault(fault) if fault else "")
+    return DtypeFacts(size, has_objects, MemoryFault(fault) if fault else "")
 
 
 def _size_in(states: list[Node]) -> int:
@@ -159,7 +159,7 @@ def _state_fault(judge: Context, kind: str, size: int, state: Node) -> tuple[str
     return "", has_objects
 
 
-def _base(judge: Context, subtype: Node) -> list[tuple[Dtype, int]]:
+def _base(judge: Context, subtype: Node) -> list[tuple[DtypeFacts, int]]:
     """The element of a subarray, as a part as large as all of them."""
     found = plain(subtype)
     if isinstance(found, Atom) and found.value is None:
@@ -169,7 +169,7 @@ def _base(judge: Context, subtype: Node) -> list[tuple[Dtype, int]]:
     return [(base._replace(size=base.size * count), 0)]
 
 
-def _fields(judge: Context, names: Node, fields: Node) -> list[tuple[Dtype, int]]:
+def _fields(judge: Context, names: Node, fields: Node) -> list[tuple[DtypeFacts, int]]:
     """Every field, with its offset; numpy looks each of the names up, and takes it for granted that it is there."""
     found = plain(fields)
     if isinstance(found, Atom) and found.value is None and isinstance(plain(names), Atom):

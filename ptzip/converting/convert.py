@@ -58,7 +58,7 @@ STATE_DICT = TargetFormat("state dict", (".pt", ".pth", ".bin", ".ckpt"), state_
 TARGETS = (SAFETENSORS, NPZ, STATE_DICT)
 
 
-class Options(NamedTuple):
+class ConvertOptions(NamedTuple):
     """What `ptzip.convert` documents, field by field; `max_shard_size` is in bytes."""
 
     wanted: Wanted = Wanted()
@@ -73,7 +73,7 @@ class Options(NamedTuple):
     sync: bool = True
 
 
-class Plan(NamedTuple):
+class ConvertPlan(NamedTuple):
     """What is written: the tensors by their new names, those that the format cannot represent with the reasons, and the files.
     `shared` is the prefix that all names have and that could be removed."""
 
@@ -94,7 +94,7 @@ class Overflow(Exception):
 def convert(
     source: Openable,
     output: str | os.PathLike[str],
-    options: Options,
+    options: ConvertOptions,
     *,
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
@@ -126,7 +126,9 @@ def convert(
                 return replace(report, warnings=(*report.warnings, *warnings))
 
 
-def _plan(checkpoint: Checkpoint, output: Path, target: TargetFormat, options: Options, overflowing: Overflowing) -> Plan:
+def _plan(
+    checkpoint: Checkpoint, output: Path, target: TargetFormat, options: ConvertOptions, overflowing: Overflowing
+) -> ConvertPlan:
     """Decide what is written. Raises EditError where that is nothing."""
     weights = weights_of(checkpoint, options.wanted, overflowing)
     keys = checkpoint.top_level_keys if checkpoint.parts else []
@@ -144,11 +146,11 @@ def _plan(checkpoint: Checkpoint, output: Path, target: TargetFormat, options: O
         files = target.plan(kept, output, options.max_shard_size)
         if options.sidecar:
             files |= sidecar_file(checkpoint, output)
-    return Plan(weights, kept, reasons, files, shared)
+    return ConvertPlan(weights, kept, reasons, files, shared)
 
 
 def _report(
-    checkpoint: Checkpoint, plan: Plan, target: TargetFormat, options: Options, overflowing: Overflowing
+    checkpoint: Checkpoint, plan: ConvertPlan, target: TargetFormat, options: ConvertOptions, overflowing: Overflowing
 ) -> ConvertReport:
     size, weights = sum(file.size for file in plan.files.values()), plan.weights
     removed = tuple(Removed(change.path, change.what) for change in weights.removed)
@@ -217,7 +219,7 @@ def _check_paths(files: Files, source: Path | None, overwrite: bool) -> None:
         check_overwrite(path, overwrite)
 
 
-def _write(plan: Plan, source: Source, progress: Progress | None, options: Options) -> list[str]:
+def _write(plan: ConvertPlan, source: Source, progress: Progress | None, options: ConvertOptions) -> list[str]:
     """Write all files; the last one is named last, since an index promises that all shards exist. Returns warnings.
 
     Raises Overflow, and leaves no file, where casts overflow.
@@ -234,7 +236,7 @@ def _write(plan: Plan, source: Source, progress: Progress | None, options: Optio
     return written.warnings
 
 
-def _records(plan: Plan) -> list[CheckedPayload]:
+def _records(plan: ConvertPlan) -> list[CheckedPayload]:
     """The records that were read, where they have a CRC."""
     storages = [one.storage for one in (*plan.kept.values(), *plan.weights.sources) if one.storage is not None]
     payloads = [held.payload() for held in storages if not held.base]

@@ -133,7 +133,7 @@ class Identity(NamedTuple):
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-class Descriptor:
+class SharedDescriptor:
     """An open descriptor. It is closed once nobody holds it, so that no thread reads from a number that was given away."""
 
     def __init__(self, number: int) -> None:
@@ -149,7 +149,7 @@ class DescriptorSource:
 
     def __init__(self, descriptor: int, name: str) -> None:
         self.name = name
-        self._descriptor: Descriptor | None = Descriptor(descriptor)
+        self._descriptor: SharedDescriptor | None = SharedDescriptor(descriptor)
         self.status = os.fstat(descriptor)
         """What it was when it was opened."""
         self.size = self.status.st_size
@@ -202,7 +202,7 @@ class DescriptorSource:
         if self._is_short:
             raise changed("a read ended before the file does")
 
-    def _held(self) -> Descriptor:
+    def _held(self) -> SharedDescriptor:
         held = self._descriptor
         if held is None:
             raise _closed(self.name)
