@@ -22,7 +22,7 @@ class Limits(NamedTuple):
     nesting: int = 10_000_000
     entries: int = 10_000_000
     pickles: int = 25_000
-    paths: int = 2_000_000
+    paths: int = 1_000_000
     pickle_bytes: int = 1 << 30
     directory_bytes: int = 1 << 28
     unpacked_bytes: int = 1 << 36

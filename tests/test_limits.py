@@ -96,7 +96,6 @@ WORK = {
     "colliding tuples": b"}(" + b"\x85N".join(COLLIDING) + b"\x85Nu",
     "a long integer": long(1 << 8_000_000) + b"q\0}(" + b"h\0N" * 1000 + b"u",
     "a wide tuple": b"(" + b"N" * 10_000 + b"tq\0}(" + b"h\0N" * 1000 + b"u",
-    "one list of pairs copied": SHAPES["shared arguments"](5000),
     "one state copied": b"}("
     + b"".join(b"X\2\0\0\0%02xN" % n for n in range(256))
     + b"uq\1"

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         report = _compared(old, new, arguments)
     except (ptzip.PtzipError, OSError, ValueError) as error:
-        fault = _at_fault(old, new)
+        fault = _at_fault(old, new, arguments.limits)
         complain("error", f"{fault}: {message(error, fault)}")
         if arguments.json:
             show(as_json(error_dict(message(error, fault), a=old, b=new)))
@@ -70,11 +70,11 @@ def _compared(a: str, b: str, arguments: argparse.Namespace) -> "ptzip.DiffRepor
         )
 
 
-def _at_fault(old: str, new: str) -> str:
+def _at_fault(old: str, new: str, limits: dict[str, int]) -> str:
     """The file that cannot be read, or both where each can be."""
     for file in (old, new):
         try:
-            with ptzip.open(file) as checkpoint:
+            with ptzip.open(file, limits) as checkpoint:
                 checkpoint.tensors()
         except (ptzip.PtzipError, OSError):
             return file
@@ -101,7 +101,7 @@ def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
     new_path = words[NEW_PATH] if len(words) > NEW_PATH else path
     try:
         if os.devnull in (old, new):
-            show(_alone(path, old, new))
+            show(_alone(path, old, new, arguments.limits))
         else:
             show(_text(replace(_compared(old, new, arguments), a=f"a/{path}", b=f"b/{new_path}"), arguments))
     except (ptzip.PtzipError, OSError, ValueError) as error:
@@ -109,8 +109,8 @@ def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _alone(path: str, old: str, new: str) -> str:
+def _alone(path: str, old: str, new: str, limits: dict[str, int]) -> str:
     """A checkpoint that is new or was deleted, in a few words."""
     what, file = ("new", new) if old == os.devnull else ("deleted", old)
-    with ptzip.open(file) as checkpoint:
+    with ptzip.open(file, limits) as checkpoint:
         return f"{printable(path)}: {what}, {checkpoint.format}, {len(checkpoint):,} tensors, {checkpoint.source.size:,} bytes"

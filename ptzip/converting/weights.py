@@ -111,11 +111,11 @@ def _of_pickle(container: Container, limits: Limits, pickle: NamedPickle, wanted
     recipe = GENERIC if wanted.is_all else _known(edit.root)
     is_known = recipe is not None and any(True for _ in recipe.weights(edit.root))
     if recipe is None or (wanted.is_all and not is_known):
-        tensors = tensors_in([(prefix, build(part, unknown="keep", limits=limits))])
+        tensors = tensors_in([(prefix, build(part, unknown="keep", limits=limits))], limits.paths)
         return Weights(tensors) if wanted.dtype == KEEP else _of_tensors(container, tensors, wanted, overflowing)
     notes = _apply(edit, recipe, wanted, overflowing)
     new = edit.as_part() if _is_changed(edit, wanted) else part
-    tensors = tensors_in([(prefix, build(new, unknown="keep", limits=limits))])
+    tensors = tensors_in([(prefix, build(new, unknown="keep", limits=limits))], limits.paths)
     return Weights(tensors, recipe.name, _removed(edit), notes, (edit,))
 
 

@@ -73,7 +73,7 @@ def _side(checkpoint: Checkpoint) -> Side:
     values = list(values_of(checkpoint.container, checkpoint.limits))
     texts = {METADATA: metadata_of(checkpoint.container), "": _code(checkpoint.container, checkpoint.limits)}
     found = {prefix: text for prefix, text in texts.items() if text is not None}
-    return Side(dict(values), tensors_in(values) if values else checkpoint.tensors(), found)
+    return Side(dict(values), tensors_in(values, checkpoint.limits.paths) if values else checkpoint.tensors(), found)
 
 
 def _code(container: Container, limits: Limits) -> dict[str, str] | None:

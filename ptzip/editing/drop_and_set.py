@@ -9,7 +9,7 @@ from ptzip.editing.account import category_of
 from ptzip.editing.edit import Edit, is_none
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
-from ptzip.pickling.new_nodes import assign, atom, take_out
+from ptzip.pickling.new_nodes import assign, atom, take_out_all
 from ptzip.pickling.nodes import Atom, Call, Dict, Node, Slot
 from ptzip.tensors.references import tensor_slot
 from ptzip.tree.children import node_at, node_paths
@@ -20,18 +20,23 @@ Value = str | int | float | bool | None
 def drop(edit: Edit, globs: Iterable[str]) -> None:
     """Remove what matches: a key of a dict is removed, anything else becomes None."""
     patterns = Patterns(globs)
-    everywhere = list(_replaceable(edit.root, patterns))
-    matching = {_position(slot): (path, slot, owner) for path, slot, owner in everywhere if patterns.match(path)}
-    edit.account.removed_paths.update(path for path, slot, _ in everywhere if _position(slot) in matching)
-    for path, slot, owner in reversed(list(matching.values())):  # the last of a dict first, so that indices stay valid
+    found = ((path, slot, owner) for path, slot, owner in _replaceable(edit, patterns) if patterns.match(path))
+    matching = {_position(slot): (path, slot, owner) for path, slot, owner in found}
+    if matching:
+        everywhere = _replaceable(edit, patterns)
+        edit.account.removed_paths.update(path for path, slot, _ in everywhere if _position(slot) in matching)
+    emptied: dict[int, tuple[Node, list[Slot]]] = {}
+    for path, slot, owner in reversed(list(matching.values())):
         value = slot.node
         if owner is not None:
-            take_out(owner, slot)
+            emptied.setdefault(id(owner), (owner, []))[1].append(slot)
         elif is_none(value):
             continue
         else:
             slot.put(atom(None))
         edit.account.removed(category_of(path), path, [value], "removed" if owner else "None", gain=True)
+    for owner, slots in emptied.values():
+        take_out_all(owner, slots)
     _warn_of_unused(edit, "--drop", patterns)
 
 
@@ -55,20 +60,21 @@ def tensors_at(edit: Edit, globs: Iterable[str], option: str = "") -> set[int]:
     A pattern that matches nothing is a warning that names the option, if it is given.
     """
     patterns = Patterns(globs)
-    at = [slot for path, slot, _ in _replaceable(edit.root, patterns) if patterns.match(path)]
-    below = [child.slot for slot in at for _, child in node_paths(slot.node) if child.slot]
+    found = ((path, slot) for path, slot, _ in _replaceable(edit, patterns) if patterns.match(path))
+    at = list({id(slot.node): slot for _, slot in found}.values())
+    below = [child.slot for slot in at for _, child in node_paths(slot.node, most=edit.most_paths) if child.slot]
     if option:
         _warn_of_unused(edit, option, patterns)
     return {id(tensor_slot(slot).node) for slot in (*at, *below)}
 
 
-def _replaceable(root: Node, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:
+def _replaceable(edit: Edit, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:
     """Everything that an edit can replace, except below matches: its path, its slot, and the dict that has it under a key.
 
     What a function is given is not replaced, nor anything below it: None there makes a file that torch cannot load.
     """
     fixed = ""
-    for path, child in node_paths(root, closed=patterns) if patterns else ():
+    for path, child in node_paths(edit.root, closed=patterns, most=edit.most_paths) if patterns else ():
         if fixed and path.startswith(f"{fixed}."):
             continue
         fixed = path if child.slot is None else ""

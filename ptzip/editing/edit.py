@@ -13,7 +13,7 @@ from ptzip.editing.storage_users import renumber, storage_ids
 from ptzip.formats.container import Part
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
-from ptzip.pickling.new_nodes import assign, atom, copy_tree, memoized, take_out
+from ptzip.pickling.new_nodes import assign, atom, copy_tree, memoized, take_out, take_out_all
 from ptzip.pickling.nodes import (
     Atom,
     Node,
@@ -78,6 +78,7 @@ class Edit:
         self.pickle = Pickle(part.root if owned else copy_tree(part.root), part.pickle.protocol)
         self.pickle.frames, self.pickle.memo_end = part.pickle.frames, part.pickle.memo_end
         self.pickle.anomalies = part.pickle.anomalies
+        self.most_paths = part.pickle.limits.paths
         self.is_relocated = False
         """Whether tensors load to another device than they were saved from, once it is finished."""
         self._sources: dict[str, CheckedPayload] = {}
@@ -96,8 +97,16 @@ class Edit:
 
     def remove(self, *names: str) -> None:
         """Remove top-level keys; missing ones are ignored."""
-        for name in names:
-            self.remove_from(self.root, "", name, category_of(name), "removed")
+        slots: dict[str, list[Slot]] = {name: [] for name in names}
+        for key, slot in pair_slots(self.root):
+            if (name := text(key)) in slots:
+                slots[name].append(slot)
+        for name, found in slots.items():
+            if found and self._is_protected(name, found[-1].node):
+                found.clear()
+            elif found:
+                self.account.removed(category_of(name), name, [found[-1].node], "removed")
+        take_out_all(self.root, [slot for found in slots.values() for slot in found])
 
     def remove_from(self, holder: Node, above: str, name: str, category: Category, what: str) -> None:
         """Remove one key of a dict, whose own path is `above`."""
@@ -131,8 +140,7 @@ class Edit:
         if removed:
             values, paths = [slot.node for _, slot in removed], [below for below, _ in removed]
             self.account.removed(category, path, values, what.format(count=len(removed)), paths=paths)
-            for _, slot in reversed(removed):
-                take_out(holder, slot)
+            take_out_all(holder, [slot for _, slot in removed])
 
     def set_none(self, *names: str) -> None:
         """Set top-level keys to None, also missing ones: strippers do so, and loaders expect the keys."""
@@ -150,8 +158,9 @@ class Edit:
 
     def keep_only(self, *names: str) -> None:
         """Remove all other top-level keys, and add missing ones as None."""
-        self.remove(*(name for name in self.keys if name not in names))
-        self.set_none(*(name for name in names if name not in self.keys))
+        found = dict.fromkeys(self.keys)
+        self.remove(*(name for name in found if name not in names))
+        self.set_none(*(name for name in names if name not in found))
 
     def set_number(self, name: str, value: int) -> None:
         """Set a top-level key to a number."""
@@ -190,7 +199,7 @@ class Edit:
     def keeps(self, path: str, value: Node) -> bool:
         """Whether `keep` protects a value, or something in it."""
         return bool(self.keep) and (
-            self.keep.match(path) or any(self.keep.match(below) for below, _ in node_paths(value, path))
+            self.keep.match(path) or any(self.keep.match(below) for below, _ in node_paths(value, path, most=self.most_paths))
         )
 
     def _is_protected(self, path: str, value: Node) -> bool:

@@ -11,7 +11,6 @@ from ptzip.formats import legacy
 from ptzip.formats.signatures import is_legacy
 from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, read_all
 from ptzip.io.sources import BytesSource
-from ptzip.limits import Limits
 from ptzip.pickling.new_nodes import atom, called, memoized, named, new_tuple
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Pickle, plain, text, walk_unordered
 from ptzip.pickling.writer import write_pickle
@@ -38,7 +37,7 @@ def _storage_id(edit: Edit, call: Call, key: str) -> Node | None:
     source = BytesSource(_argument(call), "a stream inside the pickle")
     if not is_legacy(source):
         return None
-    inner = legacy.read(source, Limits()).parts[0]
+    inner = legacy.read(source, edit.part.pickle.limits).parts[0]
     reference = storage_ref(inner.root)
     if reference is None:
         return None

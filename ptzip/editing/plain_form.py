@@ -178,7 +178,7 @@ class Plain:
 
     def _subclass(self, call: Call, path: str) -> Node | None:
         """A tensor of a subclass, with attributes (`torch/_tensor.py`): the tensor, where another function rebuilds it."""
-        if call.path not in SUBCLASSES:
+        if call.path not in SUBCLASSES or len(call.arguments) < 3:
             return None
         function, _, arguments, *_ = [plain(argument) for argument in call.arguments]
         if isinstance(function, Global) and function.path in WEIGHTS_ONLY_CALLS and isinstance(arguments, Tuple):

@@ -67,6 +67,7 @@ class Machine:
         """The offset of the innermost of several directly nested containers; `nested` is their number."""
         self.nested = 0
         self.pickle = Pickle(None)
+        self.pickle.limits = limits
         self.noted = dict[str, int]()
 
     def note(self, kind: str, message: str) -> None:

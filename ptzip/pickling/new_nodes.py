@@ -96,6 +96,16 @@ def take_out(node: Node, slot: Slot) -> None:
         node.steps = [step for step in node.steps if step.op not in PAIRED or step.items]
 
 
+def take_out_all(node: Node, slots: list[Slot]) -> None:
+    """Remove the keys whose values are in any of some slots, at once, since removing them one by one takes quadratic time."""
+    holders = {id(slot.holder): slot.holder for slot in slots}
+    gone = {(id(slot.holder), slot.index // 2) for slot in slots}
+    for holder in holders.values():
+        holder[:] = [item for index, item in enumerate(holder) if (id(holder), index // 2) not in gone]
+    if not all(holders.values()):
+        node.steps = [step for step in node.steps if step.op not in PAIRED or step.items]
+
+
 def copy_tree(root: Node) -> Node:
     """Copy everything below a node; a node in several positions, or inside itself, is one node in the copy too.
 

@@ -8,6 +8,7 @@ stream fetches from the memo is the same node everywhere, and a node may contain
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.opcodes import VALUES
 
 if TYPE_CHECKING:
@@ -207,6 +208,8 @@ class Pickle:
         self.persistents: list[Persistent] = []
         self.discarded: list[Node] = []
         self.anomalies: list[Anomaly] = []
+        self.limits = DEFAULT_LIMITS
+        """Those that it was read with, which bound what is done with it too."""
         self.opcodes = 0
         self.cost = 0
         """What counts of it against the limit of opcodes."""

@@ -34,7 +34,7 @@ class Recovered(NamedTuple):
 def recovered(source: Source, limits: Limits) -> Recovered:
     """Read what is there, and fill what is lost. Raises FormatError where the object itself is cut off."""
     remains = read_cut(source, limits)
-    tensors = named_tensors(build(remains.part, unknown="keep", limits=limits))
+    tensors = named_tensors(build(remains.part, unknown="keep", limits=limits), limits.paths)
     dtypes = dtypes_of(tensors)
     edit, storages = Edit(remains.part), remains.part.storages
     for key, storage in storages.items():

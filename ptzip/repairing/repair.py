@@ -91,7 +91,7 @@ def _recovered(
     restored = with_line_feeds(source) if problems and converted_line_ends(source) == EXPANDED else source
     headers = read_headers(restored)
     found = salvage(restored, headers, candidates(restored, headers), limits)
-    tensors = named_tensors(build(found.part, unknown="keep", limits=limits))
+    tensors = named_tensors(build(found.part, unknown="keep", limits=limits), limits.paths)
     new = rebuilt(found, dtypes_of(tensors))
     _check_fill(new.filled, source, max_fill)
     states = {key: found.storages[key].state.value if key in found.storages else LOST for key in found.part.storages}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ptzip.globs import Patterns
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.nodes import (
     TEXTS,
     Atom,
@@ -266,11 +267,16 @@ def _layout(node: Node) -> str:
     return node.name if isinstance(node, Global) else ""
 
 
-def node_paths(root: Node, above: str = "", closed: Patterns | None = None) -> Iterator[tuple[str, NodeChild]]:
-    """Everything below a node, whose own path is `above`, with its path; nothing below a path that matches `closed`."""
+def node_paths(
+    root: Node, above: str = "", closed: Patterns | None = None, most: int = DEFAULT_LIMITS.paths
+) -> Iterator[tuple[str, NodeChild]]:
+    """Everything below a node, whose own path is `above`, with its path; nothing below a path that matches `closed`.
+
+    Raises LimitError where there are more than `most` paths.
+    """
     top = TOP.below(above or None)
     is_closed = (lambda path: closed.match(str(path))) if closed else None
-    for path, child in walk(root, node_children, top, is_closed=is_closed):
+    for path, child in walk(root, node_children, top, most, is_closed=is_closed):
         yield str(path), child
 
 

@@ -14,12 +14,12 @@ on the values that are built from them (`values.value_children`).
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Optional, Protocol, TypeVar
 
-from ptzip.errors import EditError, LimitError
+from ptzip.errors import EditError, beyond
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.text import has_decimal
 
-MOST_PATHS = 2_000_000
-MOST_CHARACTERS = 1 << 28
-"""How many paths a tree may have, and how many characters they may have together."""
+CHARACTERS_PER_PATH = 128
+"""How many characters paths may have on average, where there are as many as is allowed."""
 
 LONGEST_KEY = 1000
 """How many characters the text of a key may have to be a part of a path."""
@@ -85,6 +85,7 @@ def walk(
     root: object,
     children_of: "ChildrenOf[Child]",
     top: Path = TOP,
+    most: int = DEFAULT_LIMITS.paths,
     *,
     is_wanted: Callable[[Any], bool] | None = None,
     is_named_once: Callable[[Any], bool] | None = None,
@@ -96,7 +97,7 @@ def walk(
     Nothing is entered inside itself, or below a path that `is_closed` picks. With `is_wanted` only the values that it picks are
     yielded, and a value is entered once only where nothing below it was, so that sharing does not multiply the work.
 
-    Raises LimitError where there are too many paths.
+    Raises LimitError where there are more than `most` paths, or where they are very long.
     """
     ancestors, has_wanted = [id(root)], [False]
     inside, entered, barren = {id(root)}, {id(root)}, set[int]()
@@ -123,10 +124,8 @@ def walk(
         if is_yielded:
             has_wanted[-1] = True
             paths, characters = paths + 1, characters + path.length
-            if paths > MOST_PATHS or characters > MOST_CHARACTERS:
-                raise LimitError(
-                    f"the object has more than {MOST_PATHS} paths, or paths of more than {MOST_CHARACTERS} characters"
-                )
+            if paths > most or characters > most * CHARACTERS_PER_PATH:
+                raise beyond("paths", most, f"the object has {paths:,} paths of {characters:,} characters, above")
             yield path, child
         if below and not (is_closed is not None and is_closed(path)):
             entered.add(key)

@@ -11,7 +11,7 @@ from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.formats.zips import NPZ, ForeignZip, Shard
-from ptzip.limits import Limits
+from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.paths import TOP, walk
 from ptzip.values.builder import build
@@ -44,7 +44,7 @@ def tensors_of(container: Container, limits: Limits) -> Mapping[str, Tensor]:
         inner = {name: open_container(container.opened(name, limits), limits) for name in container.checkpoints}
         return {joined(name, path): one for name, found in inner.items() for path, one in tensors_of(found, limits).items()}
     alone = arrays_of(container)
-    return tensors_in(values_of(container, limits)) if alone is None else alone
+    return tensors_in(values_of(container, limits), limits.paths) if alone is None else alone
 
 
 def joined(name: str, path: str) -> str:
@@ -73,7 +73,7 @@ def values_of(container: Container, limits: Limits) -> Iterator[tuple[str, objec
         yield prefix, build(part, unknown="keep", limits=limits)
 
 
-def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:
+def tensors_in(values: Iterable[tuple[str, object]], most: int = DEFAULT_LIMITS.paths) -> dict[str, Tensor]:
     """The tensors of several values by name; the paths of each value begin with its prefix."""
     found: dict[str, Tensor] = {}
     for prefix, value in values:
@@ -81,21 +81,21 @@ def tensors_in(values: Iterable[tuple[str, object]]) -> dict[str, Tensor]:
         if isinstance(value, Tensor):
             found[_free_name(found, prefix, value)] = value
         for path, child in walk(
-            value, value_children, top, is_wanted=lambda value: isinstance(value, Tensor), is_named_once=_is_plain_object
+            value, value_children, top, most, is_wanted=lambda value: isinstance(value, Tensor), is_named_once=_is_plain_object
         ):
             if isinstance(child.value, Tensor):
                 found[_free_name(found, str(path), child.value)] = child.value
     return found
 
 
-def named_tensors(root: object) -> dict[str, Tensor]:
+def named_tensors(root: object, most: int = DEFAULT_LIMITS.paths) -> dict[str, Tensor]:
     """Every tensor below a value by its path, in the order of the pickle; "" is the value itself.
 
     Modules and containers in several positions are walked in each, as `state_dict()` does; other objects only in the first,
     since they may refer to anything, even to one another. Where two tensors would have one name, the later is named
-    `name (2)`. Raises LimitError where there are too many names.
+    `name (2)`. Raises LimitError where there are more than `most` names.
     """
-    return tensors_in([("", root)])
+    return tensors_in([("", root)], most)
 
 
 def _is_plain_object(value: object) -> bool:

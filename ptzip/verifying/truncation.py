@@ -120,7 +120,7 @@ def truncated_stream(source: Source, limits: Limits) -> tuple[Problem, Rest]:
 
 def _rest(missing: int, part: Part, there: Set[str], limits: Limits) -> Rest:
     """The tensors whose storages are all there, and the others."""
-    tensors = named_tensors(build(part, unknown="keep", limits=limits))
+    tensors = named_tensors(build(part, unknown="keep", limits=limits), limits.paths)
     missing_keys = part.storages.keys() - there
     is_whole = {name: tensor.storage_keys.isdisjoint(missing_keys) for name, tensor in tensors.items()}
     whole, lost = (tuple(name for name in is_whole if is_whole[name] == wanted) for wanted in (True, False))

@@ -271,5 +271,8 @@ def decode_name(name: bytes) -> str:
 
 
 def encode_name(name: str) -> bytes:
-    """An entry's name as its bytes."""
-    return name.encode("utf-8", "surrogateescape")
+    """An entry's name as its bytes. Raises FormatError for half a surrogate pair, which a key in a pickle may be."""
+    try:
+        return name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise FormatError(f"the name {name!a} of a record cannot be stored: it has half a surrogate pair") from None

@@ -110,10 +110,18 @@ class ZipLayout(NamedTuple):
         _finish(self, pieces, descriptor)
 
 
+LONGEST = 1 << 63
+"""Bytes that a file can have."""
+
+
 def plan(records: Sequence[Record], alignment: int = ALIGNMENT) -> ZipLayout:
     """The layout of `records` in this order."""
     placed, at = [], 0
     for record in records:
+        if at + record.payload.length >= LONGEST:
+            raise FormatError(
+                f"record {record.name} would end {at + record.payload.length:,} bytes into a zip, which none can be"
+            )
         placed.append(Placed(record, at, _local_head(record, at, alignment)))
         at = placed[-1].end
     directory = sum(item.central_size for item in placed)

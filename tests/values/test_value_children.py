@@ -12,7 +12,6 @@ import pytest
 import ptzip
 from ptzip.errors import LimitError
 from ptzip.tensors.tensor import Tensor
-from ptzip.tree import paths
 from ptzip.values.opaque import Opaque
 from ptzip.values.tensor_names import named_tensors
 from ptzip.values.torch_values import Device as TorchDevice
@@ -141,19 +140,17 @@ def test_what_doubles_at_every_level_and_holds_no_tensor_takes_no_time() -> None
     assert named(value) == {}
 
 
-def test_more_names_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_more_names_than_the_limit_are_refused() -> None:
     value: object = A
     for _ in range(30):
         value = [value, value]
-    monkeypatch.setattr(paths, "MOST_PATHS", 1000)
-    with pytest.raises(LimitError, match="1000 paths"):
-        named(value)
+    with pytest.raises(LimitError, match="1,001 paths"):
+        named_tensors(value, 1000)
 
 
-def test_longer_names_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "MOST_CHARACTERS", 100)
-    with pytest.raises(LimitError, match="100 characters"):
-        named({"x" * 50: A, "y" * 51: A})
+def test_longer_names_than_the_limit_are_refused() -> None:
+    with pytest.raises(LimitError, match="257 characters"):
+        named_tensors({"x" * 128: A, "y" * 129: A}, 2)
 
 
 @needs_corpus
