@@ -31,7 +31,7 @@ def test_a_blanked_key_is_none_and_noted() -> None:
     edit = builder.edit({"optimizer": {"state": builder.tensor(numbers(4))}, "model": 1})
     edit.set_none("optimizer")
     assert value(edit, "optimizer") is None
-    assert edit.account.changes == [Change(Category.OPTIMIZER, "optimizer", "None")]
+    assert edit.account.changes == [Change(Category.OPTIMIZER, "optimizer", "None", is_of_tensors=True)]
 
 
 def test_a_missing_key_is_added_as_none_without_a_note() -> None:

@@ -20,7 +20,7 @@ from ptzip.zip.reader import Entry
 from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import one_line
 from tests.cli.shell import ptzip as run
-from tests.corpus import CORPUS, FIXTURES, files, needs_corpus, parameters
+from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
 from tests.header_fields import copied, cuts, flips, turned, zips
 from tests.repairing.damage_sweep import NAMED, NOTHING, REFUSED, SAVED, Described, described, outcome
 from tests.torch_zips import torch_zip
@@ -355,7 +355,7 @@ def test_removed_carriage_returns_are_named_and_what_had_none_is_saved(tmp_path:
 TWO_OBJECTS = "two_objects_legacy"
 """The first of which is complete where the second is cut off."""
 
-LEGACY = [path for path in parameters("format") if is_legacy(BytesSource(path.values[0].read_bytes()))]
+LEGACY = [pytest.param(path, id=path.name) for path in files("format") if is_legacy(BytesSource(path.read_bytes()))]
 
 
 def readable(path: Path) -> Described:
