@@ -78,7 +78,7 @@ ONLY_IN = {
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),
     "numkong": ("tensors/rounding.py",),
-    "concurrent": ("cli/scan.py",),
+    "concurrent": ("cli/scan.py", "cli/slim.py"),
     "importlib": ("__init__.py",),
 }
 """Modules from outside, and the few files of ptzip that may import them."""

@@ -60,9 +60,12 @@ def renames(words: list[str]) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def progress_bar(name: str, is_silent: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal while a large file is worked on; yields what moves it, or None."""
-    if is_silent or sys.stderr is None or not sys.stderr.isatty() or os.stat(split_member(name)[0]).st_size < BAR_FROM:  # noqa: PTH116 (pathlib takes a twentieth of most commands)
+def progress_bar(name: str, is_silent: bool, size: int | None = None) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on a terminal while a large file is worked on, or files of `size` bytes; yields what moves it, or None."""
+    if is_silent or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    if (os.stat(split_member(name)[0]).st_size if size is None else size) < BAR_FROM:  # noqa: PTH116 (pathlib takes a twentieth of most commands)
         yield None
         return
     from ptzip.render.progress import bar  # here, since rich takes longer to load than most files to be done

@@ -1,11 +1,12 @@
 """`ptzip slim FILE…`: remove from training checkpoints what only training needs."""
 
 import argparse
+import functools
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, Union
 
 import ptzip
 from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
@@ -13,6 +14,14 @@ from ptzip.errors import EditError
 from ptzip.io.atomic_output import is_read_only, slim_path
 from ptzip.io.sources import split_member
 from ptzip.json_output import error_dict
+
+Made = TypeVar("Made")
+
+Outcome = Union["ptzip.SlimReport", str]
+"""The report of a file, or why there is none."""
+
+TOGETHER = 8
+"""So many files are slimmed in several processes: of small files most time goes into Python, which one process does once."""
 
 DESCRIPTION = (
     "Remove the optimizer, the results text and duplicate weights, and store the model in half precision, "
@@ -39,6 +48,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = "format of the output (default: zip, or that of safetensors); legacy is for torch before 1.6"
     parser.add_argument("--format", choices=formats, help=form)
     parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
+    jobs = f"processes for several files (default: all processors from {TOGETHER} files on)"
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help=jobs)
     parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
@@ -83,27 +94,65 @@ class ListRecipes(argparse.Action):
 def run(arguments: argparse.Namespace) -> int:
     """Slim each file; one that fails does not stop the others."""
     failed, reports = False, list[dict[str, Any]]()
-    taken = {os.path.realpath(name): "is another input of this run" for name in arguments.files}
-    for name in arguments.files:
-        try:
-            report = _slim(name, _target(name, arguments, taken), arguments)
-        except (ptzip.PtzipError, OSError, ValueError) as error:
+    for name, outcome in zip(arguments.files, _outcomes(arguments), strict=True):
+        if isinstance(outcome, str):
             failed = True
-            reports.append(error_dict(message(error, name), path=name))
-            complain("error", f"{name}: {message(error, name)}")
+            reports.append(error_dict(outcome, path=name))
+            complain("error", f"{name}: {outcome}")
             continue
-        for warning in report.warnings:
+        for warning in outcome.warnings:
             complain("warning", f"{name}: {warning}")
-        reports.append(report.to_dict())
+        reports.append(outcome.to_dict())
         if not arguments.json and not arguments.quiet:
-            _print(report, arguments.dry_run)
+            _print(outcome, arguments.dry_run)
     if arguments.json:
         show(as_json(reports))
     return 2 if failed else 0
 
 
-def _slim(name: str, target: Path, arguments: argparse.Namespace) -> "ptzip.SlimReport":
-    with progress_bar(name, arguments.quiet or arguments.json) as progress:
+def _outcomes(arguments: argparse.Namespace) -> Iterator[Outcome]:
+    """The report of each file or why there is none, in the order of the files."""
+    files, taken = arguments.files, {os.path.realpath(name): "is another input of this run" for name in arguments.files}
+    targets = [_attempt(name, functools.partial(_target, name, arguments, taken)) for name in files]
+    from ptzip.io.workers import cpu_count  # here, since --help does without threads
+
+    jobs = arguments.jobs or (cpu_count() if len(files) >= TOGETHER else 1)
+    if jobs == 1 or len(files) == 1:
+        return (_outcome(name, target, arguments, False) for name, target in zip(files, targets, strict=True))
+    return _together(targets, arguments, min(jobs, len(files)))
+
+
+def _together(targets: list[Path | str], arguments: argparse.Namespace, jobs: int) -> Iterator[Outcome]:
+    """The same in several processes, with one progress bar for all files."""
+    from concurrent.futures import ProcessPoolExecutor  # here, since one file does not need it
+
+    sizes = [path.stat().st_size if path.exists() else 0 for path in map(Path, arguments.files)]
+    files, done = f"{len(sizes)} files", 0
+    with progress_bar(files, arguments.quiet or arguments.json, sum(sizes)) as progress, ProcessPoolExecutor(jobs) as pool:
+        count = len(sizes)
+        for outcome, size in zip(
+            pool.map(_outcome, arguments.files, targets, [arguments] * count, [True] * count), sizes, strict=True
+        ):
+            done += size
+            if progress:
+                progress(done, sum(sizes))
+            yield outcome
+
+
+def _outcome(name: str, target: Path | str, arguments: argparse.Namespace, is_silent: bool) -> Outcome:
+    return target if isinstance(target, str) else _attempt(name, lambda: _slim(name, target, arguments, is_silent))
+
+
+def _attempt(name: str, step: Callable[[], Made]) -> Made | str:
+    """What a step makes, or the message of its error."""
+    try:
+        return step()
+    except (ptzip.PtzipError, OSError, ValueError) as error:
+        return message(error, name)
+
+
+def _slim(name: str, target: Path, arguments: argparse.Namespace, is_silent: bool) -> "ptzip.SlimReport":
+    with progress_bar(name, is_silent or arguments.quiet or arguments.json) as progress:
         return ptzip.slim(
             name,
             target,
