@@ -16,6 +16,7 @@ So a module that holds a quantised weight is a unit, and none of its floats is c
 Integers of 64 bits, vectors and numbers are what honest modules have: `num_batches_tracked`, indices, positions, counters.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -42,6 +43,7 @@ COMPANION = re.compile(r"(nested_)?(absmax|quant_map)|SCB|(weight|input)_scales?
 """Names of tensors, without those of their modules."""
 
 WRAPPERS = frozenset(("torch._utils._rebuild_wrapper_subclass", *SUBCLASSES))
+SCRIPT_OBJECT = "torch.ScriptObject"
 DISTRIBUTED = "torch.distributed."
 """The package of wrapper subclasses that are parts of plain tensors."""
 
@@ -60,6 +62,11 @@ class StoredAs(NamedTuple):
     def is_quantised(self) -> bool:
         is_matrix = len(self.shape) > 1 and self.shape[0] != 1
         return self.is_wrapper or self.dtype in QUANTISED or (self.dtype in SMALL_INTEGERS and is_matrix)
+
+    @property
+    def may_be_quantised(self) -> bool:
+        """Whether a scale beside it would make it a quantised weight."""
+        return self.dtype in SMALL_INTEGERS and math.prod(self.shape) > 1
 
 
 def companions(root: Node) -> set[int]:
@@ -97,9 +104,14 @@ def unstated_module(root: Node) -> str:
 
 
 def _has_quantised(node: Node) -> bool:
-    """Whether there is a tensor of a quantised dtype, or a wrapper of some, in an object."""
-    forms = (_form(one) for one in walk_unordered(node) if isinstance(one, Call))
-    return any(form is not None and (form.is_wrapper or form.dtype in QUANTISED) for form in forms)
+    """Whether there is a tensor of a quantised dtype, a wrapper of some, or an object of TorchBind with tensors, in an object.
+
+    The last are the packed weights of torch.ao, which may be floats (`LinearPackedParams` of `torch.float16`).
+    """
+    calls = [one for one in walk_unordered(node) if isinstance(one, Call)]
+    forms = [form for one in calls if (form := _form(one)) is not None]
+    is_quantised = any(form.is_wrapper or form.dtype in QUANTISED for form in forms)
+    return is_quantised or any(class_path(one) == SCRIPT_OBJECT and storages_below(one) for one in calls)
 
 
 def _holders(root: Node) -> Iterator[dict[str, Slot]]:
@@ -121,6 +133,8 @@ def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:
     homes = {name: _home(name, forms) for name in forms}
     quantised = {homes[name] for name, form in forms.items() if form.is_quantised or _is_companion(name, form)}
     quantised |= {home for name, home in homes.items() if home != name.rpartition(".")[0]}
+    scaled = {homes[name] for name in forms if SCALE.fullmatch(name.rpartition(".")[2])}
+    quantised |= scaled & {homes[name] for name, form in forms.items() if form.may_be_quantised}
     yield from (tensor_slot(holder[name]) for name, home in homes.items() if home in quantised)
 
 

@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from ptzip.formats.signatures import has_legacy_magic
-from ptzip.pickling.nodes import Atom, Call, Node, Persistent, pairs, text, walk_unordered
+from ptzip.pickling.nodes import Atom, Call, Node, Persistent, pairs, walk_unordered
 from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.training_states import training_kind
 from ptzip.tensors.references import StorageRef, storage_ref
+from ptzip.text import as_text
 from ptzip.tree.calls import class_path
 from ptzip.tree.kinds import ARRAY_FUNCTIONS, kind
 
@@ -67,7 +68,7 @@ def _has_streams(root: Node) -> bool:
 
 def layout(root: Node) -> str:
     """The top level of a file in a few words."""
-    keys = [text(key) or "?" for key, _ in pairs(root)]
+    keys = [as_text(key.value) if isinstance(key, Atom) else kind(key) for key, _ in pairs(root)]
     if keys:
         more = f" and {len(keys) - MOST_KEYS} more" if len(keys) > MOST_KEYS else ""
         return f"its top-level keys are {', '.join(keys[:MOST_KEYS])}{more}"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Tuple, item_slots, walk_unordered
+from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup, walk_unordered
 from ptzip.recipes.recipe import is_state_dict, names
 from ptzip.tensors.references import tensor_ref, tensor_slot
 from ptzip.tree.children import keyed_children
@@ -12,12 +12,15 @@ from ptzip.tree.modules import attributes, is_module
 from ptzip.tree.paths import join_path
 
 WEIGHTS = re.compile(
-    r".*(weight|bias|running_mean|running_var|gamma|beta|kernel|embeddings?|scale|weight_[gv]|in_proj_\w+|lora_\w+|pos_embed|cls_token)"
+    r".*((weight|bias)(_\w+)?|running_mean|running_var|gamma|beta|kernel|embeddings?|scale|in_proj_\w+|lora_\w+|pos_embed|cls_token)"
 )
-"""The name of at least one tensor of every state dict."""
+"""The name of at least one tensor of almost every state dict; those of `nn.LSTM` are as `weight_ih_l0`."""
 
-WEIGHT_LISTS = re.compile(r"(\w+_)?(shadow|params|parameters|weights)(_\w+)?")
-"""Keys of lists of weights, as `torch_ema` and diffusers keep averages in `shadow_params`."""
+VERSIONS = "_metadata"
+"""The attribute of every dict that `module.state_dict()` returns (`torch/nn/modules/module.py`), whatever its names."""
+
+WEIGHT_LISTS = re.compile(r"(\w+_)?(ema|shadow|params|parameters|weights)(_\w+)?")
+"""Keys above lists of weights, as `torch_ema` and diffusers keep averages in `shadow_params`."""
 
 AVERAGES = re.compile(r"(?i)(.*_)?(ema|swa|shadow|averaged?|avg|moving)(_.*)?|averaged?model")
 """Parts of the paths of averaged weights."""
@@ -35,7 +38,8 @@ def find_weights(root: Node, above: str = "") -> Iterator[tuple[str, Node]]:
         if _has_weights(node) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
             yield path, node
         else:
-            pending += [(join_path(path, name), name, below) for name, below in reversed(list(_entries(node)))]
+            keys = reversed(list(_entries(node)))
+            pending += [(join_path(path, name), key if isinstance(node, List | Tuple) else name, below) for name, below in keys]
 
 
 def _has_weights(node: Node) -> bool:
@@ -44,7 +48,8 @@ def _has_weights(node: Node) -> bool:
 
 
 def is_weights(node: Node) -> bool:
-    return is_state_dict(node) and any(map(WEIGHTS.fullmatch, names(node)))
+    """Whether a node is a state dict of a module, by one of its names or by what `state_dict()` adds."""
+    return is_state_dict(node) and (lookup(attributes(node), VERSIONS) is not None or any(map(WEIGHTS.fullmatch, names(node))))
 
 
 def _are_weights(node: Node) -> bool:

@@ -17,11 +17,12 @@ from ptzip.pickling.nodes import Global, Node
 from ptzip.recipes.apply import recipe_for, start_edit, trim_and_cast
 from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.kept import name_leftovers
-from ptzip.recipes.recipe import Recipe
+from ptzip.recipes.recipe import Recipe, Weights
 from ptzip.slimming.options import Options
 from ptzip.slimming.tensors_file import tensors_file
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.torch_names import NOT_IN_LEGACY
+from ptzip.tree.children import node_at
 from ptzip.zip import writer
 
 ZIP_MAGIC = b"PK"
@@ -123,7 +124,9 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
         from ptzip.editing.plain_form import make_plain  # imports that only --plain needs
         from ptzip.values.builder import build_array
 
+        paths = [path for path, _ in recipe.weights(edit.root)]
         make_plain(edit, build_array)
+        recipe = recipe._replace(weights=_also_at(paths, recipe.weights))
         if container.name == BARE:  # its tensors are streams of torch.save, which a function loads
             edit.account.change(Category.OTHER, "file", "a zip of torch.save")
     saturate = options.on_overflow == "saturate"
@@ -144,6 +147,16 @@ def _like_training(root: Node, recipe: Recipe, options: Options) -> list[Found]:
     its framework does have in them, the framework leaves there."""
     found = find_training(root, Patterns(options.keep), in_modules=not recipe.is_half)
     return [one for one in found if one.path.partition(".")[0] not in recipe.needed]
+
+
+def _also_at(paths: list[str], weights: Weights) -> Weights:
+    """Finds the weights at some paths and others: the names in the state dict of a module may not tell that it is one."""
+
+    def find(root: Node) -> list[tuple[str, Node]]:
+        known = [(path, child.value) for path in paths if (child := node_at(root, path)) is not None]
+        return known + [one for one in weights(root) if one[0] not in paths]
+
+    return find
 
 
 def _is_legacy(main: Part, container: Container, wanted: str | None) -> bool:

@@ -141,3 +141,15 @@ def test_every_file_that_can_be_written_loads_without_any_class(path: Path, tmp_
         return
     if path.name != UNLOADABLE:
         torch.load(report.output or path, weights_only=True)
+
+
+@pytest.mark.parametrize("names", [("weight_ih_l0", "bias_hh_l0"), ("0", "1"), ("A_log", "D")])
+def test_the_state_dict_of_a_module_is_cast_as_the_module_is(names: tuple[str, ...], tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    net = module(parameters={name: builder.tensor(np.ones(400, "f4")) for name in names})
+    path = builder.save(tmp_path / "last.pt", {"net": net})
+    ptzip.slim(path, tmp_path / "plain.pt", plain=True, scan=False)
+    with ptzip.open(tmp_path / "plain.pt") as checkpoint:
+        assert {name: tensor.dtype for name, tensor in checkpoint.items()} == dict.fromkeys(
+            (f"net.{name}" for name in names), "float16"
+        )

@@ -55,6 +55,8 @@ LAYOUTS: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {
         "0.output_scale": ("float32", ()),
     },
     f"{NF4}, the weight in another shard": {"0.weight.absmax": ("float32", (2,)), "0.weight.quant_map": ("float32", (16,))},
+    "a vector of int8": {"0.packed": ("int8", (64,)), "0.packed_scale": ("float32", (8,)), "0.bias": ("float32", (8,))},
+    "one row of int8": {"0.weight": ("int8", (1, 64)), "0.scale": ("float32", (1,))},
     f"{FP8}, the weight in another shard": {"0.weight_scale_inv": ("float32", (8, 1))},
 }
 HONEST: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {
@@ -72,6 +74,8 @@ HONEST: dict[str, dict[str, tuple[str, tuple[int, ...]]]] = {
     "GPT-2": {"attn.bias": ("uint8", (1, 1, 8, 8)), "attn.masked_bias": ("float32", ())},
     "counters": {"ema.num_updates": ("int32", ()), "ema.decay": ("float32", ())},
     "masks": {"attn.in_proj_weight": ("float32", (9, 3)), "attn.mask": ("bool", (9, 9))},
+    "Swin 2": {"attn.logit_scale": ("float32", (3, 1, 1)), "attn.relative_position_index": ("int64", (4, 4))},
+    "a count beside a scale": {"norm.scale": ("float32", (4,)), "norm.count": ("int32", ())},
     "scales": {"clip.logit_scale": ("float32", ()), "norm.scale": ("float32", (4,))},
 }
 LARGE = {"head.weight": ("float32", (40, 40)), "head.bias": ("float32", (40,))}

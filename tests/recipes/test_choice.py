@@ -54,6 +54,7 @@ def test_an_unknown_name_is_an_error_that_lists_the_names() -> None:
             {"state_dict": {}, "hyper_parameters": {}}, "its top-level keys are state_dict, hyper_parameters$", id="keys"
         ),
         pytest.param({f"layer{index}": 1 for index in range(30)}, r"layer0, .*, layer19 and 10 more$", id="many keys"),
+        pytest.param({0: 1, None: 2, (1, 2): 3}, "its top-level keys are 0, None, tuple$", id="keys of other types"),
         pytest.param({}, "the top-level object is an empty dict", id="empty"),
         pytest.param([1, 2], "the top-level object is a list, not a dict", id="list"),
         pytest.param("text", "the top-level object is a str, not a dict", id="text"),

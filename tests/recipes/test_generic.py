@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ptzip
+from ptzip.pickling.nodes import Step
 from ptzip.recipes import generic
 from ptzip.recipes.weights import find_weights as weights
 from ptzip.tensors.rounding import floats, narrow
@@ -160,3 +161,26 @@ def test_no_weight_of_a_real_file_is_lost(path: Path, tmp_path: Path) -> None:
             if tensor.storage is not None and tensor.layout == "strided":
                 np.testing.assert_array_equal(values(new), expected(tensor, new.dtype), err_msg=name)
                 assert new.dtype == tensor.dtype or name in {one for cast in report.tensors for one in cast.names}
+
+
+def names_of(one: CheckpointBuilder, *names: str) -> dict[str, Any]:
+    return {name: one.tensor(numbers(4)) for name in names}
+
+
+def test_the_names_of_recurrent_layers_are_those_of_weights() -> None:
+    one = CheckpointBuilder()
+    assert [path for path, _ in weights(node({"net": names_of(one, "weight_ih_l0", "weight_hh_l0", "bias_ih_l0")}))] == ["net"]
+
+
+def test_a_state_dict_of_a_module_is_known_whatever_its_names_are() -> None:
+    one = CheckpointBuilder()
+    state = ordered(**names_of(one, "A_log", "D", "W"))
+    assert [path for path, _ in weights(node({"net": state}))] == []
+    state.steps.append(Step("BUILD", items=[node({"_metadata": ordered()})]))
+    assert [path for path, _ in weights(node({"net": state}))] == ["net"]
+
+
+def test_a_list_of_averages_in_a_tuple_is_weights_by_the_key_above() -> None:
+    one = CheckpointBuilder()
+    averages = [one.tensor(numbers(4)), one.tensor(numbers(2))]
+    assert [path for path, _ in weights(node({"ema": (0.99, averages), "exp_avg": (1, averages[:1])}))] == ["ema.1"]

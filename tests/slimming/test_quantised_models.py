@@ -96,7 +96,12 @@ def test_a_whole_quantised_model_computes_the_same(tmp_path: Path) -> None:
     assert torch.allclose(before(images()), after(images()), atol=0.02)
 
 
-@pytest.mark.parametrize("quantise", [static, dynamic])
+def dynamic_half(net: Any) -> Any:
+    """The packed weights are floats, and in no parameter."""
+    return torch.ao.quantization.quantize_dynamic(net, {torch.nn.Linear}, dtype=torch.float16)
+
+
+@pytest.mark.parametrize("quantise", [static, dynamic, dynamic_half])
 def test_a_whole_quantised_model_has_no_plain_form(quantise: Any, tmp_path: Path) -> None:
     torch.save({"net": quantise(network())}, tmp_path / "last.pt")
     with pytest.raises(
