@@ -120,7 +120,14 @@ def _tail(source: Source) -> tuple[int, bytes]:
 
 
 def _start(source: Source, end_offset: int) -> int:
-    """The offset of the first local header of the zip that ends a source; 0 where its end does not say or is wrong.
+    """The offset of the first local header of the zip that ends a source; 0 where its end does not say or is wrong."""
+    start = bytes_before(source, end_offset)
+    is_start = start > 0 and source.read(start, len(structs.LOCAL_SIGNATURE)) == structs.LOCAL_SIGNATURE
+    return start if is_start else 0
+
+
+def bytes_before(source: Source, end_offset: int) -> int:
+    """How many bytes are in front of the zip that ends a source, by its end records; negative where the zip itself lacks bytes.
 
     The offsets in the records count from the start of their zip, so the directory has to end where its end records begin.
     """
@@ -131,6 +138,4 @@ def _start(source: Source, end_offset: int) -> int:
     at = end_offset - structs.LOCATOR64_SIZE - structs.END64_SIZE
     if at >= 0 and source.read(at, len(structs.END64_SIGNATURE)) == structs.END64_SIGNATURE:
         facts, end_offset = structs.read(structs.End64, source, at), at
-    start = end_offset - facts.directory_size - facts.directory_offset
-    is_start = start > 0 and source.read(start, len(structs.LOCAL_SIGNATURE)) == structs.LOCAL_SIGNATURE
-    return start if is_start else 0
+    return end_offset - facts.directory_size - facts.directory_offset

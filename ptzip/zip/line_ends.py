@@ -3,7 +3,10 @@
 In random bytes one line feed in 256 follows a carriage return, so that a file in which all or none do was converted.
 """
 
-from ptzip.io.sources import CHUNK, BytesSource, Source
+from collections.abc import Iterator
+
+from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Source
+from ptzip.zip.find_archives import bytes_before, find_end
 
 FEW = 8
 """So many line feeds are after a carriage return by chance in one of 2 ** 64 files."""
@@ -11,12 +14,17 @@ FEW = 8
 LARGE = 1 << 20
 """In a file of so many bytes 16 pairs are expected."""
 
+IN_MEMORY = 64 << 20
+"""The largest file that is restored in memory; others go to a temporary file."""
+
 EXPANDED = "every line feed became a carriage return and a line feed"
 STRIPPED = "every carriage return before a line feed was removed"
+SHORT = "bytes are missing, and no line feed follows a carriage return"
+"""What is sure of a file too small for pairs to be expected in it."""
 
 
 def converted_line_ends(source: Source) -> str:
-    """How all line ends of a file were converted, `EXPANDED` or `STRIPPED`; "" where they were not."""
+    """How all line ends of a zip were converted: `EXPANDED`, `STRIPPED` or `SHORT`, which is less sure; "" where they were not."""
     feeds = pairs = 0
     for start in range(0, source.size, CHUNK):
         data = source.read(max(start - 1, 0), min(CHUNK + (start > 0), source.size - max(start - 1, 0)))
@@ -24,9 +32,36 @@ def converted_line_ends(source: Source) -> str:
         pairs += data.count(b"\r\n")
     if pairs == feeds >= FEW:
         return EXPANDED
-    return STRIPPED if not pairs and feeds and source.size >= LARGE else ""
+    if pairs or not feeds:
+        return ""
+    return STRIPPED if source.size >= LARGE else SHORT if _lacks_few(source, feeds) else ""
 
 
-def with_line_feeds(source: Source) -> BytesSource:
-    """The file as it was before its line ends were expanded, in memory."""
-    return BytesSource(source.read(0, source.size).replace(b"\r\n", b"\n"), source.name)
+def _lacks_few(source: Source, feeds: int) -> bool:
+    """Whether a zip lacks as few bytes as there may have been pairs, by the offset of its directory."""
+    end = find_end(source)
+    missing = -bytes_before(source, end) if end is not None else 0
+    return 0 < missing <= min(feeds, FEW + feeds // 32)
+
+
+def with_line_feeds(source: Source) -> Source:
+    """The file as it was before its line ends were expanded: in memory, or beyond `IN_MEMORY` bytes in a temporary file."""
+    if source.size <= IN_MEMORY:
+        return BytesSource(b"".join(_restored(source)), source.name)
+    import os
+    import tempfile
+
+    with tempfile.TemporaryFile() as file:
+        file.writelines(_restored(source))
+        file.flush()
+        return DescriptorSource(os.dup(file.fileno()), source.name)
+
+
+def _restored(source: Source) -> Iterator[bytes]:
+    """The bytes without carriage returns before line feeds. One that ends a piece waits for the next."""
+    waiting = b""
+    for start in range(0, source.size, CHUNK):
+        data = waiting + source.read(start, min(CHUNK, source.size - start))
+        waiting = data[len(data.removesuffix(b"\r")) :]
+        yield data.removesuffix(b"\r").replace(b"\r\n", b"\n")
+    yield waiting
