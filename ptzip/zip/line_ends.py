@@ -3,6 +3,7 @@
 In random bytes one line feed in 256 follows a carriage return, so that a file in which all or none do was converted.
 """
 
+import os
 from collections.abc import Iterator
 
 from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Source
@@ -24,7 +25,7 @@ SHORT = "bytes are missing, and no line feed follows a carriage return"
 
 
 def converted_line_ends(source: Source) -> str:
-    """How all line ends of a zip were converted: `EXPANDED`, `STRIPPED` or `SHORT`, which is less sure; "" where they were not."""
+    """How all line ends of a zip were converted: `EXPANDED`, `STRIPPED`, or the less sure `SHORT`; "" where they were not."""
     feeds = pairs = 0
     for start in range(0, source.size, CHUNK):
         data = source.read(max(start - 1, 0), min(CHUNK + (start > 0), source.size - max(start - 1, 0)))
@@ -48,8 +49,7 @@ def with_line_feeds(source: Source) -> Source:
     """The file as it was before its line ends were expanded: in memory, or beyond `IN_MEMORY` bytes in a temporary file."""
     if source.size <= IN_MEMORY:
         return BytesSource(b"".join(_restored(source)), source.name)
-    import os
-    import tempfile
+    import tempfile  # few files are that large
 
     with tempfile.TemporaryFile() as file:
         file.writelines(_restored(source))
