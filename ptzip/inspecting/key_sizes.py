@@ -9,14 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptzip.errors import PtzipError
+from ptzip.errors import PtzipError, beyond
 from ptzip.formats.container import Part
 from ptzip.pickling import nodes
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, pairs, plain
 from ptzip.tensors import references
 from ptzip.tensors.strides import element_range
 from ptzip.tensors.torch_names import PARAMETERS, VIEWS
-from ptzip.tree.children import NodeChild, keyed_children, node_children
+from ptzip.tree.children import NodeChild, each_child, keyed_children, node_children
 from ptzip.tree.kinds import ARRAY, is_tensor, kind
 from ptzip.tree.modules import is_module
 
@@ -98,6 +98,8 @@ def holdings(part: Part, sizes: Mapping[str, int]) -> Holdings:
     found = [] if is_tensor(root) else [child for child in keyed_children(root) if child.slot]
     if not found and isinstance(root, Call) and root.path == "collections.OrderedDict":  # built from a list of pairs
         found = [child for child in node_children(root) if child.slot]
+    if len(found) > part.pickle.limits.paths:
+        raise beyond("paths", part.pickle.limits.paths, f"the object has {len(found):,} keys, above")
     found = found or [NodeChild("", root)]
     one_pass = _KeyPass(part, sizes)
     spelled = chain((key for key, _ in pairs(root)), repeat(None))
@@ -168,7 +170,7 @@ class _KeyPass:
         self.seen.add(id(key))
         value = node.value if isinstance(node, Atom) else None
         word = node.path if isinstance(node, Global) else kind(node)
-        count = 0 if is_tensor(node) or word.startswith(ARRAY) else len(node_children(node))
+        count = 0 if is_tensor(node) or word.startswith(ARRAY) else sum(1 for _ in each_child(node))
         return KeySize(name, word, value, count, size, 0, has_module)
 
     def storage_size(self, node: Persistent) -> int:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ptzip.pickling.nodes import Atom, Call, Global, List, Node, Persistent, Tuple, plain
 from ptzip.tensors.tensor import Tensor
-from ptzip.tree.children import NodeChild, node_children
+from ptzip.tree.children import NodeChild, each_child
 from ptzip.tree.kinds import is_tensor, kind
 from ptzip.tree.paths import TOP, Path
 
@@ -38,35 +38,44 @@ class TreeRow(NamedTuple):
 
 
 class _Branch(NamedTuple):
-    """A node to be shown, and what is right below it."""
+    """A node to be shown."""
 
     depth: int
     path: Path
     name: str
     node: Node
-    below: list[NodeChild]
+
+
+class _Level(NamedTuple):
+    """What is below one node: its path, the children that are not shown yet, and how many of them may be."""
+
+    above: Path
+    rest: Iterator[NodeChild]
+    left: int
 
 
 def tree_rows(root: Node, tensors: Mapping[str, Tensor], everything: bool, path: str = "") -> Iterator[TreeRow]:
     """The rows of a tree, from the node at `path`."""
     depth, width = (UNLIMITED, UNLIMITED) if everything else (DEPTH, WIDTH)
     seen: dict[int, Path] = {}
-    pending: list[TreeRow | tuple[int, Path, NodeChild]] = [(0, TOP.below(path or None), NodeChild(path, root))]
+    pending = [_Level(TOP.below(path or None), iter([NodeChild(path, root)]), 1)]
     while pending:
-        item = pending.pop()
-        if isinstance(item, TreeRow):
-            yield item
+        above, rest, left = pending[-1]
+        at = len(pending) - 1
+        child = next(rest, None)
+        if child is None or not left:
+            hidden = sum(1 for _ in rest) + (child is not None)
+            pending.pop()
+            if hidden:
+                yield TreeRow(at, "", "", hidden=hidden)
             continue
-        at, where, child = item
-        below = node_children(child.value)
-        row = _row(_Branch(at, where, child.part or "", child.value, below), seen, tensors)
+        pending[-1] = pending[-1]._replace(left=left - 1)
+        where = above.below(child.part) if at else above
+        row = _row(_Branch(at, where, child.part or "", child.value), seen, tensors)
         yield row
-        if not row.below or at >= depth:
-            continue
-        shown = below if everything else [one for one in below if not _is_idle(one)]
-        if len(shown) > width:
-            pending.append(TreeRow(at + 1, "", "", hidden=len(shown) - width))
-        pending += [(at + 1, where.below(one.part), one) for one in reversed(shown[:width])]
+        if row.below and at < depth:
+            shown = each_child(child.value)
+            pending.append(_Level(where, shown if everything else (one for one in shown if not _is_idle(one)), width))
 
 
 def _is_idle(child: NodeChild) -> bool:
@@ -75,11 +84,15 @@ def _is_idle(child: NodeChild) -> bool:
         return False
     if isinstance(child.value, Atom):
         return child.value.value is None
-    return not isinstance(child.value, Global | Persistent) and not is_tensor(child.value) and not node_children(child.value)
+    return (
+        not isinstance(child.value, Global | Persistent)
+        and not is_tensor(child.value)
+        and next(each_child(child.value), None) is None
+    )
 
 
 def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) -> TreeRow:
-    depth, path, name, node, below = branch
+    depth, path, name, node = branch
     word = kind(node)
     if isinstance(node, Atom):
         return TreeRow(depth, name, word, node.value)
@@ -88,20 +101,21 @@ def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) 
     if id(node) in seen:
         return TreeRow(depth, name, word, seen=str(seen[id(node)]))
     seen[id(node)] = path
+    below = sum(1 for _ in each_child(node))
     if is_tensor(node) or isinstance(node, Persistent):
-        return TreeRow(depth, name, word, below=len(below) or None, tensor=tensors.get(str(path)))
+        return TreeRow(depth, name, word, below=below or None, tensor=tensors.get(str(path)))
     items = _plain_items(node, below)
     if items is not None:
         return TreeRow(depth, name, word, items)
-    return TreeRow(depth, name, word, _plain_arguments(node), len(below))
+    return TreeRow(depth, name, word, _plain_arguments(node), below)
 
 
-def _plain_items(node: Node, below: list[NodeChild]) -> object:
+def _plain_items(node: Node, below: int) -> object:
     """The items of a short list or tuple of plain values, which share one row; else None."""
-    if not isinstance(node, List | Tuple) or not 0 < len(below) <= MOST_ITEMS:
+    if not isinstance(node, List | Tuple) or not 0 < below <= MOST_ITEMS:
         return None
-    values = [child.value.value for child in below if isinstance(child.value, Atom)]
-    if len(values) < len(below):
+    values = [child.value.value for child in each_child(node) if isinstance(child.value, Atom)]
+    if len(values) < below:
         return None
     return values if isinstance(node, List) else tuple(values)
 

@@ -11,12 +11,13 @@ from ptzip.recipes.training_states import (
     ONLY_TRAINING,
     Training,
     has_state,
+    is_empty,
     looks_like_training,
     training_kind,
 )
 from ptzip.recipes.weights import find_weights, is_weights
 from ptzip.tensors.references import parameter_arguments, tensor_ref, tensor_slot
-from ptzip.tree.children import NodeChild, node_children
+from ptzip.tree.children import NodeChild, each_child
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import is_module
 from ptzip.tree.paths import join_path
@@ -61,7 +62,7 @@ def find_training(root: Node, keep: Patterns | None = None, in_modules: bool = T
             continue
         seen.add(id(holder.node))
         has_names, below = is_weights(holder.node), list[Holder]()
-        children = [child for child in node_children(holder.node) if not isinstance(child.value, Atom)]
+        children = [child for child in each_child(holder.node) if not isinstance(child.value, Atom)]
         statistics = _statistics(children)
         for child in children:
             if has_names and (is_leaf(child.value) or child.part == "_metadata"):
@@ -100,6 +101,6 @@ def _examined(
         kind = None
     if kind is not None and child.slot is not None:
         return Found(path, child.value, child.slot, child.owner, kind), None
-    inner = None if is_leaf(child.value) else Holder(child.value, path, keys)
+    inner = None if is_leaf(child.value) or is_empty(child.value) else Holder(child.value, path, keys)
     is_like = is_statistic or (is_name and looks_like_training(child.value, part))
     return (Found(path, child.value, child.slot, child.owner, None) if is_like and child.slot else None), inner

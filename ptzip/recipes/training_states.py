@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.pickling.nodes import (
+    Atom,
     Call,
     Dict,
     Global,
@@ -116,11 +117,10 @@ class Training(NamedTuple):
     form: Callable[[Node], bool]
     sure_form: Callable[[Node], bool]
 
-    def fits(self, node: Node, keys: tuple[str, ...]) -> bool:
-        """Whether a value, below some keys, is such a state, or a list or dict of nothing else."""
+    def fits(self, node: Node, members: list[Node], keys: tuple[str, ...]) -> bool:
+        """Whether a value, below some keys, is such a state, or a list or dict of nothing else: of `members`."""
         form = self.form if any(map(self.key.fullmatch, keys)) else self.sure_form
-        inner = _members(node)
-        return form(node) or (bool(inner) and all(map(form, inner)))
+        return form(node) or (bool(members) and all(map(form, members)))
 
 
 def _members(node: Node) -> list[Node]:
@@ -133,6 +133,8 @@ def _members(node: Node) -> list[Node]:
 def _containing(pattern: str) -> re.Pattern[str]:
     return re.compile(rf"(?i).*({pattern}).*")
 
+
+CALLBACKS = Training("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _are_callbacks, _never)
 
 KINDS = (
     Training(
@@ -151,7 +153,7 @@ KINDS = (
         _is_random_state,
         _is_number_state,
     ),
-    Training("the states of callbacks", Category.OTHER, re.compile(r"callbacks?(_states?)?"), _are_callbacks, _never),
+    CALLBACKS,
 )
 
 OF_OPTIMIZER = KINDS[0]
@@ -174,7 +176,16 @@ LIKE_TRAINING = re.compile(
 
 def training_kind(node: Node, keys: tuple[str, ...]) -> Training | None:
     """The kind of state that a value is, by its form and the keys above it."""
-    return next((kind for kind in KINDS if kind.fits(node, keys)), None)
+    if is_empty(node) and not any(map(CALLBACKS.key.fullmatch, keys)):
+        return None
+    members = _members(node)
+    members = [] if any(isinstance(one, Atom) for one in members) else members  # none of which is a state
+    return next((kind for kind in KINDS if kind.fits(node, members, keys)), None)
+
+
+def is_empty(node: Node) -> bool:
+    """Whether a container has nothing in it, as many of a large file have."""
+    return isinstance(node, Dict | List | Tuple) and not node.parts and not any(step.items for step in node.steps)
 
 
 def looks_like_training(node: Node, key: str) -> bool:

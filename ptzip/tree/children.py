@@ -71,18 +71,27 @@ def _fixed(child: NodeChild) -> NodeChild:
 
 def node_children(node: Node) -> list[NodeChild]:
     """What is right below a node; nothing below plain values, names and persistent ids."""
+    return list(each_child(node))
+
+
+def each_child(node: Node) -> Iterator[NodeChild]:
+    """The same one by one: the list of the children of a list of millions takes more memory than these."""
     if isinstance(node, Atom | Global | Persistent):
-        return []
+        return
     if not isinstance(node, Call):
-        return [*keyed_children(node), *_items(node, isinstance(node, Set))]
+        yield from _entries(pair_slots(node), node)
+        yield from _items(node, isinstance(node, Set))
+        return
     path = class_path(node)
     if makes_tensor(path):
-        return list(_of_tensor(node))
-    if path in ARRAY_FUNCTIONS:
-        return list(_of_array(node))
-    if path in GETATTR or path in SCALAR_FUNCTIONS:
-        return []
-    return [*keyed_children(node), *_items(node), *_arguments(node), *_of_state(node, path)]
+        yield from _of_tensor(node)
+    elif path in ARRAY_FUNCTIONS:
+        yield from _of_array(node)
+    elif path not in GETATTR and path not in SCALAR_FUNCTIONS:
+        yield from _entries(pair_slots(node), node)
+        yield from _items(node)
+        yield from _arguments(node)
+        yield from _of_state(node, path)
 
 
 def node_key_text(key: Node) -> str | None:
@@ -113,19 +122,18 @@ def _are_atoms(nodes: list[Node]) -> bool:
 
 def keyed_children(node: Node) -> list[NodeChild]:
     """The values of a dict, or of an object filled like one, by their keys."""
-    return _entries(pair_slots(node), node)
+    return list(_entries(pair_slots(node), node))
 
 
-def _entries(pairs: Iterable[tuple[Node, Slot]], owner: Node | None = None) -> list[NodeChild]:
+def _entries(pairs: Iterable[tuple[Node, Slot]], owner: Node | None = None) -> Iterator[NodeChild]:
     """Values by their keys; a key without a text is a child as well, since it may be a tensor or have one below it."""
-    found = list[NodeChild]()
     for index, (key, slot) in enumerate(pairs):
         name = node_key_text(key)
         if name is None:
             name = str(index)
-            found += [] if isinstance(key, Atom) else [NodeChild(name, key)]
-        found.append(NodeChild(name, slot.node, slot, owner))
-    return found
+            if not isinstance(key, Atom):
+                yield NodeChild(name, key)
+        yield NodeChild(name, slot.node, slot, owner)
 
 
 def _items(node: Node, is_set: bool = False) -> Iterator[NodeChild]:
