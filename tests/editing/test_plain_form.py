@@ -142,7 +142,7 @@ def test_every_file_that_can_be_written_loads_without_any_class(path: Path, tmp_
     if path.name in SUBCLASSES:
         assert any("a class that weights_only does not allow" in warning for warning in report.warnings)
         return
-    if path.name != UNLOADABLE:
+    if path.name != UNLOADABLE and path.suffix != ".safetensors":  # torch does not load these
         for data in checkpoints(Path(report.output or path)):
             torch.load(io.BytesIO(data), weights_only=True)
 
