@@ -129,7 +129,8 @@ def slim(
             return _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
 
         def slim_one(one: "Checkpoint", target: "Callable[[], Path] | None") -> "SlimReport":
-            flags = {"with_tensors": with_tensors, "check": check, "scan": scan, "overwrite": overwrite, "sync": sync}
+            flags = {"with_tensors": with_tensors, "check": check, "scan": scan, "overwrite": overwrite}
+            flags["sync"] = sync and checkpoint.collection is None  # of a collection, only the whole is kept
             return _slim(one, options, target, progress, **flags)
 
         if (collection := checkpoint.collection) is None:

@@ -3,14 +3,12 @@
 Both are tested from outside: a process is watched, killed, or denied the disk, and then its folder is compared.
 """
 
-import errno
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,12 +17,12 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.io import atomic_output, renames
+from ptzip.io import atomic_output
+from ptzip.io.renames import swap
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Call, Global, Node, Tuple, walk
 from tests import corpus
 from tests.cli.audited_commands import CAUGHT
-from tests.cli.kill_at_each_call import CALLS
 from tests.cli.shell import environment, names, one_line
 from tests.cli.shell import ptzip as run
 from tests.small_checkpoints import Records, called, module_records, save, training_records
@@ -195,55 +193,21 @@ def test_nothing_of_any_hostile_file_of_the_corpus_runs() -> None:
     assert written <= {"written", "slim already"}
 
 
-# killed at any point
-
-
-def kill_points(path: Path) -> list[list[str]]:
-    command = [sys.executable, "-m", "tests.cli.kill_at_each_call", str(path)]
-    quiet = environment({"PYTHONWARNINGS": "ignore", "OPENBLAS_NUM_THREADS": "1"})  # newer Pythons warn of forks beside threads
-    done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=True)
-    assert done.stderr == ""
-    return [line.split() for line in done.stdout.splitlines()]
-
-
-@pytest.mark.slow
-def test_killed_before_in_or_after_any_system_call_the_file_is_the_old_or_the_new_one() -> None:
-    path = save(Path("last.pt"))
-    new = slimmed(path).hex()
-    points = kill_points(path)
-    assert {state for *_, state in points} == {"old", new}
-    assert {name for _, name, *_ in points} == set(CALLS) - {"unlink"}
-    for _, name, moment, state in points:
-        if state == new:  # only once it was moved there, which follows its fsync
-            assert (name, moment) == ("replace", "after") or name in ("open", "fsync", "close")
-    check_next_run(path, new)
-
-
-def check_next_run(path: Path, expected: str) -> None:
-    """What killed runs left behind are files by a name of ours, and the next run is none the worse for them."""
-    left = set(names()) - {path.name}
-    assert left
-    assert all(name.startswith(".ptzip-") and name.endswith(".tmp") for name in left)
-    assert run("slim", "-i", path).code == 0
-    assert path.read_bytes().hex() == expected
+# killed at any moment; `tests.faults` has every call
 
 
 def test_the_bytes_are_on_the_disk_before_the_old_file_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     path, order = save(Path("last.pt")), list[str]()
-    for name in ("pwrite", "fsync"):
-        monkeypatch.setattr(os, name, noting(order, name))
-    monkeypatch.setattr(atomic_output, "swap", noting(order, "swap", renames.swap))
-    run("slim", "-i", path)
-    assert order[-3:] == ["fsync", "swap", "fsync"]  # the file, its name, the folder that holds the name
-    assert set(order[:-3]) == {"pwrite"}
+    monkeypatch.setattr(os, "fsync", noting(order, "fsync", os.fsync))
+    monkeypatch.setattr(atomic_output, "swap", noting(order, "swap", swap))
+    assert run("slim", "-i", path).code == 0
+    assert order == ["fsync", "swap", "fsync"]  # the file, its name, the folder that holds the name
 
 
-def noting(order: list[str], name: str, function: Callable[..., Any] | None = None) -> Callable[..., Any]:
-    call = function or getattr(os, name)
-
-    def noted(*arguments: Any, **named: Any) -> Any:
+def noting(order: list[str], name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(*arguments: Any) -> Any:
         order.append(name)
-        return call(*arguments, **named)
+        return call(*arguments)
 
     return noted
 
@@ -290,7 +254,8 @@ def test_a_file_that_may_not_grow_is_one_error_line_and_leaves_all_as_it_was(lim
     before = path.read_bytes()
     command = [sys.executable, "-B", "-c", LIMITED, str(limit), "slim", "last.pt", *flags]
     done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "ptzip: error: last.pt: file too large\n")
+    named = {(): ": last.slim.pt", ("-i",): ""}.get(flags, ": there.pt")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ptzip: error: last.pt: file too large{named}\n")
     assert names() == ["last.pt", "there.pt"]
     assert (path.read_bytes(), Path("there.pt").read_bytes()) == (before, b"mine")
 
@@ -319,71 +284,10 @@ def test_a_full_disk_is_one_error_line_and_leaves_all_as_it_was(flags: tuple[str
     path = save(small_disk / "last.pt", training_records(count=1 << 16))
     (small_disk / "filler").write_bytes(bytes((1 << 20) - path.stat().st_size - (100 << 10)))
     before = path.read_bytes()
-    where = "" if flags else f": {small_disk / 'last.slim.pt'}"
-    assert one_line(run("slim", path, *flags), f"ptzip: error: {path}: ") == f"no space left on device{where}"
+    named = "" if flags else f": {small_disk / 'last.slim.pt'}"
+    assert one_line(run("slim", path, *flags), f"ptzip: error: {path}: ") == f"no space left on device{named}"
     assert names(small_disk) == ["filler", "last.pt"]
     assert path.read_bytes() == before
-
-
-class Failing:
-    """Lets the call number `at` of all that ptzip asks of the system fail."""
-
-    def __init__(self, at: int, fault: int) -> None:
-        self.left, self.fault = at, fault
-        self.failed = ""
-        self.lock = threading.Lock()
-
-    def wrapped(self, name: str) -> Callable[..., Any]:
-        call = getattr(os, name)
-
-        def counted(*arguments: Any, **named: Any) -> Any:
-            with self.lock:
-                self.left -= 1
-                fails = self.left == 0
-            if fails:
-                self.failed = name
-                raise OSError(self.fault, os.strerror(self.fault))
-            return call(*arguments, **named)
-
-        return counted
-
-
-def fail_everywhere(path: Path, fault: int, *flags: str) -> Iterator[tuple[str, Any]]:
-    """Slim once for each system call, which fails: its name and the result of the run."""
-    before = path.read_bytes()
-    for at in range(1, 1000):
-        path.write_bytes(before)
-        failing = Failing(at, fault)
-        with pytest.MonkeyPatch.context() as patch:
-            for name in CALLS:
-                patch.setattr(os, name, failing.wrapped(name))
-            result = run("slim", path, *flags)
-        if not failing.failed:
-            return
-        yield failing.failed, result
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("fault", [errno.ENOSPC, errno.EIO, errno.EACCES], ids=errno.errorcode.get)
-@pytest.mark.parametrize("flags", [("-i",), ("-f",)])
-def test_any_system_call_that_fails_is_one_error_line_and_leaves_all_as_it_was(fault: int, flags: tuple[str, ...]) -> None:
-    path = save(Path("last.pt"))
-    before, new = path.read_bytes(), slimmed(path)
-    written = path if flags == ("-i",) else Path("last.slim.pt")
-    failed = set()
-    for name, result in fail_everywhere(path, fault, *flags):
-        failed.add(name)
-        if result.code == 0:  # what makes the rename durable may fail, and so may what only looks after the owner
-            assert name in ("open", "fsync", "close", "fchmod", "fchown")
-            assert written.read_bytes() == new
-            if written != path:
-                written.unlink()
-            continue
-        cause = one_line(result, "ptzip: error: last.pt: ")
-        assert cause.startswith(os.strerror(fault).lower())
-        assert path.read_bytes() == before
-        assert names() == ["last.pt"]
-    assert failed == set(CALLS) - {"unlink"} - ({"fsync", "fchown"} if flags == ("-f",) else set())
 
 
 def few_bytes(name: str, count: int) -> Callable[..., Any]:

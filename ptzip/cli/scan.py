@@ -8,11 +8,14 @@ import argparse
 import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import ptzip
 from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.errors import EditError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 DESCRIPTION = (
     "Read every pickle in a file as a loader would, and run nothing. One line for each file: OK, REVIEW (unknown code, or a "
@@ -128,15 +131,29 @@ def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator
 def _together(paths: list[str], scan_one: ScanOne, count: int) -> Iterator["ptzip.ScanReport"]:
     """The same in several processes; where one of them dies, the remaining files are unreadable."""
     from concurrent.futures import BrokenExecutor, ProcessPoolExecutor  # here, since a single file does not need them
+    from multiprocessing import Pipe
 
     done = 0
-    with ProcessPoolExecutor(count) as pool:
+    reader, writer = Pipe(duplex=False)
+    with reader, writer, ProcessPoolExecutor(count, initializer=_end_with_parent, initargs=(reader, writer)) as pool:
         try:
             for report in pool.map(scan_one, paths, chunksize=4):
                 yield report
                 done += 1
         except BrokenExecutor:
             yield from (_unreadable(path, "the process that scanned it died") for path in paths[done:])
+
+
+def _end_with_parent(reader: "Connection[None, None]", writer: "Connection[None, None]") -> None:
+    """Let this worker end when the process that started it does, even if that was killed: the pipe is closed then."""
+    from threading import Thread  # as above
+
+    def wait() -> None:
+        reader.poll(None)  # nothing is ever sent
+        os._exit(1)
+
+    writer.close()
+    Thread(target=wait, daemon=True).start()
 
 
 def _scan(path: str, trust: tuple[str, ...], limits: dict[str, int]) -> "ptzip.ScanReport":

@@ -36,11 +36,12 @@ class WorkFolder:
             self._lock = _lock(self.path)
 
     def remove(self) -> None:
-        """Remove the folder and the files in it, as far as possible."""
+        """Remove the folder and what is in it, as far as possible."""
         with contextlib.suppress(OSError):
-            for path in self.path.iterdir():
-                path.unlink()
-            self.path.rmdir()
+            for folder, _, names in os.walk(self.path, topdown=False):
+                for name in names:
+                    Path(folder, name).unlink()
+                Path(folder).rmdir()
         self._unlock()
 
     def _unlock(self) -> None:
@@ -61,8 +62,11 @@ def _remove_if_abandoned(path: Path) -> None:
     if lock is None:
         return
     with contextlib.suppress(OSError):
-        for name in os.listdir(lock):  # noqa: PTH208 (the path may lead elsewhere by now)
-            os.unlink(name, dir_fd=lock)
+        for _, folders, names, within in os.fwalk(".", topdown=False, dir_fd=lock):  # the path may lead elsewhere by now
+            for name in names:
+                os.unlink(name, dir_fd=within)
+            for name in folders:
+                os.rmdir(name, dir_fd=within)
         path.rmdir()
     os.close(lock)
 

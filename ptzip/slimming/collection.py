@@ -6,7 +6,6 @@ Every other file in it keeps its bytes, as do checkpoints that cannot be slimmed
 import contextlib
 import functools
 import itertools
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,10 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, FormatError, UnsupportedError
 from ptzip.formats.collection import Collection
-from ptzip.io.atomic_output import new_files
+from ptzip.io.atomic_output import Output, new_files
 from ptzip.io.sources import FileSource
 from ptzip.slimming.details import WHOLE
+from ptzip.slimming.overflow import NothingToGain
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 
@@ -42,20 +42,28 @@ def slim_collection(
         raise UnsupportedError(collection.refusal)
     if target is None:
         return _joined(checkpoint, collection, _slimmed(checkpoint, collection, slim_one, None))
+    reports = dict[str, SlimReport]()
+    try:
+        with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files, files.outputs[0].named():
+            output = files.outputs[0]
+            reports = _slimmed(checkpoint, collection, slim_one, output.folder.path)
+            _write(output, collection, reports)
+            size = output.size
+    except NothingToGain:
+        return _joined(checkpoint, collection, reports)
+    found = _joined(checkpoint, collection, reports)
+    return replace(found, output=str(target), new_size=size, warnings=(*found.warnings, *files.warnings))
+
+
+def _write(output: Output, collection: Collection, reports: dict[str, SlimReport]) -> None:
+    """Write the collection with the checkpoints that were slimmed. Raises NothingToGain where none was."""
     with contextlib.ExitStack() as opened:
-        folder = opened.enter_context(tempfile.TemporaryDirectory(dir=target.parent, prefix=".ptzip-"))
-        reports = _slimmed(checkpoint, collection, slim_one, Path(folder))
         new = {name: FileSource(report.output) for name, report in reports.items() if report.output}
         for one in new.values():
             opened.callback(one.close)
-        found = _joined(checkpoint, collection, reports)
         if not new:
-            return found
-        with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files:
-            output = files.outputs[0]
-            output.write(collection.with_files(new))
-            size = output.size
-        return replace(found, output=str(target), new_size=size, warnings=(*found.warnings, *files.warnings))
+            raise NothingToGain
+        output.write(collection.with_files(new))
 
 
 def _slimmed(checkpoint: Checkpoint, collection: Collection, slim_one: SlimOne, folder: Path | None) -> dict[str, SlimReport]:
@@ -68,7 +76,7 @@ def _slimmed(checkpoint: Checkpoint, collection: Collection, slim_one: SlimOne, 
         try:
             with checkpoint.member(name) as inner:
                 reports[name] = slim_one(
-                    inner, None if folder is None else functools.partial(Path, folder, f"{number}{Path(name).suffix}")
+                    inner, None if folder is None else functools.partial(Path, folder, f"slim-{number}{Path(name).suffix}")
                 )
         except (EditError, UnsupportedError) as error:
             errors.append(error)

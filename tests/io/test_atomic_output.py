@@ -266,8 +266,10 @@ def test_a_file_that_is_replaced_at_the_very_last_moment_is_given_its_name_back(
 
 def test_an_abandoned_folder_is_removed_by_the_next_writer(tmp_path: Path) -> None:
     left = tmp_path / f".ptzip-{'a' * 16}.tmp"
-    left.mkdir()
-    (left / "0").write_bytes(b"half")
+    inner = left / f".ptzip-{'b' * 16}.tmp"  # of a checkpoint in a tar that is written
+    inner.mkdir(parents=True)
+    for folder in (left, inner):
+        (folder / "0").write_bytes(b"half")
     with new_files([tmp_path / "first"]), new_files([tmp_path / "second"]):  # each leaves the other's alone
         assert not left.exists()
         assert len(listed(tmp_path)) == 2
