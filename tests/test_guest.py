@@ -59,6 +59,36 @@ def test_nothing_of_the_host_changes(verb: str, tmp_path: Path, monkeypatch: pyt
     assert threading.active_count() == 1
 
 
+OPENS, GARBAGE = 600, 1 << 20
+"""How often a host opens a file, and the bytes it leaves behind each time, which only its garbage collector finds."""
+
+
+class Garbage:
+    """An object that only the garbage collector removes."""
+
+    living = 0
+
+    def __init__(self) -> None:
+        self.own, self.data = self, bytes(GARBAGE)
+        Garbage.living += 1
+
+    def __del__(self) -> None:
+        Garbage.living -= 1
+
+
+def test_the_garbage_of_a_host_is_collected_as_ever_between_opens() -> None:
+    before, most = (gc.get_threshold(), gc.get_freeze_count()), 0
+    started = [generation["collections"] for generation in gc.get_stats()]
+    for _ in range(OPENS):
+        Garbage()
+        ptzip.open(SOURCE).close()
+        most = max(most, Garbage.living)
+    done = [generation["collections"] - start for generation, start in zip(gc.get_stats(), started, strict=True)]
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
+    assert 0 < done[1] <= done[0]
+    assert most < OPENS / 10
+
+
 class Cut:
     """A pickle of some MB: `size` bytes of numbers in small lists."""
 

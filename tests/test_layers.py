@@ -75,6 +75,7 @@ ONLY_IN = {
         "values/numpy_objects.py",
     ),
     "safetensors": ("formats/safetensors.py",),
+    "multiprocessing": ("cli/scan.py",),  # many files are scanned by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),
     "numkong": ("tensors/rounding.py",),
@@ -98,7 +99,7 @@ NEVER = frozenset(
             "joblib",
             "copyreg",
         ),
-        *("subprocess", "multiprocessing", "runpy", "code", "codeop", "imp", "pty"),
+        *("subprocess", "runpy", "code", "codeop", "imp", "pty"),
         *("socket", "urllib.request", "http", "webbrowser"),
     )
 )

@@ -98,15 +98,16 @@ def read(source: Source, limits: Limits) -> SafeTensors:
 def _path(source: Source, start: int) -> Iterator[str]:
     """A path for the library, which opens nothing else: that of a copy of the header, whose tensors are a hole.
 
-    The library maps what it opens, and a file that another program cuts while it is mapped ends the process (SIGBUS).
+    The library maps what it opens, and a file that another program cuts while it is mapped ends the process (SIGBUS). The copy
+    has no name, so that nothing remains of it even if this process is killed; on Windows the system removes it by its name.
     """
     import tempfile  # only what looks at tensors needs the library
 
-    with tempfile.NamedTemporaryFile(prefix="ptzip-", suffix=".safetensors") as file:
+    with tempfile.TemporaryFile() as file:
         file.write(source.read(0, start))
         file.truncate(source.size)
         file.flush()
-        yield file.name
+        yield file.name if isinstance(file.name, str) else f"/dev/fd/{file.fileno()}"
 
 
 def _tensors(source: Source, start: int, entries: list[Entry]) -> "Iterator[tuple[str, Tensor]]":

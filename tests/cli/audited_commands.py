@@ -11,6 +11,7 @@ import gzip
 import importlib
 import io
 import json
+import logging  # noqa: F401 (as above)
 import lzma
 import os
 import pkgutil

@@ -180,7 +180,16 @@ def test_tensors_below_an_object_are_listed_by_their_full_names(last: Path) -> N
         (("last.pt::model", "--values"), "model is not a tensor, so it has no values to show"),
         (("none.pt",), "no such file or directory"),
         (("none.pt::model",), "no such file or directory"),
+        (
+            (f"last.pt::{'x' * 5000}",),
+            f"there is no '{'x' * 5000}' at the top level, which has epoch, best_fitness, training_results, model, optimizer",
+        ),
+        (
+            (f"last.pt::{'x/' * 5000}",),
+            f"there is no '{'x/' * 5000}' at the top level, which has epoch, best_fitness, training_results, model, optimizer",
+        ),
     ],
+    ids=lambda given: str(given)[:40],
 )
 def test_what_is_not_there_is_one_line(last: Path, words: tuple[str, ...], message: str) -> None:
     assert last.exists()

@@ -13,6 +13,8 @@ import ptzip
 from ptzip.formats.signatures import is_legacy
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource
+from ptzip.pickling.new_nodes import named
+from ptzip.pickling.nodes import Persistent
 from ptzip.tensors.tensor import Tensor
 from ptzip.zip import header_search as headers
 from ptzip.zip import structs
@@ -23,6 +25,7 @@ from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
 from tests.header_fields import copied, cuts, flips, turned, zips
 from tests.repairing.damage_sweep import NAMED, NOTHING, REFUSED, SAVED, Described, described, outcome
+from tests.small_checkpoints import Saving, archive, called
 from tests.torch_zips import torch_zip
 
 COUNT, LARGE, FEW = 3, 3_000_000, 1
@@ -503,3 +506,36 @@ def test_json_has_everything() -> None:
     report = json.loads(run("repair", "--json", "cut.pt", "-o", "out.pt").out)
     assert (report["ok"], len(report["whole"]), len(report["lost"])) == (False, 20, 36)
     assert report["problems"][0]["kind"] == "cut"
+
+
+def claiming(count: int) -> bytes:
+    """A checkpoint of which the end is cut off, and that mentions a storage of `count` floats, which is lost."""
+    saving = Saving()
+    storage = saving.node(("storage", named("torch", "FloatStorage"), "9", "cpu", count))
+    arguments = (Persistent("BINPERSID", None, [storage]), 0, (count,), (1,), False, saving.ordered({}))
+    lost = called("torch._utils", "_rebuild_tensor_v2", saving.node(arguments))
+    return archive(saving.records(saving.node({"lost": lost, "whole": numbers(4)})))[:-60]
+
+
+@pytest.mark.parametrize(
+    ("count", "flags", "limit"),
+    [(1 << 34, (), 1 << 30), (1 << 34, ("--max-fill", "1MB"), 10**6), (1 << 20, ("--max-fill", "4194303"), (4 << 20) - 1)],
+)
+def test_no_more_is_filled_than_allowed(count: int, flags: tuple[str, ...], limit: int, tmp_path: Path) -> None:
+    (tmp_path / "cut.pt").write_bytes(claiming(count))
+    line = one_line(
+        run("repair", *flags, tmp_path / "cut.pt", "-o", tmp_path / "out.pt"), f"ptzip: error: {tmp_path / 'cut.pt'}: "
+    )
+    assert line == (
+        f"{4 * count:,} bytes that the pickle mentions are missing, more than the {limit:,} that are filled "
+        f"(--max-fill {4 * count} fills them)"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["cut.pt"]
+
+
+def test_as_much_is_filled_as_the_message_asks_for(tmp_path: Path) -> None:
+    (tmp_path / "cut.pt").write_bytes(claiming(1 << 20))
+    assert run("repair", "--max-fill", "4194304", tmp_path / "cut.pt", "-o", tmp_path / "out.pt").code == 1
+    with ptzip.open(tmp_path / "out.pt") as checkpoint:
+        assert np.isnan(checkpoint["lost"].numpy()).all()
+        assert checkpoint["lost"].shape == (1 << 20,)
