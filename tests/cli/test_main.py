@@ -21,7 +21,7 @@ SLIM_FLAGS = (
     *("-o", "--output", "-i", "--in-place", "-f", "--force", "-n", "--dry-run", "--recipe", "--dtype", "--location"),
     *("--no-scan", "-q", "--quiet", "--json", "-h", "--help", "--list-recipes", "--drop", "--keep", "--set", "--keep-float32"),
     *("--ema", "--no-ema", "--trim", "--no-trim", "--on-overflow", "--dedupe", "--plain", "--format", "--check", "--no-sync"),
-    "--limit",
+    *("--limit", "-j", "--jobs"),
 )
 
 
