@@ -23,7 +23,10 @@ JOBLIB_REFUSAL = (
     "this is a joblib file, whose arrays are read by joblib alone, so it cannot be slimmed: "
     "joblib.dump(value, path, compress=3) writes it smaller"
 )
-SEVERAL = "this file holds several pickles one after the other, or other bytes behind one, and a slim file holds one pickle"
+SEVERAL = (
+    "this file holds several pickles one after the other, and a slim file holds one: save each object to a file of its own"
+)
+TRAILING = "bytes follow the pickle, which programs other than pickle may read, and a slim file has none"
 
 
 class Bare:
@@ -33,7 +36,8 @@ class Bare:
         self.parts = parts
         self.members = members
         self.name = JOBLIB if is_joblib else BARE
-        self.refusal = JOBLIB_REFUSAL if is_joblib else SEVERAL if len(members) > 1 else ""
+        several = SEVERAL if len(parts) > 1 else TRAILING if len(members) > 1 else ""
+        self.refusal = JOBLIB_REFUSAL if is_joblib else several
 
     alignment = ALIGNMENT
 

@@ -56,8 +56,13 @@ def test_plain_makes_a_zip_that_weights_only_loads(tmp_path: Path) -> None:
     assert torch.load(tmp_path / "slim.pt", weights_only=True)["0.weight"].dtype == torch.float16
 
 
-def test_several_pickles_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [(pickle.dumps([1]), "several pickles one after the other"), (b"\0more", "bytes follow the pickle")],
+    ids=["another pickle", "other bytes"],
+)
+def test_what_follows_a_pickle_is_the_reason_of_a_refusal(more: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "several.pkl"
-    path.write_bytes(2 * pickle.dumps(trained()[0]))
-    with pytest.raises(ptzip.UnsupportedError, match="several pickles"):
-        ptzip.slim(path, tmp_path / "out.pkl")
+    path.write_bytes(pickle.dumps(trained()[0]) + more)
+    with pytest.raises(ptzip.UnsupportedError, match=reason):
+        ptzip.slim(path)
