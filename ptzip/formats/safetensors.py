@@ -52,7 +52,7 @@ class SafeTensors:
         return Member("header", 0, self.start), Member("tensors", self.start, self.source.size - self.start)
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
-        """A torch zip, for who does not want the same format."""
+        """A torch zip, for `--format zip`."""
         return fresh_records(pickle, storages)
 
     def tensors(self) -> "dict[str, Tensor]":
