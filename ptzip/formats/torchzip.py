@@ -69,18 +69,22 @@ class TorchZip:
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         """The records of the same archive with another pickle, and `storages` under keys "0", "1", … where the old were.
 
-        Every other record is copied, except the serialization id, which torch derives from all the others.
+        Every other record is copied, except the serialization id, which torch derives from all the others, and further ones of
+        one name, which torch does not read.
         """
         pending = [Record(f"{self.prefix}{STORAGES}{index}", payload) for index, payload in enumerate(storages)]
-        found = list[Record]()
+        found, taken = list[Record](), set[str]()
         for entry in self.archive.entries:
-            name = entry.name[len(self.prefix) :].lower()
+            name = entry.name[len(self.prefix) :].lower() if entry.name.startswith(self.prefix) else ""
+            if entry.name.lower() in taken:
+                continue
+            taken.add(entry.name.lower())
             if name == PICKLE:
                 found.append(Record(entry.name, BytesPayload(pickle)))
             elif name.startswith(STORAGES) and name != STORAGES:
                 found += pending
                 pending = []
-            elif name != SERIALIZATION_ID and not name.endswith("/"):
+            elif name != SERIALIZATION_ID and not entry.name.endswith("/"):
                 found.append(copied(entry))
         return found + pending
 

@@ -124,6 +124,19 @@ def test_extra_records_are_kept_where_they_are(tmp_path: Path, expected: list[by
     assert weights(tmp_path / "out.pt") == expected
 
 
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", ["data.pkl", "version", "byteorder", "data/0"])
+def test_of_two_records_of_one_name_the_one_that_torch_reads_is_written(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    with zipfile.ZipFile(FIXTURES / "training.pt") as old, zipfile.ZipFile(path, "w") as new:
+        for entry in old.namelist():
+            for _ in range(1 + entry.endswith(f"/{name}")):
+                new.writestr(entry, old.read(entry))
+    assert not ptzip.verify(path).ok
+    ptzip.slim(path, tmp_path / "slim.pt")
+    assert ptzip.verify(tmp_path / "slim.pt").ok
+
+
 def test_a_deflated_record_is_copied_as_it_lies(tmp_path: Path) -> None:
     packed(tmp_path / "last.pt", records(SOURCE) | {"log.txt": b"loss 0.5\n" * 1000}, method=zipfile.ZIP_DEFLATED)
     ptzip.slim(tmp_path / "last.pt", tmp_path / "out.pt")
