@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.pickling.nodes import Node
 from tests.checkpoint_builder import CheckpointBuilder, called, numbers
 from tests.small_checkpoints import archive
 
@@ -24,16 +23,16 @@ def storage(key: bytes, numel: bytes) -> bytes:
     return b"\x80\x02}%bctorch._utils\n_rebuild_tensor_v2\n(%bK\0%b\x85K\1\x85\x89}tRs." % (text % (1, b"w"), identity, numel)
 
 
-def wrapped(count: int) -> Node:
+def wrapped(path: Path, count: int) -> Path:
     """A call of `_rebuild_from_type_v2` with too few arguments."""
     builder = CheckpointBuilder()
     given = (builder.tensor(numbers(4)), builder.tensor(numbers(4)))[:count]
-    return called("torch._tensor", "_rebuild_from_type_v2", *given)
+    return builder.save(path, {"w": called("torch._tensor", "_rebuild_from_type_v2", *given)})
 
 
 FILES: dict[str, Callable[[Path], Path]] = {
-    "a tensor with attributes of one argument": lambda path: CheckpointBuilder().save(path, {"w": wrapped(1)}),
-    "a tensor with attributes of two arguments": lambda path: CheckpointBuilder().save(path, {"w": wrapped(2)}),
+    "a tensor with attributes of one argument": lambda path: wrapped(path, 1),
+    "a tensor with attributes of two arguments": lambda path: wrapped(path, 2),
     "a key that UTF-8 cannot represent": lambda path: written(path, storage(LONE_SURROGATE, b"K\4")),
     "a storage beyond 63 bits": lambda path: written(path, storage(b"0", b"\x8a\x09" + b"\xff" * 8 + b"\0")),
 }
