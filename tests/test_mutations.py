@@ -86,7 +86,7 @@ def peak_of(action: Callable[[], object]) -> int:
 
 def test_a_pickle_longer_than_allowed_is_a_limit_error_before_it_is_read(folder: Path) -> None:
     def refused() -> None:
-        with pytest.raises(ptzip.LimitError, match="more than the limit of 1000"):
+        with pytest.raises(ptzip.LimitError, match="above the limit of 1,000"):
             ptzip.open(bombed(folder, "data.pkl", 1001), ptzip.Limits(pickle_bytes=1000))
 
     assert peak_of(refused) < 4 * CHUNK
