@@ -147,7 +147,7 @@ def _of_tensors(container: Container, tensors: Mapping[str, Tensor], wanted: Wan
 
 
 def _of_file(old: Tensor | None, new: Tensor) -> Tensor:
-    """The tensor as it was in the file, where it was not cast: the tree has no word for some dtypes."""
+    """The tensor as it was in the file, where it was not cast: some dtypes cannot be represented in the tree."""
     is_same = old is not None and old.storage is not None and new.storage is not None and old.storage.key == new.storage.key
     return old if is_same and old is not None and (new.dtype == old.dtype or old.dtype not in BY_NAME) else new
 

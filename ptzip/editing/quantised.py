@@ -52,7 +52,7 @@ STATE = 3
 
 
 class StoredAs(NamedTuple):
-    """What a tensor tells about quantisation; the dtype is "" where the pickle gives none."""
+    """What is known of a tensor that matters for quantisation; the dtype is "" where the pickle gives none."""
 
     dtype: str
     shape: tuple[int, ...]

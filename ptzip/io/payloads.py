@@ -1,6 +1,6 @@
 """Payloads: bytes to be written, in chunks of at most `CHUNK`, which are read when they are pulled, in any thread.
 
-Whoever copies much gives `Buffers`, and each chunk is then at most `BLOCK` bytes in memory that the next chunk may use again.
+A caller that copies many bytes passes `Buffers`: each chunk is then at most `BLOCK` bytes, in memory that the next one reuses.
 """
 
 import errno
@@ -28,7 +28,7 @@ class Payload(Protocol):
     def seekable(self) -> bool: ...
 
     def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
-        """The bytes from `start` to `stop`, in pieces of at most `CHUNK`; with `buffers`, a piece is gone with the next one."""
+        """The bytes from `start` to `stop`, in pieces of at most `CHUNK`; with `buffers`, the next piece may overwrite it."""
 
 
 class BytesPayload(NamedTuple):

@@ -83,7 +83,7 @@ def _units(text: bytes) -> Iterator[tuple[int, bytes]]:
     for quoted in re.finditer(QUOTED, text) if b'"' in text else ():
         string = quoted[1]
         if len(string) < SHORTEST_UNIT:
-            continue  # an escape is longer than what it stands for
+            continue  # an escape is longer than its character
         if b"\\" in string:
             import json  # few texts have escapes
 

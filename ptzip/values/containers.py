@@ -74,7 +74,7 @@ class Effort:
         try:
             found = hash(key)
         except TypeError:
-            return  # it is no key, as whoever fills the container says
+            return  # it cannot be a key, which is an error when the container is filled
         first = self.first.setdefault(found, key)
         if first is not key and first != key:
             self.others[found] = others = self.others.get(found, 0) + 1

@@ -162,10 +162,10 @@ def _unreachable_end(container: TorchZip) -> Iterator[Problem]:
 
 
 def _moved_storages(container: Container) -> Iterator[Problem]:
-    """The first record that is not at the offset that torch computes, which matters only where torch is told to do so.
+    """The first record that is not at the offset that torch computes, which matters only with `calculate_storage_offsets`.
 
-    The record `.format_version` announces that offsets can be computed; with `calculate_storage_offsets`, torch then reads
-    storages where its writer would have put them (`torch/serialization.py`, `_get_offset`).
+    The record `.format_version` announces that offsets can be computed; with that option torch then reads storages where its
+    writer would have put them (`torch/serialization.py`, `_get_offset`).
     """
     if not isinstance(container, TorchZip) or FORMAT_VERSION not in container.records:
         return
