@@ -23,7 +23,7 @@ OPEN = f"{FILES} tree allowlist values checkpoint"
 """The layers up to an open checkpoint."""
 
 READ_COMMANDS = "converting diffing inspecting scanning verifying repairing"
-REPORTS = f"{OPEN} editing recipes slimming {READ_COMMANDS}"
+REPORTS = f"{OPEN} mapping editing recipes slimming {READ_COMMANDS}"
 
 MAY_IMPORT = {
     "errors": "",
@@ -41,11 +41,12 @@ MAY_IMPORT = {
     "allowlist": "errors limits text pickling tensors tree",
     "values": f"{FILES} tree allowlist",
     "checkpoint": f"{FILES} tree allowlist values",
+    "mapping": OPEN,
     "editing": f"{FILES} tree allowlist",
     "recipes": f"{FILES} tree allowlist editing",
     **dict.fromkeys(READ_COMMANDS.split(), OPEN),
     "converting": f"{OPEN} editing recipes",
-    "inspecting": f"{OPEN} editing recipes",
+    "inspecting": f"{OPEN} mapping editing recipes",
     "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,

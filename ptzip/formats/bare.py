@@ -30,11 +30,21 @@ TRAILING = "bytes follow the pickle, which programs other than pickle may read, 
 
 
 class Bare:
-    """Some pickles. The storages of tensors are streams inside them, so a slim file may be a bare pickle or a torch zip."""
+    """Some pickles. The storages of tensors are streams inside them, so a slim file may be a bare pickle or a torch zip.
 
-    def __init__(self, parts: tuple[Part, ...], members: tuple[Member, ...], is_joblib: bool = False) -> None:
+    `arrays` are the offsets and lengths of the data of joblib's arrays, which are between the opcodes.
+    """
+
+    def __init__(
+        self,
+        parts: tuple[Part, ...],
+        members: tuple[Member, ...],
+        is_joblib: bool = False,
+        arrays: tuple[tuple[int, int], ...] = (),
+    ) -> None:
         self.parts = parts
         self.members = members
+        self.arrays = arrays
         self.name = JOBLIB if is_joblib else BARE
         several = SEVERAL if len(parts) > 1 else TRAILING if len(members) > 1 else ""
         self.refusal = JOBLIB_REFUSAL if is_joblib else several
@@ -52,9 +62,9 @@ def read(source: Source, limits: Limits) -> Bare:
     Raises FormatError where the first breaks off and does not begin with PROTO: it is something else then.
     """
     stream = source.whole()
-    pickles, at = list[Pickle](), 0
+    pickles, spans, at = list[Pickle](), list[tuple[int, int]](), 0
     while at < len(stream) and (not pickles or begins_pickle(stream[at : at + 2])):
-        pickles.append(_read_one(stream, at, limits))
+        pickles.append(_read_one(stream, at, limits, spans))
         at = pickles[-1].end
         if pickles[-1].root is None:
             break
@@ -64,13 +74,15 @@ def read(source: Source, limits: Limits) -> Bare:
     members = [Member(part.name, part.pickle.start, part.pickle.end - part.pickle.start, PICKLE_NOTE) for part in parts]
     if at < len(stream):
         members.append(Member("trailing bytes", at, len(stream) - at, TRAILING_NOTE))
-    return Bare(parts, tuple(members), any(map(has_arrays, pickles)))
+    return Bare(parts, tuple(members), any(map(has_arrays, pickles)), tuple(spans))
 
 
-def _read_one(stream: Stream, at: int, limits: Limits) -> Pickle:
-    """The pickle at an offset, as joblib reads it if it has arrays of joblib."""
+def _read_one(stream: Stream, at: int, limits: Limits, spans: list[tuple[int, int]]) -> Pickle:
+    """The pickle at an offset, as joblib reads it if it has arrays of joblib, whose data are added to `spans`."""
     pickle = read_pickle(stream, at, limits)
     if not has_arrays(pickle):
         return pickle
     arrays = Arrays(lambda data, start: read_pickle(data, start, limits))
-    return read_pickle(stream, at, limits, arrays.skip)
+    pickle = read_pickle(stream, at, limits, arrays.skip)
+    spans += arrays.spans
+    return pickle

@@ -53,9 +53,17 @@ class Arrays:
         self.types: Known = {}
         self.skipped = 0
         """The number of arrays that are described as joblib describes them."""
+        self.spans = list[tuple[int, int]]()
+        """The offset and length of the data of each."""
 
     def skip(self, node: Node, data: Stream, at: int) -> int:
         """The number of data bytes at `at` that belong to the object just read; 0 if it is not an array of joblib."""
+        length = self._length(node, data, at)
+        if length:
+            self.spans.append((at, length))
+        return length
+
+    def _length(self, node: Node, data: Stream, at: int) -> int:
         given = _attributes(node)
         if given is None:
             return 0

@@ -90,6 +90,21 @@ def described(source: Source) -> str:
     return "not a zip: it has no end of central directory, and its first bytes are those of no known format"
 
 
+def resembled(source: Source) -> str:
+    """What a stretch of bytes looks like, to follow "like"; "" where its beginning has no signature."""
+    head = source.read(0, min(CHECKPOINT_HEAD, source.size))
+    if begins_pickle(head):
+        return Kind.PICKLE
+    row, compression = signature_of(head), compression_of(source)
+    if row is None and compression is not None:
+        return f"{compression.name} data"
+    if is_tar(source):
+        return Kind.TAR
+    if row is None and _begins_safetensors(head, source.size):
+        return Kind.SAFETENSORS
+    return Kind.ZIP if is_whole_zip(source) else row.name if row is not None else ""
+
+
 LEGACY_MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L119547037146038801333356L\n")
 """LONG1 and LONG of 0x1950A86A20F9469CFC6C, the first object of a stream (`torch/serialization.py`, MAGIC_NUMBER)."""
 

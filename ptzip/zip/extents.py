@@ -23,7 +23,7 @@ def extents(archive: Archive) -> list[Extent]:
         found.append((at - min(record_size, at), archive.end_offset, "the zip64 end record"))
     for entry in archive.entries:
         try:
-            stop = entry.data_offset + entry.compressed_size + _descriptor_size(entry)
+            stop = entry.data_offset + entry.compressed_size + descriptor_size(entry)
         except FormatError:
             continue
         found.append((entry.header_offset, stop, entry.name))
@@ -50,7 +50,7 @@ def first_nonzero(source: Source, start: int, stop: int) -> int | None:
     return None
 
 
-def _descriptor_size(entry: Entry) -> int:
+def descriptor_size(entry: Entry) -> int:
     """The length of a data descriptor, whose sizes may have 64 bits (APPNOTE 4.3.9.2); 0 where none is announced or there."""
     is_announced = (entry.central.flags | entry.local_flags) & structs.HAS_DESCRIPTOR
     if not is_announced or not entry.after.startswith(structs.DESCRIPTOR_SIGNATURE):

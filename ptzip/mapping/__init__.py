@@ -1,0 +1,1 @@
+"""The map of a file: what every byte is, whatever the file."""
