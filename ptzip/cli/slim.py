@@ -2,7 +2,6 @@
 
 import argparse
 import functools
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -191,6 +190,8 @@ def _setting(text: str) -> tuple[str, str | int | float | bool | None]:
         raise EditError(f"invalid --set {text!r}: expected PATH=VALUE")
     if value in WORDS:
         return path, WORDS[value]
+    import json  # here, since few set a value
+
     try:
         found = json.loads(value)
     except ValueError:

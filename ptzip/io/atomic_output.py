@@ -58,7 +58,8 @@ class Output:
     def write(self, file: NewFile, count_bytes: CountBytes | None = None) -> None:
         """Write the whole file, compressed if the target's name says so; a second call writes it anew."""
         with self.named():
-            os.ftruncate(self.descriptor, 0)
+            if self.size:  # ext4 starts to write a truncated file to the disk when it is closed
+                os.ftruncate(self.descriptor, 0)
             if not compression_named(self.target):
                 file.write(self.descriptor, count_bytes)
                 return

@@ -38,7 +38,7 @@ WITHOUT_FAST = """
 import sys
 sys.modules.update(numkong=None)
 from ptzip.__main__ import run
-sys.exit(run())
+run()
 """
 
 Command = list[str | Path]

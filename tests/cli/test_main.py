@@ -106,7 +106,7 @@ from ptzip.__main__ import run
 write = os.pwrite
 os.pwrite = lambda *arguments: (time.sleep(0.3), write(*arguments))[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(run())
+run()
 """
 """ptzip on a slow disk, in a process that listens to Ctrl-C even where its parent does not."""
 

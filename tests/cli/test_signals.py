@@ -38,7 +38,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.meta_path.insert(0, Killer())
 sys.argv[0] = "ptzip"
 from ptzip.__main__ import run
-sys.exit(run())
+run()
 """
 
 
