@@ -6,8 +6,8 @@ from typing import NamedTuple
 class Claim(NamedTuple):
     """The bytes from `start` to `stop` are a `kind` of `owner`; `structure` names the declaration of their fields, if any.
 
-    `is_inner`: it is a part of what another claim says, as the dead bytes of a storage are; otherwise two claims to the same
-    bytes contradict each other.
+    `users` are the tensors on a storage, or what a record is for. `is_inner`: it is a part of what another claim says, as the
+    dead bytes of a storage are; otherwise two claims to the same bytes contradict each other.
     """
 
     start: int
@@ -16,6 +16,7 @@ class Claim(NamedTuple):
     owner: str = ""
     remark: str = ""
     structure: str = ""
+    users: tuple[str, ...] = ()
     is_inner: bool = False
 
     def moved(self, by: int) -> "Claim":
@@ -36,4 +37,4 @@ SAFETENSORS_HEADER, NPY_HEADER = "safetensors header", "npy header"
 
 def structured(start: int, stop: int, structure: str, owner: str = "", remark: str = "", is_inner: bool = False) -> Claim:
     """A claim for a structure that has a declaration."""
-    return Claim(start, stop, structure, owner, remark, structure, is_inner)
+    return Claim(start, stop, structure, owner, remark, structure, is_inner=is_inner)

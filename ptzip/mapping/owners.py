@@ -25,12 +25,6 @@ class Owner:
         self.spans = list[tuple[int, int]]()
         """The bytes that each tensor uses, from its first to its last."""
 
-    @property
-    def words(self) -> str:
-        """The first tensor, and how many more there are."""
-        more = len(self.names) - 1
-        return self.names[0] + (f" and {more} more" if more else "")
-
     def dead(self, size: int) -> Iterator[tuple[int, int]]:
         """The stretches of the `size` bytes of the storage that no tensor uses."""
         at = 0
@@ -50,10 +44,9 @@ def storage_claims(start: int, size: int, name: str, owners: Owners, is_inner: b
     if owner is None:
         yield Claim(start, start + size, STORAGE, name, "no tensor uses it" if owners else "", is_inner=is_inner)
         return
-    words = f"{name}: {owner.words}"
-    yield Claim(start, start + size, STORAGE, words, is_inner=is_inner)
+    yield Claim(start, start + size, STORAGE, name, users=tuple(owner.names), is_inner=is_inner)
     for first, last in owner.dead(size):
-        yield Claim(start + first, start + last, DEAD, words, "no tensor uses them", is_inner=True)
+        yield Claim(start + first, start + last, DEAD, name, "no tensor uses them", is_inner=True)
 
 
 def owners_of(container: Container | None, source: Source, limits: Limits) -> Owners:

@@ -28,10 +28,10 @@ FIRST_BYTES = 8
 
 
 class FilePart(NamedTuple):
-    """A part of a file: `length` bytes from `offset` are a `kind` of `owner`, a record, a storage and its tensors, or a pickle.
+    """A part of a file: `length` bytes from `offset` are a `kind` of `owner`, a record, a storage, a tensor or a pickle.
 
     `remark` says what is unusual about it. `structure` names the declaration of its fields, "" if it has none or is not all
-    there.
+    there. `users` are the names of the tensors on a storage, or what a record is for.
     """
 
     offset: int
@@ -40,6 +40,7 @@ class FilePart(NamedTuple):
     owner: str = ""
     remark: str = ""
     structure: str = ""
+    users: tuple[str, ...] = ()
 
     @property
     def end(self) -> int:
@@ -152,7 +153,8 @@ def _up_to(source: Source, pending: list[Claim], at: int, stop: int) -> Iterator
 def _part(claim: Claim, start: int, stop: int) -> FilePart:
     is_whole = (start, stop) == (claim.start, claim.stop)
     remark = claim.remark if start <= max(claim.start, 0) else CONTINUED
-    return FilePart(start, stop - start, claim.kind, claim.owner, remark, claim.structure if is_whole else "")
+    structure = claim.structure if is_whole else ""
+    return FilePart(start, stop - start, claim.kind, claim.owner, remark, structure, claim.users)
 
 
 def _remarked(claim: Claim, remark: str) -> Claim:

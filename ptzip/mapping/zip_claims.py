@@ -31,6 +31,7 @@ from ptzip.mapping.claims import (
     structured,
 )
 from ptzip.mapping.owners import Owners, offset_of, owners_of, start_of, storage_claims
+from ptzip.mapping.records import purpose
 from ptzip.mapping.stream_claims import array_claims, pickle_claim
 from ptzip.pickling.nodes import Pickle
 from ptzip.zip import structs
@@ -165,20 +166,20 @@ def _data(entry: Entry, start: int, name: str, record: str, contents: Contents, 
     at, size = entry.data_offset, entry.compressed_size
     pickle, owner = contents.pickles.get(start + at), contents.owners.get(start + at)
     if entry.method != structs.STORED:
-        words = f"{name}: {owner.words}" if owner else name
         kind = STORAGE if owner else PICKLE if pickle else _kind(record)
-        yield Claim(at, at + size, kind, words, f"{METHODS.get(entry.method, 'compressed')}: {entry.size:,} bytes unpacked")
+        how = f"{METHODS.get(entry.method, 'compressed')}: {entry.size:,} bytes unpacked"
+        yield Claim(at, at + size, kind, name, how, users=tuple(owner.names) if owner else purpose(record))
     elif pickle is not None:
-        yield from _pickle(pickle, name, at, size)
+        yield from _pickle(pickle, name, record, at, size)
     elif owner is not None or _kind(record) == STORAGE:
         yield from (claim.moved(-start) for claim in storage_claims(start + at, size, name, contents.owners))
     else:
         yield from _file(entry, name, record, limits)
 
 
-def _pickle(pickle: Pickle, name: str, at: int, size: int) -> Iterator[Claim]:
+def _pickle(pickle: Pickle, name: str, record: str, at: int, size: int) -> Iterator[Claim]:
     """A record that is a pickle, and what follows its STOP."""
-    claim = pickle_claim(pickle, name, at)
+    claim = pickle_claim(pickle, name, at)._replace(users=purpose(record))
     yield claim if pickle.root is not None else claim._replace(stop=at + size)
     if pickle.root is not None:
         yield Claim(claim.stop, at + size, TRAILING, name, "no loader reads them")
@@ -189,9 +190,8 @@ def _file(entry: Entry, name: str, record: str, limits: Limits) -> Iterator[Clai
     at, size = entry.data_offset, entry.compressed_size
     window = Window(entry.source, at, max(min(size, entry.source.size - at), 0))
     is_file = size and Packed(window, window.size).is_checkpoint()
-    yield Claim(
-        at, at + size, FILE if is_file else _kind(record), name, "a checkpoint, mapped as FILE::NAME" if is_file else ""
-    )
+    remark = "a checkpoint, mapped as FILE::NAME" if is_file else ""
+    yield Claim(at, at + size, FILE if is_file else _kind(record), name, remark, users=purpose(record))
     if record.endswith(ARRAY):
         with contextlib.suppress(FormatError):
             yield from (claim.moved(at) for claim in array_claims(window, limits, name))
