@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
-    "render": f"errors tensors editing recipes slimming {READ_COMMANDS}",
+    "render": f"errors tensors mapping editing recipes slimming {READ_COMMANDS}",
     "cli": f"{GROUND} io ptzip api inspecting render",
     "__main__": "io cli",
 }
@@ -75,6 +75,7 @@ ONLY_IN = {
         "values/materialize.py",
         "values/numpy_objects.py",
     ),
+    "construct": ("mapping/declarations.py",),  # takes as long to import as the rest of `inspect`
     "safetensors": ("formats/safetensors.py",),
     "multiprocessing": ("cli/scan.py",),  # many files are scanned by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)

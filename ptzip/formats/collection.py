@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ptzip.errors import CutError, FormatError
 from ptzip.formats.container import Member, Part, ReadOnly
-from ptzip.formats.signatures import CHECKPOINT_HEAD, begins_checkpoint
-from ptzip.formats.tar import BLOCK, TarMember, plain_name
+from ptzip.formats.signatures import CHECKPOINT_HEAD, TAR_BLOCK, begins_checkpoint
+from ptzip.formats.tar import TarMember, plain_name
 from ptzip.formats.torchzip import copied, entry_members
 from ptzip.io.compression import DEFLATE, unpacked
 from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, SourcePayload
@@ -101,7 +101,7 @@ def of_tar(source: Source, found: Sequence[TarMember]) -> Collection:
     packed = {name: Packed(member.content, member.content.size) for name, member in files.items()}
     checkpoints = {name: one for name, one in packed.items() if one.is_checkpoint()}
     end = max((member.end for member in found), default=0)
-    is_cut = source.size < end + BLOCK or any(source.read(end, BLOCK))
+    is_cut = source.size < end + TAR_BLOCK or any(source.read(end, TAR_BLOCK))
     if not checkpoints and is_cut:
         raise CutError("this is a tar that is cut off, and there is no checkpoint in what is left", source.size)
     if not checkpoints:
@@ -118,8 +118,8 @@ def _rewritten_tar(source: Source, files: Mapping[str, TarMember], new: Mapping[
         assert member.info is not None
         header = _header(member.info, content.size)
         payloads += [SourcePayload(source, at, member.info.offset - at), BytesPayload(header)]
-        payloads += [SourcePayload(content, 0, content.size), BytesPayload(bytes(-content.size % BLOCK))]
-        at = member.padding + -member.padding % BLOCK
+        payloads += [SourcePayload(content, 0, content.size), BytesPayload(bytes(-content.size % TAR_BLOCK))]
+        at = member.padding + -member.padding % TAR_BLOCK
     return SequentialFile([*payloads, SourcePayload(source, at, source.size - at)])
 
 

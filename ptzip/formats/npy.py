@@ -6,11 +6,13 @@ no values here. A scan starts without numpy, and reads only headers that are wri
 
 import io
 import math
+import struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError
 from ptzip.formats.literals import parsed
 from ptzip.formats.numpy_types import described, element_count
+from ptzip.io.layouts import Layout
 from ptzip.io.payloads import CheckedPayload, SlicePayload
 from ptzip.io.sources import Source
 from ptzip.tensors.dtypes import BY_NAME
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 HEAD = 1 << 14
 """The longest header that numpy accepts, in bytes."""
 
-FIXED = 8
-"""The bytes of magic and version (`numpy/lib/format.py`)."""
-
 MAGIC = b"\x93NUMPY"
-VERSIONS = {(1, 0): (2, "latin-1"), (2, 0): (4, "latin-1"), (3, 0): (4, "utf-8")}
-"""The bytes of the length of the header, and its encoding (`numpy/lib/format.py`, `_header_size_info`)."""
+START = Layout("magic:6s major:B minor:B")
+"""What precedes the length of the header (`numpy/lib/format.py`)."""
+
+LENGTH2, LENGTH4 = struct.Struct("<H"), struct.Struct("<I")
+VERSIONS = {(1, 0): (LENGTH2, "latin-1"), (2, 0): (LENGTH4, "latin-1"), (3, 0): (LENGTH4, "utf-8")}
+"""The length of the header, and its encoding, by version (`numpy/lib/format.py`, `_header_size_info`)."""
 
 LONGEST = 1 << 16
 """Bytes of a header that a scan parses."""
@@ -45,14 +48,14 @@ class ArrayLayout(NamedTuple):
 
 def layout(source: Source) -> ArrayLayout:
     """How `numpy.load` reads a `.npy`. Raises FormatError where numpy refuses it before it reads the header."""
-    head = source.read(0, min(source.size, FIXED + 4))
-    if tuple(head[6:FIXED]) not in VERSIONS:
-        raise FormatError(f"numpy does not know version {'.'.join(map(str, head[6:FIXED]))} of its arrays", len(MAGIC))
-    digits, encoding = VERSIONS[head[6], head[7]]
-    length = int.from_bytes(head[FIXED : FIXED + digits], "little")
-    start = FIXED + digits + length
+    version = tuple(source.read(0, min(source.size, START.size))[len(MAGIC) :])
+    if version not in VERSIONS:
+        raise FormatError(f"numpy does not know version {'.'.join(map(str, version))} of its arrays", len(MAGIC))
+    counter, encoding = VERSIONS[version]
+    (length,) = counter.unpack(source.read(START.size, counter.size))
+    start = START.size + counter.size + length
     if start > source.size:
-        raise CutError("the header of the numpy array is cut off", FIXED)
+        raise CutError("the header of the numpy array is cut off", START.size)
     header = source.read(start - length, length).decode(encoding, "replace") if length <= LONGEST else ""
     return _data(start, _parsed(header))
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from ptzip.io.compression import compression_of
+from ptzip.io.layouts import Layout
 from ptzip.io.sources import Source
 from ptzip.pickling.opcodes import BY_CODE, BY_NAME, HIGHEST_PROTOCOL
 from ptzip.zip.find_archives import is_zip
@@ -111,7 +112,13 @@ LEGACY_MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L11954703714603880
 LEGACY_MAGIC_END = 32
 """The bytes within which that object ends, also after PROTO and FRAME."""
 
-TAR_BLOCK, TAR_CHECKSUM = 512, slice(148, 156)
+TAR_HEADER = Layout(
+    "name:100s mode:8s uid:8s gid:8s size:12s mtime:12s checksum:8s type:1s link:100s magic:6s version:2s "
+    "uname:32s gname:32s devmajor:8s devminor:8s prefix:155s padding:12s"
+)
+"""A header of POSIX, "ustar" (`tarfile.TarInfo.frombuf`). GNU tar uses the bytes after `devminor` in another way."""
+
+TAR_BLOCK, TAR_CHECKSUM = TAR_HEADER.size, TAR_HEADER.span("checksum")
 """The size of a header, and its field for the sum of all bytes with spaces in this one (`tarfile.calc_chksums`)."""
 
 SAFETENSORS_LENGTH = struct.Struct("<Q")
@@ -134,16 +141,18 @@ def is_tar(source: Source) -> bool:
     block = source.read(0, TAR_BLOCK)
     field, others = block[TAR_CHECKSUM], block[: TAR_CHECKSUM.start] + block[TAR_CHECKSUM.stop :]
     try:
-        expected = _number256(field) if field[0] in (0x80, 0xFF) else int(field.partition(b"\0")[0].strip() or b"0", 8)
+        expected = tar_number(field)
     except ValueError:
         return False
     unsigned = sum(others) + len(field) * ord(" ")
     return expected in (unsigned, unsigned - 256 * sum(byte > 127 for byte in others))  # some programs add signed characters
 
 
-def _number256(field: bytes) -> int:
-    """A number of GNU tar in base 256 (`tarfile.nti`)."""
-    return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[0] == 0xFF else 0)
+def tar_number(field: bytes) -> int:
+    """A number in a header, in octal or in GNU tar's base 256 (`tarfile.nti`). Raises ValueError."""
+    if field[0] in (0x80, 0xFF):
+        return int.from_bytes(field[1:], "big") - (256 ** (len(field) - 1) if field[0] == 0xFF else 0)
+    return int(field.partition(b"\0")[0].strip() or b"0", 8)
 
 
 def is_safetensors(source: Source) -> bool:

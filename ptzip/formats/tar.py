@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
+from ptzip.formats.signatures import TAR_BLOCK
 from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import BytesSource, Source, SourceFile, Window
 from ptzip.io.streams import Stream
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 NEEDED = ("storages", "tensors", "pickle")
 MOST_DIMENSIONS = 64
 
-BLOCK = 512
 ROOM, ROOM_PER_MEMBER = 1 << 18, 1 << 11
 """Bytes of headers that are read of a tar, and more of them after each member."""
 
@@ -199,7 +199,7 @@ class _Headers(SourceFile):
         if not 0 <= size <= LONGEST_HEADER or self._left < 0:
             raise LimitError("the tar has headers that are too long")
         data = super().read(size)
-        if size > BLOCK and ODD_HEADER.search(data):
+        if size > TAR_BLOCK and ODD_HEADER.search(data):
             raise LimitError("the tar has a header with a number or a key that is too long")
         return data
 

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator
 
 from ptzip.errors import PtzipError, beyond
 from ptzip.formats import tar as tars
+from ptzip.formats.signatures import TAR_BLOCK
 from ptzip.formats.tar import NEEDED, TarMember
 from ptzip.io.sources import Window
 from ptzip.io.streams import Stream
@@ -39,7 +40,7 @@ def tar(region: Region) -> Generator[Item, None, Outcome]:
         yield from _padding(region, member)
     if fault is not None:
         raise fault
-    return Read(max((member.end for member in found), default=tars.BLOCK))
+    return Read(max((member.end for member in found), default=TAR_BLOCK))
 
 
 def _oddities(region: Region, found: list[TarMember]) -> Iterator[Item]:
@@ -90,7 +91,7 @@ def _torch(region: Region, found: list[TarMember]) -> Generator[Item, None, froz
 def _padding(region: Region, member: TarMember) -> Iterator[Item]:
     """What fills the last block of a member, which should be zeros."""
     size = min(member.end, region.source.size) - member.padding
-    rest = region.source.read(member.padding, min(size, tars.BLOCK)) if size > 0 else b""
+    rest = region.source.read(member.padding, min(size, TAR_BLOCK)) if size > 0 else b""
     if rest.strip(b"\0"):
         what = f"after member {member.name}"
         yield region.note(NoteKind.STRANGE, f"{size:,} bytes follow the data of the member", member.padding, what)

@@ -1,13 +1,14 @@
 """The structures of a zip, declared once: fields, signatures, sizes, flags, methods and extra fields.
 
 Names and order are those of PKWARE's APPNOTE 6.3.10, whose section is given at each. A structure is a named tuple, and one row
-of `_FIELDS` gives its numbers in the order of the file with their widths as `struct` spells them.
+of `LAYOUTS` gives its numbers in the order of the file with their widths as `struct` spells them.
 """
 
 import struct
 from typing import Any, NamedTuple, TypeVar, cast
 
 from ptzip.errors import FormatError
+from ptzip.io.layouts import Layout
 from ptzip.io.sources import Source
 
 LOCAL_SIGNATURE = b"PK\x03\x04"
@@ -121,52 +122,51 @@ Structure = LocalHeader | CentralEntry | Descriptor | End | End64 | Locator64
 T = TypeVar("T", bound=Structure)
 
 
-class _Fields:
+class HeaderLayout(Layout):
     """The fixed part of a structure: a signature, then numbers, some of them the lengths of the bytes that follow.
 
     The lengths are adjacent, `before` numbers precede them. A structure is the other numbers in their order, then those bytes.
     """
 
     def __init__(self, label: str, signature: bytes, fields: str) -> None:
+        super().__init__(f"signature:4s {fields}")
         self.label = label
-        named = [field.split(":") for field in fields.split()]
-        self.names = [name for name, _ in named]
         self.signature = signature
-        self.packer = struct.Struct("<4s" + "".join(width for _, width in named))
-        self.size = self.packer.size
-        self.counted = tuple(name.removesuffix(_LENGTH) for name in self.names if name.endswith(_LENGTH))
-        self.before = self.names.index(self.counted[0] + _LENGTH) if self.counted else len(named)
+        self.numbers = self.names[1:]
+        self.counted = tuple(name.removesuffix(LENGTH) for name in self.numbers if name.endswith(LENGTH))
+        self.before = self.numbers.index(self.counted[0] + LENGTH) if self.counted else len(self.numbers)
         self.lengths = struct.Struct(f"<{len(self.counted)}H")
-        self.lengths_at = struct.calcsize("<4s" + "".join(width for _, width in named[: self.before]))
+        self.lengths_at = self.span(self.counted[0] + LENGTH).start if self.counted else self.size
 
 
-_LENGTH = "_length"
+LENGTH = "_length"
+"""How the name of a number ends that is the length of the bytes of that name."""
 
-_FIELDS: dict[type, _Fields] = {
-    LocalHeader: _Fields(
+LAYOUTS: dict[type, HeaderLayout] = {
+    LocalHeader: HeaderLayout(
         "local header",
         LOCAL_SIGNATURE,
         "needed:H flags:H method:H time:H date:H crc:I compressed_size:I size:I name_length:H extra_length:H",
     ),
-    CentralEntry: _Fields(
+    CentralEntry: HeaderLayout(
         "central directory entry",
         CENTRAL_SIGNATURE,
         "made_by:H needed:H flags:H method:H time:H date:H crc:I compressed_size:I size:I name_length:H extra_length:H "
         "comment_length:H disk:H internal:H external:I offset:I",
     ),
-    Descriptor: _Fields("data descriptor", DESCRIPTOR_SIGNATURE, "crc:I compressed_size:I size:I"),
-    Descriptor64: _Fields("data descriptor", DESCRIPTOR_SIGNATURE, "crc:I compressed_size:Q size:Q"),
-    End: _Fields(
+    Descriptor: HeaderLayout("data descriptor", DESCRIPTOR_SIGNATURE, "crc:I compressed_size:I size:I"),
+    Descriptor64: HeaderLayout("zip64 data descriptor", DESCRIPTOR_SIGNATURE, "crc:I compressed_size:Q size:Q"),
+    End: HeaderLayout(
         "end of central directory record",
         END_SIGNATURE,
         "disk:H directory_disk:H entries_here:H entries:H directory_size:I directory_offset:I comment_length:H",
     ),
-    End64: _Fields(
+    End64: HeaderLayout(
         "zip64 end of central directory record",
         END64_SIGNATURE,
         "record_size:Q made_by:H needed:H disk:I directory_disk:I entries_here:Q entries:Q directory_size:Q directory_offset:Q",
     ),
-    Locator64: _Fields("zip64 locator", LOCATOR64_SIGNATURE, "disk:I offset:Q disks:I"),
+    Locator64: HeaderLayout("zip64 locator", LOCATOR64_SIGNATURE, "disk:I offset:Q disks:I"),
 }
 
 
@@ -176,7 +176,7 @@ def parse(kind: type[T], data: bytes, at: int = 0, base: int = 0, *, may_end: bo
     Raises FormatError where another signature is there, or only a part of the structure. If it `may_end` there, the bytes after
     the fixed part are what is there of them.
     """
-    fields = _FIELDS[kind]
+    fields = LAYOUTS[kind]
     if len(data) - at < fields.size or not data.startswith(fields.signature, at):
         raise FormatError(f"expected a complete {fields.label} here", base + at)
     numbers = fields.packer.unpack_from(data, at)[1:]
@@ -192,7 +192,7 @@ def parse(kind: type[T], data: bytes, at: int = 0, base: int = 0, *, may_end: bo
 
 def read(kind: type[T], source: Source, offset: int) -> T:
     """The structure at an offset of a source. Raises FormatError where it is not there, CutError where the source ends."""
-    fields = _FIELDS[kind]
+    fields = LAYOUTS[kind]
     data = source.read(offset, fields.size)
     if fields.counted:
         end = offset + fields.size
@@ -202,7 +202,7 @@ def read(kind: type[T], source: Source, offset: int) -> T:
 
 def build(structure: Structure) -> bytes:
     """The bytes of a structure."""
-    fields, values = _FIELDS[type(structure)], cast("tuple[Any, ...]", structure)
+    fields, values = LAYOUTS[type(structure)], cast("tuple[Any, ...]", structure)
     split = len(values) - len(fields.counted)
     counted = values[split:]
     before, after = values[: fields.before], values[fields.before : split]
@@ -211,26 +211,26 @@ def build(structure: Structure) -> bytes:
 
 def fixed_part(kind: type[Structure], *numbers: int) -> bytes:
     """The fixed part of a structure from all its numbers, lengths included."""
-    fields = _FIELDS[kind]
+    fields = LAYOUTS[kind]
     return fields.packer.pack(fields.signature, *numbers)
 
 
 def length_of(structure: Structure) -> int:
     """The number of bytes of a structure."""
-    fields, values = _FIELDS[type(structure)], cast("tuple[Any, ...]", structure)
+    fields, values = LAYOUTS[type(structure)], cast("tuple[Any, ...]", structure)
     return fields.size + sum(map(len, values[len(values) - len(fields.counted) :]))
 
 
 def lengths(kind: type[T], data: bytes, at: int = 0) -> tuple[int, ...]:
     """The lengths of the bytes that follow the fixed part at `data[at:]`, whatever its signature."""
-    fields = _FIELDS[kind]
+    fields = LAYOUTS[kind]
     return fields.lengths.unpack_from(data, at + fields.lengths_at)
 
 
 def numbers(kind: type[T], data: bytes, at: int = 0) -> dict[str, int]:
     """The numbers of the fixed part at `data[at:]` by name, lengths as `name_length`, whatever its signature."""
-    fields = _FIELDS[kind]
-    return dict(zip(fields.names, fields.packer.unpack_from(data, at)[1:], strict=True))
+    fields = LAYOUTS[kind]
+    return dict(zip(fields.numbers, fields.packer.unpack_from(data, at)[1:], strict=True))
 
 
 def true_sizes(entry: CentralEntry) -> tuple[int, int, int] | None:
