@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from ptzip.errors import PtzipError
 from ptzip.formats import tar
 from ptzip.formats.collection import Packed
-from ptzip.formats.tar import BLOCK, TarMember
+from ptzip.formats.signatures import TAR_BLOCK
+from ptzip.formats.tar import TarMember
 from ptzip.io.sources import Source, Window
 from ptzip.io.streams import Stream
 from ptzip.limits import Limits
@@ -38,7 +39,7 @@ def claims(source: Source, limits: Limits) -> Iterator[Claim]:
 
 def _member(source: Source, member: TarMember, at: int) -> Iterator[Claim]:
     content = member.content
-    data = content.offset if isinstance(content, Window) else min(at + BLOCK, member.padding)
+    data = content.offset if isinstance(content, Window) else min(at + TAR_BLOCK, member.padding)
     yield from _headers(source, member.name, at, data)
     is_whole = isinstance(content, Window)
     packed = Packed(content, content.size)
@@ -52,10 +53,10 @@ def _member(source: Source, member: TarMember, at: int) -> Iterator[Claim]:
 
 def _headers(source: Source, name: str, at: int, stop: int) -> Iterator[Claim]:
     """The header of a member, after those that describe it."""
-    while at + BLOCK <= stop:
-        block = source.read(at, BLOCK)
-        yield structured(at, at + BLOCK, TAR_HEADER, name)
-        at += BLOCK
+    while at + TAR_BLOCK <= stop:
+        block = source.read(at, TAR_BLOCK)
+        yield structured(at, at + TAR_BLOCK, TAR_HEADER, name)
+        at += TAR_BLOCK
         size = block[SIZE].partition(b"\0")[0].strip()
         if block[TYPE] not in DESCRIBING or not size.isdigit() or not {*size} <= {*b"01234567"}:
             return
@@ -63,7 +64,7 @@ def _headers(source: Source, name: str, at: int, stop: int) -> Iterator[Claim]:
         if end > stop:
             return
         yield Claim(at, end, "tar extended header", name)
-        at = end + -end % BLOCK
+        at = end + -end % TAR_BLOCK
         yield Claim(end, at, PADDING, name)
 
 
