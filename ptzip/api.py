@@ -5,6 +5,7 @@ does not load what `slim` needs. Nothing of a file is ever executed. A wrong arg
 raise `PtzipError` and `OSError` only. Warnings are in the reports, and are logged by the logger "ptzip".
 """
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -96,7 +97,8 @@ def slim(
     sync          wait until the disk has the new file
     progress      called with (bytes done, bytes in total)
 
-    Nothing is written where there is nothing to gain (`report.already_slim`).
+    Where there is nothing to gain (`report.already_slim`), an `output` that was given gets a copy of the bytes, and the default
+    output and the source itself are left as they are.
     """
     from dataclasses import replace  # here and below: a command is loaded when it is called
 
@@ -140,6 +142,8 @@ def slim(
 
             options = replace(options, recipe=recipe_in(collection.name)) if recipe == AUTO else options
             report = slim_collection(checkpoint, collection, slim_one, None if dry_run else target(), overwrite, sync)
+        if report.already_slim and output is not None and not dry_run and not _is_same(source, output):
+            report = _copied(checkpoint, report, target(), overwrite, sync)
     _log(report.path, report.warnings)
     return report
 
@@ -172,9 +176,28 @@ def _slim(
         report = replace(report, keys=keys(checkpoint, report.changes))
     elif target is not None and not report.already_slim:
         path = target()
-        check_suffix(path, checkpoint.path, plan)
+        check_suffix(path, checkpoint.path, plan.is_safetensors)
         report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check, overwrite, sync)
     return replace(report, warnings=malice + report.warnings)
+
+
+def _is_same(source: Openable, output: PathLike) -> bool:
+    """Whether an output is the source itself."""
+    from pathlib import Path  # as above
+
+    if not isinstance(source, str | os.PathLike):
+        return False
+    old, new = Path(source), Path(output)
+    return old.exists() and new.exists() and old.samefile(new)
+
+
+def _copied(checkpoint: "Checkpoint", report: "SlimReport", path: "Path", overwrite: bool, sync: bool) -> "SlimReport":
+    """Copy a file that is slim already to its output."""
+    from ptzip.formats.safetensors import SafeTensors  # as above
+    from ptzip.slimming.write import check_suffix, write_copy
+
+    check_suffix(path, None, isinstance(checkpoint.container, SafeTensors))
+    return write_copy(checkpoint, report, path, overwrite, sync)
 
 
 def _output_path(output: PathLike, overwrite: bool, make_folder: bool) -> "Path":
@@ -189,7 +212,10 @@ def _output_path(output: PathLike, overwrite: bool, make_folder: bool) -> "Path"
         raise EditError(f"cannot write {path}: {kind.name} output is not supported, use .zst or no compression")
     check_overwrite(path, overwrite)
     if make_folder:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from error
     return path
 
 

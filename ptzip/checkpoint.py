@@ -163,6 +163,11 @@ class Checkpoint(Mapping[str, "Tensor"]):
         return os.fspath(self.source.path) if isinstance(self.source, FileSource) else None
 
     @property
+    def unpacked(self) -> Source:
+        """The bytes of the file, decompressed."""
+        return self._inner
+
+    @property
     def content(self) -> Source:
         """The bytes of the checkpoint: those of the file, decompressed and taken out of what it is in."""
         return self._inner if self._content is None else self._content
@@ -225,10 +230,10 @@ class Checkpoint(Mapping[str, "Tensor"]):
         from pathlib import Path  # here, since few callers write, and pathlib takes time to import
 
         from ptzip.io.atomic_output import new_files  # as above
-        from ptzip.io.payloads import SequentialFile, SourcePayload
+        from ptzip.io.payloads import CopiedFile
 
         with new_files([Path(path)], self.source, overwrite=True, may_be_replaced=True, sync=sync) as files:
-            files.outputs[0].write(SequentialFile([SourcePayload(self.source, 0, self.source.size)]))
+            files.outputs[0].write(CopiedFile(self.source))
 
 
 def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:

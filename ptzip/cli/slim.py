@@ -154,7 +154,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace, is_silent: boo
     with progress_bar(name, is_silent or arguments.quiet or arguments.json) as progress:
         return ptzip.slim(
             name,
-            target,
+            target if arguments.output or arguments.in_place else None,
             recipe=arguments.recipe,
             dtype=arguments.dtype,
             on_overflow=arguments.on_overflow,
@@ -170,7 +170,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace, is_silent: boo
             format=arguments.format,
             dry_run=arguments.dry_run,
             overwrite=arguments.force or arguments.in_place,
-            make_folder=_is_folder(arguments),
+            make_folder=bool(arguments.output),
             scan=not arguments.no_scan,
             with_tensors=arguments.json,
             check=arguments.check,

@@ -3,6 +3,7 @@
 A caller that copies many bytes passes `Buffers`: each chunk is then at most `BLOCK` bytes, in memory that the next one reuses.
 """
 
+import contextlib
 import errno
 import os
 import zlib
@@ -12,7 +13,7 @@ from typing import NamedTuple, Protocol
 from ptzip.errors import FormatError
 from ptzip.io.buffers import BLOCK, Buffers
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.sources import CHUNK, STRIPE, Source
+from ptzip.io.sources import CHUNK, STRIPE, DescriptorSource, Source
 
 
 class Payload(Protocol):
@@ -272,3 +273,27 @@ def _write_stripe(descriptor: int, payload: Payload, offset: int, start: int, st
     if at != stop:
         raise FormatError(f"a part of the file has {at - start} bytes, expected {stop - start}")
     return stop - start
+
+
+class CopiedFile(SequentialFile):
+    """A planned file with the bytes of a source. The kernel copies them where it can: file systems that can share blocks do."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__([SourcePayload(source, 0, source.size)])
+        self._source = source
+
+    def write(self, descriptor: int, count_bytes: CountBytes | None = None) -> None:
+        if not self._is_copied_by_kernel(descriptor):
+            super().write(descriptor, count_bytes)
+        elif count_bytes:
+            count_bytes(self.size)
+
+    def _is_copied_by_kernel(self, descriptor: int) -> bool:
+        """Let the kernel copy (copy_file_range(2)); returns whether it copied all bytes."""
+        if not isinstance(self._source, DescriptorSource) or not hasattr(os, "copy_file_range"):
+            return False
+        at = 0
+        with contextlib.suppress(OSError):  # not between these file systems, or not at all
+            while at < self.size and (done := os.copy_file_range(self._source.fileno(), descriptor, self.size - at, at, at)):
+                at += done
+        return at == self.size

@@ -21,7 +21,8 @@ ALWAYS = (Category.RESULTS, Category.OPTIMIZER, Category.EMA, Category.HALF)
 def slim_lines(report: SlimReport) -> Iterator[str]:
     """The bytes that each step removed, and what remains."""
     if report.already_slim:
-        yield f"{printable(report.path)}: already slim ({size(report.old_size)}), nothing written"
+        where = f"{printable(report.path)} -> {printable(report.output)}" if report.output else printable(report.path)
+        yield f"{where}: already slim ({size(report.old_size)}), {'copied' if report.output else 'nothing written'}"
         yield from (f"  {printable(note)}" for note in report.notes)
         return
     output = printable(report.output) if report.output else "nothing written (dry run)"

@@ -100,9 +100,9 @@ class SlimReport:
     """What slimming one file did, or would do; sizes in bytes.
 
     `saved` is by step, `rest` what is around the storages takes less (or more): the
-    pickle and the zip, or the header of safetensors. `output` is None where
-    nothing was written: on a dry run, or where the file is slim already. `loss` is known once the bytes were read; `wide`
-    are then the names of the tensors that kept their dtype, since numbers in them are beyond the range of the other.
+    pickle and the zip, or the header of safetensors. `output` is None where nothing was written: on a dry run, or where the
+    file is slim already and no output was named. `loss` is known once the bytes were read; `wide` are then the names of the
+    tensors that kept their dtype, since numbers in them are beyond the range of the other.
     `notes` say what was left as it is on purpose, and why. `keys` are set on a dry run, `tensors` and `check` on request.
     """
 

@@ -10,7 +10,7 @@ from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import NewFile, Output, new_files
 from ptzip.io.compression import compression_named
-from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
+from ptzip.io.payloads import ByteCounter, CheckedPayload, CopiedFile, Progress
 from ptzip.slimming.details import TensorNames, cast_tensors
 from ptzip.slimming.options import Options
 from ptzip.slimming.overflow import NothingToGain, OverflowPolicy
@@ -44,12 +44,12 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
     return replace(report, new_size=plan.file.size, saved=plan.finished.saved, changes=tuple(account.changes))
 
 
-def check_suffix(target: Path, source: str | None, plan: Plan) -> None:
+def check_suffix(target: Path, source: str | None, is_safetensors: bool) -> None:
     """Raise EditError where a file would have the name of another format, unless it replaces its input."""
     suffix = (target.with_suffix("") if compression_named(target) else target).suffix.lower()
-    is_wrong = suffix in TORCH_SUFFIXES if plan.is_safetensors else suffix == TENSORS_SUFFIX
+    is_wrong = suffix in TORCH_SUFFIXES if is_safetensors else suffix == TENSORS_SUFFIX
     if is_wrong and not (source and target.exists() and target.samefile(source)):
-        what = "safetensors" if plan.is_safetensors else "a file of torch.save"
+        what = "safetensors" if is_safetensors else "a file of torch.save"
         raise EditError(f"the output would be {what}, which {target} does not say: use ptzip convert for another format")
 
 
@@ -76,6 +76,19 @@ def write_slim(
     except NothingToGain:
         return replace(planned_report(checkpoint, plan, options), changes=(), saved={}, new_size=checkpoint.source.size)
     return replace(report, warnings=(*report.warnings, *files.warnings))
+
+
+def write_copy(
+    checkpoint: Checkpoint, report: SlimReport, target: Path, overwrite: bool = False, sync: bool = True
+) -> SlimReport:
+    """Write the bytes of a file that is slim already under a name that somebody counts on; raises whatever `new_files` raises.
+
+    They are compressed as the name says, not as the input is.
+    """
+    with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files:
+        files.outputs[0].write(CopiedFile(checkpoint.unpacked))
+        size = files.outputs[0].size
+    return replace(report, output=str(target), new_size=size, warnings=(*report.warnings, *files.warnings))
 
 
 def _written(

@@ -82,6 +82,13 @@ def test_a_name_with_a_slash_at_its_end_is_made_a_folder(last: Path) -> None:
     assert names("new/er") == ["last.pt"]
 
 
+def test_the_folder_of_an_output_is_made(last: Path) -> None:
+    assert ptzip("slim", last, "-o", "new/er/small.pt").code == 0
+    assert names("new/er") == ["small.pt"]
+    cause = one_line(ptzip("slim", last, "-o", "last.pt/small.pt"), "ptzip: error: last.pt: ")
+    assert cause == "not a directory"
+
+
 def test_several_files_go_into_one_folder(last: Path) -> None:
     save(Path("other.pt"), module_records())
     assert ptzip("slim", last, "other.pt", "-o", "small").code == 0
@@ -363,7 +370,8 @@ def slim_file(last: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "where", [(), ("-i",), ("-o", "again.pt"), ("-o", "new/"), ("-f",), ("-n",), ("--dtype", "keep"), ("--recipe", "basic")]
+    "where",
+    [(), ("-i",), ("-o", "again.pt", "-n"), ("-f",), ("-n",), ("--dtype", "keep"), ("--recipe", "basic")],
 )
 def test_a_slim_file_is_left_alone(where: tuple[str, ...], slim_file: Path) -> None:
     before, modified = slim_file.read_bytes(), slim_file.stat().st_mtime_ns
@@ -371,6 +379,30 @@ def test_a_slim_file_is_left_alone(where: tuple[str, ...], slim_file: Path) -> N
     assert result == (0, "last.pt: already slim (2.1 kB), nothing written\n", "")
     assert [path for path in Path().rglob("*") if path.is_file()] == [slim_file]
     assert (slim_file.read_bytes(), slim_file.stat().st_mtime_ns) == (before, modified)
+
+
+@pytest.mark.parametrize(
+    ("output", "path"), [("again.pt", "again.pt"), ("new/again.pt", "new/again.pt"), ("new/", "new/last.pt")]
+)
+def test_an_output_that_is_named_is_there_afterwards_though_the_file_was_slim(output: str, path: str, slim_file: Path) -> None:
+    assert ptzip("slim", slim_file, "-o", output) == (0, f"last.pt -> {path}: already slim (2.1 kB), copied\n", "")
+    assert Path(path).read_bytes() == slim_file.read_bytes()
+    assert not Path(path).samefile(slim_file)
+    cause = one_line(ptzip("slim", slim_file, "-o", output), "ptzip: error: last.pt: ")
+    assert cause == f"{path} already exists (use -f to overwrite)"
+    assert ptzip("slim", slim_file, "-o", output, "-f").code == 0
+
+
+def test_a_copy_is_compressed_as_its_name_says(slim_file: Path) -> None:
+    assert ptzip("slim", slim_file, "-o", "small.pt.zst").code == 0
+    assert Path("small.pt.zst").read_bytes() != slim_file.read_bytes()
+    assert ptzip("slim", "small.pt.zst", "-o", "again.pt").code == 0
+    assert Path("again.pt").read_bytes() == slim_file.read_bytes()
+
+
+def test_a_copy_keeps_to_the_format_that_its_name_says(slim_file: Path) -> None:
+    assert "use ptzip convert" in one_line(ptzip("slim", slim_file, "-o", "small.safetensors"), "ptzip: error: ")
+    assert names() == ["last.pt"]
 
 
 def test_a_slim_file_is_no_error_where_its_output_exists(slim_file: Path) -> None:

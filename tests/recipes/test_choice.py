@@ -87,10 +87,8 @@ def test_what_is_slim_is_left_alone(name: str, recipe: str, tmp_path: Path) -> N
     first = ptzip.slim(FIXTURES / f"{name}.pt", tmp_path / "slim.pt", recipe=recipe)
     second = ptzip.slim(tmp_path / "slim.pt", tmp_path / "again.pt", recipe=recipe)
     assert second.already_slim
-    assert second.output is None
     assert second.new_size == second.old_size == first.new_size
     assert sum(second.saved.values()) == 0
-    assert not (tmp_path / "again.pt").exists()
 
 
 @pytest.mark.parametrize(("location", "places"), [("cpu", {"cpu"}), ("keep", {"cuda:0"})])
