@@ -75,7 +75,7 @@ ONLY_IN = {
         "values/materialize.py",
         "values/numpy_objects.py",
     ),
-    "construct": ("mapping/declarations.py",),  # takes as long to import as the rest of `inspect`
+    "construct": ("mapping/declarations.py", "mapping/located.py"),  # takes as long to import as the rest of `inspect`
     "safetensors": ("formats/safetensors.py",),
     "multiprocessing": ("cli/scan.py",),  # many files are scanned by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)

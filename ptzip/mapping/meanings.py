@@ -101,8 +101,8 @@ def tar_time(value: bytes) -> str:
         return "no number"
 
 
-def tar_text(value: bytes) -> str:
-    """A text that ends in NUL."""
+def text(value: bytes) -> str:
+    """A text up to its NUL."""
     return repr(value.partition(b"\0")[0].decode("utf-8", "backslashreplace"))
 
 
@@ -249,11 +249,11 @@ MEANINGS: dict[str, Meaning] = {
     "accessed:i": unix_time,
     "created:i": unix_time,
     "name_crc:I": hexadecimal,
-    "name:100s": tar_text,
-    "link:100s": tar_text,
-    "uname:32s": tar_text,
-    "gname:32s": tar_text,
-    "prefix:155s": tar_text,
+    "name:100s": text,
+    "link:100s": text,
+    "uname:32s": text,
+    "gname:32s": text,
+    "prefix:155s": text,
     "mode:8s": tar_mode,
     "uid:8s": tar_field,
     "gid:8s": tar_field,
@@ -262,6 +262,11 @@ MEANINGS: dict[str, Meaning] = {
     "devmajor:8s": tar_field,
     "devminor:8s": tar_field,
     "mtime:12s": tar_time,
+    "atime:12s": tar_time,
+    "ctime:12s": tar_time,
+    "offset:12s": tar_field,
+    "real_size:12s": tar_field,
+    **{f"{name}_{index}:12s": tar_field for name in ("offset", "size") for index in range(1, 5)},
     "type:1s": named(TAR_TYPES),
     "method:B": named({8: "deflated"}),
     "flags:B": flags({0: "text", 1: "header checksum", 2: "extra fields", 3: "name", 4: "comment"}),
@@ -270,5 +275,10 @@ MEANINGS: dict[str, Meaning] = {
     "system:B": named(GZIP_SYSTEMS),
     "descriptor:B": zstd_descriptor,
     "window:B": zstd_window,
+    "dictionary:B": hexadecimal,
+    "dictionary:H": hexadecimal,
+    "dictionary:I": hexadecimal,
+    "checksum:I": hexadecimal,
+    "magic:I": hexadecimal,
     "content_size:H": lambda value: f"{value + 256:,} bytes",  # RFC 8878 3.1.1.1.4
 }

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ptzip.errors import FormatError
-from ptzip.mapping.declarations import REST, STRUCTURES, Field, fields
+from ptzip.mapping.declarations import STRUCTURES, fields
+from ptzip.mapping.fields import REST, Field
 from ptzip.zip import structs
 from ptzip.zip.structs import LAYOUTS, Structure
 from tests import corpus
