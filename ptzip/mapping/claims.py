@@ -28,7 +28,15 @@ PICKLE, STORAGE, DEAD, ARRAY, TENSOR = "pickle", "storage", "dead bytes", "array
 RECORD, FILE, PADDING, COMPRESSED, TRAILING = "record", "file", "padding", "compressed data", "trailing bytes"
 """Kinds of parts that have no declaration; that of a structure is its name."""
 
-LOCAL, DESCRIPTOR, CENTRAL = "local header", "data descriptor", "central directory entry"
+LOCAL, CENTRAL = "local header", "central directory entry"
+DESCRIPTORS = {
+    12: "data descriptor without signature",
+    16: "data descriptor",
+    20: "zip64 data descriptor without signature",
+    24: "zip64 data descriptor",
+}
+"""A descriptor by its length, which tells its form (APPNOTE 4.3.9)."""
+
 END64, LOCATOR64 = "zip64 end of central directory record", "zip64 locator"
 END = "end of central directory record"
 COUNT, TAR_HEADER, GZIP_HEADER, ZSTD_HEADER = "legacy storage count", "tar header", "gzip header", "zstd frame header"

@@ -37,7 +37,7 @@ def _gzip(source: Source, advice: str) -> Iterator[Claim]:
     end, trailer = min(_gzip_header_end(source), source.size), max(source.size - GZIP_TRAILER, 0)
     yield structured(0, end, GZIP_HEADER)
     yield Claim(end, trailer, COMPRESSED, "gzip", advice)
-    yield Claim(max(end, trailer), source.size, "gzip trailer")
+    yield structured(max(end, trailer), source.size, "gzip trailer")
 
 
 def _gzip_header_end(source: Source) -> int:
@@ -58,7 +58,7 @@ def _zstd(source: Source, advice: str) -> Iterator[Claim]:
         magic = int.from_bytes(source.read(at, 4), "little")
         if magic in SKIPPABLE:
             size = SKIPPABLE_SIZE + int.from_bytes(_read(source, at + 4, 4), "little")
-            yield Claim(at, at + size, "zstd skippable frame")
+            yield structured(at, at + size, "zstd skippable frame")
             at += size
         elif magic == ZSTD_MAGIC:
             for claim in _frame(source, at):
@@ -82,7 +82,7 @@ def _frame(source: Source, start: int) -> Iterator[Claim]:
         at += BLOCK_HEADER + (1 if kind == ONE_BYTE else size)
     yield Claim(first, at, COMPRESSED, "zstd")
     if descriptor & 4:
-        yield Claim(at, at + CHECKSUM, "zstd checksum")
+        yield structured(at, at + CHECKSUM, "zstd checksum")
 
 
 def _read(source: Source, at: int, length: int) -> bytes:

@@ -20,8 +20,8 @@ from ptzip.zip.extents import first_nonzero
 TYPE, SIZE = 156, slice(124, 136)
 """Where a header has the type and the size of its member (ustar, `tar.h`)."""
 
-DESCRIBING = frozenset(b"xgXLK")
-"""Types of members that describe the next one: pax headers, and GNU's long names."""
+DESCRIBING = dict.fromkeys(b"xgX", "pax records") | dict.fromkeys(b"LK", "GNU long name")
+"""What is in members that describe the next one, by their type."""
 
 
 def claims(source: Source, limits: Limits) -> Iterator[Claim]:
@@ -63,7 +63,7 @@ def _headers(source: Source, name: str, at: int, stop: int) -> Iterator[Claim]:
         end = at + int(size, 8)
         if end > stop:
             return
-        yield Claim(at, end, "tar extended header", name)
+        yield structured(at, end, DESCRIBING[block[TYPE]], name)
         at = end + -end % TAR_BLOCK
         yield Claim(end, at, PADDING, name)
 

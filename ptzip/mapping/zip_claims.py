@@ -17,7 +17,7 @@ from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
 from ptzip.mapping.claims import (
     CENTRAL,
-    DESCRIPTOR,
+    DESCRIPTORS,
     END,
     END64,
     FILE,
@@ -127,8 +127,9 @@ def _entry(entry: Entry, start: int, label: str, prefix: str, contents: Contents
     yield structured(entry.header_offset, data, LOCAL, name, "; ".join([*heads, *_odd_padding(entry)]))
     yield from _data(entry, start, name, entry.name[len(prefix) :].lower(), contents, limits)
     stop = end + descriptor_length(entry)
-    ends = [words for field, words in differences if field.endswith(IN_DESCRIPTOR)]
-    yield structured(end, stop, DESCRIPTOR, name, "; ".join(ends))
+    if stop > end:
+        ends = [words for field, words in differences if field.endswith(IN_DESCRIPTOR)]
+        yield structured(end, stop, DESCRIPTORS[stop - end], name, "; ".join(ends))
 
 
 def _differences(entry: Entry) -> list[tuple[str, str]]:
@@ -249,4 +250,4 @@ def _found_record(
         numbers = descriptor.crc, descriptor.length, descriptor.size
         is_narrow = structs.read(structs.Descriptor, source, stop) == numbers
         size = structs.DESCRIPTOR_SIZE if is_narrow else structs.DESCRIPTOR64_SIZE
-        yield structured(stop, stop + size, DESCRIPTOR, local.name)
+        yield structured(stop, stop + size, DESCRIPTORS[size], local.name)
