@@ -205,7 +205,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
 
     @property
     def anomalies(self) -> list[Anomaly]:
-        return [anomaly for part in self.parts for anomaly in part.pickle.anomalies]
+        return [anomaly for part in self.parts for anomaly in part.anomalies]
 
     @property
     def root(self) -> Node:

@@ -17,16 +17,29 @@ from typing import Literal, NamedTuple
 
 
 class PtzipError(Exception):
-    """The root of every error that ptzip raises itself."""
+    """The root of every error that ptzip raises itself.
+
+    It may be about a byte: `offset` counts from the start of the file or, where that has the bytes only compressed or encoded,
+    of what `inside` names. That is None as long as the offset counts from the start of whatever is being read.
+    """
+
+    def __init__(self, message: str, offset: int | None = None, inside: str | None = None) -> None:
+        super().__init__(message, offset, inside)
+        self.message = message
+        self.offset = offset
+        self.inside = inside
+
+    def __str__(self) -> str:
+        return f"{self.message}{at_byte(self.offset, self.inside or '')}"
+
+
+def at_byte(offset: int | None, inside: str = "") -> str:
+    """What follows a message about a byte, in the words that `ptzip inspect --at` takes; "" where the offset is not known."""
+    return "" if offset is None else f" (at byte {offset} in {inside})" if inside else f" (at byte {offset})"
 
 
 class FormatError(PtzipError):
-    """The file breaks its format, at byte `offset` where that is known."""
-
-    def __init__(self, message: str, offset: int | None = None) -> None:
-        super().__init__(message if offset is None else f"{message} (at byte {offset})")
-        self.message = message
-        self.offset = offset
+    """The file breaks its format."""
 
 
 class CutError(FormatError):
@@ -51,8 +64,7 @@ class ChangedError(PtzipError):
 
 def beyond(name: str, limit: int, found: str, at: int | None = None) -> LimitError:
     """The error where something crosses the limit of that name; `found` completes the sentence "... the limit of 1,000"."""
-    where = "" if at is None else f" (at byte {at})"
-    return LimitError(f"{found} the limit of {limit:,}{where}; raise it with `--limit {name}=N`")
+    return LimitError(f"{found} the limit of {limit:,}; raise it with `--limit {name}=N`", at)
 
 
 class EditError(PtzipError):
@@ -60,14 +72,19 @@ class EditError(PtzipError):
 
 
 class Anomaly(NamedTuple):
-    """Something that no honest writer does, or that ptzip cannot write again; `kind` is a short fixed word."""
+    """Something that no honest writer does, or that ptzip cannot write again; `kind` is a short fixed word.
+
+    `offset` counts from the start of the file or of what `inside` names; in the `anomalies` of a `Pickle`, from that of its
+    source.
+    """
 
     kind: str
     message: str
     offset: int | None = None
+    inside: str = ""
 
     def __str__(self) -> str:
-        return self.message if self.offset is None else f"{self.message} (at byte {self.offset})"
+        return f"{self.message}{at_byte(self.offset, self.inside)}"
 
 
 ProblemKind = Literal["cut", "header", "data", "pickle", "layout"]
@@ -76,9 +93,12 @@ broken or does not fit the storages; records, or the end, are not where torch lo
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with a file: `place` is a record or a tensor, "" for the file itself; `offset` is in bytes."""
+    """One thing that is wrong with a file: `place` is a record or a tensor, "" for the file itself. `offset` counts bytes from
+    the start of the file or of what `inside` names.
+    """
 
     kind: ProblemKind
     place: str
     message: str
     offset: int | None = None
+    inside: str = ""

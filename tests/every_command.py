@@ -39,6 +39,9 @@ inspect IN --records
 inspect IN --records --json
 inspect IN --opcodes
 inspect IN --opcodes --json
+inspect IN --opcodes --all --stack
+inspect IN::model --opcodes
+inspect IN --opcodes --within 64:999
 inspect IN::model
 inspect IN::state_dict.w --values
 scan IN

@@ -34,7 +34,15 @@ def read_values(path: Path) -> None:
     ptzip.load(path, unknown="keep")
 
 
-VIEWS: tuple[tuple[str, ...], ...] = ((), ("--tensors",), ("--tree",), ("--records",), ("--opcodes",), ("--json",))
+VIEWS: tuple[tuple[str, ...], ...] = (
+    (),
+    ("--tensors",),
+    ("--tree",),
+    ("--records",),
+    ("--opcodes",),
+    ("--opcodes", "--stack", "--all"),
+    ("--json",),
+)
 
 
 def inspect(path: Path, *flags: str) -> int:

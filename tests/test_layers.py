@@ -51,7 +51,7 @@ MAY_IMPORT = {
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
     "render": f"errors tensors mapping editing recipes slimming {READ_COMMANDS}",
-    "cli": f"{GROUND} io ptzip api inspecting render",
+    "cli": f"{GROUND} io ptzip api mapping inspecting render",
     "__main__": "io cli",
 }
 """Who may import whom. `ptzip` means the public names of the package."""

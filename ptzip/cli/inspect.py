@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.cli.printing import as_json, columns, complain, message, show
 from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member
 from ptzip.json_output import error_dict
@@ -20,8 +20,10 @@ VIEWS = {
     "tensors": "name, dtype, shape and bytes of the tensors; numbers of layers become #",
     "tree": "the object, as a tree",
     "records": "all records of the file with their offsets",
-    "opcodes": "the pickles, opcode by opcode",
+    "opcodes": "the pickles, opcode by opcode; with ::PATH those that build one object",
 }
+
+WITHIN = "print only --opcodes there: OFFSET:LENGTH (decimal or 0x…) or the name of a record"
 
 LINES_AT_ONCE = 1000
 """Long views are printed in pieces of this many lines."""
@@ -33,6 +35,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what in VIEWS.items():
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
     parser.add_argument("--values", action="store_true", help="print the values of the tensor at PATH")
+    parser.add_argument("--stack", action="store_true", help="print what each of the --opcodes leaves on the stack")
+    parser.add_argument("--within", metavar="WHERE", help=WITHIN)
     parser.add_argument("-a", "--all", action="store_true", help="show everything: every tensor, the whole tree, all values")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         path, node = split_member(name)
         try:
             path, node = _into_collection(path, node)
-            if node or arguments.view or arguments.values:
+            if node or arguments.view or arguments.values or arguments.stack or arguments.within:
                 _show_view(path, node, arguments, answers)
             elif fault := _show_summary(path, arguments, answers):
                 failed = True
@@ -81,14 +85,16 @@ def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[s
 
 def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
     from ptzip.inspecting.view import NODE, View, view_content, view_dict  # as above
-    from ptzip.render.inspect_views import lines
+    from ptzip.mapping.where import where
+    from ptzip.render.inspect_views import WIDEST, lines
 
-    view = View(arguments.view or NODE, node, arguments.all, arguments.values)
+    within = where(arguments.within) if arguments.within else None
+    view = View(arguments.view or NODE, node, arguments.all, arguments.values, arguments.stack, within)
     with ptzip.open(path, arguments.limits) as checkpoint:
         if arguments.json:
             answers.append(view_dict(checkpoint, view))
         else:
-            _print(lines(path, view, view_content(checkpoint, view)))
+            _print(lines(path, view, view_content(checkpoint, view), columns() or WIDEST))
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -25,6 +25,14 @@ def show(text: str) -> None:
     _print(text, sys.stdout)
 
 
+def columns() -> int:
+    """The width of the terminal that shows what is printed, through a pager or not; 0 where there is none."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            return os.get_terminal_size(stream.fileno()).columns
+    return 0
+
+
 def as_json(data: object) -> str:
     """What `--json` prints."""
     import json  # here, since few ask for it

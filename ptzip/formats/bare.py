@@ -70,7 +70,7 @@ def read(source: Source, limits: Limits) -> Bare:
             break
     if pickles[0].root is None and not begins_pickle(stream[:2]):
         raise FormatError(f"this is {described(source)}")
-    parts = tuple(Part(f"pickle {number}", pickle, nothing_stored) for number, pickle in enumerate(pickles, 1))
+    parts = tuple(Part(f"pickle {number}", pickle, nothing_stored, source=source) for number, pickle in enumerate(pickles, 1))
     members = [Member(part.name, part.pickle.start, part.pickle.end - part.pickle.start, PICKLE_NOTE) for part in parts]
     if at < len(stream):
         members.append(Member("trailing bytes", at, len(stream) - at, TRAILING_NOTE))

@@ -36,9 +36,9 @@ class Packed(NamedTuple):
     size: int
     is_deflated: bool = False
 
-    def opened(self, limits: Limits) -> Source:
-        """The file, to be closed by the caller. Raises FormatError or LimitError where it cannot be inflated."""
-        return unpacked(self.source, DEFLATE, limits) if self.is_deflated else self.source
+    def opened(self, limits: Limits, name: str) -> Source:
+        """The file of a name, to be closed by the caller. Raises FormatError or LimitError where it cannot be inflated."""
+        return unpacked(self.source, DEFLATE, limits, name=name) if self.is_deflated else self.source
 
     def is_checkpoint(self) -> bool:
         length = min(CHECKPOINT_HEAD, self.size)
@@ -92,7 +92,7 @@ class Collection(ReadOnly):
         if name not in self.checkpoints:
             known = ", ".join(self.checkpoints)
             raise FormatError(f"there is no checkpoint {name} in this {self.name}, expected one of {known}")
-        return self.checkpoints[name].opened(limits)
+        return self.checkpoints[name].opened(limits, name)
 
 
 def of_tar(source: Source, found: Sequence[TarMember]) -> Collection:

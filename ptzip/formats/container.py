@@ -1,11 +1,13 @@
 """What every format provides: pickles, the storages they refer to, and a list of everything in the file."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from ptzip.errors import Anomaly, CutError, FormatError, PickleError, UnsupportedError, beyond
-from ptzip.io.payloads import CheckedPayload, Payload, read_all
+from ptzip.io.payloads import CheckedPayload, Payload, SourcePayload, read_all
+from ptzip.io.sources import BytesSource, Position, Source, Window, placed, position
 from ptzip.limits import Limits
 from ptzip.pickling.machine import CUT
 from ptzip.pickling.nodes import Node, Pickle
@@ -45,7 +47,8 @@ class NamedTensor(NamedTuple):
 class Part:
     """One pickle of a file. `stored` gives the bytes of a storage by its key, or raises FormatError.
 
-    `record` has the pickle's own bytes where they have a CRC, `tensors` those of a tar by persistent id.
+    `record` has the pickle's own bytes where they have a CRC, `tensors` those of a tar by persistent id. Offsets in the pickle
+    count from the first byte of `source`.
     """
 
     def __init__(
@@ -56,6 +59,7 @@ class Part:
         big_endian: bool = False,
         record: CheckedPayload | None = None,
         tensors: Mapping[str, NamedTensor] | None = None,
+        source: Source | None = None,
     ) -> None:
         self.name = name
         self.pickle = pickle
@@ -63,13 +67,34 @@ class Part:
         self.big_endian = big_endian
         self.record = record
         self.tensors: Mapping[str, NamedTensor] = {} if tensors is None else tensors
+        self._source = source
+
+    @functools.cached_property
+    def source(self) -> Source | None:
+        """What has the pickle's bytes; None for a pickle that no file has."""
+        return record_source(self.record) if self._source is None and self.record else self._source
 
     @property
     def root(self) -> Node:
         """The tree of the object that was saved; raises FormatError where the pickle is broken."""
         if self.pickle.root is None:
-            raise broken(self.name, self.pickle)
+            with self.placed():
+                raise broken(self.name, self.pickle)
         return self.pickle.root
+
+    @property
+    def anomalies(self) -> list[Anomaly]:
+        """Those of the pickle, each at its position in the file."""
+        if self.source is None:
+            return self.pickle.anomalies
+        return [
+            one if one.offset is None else Anomaly(one.kind, one.message, *position(self.source, one.offset))
+            for one in self.pickle.anomalies
+        ]
+
+    def placed(self) -> contextlib.AbstractContextManager[None]:
+        """Let errors about the pickle say where in the file they are."""
+        return contextlib.nullcontext() if self.source is None else placed(self.source)
 
     @functools.cached_property
     def storages(self) -> dict[str, StorageRefs]:
@@ -89,7 +114,7 @@ def broken(name: str, pickle: Pickle) -> FormatError:
     """The error for a pickle that breaks off: CutError where its bytes end, PickleError where they are wrong."""
     last = pickle.anomalies[-1]
     kind = CutError if last.kind == CUT else PickleError
-    return kind(f"{name} is broken: {last}")
+    return kind(f"{name} is broken: {last.message}", last.offset)
 
 
 class Container(Protocol):
@@ -130,6 +155,14 @@ class ReadOnly:
 
     def rewritten(self, pickle: bytes, storages: list[Payload]) -> list[Record]:
         raise UnsupportedError(self.refusal)
+
+
+def record_source(record: CheckedPayload) -> Source:
+    """The bytes of a record: a part of the file or, where they are compressed there, a copy in memory."""
+    base = record.base
+    if isinstance(base, SourcePayload):
+        return Window(base.source, base.offset, base.length)
+    return BytesSource(read_all(base), record.name, Position(0, record.name))
 
 
 def read_record(record: CheckedPayload, limits: Limits) -> Pickle:

@@ -88,7 +88,7 @@ def _read_one(source: Source, stream: Stream, at: int, label: str, read_at: Pick
     payloads = _storages(storage_refs(pickles[OBJECT].persistents), pickles[KEYS], source, at)
     members += [Member(f"{label}storage {key}", one.offset, one.length) for key, one in payloads.items()]
     end = max((one.offset + one.length for one in payloads.values()), default=at)
-    return Part(f"{label}pickle", pickles[OBJECT], stored_in(payloads)), members, end
+    return Part(f"{label}pickle", pickles[OBJECT], stored_in(payloads), source=source), members, end
 
 
 def _storages(known: dict[str, StorageRefs], keys: Pickle, source: Source, at: int) -> dict[str, SourcePayload]:
@@ -146,7 +146,7 @@ def read_cut(source: Source, limits: Limits) -> Remains:
                 raise FormatError(f"storage {key} is not as long as the pickle says", at)
             found[key] = SourcePayload(source, start, size)
         at = start + size
-    return Remains(Part("pickle", pickles[OBJECT], stored_in(found)), found, max(at - source.size, 0), is_listed)
+    return Remains(Part("pickle", pickles[OBJECT], stored_in(found), source=source), found, max(at - source.size, 0), is_listed)
 
 
 def stream(pickle: bytes, storages: Sequence[Payload], items: Sequence[int]) -> SequentialFile:

@@ -19,7 +19,7 @@ from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
 from ptzip.formats.signatures import TAR_BLOCK
 from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
-from ptzip.io.sources import BytesSource, Source, SourceFile, Window
+from ptzip.io.sources import BytesSource, Position, Source, SourceFile, Window
 from ptzip.io.streams import Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
@@ -147,7 +147,8 @@ def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
     readers = {name: _Reader(named[name], read_at) for name in NEEDED}
     payloads, dtypes, data = _read_storages(readers["storages"])
     tensors = dict(_read_tensors(readers["tensors"], dtypes))
-    part = Part("member pickle", readers["pickle"].pickle(), stored_in(payloads), tensors=tensors)
+    main = readers["pickle"]
+    part = Part("member pickle", main.pickle(), stored_in(payloads), tensors=tensors, source=main.source)
     storages = [(f"storage {key}", True, Window(one.source, one.offset, one.length)) for key, one in data]
     ends = [(f"member {name}", False, Window(one.source, one.at, one.end - one.at)) for name, one in readers.items()]
     listed = tuple(Member(one.name, one.padding - one.content.size, one.content.size) for one in named.values())
@@ -235,7 +236,7 @@ def _sparse_member(source: Source, info: "tarfile.TarInfo", end: int, most: int)
         at, last = at + size, offset + size
     is_odd = is_odd or last > info.size
     del content[info.size :]
-    return TarMember(info.name, BytesSource(bytes(content), info.name), at, end, is_odd=is_odd)
+    return TarMember(info.name, BytesSource(bytes(content), info.name, Position(0, info.name)), at, end, is_odd=is_odd)
 
 
 def _read_storages(reader: _Reader) -> tuple[dict[str, Payload], dict[str, DType], list[tuple[str, SourcePayload]]]:

@@ -1,83 +1,98 @@
-"""The opcodes of a pickle, one line each, with their meaning where the opcode itself does not show it.
-
-The meaning is what the machine of `pickling` found at that offset, so a memo fetch or a computed name cannot make the two
-disagree.
-"""
+"""The opcodes of the pickles of a file: all, those in a stretch of the file, or those that build an object."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.errors import FormatError
+from ptzip.errors import EditError, PtzipError
 from ptzip.formats.container import Part
-from ptzip.io.payloads import read_all
-from ptzip.io.streams import Stream
-from ptzip.pickling.nodes import Call, Global, Node, Pickle
-from ptzip.pickling.opcodes import BY_CODE
-from ptzip.tensors.references import storage_ref
+from ptzip.io.sources import Position, position
+from ptzip.mapping.execution import Span, executed, span_of
+from ptzip.mapping.opcode_meanings import MOST_BYTES, OpcodeLine, object_paths, opcode_line
+from ptzip.mapping.where import Where
+from ptzip.pickling.nodes import Node
+from ptzip.tree.children import find_node
 
-STRINGS = frozenset({"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "SHORT_BINSTRING", "BINSTRING", "STRING", "UNICODE"})
-GETS, PUTS = frozenset({"GET", "BINGET", "LONG_BINGET"}), frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-SELF_EXPLAINING = frozenset({"GLOBAL"})
-"""Opcodes whose argument is all of their meaning."""
-
-
-class OpcodeLine(NamedTuple):
-    """One opcode: its offset in the part, its argument, and its meaning ("" where the argument shows it)."""
-
-    offset: int
-    op: str
-    argument: object
-    meaning: str
+SKIPPED = "(data)"
+"""What stands for an opcode where joblib has the bytes of an array between two of them."""
 
 
-def opcode_lines(checkpoint: Checkpoint, part: Part) -> Iterator[OpcodeLine]:
-    """The opcodes of a part, up to where it breaks."""
-    stream: Stream = read_all(part.record) if part.record else checkpoint.content.whole()
-    known = {node.offset: _meaning(node) for node in (*part.pickle.calls, *part.pickle.persistents)}
-    memo: dict[int, str] = {}
-    last = ""
-    for offset, op, argument in _walk(stream, part.pickle):
-        meaning = known.get(offset, "")
-        if op in GETS:
-            meaning = last = memo.get(_slot(argument), "")
-        elif op in PUTS or op == "MEMOIZE":
-            memo[len(memo) if op == "MEMOIZE" else _slot(argument)] = last
-        else:
-            last = meaning or (repr(argument) if op in STRINGS else "")
-        yield OpcodeLine(offset, op, argument, "" if op in SELF_EXPLAINING else meaning)
+class PickleOpcodes(NamedTuple):
+    """A pickle of a file, and its opcodes that are wanted. `total` is their number, None where only some are."""
+
+    name: str
+    lines: Iterator[OpcodeLine]
+    total: int | None
+    anomalies: tuple[str, ...]
 
 
-def _walk(stream: Stream, pickle: Pickle) -> Iterator[tuple[int, str, Any]]:
-    at = pickle.start
-    while at < pickle.end or (pickle.root is None and at <= pickle.end):
-        row = BY_CODE.get(stream[at]) if at < len(stream) else None
-        if row is None:
-            return
+def disassembled(checkpoint: Checkpoint, path: str = "", where: Where | None = None) -> Iterator[PickleOpcodes]:
+    """The pickles of a file with their opcodes: all of them, those in a record or stretch, or those that build the object at a
+    path. Raises EditError where there is nothing of that kind.
+    """
+    spans = _spans(checkpoint, where)
+    if path:
+        part, node = find_in(checkpoint, path)
+        built, within = span_of(part, node.offset), spans.get(part, Span(0, 0))
+        spans = {part: Span(max(built.start, within.start), min(built.stop, within.stop))}
+    for part, span in spans.items():
+        is_whole = not path and span.start <= part.pickle.start and span.stop >= part.pickle.end
+        total = part.pickle.opcodes + (part.pickle.root is not None) if is_whole else None
+        yield PickleOpcodes(part.name, opcode_lines(part, span), total, tuple(map(str, part.anomalies)))
+
+
+def _spans(checkpoint: Checkpoint, where: Where | None) -> dict[Part, Span]:
+    """The pickles of a file, and the bytes of each that are in a record or stretch."""
+    parts = (checkpoint.main, *checkpoint.parts[1:])
+    found = {part: span for part in parts if (span := _span(part, where)) is not None}
+    if not found:
+        raise EditError(f"{where} is not in a pickle of the file: {', '.join(map(_placed, parts))}")
+    return found
+
+
+def _span(part: Part, where: Where | None) -> Span | None:
+    """The bytes of a pickle that are in a record or stretch, from the start of its source; None where there are none."""
+    pickle, start = part.pickle, Position(0) if part.source is None else position(part.source, 0)
+    names = (part.name, part.name.removeprefix("record "), part.record.name if part.record else start.inside)
+    if where is None or (where.offset is None and where.inside in names):
+        return Span(pickle.start, pickle.end + 1)
+    if where.offset is None or where.inside != start.inside:
+        return None
+    first = where.offset - start.offset
+    stop = pickle.end + 1 if where.length is None else first + where.length
+    return Span(first, stop) if first <= pickle.end and stop > pickle.start else None
+
+
+def _placed(part: Part) -> str:
+    """A pickle by its name and its bytes."""
+    start = Position(0) if part.source is None else position(part.source, part.pickle.start)
+    inside = f" in {start.inside}" if start.inside else ""
+    return f"{part.name} is {start.offset}:{part.pickle.end - part.pickle.start}{inside}"
+
+
+def find_in(checkpoint: Checkpoint, path: str) -> tuple[Part, Node]:
+    """The node at a path, in the first pickle that has it. Raises the error of the first where none has it."""
+    fault: PtzipError | None = None
+    for part in checkpoint.parts:
         try:
-            argument, end = row.argument.read(stream, at + 1)
-        except FormatError:
+            return part, find_node(part.root, path).value
+        except PtzipError as error:
+            fault = fault or error
+    raise fault or checkpoint.no_object()
+
+
+def opcode_lines(part: Part, span: Span | None = None) -> Iterator[OpcodeLine]:
+    """The opcodes of a pickle in a span of its bytes, or all, up to where it breaks."""
+    if part.source is None:
+        return
+    stream, start, paths, end = part.source.whole(), position(part.source, 0), object_paths(part.pickle), part.pickle.start
+    for step in executed(part):
+        opcode = step.opcode
+        if span is not None and opcode.start >= span.stop:
             return
-        yield at, row.name, argument
-        at = end
-
-
-def _meaning(node: Node) -> str:
-    """The meaning of a call, a name or a persistent id; "" for any other node."""
-    if isinstance(node, Global):
-        return node.path
-    if isinstance(node, Call):
-        return f"{node.path or '?'}(...)"
-    try:
-        storage = storage_ref(node)
-    except FormatError:
-        return ""
-    return f"storage {storage.key}: {storage.numel} x {storage.dtype.name} on {storage.location}" if storage else ""
-
-
-def _slot(argument: object) -> int:
-    """The memo slot in the argument of an opcode; -1 for text that is not a number, where the stream breaks."""
-    try:
-        return int(argument) if isinstance(argument, int | bytes) else -1
-    except ValueError:
-        return -1
+        if opcode.start > end and (span is None or opcode.start > span.start):
+            meaning, raw = f"{opcode.start - end:,} bytes that only joblib skips", stream[end : end + MOST_BYTES]
+            yield OpcodeLine(start.offset + end, SKIPPED, None, meaning, raw, opcode.start - end, inside=start.inside)
+        end = opcode.end
+        if span is None or end > span.start:
+            yield opcode_line(step, paths, start, stream[opcode.start : min(end, opcode.start + MOST_BYTES)])

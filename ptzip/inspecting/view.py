@@ -1,34 +1,38 @@
 """The detailed views of `ptzip inspect`: what they show, and as JSON."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError
-from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
+from ptzip.inspecting.disassembly import PickleOpcodes, disassembled, find_in
 from ptzip.inspecting.records import RecordRow, record_rows
 from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.json_output import report_dict
-from ptzip.pickling.nodes import Node
+from ptzip.mapping.opcode_meanings import OpcodeLine
+from ptzip.mapping.where import Where
 from ptzip.tensors import statistics
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 from ptzip.text import as_json
-from ptzip.tree.children import find_node
 
 NODE, TENSORS, TREE, RECORDS, OPCODES = "node", "tensors", "tree", "records", "opcodes"
-WHOLE_FILE = (RECORDS, OPCODES)
+WHOLE_FILE = (RECORDS,)
 """The views of the file, not of an object in it."""
 
 
 class View(NamedTuple):
-    """A view of a file: `path` is the dotted path of a node, "" for the whole object."""
+    """A view of a file: `path` is the dotted path of a node, "" for the whole object; `within` is what of the pickles is shown,
+    None for all.
+    """
 
     kind: str
     path: str = ""
     everything: bool = False
     with_values: bool = False
+    with_stack: bool = False
+    within: Where | None = None
 
     def check(self) -> None:
         """Raise EditError where options contradict one another."""
@@ -36,6 +40,8 @@ class View(NamedTuple):
             raise EditError(f"--{self.kind} shows the whole file: remove ::{self.path}")
         if self.with_values and (not self.path or self.kind != NODE):
             raise EditError("--values shows one tensor: name it behind the file, as in last.pt::model.0.weight")
+        if (self.with_stack or self.within) and self.kind != OPCODES:
+            raise EditError("--stack and --within are about --opcodes: add that")
 
 
 class RecordsView(NamedTuple):
@@ -52,28 +58,17 @@ class RecordsView(NamedTuple):
         }
 
 
-class PickleOpcodes(NamedTuple):
-    """One pickle, opcode by opcode."""
-
-    name: str
-    lines: Iterator[OpcodeLine]
-    anomalies: tuple[str, ...]
-
-
 class OpcodesView(NamedTuple):
     """The pickles of a file."""
 
-    pickles: list[PickleOpcodes]
+    pickles: Iterable[PickleOpcodes]
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "pickles": [
                 {
                     "name": pickle.name,
-                    "opcodes": [
-                        {"offset": line.offset, "opcode": line.op, "argument": as_json(line.argument), "meaning": line.meaning}
-                        for line in pickle.lines
-                    ],
+                    "opcodes": [_opcode(line) for line in pickle.lines],
                     "anomalies": list(pickle.anomalies),
                 }
                 for pickle in self.pickles
@@ -132,12 +127,7 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
     if view.kind == RECORDS:
         return RecordsView(list(record_rows(checkpoint)))
     if view.kind == OPCODES:
-        return OpcodesView(
-            [
-                PickleOpcodes(part.name, opcode_lines(checkpoint, part), tuple(map(str, part.pickle.anomalies)))
-                for part in (checkpoint.main, *checkpoint.parts[1:])
-            ]
-        )
+        return OpcodesView(disassembled(checkpoint, view.path, view.within))
     if view.kind == TENSORS:
         return TensorsView(tensor_rows(_tensors_below(checkpoint, view.path), not view.everything))
     tensors = _readable_tensors(checkpoint)
@@ -146,7 +136,15 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
         return TensorView(tensor, statistics.statistics(tensor), view.with_values)
     if view.with_values:
         raise EditError(f"{view.path} is not a tensor, so it has no values to show")
-    return TreeView(tree_rows(_node(checkpoint, view.path), tensors, view.everything, view.path))
+    node = find_in(checkpoint, view.path)[1] if view.path else checkpoint.root
+    return TreeView(tree_rows(node, tensors, view.everything, view.path))
+
+
+def _opcode(line: OpcodeLine) -> dict[str, Any]:
+    """An opcode; `stack` are the numbers of values and marks on the stack before and after it."""
+    fields = {"offset": line.offset, "opcode": line.op, "argument": as_json(line.argument), "meaning": line.meaning}
+    where = {"inside": line.inside} if line.inside else {}
+    return fields | where | {"bytes": line.length, "marks": line.marks, "stack": [line.before, line.after]}
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:
@@ -186,19 +184,6 @@ def _readable_tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
         return checkpoint.tensors()
     except PtzipError:
         return {}
-
-
-def _node(checkpoint: Checkpoint, path: str) -> Node:
-    """The node at a path, in the first pickle that has it."""
-    if not path:
-        return checkpoint.root
-    fault: PtzipError | None = None
-    for part in checkpoint.parts:
-        try:
-            return find_node(part.root, path).value
-        except PtzipError as error:
-            fault = fault or error
-    raise fault or checkpoint.no_object()
 
 
 def _tensors_below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, beyond
 from ptzip.io.payloads import write_at
-from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Source, SourceFile
+from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Position, Source, SourceFile
 from ptzip.limits import Limits
 
 IN_MEMORY = 1 << 26
@@ -129,14 +129,15 @@ def compression_named(path: str | os.PathLike[str]) -> Compression | None:
     return next((kind for kind in COMPRESSIONS if os.fspath(path).endswith(kind.suffix)), None)
 
 
-def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str] | None = None) -> Source:
-    """The content of a compressed source, to be closed by the caller.
+def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str] | None = None, name: str = "") -> Source:
+    """The content of a compressed source, to be closed by the caller; `name` is what positions in it are said to be in.
 
     Raises CutError or FormatError where the bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`. A scan,
     which gives a list of `faults`, gets what precedes the damage, as a loader does, and a LimitError for more than
     `MOST_GROWTH`-fold growth.
     """
     pieces, size = list[bytes](), 0
+    origin = Position(0, name or f"the content of the {kind.name}")
     with contextlib.ExitStack() as made:
         file = None
         for piece in _content(source, kind, faults):
@@ -154,9 +155,9 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
             else:
                 file.write(piece)
         if file is None:
-            return BytesSource(b"".join(pieces), source.name)
+            return BytesSource(b"".join(pieces), source.name, origin)
         file.flush()
-        return DescriptorSource(os.dup(file.fileno()), source.name)
+        return DescriptorSource(os.dup(file.fileno()), source.name, origin)
 
 
 def _content(source: Source, kind: Compression, faults: list[str] | None) -> Iterator[bytes]:

@@ -5,6 +5,7 @@ import errno
 import io
 import os
 import stat
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ptzip.errors import ChangedError, CutError, FormatError, PtzipError
@@ -29,6 +30,21 @@ SPECIAL = {
 
 Openable = str | os.PathLike[str] | bytes | BinaryIO
 """What a checkpoint can be opened from: a path, its bytes, or a binary file object with `read` and `seek`."""
+
+
+class Position(NamedTuple):
+    """A byte of a file: `offset` counts from the start of the file or, where `inside` is not "", of what it names: content that
+    the file has only compressed or encoded.
+    """
+
+    offset: int
+    inside: str = ""
+
+    def __str__(self) -> str:
+        return f"byte {self.offset} in {self.inside}" if self.inside else f"byte {self.offset}"
+
+
+START = Position(0)
 
 
 class Source(Protocol):
@@ -145,10 +161,13 @@ class SharedDescriptor:
 
 
 class DescriptorSource:
-    """An open regular file, read by `pread`, so any thread may read any part. It closes its descriptor."""
+    """An open regular file, read by `pread`, so any thread may read any part. It closes its descriptor; `origin` is where its
+    first byte is.
+    """
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: str, origin: Position = START) -> None:
         self.name = name
+        self.origin = origin
         self._descriptor: SharedDescriptor | None = SharedDescriptor(descriptor)
         self.status = os.fstat(descriptor)
         """What it was when it was opened."""
@@ -235,10 +254,11 @@ class FileSource(DescriptorSource):
 
 
 class BytesSource:
-    """A buffer in memory."""
+    """A buffer in memory; `origin` is where its first byte is."""
 
-    def __init__(self, data: bytes, name: str = "<bytes>") -> None:
+    def __init__(self, data: bytes, name: str = "<bytes>", origin: Position = START) -> None:
         self.name = name
+        self.origin = origin
         self.size = len(data)
         self._data: bytes | None = data
 
@@ -334,6 +354,26 @@ class Window(NamedTuple):
 
     def close(self) -> None:
         pass
+
+
+@contextlib.contextmanager
+def placed(source: Source) -> Iterator[None]:
+    """Let errors about bytes of a source say where those are in the file; the innermost of several sources counts."""
+    try:
+        yield
+    except PtzipError as error:
+        if error.offset is not None and error.inside is None:
+            error.offset, error.inside = position(source, error.offset)
+        raise
+
+
+def position(source: Source, offset: int) -> Position:
+    """Where a byte of a source is, from the start of the file that it is a part of."""
+    while isinstance(source, Window | NamedSource):
+        offset += source.offset if isinstance(source, Window) else 0
+        source = source.base
+    origin = source.origin if isinstance(source, BytesSource | DescriptorSource) else START
+    return Position(origin.offset + offset, origin.inside)
 
 
 def whole(source: Source) -> Stream:

@@ -24,7 +24,7 @@ def put(machine: Machine, op: str, arg: Any) -> None:
     slot = len(machine.memo) if arg is None else arg if op != "PUT" else _text_slot(machine, arg)
     node = machine.top()
     if slot > max(machine.limits.memo_index, machine.at):  # a loader takes memory for all slots below
-        machine.note(LIMIT, str(beyond("memo_index", machine.limits.memo_index, f"memo slot {slot:,} is above")))
+        machine.note(LIMIT, beyond("memo_index", machine.limits.memo_index, f"memo slot {slot:,} is above").message)
     machine.memo[slot] = node
     if op == "PUT":
         machine.text_slots.add(slot)

@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ptzip.inspecting.disassembly import OpcodeLine
+from ptzip.inspecting.disassembly import PickleOpcodes
 from ptzip.inspecting.records import RecordRow
 from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.inspecting.view import OpcodesView, RecordsView, TensorsView, TensorView, View, ViewContent
+from ptzip.mapping.opcode_meanings import OpcodeLine
 from ptzip.render.words import LONGEST, count, cut, filled, printable, shape, size, table, value
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
@@ -17,16 +18,28 @@ MOST_VALUES = 1000
 
 STEP = "  "
 
+MOST_OPCODES = 200
+"""The number of opcodes of a pickle that are printed; `--all` prints all."""
 
-def lines(name: str, view: View, content: ViewContent) -> Iterator[str]:
-    """The content of a view below a line with the name of the file."""
+DEEPEST = 16
+"""Opcodes are indented by no more marks, since a pickle may open a million."""
+
+WIDEST = 160
+"""The length of a line where there is no terminal."""
+
+WIDE = 100
+"""From so many columns on, twice as many bytes of an opcode are shown."""
+
+
+def lines(name: str, view: View, content: ViewContent, width: int = WIDEST) -> Iterator[str]:
+    """The content of a view below a line with the name of the file; `width` is that of the terminal."""
     yield f"{printable(name)}{'::' + printable(view.path) if view.path else ''}:"
     if isinstance(content, RecordsView):
         yield from record_lines(content.rows)
     elif isinstance(content, OpcodesView):
         for pickle in content.pickles:
             yield f"  {printable(pickle.name)}:"
-            yield from map(opcode_line, pickle.lines)
+            yield from opcode_lines(pickle, view, width)
             yield from (f"  {printable(anomaly)}" for anomaly in pickle.anomalies)
     elif isinstance(content, TensorsView):
         yield from tensor_lines(content.rows)
@@ -108,15 +121,29 @@ def _record(row: RecordRow, is_zip: bool) -> tuple[str, ...]:
     return (str(row.offset), str(row.size), str(row.alignment), *stored, printable(row.name) + note)
 
 
-def opcode_line(line: OpcodeLine) -> str:
-    """One opcode: where, what, its argument, and what that means."""
-    argument = (
-        ""
-        if line.argument is None
-        else " " + value(" ".join(line.argument) if isinstance(line.argument, tuple) else line.argument)
-    )
-    meaning = f"  # {cut(line.meaning, 120)}" if line.meaning else ""
-    return f"{line.offset:>8}: {line.op:<16}{argument}{meaning}".rstrip()
+def opcode_lines(pickle: PickleOpcodes, view: View, width: int) -> Iterator[str]:
+    """The opcodes of a pickle; of many the first ones, and how to see more."""
+    shown = 0
+    for shown, line in enumerate(pickle.lines, 1):
+        if shown > MOST_OPCODES and not view.everything:
+            left = f"{pickle.total - MOST_OPCODES:,} " if pickle.total is not None else ""
+            yield f"  ... {left}more opcodes (--all shows them; ::PATH those of an object, --within OFFSET:LENGTH those there)"
+            return
+        yield opcode_line(line, view.with_stack, width)
+
+
+def opcode_line(line: OpcodeLine, has_stack: bool, width: int) -> str:
+    """One opcode, indented by open marks: where, its bytes, its argument, what that means, and the stack after it."""
+    most = 4 if width < WIDE else 8
+    raw = line.raw[:most].hex(" ") + (".." if line.length > most else "")
+    argument = line.argument if not isinstance(line.argument, tuple) else " ".join(line.argument)
+    indent = STEP * min(line.marks, DEEPEST)
+    depth = f"{line.before:>4}>{line.after:<4} " if has_stack else ""
+    shown = f"{line.offset:>9}: {raw:<{3 * most + 1}} {depth}{indent}{line.op}"
+    shown += f" {value(argument)}" if argument is not None else ""
+    shown += f"  # {printable(line.meaning)}" if line.meaning else ""
+    shown += f"  [{', '.join(map(printable, reversed(line.stack)))}]" if has_stack else ""
+    return cut(shown, width).rstrip()
 
 
 def statistics_lines(tensor: Tensor, found: Statistics) -> Iterator[str]:

@@ -122,9 +122,47 @@ def test_records_show_both_headers_where_they_differ(last: Path) -> None:
 def test_opcodes_name_storages_and_globals(last: Path) -> None:
     out = ptzip("inspect", last, "--opcodes").out
     assert "# storage 0: 64 x float32 on cpu" in out
-    assert "# torch._utils._rebuild_tensor_v2(...)" in out
+    assert "# torch._utils._rebuild_tensor_v2(...) -> model.conv.weight float32 [4, 16]" in out
     ops = answer(last, "--opcodes")["pickles"][0]["opcodes"]
     assert (ops[0]["opcode"], ops[-1]["opcode"]) == ("PROTO", "STOP")
+
+
+def test_opcodes_have_their_bytes_and_are_nested_by_marks(last: Path) -> None:
+    lines = ptzip("inspect", last, "--opcodes").out.splitlines()
+    data = last.read_bytes()
+    offset, raw = re.fullmatch(r" +(\d+): ((?:[0-9a-f]{2} ?)+)\.\. +BINUNICODE 'epoch'", lines[5]).groups()  # type: ignore[union-attr]
+    assert data[int(offset) :].startswith(bytes.fromhex(raw))
+    assert lines[4].endswith("  MARK")
+    assert lines[4].index("MARK") + 2 == lines[5].index("BINUNICODE")
+
+
+def test_a_long_pickle_is_shortened_unless_all_of_it_is_requested(folder: Path) -> None:
+    saving = Saving()
+    path = save(folder / "a.pt", saving.records(saving.node({"numbers": [*range(1000)]})))
+    short, long = (ptzip("inspect", path, "--opcodes", *more).out.splitlines() for more in ((), ("--all",)))
+    assert len(short) == 203
+    assert short[-1] == (
+        "  ... 809 more opcodes (--all shows them; ::PATH those of an object, --within OFFSET:LENGTH those there)"
+    )
+    assert long[:202] == short[:202]
+    assert len(long) == 202 + 809
+    assert len(answer(path, "--opcodes")["pickles"][0]["opcodes"]) == 1009
+
+
+def test_opcodes_of_an_object_or_a_stretch_alone(last: Path) -> None:
+    tensor = ptzip("inspect", f"{last}::model.conv.weight", "--opcodes").out.splitlines()
+    assert tensor[-1].endswith("-> model.conv.weight float32 [4, 16]")
+    start = int(tensor[2].split(":")[0])
+    found = ptzip("inspect", last, "--opcodes", "--within", f"{start:#x}:1", "--stack").out.splitlines()
+    assert len(found) == 3
+    assert found[2].split("  [")[0].split() == tensor[2].replace(" GLOBAL", " 12>13 GLOBAL").split()
+
+
+@pytest.mark.parametrize("flags", [("--stack",), ("--within", "3"), ("--tree", "--stack")])
+def test_flags_about_opcodes_need_opcodes(last: Path, flags: tuple[str, ...]) -> None:
+    result = ptzip("inspect", last, *flags)
+    assert result.code == 2
+    assert "--stack and --within are about --opcodes: add that" in one_line(result, f"ptzip: error: {last}: ")
 
 
 def test_the_tree_names_classes_that_are_not_here(folder: Path) -> None:
@@ -307,7 +345,7 @@ def test_a_reader_that_leaves_early_stops_nothing(last: Path) -> None:
     assert shell("inspect", last, "--opcodes").code == 0
 
 
-FLAGS = {"-h", "--help", *VIEWS, "--values", "-a", "--all", "--json", "--limit"}
+FLAGS = {"-h", "--help", *VIEWS, "--values", "--stack", "--within", "-a", "--all", "--json", "--limit"}
 
 
 def test_help_names_every_flag_and_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

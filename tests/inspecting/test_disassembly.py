@@ -1,36 +1,83 @@
-"""Opcodes as rows: those of `pickletools`, with what they stand for."""
+"""Opcodes as rows: those of `pickletools`, with their stack, and what they stand for."""
 
 import pickle
 import pickletools
 from collections import OrderedDict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ptzip
 from ptzip.checkpoint import Checkpoint
-from ptzip.inspecting.disassembly import OpcodeLine, opcode_lines
+from ptzip.errors import EditError
+from ptzip.inspecting.disassembly import SKIPPED, disassembled, opcode_lines
 from ptzip.io.sources import BytesSource
+from ptzip.mapping.opcode_meanings import MOST_BYTES, OpcodeLine
+from ptzip.mapping.where import Where, where
+from ptzip.pickling.opcodes import VALUES
 from tests.corpus import parameters
-from tests.small_checkpoints import Saving, archive, weights
+from tests.small_checkpoints import Saving, archive, training_records, weights
 
 
-def disassembled(data: bytes) -> list[OpcodeLine]:
+def lines_of(data: bytes, path: str = "", within: Where | None = None) -> list[OpcodeLine]:
     with Checkpoint(BytesSource(data)) as checkpoint:
-        return [line for part in checkpoint.parts for line in opcode_lines(checkpoint, part)]
+        return [line for found in disassembled(checkpoint, path, within) for line in found.lines]
+
+
+MOST_COMPARED = 50_000
+"""The opcodes of a pickle that `pickletools` lists in a second."""
+
+
+class Row:
+    """An opcode as `pickletools` has it: its offset, name, argument and bytes, and the stack before and after it."""
+
+    def __init__(self, at: int, name: str, argument: Any, before: int, after: int) -> None:
+        self.at, self.name, self.argument, self.before, self.after = at, name, argument, before, after
+
+
+def rows_of(data: bytes) -> Iterator[Row]:
+    """The opcodes of a pickle with the stack that `pickletools.dis` keeps, up to where either gives up."""
+    stack = list[Any]()
+    try:
+        for opcode, argument, at in pickletools.genops(data):
+            before, taken = len(stack), len(opcode.stack_before)
+            is_popped_mark = opcode.name == "POP" and bool(stack) and stack[-1] is pickletools.markobject
+            if pickletools.markobject in opcode.stack_before or is_popped_mark:
+                while stack.pop() is not pickletools.markobject:
+                    pass
+                taken = 0 if is_popped_mark else opcode.stack_before.index(pickletools.markobject)
+            if taken > len(stack):
+                return
+            del stack[len(stack) - taken :]
+            stack += opcode.stack_after
+            yield Row(at or 0, opcode.name, argument, before, len(stack))
+    except (ValueError, IndexError):
+        return
+
+
+def plain_argument(line: OpcodeLine) -> Any:
+    """An argument as `pickletools` decodes it."""
+    if isinstance(line.argument, tuple):
+        return " ".join(line.argument)
+    if line.op in ("GET", "PUT"):
+        return int(line.argument)  # type: ignore[call-overload]
+    decode = VALUES.get(line.op)
+    return line.argument if decode is None or line.argument is None else decode(line.argument)
 
 
 @pytest.mark.parametrize("protocol", range(6))
 def test_the_opcodes_are_those_of_pickletools(protocol: int) -> None:
     value = [OrderedDict(a=1), "text", 1.5, b"bytes", None, True, (1, 2, 3, 4), {5}, 1 << 80, [*range(300)]]
     data = pickle.dumps(value, protocol)
-    expected = [(at, opcode.name) for opcode, _, at in pickletools.genops(data)]
-    assert [(line.offset, line.op) for line in disassembled(data)] == expected
+    found = [(line.offset, line.op, plain_argument(line), line.before, line.after) for line in lines_of(data)]
+    assert found == [(row.at, row.name, row.argument, row.before, row.after) for row in rows_of(data)]
 
 
 def meanings(data: bytes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for line in disassembled(data):
+    for line in lines_of(data):
         if line.meaning:
             found.setdefault(line.op, []).append(line.meaning)
     return found
@@ -40,37 +87,117 @@ def test_names_calls_and_storages_are_told() -> None:
     saving = Saving("cuda:1")
     found = meanings(archive(saving.records(saving.node({"model": saving.tensor(weights(6))}))))
     assert found["BINPERSID"] == ["storage 0: 6 x float32 on cuda:1"]
-    assert found["REDUCE"] == ["collections.OrderedDict(...)", "torch._utils._rebuild_tensor_v2(...)"]
+    assert found["REDUCE"] == ["collections.OrderedDict(...)", "torch._utils._rebuild_tensor_v2(...) -> model float32 [6]"]
     assert "GLOBAL" not in found
 
 
 def test_a_name_that_the_stack_makes_is_told_even_where_it_was_thrown_away_before() -> None:
     stream = b"\x80\x04\x8c\x05posix\x94\x30\x8c\x06system\x94\x30h\x00h\x01\x93."
-    assert meanings(stream) == {"BINGET": ["'posix'", "'system'"], "STACK_GLOBAL": ["posix.system"]}
+    assert meanings(stream) == {
+        "MEMOIZE": ["as 0", "as 1"],
+        "BINGET": ["'posix'", "'system'"],
+        "STACK_GLOBAL": ["posix.system"],
+        "STOP": ["-> posix.system"],
+    }
 
 
 def test_a_memo_slot_that_is_put_again_is_told_as_it_is_now() -> None:
     stream = b"\x80\x02(X\x01\x00\x00\x00aq\x00h\x00X\x01\x00\x00\x00bq\x00h\x00]q\x00h\x00t."
-    fetched = [line.meaning for line in disassembled(stream) if line.op == "BINGET"]
-    assert fetched == ["'a'", "'b'", ""]
+    fetched = [line.meaning for line in lines_of(stream) if line.op == "BINGET"]
+    assert fetched == ["'a'", "'b'", "4: list"]
 
 
 def test_a_broken_pickle_is_shown_up_to_where_it_breaks() -> None:
-    found = disassembled(b"\x80\x02cos\nsystem\n\xff\xff.")
+    found = lines_of(b"\x80\x02cos\nsystem\n\xff\xff.")
     assert [line.op for line in found] == ["PROTO", "GLOBAL"]
 
 
 def test_a_memo_slot_that_is_no_number_ends_the_pickle_and_not_the_program() -> None:
-    assert [line.op for line in disassembled(b"\x80\x02Kgx\ny.")] != []
+    assert [line.op for line in lines_of(b"\x80\x02Kgx\ny.")] != []
 
 
-@pytest.mark.parametrize("path", [*parameters("real")])
-def test_every_pickle_of_the_corpus_is_shown_to_its_end(path: Path) -> None:
+def saved() -> bytes:
+    return archive(training_records())
+
+
+def test_offsets_are_those_of_the_file() -> None:
+    data = saved()
+    start = data.index(b"\x80\x02}")
+    lines = lines_of(data)
+    assert lines[0].offset == start
+    for line in lines:
+        assert data[line.offset : line.offset + min(line.length, MOST_BYTES)] == line.raw
+
+
+def test_the_opcodes_of_an_object_are_one_stretch_that_builds_it() -> None:
+    data = saved()
+    lines = lines_of(data, "model.conv.weight")
+    assert (lines[0].op, lines[-1].op) == ("GLOBAL", "REDUCE")
+    assert lines[-1].meaning == "torch._utils._rebuild_tensor_v2(...) -> model.conv.weight float32 [4, 16]"
+    within = where(f"{lines[0].offset}:{lines[-1].offset + 1 - lines[0].offset}")
+    assert lines_of(data, "", within) == lines
+    assert lines_of(data, "model.conv.weight", where("last/data.pkl")) == lines
+
+
+def test_a_container_has_its_items_and_what_is_done_to_it() -> None:
+    lines = lines_of(saved(), "optimizer")
+    assert (lines[0].op, lines[-1].op) == ("EMPTY_DICT", "SETITEMS")
+    assert lines[-1].meaning.startswith("2 items into optimizer: dict, MARK at ")
+
+
+def test_the_opcodes_that_build_an_object_build_it_alone() -> None:
+    value = {"a": [1, (2, 3)], "b": OrderedDict(x=[4])}
+    for path, expected in (("a", value["a"]), ("b", value["b"]), ("a.1", (2, 3))):
+        data = pickle.dumps(value, 2)
+        lines = lines_of(data, path)
+        built = data[lines[0].offset : lines[-1].offset + lines[-1].length]
+        assert pickle.loads(b"\x80\x02" + built + b".") == expected
+
+
+def test_what_is_in_no_pickle_is_an_error_that_says_where_they_are() -> None:
+    with pytest.raises(EditError, match=r"byte 3:2 is not in a pickle of the file: record data.pkl is \d+:\d+"):
+        lines_of(saved(), "", where("3:2"))
+    with pytest.raises(EditError, match=r"nothing\.pkl is not in a pickle of the file"):
+        lines_of(saved(), "", where("nothing.pkl"))
+
+
+def test_the_stack_is_shown_as_it_is_after_the_opcode() -> None:
+    lines = lines_of(b"\x80\x02(K\x01X\x01\x00\x00\x00aq\x00t.")
+    assert [line.stack for line in lines] == [
+        *((), ("MARK",), ("MARK", "1"), ("MARK", "1", "'a'"), ("MARK", "1", "'a'"), ("tuple of 2",), ()),
+    ]
+    assert [line.marks for line in lines] == [0, 0, 1, 1, 1, 1, 0]
+    assert lines[-2].meaning == "2 items, MARK at 2"
+
+
+def test_a_pickle_that_is_compressed_has_offsets_in_its_record(tmp_path: Path) -> None:
+    import zipfile
+
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("a/data.pkl", pickle.dumps({"a": 1}, 2))
+        packed.writestr("a/version", "3")
+    lines = lines_of(path.read_bytes())
+    assert (lines[0].offset, lines[0].inside) == (0, "a/data.pkl")
+    assert lines_of(path.read_bytes(), "", where("2:1 in a/data.pkl")) == lines[1:2]
+
+
+@pytest.mark.parametrize("path", [*parameters("real", "format", "yolo", "frameworks", "threats")])
+def test_every_pickle_of_the_corpus_is_that_of_pickletools(path: Path) -> None:
     try:
         checkpoint = ptzip.open(path)
     except ptzip.PtzipError:
         pytest.skip("is no checkpoint")
     with checkpoint:
         for part in checkpoint.parts[:20]:
-            ops = [line.op for line in opcode_lines(checkpoint, part)]
-            assert (ops[-1] == "STOP") == (part.pickle.root is not None)
+            lines = list(opcode_lines(part))
+            assert (lines[-1].op == "STOP") == (part.pickle.root is not None) if lines else part.pickle.root is None
+            if part.pickle.opcodes < MOST_COMPARED and SKIPPED not in {line.op for line in lines}:
+                assert part.source is not None
+                rows = list(rows_of(part.source.read(part.pickle.start, part.source.size - part.pickle.start)))
+                first = lines[0].offset if lines else 0
+                assert [(line.offset - first, line.op, line.before, line.after) for line in lines[: len(rows)]] == [
+                    (row.at, row.name, row.before, row.after) for row in rows[: len(lines)]
+                ]
+                arguments = [repr(plain_argument(line)) for line in lines[: len(rows)]]
+                assert arguments == [repr(row.argument) for row in rows[: len(lines)]]

@@ -380,7 +380,7 @@ def test_more_opcodes_than_allowed_are_a_limit_error() -> None:
 def test_more_marks_than_allowed_are_a_limit_error() -> None:
     data = b"(" * 10 + b"t" * 10 + b"."
     assert read_pickle(data, limits=Limits(marks=10)).root is not None
-    with pytest.raises(LimitError, match="more marks are open than the limit of 9 "):
+    with pytest.raises(LimitError, match="more marks are open than the limit of 9;"):
         read_pickle(data, limits=Limits(marks=9))
 
 
