@@ -42,6 +42,11 @@ inspect IN --opcodes --json
 inspect IN --opcodes --all --stack
 inspect IN::model --opcodes
 inspect IN --opcodes --within 64:999
+inspect IN --map
+inspect IN --map --fields --all
+inspect IN --map --fields --json
+inspect IN --hex 0:1000 --all
+inspect IN --hex data.pkl
 inspect IN::model
 inspect IN::state_dict.w --values
 scan IN

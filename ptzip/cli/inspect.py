@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import ptzip
-from ptzip.cli.printing import as_json, columns, complain, message, show
+from ptzip.cli.printing import as_json, columns, complain, has_colours, message, show
 from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member
 from ptzip.json_output import error_dict
@@ -21,9 +21,13 @@ VIEWS = {
     "tree": "the object, as a tree",
     "records": "all records of the file with their offsets",
     "opcodes": "the pickles, opcode by opcode; with ::PATH those that build one object",
+    "map": "what every byte of the file is, also of one that does not open",
 }
 
 WITHIN = "print only --opcodes there: OFFSET:LENGTH (decimal or 0x…) or the name of a record"
+HEX = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of a record"
+
+MAP = "map"
 
 LINES_AT_ONCE = 1000
 """Long views are printed in pieces of this many lines."""
@@ -31,9 +35,12 @@ LINES_AT_ONCE = 1000
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE[::PATH]", help="checkpoints, or objects in them")
-    view = parser.add_mutually_exclusive_group()
+    parser.usage = "%(prog)s [VIEW] [options] FILE[::PATH] [FILE[::PATH] ...]"
+    view = parser.add_argument_group("views, one at a time").add_mutually_exclusive_group()
     for name, what in VIEWS.items():
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
+    view.add_argument("--hex", metavar="WHERE", help=HEX)
+    parser.add_argument("--fields", action="store_true", help="with --map: the fields of every structure, with their values")
     parser.add_argument("--values", action="store_true", help="print the values of the tensor at PATH")
     parser.add_argument("--stack", action="store_true", help="print what each of the --opcodes leaves on the stack")
     parser.add_argument("--within", metavar="WHERE", help=WITHIN)
@@ -47,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         path, node = split_member(name)
         try:
+            if arguments.view == MAP or arguments.hex:
+                _show_bytes(name, arguments, answers)
+                continue
             path, node = _into_collection(path, node)
             if node or arguments.view or arguments.values or arguments.stack or arguments.within:
                 _show_view(path, node, arguments, answers)
@@ -95,6 +105,26 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: lis
             answers.append(view_dict(checkpoint, view))
         else:
             _print(lines(path, view, view_content(checkpoint, view), columns() or WIDEST))
+
+
+def _show_bytes(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+    """Show bytes of a file, which need not be a checkpoint."""
+    from ptzip.inspecting.byte_views import HexView, MapView, byte_view_dict, hex_view, map_view, opened_bytes  # as above
+    from ptzip.limits import limits_from
+    from ptzip.mapping.where import where
+    from ptzip.render.byte_views import byte_view_lines, field_row
+    from ptzip.render.inspect_views import WIDEST
+
+    limits, width = limits_from(arguments.limits), columns() or WIDEST
+    with opened_bytes(path, limits) as source:
+        if arguments.hex:
+            view: MapView | HexView = hex_view(source, where(arguments.hex), limits, field_row(width))
+        else:
+            view = map_view(source, limits, arguments.fields)
+        if arguments.json:
+            answers.append(byte_view_dict(source, view))
+        else:
+            _print(byte_view_lines(path, view, width, arguments.all, has_colours()))
 
 
 def _print(lines: Iterable[str]) -> None:

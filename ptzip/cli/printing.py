@@ -33,6 +33,12 @@ def columns() -> int:
     return 0
 
 
+def has_colours() -> bool:
+    """Whether stdout is a terminal with colours, and the user did not refuse them (https://no-color.org)."""
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def as_json(data: object) -> str:
     """What `--json` prints."""
     import json  # here, since few ask for it

@@ -28,18 +28,19 @@ PICKLE, STORAGE, DEAD, ARRAY, TENSOR = "pickle", "storage", "dead bytes", "array
 RECORD, FILE, PADDING, COMPRESSED, TRAILING = "record", "file", "padding", "compressed data", "trailing bytes"
 """Kinds of parts that have no declaration; that of a structure is its name."""
 
-LOCAL, CENTRAL = "local header", "central directory entry"
+LOCAL, DESCRIPTOR, CENTRAL = "local header", "data descriptor", "central directory entry"
 DESCRIPTORS = {
-    12: "data descriptor without signature",
-    16: "data descriptor",
-    20: "zip64 data descriptor without signature",
-    24: "zip64 data descriptor",
+    12: f"{DESCRIPTOR} without signature",
+    16: DESCRIPTOR,
+    20: f"zip64 {DESCRIPTOR} without signature",
+    24: f"zip64 {DESCRIPTOR}",
 }
 """A descriptor by its length, which tells its form (APPNOTE 4.3.9)."""
 
 END64, LOCATOR64 = "zip64 end of central directory record", "zip64 locator"
 END = "end of central directory record"
-COUNT, TAR_HEADER, GZIP_HEADER, ZSTD_HEADER = "legacy storage count", "tar header", "gzip header", "zstd frame header"
+COUNT, TAR_HEADER, PAX_RECORDS, LONG_NAME = "legacy storage count", "tar header", "pax records", "GNU long name"
+GZIP_HEADER, GZIP_TRAILER, ZSTD_HEADER = "gzip header", "gzip trailer", "zstd frame header"
 SAFETENSORS_HEADER, NPY_HEADER = "safetensors header", "npy header"
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from ptzip.io.compression import compression_of
 from ptzip.io.sources import Source, Window
-from ptzip.mapping.claims import COMPRESSED, GZIP_HEADER, ZSTD_HEADER, Claim, structured
+from ptzip.mapping.claims import COMPRESSED, GZIP_HEADER, GZIP_TRAILER, ZSTD_HEADER, Claim, structured
 
-GZIP_FIXED, GZIP_TRAILER = 10, 8
+GZIP_FIXED, TRAILER = 10, 8
 HEADER_CRC, EXTRA, NAME, COMMENT = 0x02, 0x04, 0x08, 0x10
 """Flags of a gzip header (RFC 1952, 2.3.1)."""
 
@@ -34,10 +34,10 @@ def claims(source: Source) -> Iterator[Claim]:
 
 def _gzip(source: Source, advice: str) -> Iterator[Claim]:
     """One member (RFC 1952); where the data end is known only by inflating them, so further members are among the data."""
-    end, trailer = min(_gzip_header_end(source), source.size), max(source.size - GZIP_TRAILER, 0)
+    end, trailer = min(_gzip_header_end(source), source.size), max(source.size - TRAILER, 0)
     yield structured(0, end, GZIP_HEADER)
     yield Claim(end, trailer, COMPRESSED, "gzip", advice)
-    yield structured(max(end, trailer), source.size, "gzip trailer")
+    yield structured(max(end, trailer), source.size, GZIP_TRAILER)
 
 
 def _gzip_header_end(source: Source) -> int:

@@ -10,7 +10,7 @@ from ptzip.formats.tar import TarMember
 from ptzip.io.sources import Source, Window
 from ptzip.io.streams import Stream
 from ptzip.limits import Limits
-from ptzip.mapping.claims import COUNT, FILE, PADDING, TAR_HEADER, Claim, structured
+from ptzip.mapping.claims import COUNT, FILE, LONG_NAME, PADDING, PAX_RECORDS, TAR_HEADER, Claim, structured
 from ptzip.mapping.owners import owners_of, start_of, storage_claims
 from ptzip.mapping.stream_claims import COUNT_SIZE, pickle_claim
 from ptzip.pickling.nodes import Pickle
@@ -20,8 +20,8 @@ from ptzip.zip.extents import first_nonzero
 TYPE, SIZE = 156, slice(124, 136)
 """Where a header has the type and the size of its member (ustar, `tar.h`)."""
 
-DESCRIBING = dict.fromkeys(b"xgX", "pax records") | dict.fromkeys(b"LK", "GNU long name")
-"""What is in members that describe the next one, by their type."""
+DESCRIBING = {**dict.fromkeys(b"xgX", PAX_RECORDS), **dict.fromkeys(b"LK", LONG_NAME)}
+"""Types of members that describe the next one, and what they hold."""
 
 
 def claims(source: Source, limits: Limits) -> Iterator[Claim]:

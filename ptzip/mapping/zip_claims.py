@@ -17,6 +17,7 @@ from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
 from ptzip.mapping.claims import (
     CENTRAL,
+    DESCRIPTOR,
     DESCRIPTORS,
     END,
     END64,
@@ -126,10 +127,9 @@ def _entry(entry: Entry, start: int, label: str, prefix: str, contents: Contents
     heads = [words for field, words in differences if not field.endswith(IN_DESCRIPTOR)]
     yield structured(entry.header_offset, data, LOCAL, name, "; ".join([*heads, *_odd_padding(entry)]))
     yield from _data(entry, start, name, entry.name[len(prefix) :].lower(), contents, limits)
-    stop = end + descriptor_length(entry)
-    if stop > end:
-        ends = [words for field, words in differences if field.endswith(IN_DESCRIPTOR)]
-        yield structured(end, stop, DESCRIPTORS[stop - end], name, "; ".join(ends))
+    length = descriptor_length(entry)
+    ends = [words for field, words in differences if field.endswith(IN_DESCRIPTOR)]
+    yield _descriptor(end, length, name, "; ".join(ends))
 
 
 def _differences(entry: Entry) -> list[tuple[str, str]]:
@@ -147,6 +147,10 @@ def _odd_padding(entry: Entry) -> Iterator[str]:
     padding = structs.extra_fields(entry.local.extra).get(structs.PADDING_FIELD, b"")
     if padding.strip(b"Z"):
         yield f"its padding is not Z, but {padding[:8].hex(' ')}"
+
+
+def _descriptor(start: int, length: int, name: str, remark: str = "") -> Claim:
+    return Claim(start, start + length, DESCRIPTOR, name, remark, DESCRIPTORS.get(length, ""))
 
 
 def descriptor_length(entry: Entry) -> int:
@@ -224,15 +228,32 @@ def _found(source: Source, fault: str = "") -> Iterator[Claim]:
     headers, end = read_headers(source), find_end(source)
     ends = {one.start: one for one in headers.descriptors}
     starts = [local.at for local in headers.locals] + [central.at for central in headers.centrals]
-    stops = sorted([*starts, source.size if end is None else end])
+    stops, after = sorted([*starts, source.size if end is None else end]), 0
     for local in headers.locals:
-        yield from _found_record(source, local, ends.get(local.data), stops)
+        for claim in _found_record(source, local, ends.get(local.data), stops):
+            yield claim
+            after = claim.stop
     for central in headers.centrals:
-        length = structs.length_of(structs.read(structs.CentralEntry, source, central.at))
-        yield structured(central.at, central.at + length, CENTRAL, central.name)
-    if end is not None:
-        (comment,) = structs.lengths(structs.End, source.read(end, structs.END_SIZE))
-        yield structured(end, end + structs.END_SIZE + comment, END, remark=fault)
+        after = central.at + structs.length_of(structs.read(structs.CentralEntry, source, central.at))
+        yield structured(central.at, after, CENTRAL, central.name)
+    for at in dict.fromkeys((after, *([] if end is None else [end]))):
+        yield from _tail(source, at, fault)
+
+
+def _tail(source: Source, at: int, fault: str) -> Iterator[Claim]:
+    """The end records from an offset on, and an entry before them that is cut off."""
+    while kind := TAILS.get(source.read(at, max(min(4, source.size - at), 0))):
+        layout = structs.LAYOUTS[kind]
+        head = source.read(at, min(layout.size, source.size - at))
+        end = at + layout.size + (sum(structs.lengths(kind, head)) if len(head) == layout.size else 0)
+        yield structured(at, end, layout.label, remark=fault if kind is structs.End else "")
+        at = end
+
+
+TAILS: dict[bytes, type[structs.Structure]] = {
+    structs.LAYOUTS[kind].signature: kind for kind in (structs.CentralEntry, structs.End64, structs.Locator64, structs.End)
+}
+"""What follows the records of a zip, by its signature."""
 
 
 def _found_record(
@@ -250,4 +271,4 @@ def _found_record(
         numbers = descriptor.crc, descriptor.length, descriptor.size
         is_narrow = structs.read(structs.Descriptor, source, stop) == numbers
         size = structs.DESCRIPTOR_SIZE if is_narrow else structs.DESCRIPTOR64_SIZE
-        yield structured(stop, stop + size, DESCRIPTORS[size], local.name)
+        yield _descriptor(stop, size, local.name)

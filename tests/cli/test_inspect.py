@@ -345,7 +345,21 @@ def test_a_reader_that_leaves_early_stops_nothing(last: Path) -> None:
     assert shell("inspect", last, "--opcodes").code == 0
 
 
-FLAGS = {"-h", "--help", *VIEWS, "--values", "--stack", "--within", "-a", "--all", "--json", "--limit"}
+FLAGS = {
+    "-h",
+    "--help",
+    *VIEWS,
+    "--map",
+    "--fields",
+    "--hex",
+    "--values",
+    "--stack",
+    "--within",
+    "-a",
+    "--all",
+    "--json",
+    "--limit",
+}
 
 
 def test_help_names_every_flag_and_fits_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

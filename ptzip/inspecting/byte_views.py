@@ -1,0 +1,94 @@
+"""The views of the bytes of a file, which need not open: its map, and a hex dump."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.io.sources import Openable, Source, named_member, open_source
+from ptzip.json_output import report_dict
+from ptzip.limits import Limits
+from ptzip.mapping.hexdump import ROW, DumpRow, dump_rows, part_fields, stretch
+from ptzip.mapping.parts import FilePart, file_parts
+from ptzip.mapping.where import Where
+from ptzip.text import as_json
+
+if TYPE_CHECKING:
+    from ptzip.mapping.fields import Field
+
+
+class MapView(NamedTuple):
+    """The map of a file; with `has_fields` also the fields of its structures."""
+
+    source: Source
+    parts: list[FilePart]
+    has_fields: bool = False
+
+    @property
+    def size(self) -> int:
+        return self.source.size
+
+    def fields(self, part: FilePart) -> "list[Field]":
+        """The fields of a part, if they are wanted."""
+        return part_fields(self.source, part) if self.has_fields else []
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"size": self.size, "parts": [self._part(part) for part in self.parts]}
+
+    def _part(self, part: FilePart) -> dict[str, Any]:
+        fields = {"fields": list(map(_field, self.fields(part)))} if self.has_fields else {}
+        return part._asdict() | {"users": list(part.users)} | fields
+
+
+class HexView(NamedTuple):
+    """The bytes from `start` to `stop`."""
+
+    start: int
+    stop: int
+    rows: Iterator[DumpRow]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"rows": [_row(row) for row in self.rows]}
+
+
+def _row(row: DumpRow) -> dict[str, Any]:
+    found = {"offset": row.offset, "bytes": row.data.hex(), "kind": row.part.kind, "owner": row.part.owner}
+    return found | ({"field": _field(row.field)} if row.field else {})
+
+
+def _field(field: "Field") -> dict[str, Any]:
+    """A field with its bytes in hexadecimal."""
+    return field._asdict() | {"raw": field.raw.hex(), "value": as_json(field.value)}
+
+
+@contextlib.contextmanager
+def opened_bytes(file: Openable, limits: Limits) -> Iterator[Source]:
+    """The bytes of a file, or of FILE::NAME, a checkpoint in a tar or zip of files, as they are."""
+    path, member = named_member(file)
+    with contextlib.ExitStack() as stack:
+        if member:
+            source: Source = stack.enter_context(Checkpoint(open_source(path), limits)).taken(member)
+        else:
+            source = open_source(path)
+        stack.callback(source.close)
+        yield source
+
+
+def map_view(source: Source, limits: Limits, has_fields: bool = False) -> MapView:
+    """The map of a file."""
+    return MapView(source, list(file_parts(source, limits)), has_fields)
+
+
+def hex_view(source: Source, where: Where, limits: Limits, field_row: int = ROW) -> HexView:
+    """The bytes of a stretch of a file, or of a record, with `field_row` bytes of a field in a row.
+
+    Raises FormatError or EditError where there is no such stretch.
+    """
+    parts = list(file_parts(source, limits))
+    start, stop = stretch(parts, where)
+    return HexView(start, stop, dump_rows(source, parts, start, stop, field_row))
+
+
+def byte_view_dict(source: Source, view: MapView | HexView) -> dict[str, Any]:
+    """What `--json` prints of a view."""
+    return report_dict(True, path=source.name, **view.to_dict())
