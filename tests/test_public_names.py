@@ -14,7 +14,7 @@ import pytest
 import ptzip
 from tests.corpus import ROOT
 
-HEAVY = ("numpy", "rich", "ml_dtypes", "zstandard", "zlib_ng", "numkong", "torch", "concurrent.futures")
+HEAVY = ("construct", "numpy", "rich", "ml_dtypes", "zstandard", "zlib_ng", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
     *("Anomaly", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError", "InspectReport"),
@@ -64,6 +64,13 @@ def test_nothing_heavy_is_loaded_by(code: str) -> None:
 def test_a_check_of_a_file_starts_without_modules_that_are_slow_to_import(command: str) -> None:
     slow = ("dataclasses", "pathlib", "datetime", "decimal", "uuid", "inspect")
     assert loaded(f"import ptzip.cli.{command}; ptzip.{command}('fixtures/training.pt')", slow) == set()
+
+
+@pytest.mark.parametrize("command", ["inspect", "inspect --records", "slim -n", "scan", "verify"])
+def test_only_views_of_bytes_load_construct(command: str) -> None:
+    arguments = [*command.split(), "fixtures/training.pt"]
+    code = f"from ptzip.cli.main import main\ntry: main({arguments!r})\nexcept SystemExit: pass"
+    assert loaded(code, ("construct",)) == set()
 
 
 def test_opening_a_checkpoint_loads_no_numpy() -> None:

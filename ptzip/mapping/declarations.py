@@ -39,21 +39,26 @@ from ptzip.zip.structs import FULL16, FULL32, LAYOUTS, LENGTH, PADDING_FIELD, ZI
 def fields(structure: str, data: bytes, base: int) -> list[Field]:
     """The fields of a structure with these bytes, at offset `base` of the file; those that are not made of others add up to it.
 
-    Where a structure is cut off, or goes on beyond its end, the last field is `rest`. Raises FormatError where the bytes do not
-    begin as the structure does, ValueError for a structure that `STRUCTURES` lacks.
+    Where the bytes go on behind the structure, the last field is `rest`; also where it is cut off, and then `rest` may have no
+    bytes. Raises FormatError where the bytes do not begin as the structure does, ValueError for one that `STRUCTURES` lacks.
     """
     if structure not in STRUCTURES:
         raise ValueError(f"unknown structure {structure!r}: expected one of {', '.join(STRUCTURES)}")
     trace, stream = Trace(data, base), io.BytesIO(data)
+    if not data:
+        raise FormatError(f"expected a {structure} here, found no bytes", base)
     try:
         STRUCTURES[structure].parse_stream(stream, trace=trace)
-        end, meaning = stream.tell(), f"after the {structure}"
     except c.ConstructError as error:
-        end, meaning = trace.end, f"the {structure} is cut off"
         if not trace.fields:
             raise FormatError(f"expected a {structure} here", base) from error
-    trace.drop_beyond(end)
-    trace.add(len(trace.fields), REST, end, len(data), data[end:], meaning)
+        end = trace.end
+        return [
+            *trace.fields,
+            Field(REST, base + end, len(data) - end, data[end:], data[end:], f"the {structure} is cut off", 0),
+        ]
+    trace.drop_beyond(stream.tell())
+    trace.add(len(trace.fields), REST, trace.end, len(data), data[trace.end :], f"after the {structure}")
     return trace.fields
 
 
@@ -196,5 +201,15 @@ COMPRESSIONS = {
     "zstd checksum": c.Struct(one("checksum:I")),
 }
 
-STRUCTURES: Mapping[str, Declaration] = {**ZIP, **TAR, **ARRAYS, **LEGACY, **COMPRESSIONS}
+# An item of torch.distributed.checkpoint, at an offset that `.metadata` has for it: a zip, `stream.zstd` around one, or bytes
+
+DISTRIBUTED = {
+    "DCP item": c.Select(
+        c.Struct(Located("first record", ZIP["local header"]), raw(REST)),
+        c.Struct(Located("zstd frame", COMPRESSIONS["zstd frame header"]), raw(REST)),
+        c.Struct(raw("bytes")),
+    )
+}
+
+STRUCTURES: Mapping[str, Declaration] = {**ZIP, **TAR, **ARRAYS, **LEGACY, **COMPRESSIONS, **DISTRIBUTED}
 """Every structure by its name."""
