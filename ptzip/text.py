@@ -1,4 +1,4 @@
-"""Plain values as text and as JSON, where Python refuses to write an integer of very many digits in decimal."""
+"""Plain values and sizes as text and as JSON, where Python refuses to write an integer of very many digits in decimal."""
 
 import math
 from typing import Any
@@ -30,3 +30,14 @@ def as_json(value: object) -> Any:
     if isinstance(value, list | tuple):
         return [as_json(item) for item in value]
     return repr(value)
+
+
+def size(count: int) -> str:
+    """A number of bytes, with one decimal from 1 kB on."""
+    value, sign = float(abs(count)), "-" if count < 0 else ""
+    for unit in ("B", "kB", "MB", "GB"):
+        if round(value, 1) < 1000 or unit == "GB":
+            break
+        value /= 1000
+    digits = 0 if unit == "B" else 1
+    return f"{sign}{value:.{digits}f} {unit}"

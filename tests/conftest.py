@@ -1,23 +1,34 @@
-"""Skips tests marked `torch` if torch is not installed; in CI they fail. Hypothesis tries the same examples in every run."""
+"""Skips tests marked `torch` or `browser` where what they need is missing; in CI they fail.
+
+Hypothesis tries the same examples in every run.
+"""
 
 import importlib.util
+import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.corpus import IS_CI
 
-HAS_TORCH = importlib.util.find_spec("torch") is not None
+NEEDS = {
+    "torch": (importlib.util.find_spec("torch"), "torch (pip install torch==2.13.0)"),
+    "html": (importlib.util.find_spec("plotly"), "plotly (pip install 'ptzip[html]')"),
+    "browser": (
+        importlib.util.find_spec("playwright") and shutil.which("chromium"),
+        "Chromium and playwright (apt-get install chromium; pip install 'ptzip[browser]')",
+    ),
+}
+"""Marker -> whether what such tests need is there, and what it is."""
 
 settings.register_profile("same every time", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("same every time")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if HAS_TORCH:
-        return
-    marked = [item for item in items if item.get_closest_marker("torch")]
-    if IS_CI and marked:
-        pytest.exit(f"{len(marked)} tests need torch, which CI must install", returncode=1)
-    for item in marked:
-        item.add_marker(pytest.mark.skip(reason="needs torch (pip install torch==2.13.0)"))
+    for name, (is_there, what) in NEEDS.items():
+        marked = [] if is_there else [item for item in items if item.get_closest_marker(name)]
+        if IS_CI and marked:
+            pytest.exit(f"{len(marked)} tests need {what}, which CI must install", returncode=1)
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason=f"needs {what}"))

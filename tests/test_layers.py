@@ -15,7 +15,7 @@ from tests.corpus import ROOT
 
 PACKAGE = ROOT / "ptzip"
 
-GROUND = "errors limits text globs arguments json_output"
+GROUND = "errors limits text globs arguments json_output figures"
 FILES = f"{GROUND} io zip pickling tensors formats"
 """The layers up to the one that opens files."""
 
@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "globs": "",
     "arguments": "",
     "json_output": "",
+    "figures": "errors text",
     "io": "errors limits",
     "zip": "errors limits io",
     "pickling": "errors limits io",
@@ -50,7 +51,7 @@ MAY_IMPORT = {
     "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
-    "render": f"errors tensors mapping editing recipes slimming {READ_COMMANDS}",
+    "render": f"ptzip errors text figures tensors mapping editing recipes slimming {READ_COMMANDS}",
     "cli": f"{GROUND} io ptzip api mapping inspecting render",
     "__main__": "io cli",
 }
@@ -58,6 +59,7 @@ MAY_IMPORT = {
 
 ONLY_IN = {
     "rich": ("render/progress.py",),
+    "plotly": ("figures/plotly_library.py",),
     "argparse": (
         *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "main", "repair", "scan", "slim", "verify")),
         *("values/rebuild_python.py", "values/value_children.py"),
@@ -70,6 +72,7 @@ ONLY_IN = {
         "tensors/cast_error.py",
         "tensors/index_checks.py",
         "tensors/rounding.py",
+        "tensors/spread.py",
         "tensors/tensor.py",
         "tensors/to_numpy.py",
         "values/materialize.py",
@@ -82,7 +85,7 @@ ONLY_IN = {
     "zlib_ng": ("io/crc32.py",),
     "numkong": ("tensors/rounding.py",),
     "concurrent": ("cli/scan.py", "cli/slim.py"),
-    "importlib": ("__init__.py",),
+    "importlib": ("__init__.py", "render/html/page.py"),  # the latter reads its template
 }
 """Modules from outside, and the few files of ptzip that may import them."""
 

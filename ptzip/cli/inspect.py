@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import ptzip
+from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.printing import as_json, columns, complain, has_colours, message, show
+from ptzip.errors import EditError
 from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member
 from ptzip.json_output import error_dict
@@ -41,6 +43,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
     view.add_argument("--hex", metavar="WHERE", help=HEX)
     parser.add_argument("--fields", action="store_true", help="with --map: the fields of every structure, with their values")
+    view.add_argument("--html", metavar="OUT", help=PAGE_HELP)
+    parser.add_argument("--stats", action="store_true", help="read every tensor for statistics, with --html")
     parser.add_argument("--values", action="store_true", help="print the values of the tensor at PATH")
     parser.add_argument("--stack", action="store_true", help="print what each of the --opcodes leaves on the stack")
     parser.add_argument("--within", metavar="WHERE", help=WITHIN)
@@ -58,7 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
                 _show_bytes(name, arguments, answers)
                 continue
             path, node = _into_collection(path, node)
-            if node or arguments.view or arguments.values or arguments.stack or arguments.within:
+            if arguments.html:
+                _write_page(path, node, arguments)
+            elif node or arguments.view or arguments.values or arguments.stack or arguments.within:
                 _show_view(path, node, arguments, answers)
             elif fault := _show_summary(path, arguments, answers):
                 failed = True
@@ -91,6 +97,15 @@ def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[s
     if not arguments.json:
         _print(lines(report))
     return next(iter(report.faults), "")
+
+
+def _write_page(path: str, node: str, arguments: argparse.Namespace) -> None:
+    from ptzip.cli.pages import inspect_page, write_page  # as above
+
+    if node:
+        raise EditError(f"--html shows the whole file: remove ::{node}")
+    write_page(inspect_page(path, arguments.stats, arguments.limits), arguments.html)
+    show(f"{path} -> {arguments.html}")
 
 
 def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:

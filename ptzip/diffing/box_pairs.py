@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.io.buffers import Buffers
-from ptzip.io.payloads import CheckedPayload, Payload, unchecked
+from ptzip.io.payloads import Payload, unchecked
 from ptzip.tensors.blocks import Box, cut, storage_order
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import check_repeats
@@ -82,12 +82,6 @@ def readable(storage: Storage) -> Payload:
     """The payload of a storage without its checksum, cheap to read in order even where it is not seekable."""
     payload = unchecked(storage.checked_payload())
     return payload if payload.seekable else Resumed(payload)
-
-
-def recorded_crc(storage: Storage) -> int | None:
-    """The CRC that the file records for a whole storage; None where it records none."""
-    payload = storage.payload()
-    return payload.expected or None if isinstance(payload, CheckedPayload) else None
 
 
 class Resumed:

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.diffing.box_pairs import recorded_crc
 from ptzip.diffing.numeric import Tolerance
 from ptzip.diffing.objects import ObjectDiff
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, Only
@@ -158,7 +157,7 @@ def _fingerprint(tensor: Tensor) -> Hashable | None:
     if storage is None or not storage.size or storage.base is not None:
         return None
     try:
-        crc = recorded_crc(storage)
+        crc = storage.recorded_crc
     except PtzipError:
         return None
     return (tensor.dtype, tensor.shape, tensor.stride, tensor.offset, storage.size, crc) if crc else None

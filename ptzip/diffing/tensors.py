@@ -7,7 +7,7 @@ file can choose its checksums.
 from collections.abc import Hashable, Iterable, Iterator
 from typing import NamedTuple
 
-from ptzip.diffing.box_pairs import box_pairs, readable, recorded_crc
+from ptzip.diffing.box_pairs import box_pairs, readable
 from ptzip.diffing.numeric import Sums, Tolerance, sums
 from ptzip.diffing.report import Fact, Form, NumericDifference, TensorDiff
 from ptzip.errors import FormatError, LimitError, PtzipError, UnsupportedError
@@ -126,7 +126,7 @@ def _may_be_equal(old: Tensor, new: Tensor) -> bool:
     """Whether the recorded checksums allow it; then the bytes are compared before any numbers are computed."""
     if old.storage is None or new.storage is None or old.storage.size != new.storage.size:
         return False
-    return recorded_crc(old.storage) == recorded_crc(new.storage)
+    return old.storage.recorded_crc == new.storage.recorded_crc
 
 
 def _are_boxes_equal(one: Tensor, other: Tensor) -> bool:

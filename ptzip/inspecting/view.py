@@ -98,7 +98,9 @@ class TensorView(NamedTuple):
         return statistics.rows(self.tensor, most) if self.has_values else iter(())
 
     def to_dict(self) -> dict[str, Any]:
-        found = {name: as_json(value) for name, value in self.statistics._asdict().items()}
+        spread = self.statistics.spread
+        found = {name: as_json(value) for name, value in self.statistics._replace(spread=None)._asdict().items()}
+        found |= {"spread": spread._asdict() if spread else None}
         values = {"values": as_json(statistics.listed(self.tensor))} if self.has_values else {}
         return {"tensor": _tensor(self.tensor), "statistics": found} | values
 
@@ -130,7 +132,7 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
         return OpcodesView(disassembled(checkpoint, view.path, view.within))
     if view.kind == TENSORS:
         return TensorsView(tensor_rows(_tensors_below(checkpoint, view.path), not view.everything))
-    tensors = _readable_tensors(checkpoint)
+    tensors = readable_tensors(checkpoint)
     if view.kind == NODE and view.path in tensors:
         tensor = tensors[view.path]
         return TensorView(tensor, statistics.statistics(tensor), view.with_values)
@@ -178,7 +180,7 @@ def _branch(row: TreeRow) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None or name == "kind"}
 
 
-def _readable_tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
+def readable_tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
     """The tensors of a file; none where a broken pickle hides them, since the tree can be shown even then."""
     try:
         return checkpoint.tensors()

@@ -1,7 +1,7 @@
 """The summary that `ptzip inspect FILE` prints: about thirty lines for any file."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 from ptzip.inspecting.report import ImportedName, InspectReport, Slimming
@@ -15,17 +15,37 @@ LABEL = 12
 TENSOR = "tensor"
 
 
+Fact = tuple[str, list[str]]
+"""A label and words about it."""
+
+
 def lines(found: InspectReport) -> Iterator[str]:
     """What a file is, and where its bytes go."""
     yield f"{printable(found.path)}: {size(found.size)}"
-    yield from filled(_format(found), _label("format"))
-    yield from filled([releases(found.versions)] if releases(found.versions) else [], _label("written by"))
+    yield from _filled(origin(found))
     if found.keys:
         yield from _shares(found)
+    yield from _filled(contents(found))
+
+
+def _filled(facts: Iterable[Fact]) -> Iterator[str]:
+    for name, words in facts:
+        yield from filled(words, f"  {name:<{LABEL}}")
+
+
+def origin(found: InspectReport) -> Iterator[Fact]:
+    """What a file is, and what wrote it."""
+    yield "format", list(_format(found))
+    if releases(found.versions):
+        yield "written by", [releases(found.versions)]
+
+
+def contents(found: InspectReport) -> Iterator[Fact]:
+    """What is in a file, what loading it imports, what is odd about it, and what slimming would save."""
     yield from _numbers(found)
-    yield from _imports(found.imports)
-    yield from _faults(found)
-    yield from filled([_slimming(found.slimming, found.size)], _label("slim"))
+    yield "imports", _imports(found.imports)
+    yield from (("anomalies", [fault]) for fault in _faults(found))
+    yield "slim", [_slimming(found.slimming, found.size)]
 
 
 def _format(found: InspectReport) -> Iterator[str]:
@@ -38,10 +58,6 @@ def _format(found: InspectReport) -> Iterator[str]:
         yield f"{count(len(found.streams), 'pickle')}, the first{protocol}" if len(found.streams) > 1 else f"pickle{protocol}"
     if found.big_endian:
         yield "big-endian"
-
-
-def _label(word: str) -> str:
-    return f"  {word:<{LABEL}}"
 
 
 def _shares(found: InspectReport) -> Iterator[str]:
@@ -100,20 +116,19 @@ def _what(row: KeySize, held: ParameterCount | None, tensor: TensorFacts | None)
     return ", ".join(words)
 
 
-def _numbers(found: InspectReport) -> Iterator[str]:
+def _numbers(found: InspectReport) -> Iterator[Fact]:
     if found.dtypes:
         words = [f"{use.dtype} {size(use.size)} in {count(use.tensors, 'tensor')}" for use in found.dtypes[:MOST_DTYPES]]
         if len(found.dtypes) > MOST_DTYPES:
             words.append(f"{len(found.dtypes) - MOST_DTYPES} more dtypes")
-        yield from filled(words, _label("dtypes"))
+        yield "dtypes", words
         has_modules = any(one.is_exact for one in found.parameters)
-        yield from filled(_parameters(found.parameters), _label("parameters" if has_modules else "values"))
+        yield "parameters" if has_modules else "values", list(_parameters(found.parameters))
     if found.dead.size:
-        words = [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are used by no tensor"]
-        yield from filled(words, _label("dead bytes"))
+        yield "dead bytes", [f"{size(found.dead.size)} of {count(found.dead.storages, 'storage')} are used by no tensor"]
     if found.duplicates.size * 100 >= found.size:
-        words = [f"{size(found.duplicates.size)} in {count(found.duplicates.storages, 'duplicate storage')} (slim --dedupe)"]
-        yield from filled(words, _label("identical"))
+        storages = count(found.duplicates.storages, "duplicate storage")
+        yield "identical", [f"{size(found.duplicates.size)} in {storages} (slim --dedupe)"]
 
 
 def _parameters(found: tuple[ParameterCount, ...]) -> Iterator[str]:
@@ -126,13 +141,13 @@ def _parameters(found: tuple[ParameterCount, ...]) -> Iterator[str]:
         yield f"{len(exact or found) - MOST_PARAMETERS} more keys"
 
 
-def _imports(found: tuple[ImportedName, ...]) -> Iterator[str]:
+def _imports(found: tuple[ImportedName, ...]) -> list[str]:
     others = [name for name in found if not name.is_harmless]
     words = [cut(name.path) for name in others] if len(others) <= MOST_NAMES else list(_grouped(others))
     if len(words) > MOST_NAMES:
         words[MOST_NAMES:] = [f"{len(words) - MOST_NAMES} more"]
     known = len(found) - len(others)
-    yield from filled([*words, *([f"{known:,} allow-listed"] if known else [] if words else ["none"])], _label("imports"))
+    return [*words, *([f"{known:,} allow-listed"] if known else [] if words else ["none"])]
 
 
 def _grouped(names: list[ImportedName]) -> Iterator[str]:
@@ -156,9 +171,9 @@ def _faults(found: InspectReport) -> Iterator[str]:
     lines = [*map(str, found.anomalies)]
     lines[:0] = [fault for fault in found.faults if not any(fault.endswith(line) for line in lines)]
     for line in lines[:MOST_ANOMALIES] or ["none"]:
-        yield _label("anomalies") + cut(line, 150)
+        yield cut(line, 150)
     if len(lines) > MOST_ANOMALIES:
-        yield _label("anomalies") + f"{len(lines) - MOST_ANOMALIES} more"
+        yield f"{len(lines) - MOST_ANOMALIES} more"
 
 
 def _slimming(found: Slimming, old_size: int) -> str:

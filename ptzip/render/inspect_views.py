@@ -75,10 +75,11 @@ def tree_lines(rows: Iterable[TreeRow], everything: bool = False) -> Iterator[st
         if row.hidden:
             yield f"{indent}... {row.hidden:,} more"
         else:
-            yield f"{indent}{printable(row.name) + ': ' if row.name else ''}{_branch(row, longest)}"
+            yield f"{indent}{printable(row.name) + ': ' if row.name else ''}{branch(row, longest)}"
 
 
-def _branch(row: TreeRow, longest: int) -> str:
+def branch(row: TreeRow, longest: int = LONGEST) -> str:
+    """A node in a few words."""
     named = printable(row.kind)
     if row.seen is not None:
         return f"{named}, the same as {printable(row.seen) or 'the whole'}"

@@ -5,7 +5,6 @@ Sizes are decimal (1 MB is 1,000,000 bytes), as file managers and model pages gi
 
 from collections.abc import Iterator
 
-from ptzip.editing.account import Category
 from ptzip.recipes import RECIPES
 from ptzip.render.losses import MOST_NAMES, loss_lines
 from ptzip.render.words import count, printable, size
@@ -14,8 +13,6 @@ from ptzip.tensors.rounding import Loss
 
 LABEL_WIDTH = 24
 SIZE_WIDTH = 10
-ALWAYS = (Category.RESULTS, Category.OPTIMIZER, Category.EMA, Category.HALF)
-"""The steps of the original recipe, which are shown even where they saved nothing."""
 
 
 def slim_lines(report: SlimReport) -> Iterator[str]:
@@ -27,10 +24,7 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
         return
     output = printable(report.output) if report.output else "nothing written (dry run)"
     yield f"{printable(report.path)} -> {output}  [{report.recipe}]"
-    for step, saved in report.saved.items():
-        if saved or step in ALWAYS:
-            yield _row(step.value, size(saved))
-    yield _row(report.rest_name, size(report.rest))
+    yield from (_row(step, size(saved)) for step, saved in report.steps.items())
     share = f"{report.saved_share:.1%}".replace("%", " %")
     yield _row(
         "total",
@@ -40,8 +34,13 @@ def slim_lines(report: SlimReport) -> Iterator[str]:
     yield from (f"  {printable(note)}" for note in report.notes)
     losses = loss_lines(report.loss or Loss(), report.wide, report.dtype, report.on_overflow)
     yield from (f"  {line}" for line in losses)
+    yield from (f"  {line}" for line in check_lines(report))
+
+
+def check_lines(report: SlimReport) -> Iterator[str]:
+    """The result of `--check`, where it was made."""
     if report.check is not None:
-        yield f"  {_check_line(report.check, report.dtype)}; {printable(_verdict(report.check, report.dtype))}"
+        yield f"{_check_line(report.check, report.dtype)}; {printable(_verdict(report.check, report.dtype))}"
 
 
 def plan_lines(report: SlimReport) -> Iterator[str]:

@@ -7,6 +7,8 @@ are decimal: 1 MB is 1,000,000 bytes, as file managers and model pages give them
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ptzip.text import size as size
+
 if TYPE_CHECKING:
     from ptzip.inspecting.torch_versions import Versions
     from ptzip.tensors.torch_names import Release
@@ -56,17 +58,6 @@ def _items(found: list[object] | tuple[object, ...], longest: int) -> str:
     if isinstance(found, list):
         return f"[{inner}]"
     return f"({inner},)" if len(found) == 1 else f"({inner})"
-
-
-def size(count: int) -> str:
-    """A number of bytes, with one decimal from 1 kB on."""
-    value, sign = float(abs(count)), "-" if count < 0 else ""
-    for unit in ("B", "kB", "MB", "GB"):
-        if round(value, 1) < 1000 or unit == "GB":
-            break
-        value /= 1000
-    digits = 0 if unit == "B" else 1
-    return f"{sign}{value:.{digits}f} {unit}"
 
 
 def shape(sizes: Iterable[int]) -> str:

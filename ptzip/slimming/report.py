@@ -8,6 +8,9 @@ from ptzip.json_output import report_dict
 from ptzip.tensors.cast_error import CastError
 from ptzip.tensors.rounding import Loss
 
+ALWAYS = (Category.RESULTS, Category.OPTIMIZER, Category.EMA, Category.HALF)
+"""The steps of the original recipe, which are shown even where they saved nothing."""
+
 
 class CastTensor(NamedTuple):
     """One cast of a storage: the names of its tensors in the input, the number of elements, and what they lost.
@@ -134,6 +137,12 @@ class SlimReport:
         return self.old_size - self.new_size - sum(self.saved.values())
 
     @property
+    def steps(self) -> dict[str, int]:
+        """What each step saves, of those to be shown; together, the difference of the sizes."""
+        shown = {step.value: saved for step, saved in self.saved.items() if saved or step in ALWAYS}
+        return shown | {self.rest_name: self.rest}
+
+    @property
     def saved_share(self) -> float:
         """The part of the old size that is gone, from 0 to 1."""
         return 1 - self.new_size / self.old_size
@@ -141,6 +150,13 @@ class SlimReport:
     @property
     def ok(self) -> bool:
         return True
+
+    def figure(self) -> Any:
+        """The steps as a waterfall of plotly. Raises UnsupportedError where plotly is not installed."""
+        from ptzip.figures.plotly_library import figure  # here, since few reports are shown so
+        from ptzip.figures.waterfall import waterfall  # as above
+
+        return figure(waterfall(self.old_size, self.steps, self.new_size))
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""

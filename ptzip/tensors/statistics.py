@@ -3,14 +3,18 @@
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptzip.tensors.strides import check_repeats
 from ptzip.tensors.tensor import Tensor
 
+if TYPE_CHECKING:
+    from ptzip.tensors.spread import Spread
+
 
 class Statistics(NamedTuple):
-    """Counts over all values; minimum, maximum and mean of the finite ones, None where there are none or they have no order."""
+    """Counts over all values; minimum, maximum, mean and spread of the finite ones, None where there are none or they have no
+    order."""
 
     numel: int
     minimum: float | int | None
@@ -19,10 +23,13 @@ class Statistics(NamedTuple):
     nans: int
     infinities: int
     zeros: int
+    spread: "Spread | None" = None
 
 
 def statistics(tensor: Tensor) -> Statistics:
     """The statistics of a tensor. Raises UnsupportedError where numpy cannot represent its dtype."""
+    from ptzip.tensors.spread import spread  # here, with numpy: a program that only looks at tensors does not load it
+
     numbers = _numbers(tensor, "biuc")
     is_complex, is_exact = numbers.dtype.kind == "c", numbers.dtype.kind in "biu"
     finite = numbers.reshape(-1) if is_exact else numbers[abs(numbers) < math.inf]
@@ -36,6 +43,7 @@ def statistics(tensor: Tensor) -> Statistics:
         nans=nans,
         infinities=int(numbers.size - finite.size - nans),
         zeros=int(numbers.size - numbers.astype(bool).sum()),
+        spread=spread(finite.reshape(-1)),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Optional
 
 from ptzip.errors import FormatError
 from ptzip.io.buffers import Buffers
-from ptzip.io.payloads import Payload
+from ptzip.io.payloads import CheckedPayload, Payload
 from ptzip.tensors.dtypes import DType
 
 
@@ -46,6 +46,12 @@ class Storage:
             yield from self.base.chunks(self.start + start, self.start + stop, buffers)
         elif start < stop:
             yield from self.checked_payload().chunks(start, stop, buffers)
+
+    @property
+    def recorded_crc(self) -> int | None:
+        """The CRC that the file records for the whole storage; None where it records none. Raises as `payload` does."""
+        payload = self.payload()
+        return payload.expected or None if isinstance(payload, CheckedPayload) else None
 
     def checked_payload(self) -> Payload:
         """The payload. Raises FormatError if it has another length than the storage, as torch does."""

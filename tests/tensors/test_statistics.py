@@ -7,7 +7,7 @@ import pytest
 from ptzip.errors import LimitError
 from ptzip.io.payloads import BytesPayload
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.statistics import listed, rows, statistics
+from ptzip.tensors.statistics import Statistics, listed, rows, statistics
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.tensor import Tensor
 
@@ -24,12 +24,12 @@ def tensor(array: npt.NDArray[np.generic], dtype: str = "", shape: tuple[int, ..
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "int64", "int32", "uint8", "int8"])
 def test_plain_numbers(dtype: str) -> None:
     found = statistics(tensor(np.array([[3, 0, 1], [0, 7, 1]], dtype)))
-    assert found == (6, 0, 7, 2.0, 0, 0, 2)
+    assert found[:7] == (6, 0, 7, 2.0, 0, 0, 2)
 
 
 def test_nan_and_infinity_are_counted_and_kept_out_of_the_rest() -> None:
     found = statistics(tensor(np.array([np.nan, np.inf, -np.inf, 0, 4, -2, np.nan], "float32")))
-    assert found._replace(mean=None) == (7, -2.0, 4.0, None, 2, 2, 1)
+    assert found._replace(mean=None)[:7] == (7, -2.0, 4.0, None, 2, 2, 1)
     assert found.mean == pytest.approx(2 / 3)
 
 
@@ -38,7 +38,7 @@ def test_nothing_finite_has_no_minimum() -> None:
 
 
 def test_no_values_have_no_minimum() -> None:
-    assert statistics(tensor(np.zeros((0, 3), "float32"))) == (0, None, None, None, 0, 0, 0)
+    assert statistics(tensor(np.zeros((0, 3), "float32"))) == Statistics(0, None, None, None, 0, 0, 0)
 
 
 def test_bfloat16_is_looked_at_as_numbers() -> None:

@@ -1,0 +1,42 @@
+"""Reports as HTML pages: `--html OUT` of inspect, diff and slim."""
+
+from pathlib import Path
+
+import ptzip
+from ptzip.errors import EditError
+from ptzip.io.atomic_output import new_files
+from ptzip.io.payloads import BytesPayload, SequentialFile
+
+HELP = "write the report to one HTML page that needs no network (pip install 'ptzip[html]')"
+
+BEGINNING = b"<!doctype html>"
+"""How every page begins; nothing else is overwritten."""
+
+
+def write_page(text: str, name: str) -> None:
+    """Write a page atomically. Raises EditError where the file is there and is no page."""
+    path = Path(name)
+    if path.exists() and not _is_page(path):
+        raise EditError(f"{name} already exists and is not an HTML page: choose another name for --html")
+    with new_files([path], None, overwrite=True, sync=False) as files:
+        files.outputs[0].write(SequentialFile([BytesPayload(text.encode())]))
+
+
+def _is_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(BEGINNING)).lower() == BEGINNING
+
+
+def inspect_page(file: str, with_statistics: bool, limits: dict[str, int]) -> str:
+    """The page of a checkpoint: its summary, what slim would do, its scan, and everything in it."""
+    from ptzip.inspecting.contents import contents  # here, since a summary on a terminal needs none of it
+    from ptzip.render.html.inspect import Inspected
+    from ptzip.render.html.inspect import inspect_page as page
+
+    report, scan = ptzip.inspect(file, limits=limits), ptzip.scan(file, limits=limits)
+    try:
+        slim: ptzip.SlimReport | str = ptzip.slim(file, dry_run=True, scan=False, limits=limits)
+    except (ptzip.PtzipError, OSError) as error:
+        slim = str(error)
+    with ptzip.open(file, limits) as checkpoint:
+        return page(Inspected(report, contents(checkpoint, with_statistics), scan, slim))

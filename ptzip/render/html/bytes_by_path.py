@@ -1,0 +1,91 @@
+"""Where the bytes of a file go, as a treemap, and what slimming would do to each tensor."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from ptzip.editing.account import Category, category_of
+from ptzip.figures.treemap import COLOURS, Block, treemap
+from ptzip.inspecting.report import InspectReport
+from ptzip.inspecting.tensor_uses import TensorUses
+from ptzip.render.html.page import Section
+from ptzip.render.words import shape, share, size
+from ptzip.slimming.report import SlimReport
+
+MODELS = ("model", "state_dict")
+"""Keys of weights that are training's own, where others have their average."""
+
+MOST_PLACES = 2000
+"""The number of paths that the page suggests to zoom to."""
+
+
+def kinds(uses: TensorUses, slim: SlimReport | str) -> dict[str, str]:
+    """What the bytes of each tensor are, by its name: what `slim` removes them as, or else what their top-level key says."""
+    changes = () if isinstance(slim, str) else slim.changes
+    removed = {change.path: change.category for change in changes if change.is_of_tensors}
+    expected = [Category.OPTIMIZER] if Category.EMA in removed.values() else [Category.OPTIMIZER, Category.EMA]
+    found = dict[str, str]()
+    for use in uses.tensors:
+        category = _at(use.name, removed)
+        if category is None and use.name.partition(".")[0] not in MODELS and category_of(use.name) in expected:
+            category = category_of(use.name)
+        kept = "duplicate" if use.duplicate else "weights"
+        found[use.name] = kept if category is None else category.value if category.value in COLOURS else "other"
+    return found
+
+
+def _at(name: str, removed: Mapping[str, Category]) -> Category | None:
+    """The category of the removal at a path or above it."""
+    paths = [name[: at.start()] for at in re.finditer(r"\.|$", name)]
+    return next((removed[path] for path in ("", *paths) if path in removed), None)
+
+
+def bytes_section(report: InspectReport, uses: TensorUses, marks: Mapping[str, str]) -> Section:
+    """The treemap of all bytes of a file."""
+    blocks = [*_tensors(uses, marks), *_rest(report, uses)]
+    figure = treemap("all bytes", blocks)
+    totals = Counter[str]()
+    for block in blocks:
+        totals[block.kind] += block.size
+    words = {kind: f"{kind}: {size(totals[kind])} ({share(totals[kind], report.unpacked)})" for kind in COLOURS if totals[kind]}
+    more = {
+        "legend": [(COLOURS[kind], text) for kind, text in words.items()],
+        "places": list(_places(figure["data"][0]))[:MOST_PLACES],
+        "summary": "; ".join(words.values()),
+    }
+    return Section(
+        "Where the bytes go",
+        "figure",
+        figure | more,
+        "By module path; the bytes of a storage count once, for the first tensor on it. Click a rectangle to zoom in, and the "
+        "bar above to zoom out.",
+    )
+
+
+def _tensors(uses: TensorUses, marks: Mapping[str, str]) -> Iterator[Block]:
+    for use in uses.tensors:
+        if use.own:
+            words = f"{use.tensor.dtype} {shape(use.tensor.shape)}"
+            words += f", the same bytes as {use.duplicate}" if use.duplicate else ""
+            yield Block(use.name, use.own, marks[use.name], words)
+    for unused in uses.unused:
+        module, dot, _ = unused.name.rpartition(".")
+        yield Block(f"{module}{dot}(unused)", unused.size, "unused", f"storage {unused.storage}: no tensor uses these bytes")
+
+
+def _rest(report: InspectReport, uses: TensorUses) -> Iterator[Block]:
+    """What is no tensor: pickles, and the container around everything."""
+    pickled = sum(stream.size for stream in report.streams)
+    stored = sum(use.own for use in uses.tensors) + sum(unused.size for unused in uses.unused)
+    for name, taken in (("(pickle)", pickled), ("(file)", report.unpacked - stored - pickled)):
+        if taken > 0:
+            yield Block(name, taken, "other", "headers, padding, other records" if name == "(file)" else "")
+
+
+def _places(trace: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
+    """The dotted path of each rectangle that has others in it, and its id."""
+    inner, paths = set(trace["parents"]), dict[str, str]()
+    for number, parent, name in zip(trace["ids"], trace["parents"], trace["labels"], strict=True):
+        paths[number] = f"{paths[parent]}.{name}" if paths.get(parent) else name if parent else ""
+        if number in inner:
+            yield paths[number] or name, number
