@@ -1,6 +1,9 @@
-"""Runs every command, with all flags in turn, on mutated files: `python -m tests.every_command FIRST STOP FOLDER`.
+"""Runs commands with all their flags on mutated files, from one number to another, each of which gives one file:
 
-Prints what any of them raised beside PtzipError and OSError, and what took more than `MOST_SECONDS` of CPU or `MOST_MIB`.
+    python -m tests.every_command FIRST STOP FOLDER [look | three | all]
+
+On each file three of the commands, all of them, or `look`: open, scan, verify, and read the tensors, in one process. Prints
+what raised anything beside PtzipError and OSError, what took more than `MOST_SECONDS` of CPU or `MOST_MIB`, and what took most.
 """
 
 import collections
@@ -11,13 +14,13 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ptzip
 from ptzip.cli.main import main
-from tests.mutation_run import peak, read_values
+from tests.mutation_run import look, peak, read_values
 from tests.mutations import KINDS
 from tests.structured_mutations import STRUCTURED
 
@@ -98,11 +101,21 @@ def guarded(verb: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
+def look_at(path: Path) -> None:
+    """Open, scan and verify a file, and read its tensors. Only PtzipError and OSError may be raised."""
+    for action in (look, ptzip.scan, ptzip.verify, read_values):
+        with contextlib.suppress(ptzip.PtzipError, OSError):
+            action(path)
+
+
+ACTIONS: dict[str, Callable[[Path], None]] = {"load": read_values, "look": look_at}
+
+
 def run_command(words: list[str], path: Path, other: Path, out: Path) -> None:
     """Run one command, whose output is discarded. Only PtzipError and OSError may be raised."""
-    if words == ["load"]:
+    if action := ACTIONS.get(words[0]):
         with contextlib.suppress(ptzip.PtzipError, OSError):
-            read_values(path)
+            action(path)
         return
     names = {"IN": str(path), "OTHER": str(other), "OUT": str(out / "new")}
     given = [
@@ -122,13 +135,27 @@ def reset_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def tried(index: int, path: Path, other: Path, out: Path) -> list[str]:
-    """What is wrong with the commands tried on the file of that index."""
+TRIES: dict[str, Callable[[random.Random], list[list[str]]]] = {
+    "look": lambda _: [["look"]],
+    "three": lambda chance: chance.sample(COMMANDS, 3),
+    "all": lambda _: COMMANDS,
+}
+
+
+class Cost(NamedTuple):
+    """Seconds of CPU, MiB, and what took them."""
+
+    seconds: float
+    mib: float
+    name: str
+
+
+def tried(index: int, tries: str, path: Path, other: Path, out: Path) -> Iterator[tuple[Cost, str]]:
+    """The cost of each command that is tried on the file of that index, and what is wrong with it ("" if nothing is)."""
     chance = random.Random(index)
     kind = chance.choice(list(ALL_KINDS))
     path.write_bytes(ALL_KINDS[kind](chance))
-    found = list[str]()
-    for words in chance.sample(COMMANDS, 3):
+    for words in TRIES[tries](chance):
         reset_peak()
         start, before, what = time.process_time(), peak(), ""
         try:
@@ -137,35 +164,40 @@ def tried(index: int, path: Path, other: Path, out: Path) -> list[str]:
             cause = error.__cause__ or error
             where = traceback.extract_tb(cause.__traceback__)[-1]
             what = f"{type(cause).__name__} {str(cause)[:80]} in {Path(where.filename).name}:{where.lineno}"
-        seconds, most = time.process_time() - start, peak() - before
-        if seconds > MOST_SECONDS or most > MOST_MIB:
-            what += f" {seconds:.1f} s, {most:.0f} MiB"
-        found += [f"{index} {kind}: {' '.join(words)}: {what}"] if what else []
+        cost = Cost(time.process_time() - start, peak() - before, f"{index} {kind}: {' '.join(words)}")
+        if cost.seconds > MOST_SECONDS or cost.mib > MOST_MIB:
+            what += f" {cost.seconds:.1f} s, {cost.mib:.0f} MiB"
+        yield cost, what
         for old in out.iterdir():
             old.unlink()
-    return found
 
 
-def run(first: int, stop: int, folder: Path) -> None:
-    """Try the files of some indices, and print each kind of fault once, with the number of its files."""
+def run(first: int, stop: int, folder: Path, tries: str = "three") -> None:
+    """Try the files of some indices, and print each kind of fault up to three times, and the number of its files."""
     for verb in VERBS:
         setattr(ptzip, verb, guarded(getattr(ptzip, verb)))
     path, other, out = folder / "in.pt", folder / "other.pt", folder / "out"
-    out.mkdir(exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
     other.write_bytes(KINDS["flipped"](random.Random(0)))
     counts = collections.Counter[str]()
+    slowest = largest = Cost(0, 0, "")
     for index in range(first, stop):
         if index % 100 == 0:
             gc.collect()
-        for fault in tried(index, path, other, out):
-            place = fault.rpartition(" in ")[2]
-            counts[place] += 1
-            if counts[place] <= 3:
-                print(fault, flush=True)
+        for cost, what in tried(index, tries, path, other, out):
+            slowest, largest = max(slowest, cost), max(largest, cost, key=lambda one: one.mib)
+            if what:
+                place = what.rpartition(" in ")[2]
+                counts[place] += 1
+                if counts[place] <= 3:
+                    print(f"{cost.name}: {what}", flush=True)
         if index % 1000 == 999:
             print(f"{index + 1} files", dict(counts), flush=True)
-    print(f"{stop - first} files, {counts.total()} faults", flush=True)
+    print(f"{stop - first} files, {counts.total()} faults")
+    print(
+        f"slowest: {slowest.seconds:.2f} s of CPU, {slowest.name}; largest: {largest.mib:.0f} MiB, {largest.name}", flush=True
+    )
 
 
 if __name__ == "__main__":
-    run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), *sys.argv[4:5])

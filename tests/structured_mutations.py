@@ -6,8 +6,11 @@ import json
 import pickletools
 import random
 import struct
+from collections.abc import Callable
 
 from ptzip.allowlist.table import ALLOWED
+from ptzip.pickling.reader import read_seen
+from tests.bench.shapes import FILES as FILES_OF_PARTS
 from tests.fuzz import pickles
 from tests.fuzz.pickles import counted, text
 from tests.mutations import EXTREMES, FILES, Mutation, a_file, with_pickle
@@ -202,6 +205,55 @@ def misnested(chance: random.Random) -> bytes:
     )
 
 
+def numbered(layout: str) -> Callable[[int], bytes]:
+    """Opcodes with a number in them."""
+    return lambda index: layout.format(index).encode("latin-1")
+
+
+SHARED = (b"]", b"}", b"ccollections\nOrderedDict\n)R", b"cargparse\nNamespace\n", b"K\1K\2\x86", text("a"), b"NNK\1\x87\x85")
+PIECES: tuple[Callable[[int], bytes], ...] = (
+    *(lambda _, code=code: bytes((code,)) for code in b"NN)]}\x8f((tld\x91\x85\x86\x87asbeu\x900012RR\x81\x81\x92oQ\x94\x93"),
+    *(lambda _, slot=slot: b"h%c" % slot for slot in range(len(SHARED))),
+    *(
+        lambda _, data=data: data
+        for data in (*SHARED, b"K\1", b"C\4\0\0\x80\x3f", b"\x8a\x09" + b"\1" * 9, b"cpkg\nName\n", b"(ipkg\nName\n")
+    ),
+    *map(numbered, ("I{}\n", "L{}L\n", "F{}.5\n", "S'k{}'\n", "Vk{}\n", "p{}\n", "g{}\n", "P{}\n", "cpkg{}\nName\n")),
+    lambda index: text(f"key{index}"),
+    lambda index: b"r" + (64 + index).to_bytes(4, "little"),
+    lambda index: b"j" + (64 + index).to_bytes(4, "little"),
+)
+"""Opcodes to repeat; the numbered ones differ each time."""
+
+HEAD = b"](" + b"".join(value + b"q%c" % slot for slot, value in enumerate(SHARED))
+
+
+def repeated(chance: random.Random) -> bytes:
+    """A few opcodes repeated thousands of times, so that whatever compares each with all others takes long."""
+    while True:
+        pieces, end = chance.choices(PIECES, k=chance.randrange(1, 9)), chance.choice((b"e", b""))
+        few = HEAD + b"".join(piece(index) for index in range(3) for piece in pieces) + end + b"."
+        if read_seen(few).root is not None:
+            break
+    count = chance.choice((100, 100, 100, 1000, 1000, 5000))
+    data = HEAD + b"".join(piece(index) for index in range(count) for piece in pieces) + end
+    if chance.random() < 0.3:
+        return data + b"."
+    key = chance.choice(("extra", "model", "state_dict", "optimizer"))
+    items = text("w") + tensor(random.Random(0)) + text(key) + data
+    return archive(training_records() | {"data.pkl": b"\x80\x02}(" + items + b"u."})
+
+
+def crowded(chance: random.Random) -> bytes:
+    """A file of many parts, as a rule damaged."""
+    data = bytearray(FILES_OF_PARTS[chance.choice(list(FILES_OF_PARTS))][1](chance.choice((3, 10, 30, 100)), 0))
+    for _ in range(chance.choice((0, 1, 2, 5))):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    start, stop = sorted(chance.sample(range(len(data)), 2))
+    return bytes(chance.choice((data, data, data[:stop], data[start:], data[:start] + data[stop:], data[:stop] + data[start:])))
+
+
 STRUCTURED: dict[str, Mutation] = {
-    kind.__name__: kind for kind in (reordered, misvalued, miscalled, generated, mislabelled, misheaded, misnested)
+    kind.__name__: kind
+    for kind in (reordered, misvalued, miscalled, generated, mislabelled, misheaded, misnested, repeated, crowded)
 }

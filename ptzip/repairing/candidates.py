@@ -4,7 +4,7 @@ Every header is a piece of evidence, and so is the layout that torch computes. E
 CRC. Any one of them may be wrong; `record_search` decides which to follow by reading the bytes.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -29,16 +29,21 @@ class RecordExtent(NamedTuple):
 class Candidate:
     """The evidence about the data that begin at an offset: names by piece of evidence, extents in the order found, and CRCs.
 
+    `counts` is how many pieces give each name, in lower case since torch compares names so: a file may have any number of them.
     `listed` are the CRCs of the central directory: headers next to the data may have moved together with them.
     """
 
     names: dict[str, str] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     extents: dict[RecordExtent, None] = field(default_factory=dict)
     crcs: set[int] = field(default_factory=set)
     listed: set[int] = field(default_factory=set)
 
     def add(self, evidence: str, name: str, extent: RecordExtent | None = None, crc: int | None = None) -> None:
+        if evidence in self.names:
+            self.counts[self.names[evidence].lower()] -= 1
         self.names[evidence] = name
+        self.counts[name.lower()] += 1
         if extent is not None:
             self.extents[extent] = None
         if crc is not None:
@@ -47,11 +52,11 @@ class Candidate:
     @property
     def all_names(self) -> set[str]:
         """All names that any evidence gives, in lower case."""
-        return {name.lower() for name in self.names.values()}
+        return set(+self.counts)
 
     def votes(self, name: str) -> int:
-        """How many pieces of evidence give a name; torch compares names case-insensitively."""
-        return sum(other.lower() == name.lower() for other in self.names.values())
+        """How many pieces of evidence give a name."""
+        return self.counts[name.lower()]
 
 
 Candidates = dict[int, Candidate]

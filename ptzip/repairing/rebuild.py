@@ -134,20 +134,22 @@ def _doubt(found: Salvage) -> str:
 
 def _dropped(found: Salvage) -> Iterator[DroppedEntry]:
     """The entries of the old file that are not in the new one; remains of a lost storage are not listed, since that is."""
+    known = {PICKLE, *found.small, *(f"{STORAGES}{key}".lower() for key in found.part.storages)}
     lost = {f"{found.prefix}{STORAGES}{key}".lower() for key in found.part.storages.keys() - found.storages.keys()}
     for name in found.others:
         if name.lower() not in lost:
-            yield DroppedEntry(name, _reason(name, found))
+            yield DroppedEntry(name, _reason(name, found.prefix, known))
 
 
-def _reason(name: str, found: Salvage) -> str:
-    inner = name[len(found.prefix) :].lower()
-    if not name.startswith(found.prefix):
-        return f"it is outside the folder {found.prefix}"
+def _reason(name: str, prefix: str, known: set[str]) -> str:
+    """Why an entry is not in the new file, whose records are `known` by their names below the prefix, in lower case."""
+    inner = name[len(prefix) :].lower()
+    if not name.startswith(prefix):
+        return f"it is outside the folder {prefix}"
     if name.endswith("/"):
         return "it is a folder"
     if inner == SERIALIZATION_ID:
         return "torch computes it from all records"
-    if inner in found.small or inner == PICKLE or inner.removeprefix(STORAGES) in {key.lower() for key in found.part.storages}:
+    if inner in known:
         return "it is a second record of this name"
     return "no pickle refers to it" if inner.startswith(STORAGES) else "torch does not read it"

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from ptzip.errors import PtzipError
+from ptzip.errors import LimitError, PtzipError
 from ptzip.io.crc32 import crc32
 from ptzip.io.payloads import BytesPayload, InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
@@ -19,6 +19,11 @@ from ptzip.zip.header_search import read_some
 
 ENOUGH = 2
 """Pieces of evidence that make a name certain."""
+
+LOOK_COST, OF_A_CANDIDATE, OF_A_BYTE, OF_A_FILE = 1 << 9, 1 << 14, 16, 1 << 30
+"""As how many bytes it counts to look at a name of a candidate, and how many may be read: for each candidate, for each byte of
+the file, and for the file. In an honest file each candidate is one record; in another, each may be all records.
+"""
 
 NOWHERE = -1
 """The offset of an empty record that no header is left of."""
@@ -39,10 +44,14 @@ class FoundRecord(NamedTuple):
 
 
 class RecordSearch:
-    """A search through the candidates of a file; no bytes are read for their CRC twice."""
+    """A search through the candidates of a file; no bytes are read for their CRC twice.
+
+    Raises LimitError where the headers contradict one another so often that it would take longer than the file is.
+    """
 
     def __init__(self, source: Source, candidates: Candidates) -> None:
         self.source = source
+        self._left = OF_A_FILE + OF_A_BYTE * source.size + OF_A_CANDIDATE * len(candidates)
         self.candidates = candidates
         self._crcs: dict[tuple[int, RecordExtent], int | None] = {}
         self._by_name = defaultdict[str, list[int]](list)
@@ -78,7 +87,14 @@ class RecordSearch:
 
     def _offsets(self, name: str) -> list[int]:
         """The candidates that any evidence gives a name, those with most evidence first."""
-        return sorted(self._by_name.get(name.lower(), []), key=lambda at: -self.candidates[at].votes(name))
+        found = self._by_name.get(name.lower(), [])
+        self._charge(LOOK_COST * sum(len(self.candidates[at].names) for at in found))
+        return sorted(found, key=lambda at: -self.candidates[at].votes(name))
+
+    def _charge(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise LimitError("the headers of this file are too many that give different offsets and names for the same records")
 
     @staticmethod
     def _is_certain(name: str, candidate: Candidate, names: set[str], _: set[str]) -> bool:
@@ -150,6 +166,7 @@ class RecordSearch:
         payload, crc = self._payload(at, extent, "this record"), 0
         if payload is None:
             return None
+        self._charge(extent.length + extent.size)
         try:
             for chunk in payload.chunks(0, payload.length):
                 crc = crc32(chunk, crc)

@@ -3,6 +3,7 @@
 The pickle comes first, since only the pickle says which storages there are and how long they are.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from ptzip.formats.zips import SHARD, TORCHSCRIPT, is_compiled, kind_of
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import Source
 from ptzip.limits import Limits
-from ptzip.pickling.reader import read_pickle, read_seen
+from ptzip.pickling.reader import raise_limit, read_pickle, read_seen
 from ptzip.repairing.candidates import Candidate, Candidates, RecordExtent
 from ptzip.repairing.record_search import ENOUGH, FoundRecord, RecordSearch, RecordState
 from ptzip.zip.header_search import Headers, read_some
@@ -64,13 +65,12 @@ def salvage(source: Source, headers: Headers, candidates: Candidates, limits: Li
 def _prefix(candidates: Candidates) -> str:
     """The folder of the archive: of the folders with a pickle, the one with most names."""
     names = [name for candidate in candidates.values() for name in candidate.names.values()]
-    folders = {prefix_of(name): None for name in names}
-    lower = {name.lower() for name in names}
+    folders, lower = Counter(map(prefix_of, names)), {name.lower() for name in names}
     with_pickle = [folder for folder in folders if (folder + PICKLE).lower() in lower]
     if not with_pickle:
         _check_kind(_foreign_kind(candidates))
         raise FormatError(f"there is no record {PICKLE} in the remains of this zip, so {UNKNOWN}")
-    return max(with_pickle, key=lambda folder: sum(name.startswith(folder) for name in names) if folder else 1)
+    return max(with_pickle, key=lambda folder: folders[folder] if folder else 1)
 
 
 def _foreign_kind(candidates: Candidates, folder: str | None = None) -> str:
@@ -87,11 +87,17 @@ def _check_kind(kind: str) -> None:
 
 
 def _find_pickle(source: Source, candidates: Candidates, name: str, limits: Limits) -> FoundRecord:
-    """The pickle. Where its length is unknown it ends at its STOP opcode; that it is a pickle is evidence for its name."""
+    """The pickle. Where its length is unknown it ends at its STOP opcode; that it is a pickle is evidence for its name.
+
+    Raises LimitError where all that may be pickles have more opcodes than one may have.
+    """
+    spent = 0
     for at, candidate in candidates.items():
         votes = candidate.votes(name)
         if votes and (not candidate.extents or votes < ENOUGH):
-            read = read_seen(source.whole(), at, limits)
+            read = read_seen(source.whole(), at, limits, spent=spent)
+            raise_limit(read)
+            spent += read.cost
             if read.root is not None:
                 candidate.add("contents", name, None if candidate.extents else RecordExtent(read.end - at, read.end - at))
     found = RecordSearch(source, candidates).find({name: None}).get(name)

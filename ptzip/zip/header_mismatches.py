@@ -10,6 +10,9 @@ COMPARED = ("needed", "flags", "method", "time", "date", "crc", "compressed_size
 IN_DESCRIPTOR = ("crc", "compressed_size", "size")
 """What the local header leaves 0 where a descriptor follows the data (APPNOTE 4.4.4)."""
 
+MOST_SHOWN = 256
+"""Bytes of a name that are in a message."""
+
 EXTRA_LENGTH = structs.LOCAL_SIZE - 2
 """The offset of the length of the extra field in a local header, which differs: torch pads with an extra field there only."""
 
@@ -53,4 +56,7 @@ def _is_usual(entry: Entry) -> bool:
 
 
 def _text(value: object) -> str:
-    return structs.decode_name(value) if isinstance(value, bytes) else str(value)
+    """A value in a message. All entries may have the same header, so a long name is not repeated for each."""
+    if not isinstance(value, bytes):
+        return str(value)
+    return structs.decode_name(value[:MOST_SHOWN]) + f"... ({len(value):,} bytes)" * (len(value) > MOST_SHOWN)

@@ -18,6 +18,12 @@ MOST = 1 << 20
 """Signatures that a file may have: three for each record, and one in 4 GB of random bytes."""
 
 
+MOST_NAMED = 1 << 10
+"""Bytes of a name that are kept of it, and of the parts of a directory entry. Longer ones are damage; headers may overlap, and
+all of them would take a multiple of the file.
+"""
+
+
 class FoundLocal(NamedTuple):
     """A local header: `data` is the offset of the bytes after it; `length` stored bytes have, inflated, `size` bytes.
 
@@ -120,19 +126,21 @@ def local_at(source: Source, at: int) -> FoundLocal | None:
     if fixed is None:
         return None
     header = structs.numbers(structs.LocalHeader, fixed)
-    name = read_some(source, at + structs.LOCAL_SIZE, header["name_length"])
-    if name is None:
+    end = at + structs.LOCAL_SIZE + header["name_length"]
+    name = read_some(source, at + structs.LOCAL_SIZE, min(header["name_length"], MOST_NAMED))
+    if name is None or end > source.size:
         return None
     length, size = header["compressed_size"], header["size"]
     is_elsewhere = (header["flags"] & structs.HAS_DESCRIPTOR and not length) or structs.FULL32 in (length, size)
-    data = at + structs.LOCAL_SIZE + header["name_length"] + header["extra_length"]
+    data = end + header["extra_length"]
     known = (None, None) if is_elsewhere else (length, size)
     return FoundLocal(at, structs.decode_name(name), header["method"], data, header["crc"], *known)
 
 
 def _central(source: Source, at: int) -> FoundCentral | None:
+    data = source.read(at, min(structs.CENTRAL_SIZE + MOST_NAMED, source.size - at))
     try:
-        entry = structs.read(structs.CentralEntry, source, at)
+        entry = structs.parse(structs.CentralEntry, data)
     except FormatError:
         return None
     found = structs.true_sizes(entry)

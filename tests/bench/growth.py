@@ -1,116 +1,144 @@
-"""The growth of CPU time and memory with the size of a file, for shapes of pickles that made some command quadratic.
+"""The growth of CPU time and memory with the size of a file, for every command and for shapes that made some quadratic.
 
-    python -m tests.bench.growth [SHAPE...]
+    python -m tests.bench.growth [--times K] [SHAPE...]
 
-Each shape is built at n, 2n and 4n, and each command runs on each in its own process. A command that says which limit is
-exceeded has not grown. Prints a table; exits with 1 where a doubling costs more than `MOST_GROWTH` times the CPU, less the time
-of the start of Python.
+Each shape is built with 4n parts, and each command runs on it in its own process; only where that takes longer than `SHORTEST`
+are 2n parts measured, too, and n parts where the ratio is above `CLEAR`. `--times` makes n larger. A command that says which limit is exceeded has not grown. Prints a
+table in Markdown; exits with 1 where a doubling costs more than `MOST_GROWTH` times the CPU, less that of the start of Python.
 """
 
+import argparse
+import multiprocessing
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench.shapes import FILES
 
 MOST_GROWTH = 2.6
-SHORTEST = 0.4
-"""Seconds of CPU beyond the start; a ratio of less time says nothing."""
+SHORTEST, CLEAR = 0.5, 2.2
+"""Seconds of CPU beyond the start; a ratio of less time says nothing. A smaller ratio leaves no doubt."""
 
-COMMANDS = (("scan",), ("inspect",), ("inspect", "--tree"), ("verify",), ("slim", "--dry-run"))
+MOST_CPU = 120
+"""Seconds of CPU after which a command is ended."""
 
-
-def text(value: str) -> bytes:
-    data = value.encode()
-    return b"X" + len(data).to_bytes(4, "little") + data
-
-
-def listed(item: bytes, before: bytes = b"") -> Callable[[int], bytes]:
-    """A list of one item n times, after a value that goes to slot 0 of the memo."""
-    return lambda n: (before + b"q\x000" if before else b"") + b"](" + item * n + b"e"
-
-
-def numbered(item: Callable[[int], bytes], start: bytes, end: bytes) -> Callable[[int], bytes]:
-    return lambda n: start + b"".join(map(item, range(n))) + end
-
-
-NAME, ORDERED = b"cpkg\nName\n", b"ccollections\nOrderedDict\n"
-SHARED_STATE = b"}q\x01(" + b"".join(text(f"k{i}") + b"N" for i in range(1000)) + b"u0"
-
-SHAPES: dict[str, Callable[[int], bytes]] = {
-    "numbers": listed(b"K\x01"),
-    "texts": numbered(lambda i: text(f"word {i}"), b"](", b"e"),
-    "tuples": listed(b"NN\x86"),
-    "empty lists": listed(b"]"),
-    "appends": lambda n: b"]" + b"Na" * n,
-    "dict": numbered(lambda i: text(f"key{i}") + b"K\x01", b"}(", b"u"),
-    "set items": numbered(lambda i: text(f"key{i}") + b"K\x01s", b"}", b""),
-    "nested lists": lambda n: b"]" * n + b"a" * (n - 1),
-    "nested tuples": lambda n: b"N" + b"\x85" * n,
-    "nested calls": lambda n: b"K\x01" + b")\x81" * n,
-    "computed calls": lambda n: b"N)R0" * n + b"N",
-    "names": numbered(lambda i: b"cpkg%d\nName\n" % i, b"](", b"e"),
-    "one unknown call": listed(b"h\x00)R", NAME),
-    "unknown calls": numbered(lambda i: b"cpkg%d\nName\n)R" % i, b"](", b"e"),
-    "instances": listed(b"(ipkg\nName\n"),
-    "shared arguments": lambda n: ORDERED + b"q\x000](" + b"K\x01K\x02\x86" * n + b"e\x85q\x010](" + b"h\x00h\x01R" * n + b"e",
-    "shared state": lambda n: SHARED_STATE + b"cargparse\nNamespace\nq\x000](" + b"h\x00)\x81h\x01b" * n + b"e",
-    "own states": listed(b"h\x00)\x81}" + text("a") + b"Nsb", b"cargparse\nNamespace\n"),
-    "memo": numbered(lambda i: b"Nr" + i.to_bytes(4, "little"), b"](", b"e"),
-    "memo of text": numbered(lambda i: b"Np%d\n0" % i, b"", b"N"),
-    "late steps": lambda n: b"]q\x00" + b"h\x00Na0" * n,
-    "persistent ids": numbered(lambda i: text(f"id {i}") + b"Q", b"](", b"e"),
-    "detours": listed(b"(N1h\x00", b"]"),
-    "long numbers": listed(b"\x8a\x09" + b"\1" * 9),
-    "base64 texts": numbered(lambda i: text(f"gAJ9cQ{i:010d}Aulkd2hhdGV2ZXI="), b"](", b"e"),
-}
-"""The value of a pickle of about n parts."""
+COMMANDS = [
+    line.split()
+    for line in """
+scan IN
+inspect IN
+inspect IN --tree --all
+inspect IN --tensors --all
+verify IN
+diff IN OTHER
+slim IN -o OUT.pt --no-scan --no-sync -f --check
+convert IN -o OUT.safetensors --all --no-sync -f
+repair IN -o OUT.pt --no-sync -f
+""".strip().splitlines()
+]
+FOR_BARE = 6
+"""So many of them handle a bare pickle in another way than one in a zip."""
 
 
-def cost(command: tuple[str, ...], path: str) -> tuple[float, int, str]:
-    """CPU seconds, peak MiB and the last line of a command in its own process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-m", "ptzip", *command, path], capture_output=True, text=True, errors="replace", check=False
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, after.ru_maxrss >> 10, done.stdout + done.stderr
+class Cost(NamedTuple):
+    """CPU seconds and peak MiB of one process, and why they are no measure ("" if they are one)."""
+
+    seconds: float
+    peak: float
+    note: str
 
 
-def row(name: str, command: tuple[str, ...], folder: Path, n: int, start: float) -> bool:
-    """Print the costs of a command for one shape; whether they grow no faster than the file."""
-    costs = list[float]()
-    notes = list[str]()
-    for factor in (1, 2, 4):
-        path = folder / "value.pkl"
-        path.write_bytes(b"\x80\x02" + SHAPES[name](n * factor) + b".")
-        seconds, _, output = cost(command, os.fspath(path))
-        costs.append(seconds - start)
-        notes.append("limit" if "--limit" in output else "")
-    ratios = [b / a for a, b, note in zip(costs, costs[1:], notes[1:], strict=False) if a > SHORTEST and not note]
-    is_ok = all(ratio < MOST_GROWTH for ratio in ratios)
-    shown = "  ".join(f"{seconds:6.2f} {note:5}" for seconds, note in zip(costs, notes, strict=True))
-    print(f"{name:18} {' '.join(command):15} {shown}  {'' if is_ok else 'GROWS'}", flush=True)
+def cost(command: list[str], folder: Path) -> Cost:
+    """The cost of a command in its own process, which must stay the child of a small one: its peak starts with that of its
+    parent.
+    """
+    named = {"IN": "in.pt", "OTHER": "other.pt", "OUT.pt": "out.pt", "OUT.safetensors": "out.safetensors"}
+    words = [sys.executable, "-m", "ptzip", *(named.get(word, word) for word in command)]
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    with (folder / "output").open("w+b") as output:
+        child = subprocess.Popen(words, cwd=folder, env=environment, stdout=output, stderr=output)
+        resource.prlimit(child.pid, resource.RLIMIT_CPU, (MOST_CPU, MOST_CPU))
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(max(output.seek(0, os.SEEK_END) - 2000, 0))
+        last = output.read()
+    note = "killed" if child.returncode < 0 else "limit" if b"--limit" in last else "error" if b"Traceback" in last else ""
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, note)
+
+
+def write(name: str, n: int, folder: Path) -> None:
+    shape = FILES[name][1]
+    (folder / "in.pt").write_bytes(shape(n, 0))
+    (folder / "other.pt").write_bytes(shape(n, 1))
+
+
+def build(name: str, n: int, folder: Path) -> None:
+    """Write a shape and one that differs, from another process, so that this one stays small."""
+    made = multiprocessing.get_context("spawn").Process(target=write, args=(name, n, folder))
+    made.start()
+    made.join()
+    if made.exitcode:
+        sys.exit(f"{name} of {n} parts could not be built")
+
+
+def is_in_doubt(seconds: list[float]) -> bool:
+    """Whether half as many parts are to be measured, after those that took so long."""
+    return not seconds or (seconds[0] > SHORTEST and (len(seconds) == 1 or seconds[0] > CLEAR * seconds[1]))
+
+
+def measured(name: str, n: int, folder: Path, starts: list[Cost]) -> bool:
+    """Print the costs of all commands for one shape; whether they grow no faster than the file."""
+    commands = COMMANDS[: FOR_BARE if name.endswith("(bare)") else None]
+    costs: list[list[Cost]] = [[] for _ in commands]
+    for parts in (4 * n, 2 * n, n):
+        build(name, parts, folder)
+        for command, start, found in zip(commands, starts, costs, strict=False):
+            if is_in_doubt([one.seconds - start.seconds for one in found]):
+                found.append(cost(command, folder))
+    results = [row(name, n, *each) for each in zip(commands, starts, costs, strict=False)]
+    return all(results)
+
+
+def row(name: str, n: int, command: list[str], start: Cost, costs: list[Cost]) -> bool:
+    """Print the costs of one command; whether they grow no faster than the file."""
+    seconds = [max(found.seconds - start.seconds, 0) for found in costs]
+    ratio = seconds[0] / seconds[1] if len(costs) > 1 else 0
+    note = costs[0].note
+    is_ok = note == "limit" or (note == "" and ratio < MOST_GROWTH)
+    cells = [
+        name,
+        " ".join(command[:1] + command[2:]),
+        f"{4 * n:,}",
+        *([""] * 3 + [f"{each:.2f}" for each in reversed(seconds)])[-3:],
+        f"{ratio:.1f}" if ratio else "",
+        f"{costs[0].peak:.0f}",
+        f"{(costs[0].peak - start.peak) * (1 << 20) / (4 * n):,.0f}",
+        note + ("" if is_ok else " GROWS"),
+    ]
+    print(f"| {' | '.join(cells)} |", flush=True)
     return is_ok
 
 
-def main(names: list[str]) -> int:
-    n = int(os.environ.get("GROWTH_N", "50000"))
+HEAD = ("shape", "command", "4n", "CPU s, n", "2n", "4n", "4n / 2n", "MiB, 4n", "bytes a part", "")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Measure how the costs of every command grow with a file.")
+    parser.add_argument("--times", type=int, default=1, help="measure files so many times larger (default: 1)")
+    parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=f"some of: {', '.join(FILES)} (default: all)")
+    options = parser.parse_args()
+    print(f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        (folder / "none.pkl").write_bytes(b"\x80\x02N.")
-        starts = {command: cost(command, os.fspath(folder / "none.pkl"))[0] for command in COMMANDS}
-        results = [
-            row(name, command, folder, n, starts[command])
-            for name in SHAPES
-            if not names or name in names
-            for command in COMMANDS
-        ]
+        build("tensors", 1, folder)
+        starts = [cost(command, folder) for command in COMMANDS]
+        results = [measured(name, FILES[name][0] * options.times, folder, starts) for name in options.shapes or FILES]
     return 0 if all(results) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())
