@@ -3,8 +3,9 @@
     python -m tests.bench.growth [--times K] [SHAPE...]
 
 Each shape is built with 4n parts, and each command runs on it in its own process; only where that takes longer than `SHORTEST`
-are 2n parts measured, too, and n parts where the ratio is above `CLEAR`. `--times` makes n larger. A command that says which limit is exceeded has not grown. Prints a
-table in Markdown; exits with 1 where a doubling costs more than `MOST_GROWTH` times the CPU, less that of the start of Python.
+are 2n parts measured, too, and n parts where the ratio is above `CLEAR`. `--times` makes n larger. A command that says which
+limit is exceeded has not grown. Prints a table in Markdown; exits with 1 where a doubling costs more than `MOST_GROWTH` times the CPU, less
+that of the start of Python.
 """
 
 import argparse
