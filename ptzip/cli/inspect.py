@@ -26,6 +26,8 @@ VIEWS = {
     "map": "what every byte of the file is, also of one that does not open",
 }
 
+AT = "what the byte there is, decimal or 0x…: its field, opcode or element; several times for several bytes"
+
 WITHIN = "print only --opcodes there: OFFSET:LENGTH (decimal or 0x…) or the name of a record"
 HEX = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of a record"
 
@@ -42,6 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name, what in VIEWS.items():
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
     view.add_argument("--hex", metavar="WHERE", help=HEX)
+    view.add_argument("--at", action="append", metavar="OFFSET", help=AT)
     parser.add_argument("--fields", action="store_true", help="with --map: the fields of every structure, with their values")
     view.add_argument("--html", metavar="OUT", help=PAGE_HELP)
     parser.add_argument("--stats", action="store_true", help="read every tensor for statistics, with --html")
@@ -58,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         path, node = split_member(name)
         try:
-            if arguments.view == MAP or arguments.hex:
+            if arguments.view == MAP or arguments.hex or arguments.at:
                 _show_bytes(name, arguments, answers)
                 continue
             path, node = _into_collection(path, node)
@@ -124,16 +127,19 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: lis
 
 def _show_bytes(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
     """Show bytes of a file, which need not be a checkpoint."""
-    from ptzip.inspecting.byte_views import HexView, MapView, byte_view_dict, hex_view, map_view, opened_bytes  # as above
+    from ptzip.inspecting.byte_views import AtView, ByteView, byte_view_dict, hex_view, map_view, opened_bytes  # as above
     from ptzip.limits import limits_from
+    from ptzip.mapping.locate import locate
     from ptzip.mapping.where import where
     from ptzip.render.byte_views import byte_view_lines, field_row
     from ptzip.render.inspect_views import WIDEST
 
     limits, width = limits_from(arguments.limits), columns() or WIDEST
     with opened_bytes(path, limits) as source:
-        if arguments.hex:
-            view: MapView | HexView = hex_view(source, where(arguments.hex), limits, field_row(width))
+        if arguments.at:
+            view: ByteView = AtView(locate(source, list(map(where, arguments.at)), limits))
+        elif arguments.hex:
+            view = hex_view(source, where(arguments.hex), limits, field_row(width))
         else:
             view = map_view(source, limits, arguments.fields)
         if arguments.json:

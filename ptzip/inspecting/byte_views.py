@@ -1,14 +1,16 @@
-"""The views of the bytes of a file, which need not open: its map, and a hex dump."""
+"""The views of the bytes of a file, which need not open: its map, a hex dump, and what single bytes are."""
 
 import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
+from ptzip.inspecting.view import opcode_dict
 from ptzip.io.sources import Openable, Source, named_member, open_source
 from ptzip.json_output import report_dict
 from ptzip.limits import Limits
 from ptzip.mapping.hexdump import ROW, DumpRow, dump_rows, part_fields, stretch
+from ptzip.mapping.locate import Location
 from ptzip.mapping.parts import FilePart, file_parts
 from ptzip.mapping.where import Where
 from ptzip.text import as_json
@@ -51,6 +53,38 @@ class HexView(NamedTuple):
         return {"rows": [_row(row) for row in self.rows]}
 
 
+class AtView(NamedTuple):
+    """Some bytes, each with the way to it."""
+
+    locations: list[Location]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"locations": list(map(_location, self.locations))}
+
+
+ByteView = MapView | HexView | AtView
+
+
+def _location(found: Location) -> dict[str, Any]:
+    """A byte with what is known of it; numbers of bytes and elements count from 0."""
+    shown: dict[str, Any] = {"offset": found.offset} | ({"inside": found.inside} if found.inside else {})
+    shown |= {"byte": found.byte, "parts": [part._asdict() for part in found.parts]}
+    if found.fields:
+        shown["fields"] = list(map(_field, found.fields))
+    if found.built:
+        shown["opcode"] = opcode_dict(found.built.opcode) | {"byte": found.built.byte}
+        shown["builds"] = {
+            "value": found.built.value,
+            "in": found.built.uses,
+            "path": found.built.path,
+            "key": found.built.is_key,
+        }
+    if found.element:
+        tensors = [one._asdict() | {"value": as_json(one.value)} for one in found.element.tensors]
+        shown["element"] = found.element._asdict() | {"tensors": tensors}
+    return shown
+
+
 def _row(row: DumpRow) -> dict[str, Any]:
     found = {"offset": row.offset, "bytes": row.data.hex(), "kind": row.part.kind, "owner": row.part.owner}
     return found | ({"field": _field(row.field)} if row.field else {})
@@ -89,6 +123,6 @@ def hex_view(source: Source, where: Where, limits: Limits, field_row: int = ROW)
     return HexView(start, stop, dump_rows(source, parts, start, stop, field_row))
 
 
-def byte_view_dict(source: Source, view: MapView | HexView) -> dict[str, Any]:
+def byte_view_dict(source: Source, view: ByteView) -> dict[str, Any]:
     """What `--json` prints of a view."""
     return report_dict(True, path=source.name, **view.to_dict())

@@ -68,7 +68,7 @@ class OpcodesView(NamedTuple):
             "pickles": [
                 {
                     "name": pickle.name,
-                    "opcodes": [_opcode(line) for line in pickle.lines],
+                    "opcodes": [opcode_dict(line) for line in pickle.lines],
                     "anomalies": list(pickle.anomalies),
                 }
                 for pickle in self.pickles
@@ -142,7 +142,7 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
     return TreeView(tree_rows(node, tensors, view.everything, view.path))
 
 
-def _opcode(line: OpcodeLine) -> dict[str, Any]:
+def opcode_dict(line: OpcodeLine) -> dict[str, Any]:
     """An opcode; `stack` are the numbers of values and marks on the stack before and after it."""
     fields = {"offset": line.offset, "opcode": line.op, "argument": as_json(line.argument), "meaning": line.meaning}
     where = {"inside": line.inside} if line.inside else {}

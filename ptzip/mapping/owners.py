@@ -1,6 +1,6 @@
 """Which tensors the bytes of a storage belong to, and which bytes of it belong to none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from ptzip.errors import PtzipError
 from ptzip.formats.collection import Collection
@@ -51,10 +51,19 @@ def storage_claims(start: int, size: int, name: str, owners: Owners, is_inner: b
 
 def owners_of(container: Container | None, source: Source, limits: Limits) -> Owners:
     """The storages of a `source` that are at rest in it; none where its pickle is broken, or it holds whole files."""
+    return owners_in(readable_tensors(container, limits), source)
+
+
+def readable_tensors(container: Container | None, limits: Limits) -> Mapping[str, Tensor]:
+    """The tensors of a file; none where its pickle is broken, or it holds whole files."""
     try:
-        tensors = {} if container is None or isinstance(container, Collection) else tensors_of(container, limits)
+        return {} if container is None or isinstance(container, Collection) else tensors_of(container, limits)
     except PtzipError:
-        tensors = {}
+        return {}
+
+
+def owners_in(tensors: Mapping[str, Tensor], source: Source) -> Owners:
+    """The storages of some tensors that are at rest in a `source`."""
     found, places = Owners(), dict[int, int | None]()
     for name, tensor in tensors.items():
         for part in tensor.with_components:

@@ -25,6 +25,9 @@ from ptzip.pickling.reader import read_seen
 
 COUNT_SIZE = legacy.COUNT.size
 
+BROKEN = "breaks off"
+"""How the remark about a pickle begins that is not complete."""
+
 
 def safetensors_claims(source: Source) -> Iterator[Claim]:
     """The header, and every tensor that it places. Raises FormatError, LimitError."""
@@ -48,7 +51,7 @@ def array_claims(source: Source, limits: Limits, owner: str = "") -> Iterator[Cl
 
 def pickle_claim(pickle: Pickle, owner: str, start: int = 0) -> Claim:
     """The claim of a pickle in a stream that begins at byte `start`."""
-    remark = "" if pickle.root is not None else f"breaks off: {pickle.anomalies[-1].message}"
+    remark = "" if pickle.root is not None else f"{BROKEN}: {pickle.anomalies[-1].message}"
     return Claim(start + pickle.start, start + pickle.end, PICKLE, owner, remark)
 
 

@@ -68,7 +68,7 @@ def claims(source: Source, container: Container | None, limits: Limits) -> Itera
     """The claims of a zip, or of several in a row; `container` is None where the file does not open. Raises LimitError."""
     pickles = {offset_of(part.record, source): part.pickle for part in container.parts if part.record} if container else {}
     contents = Contents(owners_of(container, source, limits), {at: one for at, one in pickles.items() if at is not None})
-    archives = _opened(container)
+    archives = archives_of(container)
     zips, before = zips_in_a_row(source) if archives is None else ([one.source for one in archives], 0)
     if before or not zips:
         yield from _found(Window(source, 0, before or source.size))
@@ -83,12 +83,12 @@ def claims(source: Source, container: Container | None, limits: Limits) -> Itera
         yield from (claim.moved(start) for claim in found)
 
 
-def _opened(container: Container | None) -> list[Archive] | None:
+def archives_of(container: Container | None) -> list[Archive] | None:
     """The archives of a zip, or of several in a row; None where they were not opened."""
     if isinstance(container, TorchZip | ForeignZip):
         return [container.archive]
     if isinstance(container, Shard):
-        found = [_opened(one) for one in container.zips]
+        found = [archives_of(one) for one in container.zips]
         return [one for archives in found for one in archives or ()] if all(found) else None
     return None
 

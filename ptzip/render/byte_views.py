@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from ptzip.inspecting.byte_views import HexView, MapView
+from ptzip.inspecting.byte_views import AtView, ByteView, HexView, MapView
 from ptzip.mapping.folding import Fold, folded
 from ptzip.mapping.hexdump import ROW, DumpRow
 from ptzip.mapping.parts import FilePart
@@ -28,11 +28,15 @@ COLOURS = (36, 33, 35, 32, 34)
 
 
 def byte_view_lines(
-    name: str, view: MapView | HexView, width: int, everything: bool = False, has_colours: bool = False
+    name: str, view: ByteView, width: int, everything: bool = False, has_colours: bool = False
 ) -> Iterator[str]:
     """A view of the bytes of a file in lines that fit a terminal of `width` columns."""
     if isinstance(view, MapView):
         return map_lines(name, view, width, everything)
+    if isinstance(view, AtView):
+        from ptzip.render.locations import at_lines  # the other views do without
+
+        return at_lines(name, view.locations, width)
     return hex_lines(name, view, width, everything, has_colours)
 
 

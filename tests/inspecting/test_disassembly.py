@@ -1,9 +1,7 @@
 """Opcodes as rows: those of `pickletools`, with their stack, and what they stand for."""
 
 import pickle
-import pickletools
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from ptzip.mapping.opcode_meanings import MOST_BYTES, OpcodeLine
 from ptzip.mapping.where import Where, where
 from ptzip.pickling.opcodes import VALUES
 from tests.corpus import parameters
+from tests.pickling.pickletools_rows import rows_of
 from tests.small_checkpoints import Saving, archive, training_records, weights
 
 
@@ -28,33 +27,6 @@ def lines_of(data: bytes, path: str = "", within: Where | None = None) -> list[O
 
 MOST_COMPARED = 50_000
 """The opcodes of a pickle that `pickletools` lists in a second."""
-
-
-class Row:
-    """An opcode as `pickletools` has it: its offset, name, argument and bytes, and the stack before and after it."""
-
-    def __init__(self, at: int, name: str, argument: Any, before: int, after: int) -> None:
-        self.at, self.name, self.argument, self.before, self.after = at, name, argument, before, after
-
-
-def rows_of(data: bytes) -> Iterator[Row]:
-    """The opcodes of a pickle with the stack that `pickletools.dis` keeps, up to where either gives up."""
-    stack = list[Any]()
-    try:
-        for opcode, argument, at in pickletools.genops(data):
-            before, taken = len(stack), len(opcode.stack_before)
-            is_popped_mark = opcode.name == "POP" and bool(stack) and stack[-1] is pickletools.markobject
-            if pickletools.markobject in opcode.stack_before or is_popped_mark:
-                while stack.pop() is not pickletools.markobject:
-                    pass
-                taken = 0 if is_popped_mark else opcode.stack_before.index(pickletools.markobject)
-            if taken > len(stack):
-                return
-            del stack[len(stack) - taken :]
-            stack += opcode.stack_after
-            yield Row(at or 0, opcode.name, argument, before, len(stack))
-    except (ValueError, IndexError):
-        return
 
 
 def plain_argument(line: OpcodeLine) -> Any:
