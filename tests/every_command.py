@@ -45,6 +45,7 @@ inspect IN --opcodes --json
 inspect IN --opcodes --all --stack
 inspect IN::model --opcodes
 inspect IN --opcodes --within 64:999
+inspect IN --at 64 --at 199 --at 0x200
 inspect IN --map
 inspect IN --map --fields --all
 inspect IN --map --fields --json

@@ -158,6 +158,30 @@ def test_opcodes_of_an_object_or_a_stretch_alone(last: Path) -> None:
     assert found[2].split("  [")[0].split() == tensor[2].replace(" GLOBAL", " 12>13 GLOBAL").split()
 
 
+def test_a_byte_is_explained_down_to_the_element(last: Path) -> None:
+    data = last.read_bytes()
+    at = data.index(weights(64).tobytes()) + 4 * 17 + 2
+    out = ptzip("inspect", last, "--at", hex(at), "--at", "3").out.splitlines()
+    assert out[1].startswith(f"  byte {at} ({at:#x}): {data[at]:02x}")
+    assert out[3:5] == ["    storage 0 (float32, cpu): element 17, byte 3 of 4", "    model.conv.weight[1, 1] = 3.125"]
+    assert out[7] == "    signature = b'PK\\x03\\x04': byte 4 of 4"
+    found = answer(last, "--at", str(at))["locations"][0]
+    assert found["element"]["tensors"][0]["position"] == [1, 1]
+
+
+def test_a_byte_of_the_pickle_says_what_it_builds(last: Path) -> None:
+    found = answer(last, "--at", "80")["locations"][0]
+    assert found["opcode"]["opcode"] == "BINUNICODE"
+    assert found["builds"] == {"value": "'best_fitness'", "in": ["dict"], "path": "best_fitness", "key": True}
+    assert "    the key best_fitness" in ptzip("inspect", last, "--at", "80").out.splitlines()
+
+
+def test_bytes_of_a_file_that_does_not_open_are_explained_too(last: Path) -> None:
+    last.write_bytes(last.read_bytes()[:-30])
+    assert ptzip("inspect", last).code == 2
+    assert "local header of last/data.pkl" in ptzip("inspect", last, "--at", "5").out
+
+
 @pytest.mark.parametrize("flags", [("--stack",), ("--within", "3"), ("--tree", "--stack")])
 def test_flags_about_opcodes_need_opcodes(last: Path, flags: tuple[str, ...]) -> None:
     result = ptzip("inspect", last, *flags)
@@ -353,6 +377,7 @@ FLAGS = {
     "--hex",
     "--html",
     "--stats",
+    "--at",
     "--values",
     "--stack",
     "--within",
