@@ -124,21 +124,25 @@ def _record(row: RecordRow, is_zip: bool) -> tuple[str, ...]:
 
 def opcode_lines(pickle: PickleOpcodes, view: View, width: int) -> Iterator[str]:
     """The opcodes of a pickle; of many the first ones, and how to see more."""
-    shown = 0
+    outer = 0
     for shown, line in enumerate(pickle.lines, 1):
+        if shown == 1:
+            outer = line.marks
         if shown > MOST_OPCODES and not view.everything:
             left = f"{pickle.total - MOST_OPCODES:,} " if pickle.total is not None else ""
             yield f"  ... {left}more opcodes (--all shows them; ::PATH those of an object, --within OFFSET:LENGTH those there)"
             return
-        yield opcode_line(line, view.with_stack, width)
+        yield opcode_line(line, view.with_stack, width, outer)
 
 
-def opcode_line(line: OpcodeLine, has_stack: bool, width: int) -> str:
-    """One opcode, indented by open marks: where, its bytes, its argument, what that means, and the stack after it."""
+def opcode_line(line: OpcodeLine, has_stack: bool, width: int, outer: int = 0) -> str:
+    """One opcode: where, its bytes, its argument, what that means, and the stack after it. It is indented by the marks that are
+    open, but for the `outer` ones.
+    """
     most = 4 if width < WIDE else 8
     raw = line.raw[:most].hex(" ") + (".." if line.length > most else "")
     argument = line.argument if not isinstance(line.argument, tuple) else " ".join(line.argument)
-    indent = STEP * min(line.marks, DEEPEST)
+    indent = STEP * min(max(line.marks - outer, 0), DEEPEST)
     depth = f"{line.before:>4}>{line.after:<4} " if has_stack else ""
     shown = f"{line.offset:>9}: {raw:<{3 * most + 1}} {depth}{indent}{line.op}"
     shown += f" {value(argument)}" if argument is not None else ""

@@ -6,7 +6,7 @@ from ptzip.mapping.builds import Built
 from ptzip.mapping.elements import Element
 from ptzip.mapping.locate import Location
 from ptzip.mapping.parts import FilePart
-from ptzip.render.words import cut, printable, value
+from ptzip.render.words import cut, filled, printable, value
 
 
 def at_lines(name: str, locations: Iterable[Location], width: int) -> Iterator[str]:
@@ -23,8 +23,10 @@ def location_lines(found: Location, width: int) -> Iterator[str]:
     yield cut(f"  byte {found.offset} (0x{found.offset:x}){inside}: {found.byte:02x}{shown}", width)
     for part in found.parts:
         yield cut(f"    {_part(part, found.offset)}", width)
-    for words in (*_fields(found), *(_built(found.built) if found.built else ()), *_element(found.element)):
+    for words in (*_fields(found), *(_opcode(found.built) if found.built else ()), *_element(found.element)):
         yield cut(f"    {words}", width)
+    if found.built:
+        yield from _built(found.built, width)
 
 
 def _part(part: FilePart, at: int) -> str:
@@ -45,17 +47,23 @@ def _fields(found: Location) -> Iterator[str]:
         yield f"{field.name}{shown}{meaning}: {_byte(found.offset - field.offset, field.length)}"
 
 
-def _built(found: Built) -> Iterator[str]:
+def _opcode(found: Built) -> Iterator[str]:
     line = found.opcode
     argument = line.argument if not isinstance(line.argument, tuple) else " ".join(line.argument)
     shown = "" if argument is None else f" {value(argument)}"
     meaning = f"  # {line.meaning}" if line.meaning else ""
     where = f"{_byte(found.byte, line.length)} from {line.offset}, stack {line.before}>{line.after}"
     yield f"{line.op}{shown}: {where}{meaning}"
+
+
+def _built(found: Built, width: int) -> Iterator[str]:
+    """What the opcode builds, what that is a part of, and the path where that is."""
     if found.value:
-        yield ", in ".join((f"builds {found.value}", *found.uses))
+        uses = [f"builds {found.value}", *(f"in {use}" for use in found.uses)]
+        yield from filled((cut(use, width - 6) for use in uses), "    ", width)
     if found.path is not None:
-        yield f"{'the key' if found.is_key else 'at'} {found.path}" if found.path else "the whole object"
+        place = f"{'the key' if found.is_key else 'at'} {found.path}" if found.path else "the whole object"
+        yield cut(f"    {place}", width)
 
 
 def _element(found: Element | None) -> Iterator[str]:
