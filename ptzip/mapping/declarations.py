@@ -89,7 +89,8 @@ EXTRA_DATA = {
         optional(this.times & 4, "created:i"),
         raw(REST),
     ),
-    # APPNOTE 4.6.9: the CRC is that of the name in the header, which this name replaces
+    # APPNOTE 4.6.8 and 4.6.9: the CRC is that of the text in the header, which this text replaces
+    0x6375: c.Struct(*declared("version:B comment_crc:I"), raw("comment")),
     0x7075: c.Struct(*declared("version:B name_crc:I"), raw("name")),
 }
 """What is in an extra field, by its id."""
@@ -142,7 +143,7 @@ TAR = {
         "more" / c.IfThenElse(this.magic == b"ustar ", c.Struct(*_GNU_FIELDS), c.Struct(*_TAR_FIELDS[_PREFIX:])),
     ),
     "pax records": repeated("record", _PAX_RECORD, lambda record: text(record.key[:-1])),
-    "GNU long name": c.Struct(Located("name", up_to(b"\0"), text), raw(REST)),
+    "GNU long name": c.Struct(Located("name", matching(rb"[^\0]*+\0?"), text), raw(REST)),
 }
 
 # Tensors in other files: safetensors' README, numpy's `lib/format.py`

@@ -22,6 +22,10 @@ DEFAULT_LENGTH = 256
 """Bytes that are shown from an offset on, where no length is given."""
 
 
+MOST_UNFOLDED = 1 << 21
+"""Bytes of a structure whose fields are listed: they take up to sixteen times their memory. Honest headers are shorter."""
+
+
 class DumpRow(NamedTuple):
     """Up to `ROW` bytes from `offset`, which belong to one part. `field` is the field of a structure that begins in this row,
     which has no bytes if it is made of others.
@@ -34,8 +38,8 @@ class DumpRow(NamedTuple):
 
 
 def part_fields(source: Source, part: FilePart) -> "list[Field]":
-    """The fields of a part that has a declaration; none of any other."""
-    if not part.structure:
+    """The fields of a part that has a declaration, and is not too long; none of any other."""
+    if not part.structure or part.length > MOST_UNFOLDED:
         return []
     from ptzip.mapping.declarations import fields  # here, since construct takes longer to load than most maps to be made
 

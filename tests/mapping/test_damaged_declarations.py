@@ -9,12 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptzip.errors import FormatError
+from ptzip.io.sources import BytesSource
 from ptzip.mapping.declarations import STRUCTURES, fields
 from ptzip.mapping.fields import REST
+from ptzip.mapping.parts import file_parts
 from ptzip.zip import structs
 from ptzip.zip.structs import LAYOUTS, CentralEntry, Descriptor, Descriptor64, End, End64, LocalHeader, Locator64
 from tests import raw_tars
-from tests.mapping.declared import BASE, checked, quick
+from tests.corpus import needs_corpus
+from tests.mapping.declared import BASE, checked, corpus_contents, quick
+from tests.mutations import KINDS
+from tests.structured_mutations import STRUCTURED
+
+MUTATIONS = KINDS | STRUCTURED
 
 EXTRA = b"".join(
     structs.extra_field(*one)
@@ -107,6 +114,33 @@ def test_a_structure_that_is_cut_off_has_the_outermost_fields_that_are_complete(
 @given(data=st.binary(max_size=80))
 def test_any_bytes_are_a_structure_or_a_format_error(structure: str, data: bytes) -> None:
     check_damaged(structure, data)
+
+
+@pytest.mark.parametrize("kind", MUTATIONS)
+def test_every_structure_in_the_map_of_a_mutated_file_has_its_fields(kind: str) -> None:
+    for index in range(20):
+        check_map(MUTATIONS[kind](random.Random(index)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", MUTATIONS)
+def test_every_structure_in_the_map_of_many_mutated_files_has_its_fields(kind: str) -> None:
+    for index in range(20, 220):
+        check_map(MUTATIONS[kind](random.Random(index)))
+
+
+@pytest.mark.slow
+@needs_corpus
+def test_every_structure_in_the_map_of_a_file_of_the_corpora_is_one_that_is_declared() -> None:
+    for data in corpus_contents():
+        check_map(data)
+
+
+def check_map(data: bytes) -> None:
+    """No part is longer than the structure it is said to be."""
+    for part in file_parts(BytesSource(data)):
+        if part.structure:
+            assert not checked(part.structure, data[part.offset : part.end])[-1].meaning.startswith("after")
 
 
 def test_an_unknown_structure_is_a_wrong_argument() -> None:

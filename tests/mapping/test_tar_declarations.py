@@ -81,3 +81,4 @@ def test_pax_records_are_those_that_tarfile_reads() -> None:
 def test_a_long_name_of_gnu_tar_ends_at_its_nul() -> None:
     found = both_ways("GNU long name", TARS["GNU"][TAR_BLOCK : 2 * TAR_BLOCK])
     assert found["name"].value == b"l" * 200 + b"\0"
+    assert both_ways("GNU long name", b"name")["name"].value == b"name"  # as `tarfile` reads it
