@@ -9,9 +9,10 @@ from ptzip.inspecting.view import opcode_dict
 from ptzip.io.sources import Openable, Source, named_member, open_source
 from ptzip.json_output import report_dict
 from ptzip.limits import Limits
-from ptzip.mapping.hexdump import ROW, DumpRow, dump_rows, part_fields, stretch
+from ptzip.mapping.hexdump import ROW, DumpRow, dump_rows, stretch
 from ptzip.mapping.locate import Location
 from ptzip.mapping.parts import FilePart, file_parts
+from ptzip.mapping.unfold import part_fields
 from ptzip.mapping.where import Where
 from ptzip.text import as_json
 

@@ -7,6 +7,7 @@ from ptzip.errors import EditError, FormatError
 from ptzip.io.sources import Source
 from ptzip.mapping.claims import CENTRAL, COUNT, DESCRIPTOR, LOCAL, LONG_NAME, PADDING, PAX_RECORDS, TAR_HEADER
 from ptzip.mapping.parts import FilePart, part_at
+from ptzip.mapping.unfold import part_fields
 from ptzip.mapping.where import Where
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ DEFAULT_LENGTH = 256
 """Bytes that are shown from an offset on, where no length is given."""
 
 
-MOST_UNFOLDED = 1 << 21
-"""Bytes of a structure whose fields are listed: they take up to sixteen times their memory. Honest headers are shorter."""
-
-
 class DumpRow(NamedTuple):
     """Up to `ROW` bytes from `offset`, which belong to one part. `field` is the field of a structure that begins in this row,
     which has no bytes if it is made of others.
@@ -35,18 +32,6 @@ class DumpRow(NamedTuple):
     data: bytes
     part: FilePart
     field: "Field | None" = None
-
-
-def part_fields(source: Source, part: FilePart) -> "list[Field]":
-    """The fields of a part that has a declaration, and is not too long; none of any other."""
-    if not part.structure or part.length > MOST_UNFOLDED:
-        return []
-    from ptzip.mapping.declarations import fields  # here, since construct takes longer to load than most maps to be made
-
-    try:
-        return fields(part.structure, source.read(part.offset, part.length), part.offset)
-    except FormatError:
-        return []
 
 
 def dump_rows(source: Source, parts: Sequence[FilePart], start: int, stop: int, field_row: int = ROW) -> Iterator[DumpRow]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple
 
-from ptzip.errors import EditError, FormatError, PtzipError
+from ptzip.errors import EditError, PtzipError
 from ptzip.formats.collection import Collection, Packed
 from ptzip.formats.container import Container, Part, nothing_stored
 from ptzip.formats.detect import open_container
@@ -20,6 +20,7 @@ from ptzip.mapping.fields import Field
 from ptzip.mapping.owners import Owner, Owners, offset_of, owners_in, readable_tensors
 from ptzip.mapping.parts import CONTINUED, FilePart, file_parts, part_at
 from ptzip.mapping.stream_claims import BROKEN
+from ptzip.mapping.unfold import part_fields
 from ptzip.mapping.where import Where
 from ptzip.mapping.zip_claims import archives_of
 from ptzip.pickling.reader import read_seen
@@ -139,12 +140,7 @@ class _File:
             yield at, found[at]._replace(built=one)
 
     def _in_structure(self, part: FilePart, found: Mapping[int, Location]) -> Iterator[tuple[int, Location]]:
-        from ptzip.mapping.declarations import fields  # here, since construct takes as long to import as the rest
-
-        try:
-            known = fields(part.structure, self.source.read(part.offset, part.length), self.base + part.offset)
-        except FormatError:
-            return
+        known = part_fields(self.source, part, self.base)
         for at, location in found.items():
             chain = (one for one in known if one.offset <= location.offset < one.offset + one.length)
             yield at, location._replace(fields=tuple(chain))
