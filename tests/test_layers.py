@@ -65,7 +65,6 @@ ONLY_IN = {
         *("values/rebuild_python.py", "values/value_children.py"),
     ),
     "numpy": (
-        "converting/npz_writer.py",
         "diffing/numeric.py",
         "formats/npy.py",
         "tensors/blocks.py",

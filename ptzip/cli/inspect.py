@@ -6,11 +6,11 @@ from typing import Any
 
 import ptzip
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.printing import as_json, columns, complain, has_colours, message, show
+from ptzip.cli.printing import as_json, columns, complain, has_colours, message, pour, show
 from ptzip.errors import EditError
 from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member
-from ptzip.json_output import error_dict
+from ptzip.json_output import error_dict, report_dict
 
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
@@ -29,6 +29,7 @@ VIEWS = {
 AT = "what the byte there is, decimal or 0x…: its field, opcode or element; several times for several bytes"
 
 WITHIN = "print only --opcodes there: OFFSET:LENGTH (decimal or 0x…) or the name of a record"
+EXTRACT = "write to OUT what is there, or the tensor at a path as .npy"
 HEX = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of a record"
 
 MAP = "map"
@@ -45,6 +46,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
     view.add_argument("--hex", metavar="WHERE", help=HEX)
     view.add_argument("--at", action="append", metavar="OFFSET", help=AT)
+    view.add_argument("--extract", metavar="WHERE", help=EXTRACT)
+    parser.add_argument("-o", "--output", metavar="OUT", help="with --extract: path of the new file, or - for stdout")
+    parser.add_argument("-f", "--force", action="store_true", help="with --extract: overwrite an existing output")
+    parser.add_argument("--raw", action="store_true", help="with --extract: a record as it is stored, not inflated")
     parser.add_argument("--fields", action="store_true", help="with --map: the fields of every structure, with their values")
     view.add_argument("--html", metavar="OUT", help=PAGE_HELP)
     parser.add_argument("--stats", action="store_true", help="read every tensor for statistics, with --html")
@@ -61,6 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         path, node = split_member(name)
         try:
+            _check(arguments)
+            if arguments.extract:
+                _extract(name, arguments, answers)
+                continue
             if arguments.view == MAP or arguments.hex or arguments.at:
                 _show_bytes(name, arguments, answers)
                 continue
@@ -79,6 +88,18 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show(as_json(answers))
     return 2 if failed else 0
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise EditError for flags that do not belong to the view."""
+    if arguments.fields and arguments.view != MAP:
+        raise ptzip.EditError("--fields is about --map: add that")
+    if (arguments.output or arguments.force or arguments.raw) and not arguments.extract:
+        raise ptzip.EditError("-o, -f and --raw are about --extract: add that")
+    if arguments.extract and (not arguments.output or len(arguments.files) > 1):
+        raise ptzip.EditError("--extract takes one FILE and needs -o OUT, or -o - for stdout")
+    if arguments.output == "-" and arguments.json:
+        raise ptzip.EditError("-o - and --json both write to stdout: remove one of them")
 
 
 def _into_collection(path: str, node: str) -> tuple[str, str]:
@@ -146,6 +167,29 @@ def _show_bytes(path: str, arguments: argparse.Namespace, answers: list[dict[str
             answers.append(byte_view_dict(source, view))
         else:
             _print(byte_view_lines(path, view, width, arguments.all, has_colours()))
+
+
+def _extract(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+    """Write bytes of a file to another, or to stdout."""
+    from pathlib import Path  # as above
+
+    from ptzip.inspecting.extract import crc_fault, extracted, write_extracted
+    from ptzip.limits import limits_from
+    from ptzip.mapping.where import where
+    from ptzip.render.byte_views import extract_line
+
+    output = arguments.output
+    with extracted(path, where(arguments.extract), limits_from(arguments.limits), arguments.raw) as payload:
+        if output == "-":
+            pour(payload.chunks(0, payload.length))
+        else:
+            write_extracted(payload, Path(output), arguments.force)
+        if fault := crc_fault(payload):
+            complain("warning", f"{path}: {fault}")
+    if arguments.json:
+        answers.append(report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length))
+    elif output != "-":
+        show(extract_line(path, arguments.extract, payload.length, output))
 
 
 def _print(lines: Iterable[str]) -> None:

@@ -6,7 +6,7 @@ A reader that exits early (`| head -1`) does not stop the work, and nothing is p
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TextIO
 
 from ptzip.io.sources import split_member
@@ -23,6 +23,17 @@ BAR_FROM = 64_000_000
 def show(text: str) -> None:
     """Print lines of a report; raises OSError where they cannot be written."""
     _print(text, sys.stdout)
+
+
+def pour(pieces: Iterable[bytes | memoryview]) -> None:
+    """Write bytes to stdout; raises OSError where they cannot be written, except where their reader left early."""
+    out = sys.stdout.buffer
+    try:
+        for piece in pieces:
+            out.write(piece)
+        out.flush()
+    except BrokenPipeError:
+        _discard(sys.stdout)
 
 
 def columns() -> int:
@@ -102,10 +113,15 @@ def _print(text: str, stream: TextIO | None) -> None:
     try:
         print(text, file=stream, flush=True)
     except OSError as error:
-        with contextlib.suppress(OSError):  # Python would try to write the buffer again at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _discard(stream)
         if not isinstance(error, BrokenPipeError):
             raise
+
+
+def _discard(stream: TextIO) -> None:
+    """Drop what a stream still has to write: Python would try again at exit."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def spell_everything() -> None:

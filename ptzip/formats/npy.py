@@ -13,7 +13,7 @@ from ptzip.errors import CutError, FormatError
 from ptzip.formats.literals import parsed
 from ptzip.formats.numpy_types import described, element_count
 from ptzip.io.layouts import Layout
-from ptzip.io.payloads import CheckedPayload, SlicePayload
+from ptzip.io.payloads import BytesPayload, CheckedPayload, JoinedPayload, SlicePayload
 from ptzip.io.sources import Source
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import contiguous, is_countable
@@ -33,6 +33,11 @@ START = Layout("magic:6s major:B minor:B")
 LENGTH2, LENGTH4 = struct.Struct("<H"), struct.Struct("<I")
 VERSIONS = {(1, 0): (LENGTH2, "latin-1"), (2, 0): (LENGTH4, "latin-1"), (3, 0): (LENGTH4, "utf-8")}
 """The length of the header, and its encoding, by version (`numpy/lib/format.py`, `_header_size_info`)."""
+
+FLOATS = frozenset(("float64", "float32", "float16", "complex128", "complex64"))
+INTEGERS = frozenset(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))
+NATIVE_DTYPES = FLOATS | INTEGERS | {"bool"}
+"""The dtypes that numpy itself has: an array of any other is read back as raw bytes."""
 
 LONGEST = 1 << 16
 """Bytes of a header that a scan parses."""
@@ -76,6 +81,18 @@ def _parsed(header: str) -> Any:
         return parsed(header)
     except (ValueError, TypeError):
         return None
+
+
+def written(tensor: "Tensor") -> JoinedPayload:
+    """A `.npy` file with the values of a tensor, whose dtype is one of `NATIVE_DTYPES` (version 1.0)."""
+    import numpy as np  # as above
+
+    from ptzip.tensors.blocks import RowMajor  # as above
+
+    descr = np.lib.format.dtype_to_descr(np.dtype(BY_NAME[tensor.dtype].numpy))
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": tensor.shape})
+    return JoinedPayload((BytesPayload(stream.getvalue()), RowMajor(tensor)))
 
 
 def tensor(name: str, record: CheckedPayload) -> "Tensor":

@@ -120,6 +120,11 @@ def hex_lines(name: str, view: HexView, width: int, everything: bool = False, ha
             yield from structure_lines(row, colour, width) if row.part.structure else [dump_line(row, colour, width)]
 
 
+def extract_line(name: str, what: str, size: int, output: str) -> str:
+    """What was written."""
+    return f"{printable(name)}: {count(size, 'byte')} of {printable(what)} -> {printable(output)}"
+
+
 def dump_line(row: DumpRow, colour: int, width: int) -> str:
     """The offset of a row in hexadecimal, its bytes, and those that are printable as text, where the width suffices."""
     skipped = row.offset % ROW
