@@ -51,6 +51,8 @@ inspect IN --map --fields --all
 inspect IN --map --fields --json
 inspect IN --hex 0:1000 --all
 inspect IN --hex data.pkl
+inspect IN --extract data.pkl -o OUT
+inspect IN --extract state_dict.w -o OUT
 inspect IN::model
 inspect IN::state_dict.w --values
 scan IN

@@ -21,7 +21,7 @@ DESCRIPTION = (
 VIEWS = {
     "tensors": "name, dtype, shape and bytes of the tensors; numbers of layers become #",
     "tree": "the object, as a tree",
-    "records": "all records of the file with their offsets",
+    "records": "all records with their offsets, and what uses each",
     "opcodes": "the pickles, opcode by opcode; with ::PATH those that build one object",
     "map": "what every byte of the file is, also of one that does not open",
 }
@@ -173,7 +173,7 @@ def _extract(path: str, arguments: argparse.Namespace, answers: list[dict[str, A
     """Write bytes of a file to another, or to stdout."""
     from pathlib import Path  # as above
 
-    from ptzip.inspecting.extract import crc_fault, extracted, write_extracted
+    from ptzip.inspecting.extract import crc_fault, extracted, write_extracted  # as above
     from ptzip.limits import limits_from
     from ptzip.mapping.where import where
     from ptzip.render.byte_views import extract_line

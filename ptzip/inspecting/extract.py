@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptzip.checkpoint import open_checkpoint
+from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats import npy
 from ptzip.inspecting.byte_views import opened_bytes
@@ -34,16 +34,27 @@ def extracted(file: Openable, where: Where, limits: Limits, is_raw: bool = False
         source = stack.enter_context(opened_bytes(file, limits))
         try:
             found = _record(source, where, limits, is_raw)
-        except EditError:  # the name is that of a tensor, or of a record in what is compressed
+        except EditError:
             checkpoint = stack.enter_context(open_checkpoint(file, limits))
-            found = _tensor(checkpoint, where.inside) or _record(checkpoint.content, where, limits, is_raw)
+            found = _of_checkpoint(checkpoint, where, limits, is_raw)
         yield found
+
+
+def _of_checkpoint(checkpoint: Checkpoint, where: Where, limits: Limits, is_raw: bool) -> Payload:
+    """A tensor, or a record of what is compressed. Raises EditError where there is none."""
+    found = _tensor(checkpoint, where.inside)
+    if found is not None:
+        return found
+    if checkpoint.compression:
+        return _record(checkpoint.content, where, limits, is_raw)
+    raise EditError(f"there is no record or tensor {where.inside}: `--records` and `--tensors --all` list them")
 
 
 def crc_fault(payload: Payload) -> str:
     """What a user should know of a record that was read; "" where its CRC matches or there is none."""
-    is_wrong = isinstance(payload, CheckedPayload) and payload.is_wrong()
-    return f"the CRC of {payload.name} does not match its bytes" if is_wrong else ""
+    if isinstance(payload, CheckedPayload) and payload.is_wrong():
+        return f"the CRC of {payload.name} does not match its bytes"
+    return ""
 
 
 def write_extracted(payload: Payload, output: Path, overwrite: bool = False) -> None:

@@ -11,6 +11,8 @@ from ptzip.errors import FormatError
 from ptzip.formats.container import Container
 from ptzip.formats.torchzip import TorchZip
 from ptzip.formats.zips import ForeignZip, Shard
+from ptzip.mapping.owners import owners_of
+from ptzip.mapping.records import purpose
 from ptzip.zip.header_mismatches import Mismatch, mismatches
 from ptzip.zip.reader import Archive
 
@@ -22,7 +24,8 @@ MOST_ALIGNED = 4096
 class RecordRow(NamedTuple):
     """One record; `offset` is that of its data, `header` that of its local header, and sizes are in bytes.
 
-    Where the file is not a zip, `method` and `crc` are None and `note` says what this section of the file is.
+    Where the file is not a zip, `method` and `crc` are None and `note` says what this section of the file is. `users` are the
+    names of the tensors on a storage, or what the record is for.
     """
 
     name: str
@@ -34,6 +37,7 @@ class RecordRow(NamedTuple):
     crc: int | None = None
     differences: tuple[Mismatch, ...] = ()
     note: str = ""
+    users: tuple[str, ...] = ()
 
     @property
     def alignment(self) -> int:
@@ -44,6 +48,15 @@ class RecordRow(NamedTuple):
 def record_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
     """Everything in the file, in the order of the bytes."""
     return _rows(checkpoint.container, 0)
+
+
+def used_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
+    """The same with the users of each."""
+    owners = owners_of(checkpoint.container, checkpoint.content, checkpoint.limits)
+    for row in record_rows(checkpoint):
+        owner = owners.get(row.offset)
+        record = row.name.partition("/")[2].lower()
+        yield row._replace(users=tuple(owner.names) if owner else purpose(record))
 
 
 def _rows(container: Container, start: int) -> Iterator[RecordRow]:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError
 from ptzip.inspecting.disassembly import PickleOpcodes, disassembled, find_in
-from ptzip.inspecting.records import RecordRow, record_rows
+from ptzip.inspecting.records import RecordRow, used_rows
 from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.json_output import report_dict
@@ -52,7 +52,12 @@ class RecordsView(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         return {
             "records": [
-                row._asdict() | {"alignment": row.alignment, "differences": [one._asdict() for one in row.differences]}
+                row._asdict()
+                | {
+                    "alignment": row.alignment,
+                    "differences": [one._asdict() for one in row.differences],
+                    "users": list(row.users),
+                }
                 for row in self.rows
             ]
         }
@@ -127,7 +132,7 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
     """What a view shows. Raises EditError for a path that is not there, UnsupportedError where there is nothing to show."""
     view.check()
     if view.kind == RECORDS:
-        return RecordsView(list(record_rows(checkpoint)))
+        return RecordsView(list(used_rows(checkpoint)))
     if view.kind == OPCODES:
         return OpcodesView(disassembled(checkpoint, view.path, view.within))
     if view.kind == TENSORS:

@@ -9,7 +9,7 @@ from ptzip.inspecting.byte_views import AtView, ByteView, HexView, MapView
 from ptzip.mapping.folding import Fold, folded
 from ptzip.mapping.hexdump import ROW, DumpRow
 from ptzip.mapping.parts import FilePart
-from ptzip.render.words import count, cut, printable, share, table, value
+from ptzip.render.words import count, cut, printable, share, some, table, value
 
 if TYPE_CHECKING:
     from ptzip.mapping.fields import Field
@@ -79,8 +79,7 @@ def field_words(field: "Field") -> str:
 
 def part_words(part: FilePart, kind_width: int = 0) -> str:
     """What a part is and whose: "storage  archive/data/0: model.0.weight and 1 more"."""
-    users = part.users[0] + (f" and {len(part.users) - 1} more" if len(part.users) > 1 else "") if part.users else ""
-    owner = ": ".join(words for words in (part.owner, users) if words)
+    owner = ": ".join(words for words in (part.owner, some(part.users)) if words)
     return f"{part.kind:<{kind_width}}  {owner}".rstrip() if owner else part.kind
 
 

@@ -1,6 +1,6 @@
 """The detailed views of `ptzip inspect` as text: tensors, tree, records, opcodes, and one tensor with its values."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from ptzip.inspecting.disassembly import PickleOpcodes
@@ -9,7 +9,7 @@ from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.inspecting.view import OpcodesView, RecordsView, TensorsView, TensorView, View, ViewContent
 from ptzip.mapping.opcode_meanings import OpcodeLine
-from ptzip.render.words import LONGEST, count, cut, filled, printable, shape, size, table, value
+from ptzip.render.words import LONGEST, count, cut, filled, printable, shape, size, some, table, value
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 
@@ -35,7 +35,7 @@ def lines(name: str, view: View, content: ViewContent, width: int = WIDEST) -> I
     """The content of a view below a line with the name of the file; `width` is that of the terminal."""
     yield f"{printable(name)}{'::' + printable(view.path) if view.path else ''}:"
     if isinstance(content, RecordsView):
-        yield from record_lines(content.rows)
+        yield from record_lines(content.rows, view.everything, width)
     elif isinstance(content, OpcodesView):
         for pickle in content.pickles:
             yield f"  {printable(pickle.name)}:"
@@ -101,12 +101,12 @@ def tensor_words(tensor: Tensor) -> str:
     return ", ".join(words)
 
 
-def record_lines(rows: list[RecordRow]) -> Iterator[str]:
-    """The offset of each record; below it, where its headers differ."""
-    is_zip = any(row.header is not None for row in rows)
-    head = ("offset", "size", "aligned", *(("stored", "method", "crc") if is_zip else ()), "name")
-    lines: list[tuple[str, ...]] = [head, *(_record(row, is_zip) for row in rows)]
-    shown = list(table(lines, right=frozenset({0, 1, 2, 3} if is_zip else {0, 1, 2})))
+def record_lines(rows: list[RecordRow], everything: bool = False, width: int = WIDEST) -> Iterator[str]:
+    """The offset, size and use of each record; below it, where its headers differ. `everything` has all columns."""
+    columns = [(title, cell) for title, cell, is_shown in RECORD_COLUMNS if everything or is_shown(rows)]
+    cells = [tuple(title for title, _ in columns), *(tuple(cell(row) for _, cell in columns) for row in rows)]
+    right = frozenset(index for index, (title, _) in enumerate(columns) if title not in TEXT_COLUMNS)
+    shown = [cut(line, width) for line in table(cells, right)]
     yield shown[0]
     for row, line in zip(rows, shown[1:], strict=True):
         yield line
@@ -116,10 +116,26 @@ def record_lines(rows: list[RecordRow]) -> Iterator[str]:
         )
 
 
-def _record(row: RecordRow, is_zip: bool) -> tuple[str, ...]:
-    stored = (str(row.stored), row.method or "", f"{row.crc or 0:08x}") if is_zip else ()
-    note = f"  ({printable(row.note)})" if row.note else ""
-    return (str(row.offset), str(row.size), str(row.alignment), *stored, printable(row.name) + note)
+def _named(row: RecordRow) -> str:
+    return printable(row.name) + (f"  ({printable(row.note)})" if row.note else "")
+
+
+RecordColumn = tuple[str, Callable[[RecordRow], str], Callable[[list[RecordRow]], bool]]
+
+RECORD_COLUMNS: tuple[RecordColumn, ...] = (
+    ("header", lambda row: "" if row.header is None else str(row.header), lambda rows: False),
+    ("offset", lambda row: str(row.offset), lambda rows: True),
+    ("size", lambda row: str(row.size), lambda rows: True),
+    ("aligned", lambda row: str(row.alignment), lambda rows: False),
+    ("stored", lambda row: str(row.stored or 0), lambda rows: any(row.stored not in (None, row.size) for row in rows)),
+    ("method", lambda row: row.method or "", lambda rows: any(row.method not in (None, "stored") for row in rows)),
+    ("crc", lambda row: f"{row.crc or 0:08x}", lambda rows: False),
+    ("name", _named, lambda rows: True),
+    ("used by", lambda row: some(map(printable, row.users)), lambda rows: any(row.users for row in rows)),
+)
+"""The title of each column, its cell in a row, and whether it says anything of some rows."""
+
+TEXT_COLUMNS = frozenset(("method", "crc", "name", "used by"))
 
 
 def opcode_lines(pickle: PickleOpcodes, view: View, width: int) -> Iterator[str]:

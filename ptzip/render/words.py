@@ -73,6 +73,12 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
+def some(names: Iterable[str]) -> str:
+    """The first of some names, and how many more there are: "weight and 2 more"."""
+    first, *more = [*names] or [""]
+    return f"{first} and {len(more):,} more" if more else first
+
+
 def releases(found: "Versions") -> str:
     """A range of releases in words; "" where nothing is known."""
     if found.low is None and found.high is None:

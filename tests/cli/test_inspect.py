@@ -368,23 +368,8 @@ def test_a_reader_that_leaves_early_stops_nothing(last: Path) -> None:
     assert shell("inspect", last, "--opcodes").code == 0
 
 
-FLAGS = {
-    "-h",
-    "--help",
-    *VIEWS,
-    "--map",
-    "--fields",
-    "--hex",
-    "--html",
-    "--stats",
-    "--at",
-    "--values",
-    "--stack",
-    "--within",
-    "-a",
-    "--all",
-    "--json",
-    "--limit",
+FLAGS = {"-h", "--help", *VIEWS, "--map", "--fields", "--hex", "--at", "--html", "--stats", "--extract", "--raw"} | {
+    *("-o", "--output", "-f", "--force", "--values", "--stack", "--within", "-a", "--all", "--json", "--limit")
 }
 
 
