@@ -112,13 +112,13 @@ LEGACY_MAGICS = (bytes.fromhex("8a0a6cfc9c46f9206aa85019"), b"L11954703714603880
 LEGACY_MAGIC_END = 32
 """The bytes within which that object ends, also after PROTO and FRAME."""
 
-TAR_HEADER = Layout(
+TAR_LAYOUT = Layout(
     "name:100s mode:8s uid:8s gid:8s size:12s mtime:12s checksum:8s type:1s link:100s magic:6s version:2s "
     "uname:32s gname:32s devmajor:8s devminor:8s prefix:155s padding:12s"
 )
 """A header of POSIX, "ustar" (`tarfile.TarInfo.frombuf`). GNU tar uses the bytes after `devminor` in another way."""
 
-TAR_BLOCK, TAR_CHECKSUM = TAR_HEADER.size, TAR_HEADER.span("checksum")
+TAR_BLOCK, TAR_CHECKSUM = TAR_LAYOUT.size, TAR_LAYOUT.span("checksum")
 """The size of a header, and its field for the sum of all bytes with spaces in this one (`tarfile.calc_chksums`)."""
 
 SAFETENSORS_LENGTH = struct.Struct("<Q")

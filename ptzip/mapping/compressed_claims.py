@@ -14,6 +14,9 @@ MOST_TEXT = 1 << 16
 """Bytes of the name or comment in a gzip header."""
 
 ZSTD_MAGIC, SKIPPABLE = 0xFD2FB528, range(0x184D2A50, 0x184D2A60)
+SINGLE_SEGMENT, WITH_CHECKSUM = 0x20, 0x04
+"""Flags in the descriptor of a zstd frame (RFC 8878, 3.1.1.1.1)."""
+
 SKIPPABLE_SIZE, BLOCK_HEADER, CHECKSUM = 8, 3, 4
 ONE_BYTE = 1
 """The type of a zstd block that repeats one byte (RFC 8878, 3.1.1.2)."""
@@ -71,9 +74,8 @@ def _zstd(source: Source, advice: str) -> Iterator[Claim]:
 def _frame(source: Source, start: int) -> Iterator[Claim]:
     """The header of a frame, its blocks, and its checksum."""
     (descriptor,) = _read(source, start + 4, 1) or b"\0"
-    is_single, size_flag = bool(descriptor & 0x20), descriptor >> 6
-    sizes = (1 if is_single else 0, 2, 4, 8)[size_flag]
-    at = start + 5 + (not is_single) + (0, 1, 2, 4)[descriptor & 3] + sizes
+    has_window = not descriptor & SINGLE_SEGMENT
+    at = start + 5 + has_window + dictionary_length(descriptor) + content_size_length(descriptor)
     yield structured(start, at, ZSTD_HEADER)
     first, is_last = at, False
     while not is_last and at + BLOCK_HEADER <= source.size:
@@ -81,8 +83,18 @@ def _frame(source: Source, start: int) -> Iterator[Claim]:
         is_last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
         at += BLOCK_HEADER + (1 if kind == ONE_BYTE else size)
     yield Claim(first, at, COMPRESSED, "zstd")
-    if descriptor & 4:
+    if descriptor & WITH_CHECKSUM:
         yield structured(at, at + CHECKSUM, "zstd checksum")
+
+
+def content_size_length(descriptor: int) -> int:
+    """The bytes of the content size in the header of a zstd frame (RFC 8878, 3.1.1.1.1.1)."""
+    return (1 if descriptor & SINGLE_SEGMENT else 0, 2, 4, 8)[descriptor >> 6]
+
+
+def dictionary_length(descriptor: int) -> int:
+    """The bytes of the dictionary id in the header of a zstd frame (RFC 8878, 3.1.1.1.1.6)."""
+    return (0, 1, 2, 4)[descriptor & 3]
 
 
 def _read(source: Source, at: int, length: int) -> bytes:

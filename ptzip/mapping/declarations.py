@@ -1,6 +1,6 @@
 """The binary structures of checkpoints, declared field by field; a declaration parses, builds, and locates each field.
 
-Names and widths come from the layouts that the readers use (`ptzip.zip.structs.LAYOUTS`, `ptzip.formats.signatures.TAR_HEADER`
+Names and widths come from the layouts that the readers use (`ptzip.zip.structs.LAYOUTS`, `ptzip.formats.signatures.TAR_LAYOUT`
 and so on); what is added here is what a layout cannot say: fields in fields, repeated and conditional ones. A declaration
 describes and does not judge: it takes any value that its bytes can hold.
 
@@ -16,7 +16,16 @@ from construct import this
 from ptzip.errors import FormatError
 from ptzip.formats import npy
 from ptzip.formats.legacy import COUNT, PICKLES
-from ptzip.formats.signatures import SAFETENSORS_LENGTH, TAR_HEADER
+from ptzip.formats.signatures import SAFETENSORS_LENGTH, TAR_LAYOUT
+from ptzip.mapping.compressed_claims import (
+    COMMENT,
+    EXTRA,
+    HEADER_CRC,
+    NAME,
+    SINGLE_SEGMENT,
+    content_size_length,
+    dictionary_length,
+)
 from ptzip.mapping.fields import REST, Field, Trace
 from ptzip.mapping.located import (
     PICKLE,
@@ -32,7 +41,7 @@ from ptzip.mapping.located import (
     sized,
     up_to,
 )
-from ptzip.mapping.meanings import EXTRA_FIELDS, text, zstd_dictionary_length, zstd_size_length
+from ptzip.mapping.meanings import EXTRA_FIELDS, text
 from ptzip.zip.structs import FULL16, FULL32, LAYOUTS, LENGTH, PADDING_FIELD, ZIP64_FIELD, Descriptor, Descriptor64, End64
 
 
@@ -123,8 +132,8 @@ ZIP = {layout.label: _zip_structure(kind) for kind, layout in LAYOUTS.items()} |
 
 # Tar: POSIX (`pax`), and GNU's `tar.h`, which has times and the first parts of a sparse file in place of a prefix
 
-_TAR_FIELDS = [*declared(TAR_HEADER.fields)]
-_PREFIX = TAR_HEADER.names.index("prefix")
+_TAR_FIELDS = [*declared(TAR_LAYOUT.fields)]
+_PREFIX = TAR_LAYOUT.names.index("prefix")
 _GNU_FIELDS = declared(
     "atime:12s ctime:12s offset:12s longnames:4s unused:1s "
     "offset_1:12s size_1:12s offset_2:12s size_2:12s offset_3:12s size_3:12s offset_4:12s size_4:12s "
@@ -181,22 +190,23 @@ LEGACY = {
 # Compressions: RFC 1952 (gzip), RFC 8878 (zstd)
 
 _GZIP_SUBFIELD = c.Struct(*declared("id:2s length:H"), raw("data", this.length))
+_GZIP_EXTRA = Located("extra", c.FixedSized(this.extra_length, repeated("field", _GZIP_SUBFIELD)))
 
 COMPRESSIONS = {
     "gzip header": c.Struct(
         *declared("magic:2s method:B flags:B mtime:I level:B system:B", b"\x1f\x8b"),
-        "extra_length" / c.If(this.flags & 4, one("extra_length:H")),
-        "extra" / c.If(this.flags & 4, Located("extra", c.FixedSized(this.extra_length, repeated("field", _GZIP_SUBFIELD)))),
-        "name" / c.If(this.flags & 8, Located("name", up_to(b"\0"), text)),
-        "comment" / c.If(this.flags & 16, Located("comment", up_to(b"\0"), text)),
-        "header_crc" / c.If(this.flags & 2, one("header_crc:H")),
+        "extra_length" / c.If(this.flags & EXTRA, one("extra_length:H")),
+        "extra" / c.If(this.flags & EXTRA, _GZIP_EXTRA),
+        "name" / c.If(this.flags & NAME, Located("name", up_to(b"\0"), text)),
+        "comment" / c.If(this.flags & COMMENT, Located("comment", up_to(b"\0"), text)),
+        "header_crc" / c.If(this.flags & HEADER_CRC, one("header_crc:H")),
     ),
     "gzip trailer": c.Struct(*declared("crc:I size:I")),
     "zstd frame header": c.Struct(
         *declared("magic:4s descriptor:B", b"\x28\xb5\x2f\xfd"),
-        "window" / c.If(lambda frame: not frame.descriptor & 32, one("window:B")),
-        sized("dictionary", lambda frame: zstd_dictionary_length(frame.descriptor)),
-        sized("content_size", lambda frame: zstd_size_length(frame.descriptor)),
+        "window" / c.If(lambda frame: not frame.descriptor & SINGLE_SEGMENT, one("window:B")),
+        sized("dictionary", lambda frame: dictionary_length(frame.descriptor)),
+        sized("content_size", lambda frame: content_size_length(frame.descriptor)),
     ),
     "zstd skippable frame": c.Struct(*declared("magic:I size:I"), raw("data", this.size)),
     "zstd checksum": c.Struct(one("checksum:I")),

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ptzip.formats.signatures import tar_number
+from ptzip.mapping.compressed_claims import SINGLE_SEGMENT, WITH_CHECKSUM, content_size_length, dictionary_length
 from ptzip.zip.structs import FULL16, FULL32
 
 Meaning = Callable[[Any], str]
@@ -108,19 +109,9 @@ def text(value: bytes) -> str:
 
 def zstd_descriptor(value: int) -> str:
     """RFC 8878 3.1.1.1.1: how long the fields that follow are, and whether a checksum ends the frame."""
-    sizes = (f"{zstd_size_length(value)}-byte content size", f"{zstd_dictionary_length(value)}-byte dictionary id")
-    marks = ["single segment"] * (value >> 5 & 1) + ["checksum"] * (value >> 2 & 1)
+    sizes = (f"{content_size_length(value)}-byte content size", f"{dictionary_length(value)}-byte dictionary id")
+    marks = ["single segment"] * bool(value & SINGLE_SEGMENT) + ["checksum"] * bool(value & WITH_CHECKSUM)
     return ", ".join((*sizes, *marks))
-
-
-def zstd_size_length(descriptor: int) -> int:
-    """The bytes of the content size (RFC 8878 3.1.1.1.1.1)."""
-    return (descriptor >> 5 & 1, 2, 4, 8)[descriptor >> 6]
-
-
-def zstd_dictionary_length(descriptor: int) -> int:
-    """The bytes of the dictionary id (RFC 8878 3.1.1.1.1.6)."""
-    return (0, 1, 2, 4)[descriptor & 3]
 
 
 def zstd_window(value: int) -> str:

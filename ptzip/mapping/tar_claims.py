@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ptzip.errors import PtzipError
 from ptzip.formats import tar
 from ptzip.formats.collection import Packed
-from ptzip.formats.signatures import TAR_BLOCK
+from ptzip.formats.signatures import TAR_BLOCK, TAR_LAYOUT, tar_number
 from ptzip.formats.tar import TarMember
 from ptzip.io.sources import Source, Window
 from ptzip.io.streams import Stream
@@ -17,10 +17,9 @@ from ptzip.pickling.nodes import Pickle
 from ptzip.pickling.reader import read_seen
 from ptzip.zip.extents import first_nonzero
 
-TYPE, SIZE = 156, slice(124, 136)
-"""Where a header has the type and the size of its member (ustar, `tar.h`)."""
+TYPE, SIZE = TAR_LAYOUT.span("type"), TAR_LAYOUT.span("size")
 
-DESCRIBING = {**dict.fromkeys(b"xgX", PAX_RECORDS), **dict.fromkeys(b"LK", LONG_NAME)}
+DESCRIBING = dict.fromkeys((b"x", b"g", b"X"), PAX_RECORDS) | dict.fromkeys((b"L", b"K"), LONG_NAME)
 """Types of members that describe the next one, and what they hold."""
 
 
@@ -57,11 +56,11 @@ def _headers(source: Source, name: str, at: int, stop: int) -> Iterator[Claim]:
         block = source.read(at, TAR_BLOCK)
         yield structured(at, at + TAR_BLOCK, TAR_HEADER, name)
         at += TAR_BLOCK
-        size = block[SIZE].partition(b"\0")[0].strip()
-        if block[TYPE] not in DESCRIBING or not size.isdigit() or not {*size} <= {*b"01234567"}:
+        try:
+            end = at + tar_number(block[SIZE])
+        except ValueError:
             return
-        end = at + int(size, 8)
-        if end > stop:
+        if block[TYPE] not in DESCRIBING or not at <= end <= stop:
             return
         yield structured(at, end, DESCRIBING[block[TYPE]], name)
         at = end + -end % TAR_BLOCK
