@@ -8,11 +8,12 @@ import argparse
 import os
 
 import ptzip
+from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
 from ptzip.json_output import error_dict
 from ptzip.render.words import printable
 
-USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] A B
+USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] [--html OUT] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
 
 DESCRIPTION = (
@@ -35,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="print every tensor and value that differs")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; only set the exit code")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
+    parser.add_argument("--html", metavar="OUT", help=PAGE_HELP)
     driver = "the arguments of a git diff driver, after all other flags; the exit code is 0"
     parser.add_argument("--git", nargs=argparse.REMAINDER, metavar="...", help=driver)
 
@@ -51,6 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     old, new = arguments.files
     try:
         report = _compared(old, new, arguments)
+        if arguments.html:
+            _write_page(report, arguments.html)
     except (ptzip.PtzipError, OSError, ValueError) as error:
         fault = _at_fault(old, new, arguments.limits)
         complain("error", f"{fault}: {message(error, fault)}")
@@ -60,6 +64,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.quiet:
         show(_text(report, arguments))
     return 0 if report.ok else 1 if report.differs else 2
+
+
+def _write_page(report: "ptzip.DiffReport", name: str) -> None:
+    from ptzip.cli.pages import write_page  # here, since few comparisons are shown so
+    from ptzip.render.html.diff import diff_page
+
+    write_page(diff_page(report), name)
 
 
 def _compared(a: str, b: str, arguments: argparse.Namespace) -> "ptzip.DiffReport":

@@ -63,6 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
     failed, answers = False, list[dict[str, Any]]()
+    if arguments.html and len(arguments.files) > 1:
+        complain("error", f"--html is the page of one file, and there are {len(arguments.files)}")
+        return 2
     for name in arguments.files:
         path, node = split_member(name)
         try:

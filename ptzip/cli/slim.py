@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 import ptzip
+from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import is_read_only, slim_path
@@ -52,6 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
+    parser.add_argument("--html", metavar="OUT", help=PAGE_HELP)
 
 
 def _configure_edit(group: argparse._ArgumentGroup) -> None:
@@ -93,6 +95,9 @@ class ListRecipes(argparse.Action):
 def run(arguments: argparse.Namespace) -> int:
     """Slim each file; one that fails does not stop the others."""
     failed, reports = False, list[dict[str, Any]]()
+    if arguments.html and len(arguments.files) > 1:
+        complain("error", f"--html is the page of one file, and there are {len(arguments.files)}")
+        return 2
     for name, outcome in zip(arguments.files, _outcomes(arguments), strict=True):
         if isinstance(outcome, str):
             failed = True
@@ -102,11 +107,21 @@ def run(arguments: argparse.Namespace) -> int:
         for warning in outcome.warnings:
             complain("warning", f"{name}: {warning}")
         reports.append(outcome.to_dict())
+        if arguments.html and (fault := _attempt(name, functools.partial(_write_page, outcome, arguments.html))):
+            failed = True
+            complain("error", f"{name}: {fault}")
         if not arguments.json and not arguments.quiet:
             _print(outcome, arguments.dry_run)
     if arguments.json:
         show(as_json(reports))
     return 2 if failed else 0
+
+
+def _write_page(report: "ptzip.SlimReport", name: str) -> None:
+    from ptzip.cli.pages import write_page  # here, since few reports are shown so
+    from ptzip.render.html.slim import slim_page
+
+    write_page(slim_page(report), name)
 
 
 def _outcomes(arguments: argparse.Namespace) -> Iterator[Outcome]:
@@ -172,7 +187,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace, is_silent: boo
             overwrite=arguments.force or arguments.in_place,
             make_folder=bool(arguments.output),
             scan=not arguments.no_scan,
-            with_tensors=arguments.json,
+            with_tensors=arguments.json or bool(arguments.html),
             check=arguments.check,
             sync=not arguments.no_sync,
             progress=progress,

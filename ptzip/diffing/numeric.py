@@ -30,7 +30,8 @@ class Tolerance(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """The fields of `NumericDifference` for the numbers so far; `aa`, `bb` and `ab` are sums of products, for the cosine."""
+    """The fields of `NumericDifference` for the numbers so far; `aa`, `bb` and `ab` are sums of products, for the
+    cosine, and `dd` is that of the squared differences."""
 
     numel: int = 0
     differing: int = 0
@@ -41,6 +42,7 @@ class Sums(NamedTuple):
     aa: float = 0.0
     bb: float = 0.0
     ab: float = 0.0
+    dd: float = 0.0
 
     def joined(self, other: "Sums") -> "Sums":
         absolute, relative = max(self.absolute, other.absolute), max(self.relative, other.relative)
@@ -51,7 +53,8 @@ class Sums(NamedTuple):
         length = np.sqrt(self.aa) * np.sqrt(self.bb)
         cosine = max(-1.0, min(1.0, float(self.ab / length))) if 0 < length < np.inf else None
         counts = self.numel * times, self.differing * times, self.beyond * times
-        return NumericDifference(*counts, self.absolute, self.relative, cosine, self.lone * times)
+        distance = float(np.sqrt(self.dd) / np.sqrt(self.aa)) if self.aa > 0 else None
+        return NumericDifference(*counts, self.absolute, self.relative, cosine, self.lone * times, distance)
 
 
 def sums(a: Array, b: Array, tolerance: Tolerance) -> Sums:
@@ -120,12 +123,13 @@ def _of_finite(old: Array, new: Array, error: Array, tolerance: Tolerance) -> Su
     if not old.size:
         return Sums()
     differing = beyond = int(np.count_nonzero(error != 0))  # a mask is counted faster than floats
-    relative = 0.0
+    relative = squares = 0.0
     if differing:
+        squares = float(np.dot(error, error))
         size = np.abs(old)
         relative = float(_ratios(error, size).max())
         if any(tolerance):
             beyond = int(np.count_nonzero(error > tolerance.atol + tolerance.rtol * np.abs(new)))
     parts = (old.view(np.float64), new.view(np.float64)) if old.dtype.kind == "c" else (old, new)
     aa, bb, ab = (float((one * other).sum()) for one, other in ((parts[0], parts[0]), (parts[1], parts[1]), parts))
-    return Sums(old.size, differing, beyond, float(error.max()), relative, 0, aa, bb, ab)
+    return Sums(old.size, differing, beyond, float(error.max()), relative, 0, aa, bb, ab, squares)

@@ -30,7 +30,8 @@ class NumericDifference(NamedTuple):
     `differing` counts unequal numbers (NaN equals NaN, 0 equals -0), `beyond` those of them that exceed the tolerance.
     `absolute` is the largest `|a - b|` and `relative` the largest `|a - b| / |a|` with a other than 0, over numbers that are
     finite in both. `cosine` is the cosine similarity of the finite numbers of A and B, None where a norm is 0. `lone` counts
-    numbers that are finite in only one of the two.
+    numbers that are finite in only one of the two. `distance` is the L2 norm of B - A as a part of that of A, over the finite
+    numbers, None where A has none but 0.
     """
 
     numel: int = 0
@@ -40,6 +41,7 @@ class NumericDifference(NamedTuple):
     relative: float = 0.0
     cosine: float | None = None
     lone: int = 0
+    distance: float | None = None
 
 
 class TensorDiff(NamedTuple):
@@ -170,6 +172,20 @@ class DiffReport:
     def ok(self) -> bool:
         """Whether nothing differs beyond the tolerance, and every tensor could be compared."""
         return not self.differs and not self.unknown
+
+    @property
+    def distances(self) -> dict[str, float]:
+        """How far each tensor of floats moved, by its name in B, as a part of its norm in A; of those where that is known."""
+        floats = [pair for pair in self.tensors if not pair.old.dtype.startswith(("int", "uint", "bool"))]
+        numbers = {pair.name: pair.numbers.distance for pair in floats if pair.numbers is not None}
+        return {name: distance for name, distance in numbers.items() if distance is not None and math.isfinite(distance)}
+
+    def figure(self) -> Any:
+        """Where weights moved, as a heat map of plotly. Raises UnsupportedError where plotly is not installed."""
+        from ptzip.figures.heat_map import heat_map  # here, since few reports are shown so
+        from ptzip.figures.plotly_library import figure  # as above
+
+        return figure(heat_map(self.distances))
 
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints; infinity is the string "inf", since JSON has no number for it."""

@@ -25,7 +25,7 @@ def waterfall(old_size: int, saved: Mapping[str, int], new_size: int) -> Spec:
         "decreasing": {"marker": {"color": GREEN}},
         "increasing": {"marker": {"color": ORANGE}},
         "totals": {"marker": {"color": BLUE}},
-        "connector": {"line": {"width": 1, "dash": "dot"}},
+        "connector": {"visible": False},
     }
     layout = {
         "margin": {"l": 170, "r": 70, "t": 10, "b": 40},

@@ -1,4 +1,4 @@
-"""Everything that a page shows of an open checkpoint: its tensors, the bytes that each uses, statistics, and the tree."""
+"""Everything that a page shows of an open checkpoint: tensors, the bytes that each uses, statistics, tree and file map."""
 
 from collections.abc import Mapping
 from itertools import islice
@@ -9,11 +9,12 @@ from ptzip.errors import PtzipError
 from ptzip.inspecting.tensor_uses import TensorUses, tensor_uses
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.inspecting.view import readable_tensors
+from ptzip.mapping.parts import FilePart, file_parts
 from ptzip.tensors.statistics import Statistics, statistics
 from ptzip.tensors.tensor import Tensor
 
-MOST_ROWS = 30_000
-"""The first so many rows of a tree are shown."""
+MOST_ROWS, MOST_PARTS = 30_000, 50_000
+"""The first so many rows of a tree, and parts of the file, are shown."""
 
 
 class Contents(NamedTuple):
@@ -22,6 +23,7 @@ class Contents(NamedTuple):
     uses: TensorUses
     statistics: Mapping[str, Statistics]
     tree: tuple[TreeRow, ...]
+    parts: tuple[FilePart, ...]
     metadata: Mapping[str, str]
 
 
@@ -29,7 +31,8 @@ def contents(checkpoint: Checkpoint, with_statistics: bool) -> Contents:
     """The contents; what is broken is left out. With statistics every tensor is read."""
     tensors = readable_tensors(checkpoint)
     found = _statistics(tensors) if with_statistics else {}
-    return Contents(tensor_uses(tensors), found, _tree(checkpoint, tensors), checkpoint.metadata)
+    parts = tuple(islice(file_parts(checkpoint.source, checkpoint.limits), MOST_PARTS))
+    return Contents(tensor_uses(tensors), found, _tree(checkpoint, tensors), parts, checkpoint.metadata)
 
 
 def _statistics(tensors: Mapping[str, Tensor]) -> dict[str, Statistics]:

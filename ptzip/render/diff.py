@@ -20,7 +20,7 @@ Rows = Sequence[tuple[str, ...]]
 
 def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
     """A line that says how much differs, and the details below, as tables."""
-    yield printable(_summary(report))
+    yield printable(summary(report))
     most = None if everything else MOST_SHOWN
     for title, rows in (
         ("only in A", _only(report.only_a, report.lone_a)),
@@ -38,7 +38,8 @@ def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
     yield from (f"  {printable(note)}" for note in report.notes)
 
 
-def _summary(report: DiffReport) -> str:
+def summary(report: DiffReport) -> str:
+    """How much differs, in a line."""
     pair = f"{report.a} and {report.b}"
     near = report.compared - report.equal
     if report.ok:
@@ -168,9 +169,9 @@ def _differing(tensors: Iterable[TensorDiff]) -> Rows:
 
 def _row(pair: TensorDiff) -> tuple[str, ...]:
     name = pair.name if pair.name == pair.old_name else f"{pair.old_name} -> {pair.name}"
-    dtype, shape = _change(pair.old.dtype, pair.new.dtype), _change(str(list(pair.old.shape)), str(list(pair.new.shape)))
+    dtype, shape = change(pair.old.dtype, pair.new.dtype), change(str(list(pair.old.shape)), str(list(pair.new.shape)))
     if pair.old.layout != pair.new.layout:
-        dtype += f" {_change(pair.old.layout, pair.new.layout)}"
+        dtype += f" {change(pair.old.layout, pair.new.layout)}"
     numbers = pair.numbers
     if numbers is None:
         return name or ROOT, dtype, shape
@@ -180,5 +181,6 @@ def _row(pair: TensorDiff) -> tuple[str, ...]:
     return name or ROOT, dtype, shape, f"{numbers.absolute:.2g}", f"{numbers.relative:.2g}", _cosine(numbers.cosine), share
 
 
-def _change(old: str, new: str) -> str:
+def change(old: str, new: str) -> str:
+    """What is equal in both files once, and else both."""
     return old if old == new else f"{old} -> {new}"

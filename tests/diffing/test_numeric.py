@@ -38,7 +38,7 @@ def plainly(a: Array, b: Array) -> NumericDifference:
 
 
 def check(found: NumericDifference, expected: NumericDifference) -> None:
-    assert found._replace(cosine=None) == expected._replace(cosine=None)
+    assert found._replace(cosine=None, distance=None) == expected._replace(cosine=None)
     assert (found.cosine is None) == (expected.cosine is None)
     if found.cosine is not None and expected.cosine is not None:
         assert found.cosine == pytest.approx(expected.cosine, abs=1e-14)
@@ -76,7 +76,15 @@ def test_near_is_what_numpy_calls_close(data: st.DataObject) -> None:
 def test_nan_is_the_same_as_nan_and_what_is_finite_in_one_alone_is_counted() -> None:
     a = np.array([math.nan, math.inf, math.inf, 1.0, 2.0, math.nan])
     b = np.array([math.nan, math.inf, -math.inf, math.inf, 2.5, 0.0], np.float32)
-    assert of(a, b) == NumericDifference(6, 4, 4, 0.5, 0.25, 1.0, lone=2)
+    assert of(a, b) == NumericDifference(6, 4, 4, 0.5, 0.25, 1.0, lone=2, distance=0.25)
+
+
+@pytest.mark.parametrize("times", [1, 3 * numbers.PIECE])
+def test_the_distance_is_a_part_of_the_norm_of_a(times: int) -> None:
+    a, b = np.array([3.0, 4.0] * times), np.array([3.0, 4.0 + 5e-9] * times)
+    assert of(a, b).distance == pytest.approx(1e-9)
+    assert of(a, a).distance == 0
+    assert of(0 * a, b).distance is None
 
 
 def test_numbers_that_are_not_finite_say_nothing_of_the_angle() -> None:

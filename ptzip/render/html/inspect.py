@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ptzip.inspecting.contents import Contents
 from ptzip.inspecting.report import InspectReport
 from ptzip.render.html.bytes_by_path import bytes_section, kinds
+from ptzip.render.html.file_map import map_section
 from ptzip.render.html.layers import layer_sections
 from ptzip.render.html.page import Badge, Section, page
 from ptzip.render.html.safety import safety_badge, safety_sections
@@ -49,6 +50,7 @@ def _sections(found: Inspected) -> Iterator[Section]:
     if contents.tree:
         rows = [(row.depth, row.name, f"{row.hidden:,} more" if row.hidden else branch(row)) for row in contents.tree]
         yield Section("Object", "tree", {"rows": rows}, "The object that was saved, as the pickle builds it.")
+    yield map_section(contents.parts, report.size)
     if contents.metadata:
         yield table("Metadata", [column("key", "name"), column("value", "text")], contents.metadata.items())
 

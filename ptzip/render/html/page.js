@@ -26,7 +26,8 @@ function bytes(count) {
 function compact(value) {
   if (typeof value !== "number") return value ?? "";
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return numbers.format(value);
-  return String(Number(value.toPrecision(4)));
+  const size = Math.abs(value);
+  return size < 1e-3 || size >= 1e7 ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
 // Tables
@@ -146,6 +147,86 @@ function tree({rows}, title) {
   return [top];
 }
 
+// The map of a file
+
+const ZOOM = 4;
+
+function strip({size, kinds, parts}, title) {
+  let current = 0, from = 0, to = Math.max(size, 1);
+  const canvas = element("canvas", {tabindex: "0", role: "slider", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": Math.max(parts.length - 1, 0)});
+  const words = element("output", {"aria-live": "polite"});
+  const keys = kinds.map(([, colour, text]) => legendItem(colour, text));
+  const columns = [["offset", "number"], ["bytes", "number"], ["kind", "short"], ["owner", "name"], ["remark", "text"]];
+  const rows = parts.map(([offset, length, kind, owner, remark]) => [offset, length, kinds[kind][0], owner, remark]);
+
+  function paint() {
+    const scale = devicePixelRatio || 1, width = canvas.clientWidth * scale, height = canvas.clientHeight * scale;
+    if (!width) return;
+    Object.assign(canvas, {width, height});
+    const pen = canvas.getContext("2d"), across = width / (to - from);
+    for (const [offset, length, kind] of parts) {
+      if (offset + length < from || offset > to) continue;
+      pen.fillStyle = kinds[kind][1];
+      pen.fillRect((offset - from) * across, 0, Math.max(length * across - (length * across > 4 ? 1 : 0), 0.6), height);
+    }
+    const [offset, length] = parts[current] ?? [0, 0];
+    pen.strokeStyle = getComputedStyle(canvas).color;
+    pen.lineWidth = 3 * scale;
+    pen.strokeRect((offset - from) * across, 0, Math.max(length * across, 2), height);
+  }
+  function at(event) {
+    const box = canvas.getBoundingClientRect(), byte = from + (event.clientX - box.left) / box.width * (to - from);
+    let low = 0, high = parts.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (parts[middle][0] <= byte) low = middle; else high = middle - 1;
+    }
+    return low;
+  }
+  function select(index) {
+    if (!parts.length) return;
+    current = Math.min(Math.max(index, 0), parts.length - 1);
+    const [offset, length, kind, owner, remark] = parts[current];
+    if (offset + length < from || offset > to) move((to - from) / 2, offset + length / 2);
+    words.textContent = `${numbers.format(offset)}, ${numbers.format(length)} bytes: ${[kinds[kind][0], owner, remark].filter(Boolean).join(", ")}`;
+    canvas.setAttribute("aria-valuenow", current);
+    canvas.setAttribute("aria-valuetext", words.textContent);
+    paint();
+  }
+  function move(half, middle) {
+    const wide = Math.min(Math.max(half, 8), size / 2);
+    from = Math.min(Math.max(middle - wide, 0), Math.max(size - 2 * wide, 0));
+    to = Math.max(from + 2 * wide, from + 1);
+    paint();
+  }
+  function zoom(times) {
+    const [offset, length] = parts[current] ?? [0, 0];
+    move((to - from) / 2 / times, offset + length / 2);
+  }
+  const steps = {ArrowLeft: () => select(current - 1), ArrowRight: () => select(current + 1), Home: () => select(0),
+    End: () => select(parts.length - 1), "+": () => zoom(ZOOM), "-": () => zoom(1 / ZOOM)};
+  canvas.addEventListener("keydown", event => {
+    if (!Object.hasOwn(steps, event.key)) return;
+    event.preventDefault();
+    steps[event.key]();
+  });
+  canvas.addEventListener("pointermove", event => select(at(event)));
+  canvas.addEventListener("click", event => { select(at(event)); zoom(ZOOM); });
+  new ResizeObserver(paint).observe(canvas);
+  const button = (text, label, act) => element("button", {type: "button", "aria-label": label, onclick: act}, text);
+  return [
+    element("div", {class: "tools"}, button("+", "Zoom in", () => zoom(ZOOM)), button("\u2212", "Zoom out", () => zoom(1 / ZOOM)),
+      button("Whole file", "Show the whole file", () => move(size / 2, size / 2))),
+    element("ul", {class: "legend"}, ...keys), element("div", {class: "strip"}, canvas, words),
+    ...table({columns: columns.map(([name, type]) => ({name, type})), rows}, title)];
+}
+
+function legendItem(colour, text) {
+  const square = element("i");
+  square.style.background = colour;
+  return element("li", {}, square, text);
+}
+
 // Figures
 
 function figure({data, layout, legend = [], places = null, summary = ""}, title) {
@@ -153,11 +234,7 @@ function figure({data, layout, legend = [], places = null, summary = ""}, title)
     element("p", {class: "waiting"}, "Drawing\u2026"));
   const made = {drawn, data, layout, ready: null};
   figures.push(made);
-  const keys = legend.map(([color, name]) => {
-    const square = element("i");
-    square.style.background = color;
-    return element("li", {}, square, name);
-  });
+  const keys = legend.map(([colour, name]) => legendItem(colour, name));
   return [...(places ? [zoomTools(made, places)] : []), ...(keys.length ? [element("ul", {class: "legend"}, ...keys)] : []), drawn];
 }
 
@@ -214,7 +291,7 @@ async function drawFigures() {
 
 // The page
 
-const show = {facts, table, tree, figure};
+const show = {facts, table, tree, figure, strip};
 
 function build() {
   const main = document.getElementById("sections"), contents = document.getElementById("contents");

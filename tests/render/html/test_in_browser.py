@@ -10,7 +10,7 @@ import pytest
 from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import ptzip
 from tests.render.html.browser import Opened, chromium, opened
-from tests.small_checkpoints import module_records, save
+from tests.small_checkpoints import save, training_records, weights
 
 pytestmark = [pytest.mark.browser, pytest.mark.html]
 
@@ -50,8 +50,8 @@ def report(path: Path, *flags: str) -> Path:
 
 @pytest.fixture(scope="module")
 def training(folder: Path) -> Path:
-    """The page of a checkpoint of YOLOv5, with statistics."""
-    return report(save(folder / "training.pt", module_records()), "--stats")
+    """The page of a small training checkpoint, with statistics."""
+    return report(save(folder / "training.pt", training_records(4096)), "--stats")
 
 
 @pytest.fixture(scope="module")
@@ -110,8 +110,8 @@ def test_a_table_is_sorted_by_a_column_and_searched_by_words(training: Path, bro
         assert found.rows("Tensors") == sorted(in_file, reverse=True)
         head.get_by_role("button").click()
         assert found.rows("Tensors") == in_file
-        section.get_by_role("searchbox").fill("ema.w float32")
-        assert found.rows("Tensors") == ["ema.weight"]
+        section.get_by_role("searchbox").fill("conv.w WEIGHTS")
+        assert found.rows("Tensors") == ["model.conv.weight"]
         assert section.locator("output").inner_text() == f"1 of {len(in_file)}"
 
 
@@ -179,3 +179,29 @@ def test_a_page_is_printed_in_light_colours_with_every_figure(training: Path, br
         assert brightness(found) in (0, 765)  # transparent, or white
         assert not found.page.get_by_role("button", name="light and dark").is_visible()
         assert found.page.pdf().startswith(b"%PDF")
+
+
+def test_the_file_map_is_walked_and_zoomed_with_keys(training: Path, browser: Any) -> None:
+    with opened(browser, training) as found:
+        section = found.section("File map")
+        map_words = section.locator(".strip output")
+        section.locator("canvas").focus()
+        found.page.keyboard.press("ArrowRight")
+        assert "pickle, training/data.pkl" in map_words.inner_text() or "last/data.pkl" in map_words.inner_text()
+        before = section.locator("canvas").screenshot()
+        found.page.keyboard.press("+")
+        assert section.locator("canvas").screenshot() != before
+        found.page.keyboard.press("End")
+        assert "end of central directory" in map_words.inner_text()
+
+
+def test_pages_of_diff_and_slim_open_without_complaints(folder: Path, browser: Any) -> None:
+    path = save(folder / "input.pt", training_records(4096))
+    moved = save(folder / "moved.pt", training_records(4096, model={"conv.weight": weights(4096).reshape(4, -1) * 1.01}))
+    pages = folder / "slim_page.html", folder / "diff_page.html"
+    assert ptzip("slim", path, "-o", folder / "output.pt", "--check", "--html", pages[0]).code == 0
+    assert ptzip("diff", path, moved, "--html", pages[1]).code == 1
+    for page, title in zip(pages, ("What slim did", "Where weights moved"), strict=True):
+        with opened(browser, page) as found:
+            assert found.complaints == []
+            assert found.section(title).locator(".js-plotly-plot").count() == 1
