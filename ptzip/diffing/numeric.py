@@ -53,7 +53,7 @@ class Sums(NamedTuple):
         length = np.sqrt(self.aa) * np.sqrt(self.bb)
         cosine = max(-1.0, min(1.0, float(self.ab / length))) if 0 < length < np.inf else None
         counts = self.numel * times, self.differing * times, self.beyond * times
-        distance = float(np.sqrt(self.dd) / np.sqrt(self.aa)) if self.aa > 0 else None
+        distance = float(np.sqrt(self.dd) / np.sqrt(self.aa)) if 0 < self.aa < np.inf else None
         return NumericDifference(*counts, self.absolute, self.relative, cosine, self.lone * times, distance)
 
 
