@@ -1,7 +1,7 @@
 """What the values of binary fields mean: one row for each kind of field, by its name and width as the layouts spell them.
 
 Sources: PKWARE's APPNOTE 6.3.10 and Info-ZIP's `extrafld.txt` (zip), POSIX `pax` and GNU's `tar.h` (tar), RFC 1952 (gzip),
-RFC 8878 (zstd), `torch/serialization.py` (the legacy stream).
+RFC 8878 (zstd).
 """
 
 import stat
@@ -65,12 +65,13 @@ def unix_time(value: int) -> str:
 def zip_version(value: int) -> str:
     """APPNOTE 4.4.3: ten times the version."""
     low = value & 0xFF
-    return f"{low // 10}.{low % 10}{' (zip64)' if low == 45 else ''}" if low else "none"
+    return f"{low // 10}.{low % 10}{' (zip64)' if low == 45 else ''}" if low else ""
 
 
 def made_by(value: int) -> str:
     """APPNOTE 4.4.2: the system whose attributes are in `external`, and the version."""
-    return f"{SYSTEMS.get(value >> 8, 'unknown system')}, version {zip_version(value)}"
+    version = f", version {zip_version(value)}" if value & 0xFF else ""
+    return SYSTEMS.get(value >> 8, "unknown system") + version
 
 
 def external(value: int) -> str:
@@ -80,26 +81,20 @@ def external(value: int) -> str:
     return ", ".join(texts + [DOS_ATTRIBUTES(attributes)] * bool(attributes))
 
 
-def tar_field(value: bytes) -> str:
-    """The number in a field of a tar."""
-    try:
-        return f"{tar_number(value):,}"
-    except ValueError:
-        return "no number"
+def in_tar(shown: Callable[[int], str]) -> Meaning:
+    """For a number in a field of a tar."""
+
+    def spelled(value: bytes) -> str:
+        try:
+            return shown(tar_number(value))
+        except ValueError:
+            return "no number"
+
+    return spelled
 
 
-def tar_mode(value: bytes) -> str:
-    try:
-        return stat.filemode(tar_number(value) & 0o7777)[1:]
-    except ValueError:
-        return "no number"
-
-
-def tar_time(value: bytes) -> str:
-    try:
-        return unix_time(tar_number(value))
-    except ValueError:
-        return "no number"
+def tar_mode(value: int) -> str:
+    return stat.filemode(value & 0o7777)[1:]
 
 
 def text(value: bytes) -> str:
@@ -215,6 +210,8 @@ GZIP_SYSTEMS = {0: "FAT", 3: "Unix", 7: "Macintosh", 10: "TOPS-20", 11: "NTFS", 
 _in_zip64 = "in the zip64 field"
 _in_end64 = "in the zip64 end of central directory record"
 
+tar_count = in_tar("{:,}".format)
+
 MEANINGS: dict[str, Meaning] = {
     "made_by:H": made_by,
     "needed:H": zip_version,
@@ -246,19 +243,19 @@ MEANINGS: dict[str, Meaning] = {
     "uname:32s": text,
     "gname:32s": text,
     "prefix:155s": text,
-    "mode:8s": tar_mode,
-    "uid:8s": tar_field,
-    "gid:8s": tar_field,
-    "size:12s": tar_field,
-    "checksum:8s": tar_field,
-    "devmajor:8s": tar_field,
-    "devminor:8s": tar_field,
-    "mtime:12s": tar_time,
-    "atime:12s": tar_time,
-    "ctime:12s": tar_time,
-    "offset:12s": tar_field,
-    "real_size:12s": tar_field,
-    **{f"{name}_{index}:12s": tar_field for name in ("offset", "size") for index in range(1, 5)},
+    "mode:8s": in_tar(tar_mode),
+    "uid:8s": tar_count,
+    "gid:8s": tar_count,
+    "size:12s": tar_count,
+    "checksum:8s": tar_count,
+    "devmajor:8s": tar_count,
+    "devminor:8s": tar_count,
+    "mtime:12s": in_tar(unix_time),
+    "atime:12s": in_tar(unix_time),
+    "ctime:12s": in_tar(unix_time),
+    "offset:12s": tar_count,
+    "real_size:12s": tar_count,
+    **{f"{name}_{index}:12s": tar_count for name in ("offset", "size") for index in range(1, 5)},
     "type:1s": named(TAR_TYPES),
     "method:B": named({8: "deflated"}),
     "flags:B": flags({0: "text", 1: "header checksum", 2: "extra fields", 3: "name", 4: "comment"}),
