@@ -56,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes to use (default: all cores for many files)")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes for several files (default: all processors for many)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -119,7 +119,11 @@ def _files(paths: Iterable[str]) -> Iterator[File]:
 
 def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator["ptzip.ScanReport"]:
     """The reports in the order of the files; what a folder holds besides checkpoints has none."""
-    count = jobs or ((os.cpu_count() or 1) if len(files) >= TOGETHER else 1)
+    count = jobs or 1
+    if not jobs and len(files) >= TOGETHER:
+        from ptzip.io.workers import cpu_count  # here, since few files do without threads
+
+        count = cpu_count()
     paths = [path for path, _ in files]
     found = _together(paths, scan_one, count) if count > 1 < len(files) else map(scan_one, paths)
     for report, (_, is_named) in zip(found, files, strict=True):

@@ -14,6 +14,8 @@ MOST_WORKERS = 4
 """More do not write faster: the kernel takes one write to a file at a time."""
 
 OWN_GROUPS, CGROUP = "/proc/self/cgroup", "/sys/fs/cgroup"
+QUOTA, QUOTA_V1 = ("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+"""Files of a control group: microseconds of processor time, and the period in which it may use them."""
 
 UNLIMITED = 1 << 16
 
@@ -93,19 +95,29 @@ def cpu_count() -> int:
 
 
 def _quota() -> int:
-    """The processors that the control groups of this process get, rounded up (the kernel's `cgroup-v2.rst`, "cpu.max")."""
+    """The processors that the control groups of this process get, rounded up (the kernel's `cgroup-v2.rst`, "cpu.max", and
+    `cgroup-v1`, `sched-bwc.rst`)."""
     try:
         with open(OWN_GROUPS) as groups:  # noqa: PTH123 (pathlib takes a twentieth of most commands to import)
-            names = next((line[3:].strip("/\n").split("/") for line in groups if line.startswith("0::")), [])
+            rows = [line.rstrip("\n").split(":", 2) for line in groups]
     except OSError:
         return UNLIMITED
-    return min(_quota_of("/".join((CGROUP, *names[:depth], "cpu.max"))) for depth in range(len(names) + 1))
+    found = UNLIMITED
+    for _, controllers, path in rows:
+        if not controllers or "cpu" in controllers.split(","):
+            root, files = (f"{CGROUP}/cpu", QUOTA_V1) if controllers else (CGROUP, QUOTA)
+            names = path.strip("/").split("/")
+            found = min(found, *(_quota_of("/".join((root, *names[:depth])), files) for depth in range(len(names) + 1)))
+    return found
 
 
-def _quota_of(path: str) -> int:
+def _quota_of(folder: str, files: tuple[str, ...]) -> int:
+    words = list[str]()
     try:
-        with open(path) as limits:  # noqa: PTH123 (as above)
-            quota, period = limits.read().split()
-            return -(-int(quota) // int(period))
+        for name in files:
+            with open(f"{folder}/{name}") as text:  # noqa: PTH123 (as above)
+                words += text.read().split()
+        quota, period = map(int, words)
     except (OSError, ValueError):  # there is none, or it is "max"
         return UNLIMITED
+    return -(-quota // period) if quota > 0 else UNLIMITED  # -1 is none

@@ -2,7 +2,7 @@
 
 The bits are those of torch's `tensor.half()` and `tensor.bfloat16()`: round to nearest even, with float64 and bfloat16 rounded
 through float32 (`format.md` 6 measured that torch rounds float64 twice). Only the payload bits of NaNs may differ from torch's.
-Both use numkong where it is installed, which is several times faster than numpy, to the same bits. Whether a cast may overflow
+Both use numkong where it is installed, which is several times faster, to the same bits. Whether a cast may overflow
 is decided by `slim --on-overflow`; `saturate` here carries that decision out.
 
 With `buffers`, arrays are made in the memory of a worker, and are gone with the next call.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Floats = npt.NDArray[np.floating]
     Singles = npt.NDArray[np.float32]
     Bits = npt.NDArray[np.uint16]
-    Kernel = Callable[[Singles, Bits], None]
+    Kernel = Callable[[Singles, Bits, Buffers | None], None]
 
 INFINITY = {"float16": 0x7C00, "bfloat16": 0x7F80}
 """The bits of infinity: larger magnitudes are NaNs, and the largest finite number is one below."""
@@ -38,6 +38,13 @@ SINGLE_INFINITY = 0x7F800000
 
 QUIET = 0x40
 """The mantissa bit that keeps a bfloat16 a NaN when the other mantissa bits are cut off."""
+
+SMALLEST, BEYOND = 113 << 23, 143 << 23
+"""The bits of the float32 numbers 2**-14, the smallest normal float16, and 2**16, beyond its range."""
+
+ROUNDING = 13 << 23 | 0x800
+"""Added to the bits of a power of two: 2**13 times as much, whose last bit counts what the last bit of a float16 counts.
+0x800 turns what remains of the exponent into that of a float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +115,10 @@ def narrow(
     bits = array(buffers, "bits", numbers.size, np.uint16)
     with np.errstate(all="ignore"):  # numpy keeps this per thread
         singles = _singles(numbers, buffers)
-        _fastest(target)(singles, bits)
+        _fastest(target)(singles, bits, buffers)
         magnitudes = np.bitwise_and(bits, np.uint16(MAGNITUDE), out=array(buffers, "magnitudes", bits.size, np.uint16))
         if magnitudes.max(initial=0) > infinity:  # libraries keep other bits of a NaN
-            _by_numpy(target)(singles, bits)
+            _mend_nans(singles, bits, target)
     loss = _loss(numbers, magnitudes, infinity, buffers)
     if saturate and loss.overflowed:
         np.subtract(bits, (magnitudes == infinity) & np.isfinite(numbers), out=bits)
@@ -141,29 +148,63 @@ def _numkong() -> "Callable[..., Any] | None":
 
 @functools.cache
 def _fastest(target: str) -> "Kernel":
-    """The fastest installed cast of float32 to a target."""
+    """The fastest installed cast of float32 to a target; the bits of its NaNs may be others."""
     astype = _numkong()
     if astype is None:
-        return _by_numpy(target)
+        return _to_float16 if target == "float16" else _to_bfloat16
     dtype = _numpy_dtype(target)
 
-    def cast(singles: "Singles", bits: "Bits") -> None:
+    def cast(singles: "Singles", bits: "Bits", buffers: Buffers | None) -> None:
         astype(singles, target, out=bits.view(dtype))
 
     return cast
 
 
-@functools.cache
-def _by_numpy(target: str) -> "Kernel":
-    """The cast whose bits every other has."""
+def _to_float16(singles: "Singles", bits: "Bits", buffers: Buffers | None) -> None:
+    """The cast of numpy, in operations that run on many numbers at once.
+
+    To add a power of two rounds a number to the last bit of the sum, and its low bits are those of the rounded number.
+    """
     import numpy as np  # as above
 
-    dtype = _numpy_dtype(target)
+    pattern = singles.view(np.uint32)
+    power, rounded = (array(buffers, use, pattern.size, np.uint32) for use in ("power", "rounded"))
+    np.bitwise_and(pattern, SINGLE_INFINITY, out=power)
+    if power.max(initial=0) >= BEYOND:
+        _by_numpy(singles, bits, "float16")
+        return
+    rounded.fill(SMALLEST)
+    np.maximum(power, rounded, out=power)  # subnormals are counted in the same steps
+    np.add(power, ROUNDING, out=power)
+    np.abs(singles, out=rounded.view(np.float32))
+    np.add(power.view(np.float32), rounded.view(np.float32), out=rounded.view(np.float32))
+    np.right_shift(power, 13, out=power)  # to where a float16 has its exponent; higher bits than 16 are cut off
+    np.add(rounded, power, out=rounded)
+    np.right_shift(pattern, 16, out=power)
+    np.bitwise_and(power, 0x8000, out=power)
+    np.add(rounded, power, out=rounded)
+    np.copyto(bits, rounded, casting="unsafe")
 
-    def cast(singles: "Singles", bits: "Bits") -> None:
-        np.copyto(bits.view(dtype), singles, casting="unsafe")
 
-    return cast if target == "float16" else _to_bfloat16
+def _to_bfloat16(singles: "Singles", bits: "Bits", _: Buffers | None) -> None:
+    _by_numpy(singles, bits, "bfloat16")
+
+
+def _by_numpy(singles: "Singles", bits: "Bits", target: str) -> None:
+    import numpy as np  # as above
+
+    np.copyto(bits.view(_numpy_dtype(target)), singles, casting="unsafe")
+
+
+def _mend_nans(singles: "Singles", bits: "Bits", target: str) -> None:
+    """Give NaNs the bits that numpy gives those of float16, and what fits of their own those of bfloat16."""
+    import numpy as np  # as above
+
+    is_nan = np.isnan(singles)
+    if target == "bfloat16":
+        bits[is_nan] = singles.view(np.uint32)[is_nan] >> 16 | QUIET
+    else:
+        bits[is_nan] = singles[is_nan].astype(np.float16).view(np.uint16)
 
 
 def _numpy_dtype(target: str) -> "np.dtype[Any]":
@@ -172,17 +213,6 @@ def _numpy_dtype(target: str) -> "np.dtype[Any]":
     if target == "bfloat16":
         import ml_dtypes  # noqa: F401 (numpy then knows bfloat16)
     return np.dtype(target)
-
-
-def _to_bfloat16(singles: "Singles", bits: "Bits") -> None:
-    """The upper half of each bit pattern, rounded to nearest even; NaNs stay NaNs."""
-    import numpy as np  # as above
-
-    pattern = np.ascontiguousarray(singles).view(np.uint32)
-    np.copyto(bits, (pattern + 0x7FFF + (pattern >> 16 & 1)) >> 16, casting="unsafe")
-    is_nan = (pattern & (SINGLE_INFINITY | 0x7FFFFF)) > SINGLE_INFINITY
-    if is_nan.any():
-        bits[is_nan] = (pattern[is_nan] >> 16).astype(np.uint16) | QUIET
 
 
 def _loss(numbers: "Floats", magnitudes: "Bits", infinity: int, buffers: Buffers | None) -> Loss:

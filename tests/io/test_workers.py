@@ -75,6 +75,9 @@ def test_a_buffer_is_used_again() -> None:
         pytest.param({"cpu.max": "150000 100000"}, 2, id="one and a half"),
         pytest.param({"cpu.max": "max 100000", "a/cpu.max": "300000 100000", "a/b/cpu.max": "max 100000"}, 3, id="of a parent"),
         pytest.param({"a/b/cpu.max": "10000 100000"}, 1, id="a tenth"),
+        pytest.param({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 64, id="no quota of version 1"),
+        pytest.param({"cpu/old/cpu.cfs_quota_us": "250000", "cpu/old/cpu.cfs_period_us": "100000"}, 3, id="version 1"),
+        pytest.param({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 1, id="version 1 in a container"),
     ],
 )
 def test_no_more_processors_are_used_than_the_container_has(
@@ -83,7 +86,7 @@ def test_no_more_processors_are_used_than_the_container_has(
     for name, text in limits.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"{text}\n")
-    (tmp_path / "groups").write_text("3:cpu:/old\n0::/a/b\n")
+    (tmp_path / "groups").write_text("4:memory:/c:d\n3:cpu,cpuacct:/old\n0::/a/b\n")
     monkeypatch.setattr(workers, "CGROUP", str(tmp_path))
     monkeypatch.setattr(workers, "OWN_GROUPS", str(tmp_path / "groups"))
     monkeypatch.setattr("os.process_cpu_count", lambda: 64, raising=False)

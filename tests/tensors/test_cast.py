@@ -91,7 +91,18 @@ def every_subnormal() -> npt.NDArray[np.float32]:
     return np.concatenate([beside, -beside])
 
 
-SINGLES = {"every upper half": every_upper_half, "random": random_patterns, "subnormals": every_subnormal}
+def below_65536() -> npt.NDArray[np.float32]:
+    """What is cast without a look at each number: no block with a larger one is."""
+    found: npt.NDArray[np.float32] = np.concatenate([every_upper_half(), random_patterns()])
+    return found[np.abs(found) < 65536]
+
+
+SINGLES = {
+    "every upper half": every_upper_half,
+    "random": random_patterns,
+    "below 65536": below_65536,
+    "subnormals": every_subnormal,
+}
 
 
 def test_the_reference_knows_the_edges_of_float16() -> None:
@@ -199,7 +210,16 @@ def test_saturate_turns_overflowing_values_into_the_largest_finite_number(way: s
     assert loss == Loss(overflowed=2, nan=1, infinite=2)
 
 
-def test_bfloat16_is_rounded_to_nearest_even() -> None:
+@pytest.mark.parametrize(("target", "quiet"), [("float16", 0), ("bfloat16", 0x40)])
+def test_the_bits_of_nans_are_those_of_numpy_or_cut_off(way: str, target: str, quiet: int) -> None:
+    singles = every_upper_half()
+    nans = singles[np.isnan(singles)]
+    theirs = nans.astype(np.float16).view(np.uint16) if target == "float16" else nans.view(np.uint32) >> 16 | quiet
+    np.testing.assert_array_equal(narrow(nans, target)[0], theirs)
+    np.testing.assert_array_equal(narrow(singles, target)[0][np.isnan(singles)], theirs)
+
+
+def test_bfloat16_is_rounded_to_nearest_even(way: str) -> None:
     pattern = np.array([0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x7F7FFFFF, 0x00008000, 0x80018000], np.uint32)
     found, loss = narrow(patterns(pattern), "bfloat16")
     assert [f"{number:04x}" for number in found] == ["3f80", "3f82", "3f81", "3f80", "7f80", "0000", "8002"]
