@@ -56,7 +56,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes for several files (default: all processors for many)")
+    parser.add_argument(
+        "-j", "--jobs", type=int, metavar="N", help="processes for several files (default: all processors for many)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
