@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ptzip.errors import Anomaly, UnsupportedError
+from ptzip.errors import Anomaly, PtzipError, UnsupportedError
 from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
@@ -121,6 +121,19 @@ class Checkpoint(Mapping[str, "Tensor"]):
     def __repr__(self) -> str:
         what = "closed" if self._is_closed else f"{self.format}, {self.source.size:,} bytes"
         return f"<Checkpoint {self.source.name!r}: {what}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from ptzip.notebook import fact_table  # here, since only notebooks ask for it
+
+        if self._is_closed:
+            return fact_table("Checkpoint", {"file": self.source.name, "state": "closed"})
+        facts: dict[str, object] = {"file": self.source.name, "format": self.format, "size": self.source.size}
+        try:
+            facts |= {"tensors": len(self), "keys": self.top_level_keys if self.parts else [], "metadata": self.metadata}
+        except PtzipError as error:
+            facts["error"] = str(error)
+        return fact_table("Checkpoint", facts)
 
     def tensors(self) -> "Mapping[str, Tensor]":
         """Every tensor by name, as a mapping that outlives `close`; built once. Raises FormatError for a broken pickle."""

@@ -1,7 +1,7 @@
-"""The JSON that every report has in common; README section "JSON" documents it."""
+"""The JSON that every report has in common, which README section "JSON" documents, and what a notebook shows of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 SCHEMA = 1
 """Raised when a key changes its meaning or goes; new keys do not raise it."""
@@ -13,6 +13,20 @@ def report_dict(ok: bool, **fields: object) -> dict[str, Any]:
     Named tuples in it become dicts by field name, other tuples lists.
     """
     return {"schema": SCHEMA, "ok": ok, **{name: _plain(value) for name, value in fields.items()}}
+
+
+class Report(Protocol):
+    """What every report can do."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
+def notebook_html(report: Report) -> str:
+    """What a notebook shows of a report."""
+    from ptzip.notebook import fact_table  # here, since only notebooks ask for it
+
+    facts = {name: value for name, value in report.to_dict().items() if name != "schema"}
+    return fact_table(type(report).__name__, facts)
 
 
 def _plain(value: object) -> object:

@@ -1,10 +1,19 @@
-"""Plain values and sizes as text and as JSON, where Python refuses to write an integer of very many digits in decimal."""
+"""Plain values, sizes and names as text and as JSON, fit to print.
+
+Python refuses to write an integer of very many digits in decimal; a name of a file can hold what steers a terminal.
+"""
 
 import math
 from typing import Any
 
 MOST_BITS = 4096
 """Longer integers are written in hexadecimal (`sys.set_int_max_str_digits`: 4,300 digits by default)."""
+
+LONGEST = 60
+"""Texts are cut to this many characters unless everything is shown."""
+
+BYTES_FROM = 0xDC00
+"""A byte of a file name that is not UTF-8 is the surrogate of this number plus the byte (PEP 383)."""
 
 
 def has_decimal(value: object) -> bool:
@@ -41,3 +50,22 @@ def size(count: int) -> str:
         value /= 1000
     digits = 0 if unit == "B" else 1
     return f"{sign}{value:.{digits}f} {unit}"
+
+
+def printable(text: str) -> str:
+    """The text with every character that is not printable escaped, as Python spells it."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable():
+        return char
+    if BYTES_FROM + 0x80 <= ord(char) <= BYTES_FROM + 0xFF:
+        return f"\\x{ord(char) - BYTES_FROM:02x}"
+    return char.encode("unicode_escape").decode()
+
+
+def cut(text: str, longest: int = LONGEST) -> str:
+    """A text fit to print, and not longer than `longest`."""
+    shown = printable(text[: longest + 1])
+    return shown if len(text) <= longest and len(shown) <= longest else shown[: longest - 3] + "..."

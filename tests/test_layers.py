@@ -15,7 +15,7 @@ from tests.corpus import ROOT
 
 PACKAGE = ROOT / "ptzip"
 
-GROUND = "errors limits text globs arguments json_output figures"
+GROUND = "errors limits text notebook globs arguments json_output figures"
 FILES = f"{GROUND} io zip pickling tensors formats"
 """The layers up to the one that opens files."""
 
@@ -29,14 +29,15 @@ MAY_IMPORT = {
     "errors": "",
     "limits": "",
     "text": "",
+    "notebook": "text",
     "globs": "",
     "arguments": "",
-    "json_output": "",
+    "json_output": "notebook",
     "figures": "errors text",
     "io": "errors limits",
     "zip": "errors limits io",
     "pickling": "errors limits io",
-    "tensors": "errors limits io pickling",
+    "tensors": "errors limits notebook io pickling",
     "formats": "errors limits text io zip pickling tensors",
     "tree": f"{GROUND} pickling tensors",
     "allowlist": "errors limits text pickling tensors tree",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 from ptzip.tensors.rounding import Loss
 
 
@@ -63,3 +63,5 @@ class ConvertReport:
         """What `--json` prints."""
         loss = asdict(self.loss or Loss())
         return report_dict(self.ok, **{name: value for name, value in self.__dict__.items() if name != "loss"}, **loss)
+
+    _repr_html_ = notebook_html

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 
 
 class Form(NamedTuple):
@@ -206,3 +206,5 @@ class DiffReport:
             changed=self.changed,
             notes=self.notes,
         )
+
+    _repr_html_ = notebook_html

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.errors import Anomaly
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
+from ptzip.inspecting.kinds import OTHER, kind_of
 from ptzip.inspecting.tensor_summary import DeadBytes, DtypeCount, Duplicates, ParameterCount
 from ptzip.inspecting.torch_versions import Versions
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 from ptzip.tensors.torch_names import Release
 from ptzip.text import as_json
 
@@ -108,6 +109,17 @@ class InspectReport:
             faults=list(self.faults),
             slim=self.slimming._asdict(),
         )
+
+    _repr_html_ = notebook_html
+
+    def figure(self) -> Any:
+        """The bytes of each key as a treemap of plotly. Raises UnsupportedError where plotly is not installed."""
+        from ptzip.figures.plotly_library import figure  # here, since few reports are shown so
+        from ptzip.figures.treemap import Block, treemap  # as above
+
+        storages = [Block(key.key or "(object)", key.storages, kind_of(key.key)) for key in self.keys]
+        pickles = [Block(f"(pickle).{key.key}", key.pickle, OTHER) for key in self.keys]
+        return figure(treemap(self.path, [*storages, *pickles, Block("(file)", max(self.rest, 0), OTHER)]))
 
 
 def _release(found: Release | None) -> str | None:

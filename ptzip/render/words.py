@@ -7,39 +7,17 @@ are decimal: 1 MB is 1,000,000 bytes, as file managers and model pages give them
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ptzip.text import LONGEST as LONGEST
+from ptzip.text import cut as cut
+from ptzip.text import printable as printable
 from ptzip.text import size as size
 
 if TYPE_CHECKING:
     from ptzip.inspecting.torch_versions import Versions
     from ptzip.tensors.torch_names import Release
 
-LONGEST = 60
-"""Texts are cut to this many characters unless everything is shown."""
-
 WIDTH = 100
 """Lists of words are broken into lines of about this many characters."""
-
-BYTES_FROM = 0xDC00
-"""A byte of a file name that is not UTF-8 is the surrogate of this number plus the byte (PEP 383)."""
-
-
-def printable(text: str) -> str:
-    """The text with every character that is not printable escaped, as Python spells it."""
-    return text if text.isprintable() else "".join(map(_escaped, text))
-
-
-def _escaped(char: str) -> str:
-    if char.isprintable():
-        return char
-    if BYTES_FROM + 0x80 <= ord(char) <= BYTES_FROM + 0xFF:
-        return f"\\x{ord(char) - BYTES_FROM:02x}"
-    return char.encode("unicode_escape").decode()
-
-
-def cut(text: str, longest: int = LONGEST) -> str:
-    """A text fit to print, and not longer than `longest`."""
-    shown = printable(text[: longest + 1])
-    return shown if len(text) <= longest and len(shown) <= longest else shown[: longest - 3] + "..."
 
 
 def value(found: object, longest: int = LONGEST) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ptzip.errors import Problem
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 
 
 class DroppedEntry(NamedTuple):
@@ -53,3 +53,5 @@ class RepairReport:
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
         return report_dict(self.ok, **self.__dict__ | {"output": self.output or None, "doubt": self.doubt or None})
+
+    _repr_html_ = notebook_html

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 
 
 class Severity(IntEnum):
@@ -102,6 +102,9 @@ class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a
             trust=list(self.trust),
             trusted=list(self.trusted),
         )
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self)
 
 
 def verdict(findings: list[Finding], reason: str) -> Verdict:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ptzip.editing.account import Category, Change
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 from ptzip.tensors.cast_error import CastError
 from ptzip.tensors.rounding import Loss
 
@@ -182,3 +182,5 @@ class SlimReport:
             warnings=list(self.warnings),
             notes=list(self.notes),
         )
+
+    _repr_html_ = notebook_html

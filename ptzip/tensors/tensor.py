@@ -153,6 +153,13 @@ class Tensor:
         words += [f"{self.nbytes:,} bytes", *(["requires_grad"] if self.requires_grad else [])]
         return f"<Tensor {', '.join(words)}>"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from ptzip.notebook import fact_table  # as above
+
+        facts = {"dtype": self.dtype, "shape": str(list(self.shape)), "bytes": self.nbytes, "requires_grad": self.requires_grad}
+        return fact_table("Tensor", facts | {"layout": self.layout, "device": self.device, "class": self.class_path})
+
 
 def _is_basic(item: object) -> bool:
     """Whether an index is an integer, a slice, `...` or None; numpy takes a bool and an array for a mask."""

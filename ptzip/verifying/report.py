@@ -3,7 +3,7 @@
 from typing import Any, NamedTuple
 
 from ptzip.errors import Problem
-from ptzip.json_output import report_dict
+from ptzip.json_output import notebook_html, report_dict
 
 
 class Loading(NamedTuple):
@@ -57,3 +57,6 @@ class VerifyReport(NamedTuple):  # not a dataclass: importing those takes a tent
     def to_dict(self) -> dict[str, Any]:
         """What `--json` prints."""
         return report_dict(self.ok, **self._asdict())
+
+    def _repr_html_(self) -> str:
+        return notebook_html(self)

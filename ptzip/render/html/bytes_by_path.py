@@ -4,16 +4,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from ptzip.editing.account import Category, category_of
+from ptzip.editing.account import Category
 from ptzip.figures.treemap import COLOURS, Block, treemap
+from ptzip.inspecting.kinds import DUPLICATE, OTHER, UNUSED, WEIGHTS, kind_of
 from ptzip.inspecting.report import InspectReport
 from ptzip.inspecting.tensor_uses import TensorUses
 from ptzip.render.html.page import Section
 from ptzip.render.words import shape, share, size
 from ptzip.slimming.report import SlimReport
-
-MODELS = ("model", "state_dict")
-"""Keys of weights that are training's own, where others have their average."""
 
 MOST_PLACES = 2000
 """The number of paths that the page suggests to zoom to."""
@@ -23,14 +21,12 @@ def kinds(uses: TensorUses, slim: SlimReport | str) -> dict[str, str]:
     """What the bytes of each tensor are, by its name: what `slim` removes them as, or else what their top-level key says."""
     changes = () if isinstance(slim, str) else slim.changes
     removed = {change.path: change.category for change in changes if change.is_of_tensors}
-    expected = [Category.OPTIMIZER] if Category.EMA in removed.values() else [Category.OPTIMIZER, Category.EMA]
     found = dict[str, str]()
     for use in uses.tensors:
         category = _at(use.name, removed)
-        if category is None and use.name.partition(".")[0] not in MODELS and category_of(use.name) in expected:
-            category = category_of(use.name)
-        kept = "duplicate" if use.duplicate else "weights"
-        found[use.name] = kept if category is None else category.value if category.value in COLOURS else "other"
+        kept = kind_of(use.name, Category.EMA in removed.values())
+        kept = DUPLICATE if use.duplicate and kept == WEIGHTS else kept
+        found[use.name] = kept if category is None else category.value if category.value in COLOURS else OTHER
     return found
 
 
@@ -70,7 +66,7 @@ def _tensors(uses: TensorUses, marks: Mapping[str, str]) -> Iterator[Block]:
             yield Block(use.name, use.own, marks[use.name], words)
     for unused in uses.unused:
         module, dot, _ = unused.name.rpartition(".")
-        yield Block(f"{module}{dot}(unused)", unused.size, "unused", f"storage {unused.storage}: no tensor uses these bytes")
+        yield Block(f"{module}{dot}(unused)", unused.size, UNUSED, f"storage {unused.storage}: no tensor uses these bytes")
 
 
 def _rest(report: InspectReport, uses: TensorUses) -> Iterator[Block]:
@@ -79,7 +75,7 @@ def _rest(report: InspectReport, uses: TensorUses) -> Iterator[Block]:
     stored = sum(use.own for use in uses.tensors) + sum(unused.size for unused in uses.unused)
     for name, taken in (("(pickle)", pickled), ("(file)", report.unpacked - stored - pickled)):
         if taken > 0:
-            yield Block(name, taken, "other", "headers, padding, other records" if name == "(file)" else "")
+            yield Block(name, taken, OTHER, "headers, padding, other records" if name == "(file)" else "")
 
 
 def _places(trace: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
