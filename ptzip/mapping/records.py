@@ -6,12 +6,12 @@ Sources: `torch/serialization.py` (`_save`), `caffe2/serialize/inline_container.
 
 PURPOSES = {
     "data.pkl": "the object",
-    "version": "version of the archive's format",
-    "byteorder": "byte order of the storages",
-    ".format_version": "version of the layout",
-    ".storage_alignment": "alignment of the storages",
-    ".data/serialization_id": "hash of all other records",
-    ".data/version": "version of the archive's format",
+    "version": "archive version",
+    "byteorder": "byte order",
+    ".format_version": "layout version",
+    ".storage_alignment": "alignment",
+    ".data/serialization_id": "checksum",
+    ".data/version": "archive version",
     ".data/python_version": "Python that wrote the package",
     ".data/extern_modules": "modules that the package imports",
     "constants.pkl": "constants of the program",

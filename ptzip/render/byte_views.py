@@ -70,11 +70,14 @@ def field_line(field: "Field", digits: int, width: int) -> str:
     return cut_line(f"  {field.offset:>{digits}}  {field.length:>{digits}}    {field_words(field)}", width)
 
 
-def field_words(field: "Field") -> str:
+def field_words(field: "Field", value_width: int = FIELD_VALUE) -> str:
     """The name of a field, indented where it is in another, with its value and what that means."""
     name = f"{STEP * field.depth}{field.name}"
     shown = "" if field.value is None else value(field.value)
-    return f"{name:<{FIELD_NAME}}  {shown:<{FIELD_VALUE if field.meaning else 0}}  {printable(field.meaning)}".rstrip()
+    words = (
+        f"{shown:<{value_width}}  {printable(field.meaning)}" if shown and field.meaning else shown or printable(field.meaning)
+    )
+    return f"{name:<{FIELD_NAME}}  {words}".rstrip()
 
 
 def part_words(part: FilePart, kind_width: int = 0) -> str:
@@ -91,7 +94,8 @@ def _wrapped(text: str, indent: str, width: int) -> Iterator[str]:
     """A text in as many lines as it takes, broken at spaces."""
     import textwrap  # few parts have a remark
 
-    yield from textwrap.wrap(text, max(width, len(indent) + 20), initial_indent=indent, subsequent_indent=f"{indent} ")
+    indent = indent[: max(width - NARROWEST, 0)]
+    yield from textwrap.wrap(text, max(width, NARROWEST), initial_indent=indent, subsequent_indent=f"{indent} ")
 
 
 def _totals(view: MapView) -> Iterator[str]:
@@ -138,13 +142,16 @@ def dump_line(row: DumpRow, colour: int, width: int) -> str:
 def structure_lines(row: DumpRow, colour: int, width: int) -> Iterator[str]:
     """A row of a structure: its offset, its bytes, and the field that begins there, whose meaning may take further lines."""
     start, shown = f"  {row.offset:08x}  ", f"{row.data.hex(' '):<{3 * field_row(width) - 1}}"
-    room = max(width - len(start) - len(shown) - 2, 20)
-    words = field_words(row.field) if row.field else ""
-    is_short = row.field is None or len(words) <= room
-    first = words if row.field is None or is_short else field_words(row.field._replace(meaning=""))
-    yield f"{start}{_coloured(shown, colour)}  {cut(first, room)}".rstrip()
-    if row.field is not None and not is_short:
-        yield from _wrapped(printable(row.field.meaning), " " * (width - room + FIELD_NAME // 2), width)
+    room, rest = max(width - len(start) - len(shown) - 2, 20), ""
+    words = ""
+    if row.field is not None:
+        words = field_words(row.field)
+        words = words if len(words) <= room else field_words(row.field, 0)
+        if len(words) > room and row.field.meaning:
+            words, rest = field_words(row.field._replace(meaning="")), row.field.meaning
+    yield f"{start}{_coloured(shown, colour)}  {cut(words, room)}".rstrip()
+    if rest:
+        yield from _wrapped(printable(rest), " " * (width - room + FIELD_NAME + 2), width)
 
 
 def field_row(width: int) -> int:
@@ -156,6 +163,9 @@ def as_characters(data: bytes) -> str:
     """Bytes as characters, those that are not printable as dots."""
     return "".join(chr(byte) if 32 <= byte < 127 else "." for byte in data)
 
+
+NARROWEST = 20
+"""Columns that a text in several lines has at least."""
 
 FULL, WIDE = 78, 110
 """Columns of a row with its text, and those from which on a field has 16 bytes of each row."""

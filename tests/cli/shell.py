@@ -48,6 +48,28 @@ def shell(*words: str | bytes | Path, **settings: str) -> Result:
     return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+TERMINAL = """
+import fcntl, os, pty, struct, subprocess, sys, termios
+mine, theirs = pty.openpty()
+fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(sys.argv[1]), 0, 0))
+child = subprocess.Popen([sys.executable, "-m", "ptzip", *sys.argv[2:]], stdout=theirs, stderr=theirs)
+os.close(theirs)
+try:
+    while piece := os.read(mine, 65536):
+        sys.stdout.buffer.write(piece)
+except OSError:
+    pass
+sys.exit(child.wait())
+"""
+
+
+def in_terminal(columns: int, *words: str | Path, **settings: str) -> Result:
+    """Run `python -m ptzip WORDS…` in a terminal of that width, which shows stdout and stderr alike."""
+    command = [sys.executable, "-c", TERMINAL, str(columns), *words]
+    done = subprocess.run(command, capture_output=True, env=environment(settings), timeout=60, check=False)
+    return Result(done.returncode, done.stdout.decode().replace("\r\n", "\n"), "")
+
+
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """An environment in which ptzip and these tests can be imported from any folder."""
     return os.environ | {"PYTHONPATH": str(ROOT)} | dict(settings or {})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.cli.shell import environment, names, one_line, ptzip, shell
+from tests.cli.shell import environment, in_terminal, names, one_line, ptzip, shell
 from tests.corpus import FIXTURES
 from tests.files_of_checkpoints import several_files, tarred
 from tests.small_checkpoints import archive, save, training_records
@@ -107,26 +107,9 @@ def test_names_out_of_the_file_cannot_steer_a_terminal(folder: Path) -> None:
 
 @pytest.mark.parametrize("width", [70, 80, 140])
 def test_the_views_fit_a_terminal(width: int, last: Path) -> None:
-    """In a terminal of its own, with colours unless they are refused."""
-    script = (
-        "import fcntl, os, pty, struct, sys, termios\n"
-        "out, inner = pty.openpty()\n"
-        f"fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack('HHHH', 24, {width}, 0, 0))\n"
-        "import subprocess\n"
-        "done = subprocess.Popen(sys.argv[1:], stdout=inner, stderr=inner)\n"
-        "os.close(inner)\n"
-        "data = b''\n"
-        "try:\n"
-        "    while piece := os.read(out, 65536): data += piece\n"
-        "except OSError: pass\n"
-        "sys.stdout.buffer.write(data)\n"
-    )
     for words in (("--map", "--fields"), ("--hex", "0:400"), ("--records", "--all")):
-        command = [sys.executable, "-c", script, sys.executable, "-m", "ptzip", "inspect", str(last), *words]
-        plain, coloured = (
-            subprocess.run(command, env=environment(settings), capture_output=True, text=True, check=True).stdout
-            for settings in ({"NO_COLOR": "1"}, {"NO_COLOR": "", "TERM": "xterm"})
-        )
+        plain = in_terminal(width, "inspect", last, *words, NO_COLOR="1").out
+        coloured = in_terminal(width, "inspect", last, *words, NO_COLOR="", TERM="xterm").out
         assert "\x1b" not in plain
         assert max(map(len, plain.splitlines())) <= width
         assert ("\x1b[" in coloured) == ("--hex" in words)
