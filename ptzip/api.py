@@ -443,6 +443,6 @@ def _refuse(checkpoint: "Checkpoint") -> None:
     """Raise UnsupportedError where the object's pickle has something that `scan` does not allow."""
     from ptzip.scanning.refusal import refusal  # as above
 
-    reason = refusal(checkpoint.pickle) if checkpoint.parts else ""
+    reason = refusal(checkpoint.main) if checkpoint.parts else ""
     if reason:
         raise UnsupportedError(reason)

@@ -14,7 +14,7 @@ from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.io.compression import compression_of, unpacked
-from ptzip.io.sources import MEMBER_MARK, FileSource, NamedSource, Openable, Source, named_member, open_source
+from ptzip.io.sources import MEMBER_MARK, FileSource, NamedSource, Openable, Source, named_member, open_source, placed
 from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
@@ -49,7 +49,8 @@ class Checkpoint(Mapping[str, "Tensor"]):
             self.compression = compression_of(source)
             if self.compression:
                 self._inner = unpacked(source, self.compression, limits)
-            self._container = self._opened()
+            with placed(self._inner):
+                self._container = self._opened()
         except BaseException:
             self.close()
             raise
@@ -80,7 +81,8 @@ class Checkpoint(Mapping[str, "Tensor"]):
             return self.collection
         if self._content is None:
             self._content = self.collection.opened(self.collection.only, self.limits)
-        return open_container(self._content, self.limits)
+        with placed(self._content):
+            return open_container(self._content, self.limits)
 
     def member(self, name: str) -> "Checkpoint":
         """One checkpoint of a tar or zip of files, as a file of its own, which needs this one to stay open.

@@ -93,12 +93,12 @@ broken or does not fit the storages; records, or the end, are not where torch lo
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with a file: `place` is a record or a tensor, "" for the file itself. `offset` counts bytes from
-    the start of the file or of what `inside` names.
+    """One thing that is wrong with a file: `place` is a record or a tensor, "" for the file itself. `offset` and `inside` are
+    those of an error.
     """
 
     kind: ProblemKind
     place: str
     message: str
     offset: int | None = None
-    inside: str = ""
+    inside: str | None = None

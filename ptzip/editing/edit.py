@@ -262,8 +262,9 @@ class Edit:
         id has a sixth item, the view metadata: None.
         """
         ids: dict[str, list[StorageRef]] = {}
-        for reference in storage_ids(self.root):
-            ids.setdefault(reference.key, []).append(reference)
+        with self.part.placed():
+            for reference in storage_ids(self.root):
+                ids.setdefault(reference.key, []).append(reference)
         for number, same in enumerate(ids.values()):
             renumber(same, str(number))
         references = [reference for same in ids.values() for reference in same]
@@ -273,8 +274,10 @@ class Edit:
             for items in {id(reference.id_parts): reference.id_parts for reference in references}.values():
                 items.append(atom(None))
         storages = [self.payload(key) for key in ids]
+        with self.part.placed():
+            pickle = write_pickle(self.pickle)
         return Finished(
-            pickle=write_pickle(self.pickle),
+            pickle=pickle,
             storages=storages,
             items=[same[0].dtype.size for same in ids.values()],
             saved=self.account.saved(set(ids), sum(payload.length for payload in storages)),

@@ -73,10 +73,7 @@ def storage_ids(root: Node) -> Iterator[StorageRef]:
         if isinstance(node, Persistent):
             reference = storage_ref(node)
             if reference is None:
-                raise EditError(
-                    f"the persistent id at byte {node.offset} of the pickle does not name a storage, "
-                    "so storages cannot be renumbered"
-                )
+                raise EditError("a persistent id does not name a storage, so storages cannot be renumbered", node.offset)
             yield reference
 
 

@@ -85,12 +85,14 @@ class Part:
     @property
     def anomalies(self) -> list[Anomaly]:
         """Those of the pickle, each at its position in the file."""
-        if self.source is None:
-            return self.pickle.anomalies
         return [
-            one if one.offset is None else Anomaly(one.kind, one.message, *position(self.source, one.offset))
+            one if one.offset is None else Anomaly(one.kind, one.message, *self.position(one.offset))
             for one in self.pickle.anomalies
         ]
+
+    def position(self, offset: int) -> Position:
+        """Where a byte of the pickle is in the file."""
+        return Position(offset) if self.source is None else position(self.source, offset)
 
     def placed(self) -> contextlib.AbstractContextManager[None]:
         """Let errors about the pickle say where in the file they are."""
@@ -99,7 +101,8 @@ class Part:
     @functools.cached_property
     def storages(self) -> dict[str, StorageRefs]:
         """Every storage that the pickle refers to, by key in order of first appearance."""
-        return storage_refs(self.pickle.persistents)
+        with self.placed():
+            return storage_refs(self.pickle.persistents)
 
     def check_storages(self) -> None:
         """Raise FormatError unless every storage has the right number of bytes."""
@@ -157,12 +160,12 @@ class ReadOnly:
         raise UnsupportedError(self.refusal)
 
 
-def record_source(record: CheckedPayload) -> Source:
-    """The bytes of a record: a part of the file or, where they are compressed there, a copy in memory."""
+def record_source(record: CheckedPayload, data: bytes | None = None) -> Source:
+    """The bytes of a record: a part of the file or, where they are compressed there, a copy in memory (`data`)."""
     base = record.base
     if isinstance(base, SourcePayload):
         return Window(base.source, base.offset, base.length)
-    return BytesSource(read_all(base), record.name, Position(0, record.name))
+    return BytesSource(read_all(base) if data is None else data, record.name, Position(0, record.name))
 
 
 def read_record(record: CheckedPayload, limits: Limits) -> Pickle:
@@ -170,7 +173,8 @@ def read_record(record: CheckedPayload, limits: Limits) -> Pickle:
     if record.length > limits.pickle_bytes:
         raise beyond("pickle_bytes", limits.pickle_bytes, f"record {record.name} is {record.length:,} bytes long, above")
     data = read_all(record)
-    pickle = read_pickle(data, 0, limits)
+    with placed(record_source(record, data)):
+        pickle = read_pickle(data, 0, limits)
     if pickle.root is not None and pickle.end < len(data):
         left = len(data) - pickle.end
         pickle.anomalies.append(Anomaly("trailing", f"{left} bytes follow the pickle's STOP", pickle.end))

@@ -19,7 +19,7 @@ from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
 from ptzip.formats.signatures import TAR_BLOCK
 from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
-from ptzip.io.sources import BytesSource, Position, Source, SourceFile, Window
+from ptzip.io.sources import BytesSource, Position, Source, SourceFile, Window, placed
 from ptzip.io.streams import Stream
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, Node, Pickle, Tuple, item_slots, plain
@@ -145,8 +145,10 @@ def read_members(found: list[TarMember], read_at: ReadAt) -> Tar:
         if name not in named:
             raise FormatError(f"this is a tar, but not one of torch 0.1: it has no member {name}")
     readers = {name: _Reader(named[name], read_at) for name in NEEDED}
-    payloads, dtypes, data = _read_storages(readers["storages"])
-    tensors = dict(_read_tensors(readers["tensors"], dtypes))
+    with placed(readers["storages"].source):
+        payloads, dtypes, data = _read_storages(readers["storages"])
+    with placed(readers["tensors"].source):
+        tensors = dict(_read_tensors(readers["tensors"], dtypes))
     main = readers["pickle"]
     part = Part("member pickle", main.pickle(), stored_in(payloads), tensors=tensors, source=main.source)
     storages = [(f"storage {key}", True, Window(one.source, one.offset, one.length)) for key, one in data]

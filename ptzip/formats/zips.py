@@ -23,7 +23,7 @@ from ptzip.formats.torchzip import (
     storage_patterns,
 )
 from ptzip.io.payloads import CheckedPayload
-from ptzip.io.sources import Source, Window
+from ptzip.io.sources import Source, Window, placed
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Call, Global, Pickle
 from ptzip.tensors.torch_names import makes_tensor
@@ -187,7 +187,8 @@ def read(source: Source, limits: Limits) -> Container:
 
 
 def _read_one(source: Source, limits: Limits) -> Container:
-    archive = read_archive(source, limits)
+    with placed(source):
+        archive = read_archive(source, limits)
     if not archive.entries:
         raise FormatError("this is an empty zip")
     first = archive.entries[0].name

@@ -75,7 +75,7 @@ def _entries(archive: Archive, start: int) -> Iterator[RecordRow]:
         try:
             offset, found, note = entry.data_offset, tuple(mismatches(entry)), ""
         except FormatError as error:
-            offset, found, note = entry.header_offset, (), str(error)
+            offset, found, note = entry.header_offset, (), error.message
         method = METHODS.get(entry.method, f"method {entry.method}")
         header = start + entry.header_offset
         yield RecordRow(entry.name, start + offset, entry.size, header, entry.compressed_size, method, entry.crc, found, note)

@@ -22,6 +22,7 @@ from ptzip.inspecting.tensor_summary import (
     parameter_counts,
 )
 from ptzip.inspecting.torch_versions import versions
+from ptzip.io.sources import position
 from ptzip.pickling.nodes import Call, Global
 from ptzip.recipes import AUTO
 from ptzip.recipes.apply import forecast
@@ -59,7 +60,7 @@ def summary(checkpoint: Checkpoint, owned: bool = False, recipe: str = AUTO) -> 
         dead=dead_bytes(found.tensors),
         duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
-        anomalies=(*checkpoint.anomalies, *_unusual_records(rows), *odd),
+        anomalies=(*checkpoint.anomalies, *_unusual_records(checkpoint, rows), *odd),
         slimming=Slimming(refusal=str(odd[0]))
         if any(one.kind == BROKEN for one in odd)
         else _slimming(checkpoint, owned, recipe),
@@ -103,19 +104,22 @@ def _holdings(checkpoint: Checkpoint, names: tuple[ImportedName, ...], sizes: Ma
         return NOTHING
 
 
-def _unusual_records(rows: tuple[RecordRow, ...]) -> Iterator[Anomaly]:
+def _unusual_records(checkpoint: Checkpoint, rows: tuple[RecordRow, ...]) -> Iterator[Anomaly]:
     """What is unusual about the container: duplicate names, and local headers that are missing or differ from the directory."""
     names = Counter(row.name.lower() for row in rows if row.header is not None)
     yield from (
         Anomaly("double record", f"there are {count} records named {name}") for name, count in names.items() if count > 1
     )
     for row in rows:
+        if row.header is None:
+            continue
+        at = position(checkpoint.content, row.header)
         fields = ", ".join(difference.field for difference in row.differences)
         if fields:
             message = f"the local header of record {row.name} differs from the central directory in {fields}"
-            yield Anomaly("headers differ", message, row.header)
-        if row.header is not None and row.note:
-            yield Anomaly("no header", row.note, row.header)
+            yield Anomaly("headers differ", message, *at)
+        if row.note:
+            yield Anomaly("no header", row.note, *at)
 
 
 def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Iterator[Anomaly]:

@@ -129,6 +129,11 @@ def compression_named(path: str | os.PathLike[str]) -> Compression | None:
     return next((kind for kind in COMPRESSIONS if os.fspath(path).endswith(kind.suffix)), None)
 
 
+def content_of(kind: Compression) -> str:
+    """What positions in the content of a compressed file are said to be in."""
+    return f"the content of the {kind.name}"
+
+
 def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str] | None = None, name: str = "") -> Source:
     """The content of a compressed source, to be closed by the caller; `name` is what positions in it are said to be in.
 
@@ -137,7 +142,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
     `MOST_GROWTH`-fold growth.
     """
     pieces, size = list[bytes](), 0
-    origin = Position(0, name or f"the content of the {kind.name}")
+    origin = Position(0, name or content_of(kind))
     with contextlib.ExitStack() as made:
         file = None
         for piece in _content(source, kind, faults):
@@ -176,7 +181,7 @@ def _content(source: Source, kind: Compression, faults: list[str] | None) -> Ite
                 faults.append(f"the {kind.name} is broken or followed by other bytes: {error}")
                 return
             fault = CutError if isinstance(error, EOFError) else FormatError
-            raise fault(f"this is {kind.name} that is broken or cut off: {error}", done) from error
+            raise fault(f"this is {kind.name} that is broken or cut off: {error}", done, content_of(kind)) from error
         if not piece:
             return
         done += len(piece)

@@ -5,10 +5,10 @@ import errno
 import io
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
-from ptzip.errors import ChangedError, CutError, FormatError, PtzipError
+from ptzip.errors import ChangedError, CutError, FormatError, Problem, PtzipError
 from ptzip.io.streams import PagedStream, Stream
 
 if TYPE_CHECKING:
@@ -338,12 +338,14 @@ class Window(NamedTuple):
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:
-            raise _ends_early(offset, length, self.size - offset)
+            with placed(self):
+                raise _ends_early(offset, length, self.size - offset)
         return self.base.read(self.offset + offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         if offset + len(buffer) > self.size:
-            raise _ends_early(offset, len(buffer), self.size - offset)
+            with placed(self):
+                raise _ends_early(offset, len(buffer), self.size - offset)
         self.base.read_into(self.offset + offset, buffer)
 
     def whole(self) -> Stream:
@@ -365,6 +367,13 @@ def placed(source: Source) -> Iterator[None]:
         if error.offset is not None and error.inside is None:
             error.offset, error.inside = position(source, error.offset)
         raise
+
+
+def placed_problems(problems: Iterable[Problem], source: Source) -> Iterator[Problem]:
+    """Problems of a source that say where in the file they are."""
+    for one in problems:
+        is_placed = one.offset is None or one.inside is not None
+        yield one if is_placed else Problem(*one[:3], *position(source, one.offset or 0))
 
 
 def position(source: Source, offset: int) -> Position:

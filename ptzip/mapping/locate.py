@@ -149,7 +149,7 @@ class _File:
         """The pickle that a part is, or is the rest of; None where its bytes are compressed."""
         for one in self.container.parts if self.container else ():
             start = None if one.source is None else position(one.source, one.pickle.start)
-            length = one.pickle.end + 1 - one.pickle.start
+            length = max(one.pickle.end - one.pickle.start, 1)
             if start and start.inside == self.start.inside and 0 <= self.start.offset + part.offset - start.offset < length:
                 return one
         if part.remark and not part.remark.startswith(BROKEN):

@@ -18,8 +18,8 @@ def write_pickle(pickle: Pickle) -> bytes:
     Raises EditError if the stream has anomalies and therefore cannot be reproduced.
     """
     if pickle.anomalies or pickle.root is None:
-        found = pickle.anomalies[0] if pickle.anomalies else "it has no root"
-        raise EditError(f"the pickle cannot be rewritten: {found}")
+        message, offset = pickle.anomalies[0][1:3] if pickle.anomalies else ("it has no root", None)
+        raise EditError(f"the pickle cannot be rewritten: {message}", offset)
     head = [] if pickle.protocol is None else [encode("PROTO", pickle.protocol)]
     ops = [*head, *_encoded(pickle, pickle.root), encode("STOP")]
     return b"".join(framed(ops, pickle.frames) if pickle.frames else ops)

@@ -54,6 +54,6 @@ def _results(report: ScanReport) -> list[dict[str, Any]]:
 
 def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:
     location: dict[str, Any] = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}}
-    if finding is not None and finding.offset is not None and not finding.record:
+    if finding is not None and finding.offset is not None and not finding.inside:
         location["region"] = {"byteOffset": finding.offset, "byteLength": 1}
     return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": [{"physicalLocation": location}]}

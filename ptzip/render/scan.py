@@ -36,7 +36,8 @@ def _trusted(report: ScanReport) -> str:
 
 def spelled(finding: Finding) -> str:
     """A finding in one line."""
-    parts = [part for part in (finding.record, "" if finding.offset is None else f"byte {finding.offset}") if part]
+    inside = f" in {finding.inside}" if finding.inside else ""
+    parts = [part for part in (finding.record, "" if finding.offset is None else f"byte {finding.offset}{inside}") if part]
     where = f" {', '.join(parts)}:" if parts else ":"
     often = f" ({finding.times:,} times)" if finding.times > 1 else ""
     return f"{finding.rule} {finding.severity.name.lower()}{where} {finding.message}{often}"

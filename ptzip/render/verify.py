@@ -39,7 +39,8 @@ def lines(report: VerifyReport) -> Iterator[str]:
 def spelled(problem: Problem) -> str:
     """A problem in one line."""
     place = f" {problem.place}" if problem.place else ""
-    where = "" if problem.offset is None else f" (byte {problem.offset:,})"
+    inside = f" in {problem.inside}" if problem.inside else ""
+    where = "" if problem.offset is None else f" (byte {problem.offset:,}{inside})"
     return f"{problem.kind}{place}: {problem.message}{where}"
 
 

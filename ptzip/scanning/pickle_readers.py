@@ -13,7 +13,7 @@ from ptzip.errors import PtzipError
 from ptzip.formats import joblib
 from ptzip.formats.container import PICKLE_NOTE, TRAILING_NOTE, Member, Part
 from ptzip.formats.signatures import begins_pickle, is_legacy
-from ptzip.io.sources import Window
+from ptzip.io.sources import Window, placed
 from ptzip.io.streams import Stream as Bytes
 from ptzip.pickling.machine import CUT, LIMIT
 from ptzip.pickling.nodes import Call, Global, Node, Pickle, plain
@@ -62,7 +62,8 @@ def _legacy(region: Region) -> Iterator[Item]:
         return seen[-1][1]
 
     try:
-        layout = legacy.read(region.source, region.budget.limits, read_at)
+        with placed(region.source):
+            layout = legacy.read(region.source, region.budget.limits, read_at)
         parts, members = layout.parts, layout.members
     except PtzipError as error:
         fault = str(error)
@@ -87,7 +88,7 @@ def _in_a_row(region: Region, at: int) -> Generator[Item, None, Outcome]:
         is_certain = _has_effect(region, pickle) or was_limited(pickle)
         if not is_certain and pickle.root is None and (is_other or not begins_pickle(data[at : at + 2])):
             if not is_other and pickle.calls:  # hardly a pickle, but a loader imports something before it fails
-                yield PickleStream(region.location, pickle, is_doubtful=True)
+                yield PickleStream(region.location, pickle, is_doubtful=True, source=region.source)
             break
         count += 1
         trailing = 0 if is_other else _trailing(region, data, pickle)
@@ -123,7 +124,7 @@ def _read(region: Region, data: Bytes, at: int) -> Generator[Item, None, Pickle]
     if arrays.is_odd(found):
         yield region.note(NoteKind.STRANGE, "arrays are not described as joblib describes them")
     for inner in arrays.pickles:
-        yield region.pickle(inner, f"the objects of an array at {inner.start}")
+        yield region.pickle(inner, f"the objects of an array at {region.at(inner.start)}")
     return found
 
 

@@ -10,16 +10,18 @@ from ptzip.scanning.subjects import PickleStream
 from ptzip.scanning.violations import Danger, violations
 
 
-def refusal(pickle: Pickle) -> str:
-    """Why an object is not rebuilt, in one line; "" where all is allowed."""
+def refusal(part: Part) -> str:
+    """Why the object of a pickle is not rebuilt, in one line; "" where all is allowed."""
+    pickle = part.pickle
     for found in violations(pickle):
         does = "calls" if isinstance(found.node, Call) else "refers to"
         why = f" {found.why}" if found.danger is Danger.MISUSED else ", which is not known to be harmless"
-        return f"the pickle {does} {found.what}{why} (at byte {found.node.offset})"
+        return f"the pickle {does} {found.what}{why} (at {part.position(found.node.offset)})"
     for name in built_names(pickle):
-        return f"the pickle changes {name.path} itself (at byte {name.offset})"
+        return f"the pickle changes {name.path} itself (at {part.position(name.offset)})"
     for call, method in special_methods(pickle):
-        return f"the pickle replaces {method} of an instance of {call.path or 'a computed class'} (at byte {call.offset})"
+        replaced = f"{method} of an instance of {call.path or 'a computed class'}"
+        return f"the pickle replaces {replaced} (at {part.position(call.offset)})"
     return ""
 
 
@@ -34,7 +36,9 @@ def malice(parts: tuple[Part, ...]) -> Iterator[str]:
         stream = PickleStream(part.name, part.pickle, part)
         for rule in RULES:
             if rule.of is PickleStream and rule.severity == Severity.MALICIOUS:
-                yield from (f"{rule.id} {part.name}, byte {hit.offset}: {hit.message}" for hit in rule.check(stream))
+                for hit in rule.check(stream):
+                    where = "" if hit.offset is None else f", {part.position(hit.offset)}"
+                    yield f"{rule.id} {part.name}{where}: {hit.message}"
 
 
 def _is_suspect(pickle: Pickle) -> bool:

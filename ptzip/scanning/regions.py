@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import beyond
 from ptzip.formats.container import Part
-from ptzip.io.sources import Source
+from ptzip.io.sources import Source, position
 from ptzip.io.streams import Stream as Bytes
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.pickling.nodes import Pickle
@@ -140,14 +140,20 @@ class Region(NamedTuple):
         is_hidden: bool = False,
         trailing: int = 0,
         is_script: bool = False,
+        source: Source | None = None,
     ) -> PickleStream:
-        """A pickle in this region. Raises LimitError if there are too many in the file."""
+        """A pickle in this region, or in a `source` that is a part of it. Raises LimitError if the file has too many."""
         self.budget.count_pickle()
         location = inside(self.location, what)
-        return PickleStream(location, pickle, part, self.trusted, self.is_hidden or is_hidden, trailing, is_script=is_script)
+        hidden, source = self.is_hidden or is_hidden, self.source if source is None else source
+        return PickleStream(location, pickle, part, self.trusted, hidden, trailing, is_script=is_script, source=source)
+
+    def at(self, offset: int) -> int:
+        """A byte of this region from the start of the file, or of what it was unpacked from."""
+        return position(self.source, offset).offset
 
     def note(self, kind: NoteKind, message: str, offset: int | None = None, what: str = "") -> Note:
-        return Note(inside(self.location, what), kind, message, offset)
+        return Note(inside(self.location, what), kind, message, offset, self.source)
 
 
 Item = Subject | Region

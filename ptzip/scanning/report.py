@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 
 class Hit(NamedTuple):
-    """What a rule found: a message, and the offset in the record (or file) in bytes."""
+    """What a rule found: a message, and the offset in what the subject was read from, in bytes."""
 
     message: str
     offset: int | None = None
@@ -50,8 +50,9 @@ class Rule(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """One hit of a rule: `record` is the location inside the file, "" for the file itself, and `offset` a byte offset in it.
+    """One hit of a rule: `record` is the location inside the file, "" for the file itself.
 
+    `offset` counts bytes from the start of the file or, where that has them only compressed or encoded, of what `inside` names.
     `times` is the number of hits with the same message; the offset is that of the first.
     """
 
@@ -61,9 +62,10 @@ class Finding(NamedTuple):
     record: str
     offset: int | None = None
     times: int = 1
+    inside: str = ""
 
     def __str__(self) -> str:
-        at = "" if self.offset is None else f", byte {self.offset}"
+        at = "" if self.offset is None else f", byte {self.offset}" + (f" in {self.inside}" if self.inside else "")
         often = f" ({self.times} times)" if self.times > 1 else ""
         return f"{self.rule} {self.record}{at}: {self.message}{often}"
 
@@ -95,7 +97,12 @@ class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a
             verdict=self.verdict.value,
             reason=self.reason or None,
             findings=[
-                finding._asdict() | {"severity": finding.severity.name.lower(), "record": finding.record or None}
+                finding._asdict()
+                | {
+                    "severity": finding.severity.name.lower(),
+                    "record": finding.record or None,
+                    "inside": finding.inside or None,
+                }
                 for finding in self.findings
             ],
             globals=list(self.globals),

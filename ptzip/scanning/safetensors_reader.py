@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 from ptzip.formats.safetensors_header import Header, read_header
 from ptzip.formats.signatures import SAFETENSORS_LENGTH
-from ptzip.io.sources import BytesSource, Window
+from ptzip.io.sources import BytesSource, Position, Window, position
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Region
 from ptzip.scanning.subjects import MemberNames, NoteKind
 
@@ -45,9 +45,11 @@ def safetensors(region: Region) -> Generator[Item, None, Outcome]:
 def _texts(region: Region, header: Header) -> Iterator[Item]:
     """The header as a text, which may hold files in base64 and the like; and the metadata where JSON escapes their letters."""
     length = header.start - SAFETENSORS_LENGTH.size
-    raw = region.source.read(SAFETENSORS_LENGTH.size, length)
-    yield region.inner(BytesSource(raw), "the header", is_optional=True)
+    window = Window(region.source, SAFETENSORS_LENGTH.size, length)
+    raw = window.read(0, length)
+    yield region.inner(BytesSource(raw, "the header", position(window, 0)), "the header", is_optional=True)
     if b"\\u" in raw or b"\\/" in raw:
         for number, text in enumerate(header.texts):
             data = text.encode("utf-8", "surrogatepass")
-            yield region.inner(BytesSource(data), f"text {number} of the metadata", is_optional=True)
+            what = f"text {number} of the metadata"
+            yield region.inner(BytesSource(data, what, Position(0, what)), what, is_optional=True)

@@ -20,7 +20,7 @@ from ptzip.zip.reader import Archive
 class PickleStream:
     """One pickle. `part` has its storages, if any. `is_hidden`: no loader of this kind of file looks for a pickle there;
     `is_doubtful`: the bytes are hardly a pickle; `trailing`: the number of bytes after its STOP, where nothing should follow;
-    `is_script`: torch reads it in C++, as part of a TorchScript program.
+    `is_script`: torch reads it in C++, as part of a TorchScript program. Offsets in it count from the first byte of `source`.
     """
 
     def __init__(
@@ -33,8 +33,10 @@ class PickleStream:
         trailing: int = 0,
         is_doubtful: bool = False,
         is_script: bool = False,
+        source: Source | None = None,
     ) -> None:
         self.location = location
+        self.source = source
         self.pickle = pickle
         self.part = part
         self.trusted = trusted
@@ -112,12 +114,13 @@ class NoteKind(StrEnum):
 
 
 class Note(NamedTuple):
-    """Anything else worth a word: `kind` decides which rule reports it."""
+    """Anything else worth a word: `kind` decides which rule reports it. The offset counts from the first byte of `source`."""
 
     location: str
     kind: NoteKind
     message: str
     offset: int | None = None
+    source: Source | None = None
 
 
 class MemberNames(NamedTuple):
@@ -125,12 +128,14 @@ class MemberNames(NamedTuple):
 
     location: str
     names: list[str]
+    source: Source | None = None
 
 
 class Data(NamedTuple):
     """Bytes that no loader interprets: every reading of them is refused."""
 
     location: str
+    source: Source | None = None
 
 
 Subject = PickleStream | ZipSubject | Note | MemberNames | Data

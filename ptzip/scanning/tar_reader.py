@@ -12,7 +12,7 @@ from ptzip.errors import PtzipError, beyond
 from ptzip.formats import tar as tars
 from ptzip.formats.signatures import TAR_BLOCK
 from ptzip.formats.tar import NEEDED, TarMember
-from ptzip.io.sources import Window
+from ptzip.io.sources import Window, position
 from ptzip.io.streams import Stream
 from ptzip.pickling.nodes import Pickle
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Region
@@ -67,6 +67,7 @@ def _torch(region: Region, found: list[TarMember]) -> Generator[Item, None, froz
     last = {member.name: member for member in found}
     if not last.keys() >= {*NEEDED}:
         return frozenset()
+    sources = {f"member {name}": last[name].content for name in NEEDED}
     needed, seen, rest = [last[name] for name in NEEDED], list[tuple[str, Pickle]](), None
 
     def read_at(what: str, data: Stream, at: int) -> Pickle:
@@ -80,7 +81,8 @@ def _torch(region: Region, found: list[TarMember]) -> Generator[Item, None, froz
     with contextlib.suppress(PtzipError):
         rest = tars.read_members(needed, read_at).rest
     for what, pickle in seen:
-        yield region.pickle(pickle, f"{what}, pickle at {pickle.start}")
+        source = sources[what]
+        yield region.pickle(pickle, f"{what}, pickle at {position(source, pickle.start).offset}", source=source)
     for what, is_storage, source in rest or ():
         if not is_storage:
             yield region.note(NoteKind.STRANGE, f"{source.size:,} bytes follow everything that torch reads", what=what)

@@ -82,7 +82,7 @@ def other_records(stream: PickleStream) -> Iterator[Hit]:
         try:
             length = stream.part.stored(storage.key).length
         except PtzipError as error:
-            yield Hit(str(error), storage.references[0].node.offset)
+            yield Hit(error.message, storage.references[0].node.offset)
             continue
         if length != storage.size:
             where = storage.references[0].node.offset
@@ -95,7 +95,7 @@ def odd_ids(stream: PickleStream) -> Iterator[Hit]:
         try:
             found = storage_ref(node)
         except PtzipError as error:
-            yield Hit(str(error), node.offset)
+            yield Hit(error.message, node.offset)
             continue
         if found is not None and ODD_KEY.search(found.key):
             yield Hit(f"the storage key {found.key!r} leads out of the archive", node.offset)
@@ -140,7 +140,7 @@ def wild_indices(stream: PickleStream) -> Iterator[Hit]:
     from ptzip.tensors.tensor import Tensor  # as above
     from ptzip.values.builder import Builder  # as above
 
-    part = stream.part or Part(stream.location, stream.pickle, nothing_stored)
+    part = stream.part or Part(stream.location, stream.pickle, nothing_stored, source=stream.source)
     checks, builder, left = IndexChecks(), Builder(part, True, DEFAULT_LIMITS), MOST_NODES
     for call in calls:
         below = list(itertools.islice(walk_unordered(call), left))
@@ -154,7 +154,7 @@ def wild_indices(stream: PickleStream) -> Iterator[Hit]:
         try:
             checks.check(tensor)
         except FormatError as error:
-            yield Hit(str(error), call.offset)
+            yield Hit(error.message, call.offset)
 
 
 def _is_indexed(call: Call) -> bool:

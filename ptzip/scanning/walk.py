@@ -15,7 +15,7 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats.signatures import HEAD, Kind, described, kinds_of, signature_of
 from ptzip.io.compression import compression_of, unpacked
-from ptzip.io.sources import BytesSource, Source
+from ptzip.io.sources import BytesSource, Position, Source, placed
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom
 from ptzip.scanning.encoded import decoded, is_text
@@ -74,7 +74,8 @@ def subjects(source: Source, limits: Limits, trusted: Trust = NOTHING) -> Iterat
 def _guarded(region: Region, reader: Reader) -> Generator[Item, None, Outcome]:
     """One reading of a region. What an error leaves unread is unknown, whatever the region holds."""
     try:
-        return (yield from reader(region))
+        with placed(region.source):
+            return (yield from reader(region))
     except PtzipError as error:
         kind = NoteKind.LIMIT if isinstance(error, LimitError) else NoteKind.STRANGE if region.is_optional else NoteKind.UNREAD
         yield region.note(kind, str(error))
@@ -98,7 +99,7 @@ def anything(region: Region) -> Generator[Item, None, Outcome]:
     if end is None:
         yield from _refused(region, next((one.why for one in outcomes if isinstance(one, Refused) and one.why), ""))
     elif end < source.size:
-        yield from beyond(region, end, source.size - end, f"what follows byte {end}")
+        yield from beyond(region, end, source.size - end, f"what follows byte {region.at(end)}")
     return Read(source.size)
 
 
@@ -119,7 +120,8 @@ def _encoded(region: Region, text: bytes, offset: int = 0) -> Iterator[Item]:
     """The files and pickles that a text holds in base64 and the like."""
     for name, at, data in decoded(text):
         region.budget.inflate(len(data))
-        inner = region.inner(BytesSource(data), f"{name} at {offset + at}", is_optional=True)
+        what = f"{name} at {region.at(offset + at)}"
+        inner = region.inner(BytesSource(data, what, Position(0, what)), what, is_optional=True)
         yield inner._replace(is_other=True)  # chance decodes to anything
 
 
@@ -130,7 +132,8 @@ def _values(region: Region, stream: PickleStream) -> _Open:
         yield from contents(region, stream)
         return Read(region.source.size)
 
-    return _Open(region._replace(location=stream.location, is_loaded=False), read)
+    source = region.source if stream.source is None else stream.source
+    return _Open(region._replace(source=source, location=stream.location, is_loaded=False), read)
 
 
 def contents(region: Region, stream: PickleStream) -> Iterator[Item]:
@@ -147,12 +150,12 @@ def contents(region: Region, stream: PickleStream) -> Iterator[Item]:
 
 def _value(region: Region, node: Atom, is_loaded: bool) -> Iterator[Item]:
     """One text or one array of bytes in a pickle."""
-    text, what = isinstance(node.value, str), f"bytes at {node.offset}"
+    text, what = isinstance(node.value, str), f"bytes at {region.at(node.offset)}"
     try:
         data = node.value.encode("latin-1") if isinstance(node.value, str) else bytes(node.value)
     except UnicodeEncodeError:
         data = node.value.encode("utf-8", "surrogatepass")
-    inner = BytesSource(data, what)
+    inner = BytesSource(data, what, Position(0, what))
     if is_loaded or is_zip(inner) or compression_of(inner):
         yield region.inner(inner, what, is_optional=True, is_loaded=is_loaded)
     elif not text or b"\n" in data or b"\x93" in data:  # every pickle with an import has one of these

@@ -12,7 +12,7 @@ from ptzip.formats.container import Part
 from ptzip.formats.signatures import Kind, is_tar, signature_of
 from ptzip.formats.torchzip import PICKLE, STORAGES, finder, prefix_of, records, storage_patterns
 from ptzip.io.payloads import read_all
-from ptzip.io.sources import BytesSource, Source, Window
+from ptzip.io.sources import BytesSource, Position, Source, Window, position
 from ptzip.scanning.regions import Item, Outcome, Read, Reading, Refused, Region, inside
 from ptzip.scanning.subjects import Note, NoteKind, ZipSubject
 from ptzip.zip.extents import first_nonzero, gaps
@@ -128,7 +128,9 @@ def _outside(region: Region, found: ZipSubject) -> Iterator[Item]:
     for start, stop in stretches:
         at = first_nonzero(source, start, stop)
         if at is not None:
-            yield region.inner(Window(source, at, stop - at), f"bytes {at} to {stop} of the zip", Reading.LEFTOVER)
+            yield region.inner(
+                Window(source, at, stop - at), f"bytes {region.at(at)} to {region.at(stop)} of the zip", Reading.LEFTOVER
+            )
 
 
 class _ArchiveReader:
@@ -198,12 +200,12 @@ class _ArchiveReader:
         if zlib.crc32(data) != entry.crc:
             self.zip.wrong_crcs.append(entry.name)
         pickle = self.region.budget.read(data, 0)
-        part = Part(f"record {name}", pickle, finder(storage_patterns(name), self.records))
+        part = Part(f"record {name}", pickle, finder(storage_patterns(name), self.records), source=opened)
         if name == PICKLE and self.part is None:
             self.part = part
         trailing = len(data) - pickle.end if pickle.root is not None else 0
         is_hidden = self.is_plain and name != PICKLE
-        yield self.region.pickle(pickle, what, part, is_hidden, trailing, self.is_script)
+        yield self.region.pickle(pickle, what, part, is_hidden, trailing, self.is_script, opened)
         if trailing:
             window = Window(opened, pickle.end, trailing)
             yield self.region.inner(window, f"{what}, after the pickle", Reading.LEFTOVER)
@@ -230,7 +232,9 @@ class _ArchiveReader:
                 length = max(entry.stored.length, entry.size)  # torch reads one of the two, zipfile the smaller
                 self.done.count_bytes(entry.stored.length)
                 window = Window(entry.source, entry.data_offset, min(length, entry.source.size - entry.data_offset))
-                return window if length > READ_AT_ONCE else BytesSource(window.read(0, window.size), entry.name)
+                if length > READ_AT_ONCE:
+                    return window
+                return BytesSource(window.read(0, window.size), entry.name, position(window, 0))
             payload = entry.payload
             if entry.size > SMALL and entry.size > MOST_GROWTH * max(entry.compressed_size, 1):
                 message = f"{entry.compressed_size:,} bytes expand to {entry.size:,}"
@@ -239,11 +243,11 @@ class _ArchiveReader:
                 message = f"{entry.size:,} inflated bytes exceed the limit of {MOST_INFLATED:,}"
                 return self.region.note(NoteKind.BOMB, message, what=what)
             self.region.budget.inflate(entry.size)
-            return BytesSource(read_all(payload), entry.name)
+            return BytesSource(read_all(payload), entry.name, Position(0, entry.name))
         except LimitError:
             raise
         except PtzipError as error:
-            return self.region.note(NoteKind.STRANGE, f"it cannot be read: {error}", entry.header_offset, what)
+            return self.region.note(NoteKind.STRANGE, f"it cannot be read: {error.message}", entry.header_offset, what)
 
 
 def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
@@ -256,6 +260,8 @@ def code_notes(source: Source, name: str, location: str) -> Iterator[Note]:
         yield Note(location, NoteKind.TORCHSCRIPT, "this is TorchScript code, which loading may run")
         found = re.search(FILES, source.read(0, min(source.size, MOST_CODE)))
         if found:
-            yield Note(location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start())
+            yield Note(
+                location, NoteKind.FILES_CODE, f"TorchScript code calls {found.group().decode('ascii')}", found.start(), source
+            )
     elif row is not None or lower.endswith(SOURCE_NAMES):
         yield Note(location, NoteKind.CODE, "this is source code")

@@ -83,7 +83,7 @@ def _slimmed(checkpoint: Checkpoint, collection: Collection, slim_one: SlimOne, 
             size = collection.checkpoints[name].size
             reports[name] = SlimReport(name, None, "", size, size, {}, notes=(f"it stays as it is: {error}",))
         except FormatError as error:
-            raise FormatError(f"{name}: {error.message}", error.offset) from error
+            raise FormatError(f"{name}: {error.message}", error.offset, error.inside) from error
     if len(errors) == len(reports):
         raise errors[0]
     return reports

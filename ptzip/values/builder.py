@@ -16,7 +16,7 @@ from ptzip.formats import legacy
 from ptzip.formats.container import Part
 from ptzip.formats.signatures import is_legacy
 from ptzip.io.payloads import CheckedPayload
-from ptzip.io.sources import BytesSource
+from ptzip.io.sources import BytesSource, Position, placed
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.pickling.nodes import (
     PUTS,
@@ -73,7 +73,8 @@ def build(part: Part, *, unknown: str = "error", limits: Limits = DEFAULT_LIMITS
     where the pickle is broken or does what no pickler does.
     """
     check_choice("unknown", unknown, Unknown)
-    return Builder(part, unknown == "keep", limits).build(part.root)
+    with part.placed():
+        return Builder(part, unknown == "keep", limits).build(part.root)
 
 
 def build_array(call: Call) -> rebuild_numpy.NumpyArray | None:
@@ -148,7 +149,7 @@ class Builder:
         match node:  # the most frequent kinds first, since they are tried in order
             case Atom():
                 if node.op == "NEXT_BUFFER":
-                    raise UnsupportedError(f"the pickle takes a buffer that is not in the file (at byte {node.offset})")
+                    raise UnsupportedError("the pickle takes a buffer that is not in the file", node.offset)
                 return node.value
             case Tuple():
                 return self.effort.noted(tuple([self.value(part) for part in node.parts]))
@@ -272,19 +273,21 @@ class Builder:
 
     def _unknown(self, node: Node, kept: Opaque, why: str) -> Opaque:
         if not self.keep:
-            raise UnsupportedError(f"the pickle calls {kept.path}, {why} (at byte {node.offset})")
+            raise UnsupportedError(f"the pickle calls {kept.path}, {why}", node.offset)
         return kept
 
     def _nested(self, data: NestedStream) -> object:
         """The object of a legacy stream that is a value of this pickle."""
         if self.depth >= DEEPEST_STREAM:
             raise LimitError(f"more than {DEEPEST_STREAM} streams are nested in one another")
-        source = BytesSource(bytes(data), f"a stream inside {self.part.name}")
+        name = f"a stream inside {self.part.name}"
+        source = BytesSource(bytes(data), name, Position(0, name))
         if not is_legacy(source):
             raise UnsupportedError(f"{source.name} is not of the legacy format")
-        inner = legacy.read(source, self.limits).parts[0]
-        self.effort.spend(inner.pickle.cost)
-        return Builder(inner, self.keep, self.limits, self.depth + 1, self.effort).build(inner.root)
+        with placed(source):
+            inner = legacy.read(source, self.limits).parts[0]
+            self.effort.spend(inner.pickle.cost)
+            return Builder(inner, self.keep, self.limits, self.depth + 1, self.effort).build(inner.root)
 
     def _apply(self, node: Node, step: Step) -> None:
         """Do to a value what one opcode does: append, set, build."""
@@ -303,7 +306,7 @@ class Builder:
             self.effort.copied(part)
         if isinstance(value, Opaque):
             if value.is_name and not self.keep:
-                raise UnsupportedError(f"the pickle sets a state on {value.path} itself (at byte {node.offset})")
+                raise UnsupportedError(f"the pickle sets a state on {value.path} itself", node.offset)
             merges = isinstance(value.state, dict) and isinstance(state, dict)
             value.state = {**value.state, **state} if merges else state  # type: ignore[dict-item]
             return

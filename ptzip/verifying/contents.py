@@ -63,7 +63,7 @@ def checked_contents(
                 problem, rest = truncated_stream(source, limits)
                 return report._replace(problems=(problem,), rest=rest)
         kind: ProblemKind = "cut" if isinstance(error, CutError) else "pickle" if isinstance(error, PickleError) else "header"
-        return report._replace(problems=(Problem(kind, "", error.message, error.offset),))
+        return report._replace(problems=(Problem(kind, "", error.message, error.offset, error.inside),))
 
 
 def _of_collection(checkpoint: Checkpoint, collection: "Collection", report: VerifyReport, of_member: OfMember) -> VerifyReport:
@@ -93,7 +93,9 @@ def _problems(checkpoint: Checkpoint) -> Iterator[Problem]:
         try:
             part.check_storages()
         except FormatError as error:
-            yield Problem("cut" if isinstance(error, CutError) else "pickle", part.name, error.message, error.offset)
+            yield Problem(
+                "cut" if isinstance(error, CutError) else "pickle", part.name, error.message, error.offset, error.inside
+            )
     if isinstance(container, TorchZip):
         yield from _misplaced_entries(container)
         yield from _unreachable_end(container)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from ptzip.errors import Problem, PtzipError
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import ByteCounter, CheckedPayload, stripes
+from ptzip.io.sources import position
 from ptzip.io.workers import Workers
 from ptzip.zip.crc_messages import crc_mismatch
 from ptzip.zip.reader import Archive, Entry
@@ -46,7 +47,12 @@ class CrcReader:
         wrong = [(entry, record) for entry, record in read if record.is_wrong()]
         unchecked = tuple(entry.name for entry, _ in wrong if not entry.crc)
         damaged = [
-            Problem("data", entry.name, crc_mismatch(entry.crc, record.pieces.crc(record.length)), entry.data_offset)
+            Problem(
+                "data",
+                entry.name,
+                crc_mismatch(entry.crc, record.pieces.crc(record.length)),
+                *position(entry.source, entry.data_offset),
+            )
             for entry, record in wrong
             if entry.crc and not _has_own_crc(entry, record)
         ]
@@ -57,7 +63,7 @@ class CrcReader:
             try:
                 record = entry.checked
             except PtzipError as error:
-                self.problems.append(Problem("header", entry.name, str(error), entry.header_offset))
+                self.problems.append(Problem("header", entry.name, error.message, *position(entry.source, entry.header_offset)))
                 continue
             self.records.append((entry, record))
             for start, stop in stripes(record):
@@ -69,7 +75,7 @@ class CrcReader:
             for _ in record.chunks(start, stop, buffers):
                 pass
         except PtzipError as error:
-            self.unreadable.setdefault(record, Problem("data", record.name, str(error)))
+            self.unreadable.setdefault(record, Problem("data", record.name, error.message, error.offset, error.inside))
         self.counter.add(stop - start)
 
 

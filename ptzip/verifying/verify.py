@@ -10,7 +10,7 @@ from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError,
 from ptzip.formats.signatures import CHECKPOINT_HEAD, begins_checkpoint, is_tar
 from ptzip.io.compression import Compression, compression_of, unpacked
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, named_member, open_source
+from ptzip.io.sources import Openable, Source, named_member, open_source, placed_problems
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.report import VerifyReport
@@ -63,7 +63,7 @@ def _of_compressed(source: Source, kind: Compression, check: "ContentCheck") -> 
     try:
         inner = unpacked(source, kind, check.limits)
     except FormatError as error:
-        problem = Problem("cut" if isinstance(error, CutError) else "data", "", error.message, error.offset)
+        problem = Problem("cut" if isinstance(error, CutError) else "data", "", error.message, error.offset, error.inside)
         return VerifyReport(source.name, source.size, kind.name, (problem,))
     try:
         return _of_source(inner, check)._replace(size=source.size, loading=None)
@@ -72,6 +72,12 @@ def _of_compressed(source: Source, kind: Compression, check: "ContentCheck") -> 
 
 
 def _of_source(source: Source, check: "ContentCheck") -> VerifyReport:
+    report = _of_bytes(source, check)
+    problems, warnings = (tuple(placed_problems(some, source)) for some in (report.problems, report.warnings))
+    return report._replace(problems=problems, warnings=warnings)
+
+
+def _of_bytes(source: Source, check: "ContentCheck") -> VerifyReport:
     head = source.read(0, min(source.size, CHECKPOINT_HEAD))
     begins_as_zip = bool(head) and LOCAL_SIGNATURE.startswith(head[: len(LOCAL_SIGNATURE)])
     if is_zip(source) and (begins_as_zip or not is_tar(source)):  # what a tar holds may end as a zip
@@ -105,7 +111,7 @@ def _of_zip_without_end(source: Source, limits: Limits) -> VerifyReport:
     try:
         problem, rest = truncated(source, limits)
     except FormatError as error:
-        return report._replace(problems=(Problem("cut", "", f"it is cut off: {error.message}", error.offset),))
+        return report._replace(problems=(Problem("cut", "", f"it is cut off: {error.message}", error.offset, error.inside),))
     return report._replace(format="torch.save zip" if rest else "zip", problems=(problem,), rest=rest)
 
 
@@ -121,7 +127,7 @@ def _of_zip(source: Source, check: "ContentCheck") -> VerifyReport:
         return report._replace(problems=(unreadable(source, error),))
     refusal: PtzipError | None = None
     with CrcReader(archives, check.counter) as reader:
-        headers = [problem for archive in archives for problem in (*directory_problems(archive), *_header_problems(archive))]
+        headers = [problem for archive in archives for problem in _header_problems(archive)]
         try:
             report = check.of(report)
         except (UnsupportedError, LimitError) as error:  # damage may look like something that is not supported
@@ -154,6 +160,11 @@ class ContentCheck(NamedTuple):
 
 
 def _header_problems(archive: Archive) -> Iterator[Problem]:
+    """What is wrong with the directory of a zip and its headers."""
+    yield from placed_problems((*directory_problems(archive), *_differing_headers(archive)), archive.source)
+
+
+def _differing_headers(archive: Archive) -> Iterator[Problem]:
     """Records whose two headers differ, or that lack one."""
     for entry in archive.entries:
         try:
@@ -161,4 +172,4 @@ def _header_problems(archive: Archive) -> Iterator[Problem]:
                 message = f"{found.field} is {found.central} in the directory, but {found.local} in the record's own header"
                 yield Problem("header", entry.name, message, entry.header_offset)
         except PtzipError as error:
-            yield Problem("header", entry.name, str(error), entry.header_offset)
+            yield Problem("header", entry.name, error.message, entry.header_offset)

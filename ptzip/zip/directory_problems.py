@@ -108,7 +108,7 @@ def unreadable(source: Source, error: FormatError) -> Problem:
     (length,) = structs.lengths(structs.End, source.read(at, structs.END_SIZE))
     if 0 < there < length:
         return Problem("cut", "", f"it is cut off: {there} of the {length} bytes of its comment are there", at)
-    return Problem("header", "", error.message, error.offset)
+    return Problem("header", "", error.message, error.offset, error.inside)
 
 
 def damaged_end(source: Source) -> Problem | None:
