@@ -60,7 +60,7 @@ WAYS = {
 }
 
 
-@pytest.fixture(params=WAYS.values(), ids=WAYS)
+@pytest.fixture(params=list(WAYS.values()), ids=list(WAYS))
 def wrap(request: pytest.FixtureRequest) -> Callable[[bytes], bytes]:
     found: Callable[[bytes], bytes] = request.param
     return found
