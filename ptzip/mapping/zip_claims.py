@@ -54,7 +54,8 @@ IN_DESCRIPTOR = "(descriptor)"
 END64_HEAD = 12
 """The bytes of a zip64 end record that its size does not count (APPNOTE 4.3.14.1)."""
 
-UNLISTED = "the central directory does not list it"
+UNLISTED = {LOCAL: "the central directory does not list it"} | dict.fromkeys((CENTRAL, END), "no end record leads to it")
+"""What is said of headers between the parts of a zip."""
 
 
 class Contents(NamedTuple):
@@ -104,9 +105,8 @@ def _archive(archive: Archive, start: int, label: str, contents: Contents, limit
     yield from _ends(archive)
     for first, stop in gaps(extents(archive)):
         if archive.source.read(first, min(4, stop - first)) in BEGINNINGS:
-            yield from (
-                one.moved(first)._replace(remark=UNLISTED) for one in _found(Window(archive.source, first, stop - first))
-            )
+            for claim in _found(Window(archive.source, first, stop - first)):
+                yield claim.moved(first)._replace(remark=UNLISTED.get(claim.kind, claim.remark))
 
 
 def _central_remark(entry: Entry) -> str:
