@@ -10,6 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from ptzip.errors import LimitError, PtzipError
+from ptzip.io.buffers import Buffers
 from ptzip.io.crc32 import crc32
 from ptzip.io.payloads import BytesPayload, InflatedPayload, Payload, SourcePayload
 from ptzip.io.sources import Source
@@ -53,6 +54,7 @@ class RecordSearch:
         self.source = source
         self._left = OF_A_FILE + OF_A_BYTE * source.size + OF_A_CANDIDATE * len(candidates)
         self.candidates = candidates
+        self._buffers = Buffers()
         self._crcs: dict[tuple[int, RecordExtent], int | None] = {}
         self._by_name = defaultdict[str, list[int]](list)
         self._by_listed_crc = defaultdict[int, set[int]](set)
@@ -168,7 +170,7 @@ class RecordSearch:
             return None
         self._charge(extent.length + extent.size)
         try:
-            for chunk in payload.chunks(0, payload.length):
+            for chunk in payload.chunks(0, payload.length, self._buffers):
                 crc = crc32(chunk, crc)
         except PtzipError:
             return None

@@ -141,23 +141,27 @@ Read = Callable[[int, int], Any]
 """The bytes of a storage from `start` to `stop`, as a numpy array of uint8."""
 
 
-def gathered(box: Box, item: int, start: int, stop: int, read: Read, read_part: Read | None = None) -> Iterator[memoryview]:
+def gathered(
+    box: Box, item: int, start: int, stop: int, read: Read, read_part: Read | None = None, buffers: Buffers | None = None
+) -> Iterator[memoryview]:
     """The elements of a box in row-major order, block by block: bytes `start` to `stop` of them, both between two elements.
 
-    `read_part` reads short stretches in any order; without it, each box is read as one stretch.
+    `read_part` reads short stretches in any order; without it, each box is read as one stretch. With `buffers`, the next block
+    may overwrite the one before.
     """
     import numpy as np  # here, so that planning does not load numpy
 
     at, last, step = start // item, stop // item, block_size(box, item)
     while at < last:
         end = min((at // step + 1) * step, last)
-        block, filled = np.empty(end - at, f"V{item}"), 0
+        held = buffers.get("gathered", (end - at) * item) if buffers else bytearray((end - at) * item)
+        block, filled = np.frombuffer(held, f"V{item}"), 0
         for part in rows(box, at, end):
             out = block[filled : filled + part.numel].reshape(part.shape)
             _fill(out, part, read, read_part)
             filled += part.numel
         yield block.view(np.uint8).data
-        del block, out  # before the next block takes memory
+        del block, out, held  # before the next block takes memory
         at = end
 
 
@@ -240,7 +244,7 @@ class RowMajor(NamedTuple):
         if payload.seekable:  # without CRCs, which would fill the memory after many small reads
             read_part = partial(native, replace(storage, payload=lambda: payload, base=None))
         box = Box(tensor.offset, tensor.shape, tensor.stride)
-        for block in gathered(box, dtype_of(tensor).size, start, stop, read, read_part):
+        for block in gathered(box, dtype_of(tensor).size, start, stop, read, read_part, buffers):
             data = memoryview(resolved(tensor, bytes(block))) if tensor.is_conj or tensor.is_neg else block
             yield from (data[at : at + CHUNK] for at in range(0, len(data), CHUNK))
             del block, data  # before the next block takes memory
@@ -284,4 +288,4 @@ class UsedElements(NamedTuple):
             return np.frombuffer(read_all(SlicePayload(self.base, first, last - first)), np.uint8)
 
         (box,) = storage_order(Box(0, self.shape, self.stride))
-        return gathered(box, self.item, start, stop, read)
+        return gathered(box, self.item, start, stop, read, buffers=buffers)

@@ -54,7 +54,7 @@ def _compare(words: list[str | Path], options: argparse.Namespace, folder: Path)
 
 
 def _command(tree: Path, words: list[str | Path]) -> list[str | Path]:
-    program = f"import sys; sys.path.insert(0, {os.fspath(tree)!r}); from ptzip.__main__ import run; sys.exit(run() == 2)"
+    program = f"import sys; sys.path.insert(0, {os.fspath(tree)!r}); from ptzip.__main__ import run; run()"
     return [sys.executable, "-P", "-c", program, *words]
 
 

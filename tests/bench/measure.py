@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+Command = list[str | Path]
+
 HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
 KIB_PER_MIB = 1024
 
 
@@ -48,23 +51,24 @@ class Row:
 
 
 def environment() -> dict[str, str]:
-    """The environment of this process, with compiled modules cached as for an installed program."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """The environment of this process, with this ptzip, and compiled modules cached as for an installed program."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPATH": str(ROOT)}
 
 
-def measured(command: Sequence[str | Path], folder: Path) -> Run:
-    """Run a command in `folder`; SystemExit if it fails."""
+def measured(command: Sequence[str | Path], folder: Path, code: int = 0) -> Run:
+    """Run a command in `folder`; SystemExit if its exit code is not `code`."""
     started = time.perf_counter()
     child = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode:
+    if child.returncode != code:
         sys.exit(f"exit code {child.returncode}: {' '.join(map(str, command))}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / KIB_PER_MIB)
 
 
-def script(name: str, *arguments: str | Path) -> list[str | Path]:
+def script(name: str, *arguments: str | Path) -> Command:
     """The command that runs a script of this folder with this Python."""
     return [sys.executable, "-P", HERE / name, *arguments]
 

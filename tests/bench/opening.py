@@ -1,26 +1,17 @@
-"""The cost of reading: `ptzip inspect FILE` against `import torch`, and a pickle of a million opcodes against
-`pickletools.genops`, which walks it and keeps nothing; `python -m tests.bench.opening FILE`.
-
-FILE is a checkpoint of about 57 MB. Needs ptzip and torch installed. Exit code 1 if a target is missed.
+"""The cost of reading a pickle of a million opcodes, against `pickletools.genops`, which walks it and keeps nothing:
+`python -m tests.bench.opening`. Exit code 1 if a target is missed.
 """
 
-import argparse
-import functools
 import pickle
 import pickletools
 import resource
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 
 from ptzip.pickling.reader import read_pickle
-from tests.bench.measure import in_turn, measured, ratios, table, verdict
-
-FASTER, PEAK_MIB = 6, 64
-"""`inspect` is to take at most a sixth of the time of `import torch`, and this much memory."""
+from tests.bench.measure import verdict
 
 SLOWER, PICKLE_PEAK_MIB = 4, 1024
 """How many times longer than genops a pickle may take to read, and how much memory."""
@@ -65,30 +56,5 @@ def compare_pickles() -> bool:
     return met & verdict(f"peak {peak:.0f} MiB, target {PICKLE_PEAK_MIB}", peak <= PICKLE_PEAK_MIB)
 
 
-def compare_inspect(path: Path, rounds: int) -> bool:
-    python = Path(sys.executable)
-    commands: dict[str, list[str | Path]] = {
-        "ptzip inspect": [python.parent / "ptzip", "inspect", path],
-        "import torch": [python, "-P", "-c", "import torch"],
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        runs = {name: functools.partial(measured, command, Path(folder)) for name, command in commands.items()}
-        in_turn(runs, 1)
-        own, torch = in_turn(runs, rounds)
-    print(f"{rounds} rounds: median (lowest-highest)\n{table([own, torch])}\n")
-    ratio = median(ratios(torch.walls, own.walls))
-    met = verdict(f"ptzip inspect {ratio:.1f} times faster, target {FASTER}", ratio >= FASTER)
-    return met & verdict(f"ptzip inspect peak {own.peak:.0f} MiB, target {PEAK_MIB}", own.peak <= PEAK_MIB)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description="Measure how long opening takes.")
-    parser.add_argument("file", type=Path, help="a checkpoint of about 57 MB")
-    parser.add_argument("--runs", type=int, default=7, help="rounds to measure, after one that is not (default: 7)")
-    options = parser.parse_args()
-    met = compare_inspect(options.file.resolve(), options.runs)
-    return 0 if met & compare_pickles() else 1
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(0 if compare_pickles() else 1)
