@@ -104,10 +104,10 @@ def _name(_: Step, top: Node, __: Paths) -> str:
 
 
 def _yielded(_: Step, top: Node, paths: Paths) -> str:
-    """What a call calls, and what that yields where it is known."""
+    """What a call yields, where that is known, and what it calls."""
     function = (top.path if isinstance(top, Call) else "") or "?"
     found = " ".join(filter(None, (paths.get(top.offset, ""), tensor_words(top))))
-    return f"{function}(...)" + (f" -> {found}" if found else "")
+    return f"-> {found} by {function}(...)" if found else f"{function}(...)"
 
 
 def _storage(_: Step, top: Node, __: Paths) -> str:

@@ -149,12 +149,12 @@ def opcode_lines(pickle: PickleOpcodes, view: View, width: int) -> Iterator[str]
             yield f"  ... {left}more opcodes (--all shows them; ::PATH those of an object, --within OFFSET:LENGTH those there)"
             return
         yield opcode_line(line, view.with_stack, width, outer)
+        if view.with_stack:
+            yield cut(f"{'':>11}[{', '.join(map(printable, reversed(line.stack)))}]", width)
 
 
 def opcode_line(line: OpcodeLine, has_stack: bool, width: int, outer: int = 0) -> str:
-    """One opcode: where, its bytes, its argument, what that means, and the stack after it. It is indented by the marks that are
-    open, but for the `outer` ones.
-    """
+    """One opcode: where, its bytes, its argument, and what that means; it is indented by the marks inside of `outer` ones."""
     most = 4 if width < WIDE else 8
     raw = line.raw[:most].hex(" ") + (".." if line.length > most else "")
     argument = line.argument if not isinstance(line.argument, tuple) else " ".join(line.argument)
@@ -163,7 +163,6 @@ def opcode_line(line: OpcodeLine, has_stack: bool, width: int, outer: int = 0) -
     shown = f"{line.offset:>9}: {raw:<{3 * most + 1}} {depth}{indent}{line.op}"
     shown += f" {value(argument)}" if argument is not None else ""
     shown += f"  # {printable(line.meaning)}" if line.meaning else ""
-    shown += f"  [{', '.join(map(printable, reversed(line.stack)))}]" if has_stack else ""
     return cut(shown, width).rstrip()
 
 

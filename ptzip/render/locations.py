@@ -60,7 +60,7 @@ def _built(found: Built, width: int) -> Iterator[str]:
     """What the opcode builds, what that is a part of, and the path where that is."""
     if found.value:
         uses = [f"builds {found.value}", *(f"in {use}" for use in found.uses)]
-        yield from filled((cut(use, width - 6) for use in uses), "    ", width)
+        yield from filled((cut(use, width - 6) for use in uses), "    ", width - 1)
     if found.path is not None:
         place = f"{'the key' if found.is_key else 'at'} {found.path}" if found.path else "the whole object"
         yield cut(f"    {place}", width)

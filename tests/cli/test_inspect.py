@@ -122,7 +122,7 @@ def test_records_show_both_headers_where_they_differ(last: Path) -> None:
 def test_opcodes_name_storages_and_globals(last: Path) -> None:
     out = ptzip("inspect", last, "--opcodes").out
     assert "# storage 0: 64 x float32 on cpu" in out
-    assert "# torch._utils._rebuild_tensor_v2(...) -> model.conv.weight float32 [4, 16]" in out
+    assert "# -> model.conv.weight float32 [4, 16] by torch._utils._rebuild_tensor_v2(...)" in out
     ops = answer(last, "--opcodes")["pickles"][0]["opcodes"]
     assert (ops[0]["opcode"], ops[-1]["opcode"]) == ("PROTO", "STOP")
 
@@ -151,11 +151,12 @@ def test_a_long_pickle_is_shortened_unless_all_of_it_is_requested(folder: Path) 
 
 def test_opcodes_of_an_object_or_a_stretch_alone(last: Path) -> None:
     tensor = ptzip("inspect", f"{last}::model.conv.weight", "--opcodes").out.splitlines()
-    assert tensor[-1].endswith("-> model.conv.weight float32 [4, 16]")
+    assert tensor[-1].endswith("-> model.conv.weight float32 [4, 16] by torch._utils._rebuild_tensor_v2(...)")
     start = int(tensor[2].split(":")[0])
     found = ptzip("inspect", last, "--opcodes", "--within", f"{start:#x}:1", "--stack").out.splitlines()
-    assert len(found) == 3
-    assert found[2].split("  [")[0].split() == tensor[2].replace(" GLOBAL", " 12>13 GLOBAL").split()
+    assert found[3].startswith("           [torch._utils._rebuild_tensor_v2, ")
+    assert len(found) == 4
+    assert found[2].split() == tensor[2].replace(" GLOBAL", " 12>13 GLOBAL").split()
 
 
 def test_a_byte_is_explained_down_to_the_element(last: Path) -> None:

@@ -59,7 +59,7 @@ def test_names_calls_and_storages_are_told() -> None:
     saving = Saving("cuda:1")
     found = meanings(archive(saving.records(saving.node({"model": saving.tensor(weights(6))}))))
     assert found["BINPERSID"] == ["storage 0: 6 x float32 on cuda:1"]
-    assert found["REDUCE"] == ["collections.OrderedDict(...)", "torch._utils._rebuild_tensor_v2(...) -> model float32 [6]"]
+    assert found["REDUCE"] == ["collections.OrderedDict(...)", "-> model float32 [6] by torch._utils._rebuild_tensor_v2(...)"]
     assert "GLOBAL" not in found
 
 
@@ -105,7 +105,7 @@ def test_the_opcodes_of_an_object_are_one_stretch_that_builds_it() -> None:
     data = saved()
     lines = lines_of(data, "model.conv.weight")
     assert (lines[0].op, lines[-1].op) == ("GLOBAL", "REDUCE")
-    assert lines[-1].meaning == "torch._utils._rebuild_tensor_v2(...) -> model.conv.weight float32 [4, 16]"
+    assert lines[-1].meaning == "-> model.conv.weight float32 [4, 16] by torch._utils._rebuild_tensor_v2(...)"
     within = where(f"{lines[0].offset}:{lines[-1].offset + 1 - lines[0].offset}")
     assert lines_of(data, "", within) == lines
     assert lines_of(data, "model.conv.weight", where("last/data.pkl")) == lines
