@@ -104,11 +104,12 @@ EXTRA_DATA = {
 }
 """What is in an extra field, by its id."""
 
-_EXTRA_FIELD = c.Struct(
+_EXTRA = repeated(
+    "extra field",
     *declared("id:H length:H"),  # APPNOTE 4.5.1
     "data" / c.FixedSized(this.length, c.Switch(this.id, EXTRA_DATA, default=raw("data"))),
+    meaning=lambda field: EXTRA_FIELDS.get(field.id, "unknown"),
 )
-_EXTRA = repeated("extra field", _EXTRA_FIELD, lambda field: EXTRA_FIELDS.get(field.id, "unknown"))
 
 
 def _counted(name: str) -> Declaration:
@@ -139,11 +140,13 @@ _GNU_FIELDS = declared(
     "offset_1:12s size_1:12s offset_2:12s size_2:12s offset_3:12s size_3:12s offset_4:12s size_4:12s "
     "is_extended:1s real_size:12s padding:17s"
 )
-_PAX_RECORD = c.Struct(
+_PAX_RECORDS = repeated(
+    "record",
     Located("length", up_to(b" ")),  # of the whole record, itself included
     Located("key", up_to(b"=")),
     raw("value", lambda record: int(record.length) - len(record.length + record.key) - 1),
     Located("end", c.Const(b"\n")),
+    meaning=lambda record: text(record.key[:-1]),
 )
 
 TAR = {
@@ -151,18 +154,20 @@ TAR = {
         *_TAR_FIELDS[:_PREFIX],
         "more" / c.IfThenElse(this.magic == b"ustar ", c.Struct(*_GNU_FIELDS), c.Struct(*_TAR_FIELDS[_PREFIX:])),
     ),
-    "pax records": repeated("record", _PAX_RECORD, lambda record: text(record.key[:-1])),
+    "pax records": _PAX_RECORDS,
     "GNU long name": c.Struct(Located("name", matching(rb"[^\0]*+\0?"), text), raw(REST)),
 }
 
 # Tensors in other files: safetensors' README, numpy's `lib/format.py`
 
 _JSON_TEXT = rb'"(?:[^"\\]|\\.)*+"'
-_JSON_ENTRY = c.Struct(
+_JSON_ENTRIES = repeated(
+    "entry",
     Located("before", matching(rb"[\s{,]*+")),
     Located("name", matching(_JSON_TEXT)),
     Located("colon", matching(rb"\s*+:\s*+")),
     Located("value", matching(rb"\{(?:[^{}\"]|" + _JSON_TEXT + rb")*+\}")),
+    meaning=lambda entry: text(entry.name[1:-1]),
 )
 
 _NPY_LENGTHS = {
@@ -172,7 +177,7 @@ _NPY_LENGTHS = {
 ARRAYS = {
     "safetensors header": c.Struct(
         counter("length", SAFETENSORS_LENGTH),
-        Located("header", c.FixedSized(this.length, repeated("entry", _JSON_ENTRY, lambda entry: text(entry.name[1:-1])))),
+        Located("header", c.FixedSized(this.length, _JSON_ENTRIES)),
     ),
     "npy header": c.Struct(
         *declared(npy.START.fields, npy.MAGIC),
@@ -189,8 +194,8 @@ LEGACY = {
 
 # Compressions: RFC 1952 (gzip), RFC 8878 (zstd)
 
-_GZIP_SUBFIELD = c.Struct(*declared("id:2s length:H"), raw("data", this.length))
-_GZIP_EXTRA = Located("extra", c.FixedSized(this.extra_length, repeated("field", _GZIP_SUBFIELD)))
+_GZIP_SUBFIELDS = repeated("field", *declared("id:2s length:H"), raw("data", this.length))
+_GZIP_EXTRA = Located("extra", c.FixedSized(this.extra_length, _GZIP_SUBFIELDS))
 
 COMPRESSIONS = {
     "gzip header": c.Struct(

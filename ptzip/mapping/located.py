@@ -118,6 +118,11 @@ def raw(name: str, length: Any = None) -> Declaration:
     return Located(name, c.GreedyBytes if length is None else c.Bytes(length))
 
 
-def repeated(name: str, item: Declaration, meaning: Meaning = no_meaning) -> Declaration:
-    """Items up to where no other follows, and the rest."""
+MOST_ITEMS = 1 << 14
+"""Repeated structures that are unfolded, each of which takes about two kilobytes; as many as extra fields a header can have."""
+
+
+def repeated(name: str, *parts: Declaration, meaning: Meaning = no_meaning) -> Declaration:
+    """Structures of these parts, up to where no other follows or `MOST_ITEMS` were read, and the rest."""
+    item = c.Struct(c.Check(lambda item: item._index < MOST_ITEMS), *parts)
     return c.Struct("items" / c.GreedyRange(Located(name, item, meaning)), raw(REST))

@@ -9,8 +9,8 @@ from ptzip.mapping.parts import FilePart
 if TYPE_CHECKING:
     from ptzip.mapping.fields import Field
 
-MOST_UNFOLDED = 1 << 21
-"""Bytes of a structure whose fields are listed: they take up to sixteen times their memory. Honest headers are shorter."""
+MOST_UNFOLDED = 1 << 22
+"""Bytes of a structure whose fields are listed, which are copied for each level of them. Honest headers are shorter."""
 
 
 def part_fields(source: Source, part: FilePart, base: int = 0) -> "list[Field]":

@@ -3,6 +3,7 @@
 import contextlib
 import random
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from ptzip.errors import FormatError
 from ptzip.io.sources import BytesSource
 from ptzip.mapping.declarations import STRUCTURES, fields
 from ptzip.mapping.fields import REST
+from ptzip.mapping.located import MOST_ITEMS
 from ptzip.mapping.parts import file_parts
 from ptzip.zip import structs
 from ptzip.zip.structs import LAYOUTS, CentralEntry, Descriptor, Descriptor64, End, End64, LocalHeader, Locator64
@@ -141,6 +143,25 @@ def check_map(data: bytes) -> None:
     for part in file_parts(BytesSource(data)):
         if part.structure:
             assert not checked(part.structure, data[part.offset : part.end])[-1].meaning.startswith("after")
+
+
+@pytest.mark.parametrize(
+    ("structure", "data"),
+    [
+        ("pax records", b"5 a=\n" * (1 << 19)),
+        ("safetensors header", struct.pack("<Q", 6 << 19) + b'"":{},' * (1 << 19)),
+        ("local header", structs.build(LocalHeader(0, 0, 0, 0, 0, 0, 0, 0, b"a", bytes((1 << 16) - 4)))),
+    ],
+    ids=["pax", "safetensors", "extra"],
+)
+def test_very_many_parts_of_a_structure_take_little_memory(structure: str, data: bytes) -> None:
+    tracemalloc.start()
+    found = fields(structure, data, 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) > 3 * MOST_ITEMS - 9
+    assert peak < 64 << 20
+    assert STRUCTURES[structure].build(STRUCTURES[structure].parse(data)) == data
 
 
 def test_an_unknown_structure_is_a_wrong_argument() -> None:
