@@ -12,7 +12,7 @@ from ptzip.formats.container import Container
 from ptzip.formats.torchzip import TorchZip
 from ptzip.formats.zips import ForeignZip, Shard
 from ptzip.mapping.owners import owners_of
-from ptzip.mapping.records import purpose
+from ptzip.mapping.purposes import purpose
 from ptzip.zip.header_mismatches import Mismatch, mismatches
 from ptzip.zip.reader import Archive
 

@@ -32,7 +32,7 @@ from ptzip.mapping.claims import (
     structured,
 )
 from ptzip.mapping.owners import Owners, offset_of, owners_of, start_of, storage_claims
-from ptzip.mapping.records import purpose
+from ptzip.mapping.purposes import purpose
 from ptzip.mapping.stream_claims import array_claims, pickle_claim
 from ptzip.pickling.nodes import Pickle
 from ptzip.zip import structs

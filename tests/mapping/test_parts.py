@@ -325,6 +325,24 @@ def test_the_part_of_a_byte_is_found() -> None:
             part_at(parts, offset)
 
 
+class CountingSource(BytesSource):
+    """Bytes in memory that count how many of them are read."""
+
+    count = 0
+
+    def read(self, offset: int, length: int) -> bytes:
+        self.count += length
+        return super().read(offset, length)
+
+
+def test_of_a_large_file_only_headers_and_pickles_are_read() -> None:
+    data = archive(training_records(4_000_000))
+    source = CountingSource(data)
+    mapped(source)
+    assert len(data) > 32_000_000
+    assert source.count < 200_000
+
+
 def test_memory_grows_with_the_parts_and_not_with_the_tensors(tmp_path: Path) -> None:
     path = tmp_path / "large.pt"
     path.write_bytes(archive(training_records(4_000_000)))
