@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError
-from ptzip.formats.container import Part
+from ptzip.formats.container import PICKLE_NOTE, Part, nothing_stored
+from ptzip.formats.legacy import Legacy
 from ptzip.io.sources import Position, position
 from ptzip.mapping.execution import Span, executed, span_of
 from ptzip.mapping.opcode_meanings import MOST_BYTES, OpcodeLine, object_paths, opcode_line
 from ptzip.mapping.where import Where
 from ptzip.pickling.nodes import Node
+from ptzip.pickling.reader import read_seen
 from ptzip.tree.children import find_node
 
 SKIPPED = "(data)"
@@ -43,11 +45,26 @@ def disassembled(checkpoint: Checkpoint, path: str = "", where: Where | None = N
 
 def _spans(checkpoint: Checkpoint, where: Where | None) -> dict[Part, Span]:
     """The pickles of a file, and the bytes of each that are in a record or stretch."""
-    parts = (checkpoint.main, *checkpoint.parts[1:])
+    parts = list(_pickles(checkpoint))
     found = {part: span for part in parts if (span := _span(part, where)) is not None}
     if not found:
         raise EditError(f"{where} is not in a pickle of the file: {', '.join(map(_placed, parts))}")
     return found
+
+
+def _pickles(checkpoint: Checkpoint) -> Iterator[Part]:
+    """All pickles of a file in their order, also those around the object of a legacy stream."""
+    known = {part.pickle.start: part for part in (checkpoint.main, *checkpoint.parts[1:])}
+    if not isinstance(checkpoint.container, Legacy):
+        yield from checkpoint.parts
+        return
+    stream, source = checkpoint.content.whole(), checkpoint.content
+    for member in checkpoint.container.members:
+        if member.offset in known:
+            yield known[member.offset]
+        elif member.note == PICKLE_NOTE:
+            pickle = read_seen(stream, member.offset, checkpoint.limits)
+            yield Part(member.name, pickle, nothing_stored, source=source)
 
 
 def _span(part: Part, where: Where | None) -> Span | None:

@@ -61,6 +61,8 @@ def _built(found: Built, width: int) -> Iterator[str]:
     if found.value:
         uses = [f"builds {found.value}", *(f"in {use}" for use in found.uses)]
         yield from filled((cut(use, width - 6) for use in uses), "    ", width - 1)
+    if found.path is None and found.value:
+        yield "    it is no part of the object"
     if found.path is not None:
         place = f"{'the key' if found.is_key else 'at'} {found.path}" if found.path else "the whole object"
         yield cut(f"    {place}", width)

@@ -15,7 +15,7 @@ from ptzip.io.sources import BytesSource
 from ptzip.mapping.opcode_meanings import MOST_BYTES, OpcodeLine
 from ptzip.mapping.where import Where, where
 from ptzip.pickling.opcodes import VALUES
-from tests.corpus import parameters
+from tests.corpus import FIXTURES, parameters
 from tests.pickling.pickletools_rows import rows_of
 from tests.small_checkpoints import Saving, archive, training_records, weights
 
@@ -140,6 +140,16 @@ def test_the_stack_is_shown_as_it_is_after_the_opcode() -> None:
     ]
     assert [line.marks for line in lines] == [0, 0, 1, 1, 1, 1, 0]
     assert lines[-2].meaning == "2 items, MARK at 2"
+
+
+def test_all_pickles_of_a_legacy_stream_are_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    ptzip.slim(FIXTURES / "training.pt", path, format="legacy")
+    with ptzip.open(path) as checkpoint:
+        found = [(pickle.name, list(pickle.lines)) for pickle in disassembled(checkpoint)]
+    assert [name for name, _ in found] == ["magic number", "protocol version", "sys_info", "pickle", "storage keys"]
+    ends = [0, *(lines[-1].offset + lines[-1].length for _, lines in found)]
+    assert ends[:-1] == [lines[0].offset for _, lines in found]
 
 
 def test_a_pickle_that_is_compressed_has_offsets_in_its_record(tmp_path: Path) -> None:
