@@ -7,10 +7,11 @@ whose remark says so.
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from operator import attrgetter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from ptzip.errors import FormatError, PtzipError
+from ptzip.errors import FormatError, LimitError, PtzipError
 from ptzip.formats import signatures
 from ptzip.formats.container import Container
 from ptzip.formats.detect import open_container
@@ -59,10 +60,10 @@ def file_parts(source: Source, limits: Limits = DEFAULT_LIMITS) -> Iterator[File
             claims.append(claim)
     except PtzipError as error:
         faults.append(str(error))
-    for part in _tiled(source, claims):
-        if part.kind == UNREFERENCED and faults:
-            part = part._replace(remark=f"{part.remark}; {faults.pop()}")
-        yield part
+    for part, following in pairwise(chain(_tiled(source, claims), (None,))):
+        assert part is not None
+        is_unknown = part.kind == UNREFERENCED or following is None
+        yield _remarked(part, faults.pop()) if faults and is_unknown else part
 
 
 def part_at(parts: Sequence[FilePart], offset: int) -> FilePart:
@@ -83,7 +84,10 @@ def _claims(source: Source, limits: Limits) -> Iterator[Claim]:
     elif signatures.is_whole_zip(source):
         from ptzip.mapping import zip_claims  # as above
 
-        yield from zip_claims.claims(source, _container(source, limits), limits)
+        container, limit = _container(source, limits)
+        yield from zip_claims.claims(source, container, limits)
+        if limit is not None:
+            raise limit
     elif signatures.is_tar(source):
         from ptzip.mapping import tar_claims  # as above
 
@@ -115,11 +119,14 @@ def _other_claims(source: Source, limits: Limits) -> Iterator[Claim]:
         yield from (claim.moved(end) for claim in zip_claims.claims(rest, None, limits))
 
 
-def _container(source: Source, limits: Limits) -> Container | None:
+def _container(source: Source, limits: Limits) -> tuple[Container | None, LimitError | None]:
+    """The opened file, or None, and the limit that it crosses."""
     try:
-        return open_container(source, limits)
+        return open_container(source, limits), None
+    except LimitError as error:
+        return None, error
     except PtzipError:
-        return None
+        return None, None
 
 
 def _tiled(source: Source, claims: Iterable[Claim]) -> Iterator[FilePart]:
@@ -157,8 +164,11 @@ def _part(claim: Claim, start: int, stop: int) -> FilePart:
     return FilePart(start, stop - start, claim.kind, claim.owner, remark, structure, claim.users)
 
 
-def _remarked(claim: Claim, remark: str) -> Claim:
-    return claim._replace(remark=f"{claim.remark}; {remark}" if claim.remark else remark)
+Remarked = TypeVar("Remarked", Claim, FilePart)
+
+
+def _remarked(one: Remarked, remark: str) -> Remarked:
+    return one._replace(remark=f"{one.remark}; {remark}" if one.remark else remark)
 
 
 def _name(claim: Claim) -> str:

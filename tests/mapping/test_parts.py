@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import ptzip
 from ptzip.errors import FormatError, PtzipError
 from ptzip.io.sources import BytesSource, Source, open_source
+from ptzip.limits import Limits
 from ptzip.mapping.parts import UNREFERENCED, FilePart, file_parts, part_at
 from ptzip.zip import structs
 from tests import corpus
@@ -323,6 +324,15 @@ def test_the_part_of_a_byte_is_found() -> None:
     for offset in (-1, parts[-1].end):
         with pytest.raises(FormatError, match="there is no byte"):
             part_at(parts, offset)
+
+
+def test_a_limit_that_is_crossed_is_named_and_the_rest_is_mapped() -> None:
+    data = archive(training_records())
+    parts = list(file_parts(BytesSource(data), Limits(opcodes=10)))
+    assert [(part.offset, part.kind, part.owner) for part in parts] == [
+        (part.offset, part.kind, part.owner) for part in parts_of(data)
+    ]
+    assert "raise it with `--limit opcodes=N`" in parts[-1].remark
 
 
 class CountingSource(BytesSource):
