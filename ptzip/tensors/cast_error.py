@@ -7,10 +7,10 @@ from ptzip.io.buffers import Buffers
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.rounding import INFINITY, MAGNITUDE, array, floats, narrow, widened
 from ptzip.tensors.strides import check_repeats
-from ptzip.tensors.tensor import Tensor
 
 if TYPE_CHECKING:
     from ptzip.tensors.rounding import Bits, Floats, Loss
+    from ptzip.tensors.tensor import Tensor
 
 PIECE = 1 << 15
 """Numbers (or bytes that hold several) that are compared at once: few enough that all that is computed of them stays in the
@@ -60,8 +60,8 @@ class CastError(NamedTuple):
 class CastPair(NamedTuple):
     """A tensor, the one of the same shape that it was cast to, and whether numbers beyond the range were saturated."""
 
-    old: Tensor
-    new: Tensor
+    old: "Tensor"
+    new: "Tensor"
     saturate: bool = False
 
     def parts(self) -> Iterator[tuple[int, int]]:
@@ -87,11 +87,11 @@ class CastPair(NamedTuple):
         return found
 
 
-def _stored(tensor: Tensor) -> int:
+def _stored(tensor: "Tensor") -> int:
     return tensor.storage.size if tensor.storage is not None else 0
 
 
-def _pieces(tensor: Tensor, first: int, stop: int, buffers: Buffers) -> Iterator[memoryview]:
+def _pieces(tensor: "Tensor", first: int, stop: int, buffers: Buffers) -> Iterator[memoryview]:
     """Some values of a tensor in row-major order, `PIECE` numbers at a time, each gone with the next."""
     item = tensor.itemsize
     size, filled, piece = PIECE * item, 0, buffers.get("piece", PIECE * item)
