@@ -6,6 +6,7 @@ The reference is written here in integer arithmetic, independent of the casts of
 import itertools
 import sys
 import threading
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,6 +28,9 @@ LOW_BITS = (0x0000, 0x0001, 0x0FFF, 0x1000, 0x1001, 0x1FFF, 0x2000, 0x3000, 0x7F
 """The lower halves of float32 patterns: below, at and above each place where float16 cuts, halfway cases among them."""
 
 CODES = {"float64": "f8", "float32": "f4"}
+
+MOST_KEPT = 1 << 16
+"""Bytes that casting many chunks may take, each of which is larger."""
 
 NAN = 0x7E00
 """What every NaN of a float16 is compared as: payloads are not promised."""
@@ -281,6 +285,20 @@ def test_any_part_of_a_cast_is_that_part_of_the_whole(count: int, places: tuple[
 @pytest.mark.parametrize("seekable", [True, False])
 def test_a_cast_can_be_sought_where_its_base_can(seekable: bool) -> None:
     assert Cast(Cut(b"", (1,), seekable), "float32", 4).seekable is seekable
+
+
+@pytest.mark.parametrize("target", ["float16", "bfloat16"])
+@pytest.mark.parametrize("dtype", CODES)
+def test_only_the_first_chunk_takes_memory(way: str, dtype: str, target: str) -> None:
+    numbers = np.random.default_rng(5).normal(size=1 << 20).astype(dtype)
+    cast = Cast(BytesPayload(numbers.tobytes()), dtype, numbers.itemsize, target=target)
+    chunks = cast.chunks(0, cast.length, Buffers())
+    next(chunks)
+    tracemalloc.start()
+    assert sum(len(chunk) for chunk in chunks) > MOST_KEPT
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < MOST_KEPT
 
 
 def test_numpys_warnings_do_not_leave_a_cast_in_any_thread() -> None:
