@@ -133,12 +133,12 @@ def view(judge: Context, arguments: Arguments) -> str:
     """
     if wrong := any_arguments(judge, arguments):
         return wrong
-    storage, shape, strides = [*map(plain, (*arguments[:1], *arguments[2:4])), None, None, None][:3]
+    storage, offset, shape, strides = [*map(plain, arguments), None, None, None, None][:4]
     if not _is_literal(shape) or not _is_literal(strides):
         return "with a shape or strides that are no short tuple in the file"
-    if not isinstance(storage, Call) or storage.path != "torch.storage._load_from_bytes":
+    if not isinstance(storage, Call) or storage.path != "torch.storage._load_from_bytes" or offset is None:
         return ""
-    start = integer(arguments[1])
+    start = integer(offset)
     sizes, steps = ([integer(part) for part in node.parts] if isinstance(node, Tuple) else [] for node in (shape, strides))
     is_inside = min((start, *sizes, *steps)) >= 0 and element_range(start, sizes, steps)[1] <= _most_elements(storage)
     return "" if is_inside else "with a shape larger than its storage"

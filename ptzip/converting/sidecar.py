@@ -4,11 +4,11 @@ It is meant to be read, so values that JSON lacks become text. Tensors are dropp
 object of which nothing remains is dropped too.
 """
 
-import itertools
 import json
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TypeVar
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.converting.selection import Files
@@ -23,10 +23,12 @@ from ptzip.values.rebuild_numpy import NumpyArray
 from ptzip.values.tensor_names import metadata_of
 from ptzip.values.value_children import SIMPLE, value_key_text
 
+T = TypeVar("T")
+
 SUFFIX = ".json"
 
-MAX_DEPTH, MAX_VALUES = 100, 1_000_000
-"""Deeper values are cut off; a checkpoint with more values gets no sidecar."""
+MAX_DEPTH, MAX_VALUES, MAX_CHARACTERS = 100, 1_000_000, 1 << 26
+"""Deeper values are cut off; a checkpoint with more values, or with more text in them, gets no sidecar."""
 
 MAX_ELEMENTS = 1000
 """A larger array is summarized by its dtype and shape."""
@@ -48,11 +50,11 @@ def sidecar_file(checkpoint: Checkpoint, output: Path) -> Files:
 
 
 class _Encoder:
-    """One walk over a value; an object that contains itself ends where it recurs."""
+    """One walk over a value; an object that contains itself ends where it recurs, a shared one is written wherever it is."""
 
     def __init__(self) -> None:
         self.ancestors = set[int]()
-        self.count = 0
+        self.count = self.characters = 0
 
     def encode(self, value: object, depth: int) -> object:
         """The value as JSON represents it, or EMPTY."""
@@ -82,12 +84,20 @@ class _Encoder:
             return self._pairs(value.__dict__.items(), depth)
         if isinstance(value, Opaque):
             return self._object(value, depth)
-        return _array(value) if isinstance(value, NumpyArray) else as_json(value)
+        return _array(value) if isinstance(value, NumpyArray) else self._counted(as_json(value))
+
+    def _counted(self, value: T) -> T:
+        """The same value; raises LimitError where it is one text too many."""
+        self.characters += len(value) if isinstance(value, str) else 0
+        if self.characters > MAX_CHARACTERS:
+            raise LimitError(f"the non-tensor values have more than {MAX_CHARACTERS:,} characters, too many for a sidecar")
+        return value
 
     def _pairs(self, pairs: Iterable[tuple[object, object]], depth: int) -> object:
-        encoded = dict[str, object]()
+        encoded, numbers = dict[str, object](), Counter[str]()
         for index, (key, value) in enumerate(pairs):
-            encoded[_unique(value_key_text(key) or str(index), encoded)] = self.encode(value, depth)
+            name = self._counted(value_key_text(key) or str(index))
+            encoded[_unique(name, encoded, numbers)] = self.encode(value, depth)
         remaining = {name: value for name, value in encoded.items() if value is not EMPTY}
         return remaining if remaining or not encoded else EMPTY
 
@@ -112,10 +122,13 @@ def _is_unused(key: object, value: object) -> bool:
     return str(key).startswith("_") and (value is None or value == {} or value == set())
 
 
-def _unique(key: str, taken: dict[str, object]) -> str:
-    """A key that is not taken yet: 0 and "0" are two keys in Python, but one in JSON."""
-    numbered = (f"{key} ({number})" for number in itertools.count(2))
-    return key if key not in taken else next(name for name in numbered if name not in taken)
+def _unique(key: str, taken: dict[str, object], numbers: Counter[str]) -> str:
+    """A key that is not taken yet: 0 and "0" are two keys in Python, but one in JSON. `numbers` are those given so far."""
+    name = key
+    while name in taken:
+        numbers[key] += 1
+        name = f"{key} ({numbers[key] + 1})"
+    return name
 
 
 def _array(value: NumpyArray) -> object:

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
@@ -184,12 +185,15 @@ class LoneTensors:
     def __init__(self, *sides: tuple[LoneTensor, ...]) -> None:
         self.sizes = {tensor.name: tensor.form.size for side in sides for tensor in side}
         self.names = sorted(self.sizes)
+        self.sums = [0, *accumulate(self.sizes[name] for name in self.names)]
+        """The bytes of the first so many names."""
 
     def below(self, path: str) -> tuple[int, int]:
         """The number and the bytes of the tensors at a path and below it."""
+        if not path:
+            return len(self.names), self.sums[-1]
         first, last = bisect_left(self.names, f"{path}."), bisect_left(self.names, f"{path}/")  # "/" sorts after "."
-        found = [*([path] if path in self.sizes else []), *self.names[first:last]] if path else self.names
-        return len(found), sum(self.sizes[name] for name in found)
+        return last - first + (path in self.sizes), self.sums[last] - self.sums[first] + self.sizes.get(path, 0)
 
 
 def _notes(a: Checkpoint, b: Checkpoint) -> Iterator[str]:

@@ -4,6 +4,7 @@ Values that correspond form a class, and a pair within one class follows from ea
 and Karp). So each pair is compared once, cycles end, and sharing costs nothing.
 """
 
+import sys
 from collections.abc import Hashable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,9 @@ from ptzip.values.value_children import ValueChild, value_children
 MOST_ROWS = 1_000_000
 MOST_CHARACTERS = 1 << 28
 """How many differences there may be, and how many characters their paths may have together."""
+
+LONG = 1000
+"""Bytes of a text or a number from which on it is long."""
 
 A, B = 0, 1
 
@@ -120,6 +124,8 @@ class ObjectDiff:
         self.only_b = list[Only]()
         self.changed = list[Changed]()
         self.rows = self.characters = 0
+        self._long = dict[tuple[int, int], tuple[bool, object, object]]()
+        """Whether two long values are equal, and both, so that no other gets the identity of one."""
 
     def compare(self, a: object, b: object, prefix: str = "") -> None:
         """Compare the objects of two pickles, whose paths begin with `prefix`."""
@@ -140,11 +146,20 @@ class ObjectDiff:
         if isinstance(pair.a, Storage) and isinstance(pair.b, Storage):
             is_equal, what = _are_storages_equal(pair.a, pair.b), "bytes"
         else:
-            is_equal, what = are_equal(pair.a, pair.b), "content"
+            is_equal, what = self._are_equal(pair.a, pair.b), "content"
         if not is_equal and not self.renamed.has_moved_root(pair):
             old, new = describe(pair.a), describe(pair.b)
             self.changed.append(Changed(self._text(pair.path_b), old, f"{new} with other {what}" if new == old else new))
         return is_equal
+
+    def _are_equal(self, a: object, b: object) -> bool:
+        """Whether two values are equal; long ones, to which a few bytes of a pickle refer again, are compared once."""
+        if not isinstance(a, str | bytes | int) or sys.getsizeof(a) < LONG:
+            return are_equal(a, b)
+        key = id(a), id(b)
+        if key not in self._long:
+            self._long[key] = are_equal(a, b), a, b
+        return self._long[key][0]
 
     def _pairs_below(self, pair: Pair) -> list[Pair]:
         """What is below both values, in pairs; what is below only one is noted."""

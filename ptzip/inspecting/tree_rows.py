@@ -4,7 +4,7 @@ An object in several positions is shown below the first one and named in the oth
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from ptzip.pickling.nodes import Atom, Call, Global, List, Node, Persistent, Tuple, plain
 from ptzip.tensors.tensor import Tensor
@@ -18,6 +18,9 @@ DEPTH, WIDTH = 5, 12
 
 MOST_ITEMS = 8
 """Lists of at most so many plain values are shown in one row."""
+
+LONG = 200
+"""Characters or bytes from which on a text or a number is shown once: a few bytes refer to it again."""
 
 
 class TreeRow(NamedTuple):
@@ -94,13 +97,15 @@ def _is_idle(child: NodeChild) -> bool:
 def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) -> TreeRow:
     depth, path, name, node = branch
     word = kind(node)
-    if isinstance(node, Atom):
+    if _is_short(node):
         return TreeRow(depth, name, word, node.value)
     if isinstance(node, Global):
         return TreeRow(depth, name, "name", node.path)
     if id(node) in seen:
         return TreeRow(depth, name, word, seen=str(seen[id(node)]))
     seen[id(node)] = path
+    if isinstance(node, Atom):
+        return TreeRow(depth, name, word, node.value)
     below = sum(1 for _ in each_child(node))
     if is_tensor(node) or isinstance(node, Persistent):
         return TreeRow(depth, name, word, below=below or None, tensor=tensors.get(str(path)))
@@ -110,11 +115,20 @@ def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) 
     return TreeRow(depth, name, word, _plain_arguments(node), below)
 
 
+def _is_short(node: Node) -> TypeGuard[Atom]:
+    """Whether this is a number or a text that may be shown any number of times."""
+    if not isinstance(node, Atom):
+        return False
+    if isinstance(node.value, int):
+        return node.value.bit_length() <= 8 * LONG
+    return not isinstance(node.value, str | bytes | bytearray) or len(node.value) <= LONG
+
+
 def _plain_items(node: Node, below: int) -> object:
     """The items of a short list or tuple of plain values, which share one row; else None."""
     if not isinstance(node, List | Tuple) or not 0 < below <= MOST_ITEMS:
         return None
-    values = [child.value.value for child in each_child(node) if isinstance(child.value, Atom)]
+    values = [child.value.value for child in each_child(node) if _is_short(child.value)]
     if len(values) < below:
         return None
     return values if isinstance(node, List) else tuple(values)
@@ -129,8 +143,8 @@ def _plain_arguments(node: Node) -> object:
 
 def _plain_values(node: Node) -> list[object]:
     """The plain value of a node, or the tuple of plain values, in a list; an empty list for any other node."""
-    if isinstance(node, Atom):
+    if _is_short(node):
         return [node.value]
     items = [plain(part) for part in node.parts] if isinstance(node, Tuple) and len(node.parts) <= MOST_ITEMS else []
-    values = [item.value for item in items if isinstance(item, Atom)]
+    values = [item.value for item in items if _is_short(item)]
     return [tuple(values)] if values and len(values) == len(items) else []

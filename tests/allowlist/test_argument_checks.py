@@ -1,14 +1,20 @@
 """What an allowed call may be given: honest arguments pass, those that ask for memory or call something do not."""
 
+import contextlib
+import random
+
 import pytest
 
 from ptzip.allowlist import argument_checks as checks
 from ptzip.allowlist import numpy_checks as arrays
 from ptzip.allowlist.judge import MOST_COPIED, Judge
 from ptzip.allowlist.signatures import ArgumentCheck, MemoryFault, takes
-from ptzip.allowlist.table import allowed_row
+from ptzip.allowlist.table import ALLOWED, allowed_row
+from ptzip.errors import PtzipError
+from ptzip.formats.container import Part, nothing_stored
 from ptzip.pickling.nodes import Call
 from ptzip.pickling.reader import read_pickle
+from ptzip.values.builder import build
 from tests.scanning.raw_pickles import call, name, raw, text
 
 HUGE = b"\x8a\x06\0\0\0\0\0\x01"
@@ -26,6 +32,7 @@ PASS: dict[str, tuple[ArgumentCheck, bytes]] = {
     "a type as a factory": (checks.builtin_factory, call("collections.defaultdict", name("builtins.list"))),
     "no factory": (checks.builtin_factory, call("collections.defaultdict", b"N")),
     "bytes to load": (checks.literal_bytes, call("torch.storage._load_from_bytes", raw(b"abc"))),
+    "a view without a shape": (checks.view, call("x.f", call("torch.storage._load_from_bytes", raw(b"abc")))),
     "a function that rebuilds": (
         checks.tensor_function,
         call("x.f", name("torch._utils._rebuild_tensor_v2"), name("torch.Tensor"), b")", b"}"),
@@ -65,6 +72,25 @@ def test_honest_arguments_pass(check: ArgumentCheck, value: bytes) -> None:
 @pytest.mark.parametrize(("check", "value"), FAIL.values(), ids=FAIL)
 def test_other_arguments_are_refused(check: ArgumentCheck, value: bytes) -> None:
     assert complaint(check, value).startswith(("with ", "on "))
+
+
+ANYTHING = (
+    *(b"N", b"K\x01", HUGE, text("cpu"), raw(b"ab"), b")", b"K\x04\x85", b"]", b"}", b"(K\x02K\x02t"),
+    *(name("torch.FloatStorage"), name("torch.Tensor"), call("torch.storage._load_from_bytes", raw(b"ab"))),
+    *(call("collections.OrderedDict"), call("torch._utils._rebuild_tensor_v2"), RANGE),
+)
+
+
+def test_any_number_of_any_arguments_is_judged_and_built_or_refused() -> None:
+    chance = random.Random(0)
+    for path in [f"{module}.{last}" for module, last in sorted(ALLOWED) for _ in range(25)]:
+        value = call(path, *chance.choices(ANYTHING, k=chance.randrange(6)))
+        pickle = read_pickle(b"\x80\x03" + value + b".")
+        row = allowed_row(*path.rsplit(".", 1))
+        if row is not None and row.check is not None and isinstance(pickle.root, Call):
+            assert isinstance(row.check(Judge(pickle), pickle.root.arguments), str)
+        with contextlib.suppress(PtzipError):
+            build(Part("a pickle", pickle, nothing_stored), unknown="keep")
 
 
 END = b"J\xff\xff\xff\xffJ\xff\xff\xff\xff"

@@ -2,29 +2,33 @@
 
     python -m tests.bench.growth [--times K] [SHAPE...]
 
-Each shape is built with 4n parts, and each command runs on it in its own process; only where that takes longer than `SHORTEST`
-are 2n parts measured, too, and n parts where the ratio is above `CLEAR`. `--times` makes n larger. A command that says which
-limit is exceeded has not grown. Prints a table in Markdown; exits with 1 where a doubling costs more than `MOST_GROWTH` times the CPU, less
-that of the start of Python.
+Each shape is built with 4n, 2n and n parts, and every command runs on it, all in one process for each shape that has imported
+everything before. Only what takes longer than `SHORTEST` for 4n is measured again. `--times` makes n larger. A command that
+says which limit is exceeded has not grown. Prints a table in Markdown; exits with 1 where a doubling costs more than
+`MOST_GROWTH` times the CPU.
 """
 
 import argparse
+import contextlib
+import gc
 import multiprocessing
-import os
-import resource
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import NamedTuple
 
+from ptzip.cli.main import main as run_ptzip
 from tests.bench.shapes import FILES
+from tests.every_command import reset_peak
+from tests.mutation_run import peak
 
 MOST_GROWTH = 2.6
-SHORTEST, CLEAR = 0.5, 2.2
-"""Seconds of CPU beyond the start; a ratio of less time says nothing. A smaller ratio leaves no doubt."""
+SHORTEST = 0.3
+"""Seconds of CPU; a ratio of less time says nothing."""
 
-MOST_CPU = 120
+MOST_CPU = 60
 """Seconds of CPU after which a command is ended."""
 
 COMMANDS = [
@@ -37,7 +41,8 @@ inspect IN --tensors --all
 verify IN
 diff IN OTHER
 slim IN -o OUT.pt --no-scan --no-sync -f --check
-convert IN -o OUT.safetensors --all --no-sync -f
+slim IN -o OUT.pt --no-scan --no-sync -f --plain
+convert IN -o OUT.safetensors --all --sidecar --no-sync -f
 repair IN -o OUT.pt --no-sync -f
 """.strip().splitlines()
 ]
@@ -45,86 +50,90 @@ FOR_BARE = 6
 """So many of them handle a bare pickle in another way than one in a zip."""
 
 
+FILES_OF = {"IN": "in.pt", "OTHER": "other.pt", "OUT.pt": "out.pt", "OUT.safetensors": "out.safetensors"}
+
+
 class Cost(NamedTuple):
-    """CPU seconds and peak MiB of one process, and why they are no measure ("" if they are one)."""
+    """CPU seconds of a command, how many MiB it made its process grow, and why they are no measure ("" if they are one)."""
 
     seconds: float
-    peak: float
+    mib: float
     note: str
 
 
+class SlowError(BaseException):
+    """A command took too much CPU."""
+
+
+def give_up(*_: object) -> None:
+    raise SlowError
+
+
 def cost(command: list[str], folder: Path) -> Cost:
-    """The cost of a command in its own process, which must stay the child of a small one: its peak starts with that of its
-    parent.
-    """
-    named = {"IN": "in.pt", "OTHER": "other.pt", "OUT.pt": "out.pt", "OUT.safetensors": "out.safetensors"}
-    words = [sys.executable, "-m", "ptzip", *(named.get(word, word) for word in command)]
-    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
-    with (folder / "output").open("w+b") as output:
-        child = subprocess.Popen(words, cwd=folder, env=environment, stdout=output, stderr=output)
-        resource.prlimit(child.pid, resource.RLIMIT_CPU, (MOST_CPU, MOST_CPU))
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        output.seek(max(output.seek(0, os.SEEK_END) - 2000, 0))
-        last = output.read()
-    note = "killed" if child.returncode < 0 else "limit" if b"--limit" in last else "error" if b"Traceback" in last else ""
-    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, note)
+    """The cost of a command, whose output goes to a file."""
+    words = [str(folder / FILES_OF[word]) if word in FILES_OF else word for word in command]
+    note = ""
+    with (folder / "output").open("w+", errors="replace") as output:
+        gc.collect()
+        reset_peak()
+        start, before = time.process_time(), peak()
+        signal.setitimer(signal.ITIMER_PROF, MOST_CPU)
+        try:
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+                run_ptzip(words)
+        except SlowError:
+            note = "too slow"
+        except Exception as error:
+            note = type(error).__name__
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        seconds, most = time.process_time() - start, peak()
+        output.seek(0)
+        if any("--limit" in line for line in output):
+            note = "limit"
+    return Cost(seconds, most - before, note)
 
 
-def write(name: str, n: int, folder: Path) -> None:
-    shape = FILES[name][1]
-    (folder / "in.pt").write_bytes(shape(n, 0))
-    (folder / "other.pt").write_bytes(shape(n, 1))
+def costs(name: str, n: int, commands: list[list[str]]) -> list[Cost]:
+    """The costs of some commands for a shape of n parts. Run in a process of its own."""
+    signal.signal(signal.SIGPROF, give_up)
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        (folder / "in.pt").write_bytes(FILES[name][1](n, 0))
+        (folder / "other.pt").write_bytes(FILES[name][1](n, 1))
+        return [cost(command, folder) for command in commands]
 
 
-def build(name: str, n: int, folder: Path) -> None:
-    """Write a shape and one that differs, from another process, so that this one stays small."""
-    made = multiprocessing.get_context("spawn").Process(target=write, args=(name, n, folder))
-    made.start()
-    made.join()
-    if made.exitcode:
-        sys.exit(f"{name} of {n} parts could not be built")
-
-
-def is_in_doubt(seconds: list[float]) -> bool:
-    """Whether half as many parts are to be measured, after those that took so long."""
-    return not seconds or (seconds[0] > SHORTEST and (len(seconds) == 1 or seconds[0] > CLEAR * seconds[1]))
-
-
-def measured(name: str, n: int, folder: Path, starts: list[Cost]) -> bool:
+def measured(name: str, n: int) -> bool:
     """Print the costs of all commands for one shape; whether they grow no faster than the file."""
-    commands = COMMANDS[: FOR_BARE if name.endswith("(bare)") else None]
-    costs: list[list[Cost]] = [[] for _ in commands]
+    found: dict[int, list[Cost]] = {at: [] for at in range(FOR_BARE if name.endswith("(bare)") else len(COMMANDS))}
     for parts in (4 * n, 2 * n, n):
-        build(name, parts, folder)
-        for command, start, found in zip(commands, starts, costs, strict=False):
-            if is_in_doubt([one.seconds - start.seconds for one in found]):
-                found.append(cost(command, folder))
-    results = [row(name, n, *each) for each in zip(commands, starts, costs, strict=False)]
+        again = [at for at, some in found.items() if not some or some[0].seconds > SHORTEST]
+        with multiprocessing.Pool(1) as pool:
+            for at, one in zip(again, pool.apply(costs, (name, parts, [COMMANDS[at] for at in again])), strict=True):
+                found[at].append(one)
+    results = [row(name, n, COMMANDS[at], some) for at, some in found.items()]
     return all(results)
 
 
-def row(name: str, n: int, command: list[str], start: Cost, costs: list[Cost]) -> bool:
-    """Print the costs of one command; whether they grow no faster than the file."""
-    seconds = [max(found.seconds - start.seconds, 0) for found in costs]
-    ratio = seconds[0] / seconds[1] if len(costs) > 1 else 0
-    note = costs[0].note
+def row(name: str, n: int, command: list[str], found: list[Cost]) -> bool:
+    """Print the costs of one command, that of most parts first in `found`; whether they grow no faster than the file."""
+    note = found[0].note
+    ratio = found[0].seconds / found[1].seconds if len(found) > 1 else 0
     is_ok = note == "limit" or (note == "" and ratio < MOST_GROWTH)
     cells = [
         name,
         " ".join(command[:1] + command[2:]),
         f"{4 * n:,}",
-        *([""] * 3 + [f"{each:.2f}" for each in reversed(seconds)])[-3:],
+        *([""] * 3 + [f"{each.seconds:.2f}" for each in reversed(found)])[-3:],
         f"{ratio:.1f}" if ratio else "",
-        f"{costs[0].peak:.0f}",
-        f"{(costs[0].peak - start.peak) * (1 << 20) / (4 * n):,.0f}",
+        f"{found[0].mib:.0f}",
         note + ("" if is_ok else " GROWS"),
     ]
     print(f"| {' | '.join(cells)} |", flush=True)
     return is_ok
 
 
-HEAD = ("shape", "command", "4n", "CPU s, n", "2n", "4n", "4n / 2n", "MiB, 4n", "bytes a part", "")
+HEAD = ("shape", "command", "4n", "CPU s, n", "2n", "4n", "4n / 2n", "MiB, 4n", "")
 
 
 def main() -> int:
@@ -132,12 +141,9 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=1, help="measure files so many times larger (default: 1)")
     parser.add_argument("shapes", nargs="*", metavar="SHAPE", help=f"some of: {', '.join(FILES)} (default: all)")
     options = parser.parse_args()
+    costs("tensors", 1, COMMANDS)  # which imports what the commands need
     print(f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|")
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        build("tensors", 1, folder)
-        starts = [cost(command, folder) for command in COMMANDS]
-        results = [measured(name, FILES[name][0] * options.times, folder, starts) for name in options.shapes or FILES]
+    results = [measured(name, FILES[name][0] * options.times) for name in options.shapes or FILES]
     return 0 if all(results) else 1
 
 

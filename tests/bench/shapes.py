@@ -6,6 +6,7 @@ A shape with another first number is another file of the same size, of which all
 import gzip
 import io
 import json
+import math
 import struct
 import tarfile
 import warnings
@@ -85,6 +86,10 @@ PICKLES: dict[str, Shape] = {
     "detours": listed(b"(N1h\x00", b"]"),
     "long numbers": listed(b"\x8a\x09" + b"\1" * 9),
     "bytes": numbered(lambda i: b"C\x08%08d" % i, b"](", b"e"),
+    "keys of one text": lambda n, _: b"}(" + (b"G" + struct.pack(">d", math.nan) + b"N") * n + b"u",
+    "shared text": lambda n, _: text("word" * 100 * n) + b"q\x000](" + b"h\0" * n + b"e",
+    "shared bytes": lambda n, _: b"B" + (400 * n).to_bytes(4, "little") + bytes(400 * n) + b"q\x000](" + b"h\0" * n + b"e",
+    "shared number": lambda n, _: b"\x8b" + (40 * n).to_bytes(4, "little") + b"\1" * 40 * n + b"q\x000](" + b"h\0" * n + b"e",
     "base64 texts": numbered(lambda i: text(f"gAJ9cQ{i:010d}Aulkd2hhdGV2ZXI="), b"](", b"e"),
 }
 """The value of a pickle of about n parts."""
