@@ -31,6 +31,8 @@ def converted_line_ends(source: Source) -> str:
         data = source.read(max(start - 1, 0), min(CHUNK + (start > 0), source.size - max(start - 1, 0)))
         feeds += data.count(b"\n") - (start > 0 and data.startswith(b"\n"))
         pairs += data.count(b"\r\n")
+        if 0 < pairs < feeds:  # as in the first piece of most files
+            return ""
     if pairs == feeds >= FEW:
         return EXPANDED
     if pairs or not feeds:
