@@ -29,7 +29,7 @@ from ptzip.recipes.kept import averages_and_live, leftovers
 from ptzip.recipes.no_weights import advice, only_training
 from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
-from ptzip.recipes.training_states import has_tensors
+from ptzip.recipes.training_states import Holdings
 from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.strides import element_range
@@ -156,7 +156,8 @@ def _apply(edit: Edit, recipe: Recipe, wanted: Wanted, overflowing: Overflowing)
     """Remove the states of training, and cast the weights. Returns what is good to know."""
     notes = list[str]()
     if not wanted.is_all:
-        found = [one for one in find_training(edit.root) if has_tensors(one.node)]
+        has_tensors = Holdings().tensors
+        found = [one for one in find_training(edit.root, most=edit.most_paths) if has_tensors(one.node)]
         recipe.drop(edit)
         notes += _kept(edit, recipe, found)
     if wanted.dtype != KEEP:

@@ -1,12 +1,15 @@
 """The account of an edit: its changes, and the bytes that each category of them saves."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import NamedTuple
 
 from ptzip.editing.storage_users import storages_below
-from ptzip.pickling.nodes import Atom, Node, text
+from ptzip.errors import beyond
+from ptzip.limits import DEFAULT_LIMITS
+from ptzip.pickling.nodes import Atom, Node, text, walk_unordered
+from ptzip.tree.paths import with_prefixes
 
 
 class Category(StrEnum):
@@ -68,10 +71,14 @@ class Removal(NamedTuple):
 
 
 class Account:
-    """What an edit did; `sizes` are the bytes of every storage of the input, by key."""
+    """What an edit did; `sizes` are the bytes of every storage of the input, by key; `most` nodes may be
+    removed, each as often as values share it."""
 
-    def __init__(self, sizes: dict[str, int]) -> None:
+    def __init__(self, sizes: dict[str, int], most: int = DEFAULT_LIMITS.opcodes) -> None:
         self.sizes = sizes
+        self.most = most
+        self.nodes = 0
+        """How many nodes were removed."""
         self.changes: list[Change] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
@@ -95,10 +102,9 @@ class Account:
     def change(self, category: Category, path: str, what: str, gain: bool = True) -> None:
         self.changes.append(Change(category, path, what, gain))
 
-    def is_gone(self, path: str) -> bool:
-        """Whether the value at a path of the input is no longer there, or one above it."""
-        parts = path.split(".")
-        return any(".".join(parts[:length]) in self.removed_paths for length in range(1, len(parts) + 1))
+    def is_gone(self, path: str, below: str = "") -> bool:
+        """Whether the value at a path of the input is no longer there, or one above it that is itself `below` another path."""
+        return any(above in self.removed_paths for above in with_prefixes(path, below))
 
     def removed(
         self,
@@ -114,12 +120,19 @@ class Account:
         It is a gain if `gain` says so, if storages or text were removed, or any object outside the results.
         """
         self.removed_paths.update(paths or (path,))
-        storages = set[str]().union(*map(storages_below, values))
+        storages = set[str]().union(*(storages_below(value, self._counted) for value in values))
         text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
         self.removals.append(Removal(category, storages, text_bytes))
         has_objects = category is not Category.RESULTS and not all(isinstance(value, Atom) for value in values)
         has_gain = gain or has_objects or text_bytes > 0 or bool(storages)
         self.changes.append(Change(category, path, what, has_gain, bool(storages)))
+
+    def _counted(self, root: Node) -> Iterator[Node]:
+        for node in walk_unordered(root):
+            self.nodes += 1
+            if self.nodes > self.most:
+                raise beyond("opcodes", self.most, "what is removed has more values, as it is shared, than")
+            yield node
 
     def saved(self, used: set[str], new_bytes: int) -> dict[Category, int]:
         """The bytes that each category saves, where the storages `used` remain and take `new_bytes` together.

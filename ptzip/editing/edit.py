@@ -4,12 +4,15 @@ The tree is a copy of that of the checkpoint, unless the checkpoint released it.
 which gives what is to be laid out as a file.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from copy import copy
+from functools import cached_property
 from typing import NamedTuple
 
 from ptzip.editing.account import Account, Category, category_of
 from ptzip.editing.storage_users import renumber, storage_ids
+from ptzip.errors import beyond
 from ptzip.formats.container import Part
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
@@ -32,7 +35,10 @@ from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.cast import Cast
 from ptzip.tensors.references import LOCATION, StorageRef
 from ptzip.tree.children import keyed_children, node_paths
-from ptzip.tree.paths import join_path
+from ptzip.tree.paths import join_path, with_prefixes
+
+MOST_LOOKS = 4
+"""How often each path may be compared with what an edit keeps: an edit asks for values, and again for those in them."""
 
 
 class Cut(NamedTuple):
@@ -71,7 +77,8 @@ class Edit:
         self.keep = Patterns() if keep is None else keep
         self.ema = ema
         self.path = path
-        self.account = Account({storage.key: storage.size for storage in part.storages.values()})
+        sizes = {storage.key: storage.size for storage in part.storages.values()}
+        self.account = Account(sizes, part.pickle.limits.opcodes)
         self.payloads: dict[str, Payload] = {}
         self.cuts: dict[str, list[Cut]] = {}
         """How storages were trimmed before anything was cast, by key."""
@@ -79,6 +86,7 @@ class Edit:
         self.pickle.frames, self.pickle.memo_end = part.pickle.frames, part.pickle.memo_end
         self.pickle.anomalies = part.pickle.anomalies
         self.most_paths = part.pickle.limits.paths
+        self._seen_paths = 0
         self.is_relocated = False
         """Whether tensors load to another device than they were saved from, once it is finished."""
         self._sources: dict[str, CheckedPayload] = {}
@@ -198,31 +206,47 @@ class Edit:
 
     def keeps(self, path: str, value: Node) -> bool:
         """Whether `keep` protects a value, or something in it."""
-        return bool(self.keep) and (
-            self.keep.match(path) or any(self.keep.match(below) for below, _ in node_paths(value, path, most=self.most_paths))
-        )
+        return bool(self.keep) and (self.keep.match(path) or any(map(self.keep.match, self._paths_below(path, value))))
 
     def _is_protected(self, path: str, value: Node) -> bool:
         """Whether `keep` protects a value or something in it, of which the rest is then removed."""
-        if not self.keeps(path, value):
-            return False
-        if not self.keep.match(path):
-            self._remove_unprotected(path, value)
-        return True
+        if not self.keep or self.keep.match(path):
+            return bool(self.keep)
+        kept = {below for below in self._paths_below(path, value) if self.keep.match(below)}
+        if kept:
+            self._remove_unprotected(path, value, kept)
+        return bool(kept)
 
-    def _remove_unprotected(self, path: str, value: Node, ancestors: tuple[int, ...] = ()) -> None:
-        """Remove from a dict what is neither protected nor holds something that is; not from one that is used twice."""
-        if id(value) in ancestors or sum(below is value for node in walk_unordered(self.root) for below in children(node)) > 1:
-            return
-        for child in reversed(list(keyed_children(value))):
-            below, inner = f"{path}.{child.part}", child.value
-            if child.slot is None:
+    def _paths_below(self, path: str, value: Node) -> Iterator[str]:
+        """The paths of everything below a value. Raises LimitError where values that are shared are looked at very often."""
+        for below, _ in node_paths(value, path, most=self.most_paths):
+            self._seen_paths += 1
+            if self._seen_paths > MOST_LOOKS * self.most_paths:
+                raise beyond("paths", self.most_paths, f"--keep is compared with more than {MOST_LOOKS} times as many paths as")
+            yield below
+
+    def _remove_unprotected(self, path: str, value: Node, kept: set[str]) -> None:
+        """Remove from dicts what is neither `kept` nor holds something that is; not from one that is used twice."""
+        holding = {above for below in kept for above in with_prefixes(below)}
+        pending = [(path, value)]
+        while pending:
+            above, holder = pending.pop()
+            if self._positions[id(holder)] > 1:
                 continue
-            if not self.keeps(below, inner):
-                take_out(value, child.slot)
-                self.account.removed(category_of(below), below, [inner], "removed")
-            elif not self.keep.match(below):
-                self._remove_unprotected(below, inner, (*ancestors, id(value)))
+            removed = list[Slot]()
+            for child in reversed(keyed_children(holder)):
+                below = f"{above}.{child.part}"
+                if child.slot is not None and below not in holding:
+                    removed.append(child.slot)
+                    self.account.removed(category_of(below), below, [child.value], "removed")
+                elif child.slot is not None and below not in kept:
+                    pending.append((below, child.value))
+            take_out_all(holder, removed)
+
+    @cached_property
+    def _positions(self) -> Counter[int]:
+        """In how many positions each node was, by its identity, when something was kept of a value for the first time."""
+        return Counter(id(below) for node in walk_unordered(self.root) for below in children(node))
 
     # Storages
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from ptzip.errors import EditError
 from ptzip.pickling.new_nodes import atom, memoized
@@ -61,9 +61,9 @@ class StorageUsers:
         return {key for key, count in self.references.items() if count}
 
 
-def storages_below(root: Node) -> set[str]:
-    """The keys of the storages that are used below a node."""
-    ids = (storage_ref(node) for node in walk_unordered(root) if isinstance(node, Persistent))
+def storages_below(root: Node, walked: Callable[[Node], Iterable[Node]] = walk_unordered) -> set[str]:
+    """The keys of the storages that are used below a node, among the nodes that are `walked` there."""
+    ids = (storage_ref(node) for node in walked(root) if isinstance(node, Persistent))
     return {reference.key for reference in ids if reference}
 
 

@@ -1,26 +1,26 @@
 """The search for states of training in everything that a checkpoint holds, weights aside."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from ptzip.globs import Patterns
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.nodes import Atom, Call, Node, Slot
 from ptzip.recipes.training_states import (
     OF_OBJECTS,
     OF_OPTIMIZER,
     ONLY_TRAINING,
+    Holdings,
+    StatesOfTraining,
     Training,
-    has_state,
     is_empty,
-    looks_like_training,
-    training_kind,
 )
 from ptzip.recipes.weights import find_weights, is_weights
 from ptzip.tensors.references import parameter_arguments, tensor_ref, tensor_slot
 from ptzip.tree.children import NodeChild, each_child
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import is_module
-from ptzip.tree.paths import join_path
+from ptzip.tree.paths import PathCount, join_path
 
 MOST_KEYS = 2
 """How many of the keys above a value may say what it is."""
@@ -28,34 +28,40 @@ MOST_KEYS = 2
 
 class Found(NamedTuple):
     """A state of training at a path: of the `kind` that it is, or None for what only looks like one. `owner` is the dict that
-    can lose its key."""
+    can lose its key, `inside` the innermost value around it that is found too."""
 
     path: str
     node: Node
     slot: Slot
     owner: Node | None
     kind: Training | None
+    inside: Optional["Found"]
 
-    def is_left(self) -> bool:
+    def is_left(self, holdings: Holdings) -> bool:
         """Whether it was not emptied, and holds no weights unless its form or its key is that of states only."""
         is_surely = self.kind is not None or ONLY_TRAINING.fullmatch(self.path.rpartition(".")[2])
-        return has_state(self.node) and (bool(is_surely) or not any(True for _ in find_weights(self.node)))
+        return holdings.state(self.node) and (bool(is_surely) or not any(True for _ in find_weights(self.node)))
 
 
 class Holder(NamedTuple):
-    """A node below which states are looked for, its path, and the nearest keys on the way to it."""
+    """A node below which states are looked for, its path, the nearest keys on the way to it, and what is found around it."""
 
     node: Node
     path: str
     keys: tuple[str, ...] = ()
+    inside: Found | None = None
 
 
-def find_training(root: Node, keep: Patterns | None = None, in_modules: bool = True) -> Iterator[Found]:
+def find_training(
+    root: Node, keep: Patterns | None = None, in_modules: bool = True, most: int = DEFAULT_LIMITS.paths
+) -> Iterator[Found]:
     """Every state of training in an object, none of them inside another or inside what `keep` names.
 
-    Most of a file is modules, so leaving them out is much faster.
+    Most of a file is modules, so leaving them out is much faster. Raises LimitError where there are more than `most` paths, or
+    where they are very long.
     """
-    pending, seen = [Holder(root, "")], set[int]()
+    counted = PathCount(most)
+    pending, seen, states = [Holder(root, "")], set[int](), StatesOfTraining()
     while pending:
         holder = pending.pop()
         if id(holder.node) in seen:
@@ -63,44 +69,46 @@ def find_training(root: Node, keep: Patterns | None = None, in_modules: bool = T
         seen.add(id(holder.node))
         has_names, below = is_weights(holder.node), list[Holder]()
         children = [child for child in each_child(holder.node) if not isinstance(child.value, Atom)]
-        statistics = _statistics(children)
+        statistics = _statistics(children, states)
         for child in children:
             if has_names and (is_leaf(child.value) or child.part == "_metadata"):
                 continue
-            found, inner = _examined(holder, child, keep, id(child.value) in statistics)
+            path = join_path(holder.path, child.part) if child.part else holder.path
+            counted.add(len(path))
+            found, inner = _examined(holder, child, path, keep, id(child.value) in statistics, states)
             below += [inner] if inner is not None and (in_modules or not is_module(inner.node)) else []
             if found is not None:
                 yield found
         pending += reversed(below)
 
 
-def _statistics(children: list[NodeChild]) -> set[int]:
+def _statistics(children: list[NodeChild], states: StatesOfTraining) -> set[int]:
     """Which values are tensors with a row for each row of a parameter, where parameters are beside their optimizer: what a
     training gathers about each row, as 3D Gaussian splatting does to tell which points to split (`GaussianModel.capture`)."""
     slots = [child.slot for child in children if child.slot is not None]
     parameters = [tensor_ref(tensor_slot(slot).node) for slot in slots if parameter_arguments(slot.node)]
     rows = {one.shape[0] for one in parameters if one is not None and one.shape}
-    if not rows or not any(training_kind(slot.node, ()) is OF_OPTIMIZER for slot in slots):
+    if not rows or not any(states.kind(slot.node) is OF_OPTIMIZER for slot in slots):
         return set()
     tensors = [tensor for slot in slots if (tensor := tensor_ref(slot.node)) is not None]
     return {id(one.node) for one in tensors if one.shape and one.shape[0] in rows and one.storage.dtype.casts}
 
 
 def _examined(
-    holder: Holder, child: NodeChild, keep: Patterns | None, is_statistic: bool
+    holder: Holder, child: NodeChild, path: str, keep: Patterns | None, is_statistic: bool, states: StatesOfTraining
 ) -> tuple[Found | None, Holder | None]:
     """What a child of a node is, and the child itself, where states may be below it."""
     part = child.part or ""
-    path = join_path(holder.path, part) if part else holder.path
     if keep is not None and keep.match(path):
         return None, None
     is_name = bool(part) and not part.isdigit()
     keys = (part, *holder.keys)[:MOST_KEYS] if is_name else holder.keys
-    kind = training_kind(child.value, keys)
+    kind = states.kind(child.value, keys)
     if child.owner is None and isinstance(holder.node, Call) and kind not in OF_OBJECTS:
         kind = None
     if kind is not None and child.slot is not None:
-        return Found(path, child.value, child.slot, child.owner, kind), None
-    inner = None if is_leaf(child.value) or is_empty(child.value) else Holder(child.value, path, keys)
-    is_like = is_statistic or (is_name and looks_like_training(child.value, part))
-    return (Found(path, child.value, child.slot, child.owner, None) if is_like and child.slot else None), inner
+        return Found(path, child.value, child.slot, child.owner, kind, holder.inside), None
+    is_like = is_statistic or (is_name and states.looks_like_training(child.value, part))
+    found = Found(path, child.value, child.slot, child.owner, None, holder.inside) if is_like and child.slot else None
+    has_more = not is_leaf(child.value) and not is_empty(child.value)
+    return found, Holder(child.value, path, keys, found or holder.inside) if has_more else None

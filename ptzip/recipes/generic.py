@@ -6,7 +6,7 @@ only looks like a state of training stays too.
 """
 
 from ptzip.editing.edit import Edit
-from ptzip.errors import EditError
+from ptzip.errors import EditError, LimitError
 from ptzip.pickling.nodes import Node
 from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.kept import name_averages
@@ -20,7 +20,10 @@ def matches(root: Node) -> bool:
     """Any file with weights, or with states of training beside other tensors."""
     if any(True for _ in find_weights(root)):
         return True
-    found = [one for one in find_training(root) if one.kind is not None]
+    try:
+        found = [one for one in find_training(root) if one.kind is not None]
+    except LimitError:
+        return True  # `drop` raises it, unless the limits of its edit are higher
     return bool(found) and has_other_tensors(root, found)
 
 
@@ -28,9 +31,9 @@ def drop(edit: Edit) -> None:
     """Raises EditError where nothing but states of training is in the file, and nothing of them is kept."""
     if is_state_dict(edit.root):
         hint(edit)
-    if (what := only_training(edit.root)) and not edit.keeps("", edit.root):
+    if (what := only_training(edit.root, edit.most_paths)) and not edit.keeps("", edit.root):
         raise EditError(advice(what))
-    _remove(edit, [one for one in find_training(edit.root, edit.keep) if one.kind is not None])
+    _remove(edit, [one for one in find_training(edit.root, edit.keep, most=edit.most_paths) if one.kind is not None])
     name_averages(edit, [path for path, _ in find_weights(edit.root)])
 
 

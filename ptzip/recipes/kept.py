@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from ptzip.editing.edit import Edit
 from ptzip.recipes.find_training import Found
+from ptzip.recipes.training_states import Holdings
 from ptzip.recipes.weights import is_average
 
 MOST_PATHS = 5
@@ -12,10 +13,15 @@ MOST_PATHS = 5
 
 def leftovers(edit: Edit, found: Iterable[Found]) -> list[str]:
     """The paths of what looks like a state of training and is left, none of them below another."""
-    paths = list[str]()
+    paths, holdings, skipped = list[str](), Holdings(), set[str]()
     for one in found:
-        if one.is_left() and not edit.account.is_gone(one.path) and not any(one.path.startswith(f"{path}.") for path in paths):
+        above = one.inside.path if one.inside else ""
+        is_skipped = above in skipped or edit.account.is_gone(one.path, above)
+        if not is_skipped and one.is_left(holdings):
             paths.append(one.path)
+            is_skipped = True
+        if is_skipped:
+            skipped.add(one.path)
     return paths
 
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from ptzip.formats.signatures import has_legacy_magic
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, pairs, walk_unordered
 from ptzip.recipes.find_training import Found, find_training
-from ptzip.recipes.training_states import training_kind
+from ptzip.recipes.training_states import StatesOfTraining
 from ptzip.tensors.references import StorageRef, storage_ref
 from ptzip.text import as_text
 from ptzip.tree.calls import class_path
@@ -16,14 +17,14 @@ MOST_KEYS = 20
 ZIP_MAGIC = b"PK\x03\x04"
 
 
-def only_training(root: Node) -> str:
-    """What a file holds that has states of training and no weights, or ""."""
+def only_training(root: Node, most: int = DEFAULT_LIMITS.paths) -> str:
+    """What a file holds that has states of training and no weights, or ""; `most` as for `find_training`."""
     if class_path(root).endswith(ARGUMENTS):
         return "the arguments of a training"
-    own = training_kind(root, ())
+    own = StatesOfTraining().kind(root)
     if own is not None:
         return own.what
-    found = [one for one in find_training(root) if one.kind is not None]
+    found = [one for one in find_training(root, most=most) if one.kind is not None]
     if not found or has_other_tensors(root, found, with_arrays=True):
         return ""
     return " and ".join(dict.fromkeys(one.kind.what for one in found if one.kind is not None))

@@ -5,7 +5,7 @@ state may be any bytes, and the state of a callback any dict, so their keys have
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ptzip.editing.account import Category
@@ -22,10 +22,10 @@ from ptzip.pickling.nodes import (
     lookup,
     pairs,
     text,
-    walk_unordered,
 )
 from ptzip.recipes.recipe import is_optimizer
 from ptzip.tensors.references import tensor_ref
+from ptzip.tree.below import Below
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import attributes, is_module
 
@@ -50,39 +50,45 @@ def _count(node: Node, *keys: str) -> int:
     return sum(lookup(_fields(node), key) is not None for key in keys) if isinstance(node, Dict | Call) else 0
 
 
-def has_tensors(node: Node) -> bool:
-    return any(isinstance(one, Persistent) for one in walk_unordered(node))
+class Holdings:
+    """What is at or below the nodes of a tree, which must not change meanwhile."""
+
+    def __init__(self) -> None:
+        self.tensors = Below(lambda node: isinstance(node, Persistent))
+        self.state = Below(_is_state)
+        """Tensors, objects, classes of optimizers, or the progress of loops: more than settings have."""
+        self.calls = Below(lambda node: isinstance(node, Call) and node.path != "collections.OrderedDict")
 
 
-def _is_any_optimizer(node: Node) -> bool:
+def _is_any_optimizer(node: Node, _: object = None) -> bool:
     """The state of an optimizer, or a pickled `torch.optim.Optimizer` (its `__getstate__`)."""
     return not is_module(node) and is_optimizer(_fields(node))
 
 
-def _is_surely_optimizer(node: Node) -> bool:
+def _is_surely_optimizer(node: Node, _: object = None) -> bool:
     """One with groups, each of which lists its parameters."""
     groups = lookup(_fields(node), "param_groups") if _is_any_optimizer(node) else None
-    found = [slot.node for slot in item_slots(groups)] if groups is not None else []
+    found = _different(slot.node for slot in item_slots(groups)) if groups is not None else []
     return bool(found) and all(lookup(group, "params") is not None for group in found)
 
 
-def _is_scheduler(node: Node) -> bool:
+def _is_scheduler(node: Node, holdings: Holdings) -> bool:
     """A scheduler (`torch/optim/lr_scheduler.py`), or its state, which has no tensors."""
     if class_path(node).startswith(SCHEDULERS):
         return attributes(node) is not None
     is_like = _count(node, "last_epoch", "_step_count", "base_lrs", "_last_lr") >= 2
-    return is_like and (_is_any_optimizer(lookup(_fields(node), "optimizer") or node) or not has_tensors(node))
+    return is_like and (_is_any_optimizer(lookup(_fields(node), "optimizer") or node) or not holdings.tensors(node))
 
 
-def _is_scaler(node: Node) -> bool:
+def _is_scaler(node: Node, holdings: Holdings) -> bool:
     """A `GradScaler` (`torch/amp/grad_scaler.py`) or its state, or that of apex's `amp`."""
     if _count(node, "_growth_factor", "_backoff_factor") == 2:
         return True
     is_torch = _count(node, "growth_factor", "_growth_tracker", "scale") >= 2
-    return (is_torch or _count(node, "loss_scaler0") == 1) and not has_tensors(node)
+    return (is_torch or _count(node, "loss_scaler0") == 1) and not holdings.tensors(node)
 
 
-def _is_number_state(node: Node) -> bool:
+def _is_number_state(node: Node, _: object = None) -> bool:
     """A state of numpy (its name, then numbers, or both by key) or of Python (a version, then 625 numbers)."""
     items = [slot.node for slot in item_slots(node)] if isinstance(node, Tuple) else []
     is_numpy = (len(items) == 5 and text(items[0]) == "MT19937") or _count(node, "bit_generator", "state") == 2
@@ -90,7 +96,7 @@ def _is_number_state(node: Node) -> bool:
     return is_numpy or is_python
 
 
-def _is_random_state(node: Node) -> bool:
+def _is_random_state(node: Node, _: object = None) -> bool:
     """A state of numpy or Python, of torch (bytes), or a generator."""
     tensor = tensor_ref(node)
     if tensor is not None:
@@ -98,13 +104,12 @@ def _is_random_state(node: Node) -> bool:
     return _is_number_state(node) or class_path(node).startswith(GENERATORS)
 
 
-def _are_callbacks(node: Node) -> bool:
+def _are_callbacks(node: Node, holdings: Holdings) -> bool:
     """The states of callbacks by their names: plain values, and nothing that could be weights or code."""
-    calls = (one for one in walk_unordered(node) if isinstance(one, Call))
-    return isinstance(node, Dict) and all(call.path == "collections.OrderedDict" for call in calls)
+    return isinstance(node, Dict) and not holdings.calls(node)
 
 
-def _never(_: Node) -> bool:
+def _never(_: Node, __: Holdings) -> bool:
     return False
 
 
@@ -114,20 +119,26 @@ class Training(NamedTuple):
     what: str
     category: Category
     key: re.Pattern[str]
-    form: Callable[[Node], bool]
-    sure_form: Callable[[Node], bool]
+    form: Callable[[Node, Holdings], bool]
+    sure_form: Callable[[Node, Holdings], bool]
 
-    def fits(self, node: Node, members: list[Node], keys: tuple[str, ...]) -> bool:
-        """Whether a value, below some keys, is such a state, or a list or dict of nothing else: of `members`."""
-        form = self.form if any(map(self.key.fullmatch, keys)) else self.sure_form
-        return form(node) or (bool(members) and all(map(form, members)))
+    def fits(self, node: Node, members: list[Node], is_named: bool, holdings: Holdings) -> bool:
+        """Whether a value, with a key that names such a state above it or not, is one, or a list or dict of nothing else: of
+        `members`."""
+        form = self.form if is_named else self.sure_form
+        return form(node, holdings) or (bool(members) and all(form(member, holdings) for member in members))
 
 
 def _members(node: Node) -> list[Node]:
-    """The values of a list, a tuple or a dict."""
+    """The values of a list, a tuple or a dict, each once."""
     if isinstance(node, List | Tuple):
-        return [slot.node for slot in item_slots(node)]
-    return [value for _, value in pairs(node)] if isinstance(node, Dict) else []
+        return _different(slot.node for slot in item_slots(node))
+    return _different(value for _, value in pairs(node)) if isinstance(node, Dict) else []
+
+
+def _different(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes without those that are the same."""
+    return list({id(node): node for node in nodes}.values())
 
 
 def _containing(pattern: str) -> re.Pattern[str]:
@@ -174,13 +185,34 @@ LIKE_TRAINING = re.compile(
 """The same, and keys under which there may be weights as well."""
 
 
-def training_kind(node: Node, keys: tuple[str, ...]) -> Training | None:
-    """The kind of state that a value is, by its form and the keys above it."""
-    if is_empty(node) and not any(map(CALLBACKS.key.fullmatch, keys)):
-        return None
-    members = _members(node)
-    members = [] if any(isinstance(one, Atom) for one in members) else members  # none of which is a state
-    return next((kind for kind in KINDS if kind.fits(node, members, keys)), None)
+class StatesOfTraining:
+    """Recognises states of training in a tree, which must not change meanwhile. What values share is looked at once."""
+
+    def __init__(self) -> None:
+        self.holdings = Holdings()
+        self._kinds: dict[tuple[int, tuple[bool, ...]], Training | None] = {}
+
+    def kind(self, node: Node, keys: tuple[str, ...] = ()) -> Training | None:
+        """The kind of state that a value is, by its form and the keys above it."""
+        are_named = tuple(any(map(kind.key.fullmatch, keys)) for kind in KINDS)
+        known = id(node), are_named
+        if known not in self._kinds:
+            self._kinds[known] = self._kind(node, are_named)
+        return self._kinds[known]
+
+    def _kind(self, node: Node, are_named: tuple[bool, ...]) -> Training | None:
+        if is_empty(node) and not are_named[KINDS.index(CALLBACKS)]:
+            return None
+        members = _members(node)
+        members = [] if any(isinstance(one, Atom) for one in members) else members  # none of which is a state
+        found = (
+            kind for kind, is_named in zip(KINDS, are_named, strict=True) if kind.fits(node, members, is_named, self.holdings)
+        )
+        return next(found, None)
+
+    def looks_like_training(self, node: Node, key: str) -> bool:
+        """Whether a key says that its value is a state of training, and the value is more than settings."""
+        return bool(LIKE_TRAINING.fullmatch(key)) and self.holdings.state(node)
 
 
 def is_empty(node: Node) -> bool:
@@ -188,17 +220,8 @@ def is_empty(node: Node) -> bool:
     return isinstance(node, Dict | List | Tuple) and not node.parts and not any(step.items for step in node.steps)
 
 
-def looks_like_training(node: Node, key: str) -> bool:
-    """Whether a key says that its value is a state of training, and the value is more than settings."""
-    return bool(LIKE_TRAINING.fullmatch(key)) and has_state(node)
-
-
-def has_state(node: Node) -> bool:
-    """Whether a value has tensors, objects, classes of optimizers, or the progress of loops: more than settings have."""
-    return any(
-        isinstance(one, Persistent) or attributes(one) is not None or _is_optimizer_class(one) or _is_progress(one)
-        for one in walk_unordered(node)
-    )
+def _is_state(node: Node) -> bool:
+    return isinstance(node, Persistent) or attributes(node) is not None or _is_optimizer_class(node) or _is_progress(node)
 
 
 def _is_optimizer_class(node: Node) -> bool:

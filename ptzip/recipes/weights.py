@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup, walk_unordered
+from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Tuple, item_slots, lookup
 from ptzip.recipes.recipe import is_state_dict, names
 from ptzip.tensors.references import tensor_ref, tensor_slot
+from ptzip.tree.below import Below
 from ptzip.tree.children import keyed_children
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import attributes, is_module
@@ -29,22 +30,17 @@ AVERAGES = re.compile(r"(?i)(.*_)?(ema|swa|shadow|averaged?|avg|moving)(_.*)?|av
 def find_weights(root: Node, above: str = "") -> Iterator[tuple[str, Node]]:
     """The modules, state dicts and lists of weights in an object, whose own path is `above`, with their paths, none of them
     inside another."""
-    pending, seen = [(above, "", root)], set[int]()
+    pending, seen, has_tensors = [(above, "", root)], set[int](), Below(lambda node: isinstance(node, Persistent))
     while pending:
         path, key, node = pending.pop()
         if id(node) in seen or is_leaf(node):
             continue
         seen.add(id(node))
-        if _has_weights(node) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
+        if (is_module(node) and has_tensors(node)) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
             yield path, node
         else:
             keys = reversed(list(_entries(node)))
             pending += [(join_path(path, name), key if isinstance(node, List | Tuple) else name, below) for name, below in keys]
-
-
-def _has_weights(node: Node) -> bool:
-    """Whether a node is a module with tensors."""
-    return is_module(node) and any(isinstance(one, Persistent) for one in walk_unordered(node))
 
 
 def is_weights(node: Node) -> bool:

@@ -18,6 +18,7 @@ from ptzip.slimming.report import Check
 from ptzip.tensors.cast_error import CastError, CastPair
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.children import node_at, node_paths
+from ptzip.tree.paths import with_prefixes
 
 
 def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: bool = False, is_plain: bool = False) -> Check:
@@ -84,7 +85,7 @@ def _errors(pairs: list[CastPair]) -> list[CastError | None]:
 
 def old_name(name: str, moved: Mapping[str, str]) -> str:
     """The name that a tensor of the output has in the input."""
-    for above in _self_and_above(name):
+    for above in with_prefixes(name):
         if above in moved:
             return moved[above] + name[len(above) :]
     return name
@@ -101,7 +102,7 @@ def _first_paths(root: Node) -> dict[int, str]:
 def _first_name(root: Node, name: str, first_paths: Mapping[int, str]) -> str:
     """The name of a tensor by the first position of the object that holds it, the only one that tensors are named by: the edit
     may have removed that and kept another, as that of an optimizer which a scheduler refers to."""
-    for above in _self_and_above(name):
+    for above in with_prefixes(name):
         child = node_at(root, above)
         first = first_paths.get(id(child.value), above) if child is not None else above
         if first != above:
@@ -110,13 +111,7 @@ def _first_name(root: Node, name: str, first_paths: Mapping[int, str]) -> str:
 
 
 def _is_removed(name: str, removed: set[str]) -> bool:
-    return any(above in removed for above in _self_and_above(name))
-
-
-def _self_and_above(name: str) -> Iterator[str]:
-    while name:
-        yield name
-        name = name.rpartition(".")[0]
+    return any(above in removed for above in with_prefixes(name))
 
 
 def _pairs(name: str, old: Tensor | None, new: Tensor) -> Iterator[tuple[Tensor, Tensor]]:

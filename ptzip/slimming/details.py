@@ -1,6 +1,7 @@
 """Details of a slim report that are computed only where somebody reads them: the fate of each top-level key, and the tensors by
 name that each cast was made for."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
 from ptzip.checkpoint import Checkpoint
@@ -14,6 +15,7 @@ from ptzip.tensors.cast import Cast, Stretch
 from ptzip.tensors.references import storage_ref
 from ptzip.tensors.strides import element_range
 from ptzip.tree.children import keyed_children
+from ptzip.tree.paths import with_prefixes
 
 WHOLE = "(object)"
 """The name of the row of an object as a whole."""
@@ -22,17 +24,26 @@ WHOLE = "(object)"
 def keys(checkpoint: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
     """Each top-level key of the input with its size there and what is done to it; one row where the object itself changes."""
     sizes = list(_sizes(edited_part(checkpoint.container)))
+    fates = _Fates(changes)
     if any(not change.path for change in changes):
-        return (Key(WHOLE, _fate("", changes), sum(size for _, size in sizes)),)
-    return tuple(Key(name, _fate(name, changes), size) for name, size in sizes)
+        return (Key(WHOLE, fates.of(""), sum(size for _, size in sizes)),)
+    return tuple(Key(name, fates.of(name), size) for name, size in sizes)
 
 
-def _fate(name: str, changes: tuple[Change, ...]) -> str:
-    """All changes of a key, those of the whole value first."""
-    mine = [change for change in changes if change.path == name or f"{change.path}.".startswith(f"{name}." if name else "")]
-    whole = [change.what for change in mine if change.path == name]
-    inner = len(mine) - len(whole)
-    return "; ".join([*whole, *([f"{inner} changes inside"] if inner else [])]) or "kept"
+class _Fates:
+    """What is done to each key: the changes at its path, and their number below it."""
+
+    def __init__(self, changes: tuple[Change, ...]) -> None:
+        self.whole: dict[str, list[str]] = {}
+        self.inner: Counter[str] = Counter()
+        for change in changes:
+            self.whole.setdefault(change.path, []).append(change.what)
+            self.inner.update(above for above in (*with_prefixes(change.path), "") if above != change.path)
+
+    def of(self, name: str) -> str:
+        """All changes of a key, those of the whole value first."""
+        inner = self.inner[name]
+        return "; ".join([*self.whole.get(name, ()), *([f"{inner} changes inside"] if inner else [])]) or "kept"
 
 
 def _sizes(part: Part) -> Iterator[tuple[str, int]]:

@@ -113,7 +113,7 @@ def _why_larger(edit: Edit, checkpoint: Checkpoint, options: Options) -> str:
 def _apply(edit: Edit, container: Container, options: Options, overflowing: Collection[Stretch]) -> str:
     """Apply the recipe, then the user's changes, then what concerns storages. Returns the name of the recipe."""
     recipe = recipe_for(container, edit.root, options.recipe, options.is_edit)
-    found = _like_training(edit.root, recipe, options)
+    found = _like_training(edit, recipe, options)
     recipe.drop(edit)
     drop(edit, options.drop)
     for path, value in options.values:
@@ -142,10 +142,10 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
     return recipe.name
 
 
-def _like_training(root: Node, recipe: Recipe, options: Options) -> list[Found]:
+def _like_training(edit: Edit, recipe: Recipe, options: Options) -> list[Found]:
     """What is or looks like a state of training, and is to be named where it is left. What the modules of a recipe that does as
     its framework does have in them, the framework leaves there."""
-    found = find_training(root, Patterns(options.keep), in_modules=not recipe.is_half)
+    found = find_training(edit.root, Patterns(options.keep), in_modules=not recipe.is_half, most=edit.most_paths)
     return [one for one in found if one.path.partition(".")[0] not in recipe.needed]
 
 

@@ -21,6 +21,9 @@ from ptzip.text import has_decimal
 CHARACTERS_PER_PATH = 128
 """How many characters paths may have on average, where there are as many as is allowed."""
 
+FEW_PATHS = 10_000
+"""So many paths are found in no time, and trees that share as much are few."""
+
 LONGEST_KEY = 1000
 """How many characters the text of a key may have to be a part of a path."""
 
@@ -50,9 +53,37 @@ class Path(NamedTuple):
 TOP = Path()
 
 
+class PathCount:
+    """How many paths were found, and the characters of all; `most` are allowed."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.paths = self.characters = 0
+
+    def add(self, length: int) -> None:
+        """Count a path of so many characters. Raises LimitError where there are too many paths, or where they are very long."""
+        self.paths += 1
+        self.characters += length
+        if self.paths > self.most or self.characters > self.most * CHARACTERS_PER_PATH:
+            found = f"{self.paths:,} paths of {self.characters:,} characters"
+            raise beyond("paths", self.most, f"the object has {found}, above")
+
+    def check(self, more: int) -> None:
+        """Raises LimitError where at least so many `more` are too many."""
+        if self.paths + more > self.most:
+            raise beyond("paths", self.most, f"the object has at least {self.paths + more:,} paths, above")
+
+
 def join_path(above: str, part: str) -> str:
     """The text of the path of a child, from that of the path above, "" at the top level."""
     return f"{above}.{part}" if above else part
+
+
+def with_prefixes(path: str, below: str = "") -> Iterator[str]:
+    """A path and all that its dots may separate, from the longest to the shortest that is longer than `below`."""
+    while len(path) > len(below):
+        yield path
+        path = path.rpartition(".")[0]
 
 
 class HasPart(Protocol):
@@ -97,12 +128,13 @@ def walk(
     Nothing is entered inside itself, or below a path that `is_closed` picks. With `is_wanted` only the values that it picks are
     yielded, and a value is entered once only where nothing below it was, so that sharing does not multiply the work.
 
-    Raises LimitError where there are more than `most` paths, or where they are very long.
+    Raises LimitError where there are more than `most` paths, or where they are very long; where shared values multiply them,
+    they are counted ahead.
     """
     ancestors, has_wanted = [id(root)], [False]
     inside, entered, barren = {id(root)}, {id(root)}, set[int]()
     pending: list[tuple[Path, Child] | None] = [None, *((top, child) for child in reversed(children_of(root)))]
-    paths = characters = 0
+    counted, is_counted_ahead = PathCount(most), False
     while pending:
         item = pending.pop()
         if item is None:  # all that is below the innermost ancestor was visited
@@ -120,12 +152,14 @@ def walk(
         below = () if key in inside or key in barren or is_again else children_of(value)
         if not is_yielded and not below:
             continue
+        if counted.paths > FEW_PATHS and key in entered and not is_counted_ahead:
+            is_counted_ahead = True
+            rest = [item[1].value for item in pending if item is not None]
+            counted.check(_least_paths(rest, children_of, is_wanted, is_named_once))
         path = above.below(child.part)
         if is_yielded:
             has_wanted[-1] = True
-            paths, characters = paths + 1, characters + path.length
-            if paths > most or characters > most * CHARACTERS_PER_PATH:
-                raise beyond("paths", most, f"the object has {paths:,} paths of {characters:,} characters, above")
+            counted.add(path.length)
             yield path, child
         if below and not (is_closed is not None and is_closed(path)):
             entered.add(key)
@@ -134,6 +168,34 @@ def walk(
             has_wanted.append(False)
             pending.append(None)
             pending += [(path, one) for one in reversed(below)]
+
+
+def _least_paths(
+    roots: list[Any],
+    children_of: "ChildrenOf[Child]",
+    is_wanted: Callable[[Any], bool] | None,
+    is_named_once: Callable[[Any], bool] | None,
+) -> int:
+    """How many paths `walk` finds at and below some values at least; each value is looked at once, whatever its positions.
+
+    What is named once, and what is inside itself, may have been entered before and counts as nothing.
+    """
+    counts, inside, pending = (
+        dict[int, int](),
+        set[int](),
+        list[tuple[Any, Sequence[Any] | None]]((root, None) for root in roots),
+    )
+    while pending:
+        value, below = pending.pop()
+        key = id(value)
+        if below is not None:
+            inside.discard(key)
+            counts[key] = sum(counts.get(id(one.value), 0) for one in below) + (is_wanted is None or is_wanted(value))
+        elif key not in counts and key not in inside and not (is_named_once is not None and is_named_once(value)):
+            inside.add(key)
+            below = children_of(value)
+            pending += [(value, below), *((one.value, None) for one in below)]
+    return sum(counts.get(id(root), 0) for root in roots)
 
 
 class Match(NamedTuple):

@@ -1,12 +1,14 @@
 """`--drop`, `--keep`, `--set`, `--keep-float32`: what a path names is what is changed."""
 
+import glob
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ptzip
-from ptzip.errors import EditError
+from ptzip.errors import EditError, LimitError
 from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Atom, Node, Step, lookup, pairs
@@ -223,3 +225,57 @@ def test_what_a_function_is_given_is_not_dropped_so_that_torch_still_loads_the_f
     report = ptzip.slim(CORPUS / "format/t213" / name, tmp_path / "out.pt", recipe="generic", drop=globs)
     assert report.output is not None
     torch.load(report.output, weights_only=False)
+
+
+def bomb(levels: int) -> dict[str, Any]:
+    """A dict of twice the same dict, and so on, which has 2 ** `levels` paths to its number."""
+    found: Any = node({"n": 1})
+    for _ in range(levels):
+        found = node({"a": found, "b": found})
+    return {"bomb": found}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"recipe": "generic", "drop": "*.nothing"},
+        {"recipe": "basic", "keep": "bomb.*.nothing"},
+        {"recipe": "generic", "keep_float32": "*.nothing"},
+    ],
+)
+def test_paths_that_shared_values_multiply_are_refused_at_once(options: dict[str, Any], tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))}))} | bomb(24)
+    path = builder.save(tmp_path / "last.pt", root)
+    start = time.process_time()
+    with pytest.raises(LimitError, match=r"at least \d+,\d+,\d+ paths, above .* `--limit paths=N`"):
+        ptzip.slim(path, tmp_path / "out.pt", **options)
+    assert time.process_time() - start < 3
+
+
+@pytest.mark.parametrize("options", [{"drop": "bomb"}, {"keep": "bomb"}, {"set_values": {"bomb.a.b.a": 7}}])
+def test_a_path_into_shared_values_is_found_without_all_others(options: dict[str, Any], tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    root = {"model": model(module(parameters={"w": builder.parameter(numbers(2))}))} | bomb(24)
+    _, found = slim(tmp_path, builder, root, recipe="generic", **options)
+    assert ("bomb" in found.top_level_keys) == ("drop" not in options)
+    if "set_values" in options:
+        assert value(found.root, "bomb", "a", "b", "a") == value(found.root, "bomb", "b", "b", "a") == 7
+    found.close()
+
+
+def test_a_value_that_is_kept_in_part_may_be_nested_deeply(tmp_path: Path) -> None:
+    """Each level was looked through once more for each above it, by recursion."""
+    nested: Any = node({"kept": 1, "gone": 2})
+    for _ in range(1500):
+        nested = node({"in": nested, "gone": 3})
+    wanted = ".".join(["opt", *["in"] * 1500, "kept"])
+    builder = CheckpointBuilder()
+    root = DEFAULTS | {"model": model(module(parameters={"w": builder.parameter(numbers(2))})), "opt": nested}
+    start = time.process_time()
+    report, found = slim(tmp_path, builder, root, recipe="basic", keep=glob.escape(wanted), dtype="keep")
+    assert time.process_time() - start < 10
+    assert [path for path, _ in node_paths(at(found.root, "opt")) if "gone" in path] == []
+    assert len([change for change in report.changes if change.path.endswith("gone")]) == 1501
+    assert value(found.root, "opt", *["in"] * 1500, "kept") == 1
+    found.close()

@@ -9,7 +9,7 @@ import pytest
 import ptzip
 from ptzip.editing.account import Category, Change
 from ptzip.editing.edit import Edit
-from ptzip.errors import EditError
+from ptzip.errors import EditError, LimitError
 from ptzip.io.payloads import read_all
 from ptzip.pickling.nodes import Atom, Node, Persistent, lookup, text, walk
 from tests.checkpoint_builder import DEFAULTS, CheckpointBuilder, module, node, numbers, slimmed
@@ -215,3 +215,13 @@ def test_an_edit_reads_no_storage_before_it_is_finished() -> None:
     edit.set_none("ema")
     assert edit._sources == {}
     assert list(edit.finish().storages) == list(edit._sources.values())
+
+
+def test_what_many_removed_values_share_is_counted_so_often_and_no_more() -> None:
+    builder = CheckpointBuilder()
+    shared = node([1] * 100)
+    edit = builder.edit({f"k{n}": node([shared]) for n in range(100)})
+    edit.account.most = 5000
+    with pytest.raises(LimitError, match="raise it with `--limit opcodes=N`"):
+        edit.keep_only()
+    assert edit.account.nodes == 5001

@@ -17,7 +17,7 @@ from ptzip.io.sources import BytesSource
 from ptzip.pickling.new_nodes import named
 from ptzip.pickling.nodes import Call, List, Node, Step, Tuple
 from ptzip.tree import paths
-from ptzip.tree.children import node_at, node_children, node_paths
+from ptzip.tree.children import NodeChild, node_at, node_children, node_paths
 from ptzip.tree.paths import TOP, key_text, walk
 from tests.small_checkpoints import Saving, archive, called, weights
 
@@ -158,6 +158,21 @@ def test_a_tree_of_few_nodes_with_very_many_paths_is_refused() -> None:
         root = Saving().node([root, root])
     with pytest.raises(LimitError, match="--limit paths=N"):
         list(node_paths(root, most=1000))
+
+
+def test_shared_values_that_multiply_paths_are_counted_ahead() -> None:
+    """A million paths of 25 lists took 7 s before the limit was said."""
+    root, looked = Saving().node([1]), list[Node]()
+    for _ in range(24):
+        root = Saving().node([root, root])
+
+    def counted(node: Node) -> list[NodeChild]:
+        looked.append(node)
+        return node_children(node)
+
+    with pytest.raises(LimitError, match=r"the object has at least 67,\d+,\d+ paths, above the limit of 1,000,000"):
+        list(walk(root, counted))
+    assert len(looked) < 3 * paths.FEW_PATHS
 
 
 @pytest.mark.parametrize(
