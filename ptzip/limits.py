@@ -9,9 +9,10 @@ class Limits(NamedTuple):
 
     Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls or has a line of text
     counts as several, see `pickling.reader.COSTS`); `marks` (open at once), `memo_index` and `nesting` (containers whose only
-    item is the next) of one pickle; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file; `paths` in the tree
-    of objects. Sizes in bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes`
-    of the content of a compressed file, `inflated_bytes` of all compressed content inside a scanned file.
+    item is the next) of one pickle; `paths` to the values of a pickle, of which each item of a container is one, and shared
+    values multiply them; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file. Sizes in bytes: `pickle_bytes`
+    of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes` of the content of a compressed file,
+    `inflated_bytes` of all compressed content inside a scanned file.
 
     `--limit NAME=N` sets one of them, as does `limits={name: n}`; `errors.beyond` makes the error, which says so.
     """
@@ -20,9 +21,9 @@ class Limits(NamedTuple):
     marks: int = 1_000_000
     memo_index: int = 1 << 22
     nesting: int = 10_000_000
-    entries: int = 10_000_000
+    entries: int = 300_000
     pickles: int = 25_000
-    paths: int = 1_000_000
+    paths: int = 500_000
     pickle_bytes: int = 1 << 30
     directory_bytes: int = 1 << 28
     unpacked_bytes: int = 1 << 36
@@ -30,8 +31,12 @@ class Limits(NamedTuple):
 
 
 DEFAULT_LIMITS = Limits()
-SCAN_LIMITS = DEFAULT_LIMITS._replace(nesting=100_000, opcodes=1_000_000, memo_index=2_000_000, entries=50_000, pickles=12_500)
-"""What a scan reads of a small file, and more of a large one (`scanning.regions.Budget`); anything beyond is a finding."""
+SCAN_LIMITS = DEFAULT_LIMITS._replace(
+    nesting=100_000, opcodes=1_000_000, memo_index=2_000_000, entries=50_000, pickles=12_500, paths=DEFAULT_LIMITS.opcodes
+)
+"""What a scan reads of a small file, and more of a large one (`scanning.regions.Budget`); anything beyond is a finding.
+It walks no paths, so only the opcodes bound the items.
+"""
 
 
 def limits_from(given: Limits | Mapping[str, int] | None, default: Limits = DEFAULT_LIMITS) -> Limits:

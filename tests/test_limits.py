@@ -120,6 +120,46 @@ def test_equal_keys_of_many_dicts_are_no_collisions() -> None:
     assert len(build(Part("a pickle", read_pickle(data), nothing_stored))) == 20_000  # type: ignore[arg-type]
 
 
+FILLED = {
+    "appends": b"](" + b"N" * 12 + b"e.",
+    "an append each": b"]" + b"Na" * 12 + b".",
+    "a list": b"(" + b"N" * 12 + b"l.",
+    "pairs": b"}(" + b"K\1N" * 12 + b"u.",
+    "a pair each": b"}" + b"K\1Ns" * 12 + b".",
+    "a dict": b"(" + b"K\1N" * 12 + b"d.",
+    "a set": b"\x8f(" + b"N" * 12 + b"\x90.",
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_items_of_containers_count_as_paths_when_they_are_read(name: str) -> None:
+    """Five million numbers in a list took up to 6 GiB in views and comparisons, which look at each of them."""
+    assert read_pickle(FILLED[name], limits=Limits(paths=12)).root is not None
+    with pytest.raises(LimitError, match="raise it with `--limit paths=N`"):
+        read_pickle(FILLED[name], limits=Limits(paths=11))
+
+
+def tensors(count: int) -> bytes:
+    """A state dict of so many tensors, as torch.save writes it."""
+    start = b"\x80\x02}q\0(" + TENSOR.replace(b"h\x01", b"ctorch._utils\n_rebuild_tensor_v2\nq\x01").replace(
+        b"h\x02", b"ctorch\nFloatStorage\nq\x02"
+    ).replace(b"h\x03", b"X\3\0\0\0cpuq\x03").replace(b"h\x04", b"ccollections\nOrderedDict\nq\x04")
+    return start + TENSOR * (count - 1) + b"u."
+
+
+TENSOR = (
+    b"X\5\0\0\0layerr\0\0\1\0h\x01((X\7\0\0\0storager\1\0\1\0h\x02X\1\0\0\x000r\2\0\1\0h\x03K\4tr\3\0\1\0QK\0K\2K\2\x86r\4\0\1\0"
+    b"K\2K\1\x86r\5\0\1\0\x89h\x04)Rr\6\0\1\0tr\7\0\1\0Rr\x08\0\1\0"
+)
+
+
+def test_the_default_limits_take_a_hundred_thousand_tensors() -> None:
+    few, more = (read_pickle(tensors(count)).cost for count in (10, 20))
+    assert (more - few) * 10_000 < 0.85 * DEFAULT_LIMITS.opcodes
+    assert 0.25 * DEFAULT_LIMITS.paths > 100_000
+    assert 0.5 * DEFAULT_LIMITS.entries > 100_000
+
+
 @pytest.mark.parametrize("shape", PICKLES)
 def test_a_scan_of_a_bomb_ends_soon(shape: str) -> None:
     """20,000 parts took up to 30 s where every part was compared with all others; they take 0.5 s."""

@@ -59,7 +59,7 @@ def diff(
     if not all(0 <= bound < float("inf") for bound in tolerance):
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
-        found = _compared(_side(one), _side(other), renames, tolerance, progress)
+        found = _compared(_side(one), _side(other), renames, tolerance, progress, one.limits.paths)
         for opened in (one, other):
             opened.source.check_unchanged()
         return replace(found, a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
@@ -87,7 +87,9 @@ def _code(container: Container, limits: Limits) -> dict[str, str] | None:
     return {name: read_all(entry.payload).decode("utf-8", "backslashreplace") for name, entry in found.items()}
 
 
-def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance, progress: Progress | None) -> DiffReport:
+def _compared(
+    a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance, progress: Progress | None, most: int
+) -> DiffReport:
     matches = match(a.tensors, b.tensors, renames)
     counter = ByteCounter(progress, sum(a.tensors[old].nbytes for old, _ in matches.pairs))
     pairs = TensorPairs(tolerance, ignored=() if a.values and b.values else PICKLE_ONLY)
@@ -96,7 +98,7 @@ def _compared(a: Side, b: Side, renames: Sequence[Rename], tolerance: Tolerance,
     differing = [one for one in found if one is not None]
     lone_a = tuple(LoneTensor(name, form(a.tensors[name])) for name in matches.lone_a)
     lone_b = tuple(LoneTensor(name, form(b.tensors[name])) for name in matches.lone_b)
-    objects = _objects(a, b, renames)
+    objects = _objects(a, b, renames, most)
     in_a, in_b, in_both = LoneTensors(lone_a), LoneTensors(lone_b), LoneTensors(lone_a, lone_b)
     return DiffReport(
         *("", ""),
@@ -164,9 +166,9 @@ def _fingerprint(tensor: Tensor) -> Hashable | None:
     return (tensor.dtype, tensor.shape, tensor.stride, tensor.offset, storage.size, crc) if crc else None
 
 
-def _objects(a: Side, b: Side, renames: Sequence[Rename]) -> ObjectDiff:
-    """The comparison of the objects, where both files have some."""
-    found = ObjectDiff(renames)
+def _objects(a: Side, b: Side, renames: Sequence[Rename], most: int) -> ObjectDiff:
+    """The comparison of the objects, where both files have some; `most` paths."""
+    found = ObjectDiff(renames, most)
     for prefix in a.texts.keys() & b.texts.keys():
         found.compare(a.texts[prefix], b.texts[prefix], prefix)
     if not a.values or not b.values:

@@ -11,15 +11,12 @@ from typing import NamedTuple
 from ptzip.diffing.report import Changed, Only
 from ptzip.diffing.tensors import are_storages_equal
 from ptzip.diffing.value_equality import are_equal, describe, may_have_children
-from ptzip.errors import LimitError, PtzipError
+from ptzip.errors import PtzipError
 from ptzip.globs import Rename, renamed
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.tensors.storage import Storage
-from ptzip.tree.paths import TOP, Path, search
+from ptzip.tree.paths import TOP, Path, PathCount, search
 from ptzip.values.value_children import ValueChild, value_children
-
-MOST_ROWS = 1_000_000
-MOST_CHARACTERS = 1 << 28
-"""How many differences there may be, and how many characters their paths may have together."""
 
 LONG = 1000
 """Bytes of a text or a number from which on it is long."""
@@ -117,13 +114,13 @@ class RenamedPaths:
 class ObjectDiff:
     """A comparison of objects, and the differences that it found."""
 
-    def __init__(self, renames: Sequence[Rename] = ()) -> None:
+    def __init__(self, renames: Sequence[Rename] = (), most: int = DEFAULT_LIMITS.paths) -> None:
         self.renamed = RenamedPaths(renames)
         self.corresponding = Correspondence()
         self.only_a = list[Only]()
         self.only_b = list[Only]()
         self.changed = list[Changed]()
-        self.rows = self.characters = 0
+        self.pairs, self.differences = PathCount(most), PathCount(most)
         self._long = dict[tuple[int, int], tuple[bool, object, object]]()
         """Whether two long values are equal, and both, so that no other gets the identity of one."""
 
@@ -134,6 +131,7 @@ class ObjectDiff:
         pending = [*moved, Pair(a, b, top, top)][::-1]
         while pending:
             pair = pending.pop()
+            self.pairs.add(0)
             have_children = may_have_children(pair.a) and may_have_children(pair.b)
             if have_children and not self.corresponding.add(pair.a, pair.b):
                 continue
@@ -176,10 +174,7 @@ class ObjectDiff:
 
     def _text(self, path: Path) -> str:
         """The text of a path for the report. Raises LimitError where the report becomes too long."""
-        self.rows, self.characters = self.rows + 1, self.characters + path.length
-        if self.rows > MOST_ROWS or self.characters > MOST_CHARACTERS:
-            bounds = f"more than {MOST_ROWS} paths, or at paths of more than {MOST_CHARACTERS} characters"
-            raise LimitError(f"the objects differ at {bounds}")
+        self.differences.add(path.length)
         return str(path)
 
 

@@ -174,7 +174,9 @@ class Plain:
             )
         lost = [name for name in plain_names(module) if not name.startswith("_") and name != "training"]
         without = f", without its {', '.join(lost)}" if lost else ""
-        return self._report(path, ordered(state_dict(module)), f"the state dict of {class_path(module)}{without}")
+        return self._report(
+            path, ordered(state_dict(module, self.edit.most_paths)), f"the state dict of {class_path(module)}{without}"
+        )
 
     def _subclass(self, call: Call, path: str) -> Node | None:
         """A tensor of a subclass, with attributes (`torch/_tensor.py`): the tensor, where another function rebuilds it."""

@@ -6,11 +6,12 @@ An object in several positions is shown below the first one and named in the oth
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple, TypeGuard
 
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.nodes import Atom, Call, Global, List, Node, Persistent, Tuple, plain
 from ptzip.tensors.tensor import Tensor
 from ptzip.tree.children import NodeChild, each_child
 from ptzip.tree.kinds import is_tensor, kind
-from ptzip.tree.paths import TOP, Path
+from ptzip.tree.paths import TOP, Path, PathCount
 
 UNLIMITED = 1 << 62
 DEPTH, WIDTH = 5, 12
@@ -57,8 +58,11 @@ class _Level(NamedTuple):
     left: int
 
 
-def tree_rows(root: Node, tensors: Mapping[str, Tensor], everything: bool, path: str = "") -> Iterator[TreeRow]:
-    """The rows of a tree, from the node at `path`."""
+def tree_rows(
+    root: Node, tensors: Mapping[str, Tensor], everything: bool, path: str = "", most: int = DEFAULT_LIMITS.paths
+) -> Iterator[TreeRow]:
+    """The rows of a tree, from the node at `path`. Raises LimitError where there are more than `most`, or very deep ones."""
+    counted = PathCount(most)
     depth, width = (UNLIMITED, UNLIMITED) if everything else (DEPTH, WIDTH)
     seen: dict[int, Path] = {}
     pending = [_Level(TOP.below(path or None), iter([NodeChild(path, root)]), 1)]
@@ -74,6 +78,7 @@ def tree_rows(root: Node, tensors: Mapping[str, Tensor], everything: bool, path:
             continue
         pending[-1] = pending[-1]._replace(left=left - 1)
         where = above.below(child.part) if at else above
+        counted.add(max(where.length, 2 * at))
         row = _row(_Branch(at, where, child.part or "", child.value), seen, tensors)
         yield row
         if row.below and at < depth:

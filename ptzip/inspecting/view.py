@@ -144,7 +144,7 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
     if view.with_values:
         raise EditError(f"{view.path} is not a tensor, so it has no values to show")
     node = find_in(checkpoint, view.path)[1] if view.path else checkpoint.root
-    return TreeView(tree_rows(node, tensors, view.everything, view.path))
+    return TreeView(tree_rows(node, tensors, view.everything, view.path, checkpoint.limits.paths))
 
 
 def opcode_dict(line: OpcodeLine) -> dict[str, Any]:

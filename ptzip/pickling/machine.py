@@ -66,6 +66,8 @@ class Machine:
         self.nested_at = -1
         """The offset of the innermost of several directly nested containers; `nested` is their number."""
         self.nested = 0
+        self.items = 0
+        """How many items were put into containers; those of tuples, which tensors are made of, are only opcodes."""
         self.pickle = Pickle(None)
         self.pickle.limits = limits
         self.noted = dict[str, int]()
@@ -82,6 +84,12 @@ class Machine:
         self.nested_at = self.at
         if self.nested > self.limits.nesting:
             raise beyond("nesting", self.limits.nesting, "containers are directly nested deeper than", self.at)
+
+    def fill(self, count: int) -> None:
+        """Count items put into a container, each of which has a path: most commands take long to look at one."""
+        self.items += count
+        if self.items > self.limits.paths:
+            raise beyond("paths", self.limits.paths, "containers have more items than", self.at)
 
     def floor(self) -> int:
         """The index in the stack below which no opcode may pop."""

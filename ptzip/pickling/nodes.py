@@ -61,8 +61,10 @@ class Node:
         """Append a step."""
         if type(self.steps) is list:
             self.steps.append(step)
-        else:  # it is one of the tuples that nodes share
+        elif self.steps:
             self.steps = [*self.steps, step]
+        else:  # as nearly all nodes have at most one step, a tuple, which takes half of the memory of a list
+            self.steps = cast("list[Step]", (step,))
 
 
 class Atom(Node):

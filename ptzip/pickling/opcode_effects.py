@@ -10,13 +10,29 @@ from typing import Any
 from ptzip.errors import FormatError, beyond
 from ptzip.pickling.machine import Machine
 from ptzip.pickling.memo import get, put
-from ptzip.pickling.nodes import NOTHING, Atom, Call, Dict, Global, List, Node, Persistent, Set, Step, Tuple, plain, text
+from ptzip.pickling.nodes import (
+    NOTHING,
+    PAIRED,
+    Atom,
+    Call,
+    Dict,
+    Global,
+    List,
+    Node,
+    Persistent,
+    Set,
+    Step,
+    Tuple,
+    plain,
+    text,
+)
 from ptzip.pickling.opcodes import HIGHEST_PROTOCOL
 
 Effect = Callable[[Machine, str, Any], None]
 """Called with the machine, the name of the opcode and its argument."""
 
 CHANGED_BY = {"APPEND": List, "APPENDS": List, "SETITEM": Dict, "SETITEMS": Dict, "ADDITEMS": Set}
+MARKED_KINDS = {"LIST": List, "TUPLE": Tuple, "FROZENSET": Set}
 _OBJECTS = (Call, Global, Persistent)
 """The nodes whose changes `scan` judges by the allow list."""
 
@@ -46,8 +62,11 @@ def _empty(kind: type[Node]) -> Effect:
     return run
 
 
-def _marked(kind: type[Node]) -> Effect:
-    return lambda machine, op, _: machine.push(kind(op, None, machine.pop_marked(), NOTHING))
+def _marked(machine: Machine, op: str, _: Any) -> None:
+    items = machine.pop_marked()
+    machine.push(MARKED_KINDS[op](op, None, items, NOTHING))
+    if op != "TUPLE":
+        machine.fill(len(items))
 
 
 def _tuple_of(count: int) -> Effect:
@@ -68,6 +87,7 @@ def _change(machine: Machine, op: str, items: list[Node]) -> None:
     if type(node) is not CHANGED_BY.get(op) and type(node) not in _OBJECTS:
         machine.note("odd step", f"{op} is applied to a value that it does not fit")
     node.add(Step(op, None, items))
+    machine.fill(len(items) // 2 if op in PAIRED else len(items))
 
 
 def _step(machine: Machine, op: str, _: Any) -> None:
@@ -91,6 +111,7 @@ def _dict(machine: Machine, op: str, _: Any) -> None:
     if len(items) % 2:
         raise FormatError("DICT has a key without a value", machine.at)
     machine.push(Dict(op, None, items))
+    machine.fill(len(items) // 2)
 
 
 def _mark(machine: Machine, _: str, __: Any) -> None:
@@ -198,9 +219,7 @@ EFFECTS: dict[str, Effect] = {
     "EMPTY_TUPLE": _empty(Tuple),
     "EMPTY_DICT": _empty(Dict),
     "EMPTY_SET": _empty(Set),
-    "LIST": _marked(List),
-    "TUPLE": _marked(Tuple),
-    "FROZENSET": _marked(Set),
+    **dict.fromkeys(MARKED_KINDS, _marked),
     "DICT": _dict,
     "TUPLE1": _tuple_of_one,
     "TUPLE2": _tuple_of(2),

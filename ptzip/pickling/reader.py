@@ -19,7 +19,7 @@ from ptzip.pickling.opcodes import LINE, NOTHING, OPCODES
 Skip = Callable[[Node, Stream, int], int]
 Reader = Callable[[Stream, int], tuple[Any, int]]
 
-LINE_COST, CALL_COST, NAME_COST = 2, 8, 30
+LINE_COST, CALL_COST, NAME_COST = 2, 3, 30
 COSTS = {
     **{row.name: LINE_COST for row in OPCODES if row.argument is LINE},
     **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "PERSID", "BINPERSID"), CALL_COST),

@@ -5,7 +5,8 @@ A module is recognized by its state, a dict with `_modules`, never by its class,
 
 from collections.abc import Iterator
 
-from ptzip.errors import LimitError
+from ptzip.errors import beyond
+from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.nodes import (
     Atom,
     Call,
@@ -25,9 +26,6 @@ from ptzip.tensors.references import tensor_slot
 
 UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
 """The dicts of a module that add nothing to a path."""
-
-MOST_NAMES = 1_000_000
-"""How many names a state dict may have: a module in several positions has a name in each."""
 
 
 def attributes(node: Node) -> Node | None:
@@ -94,11 +92,11 @@ def named_slots(module: Node, container: str) -> list[tuple[str, Slot]]:
     return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []
 
 
-def state_dict(root: Node) -> list[tuple[str, Node]]:
+def state_dict(root: Node, most: int = DEFAULT_LIMITS.paths) -> list[tuple[str, Node]]:
     """The tensors of `module.state_dict()` by name (`torch/nn/modules/module.py`, `_save_to_state_dict`).
 
     Parameters are the tensors inside them, and buffers that are not persistent are left out. A module inside itself is left out
-    there. Raises LimitError where there are too many names.
+    there. Raises LimitError where there are more than `most` names: a module in several positions has a name in each.
     """
     found = list[tuple[str, Node]]()
     pending: list[tuple[str, Node, frozenset[int]]] = [("", root, frozenset())]
@@ -108,8 +106,8 @@ def state_dict(root: Node) -> list[tuple[str, Node]]:
         inner = above | {id(module)}
         below = [(name, slot.node) for name, slot in named_slots(module, "_modules") if id(slot.node) not in inner]
         pending += [(f"{prefix}{name}.", child, inner) for name, child in reversed(below)]
-        if len(found) + len(pending) > MOST_NAMES:
-            raise LimitError(f"the state dict of the module has more than {MOST_NAMES} names")
+        if len(found) + len(pending) > most:
+            raise beyond("paths", most, "the state dict of the module has more names than")
     return found
 
 

@@ -35,6 +35,7 @@ from ptzip.pickling.nodes import (
     children,
     walk_unordered,
 )
+from ptzip.pickling.opcodes import VALUES
 from ptzip.tensors.references import class_ref, storage_ref
 from ptzip.tensors.tensor import Tensor
 from ptzip.tensors.torch_names import TENSOR_CLASSES
@@ -61,6 +62,9 @@ FUNCTIONS: dict[str, Callable[..., object]] = {
     for function in module
 }
 """Every function that a row of the allow list names."""
+
+DECODED = (VALUES.keys() | {"NEXT_BUFFER"}) - {"NONE", "NEWTRUE", "NEWFALSE"}
+"""The opcodes of atoms whose values are computed, and kept; those of all others would be half of what is kept."""
 
 Pending = Node | tuple[Node, Step | None]
 """Work to do: a node, a node whose parts are built, or a step of it whose items are built."""
@@ -132,17 +136,19 @@ class Builder:
 
     def value(self, node: Node) -> object:
         """The value of a node that was built before; any other order is not that of a pickler."""
+        if type(node) is Atom and node.op not in DECODED:
+            return node.value
         try:
             return self.values[id(node)]
         except KeyError:
             raise FormatError("a value contains itself before it exists", node.offset) from None
 
     def _schedule(self, nodes: list[Node], pending: list[Pending]) -> None:
-        """Build some nodes next, the first of them first; atoms, which most are, at once."""
+        """Build some nodes next, the first of them first; atoms, which most are, at once, if that takes anything."""
         for node in reversed(nodes):
             if type(node) is not Atom or any(step.op not in PUTS for step in node.steps):
                 pending.append(node)
-            elif id(node) not in self.values:
+            elif node.op in DECODED and id(node) not in self.values:
                 self.values[id(node)] = self._value(node)
 
     def _value(self, node: Node) -> object:

@@ -15,7 +15,7 @@ from ptzip.formats.bare import JOBLIB
 from ptzip.formats.container import Container
 from ptzip.io.payloads import SourcePayload, unchecked
 from ptzip.io.sources import DescriptorSource, Source, Window
-from ptzip.limits import Limits
+from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors import to_numpy
 from ptzip.tensors.index_checks import IndexChecks
 from ptzip.tensors.storage import Storage
@@ -48,28 +48,28 @@ def loaded(container: Container, *, unknown: str, mapped: bool, limits: Limits) 
     if arrays is None and not container.parts:
         raise UnsupportedError(f"this is a {container.name}, which has no pickle of its own")
     value = build(container.parts[0], unknown=unknown, limits=limits) if arrays is None else arrays
-    return materialize(value, keep=unknown == "keep", mapped=mapped)
+    return materialize(value, keep=unknown == "keep", mapped=mapped, most=limits.paths)
 
 
-def materialize(root: object, *, keep: bool = False, mapped: bool = False) -> object:
+def materialize(root: object, *, keep: bool = False, mapped: bool = False, most: int = DEFAULT_LIMITS.paths) -> object:
     """The value with numpy arrays in it.
 
     A tensor that numpy cannot represent is an UnsupportedError that names it, or with `keep` stays a lazy `Tensor`. With
     `mapped` the arrays are read-only views of the file where a storage is stored as it is.
     """
     if not keep:
-        _check_forms(root)
+        _check_forms(root, most)
     return _Materializer(keep, mapped).run(root)
 
 
-def _check_forms(root: object) -> None:
+def _check_forms(root: object, most: int) -> None:
     """Raise UnsupportedError, with its name, for the first tensor that numpy cannot represent."""
     for value in reachable(root):
         for tensor in (item for item in (value, *referents(value)) if isinstance(item, Tensor)):
             try:
                 to_numpy.check_form(tensor)
             except UnsupportedError as error:
-                names = [name for name, found in named_tensors(root).items() if found is tensor and name]
+                names = [name for name, found in named_tensors(root, most).items() if found is tensor and name]
                 raise UnsupportedError(f"{names[0]}: {error}" if names else str(error)) from error
 
 

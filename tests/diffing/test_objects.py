@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import ptzip
-from ptzip.diffing import objects
+from ptzip.diffing.objects import ObjectDiff
 from ptzip.errors import LimitError
 from tests.corpus import parameters
 
@@ -152,10 +152,11 @@ def test_depth_has_no_limit_of_its_own(tmp_path: Path) -> None:
     assert change.name == ".".join(["0"] * 100_000)
 
 
-def test_very_many_differences_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(objects, "MOST_ROWS", 10)
-    with pytest.raises(LimitError, match="differ at more than 10 paths"):
-        found(list(range(12)), list(range(20, 32)), tmp_path)
+@pytest.mark.parametrize("other", [range(20, 32), range(20, 23)], ids=["pairs", "differences"])
+def test_very_many_pairs_and_differences_are_an_error(other: range) -> None:
+    compared = ObjectDiff(most=11)
+    with pytest.raises(LimitError, match="above the limit of 11; raise it with `--limit paths=N`"):
+        compared.compare(list(range(12)), list(other))
 
 
 OLD = {"ema": {"a": 1, "b": [1, 2]}, "model": {"a": 5}, "n": 0}

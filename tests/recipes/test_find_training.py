@@ -11,32 +11,32 @@ from ptzip.pickling.reader import read_pickle
 from ptzip.recipes.find_training import find_training
 from ptzip.recipes.kept import leftovers
 from ptzip.recipes.weights import find_weights
-from tests.bench.growth import text
+from tests.bench.shapes import text
 
 STORAGE = b"(" + text("storage") + b"ctorch\nFloatStorage\n" + text("0") + text("cpu") + b"K\x08tQ"
-LONG = b"}(" + text("z") + b"](" + b"K\x01K\x02\x86" * 5000 + b"eq\0"
+LONG = b"}(" + text("z") + b"](" + b"K\x01K\x02\x86" * 3000 + b"eq\0"
 SCHEDULER = b"}(" + text("last_epoch") + b"K\x01" + text("_step_count") + b"K\x01" + text("x")
 
 
 def nested(key: str, bottom: bytes) -> bytes:
-    return (b"}" + text(key)) * 5000 + bottom + b"s" * 5000
+    return (b"}" + text(key)) * 3000 + bottom + b"s" * 3000
 
 
 SHAPES = {
-    "one long list under many keys": LONG + b"".join(text(f"a{n}") + b"h\0" for n in range(5000)) + b"u",
-    "a long list in many values": LONG + b"".join(text("memory_" + "abcde"[n % 5]) + b"](h\0e" for n in range(5000)) + b"u",
+    "one long list under many keys": LONG + b"".join(text(f"a{n}") + b"h\0" for n in range(3000)) + b"u",
+    "a long list in many values": LONG + b"".join(text("memory_" + "abcde"[n % 5]) + b"](h\0e" for n in range(3000)) + b"u",
     "nested buffers": nested("memory", b"N"),
     "nested buffers with a tensor": nested("memory", STORAGE),
     "nested optimizers with a tensor": nested("optimizer", STORAGE),
     "nested callbacks": nested("callbacks", b"K\x01"),
-    "nested schedulers": SCHEDULER * 5000 + STORAGE + b"u" * 5000,
-    "nested objects": b"cm\nC\nq\0)\x81" + (b"}" + text("optimizer") + b"h\0)\x81") * 5000 + b"}" + b"bs" * 5000 + b"b",
+    "nested schedulers": SCHEDULER * 3000 + STORAGE + b"u" * 3000,
+    "nested objects": b"cm\nC\nq\0)\x81" + (b"}" + text("optimizer") + b"h\0)\x81") * 3000 + b"}" + b"bs" * 3000 + b"b",
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_what_is_nested_and_shared_is_looked_at_once(shape: str) -> None:
-    """5,000 levels took more than 20 s."""
+    """3,000 levels took more than 10 s."""
     part = Part("a pickle", read_pickle(b"\x80\x02" + SHAPES[shape] + b"."), nothing_stored)
     start = time.process_time()
     leftovers(Edit(part), find_training(part.root))

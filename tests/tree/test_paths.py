@@ -161,7 +161,7 @@ def test_a_tree_of_few_nodes_with_very_many_paths_is_refused() -> None:
 
 
 def test_shared_values_that_multiply_paths_are_counted_ahead() -> None:
-    """A million paths of 25 lists took 7 s before the limit was said."""
+    """A million paths of 25 lists took 7 s, until there were too many."""
     root, looked = Saving().node([1]), list[Node]()
     for _ in range(24):
         root = Saving().node([root, root])
@@ -170,7 +170,7 @@ def test_shared_values_that_multiply_paths_are_counted_ahead() -> None:
         looked.append(node)
         return node_children(node)
 
-    with pytest.raises(LimitError, match=r"the object has at least 67,\d+,\d+ paths, above the limit of 1,000,000"):
+    with pytest.raises(LimitError, match=r"the object has at least \d+,\d+,\d+ paths, above the limit"):
         list(walk(root, counted))
     assert len(looked) < 3 * paths.FEW_PATHS
 
