@@ -22,7 +22,7 @@ from ptzip.inspecting.tensor_summary import (
     parameter_counts,
 )
 from ptzip.inspecting.torch_versions import versions
-from ptzip.io.sources import position
+from ptzip.io.sources import place_of
 from ptzip.pickling.nodes import Call, Global
 from ptzip.recipes import AUTO
 from ptzip.recipes.apply import forecast
@@ -113,7 +113,7 @@ def _unusual_records(checkpoint: Checkpoint, rows: tuple[RecordRow, ...]) -> Ite
     for row in rows:
         if row.header is None:
             continue
-        at = position(checkpoint.content, row.header)
+        at = place_of(checkpoint.content, row.header)
         fields = ", ".join(difference.field for difference in row.differences)
         if fields:
             message = f"the local header of record {row.name} differs from the central directory in {fields}"

@@ -364,16 +364,20 @@ def placed(source: Source) -> Iterator[None]:
     try:
         yield
     except PtzipError as error:
-        if error.offset is not None and error.inside is None:
-            error.offset, error.inside = position(source, error.offset)
+        if error.inside is None:
+            error.offset, error.inside = place_of(source, error.offset)
         raise
 
 
 def placed_problems(problems: Iterable[Problem], source: Source) -> Iterator[Problem]:
     """Problems of a source that say where in the file they are."""
     for one in problems:
-        is_placed = one.offset is None or one.inside is not None
-        yield one if is_placed else Problem(*one[:3], *position(source, one.offset or 0))
+        yield one if one.inside is not None else Problem(*one[:3], *place_of(source, one.offset))
+
+
+def place_of(source: Source, offset: int | None) -> tuple[int | None, str]:
+    """The position of a byte; None where the source has none at that offset, as a header may claim. Its end counts as one."""
+    return position(source, offset) if offset is not None and 0 <= offset <= source.size else (None, "")
 
 
 def position(source: Source, offset: int) -> Position:

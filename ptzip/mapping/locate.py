@@ -1,7 +1,8 @@
 """The way from a file to one byte of it: its part, and there the field, the opcode, or the element of tensors."""
 
+import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple
@@ -11,7 +12,7 @@ from ptzip.formats.collection import Collection, Packed
 from ptzip.formats.container import Container, Part, nothing_stored
 from ptzip.formats.detect import open_container
 from ptzip.io.compression import compression_of, unpacked
-from ptzip.io.sources import Position, Source, Window, position
+from ptzip.io.sources import BytesSource, Position, Source, Window, position
 from ptzip.limits import Limits
 from ptzip.mapping.builds import Built, built
 from ptzip.mapping.claims import FILE, PICKLE, STORAGE
@@ -31,14 +32,15 @@ from ptzip.zip.structs import DEFLATED
 
 class Location(NamedTuple):
     """A byte: the part that it belongs to, and where that is a file of its own, the part there. By what that is, it has the
-    fields of a structure, the outermost first, what an opcode builds, or an element of a storage.
+    fields of a structure, the outermost first, what an opcode builds, or an element of a storage. The end of the file, where
+    messages about what is missing point, has no byte and is in no part.
 
     `offset` counts from the start of the file or of what `inside` names.
     """
 
     offset: int
     inside: str
-    byte: int
+    byte: int | None
     parts: tuple[FilePart, ...]
     fields: tuple[Field, ...] = ()
     built: Built | None = None
@@ -98,11 +100,13 @@ class _File:
         """Those whose bytes are at rest, in the order of their offsets."""
         return sorted(((at, one) for at, one in self.owners.items() if one.storage.payload().seekable), key=itemgetter(0))
 
-    def locate(self, offsets: Iterable[int]) -> dict[int, Location]:
+    def locate(self, offsets: Sequence[int]) -> dict[int, Location]:
         groups = dict[FilePart, list[int]]()
+        found = {at: Location(at + self.base, self.start.inside, None, ()) for at in offsets if at == self.source.size}
         for at in offsets:
+            if at in found:
+                continue
             groups.setdefault(part_at(self.parts, at), []).append(at)
-        found = dict[int, Location]()
         for part, members in groups.items():
             for at in members:
                 byte, shown = self.source.read(at, 1)[0], part._replace(offset=part.offset + self.base)
@@ -127,7 +131,7 @@ class _File:
     def _in_file(self, part: FilePart, found: Mapping[int, Location]) -> Iterator[tuple[int, Location]]:
         """Locations in a member of a tar or zip that is a file of its own."""
         inner = _File(Window(self.source, part.offset, part.length), self.limits, self.base + part.offset)
-        for at, location in inner.locate(at - part.offset for at in found).items():
+        for at, location in inner.locate([at - part.offset for at in found]).items():
             yield at + part.offset, location._replace(parts=(*found[at + part.offset].parts, *location.parts))
 
     def _in_pickle(self, part: FilePart, found: Mapping[int, Location]) -> Iterator[tuple[int, Location]]:
@@ -194,11 +198,25 @@ class _Record(_File):
         return self.pickles[0] if self.pickles else super()._pickle(part)
 
 
+def _argument(file: _File, at: int, name: str) -> Source:
+    """The bytes or the text in the opcode at an offset, in which a scan may find another pickle."""
+    built = file.locate([at])[at].built
+    value = built.opcode.argument if built else None
+    if isinstance(value, str):
+        value = value.encode("latin-1") if value.isascii() or max(value) < "\u0100" else value.encode("utf-8", "surrogatepass")
+    if not isinstance(value, bytes | bytearray):
+        raise EditError(f"there are no {name}: the opcode there has another argument")
+    return BytesSource(bytes(value), name, Position(0, name))
+
+
 def _content(file: _File, name: str) -> _File:
     """What the messages about a file call by a name: the content of a compressed file, or of a compressed record in it.
 
     Raises EditError where there is nothing of that name.
     """
+    embedded = re.fullmatch(r"bytes at (\d+)", name)
+    if embedded:
+        return _File(_argument(file, int(embedded[1]), name), file.limits)
     kind = compression_of(file.source)
     if kind is not None:
         inner = _File(unpacked(file.source, kind, file.limits), file.limits)

@@ -19,8 +19,9 @@ def at_lines(name: str, locations: Iterable[Location], width: int) -> Iterator[s
 def location_lines(found: Location, width: int) -> Iterator[str]:
     """The way to one byte, in lines of at most `width` characters."""
     inside = f" in {found.inside}" if found.inside else ""
-    shown = f" {chr(found.byte)!r}" if 0x20 <= found.byte < 0x7F else ""
-    yield cut(f"  byte {found.offset} (0x{found.offset:x}){inside}: {found.byte:02x}{shown}", width)
+    shown = "the end" if found.byte is None else f"{found.byte:02x}"
+    shown += f" {chr(found.byte)!r}" if found.byte is not None and 0x20 <= found.byte < 0x7F else ""
+    yield cut(f"  byte {found.offset} (0x{found.offset:x}){inside}: {shown}", width)
     for part in found.parts:
         yield cut(f"    {_part(part, found.offset)}", width)
     for words in (*_fields(found), *(_opcode(found.built) if found.built else ()), *_element(found.element)):

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import ChangedError, FormatError, PtzipError
-from ptzip.io.sources import Openable, Source, open_source, position
+from ptzip.io.sources import Openable, Source, open_source, place_of
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
@@ -69,6 +69,5 @@ def _judged(subject: Subject) -> Iterator[Finding]:
         except PtzipError as error:
             yield Finding(rule.id, Severity.REVIEW, f"this cannot be checked: {error}", subject.location)
         for message, (first, times) in found.items():
-            at = None if first is None or subject.source is None else position(subject.source, first)
-            offset, inside = (first, "") if at is None else at
+            offset, inside = (first, "") if subject.source is None else place_of(subject.source, first)
             yield Finding(rule.id, rule.severity, message, subject.location, offset, times, inside)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ptzip.errors import Problem, PtzipError
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import ByteCounter, CheckedPayload, stripes
-from ptzip.io.sources import position
+from ptzip.io.sources import place_of
 from ptzip.io.workers import Workers
 from ptzip.zip.crc_messages import crc_mismatch
 from ptzip.zip.reader import Archive, Entry
@@ -51,7 +51,7 @@ class CrcReader:
                 "data",
                 entry.name,
                 crc_mismatch(entry.crc, record.pieces.crc(record.length)),
-                *position(entry.source, entry.data_offset),
+                *place_of(entry.source, entry.data_offset),
             )
             for entry, record in wrong
             if entry.crc and not _has_own_crc(entry, record)
@@ -63,7 +63,7 @@ class CrcReader:
             try:
                 record = entry.checked
             except PtzipError as error:
-                self.problems.append(Problem("header", entry.name, error.message, *position(entry.source, entry.header_offset)))
+                self.problems.append(Problem("header", entry.name, error.message, *place_of(entry.source, entry.header_offset)))
                 continue
             self.records.append((entry, record))
             for start, stop in stripes(record):

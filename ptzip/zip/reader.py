@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError, UnsupportedError, beyond
 from ptzip.io.payloads import CheckedPayload, InflatedPayload, Payload, SourcePayload
-from ptzip.io.sources import Source, position
+from ptzip.io.sources import Source, place_of
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.zip import structs
 from ptzip.zip.find_archives import find_end, read_end, read_end64
@@ -66,7 +66,7 @@ class Entry:
         """The offset of the data; raises FormatError where there is no local header."""
         if not self.head.startswith(structs.LOCAL_SIGNATURE) or len(self.head) < structs.LOCAL_SIZE:
             message = f"{self.name} has no local header where the central directory says"
-            raise FormatError(message, *position(self.source, self.header_offset))
+            raise FormatError(message, *place_of(self.source, self.header_offset))
         return self.header_offset + structs.LOCAL_SIZE + sum(structs.lengths(structs.LocalHeader, self.head))
 
     @functools.cached_property
@@ -93,7 +93,7 @@ class Entry:
     def stored(self) -> SourcePayload:
         """The bytes as they are in the file, compressed or not."""
         if self.data_offset + self.compressed_size > self.source.size:
-            raise FormatError(f"{self.name} extends past the end of the file", *position(self.source, self.data_offset))
+            raise FormatError(f"{self.name} extends past the end of the file", *place_of(self.source, self.data_offset))
         return SourcePayload(self.source, self.data_offset, self.compressed_size)
 
     @property

@@ -278,6 +278,13 @@ def test_a_deflated_record_is_located_by_its_name() -> None:
     assert (opcode.built.opcode.op, opcode.built.opcode.offset) == ("EMPTY_DICT", 2)
 
 
+def test_the_end_of_a_file_is_where_messages_about_missing_bytes_point() -> None:
+    data = archive(training_records())[:-100]
+    (problem, *_) = ptzip.verify(data).problems
+    (end,) = located(data, str(problem.offset))
+    assert (end.offset, end.byte, end.parts) == (len(data), None, ())
+
+
 def test_what_is_not_there_is_an_error_that_says_so() -> None:
     data = archive(training_records())
     with pytest.raises(FormatError, match=f"there is no byte 9,999,999: the file has {len(data):,}"):

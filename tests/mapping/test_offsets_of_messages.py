@@ -120,6 +120,15 @@ def test_what_load_refuses_is_at_the_call(wrap: Callable[[bytes], bytes]) -> Non
         assert wrap in (WAYS["two in a row"], WAYS["zips in a row"])
 
 
+def test_a_pickle_in_the_bytes_of_another_is_located_in_those() -> None:
+    data = zipped(b"\x80\x03C" + bytes([len(EVIL)]) + EVIL + b".")
+    (finding, *_) = [one for one in ptzip.scan(data).findings if "system" in one.message]
+    assert finding.inside == f"bytes at {data.index(EVIL) - 2}"
+    built = at(data, finding.offset, finding.inside).built
+    assert built is not None
+    assert built.opcode.op in ("REDUCE", "GLOBAL")
+
+
 def test_a_header_in_a_tar_is_where_it_is_in_the_file() -> None:
     data = bytearray(in_tar(b"\x80\x02}."))
     header = data.rindex(b"PK\x03\x04")
