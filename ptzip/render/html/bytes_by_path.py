@@ -13,9 +13,6 @@ from ptzip.render.html.page import Section
 from ptzip.render.words import shape, share, size
 from ptzip.slimming.report import SlimReport
 
-MOST_PLACES = 2000
-"""The number of paths that the page suggests to zoom to."""
-
 
 def kinds(uses: TensorUses, slim: SlimReport | str) -> dict[str, str]:
     """What the bytes of each tensor are, by its name: what `slim` removes them as, or else what their top-level key says."""
@@ -46,7 +43,6 @@ def bytes_section(report: InspectReport, uses: TensorUses, marks: Mapping[str, s
     words = {kind: f"{kind}: {size(totals[kind])} ({share(totals[kind], report.unpacked)})" for kind in COLOURS if totals[kind]}
     more = {
         "legend": [(COLOURS[kind], text) for kind, text in words.items()],
-        "places": list(_places(figure["data"][0]))[:MOST_PLACES],
         "summary": "; ".join(words.values()),
     }
     return Section(
@@ -76,12 +72,3 @@ def _rest(report: InspectReport, uses: TensorUses) -> Iterator[Block]:
     for name, taken in (("(pickle)", pickled), ("(file)", report.unpacked - stored - pickled)):
         if taken > 0:
             yield Block(name, taken, OTHER, "headers, padding, other records" if name == "(file)" else "")
-
-
-def _places(trace: Mapping[str, list[str]]) -> Iterator[tuple[str, str]]:
-    """The dotted path of each rectangle that has others in it, and its id."""
-    inner, paths = set(trace["parents"]), dict[str, str]()
-    for number, parent, name in zip(trace["ids"], trace["parents"], trace["labels"], strict=True):
-        paths[number] = f"{paths[parent]}.{name}" if paths.get(parent) else name if parent else ""
-        if number in inner:
-            yield paths[number] or name, number

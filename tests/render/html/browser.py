@@ -48,6 +48,6 @@ def opened(browser: Any, path: Path, scheme: str = "light") -> Iterator[Opened]:
     page.on("pageerror", lambda error: found.complaints.append(str(error)))
     page.on("request", lambda request: found.complaints.extend({request.url} - {path.as_uri()}))
     page.goto(path.as_uri())
-    page.wait_for_function("document.documentElement.dataset.state === 'drawn'")
+    page.locator("html[data-state=drawn]").wait_for(state="attached", timeout=120_000)
     yield found
     context.close()
