@@ -32,7 +32,7 @@ WITHIN = "print only --opcodes there: OFFSET:LENGTH (decimal or 0x…) or the na
 EXTRACT = "write to OUT what is there, or the tensor at a path as .npy"
 HEX = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of a record"
 
-MAP = "map"
+MAP, TREE = "map", "tree"
 
 LINES_AT_ONCE = 1000
 """Long views are printed in pieces of this many lines."""
@@ -52,6 +52,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--raw", action="store_true", help="with --extract: a record as it is stored, not inflated")
     parser.add_argument("--fields", action="store_true", help="with --map: the fields of every structure, with their values")
     view.add_argument("--html", metavar="OUT", help=PAGE_HELP)
+    parser.add_argument("--sizes", action="store_true", help="with --tree: the bytes below each module, each storage once")
+    parser.add_argument("--depth", type=int, metavar="N", help="with --tree: only so many levels")
+    parser.add_argument("--sort", choices=("size",), help="with --sizes: the largest first")
     parser.add_argument("--stats", action="store_true", help="read every tensor for statistics, with --html")
     parser.add_argument("--values", action="store_true", help="print the values of the tensor at PATH")
     parser.add_argument("--stack", action="store_true", help="print what each of the --opcodes leaves on the stack")
@@ -95,6 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> None:
     """Raise EditError for flags that do not belong to the view."""
+    if (arguments.sizes or arguments.depth is not None) and arguments.view != TREE:
+        raise ptzip.EditError("--sizes and --depth are about --tree: add that")
+    if arguments.sort and not arguments.sizes:
+        raise ptzip.EditError("--sort is about --sizes: add that")
+    if arguments.stats and not arguments.html:
+        raise ptzip.EditError("--stats is about --html: add that")
     if arguments.fields and arguments.view != MAP:
         raise ptzip.EditError("--fields is about --map: add that")
     if (arguments.output or arguments.force or arguments.raw) and not arguments.extract:
@@ -141,7 +150,17 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: lis
     from ptzip.render.inspect_views import WIDEST, lines
 
     within = where(arguments.within) if arguments.within else None
-    view = View(arguments.view or NODE, node, arguments.all, arguments.values, arguments.stack, within)
+    view = View(
+        arguments.view or NODE,
+        node,
+        arguments.all,
+        arguments.values,
+        arguments.stack,
+        within,
+        with_sizes=arguments.sizes,
+        depth=arguments.depth,
+        by_size=arguments.sort == "size",
+    )
     with ptzip.open(path, arguments.limits) as checkpoint:
         if arguments.json:
             answers.append(view_dict(checkpoint, view))

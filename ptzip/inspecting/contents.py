@@ -1,5 +1,6 @@
 """Everything that a page shows of an open checkpoint: tensors, the bytes that each uses, statistics, tree and file map."""
 
+import contextlib
 from collections.abc import Mapping
 from itertools import islice
 from typing import NamedTuple
@@ -47,7 +48,8 @@ def _statistics(tensors: Mapping[str, Tensor]) -> dict[str, Statistics]:
 
 
 def _tree(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> tuple[TreeRow, ...]:
-    try:
-        return tuple(islice(tree_rows(checkpoint.root, tensors, everything=True), MOST_ROWS))
-    except PtzipError:
-        return ()
+    """The rows of the tree, up to where it breaks off."""
+    found = list[TreeRow]()
+    with contextlib.suppress(PtzipError):
+        found.extend(islice(tree_rows(checkpoint.root, tensors, everything=True, most=checkpoint.limits.paths), MOST_ROWS))
+    return tuple(found)

@@ -114,8 +114,9 @@ class InspectReport:
 
     def figure(self) -> Any:
         """The bytes of each key as a treemap of plotly. Raises UnsupportedError where plotly is not installed."""
-        from ptzip.figures.plotly_library import figure  # here, since few reports are shown so
-        from ptzip.figures.treemap import Block, treemap  # as above
+        from ptzip.figures.block_tree import Block  # here and below, since few reports are shown so
+        from ptzip.figures.plotly_library import figure  # as above
+        from ptzip.figures.treemap import treemap  # as above
 
         storages = [Block(key.key or "(object)", key.storages, kind_of(key.key)) for key in self.keys]
         pickles = [Block(f"(pickle).{key.key}", key.pickle, OTHER) for key in self.keys]

@@ -59,11 +59,20 @@ class _Level(NamedTuple):
 
 
 def tree_rows(
-    root: Node, tensors: Mapping[str, Tensor], everything: bool, path: str = "", most: int = DEFAULT_LIMITS.paths
+    root: Node,
+    tensors: Mapping[str, Tensor],
+    everything: bool,
+    path: str = "",
+    most: int = DEFAULT_LIMITS.paths,
+    deepest: int | None = None,
 ) -> Iterator[TreeRow]:
-    """The rows of a tree, from the node at `path`. Raises LimitError where there are more than `most`, or very deep ones."""
+    """The rows of a tree, from the node at `path`, to a depth that `everything` determines unless `deepest` is given.
+
+    Raises LimitError where there are more than `most`, or very deep ones.
+    """
     counted = PathCount(most)
     depth, width = (UNLIMITED, UNLIMITED) if everything else (DEPTH, WIDTH)
+    depth = depth if deepest is None else deepest
     seen: dict[int, Path] = {}
     pending = [_Level(TOP.below(path or None), iter([NodeChild(path, root)]), 1)]
     while pending:

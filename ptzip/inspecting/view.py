@@ -5,9 +5,12 @@ from typing import Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import EditError, PtzipError
+from ptzip.globs import Patterns
 from ptzip.inspecting.disassembly import PickleOpcodes, disassembled, find_in
 from ptzip.inspecting.records import RecordRow, used_rows
+from ptzip.inspecting.size_rows import SizeRow, size_rows
 from ptzip.inspecting.tensor_summary import TensorRow, tensor_rows
+from ptzip.inspecting.tensor_uses import tensor_uses
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.json_output import report_dict
 from ptzip.mapping.opcode_meanings import OpcodeLine
@@ -17,6 +20,9 @@ from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 from ptzip.text import as_json
 
+SIZE_DEPTH = 3
+"""The depth of a tree of sizes unless another is given."""
+
 NODE, TENSORS, TREE, RECORDS, OPCODES = "node", "tensors", "tree", "records", "opcodes"
 WHOLE_FILE = (RECORDS,)
 """The views of the file, not of an object in it."""
@@ -24,7 +30,7 @@ WHOLE_FILE = (RECORDS,)
 
 class View(NamedTuple):
     """A view of a file: `path` is the dotted path of a node, "" for the whole object; `within` is what of the pickles is shown,
-    None for all.
+    None for all, `depth` the levels of a tree.
     """
 
     kind: str
@@ -33,6 +39,9 @@ class View(NamedTuple):
     with_values: bool = False
     with_stack: bool = False
     within: Where | None = None
+    with_sizes: bool = False
+    depth: int | None = None
+    by_size: bool = False
 
     def check(self) -> None:
         """Raise EditError where options contradict one another."""
@@ -110,6 +119,15 @@ class TensorView(NamedTuple):
         return {"tensor": _tensor(self.tensor), "statistics": found} | values
 
 
+class SizesView(NamedTuple):
+    """The bytes of tensors by module."""
+
+    rows: list[SizeRow]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"sizes": [row._asdict() for row in self.rows]}
+
+
 class TreeView(NamedTuple):
     """The object at a path."""
 
@@ -119,7 +137,7 @@ class TreeView(NamedTuple):
         return {"tree": [_branch(row) for row in self.rows]}
 
 
-ViewContent = RecordsView | OpcodesView | TensorsView | TensorView | TreeView
+ViewContent = RecordsView | OpcodesView | TensorsView | TensorView | SizesView | TreeView
 
 
 def view_dict(checkpoint: Checkpoint, view: View) -> dict[str, Any]:
@@ -137,14 +155,20 @@ def view_content(checkpoint: Checkpoint, view: View) -> ViewContent:
         return OpcodesView(disassembled(checkpoint, view.path, view.within))
     if view.kind == TENSORS:
         return TensorsView(tensor_rows(_tensors_below(checkpoint, view.path), not view.everything))
+    if view.with_sizes:
+        depth = SIZE_DEPTH if view.depth is None else view.depth
+        return SizesView(list(size_rows(tensor_uses(_tensors_below(checkpoint, view.path)), depth, view.by_size)))
     tensors = readable_tensors(checkpoint)
     if view.kind == NODE and view.path in tensors:
         tensor = tensors[view.path]
         return TensorView(tensor, statistics.statistics(tensor), view.with_values)
     if view.with_values:
         raise EditError(f"{view.path} is not a tensor, so it has no values to show")
+    if matching := _matching(tensors, view.path):
+        return TensorsView(tensor_rows(matching, folded=False))
     node = find_in(checkpoint, view.path)[1] if view.path else checkpoint.root
-    return TreeView(tree_rows(node, tensors, view.everything, view.path, checkpoint.limits.paths))
+    rows = tree_rows(node, tensors, view.everything, view.path, checkpoint.limits.paths, view.depth)
+    return TreeView(rows)
 
 
 def opcode_dict(line: OpcodeLine) -> dict[str, Any]:
@@ -196,7 +220,16 @@ def readable_tensors(checkpoint: Checkpoint) -> Mapping[str, Tensor]:
 def _tensors_below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:
     """The tensors at a path and below it. Raises EditError where there are none."""
     tensors = checkpoint.tensors()
-    found = {name: tensor for name, tensor in tensors.items() if name == path or name.startswith(f"{path}.")}
+    below = {name: tensor for name, tensor in tensors.items() if name == path or name.startswith(f"{path}.")}
+    found = below or _matching(tensors, path)
     if path and not found:
         raise EditError(f"there are no tensors below {path}")
     return found if path else tensors
+
+
+def _matching(tensors: Mapping[str, Tensor], glob: str) -> Mapping[str, Tensor]:
+    """The tensors whose names a glob matches; none for a path without wildcards, or that is itself a part of names."""
+    if not set(glob) & set("*?[") or any(name.startswith(f"{glob}.") for name in tensors):
+        return {}
+    patterns = Patterns([glob])
+    return {name: tensor for name, tensor in tensors.items() if patterns.match(name)}

@@ -1,22 +1,29 @@
 """The detailed views of `ptzip inspect` as text: tensors, tree, records, opcodes, and one tensor with its values."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ptzip.inspecting.disassembly import PickleOpcodes
 from ptzip.inspecting.records import RecordRow
+from ptzip.inspecting.size_rows import SizeRow
 from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
-from ptzip.inspecting.view import OpcodesView, RecordsView, TensorsView, TensorView, View, ViewContent
+from ptzip.inspecting.view import OpcodesView, RecordsView, SizesView, TensorsView, TensorView, View, ViewContent
 from ptzip.mapping.opcode_meanings import OpcodeLine
-from ptzip.render.words import LONGEST, count, cut, filled, printable, shape, size, some, table, value
+from ptzip.render.words import LONGEST, bar, count, cut, filled, printable, shape, size, some, table, value
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
+
+if TYPE_CHECKING:
+    from ptzip.tensors.spread import Spread
 
 MOST_VALUES = 1000
 """The number of values of a tensor that are printed; `--all` prints all."""
 
 STEP = "  "
+
+BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
+"""The bars of a histogram by height; any value at all is higher than none."""
 
 MOST_OPCODES = 200
 """The number of opcodes of a pickle that are printed; `--all` prints all."""
@@ -43,6 +50,8 @@ def lines(name: str, view: View, content: ViewContent, width: int = WIDEST) -> I
             yield from (f"  {printable(anomaly)}" for anomaly in pickle.anomalies)
     elif isinstance(content, TensorsView):
         yield from tensor_lines(content.rows)
+    elif isinstance(content, SizesView):
+        yield from size_lines(content.rows)
     elif isinstance(content, TensorView):
         yield from statistics_lines(content.tensor, content.statistics)
         if content.has_values:
@@ -65,6 +74,15 @@ def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:
         lines.append((printable(row.name), dtype, shape(row.shape), f"{row.size:,}", *group))
     yield from table(lines, right=frozenset({3, 4}))
     yield f"  {count(sum(row.tensors for row in rows), 'tensor')}, {size(sum(row.size for row in rows))}"
+
+
+def size_lines(rows: list[SizeRow]) -> Iterator[str]:
+    """The bytes below each path, their share with a bar, and the path."""
+    cells = [
+        (size(row.size), f"{row.share * 100:.1f} %", bar(row.share), STEP * row.depth + printable(row.name), row.kind)
+        for row in rows
+    ]
+    yield from table(cells, right=frozenset({0, 1}))
 
 
 def tree_lines(rows: Iterable[TreeRow], everything: bool = False) -> Iterator[str]:
@@ -173,10 +191,27 @@ def statistics_lines(tensor: Tensor, found: Statistics) -> Iterator[str]:
     yield f"  {storage}, stride {shape(tensor.stride)}"
     rows = (("min", found.minimum), ("max", found.maximum), ("mean", found.mean))
     yield from (f"  {word:<10}{_number(number)}" for word, number in rows if number is not None)
+    yield from _spread_lines(found.spread)
     yield from (
         f"  {word:<10}{number:,}"
         for word, number in (("NaN", found.nans), ("Inf", found.infinities), ("zeros", found.zeros), ("values", found.numel))
     )
+
+
+def _spread_lines(found: "Spread | None") -> Iterator[str]:
+    """How the values are spread, with a histogram from the smallest to the largest."""
+    if found is None:
+        return
+    yield f"  {'std':<10}{_number(found.deviation)}"
+    shares = (f"{percent} % {number:.4g}" for percent, number in zip(found.percents, found.percentiles, strict=True))
+    yield from filled(shares, f"  {'quantiles':<10}")
+    if len(found.histogram) > 1:
+        most = max(found.histogram)
+        bars = "".join(BARS[-(-number * (len(BARS) - 1) // most)] for number in found.histogram)
+        yield f"  {'histogram':<10}{bars}"
+    for word, number in (("overflow", found.overflowing), ("underflow", found.vanishing)):
+        if number:
+            yield f"  {word:<10}{number:,} in float16"
 
 
 def _number(number: object) -> str:

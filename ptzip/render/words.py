@@ -99,3 +99,13 @@ def filled(words: Iterable[str], first: str, width: int = WIDTH) -> Iterator[str
         line += word if is_empty else f", {word}"
         is_empty = False
     yield line.rstrip()
+
+
+BAR, FULL, PARTS = 20, "\u2588", "\u258f\u258e\u258d\u258c\u258b\u258a\u2589"
+"""The width of a bar, the character of a full part of it, and those of one to seven eighths."""
+
+
+def bar(part: float, width: int = BAR) -> str:
+    """A part of a whole, from 0 to 1, as a bar in eighths of a character; any part at all is visible."""
+    eighths = max(round(part * width * 8), part > 0)
+    return FULL * (eighths // 8) + (PARTS[eighths % 8 - 1] if eighths % 8 else "")

@@ -32,6 +32,7 @@ class Spread(NamedTuple):
     histogram: tuple[int, ...]
     overflowing: int
     vanishing: int
+    percents: tuple[int, ...] = PERCENTS
 
 
 def spread(finite: Array) -> Spread | None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from ptzip.figures.treemap import MIXED, MOST_CHILDREN, Block, treemap
+from ptzip.figures.block_tree import MIXED, Block
+from ptzip.figures.treemap import MOST_CHILDREN, treemap
 from ptzip.figures.words import label
 
 

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from ptzip.editing.account import Category
-from ptzip.figures.treemap import COLOURS, Block, treemap
+from ptzip.figures.block_tree import Block
+from ptzip.figures.treemap import COLOURS, treemap
 from ptzip.inspecting.kinds import DUPLICATE, OTHER, UNUSED, WEIGHTS, kind_of
 from ptzip.inspecting.report import InspectReport
 from ptzip.inspecting.tensor_uses import TensorUses
