@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 from ptzip.inspecting.report import ImportedName, InspectReport, Slimming
 from ptzip.inspecting.tensor_summary import ParameterCount
-from ptzip.render.words import count, cut, filled, printable, releases, shape, share, size, table, value
+from ptzip.render.words import bar, count, cut, filled, printable, releases, shape, share, size, table, value
 
 MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES = 16, 16, 8, 6, 8
 """How many of each fit a screen; the others are counted."""
 
-LABEL = 12
+LABEL, BAR = 12, 10
 TENSOR = "tensor"
 
 
@@ -71,7 +71,10 @@ def _shares(found: InspectReport) -> Iterator[str]:
         lines.append((f"{len(rows) - len(shown):,} more keys", rest, ""))
     if found.rest:
         lines.append(("(file)", found.rest, "headers, padding, other records"))
-    cells = [(name, size(taken), share(taken, found.unpacked), what) for name, taken, what in lines]
+    cells = [
+        (name, size(taken), share(taken, found.unpacked), bar(taken / max(found.unpacked, 1), BAR), what)
+        for name, taken, what in lines
+    ]
     yield from table(cells, right=frozenset({1, 2}))
 
 

@@ -106,6 +106,6 @@ BAR, FULL, PARTS = 20, "\u2588", "\u258f\u258e\u258d\u258c\u258b\u258a\u2589"
 
 
 def bar(part: float, width: int = BAR) -> str:
-    """A part of a whole, from 0 to 1, as a bar in eighths of a character; any part at all is visible."""
-    eighths = max(round(part * width * 8), part > 0)
+    """A part of a whole, from 0 to 1, as a bar in eighths of a character."""
+    eighths = round(part * width * 8)
     return FULL * (eighths // 8) + (PARTS[eighths % 8 - 1] if eighths % 8 else "")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ptzip.io.buffers import Buffers
@@ -370,7 +371,22 @@ def test_a_reader_that_leaves_early_stops_nothing(last: Path) -> None:
 
 
 FLAGS = {"-h", "--help", *VIEWS, "--map", "--fields", "--hex", "--at", "--html", "--stats", "--extract", "--raw"} | {
-    *("-o", "--output", "-f", "--force", "--values", "--stack", "--within", "-a", "--all", "--json", "--limit")
+    *(
+        "--sizes",
+        "--depth",
+        "--sort",
+        "-o",
+        "--output",
+        "-f",
+        "--force",
+        "--values",
+        "--stack",
+        "--within",
+        "-a",
+        "--all",
+        "--json",
+        "--limit",
+    )
 }
 
 
@@ -388,3 +404,49 @@ def test_a_summary_that_had_to_leave_something_out_exits_with_2(flags: tuple[str
     assert code == 2
     assert "bare pickle" in out
     assert err.count("the pickle ends without STOP") == 1
+
+
+def test_a_glob_shows_the_tensors_whose_names_it_matches(last: Path) -> None:
+    assert [row["name"] for row in answer("last.pt::model.conv.*")["tensors"]] == ["model.conv.weight", "model.conv.bias"]
+    assert [row["name"] for row in answer("last.pt::*.bias", "--tensors")["tensors"]] == ["model.conv.bias"]
+    assert "there is no '*.nothing'" in ptzip("inspect", "last.pt::*.nothing").err
+
+
+def test_a_name_with_wildcards_in_it_is_found_as_it_is(folder: Path) -> None:
+    save(folder / "a.pt", training_records(model={"w[0]": weights(4), "w0": weights(4)}))
+    assert answer("a.pt::model.w[0]")["tensor"]["shape"] == [4]
+
+
+def test_a_tree_of_sizes_shows_the_bytes_of_each_module_once(last: Path) -> None:
+    rows = answer(last, "--tree", "--sizes", "--sort", "size")["sizes"]
+    assert [(row["depth"], row["name"], row["size"]) for row in rows[:3]] == [
+        (0, "tensors", 552),
+        (1, "model", 280),
+        (2, "conv", 272),
+    ]
+    assert [row["kind"] for row in rows[:2]] == ["of several kinds", "weights"]
+    assert max(row["depth"] for row in answer(last, "--tree", "--sizes", "--depth", "1")["sizes"]) == 1
+    line = next(line for line in ptzip("inspect", last, "--tree", "--sizes").out.splitlines() if " model " in line)
+    assert line.split() == ["280", "B", "50.7", "%", "\u2588" * 10 + "\u258f", "model", "weights"]
+
+
+def test_a_tree_has_the_depth_that_is_wanted(last: Path) -> None:
+    assert max(row["depth"] for row in answer(last, "--tree", "--depth", "1")["tree"]) == 1
+
+
+@pytest.mark.parametrize("flags", [("--sizes",), ("--depth", "1"), ("--tree", "--sort", "size"), ("--stats",)])
+def test_flags_of_a_view_that_is_not_shown_are_an_error(flags: tuple[str, ...], last: Path) -> None:
+    code, _, err = ptzip("inspect", last, *flags)
+    assert code == 2
+    assert "add that" in err
+
+
+def test_a_tensor_is_shown_with_the_spread_of_its_values(folder: Path) -> None:
+    values = np.array([0, 1, 2, 3, 4, 1e6, 1e-9, -1], "float32")
+    save(folder / "a.pt", training_records(model={"w": values}))
+    out = ptzip("inspect", "a.pt::model.w").out
+    assert "quantiles 1 % " in out
+    assert "histogram \u2588" in out
+    assert "overflow  1 in float16" in out
+    assert "underflow 1 in float16" in out
+    assert answer("a.pt::model.w")["statistics"]["spread"]["overflowing"] == 1
