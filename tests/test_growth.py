@@ -1,6 +1,7 @@
 """What a file of many parts costs, which made some command quadratic: its CPU time and memory grow no faster than the file."""
 
 import contextlib
+import io
 import json
 import time
 from pathlib import Path
@@ -76,3 +77,15 @@ def test_long_values_that_are_shared_are_compared_once() -> None:
     other = data.replace(b"wordwordq", b"wordworfq")
     found = ptzip.diff(data, other)
     assert len(found.changed) == 4000
+
+
+def test_a_deep_tree_is_shown_in_lines_of_bounded_length(tmp_path: Path) -> None:
+    """Indented by all their levels, 10,000 lines had 100 MB; each of 1,000 names of one deep list had 20 KB."""
+    deep = tmp_path / "deep.pkl"
+    deep.write_bytes(b"\x80\x02(" + b"]" * 9999 + b"]q\x00" + b"a" * 9999 + b"h\x00" * 1000 + b"l.")
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        assert main(["inspect", str(deep), "--tree", "--all"]) == 0
+    rows = output.getvalue().splitlines()
+    assert rows[10_001].endswith("[level 10,001] 0: list, empty")
+    assert max(map(len, rows)) < 4100

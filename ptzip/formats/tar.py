@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from ptzip.errors import CutError, FormatError, LimitError
 from ptzip.formats.container import Member, NamedTensor, Part, ReadOnly, stored_in
 from ptzip.formats.signatures import TAR_BLOCK
-from ptzip.io.payloads import Payload, SlicePayload, SourcePayload, read_all
+from ptzip.io.payloads import Payload, SourcePayload, part_of, read_all
 from ptzip.io.sources import BytesSource, Position, Source, SourceFile, Window, placed
 from ptzip.io.streams import Stream
 from ptzip.limits import Limits
@@ -263,7 +263,7 @@ def _read_storages(reader: _Reader) -> tuple[dict[str, Payload], dict[str, DType
         if first + size > payloads[base].length:
             message = f"storage {key} is bytes {first} to {first + size} of storage {base}, which has {payloads[base].length}"
             raise FormatError(message, reader.at)
-        payloads[key] = SlicePayload(payloads[base], first, size)
+        payloads[key] = part_of(payloads[base], first, size)
     return payloads, dtypes, data
 
 

@@ -23,6 +23,9 @@ MOST_ITEMS = 8
 LONG = 200
 """Characters or bytes from which on a text or a number is shown once: a few bytes refer to it again."""
 
+LONGEST_PATH = 4000
+"""How many characters of a path are shown, since any number of rows may name the same one."""
+
 
 class TreeRow(NamedTuple):
     """One node. `value` is that of a number or text, `below` the number of children.
@@ -116,7 +119,7 @@ def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) 
     if isinstance(node, Global):
         return TreeRow(depth, name, "name", node.path)
     if id(node) in seen:
-        return TreeRow(depth, name, word, seen=str(seen[id(node)]))
+        return TreeRow(depth, name, word, seen=_text(seen[id(node)]))
     seen[id(node)] = path
     if isinstance(node, Atom):
         return TreeRow(depth, name, word, node.value)
@@ -127,6 +130,17 @@ def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) 
     if items is not None:
         return TreeRow(depth, name, word, items)
     return TreeRow(depth, name, word, _plain_arguments(node), below)
+
+
+def _text(path: Path) -> str:
+    """The text of a path; of a very long one, how it ends."""
+    if path.length <= LONGEST_PATH:
+        return str(path)
+    parts, left = list[str](), LONGEST_PATH
+    while path.above is not None and left > 0:
+        parts.append(path.part)
+        path, left = path.above, left - len(path.part) - 1
+    return f"...{'.'.join(reversed(parts))}"
 
 
 def _is_short(node: Node) -> TypeGuard[Atom]:

@@ -88,6 +88,13 @@ class SlicePayload(NamedTuple):
         return self.base.chunks(self.start + start, self.start + stop, buffers)
 
 
+def part_of(payload: Payload, start: int, length: int) -> SlicePayload:
+    """A part of a payload that may be a part itself, and so on to any depth."""
+    if isinstance(payload, SlicePayload):
+        return SlicePayload(payload.base, payload.start + start, length)
+    return SlicePayload(payload, start, length)
+
+
 class JoinedPayload(NamedTuple):
     """Payloads one after the other."""
 

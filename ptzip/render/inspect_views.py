@@ -28,8 +28,8 @@ BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 MOST_OPCODES = 200
 """The number of opcodes of a pickle that are printed; `--all` prints all."""
 
-DEEPEST = 16
-"""Opcodes are indented by no more marks, since a pickle may open a million."""
+DEEPEST, DEEPEST_BRANCH = 16, 60
+"""Opcodes are indented by no more marks, and branches of a tree by no more levels, since a pickle may have a million."""
 
 WIDEST = 160
 """The length of a line where there is no terminal."""
@@ -89,7 +89,8 @@ def tree_lines(rows: Iterable[TreeRow], everything: bool = False) -> Iterator[st
     """One line for each node."""
     longest = 1 << 30 if everything else LONGEST
     for row in rows:
-        indent = STEP * (row.depth + 1)
+        indent = STEP * (min(row.depth, DEEPEST_BRANCH) + 1)
+        indent += f"[level {row.depth + 1:,}] " if row.depth > DEEPEST_BRANCH else ""
         if row.hidden:
             yield f"{indent}... {row.hidden:,} more"
         else:

@@ -270,6 +270,16 @@ def old_tar(n: int, first: int) -> bytes:
     )
 
 
+def views_of_views(n: int, first: int) -> bytes:
+    """A tar of torch 0.1 with one storage, each of whose views is one of the view before."""
+    stored = b"\x80\x02K\1.\x80\x02" + text("0") + text("cpu") + FLOATS + b"\x87." + struct.pack("<q4f", 4, 1, 2, 3, 4)
+    views = [b"(" + text(str(at + 1)) + text(str(at)) + b"K\0K\4t" for at in range(n)]
+    made = b"\x80\x02K\1.\x80\x02K\0" + text(str(n)) + b"ctorch\nFloatTensor\n\x87." + struct.pack("<i4xqqq", 1, 4, 1, 0)
+    root = b"\x80\x02" + mapping([(f"w{first}", text("0") + b"Q")]) + b"."
+    files = [("sys_info", b"\x80\x02}X\r\0\0\0little_endian\x88s."), ("pickle", root), ("tensors", made)]
+    return tarred([*files, ("storages", stored + b"\x80\x02](" + b"".join(views) + b"e.")])
+
+
 def safetensors(n: int, first: int) -> bytes:
     entries = {
         name: {"dtype": "F32", "shape": [4], "data_offsets": [16 * at, 16 * at + 16]} for at, name in enumerate(names(n, first))
@@ -391,6 +401,7 @@ FILES: dict[str, tuple[int, Shape]] = DAMAGED | {
     "members of a tar": (1_250, beside(tarred, b"text")),
     "tar of pickles": (1_000, beside(tarred, b"\x80\x02N.")),
     "tar of torch 0.1": (1_250, old_tar),
+    "views of views": (1_250, views_of_views),
     "legacy": (1_250, legacy),
     "pickles in a row": (1_000, lambda n, _: b"\x80\x02N." * n),
     "safetensors": (1_250, safetensors),

@@ -12,6 +12,7 @@ import pytest
 
 import ptzip
 from ptzip.errors import FormatError, UnsupportedError
+from tests.bench.shapes import views_of_views
 
 PROTOCOL = 2
 FLOATS, LONGS = struct.pack("<6f", *range(6)), struct.pack("<2q", 7, -8)
@@ -135,3 +136,11 @@ def test_a_member_cut_off_at_any_byte_is_refused(name: str, tmp_path: Path) -> N
         (tmp_path / "old.pt").write_bytes(tar(MEMBERS | {name: data[:end]}))
         with pytest.raises(FormatError):
             ptzip.open(tmp_path / "old.pt")
+
+
+def test_views_of_views_have_their_bytes_at_any_depth(tmp_path: Path) -> None:
+    data = views_of_views(3000, 0)
+    found: Any = ptzip.load(data)
+    assert found["w0"].tolist() == [1, 2, 3, 4]
+    assert ptzip.diff(data, data).ok
+    assert ptzip.convert(data, tmp_path / "out.safetensors").ok
