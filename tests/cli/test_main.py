@@ -18,7 +18,7 @@ from ptzip.recipes import NAMES
 from tests.cli.shell import environment, names, ptzip, shell
 
 SLIM_FLAGS = (
-    *("-o", "--output", "-i", "--in-place", "-f", "--force", "-n", "--dry-run", "--recipe", "--dtype", "--location"),
+    *("-o", "--output", "-i", "--html", "--in-place", "-f", "--force", "-n", "--dry-run", "--recipe", "--dtype", "--location"),
     *("--no-scan", "-q", "--quiet", "--json", "-h", "--help", "--list-recipes", "--drop", "--keep", "--set", "--keep-float32"),
     *("--ema", "--no-ema", "--trim", "--no-trim", "--on-overflow", "--dedupe", "--plain", "--format", "--check", "--no-sync"),
     *("--limit", "-j", "--jobs"),
