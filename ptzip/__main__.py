@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import NoReturn
 
-from ptzip.io.unfinished import discard_unfinished
+from ptzip.io.unfinished import WRITTEN, discard_unfinished
 
 ENDING = frozenset(("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"))
 """The signals that ask a process to end; Windows has only some of them, and SIGBREAK alone (Ctrl-Break)."""
@@ -21,10 +21,18 @@ SECONDS_BETWEEN_THREADS = 50e-6
 """The longest wait of a thread that returns from reading or writing: a hundredth of Python's default."""
 
 
+PROCESS = os.getpid()
+"""The one that was started, as opposed to its workers, which a terminal interrupts too."""
+
+
 def _leave(number: int, _frame: object) -> NoReturn:
     """End at once, but leave no unfinished file. An exception could be lost, or come where a thread is being started."""
     try:
         discard_unfinished()
+        if number == signal.SIGINT and os.getpid() == PROCESS:
+            count = len(WRITTEN)
+            done = f"; {count} file{'s were' if count > 1 else ' was'} written before" if count else ", nothing written"
+            os.write(2, f"ptzip: interrupted{done}\n".encode())
     finally:
         os._exit(128 + number)  # as a shell reports it
 

@@ -5,9 +5,11 @@ does not load what `slim` needs. Nothing of a file is ever executed. A wrong arg
 raise `PtzipError` and `OSError` only. Warnings are in the reports, and are logged by the logger "ptzip".
 """
 
+import contextlib
 import errno
+import functools
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ptzip.arguments import (
@@ -21,7 +23,7 @@ from ptzip.arguments import (
     check_choice,
     strings,
 )
-from ptzip.errors import EditError, Problem, UnsupportedError
+from ptzip.errors import EditError, Problem, PtzipError, UnsupportedError
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import Openable, Source
 from ptzip.limits import SCAN_LIMITS, Limits, limits_from
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from ptzip.converting.report import ConvertReport
     from ptzip.diffing.report import DiffReport
     from ptzip.editing.drop_and_set import Value
-    from ptzip.inspecting.report import InspectReport
+    from ptzip.inspecting.report import InspectReport, Slimming
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import ScanReport
     from ptzip.slimming.options import Options
@@ -83,7 +85,7 @@ def slim(
     location      device that tensors load to: "cpu", or "keep" for the one recorded in the file
     drop, keep    globs of dotted paths to remove, and to keep although the recipe would remove them
     keep_float32  globs of dotted paths of tensors that are not cast
-    set_values    dotted path -> new value (str, int, float, bool or None)
+    set_values    dotted path -> new value, anything that JSON can represent
     ema           use averaged weights as the model where the file has them
     trim          cut storages to the bytes that tensors use
     dedupe        store equal storages once
@@ -91,7 +93,7 @@ def slim(
     format        "zip" (default), "legacy" (for torch before 1.6) or "same" as the input (default for safetensors)
     check         read the new file back and compare every tensor with the input before it gets its name
     dry_run       report what would happen; read no tensor, write nothing
-    scan          add a warning to the report if the input is malicious
+    scan          add a warning to the report, or a note to the error, if the input is malicious
     with_tensors  list every cast tensor in the report
     make_folder   create the folder of `output`
     sync          wait until the disk has the new file
@@ -125,7 +127,8 @@ def slim(
         plain=plain,
         format=format,
     )
-    with open_checkpoint(source, limits_from(limits)) as checkpoint:
+    bounds = limits_from(limits)
+    with _refusals_noted(source if scan else None), open_checkpoint(source, bounds) as checkpoint:
 
         def target() -> "Path":
             return _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
@@ -233,29 +236,76 @@ def _log(path: str, warnings: Sequence[str]) -> None:
 
 
 def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
-    """A warning where the input is malicious: ptzip runs nothing, but loading the output may."""
+    """A warning where the input is malicious."""
     from ptzip.scanning.refusal import malice  # as above
 
     found = list(malice(checkpoint.parts))
+    return (_malicious(found),) if found else ()
+
+
+@contextlib.contextmanager
+def _refusals_noted(source: Openable | None) -> Iterator[None]:
+    """Let an error about a file that is malicious say so in a note: who cannot slim a file may load it as it is."""
+    try:
+        yield
+    except PtzipError as error:
+        from ptzip.scanning import scan as command  # as above
+        from ptzip.scanning.report import Severity
+
+        findings = () if source is None else command.scan(source).findings
+        found = [str(finding) for finding in findings if finding.severity is Severity.MALICIOUS]
+        if found:
+            error.add_note(_malicious(found))
+            _log(str(source) if isinstance(source, str | os.PathLike) else "the file", [_malicious(found)])
+        raise
+
+
+def _malicious(found: Sequence[str]) -> str:
+    """The warning about a malicious file: ptzip runs nothing of it, but who loads it does."""
     more = f", and {len(found) - 1} more" if len(found) > 1 else ""
-    return (f"this file is malicious, see ptzip scan: {found[0]}{more}",) if found else ()
+    return f"this file is malicious, see ptzip scan: {found[0]}{more}"
 
 
-def inspect(source: Openable, *, limits: Limits | Mapping[str, int] | None = None) -> "InspectReport":
+def inspect(source: Openable, *, scan: bool = True, limits: Limits | Mapping[str, int] | None = None) -> "InspectReport":
     """Summarise a checkpoint: its format, its keys with their share of the bytes, dtypes, parameters, the names that loading
-    would import, anomalies, and what `slim` would save. No tensor is read."""
+    would import, anomalies, what `slim` would save, and the verdict of `scan` unless that is not wanted. No tensor is read."""
+    from dataclasses import replace  # as above
+
     from ptzip.checkpoint import open_checkpoint  # as above
+    from ptzip.inspecting.report import Safety
     from ptzip.inspecting.summary import summary
 
     with open_checkpoint(source, limits_from(limits)) as checkpoint:
         if checkpoint.collection is not None and not checkpoint.collection.only:
             from ptzip.inspecting.collection import summary_of_all  # few files are tars or zips of files
+            from ptzip.recipes import recipe_in
 
-            report = summary_of_all(checkpoint, checkpoint.collection)
+            foretell = functools.partial(_foretold, recipe=recipe_in(checkpoint.collection.name))
+            report = summary_of_all(checkpoint, checkpoint.collection, foretell)
         else:
-            report = summary(checkpoint, owned=True)
+            report = summary(checkpoint, _foretold)
+        if scan:
+            from ptzip.scanning.advice import safety  # as above
+            from ptzip.scanning.scan import scan_source
+
+            report = replace(report, safety=Safety(*safety(scan_source(checkpoint.source))))
         checkpoint.source.check_unchanged()
     return report
+
+
+def _foretold(checkpoint: "Checkpoint", recipe: str = "auto") -> "Slimming":
+    """What `slim` would save with its defaults, of a checkpoint that is released for it."""
+    from ptzip.inspecting.report import Slimming  # as above
+    from ptzip.slimming.options import Options
+    from ptzip.slimming.plan import make_plan
+    from ptzip.slimming.write import planned_report
+
+    options = Options(recipe=recipe)
+    try:
+        report = planned_report(checkpoint, make_plan(checkpoint, options, owned=True), options)
+    except PtzipError as error:
+        return Slimming(refusal=str(error))
+    return Slimming(report.recipe, report.old_size - report.new_size, "already slim" if report.already_slim else "")
 
 
 def scan(

@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+from ptzip.text import did_you_mean
+
 WeightDtype = Literal["auto", "float16", "bfloat16", "keep"]
 ConvertDtype = Literal["float16", "bfloat16", "keep"]
 Location = Literal["cpu", "keep"]
@@ -23,7 +25,7 @@ def check_choice(name: str, value: str, choices: object) -> None:
     """Raise ValueError unless `value` is one of `choices`, strings or a `Literal` of them."""
     known: tuple[str, ...] = choices if isinstance(choices, tuple) else get_args(choices)
     if value not in known:
-        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}")
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(known)}{did_you_mean(value, known)}")
 
 
 def strings(value: str | Iterable[str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ptzip.io.sources import MEMBER_MARK, FileSource, NamedSource, Openable, Sou
 from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
+from ptzip.text import did_you_mean
 
 if TYPE_CHECKING:
     from ptzip.tensors.tensor import Tensor
@@ -253,12 +254,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
 
 def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
     """What a KeyError says of a name: which ones are similar."""
-    from difflib import get_close_matches  # here, since few names are misspelled
-
-    similar = get_close_matches(str(name), known, n=3)
-    return f"no tensor {name!r}" + (
-        f"; did you mean {' or '.join(map(repr, similar))}?" if similar else f" among {len(known):,}"
-    )
+    return f"no tensor {name!r} among {len(known):,}{did_you_mean(str(name), known)}"
 
 
 def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None) -> Checkpoint:

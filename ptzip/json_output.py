@@ -1,18 +1,26 @@
-"""The JSON that every report has in common, which README section "JSON" documents, and what a notebook shows of it."""
+"""The JSON that every command prints, and what a notebook shows of a report.
 
-from collections.abc import Mapping
+`ptzip help json` documents the JSON, and `help/json.schema.json` describes it for programs.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a key changes its meaning or goes; new keys do not raise it."""
 
 
-def report_dict(ok: bool, **fields: object) -> dict[str, Any]:
-    """A report: `ok` is whether the command would exit with 0 for this file alone.
+def envelope(command: str, files: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What a command prints for all files of a run."""
+    return {"schema": SCHEMA, "command": command, "files": list(files)}
+
+
+def report_dict(ok: bool, path: str, **fields: object) -> dict[str, Any]:
+    """The report of one file: `ok` is whether the command would exit with 0 for this file alone.
 
     Named tuples in it become dicts by field name, other tuples lists.
     """
-    return {"schema": SCHEMA, "ok": ok, **{name: _plain(value) for name, value in fields.items()}}
+    return {"path": path, "ok": ok, **{name: _plain(value) for name, value in fields.items()}}
 
 
 class Report(Protocol):
@@ -36,6 +44,6 @@ def _plain(value: object) -> object:
     return {key: _plain(item) for key, item in value.items()} if isinstance(value, Mapping) else value
 
 
-def error_dict(error: str, **fields: object) -> dict[str, Any]:
+def error_dict(error: str, path: str, **fields: object) -> dict[str, Any]:
     """The object for a file that could not be processed, instead of a report."""
-    return report_dict(False, **fields, error=error)
+    return report_dict(False, path, error=error, **fields)

@@ -1,9 +1,10 @@
-"""Plain values, sizes and names as text and as JSON, fit to print.
+"""Plain values, sizes and names as text and as JSON, fit to print, and words that are similar.
 
 Python refuses to write an integer of very many digits in decimal; a name of a file can hold what steers a terminal.
 """
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 MOST_BITS = 4096
@@ -69,3 +70,11 @@ def cut(text: str, longest: int = LONGEST) -> str:
     """A text fit to print, and not longer than `longest`."""
     shown = printable(text[: longest + 1])
     return shown if len(text) <= longest and len(shown) <= longest else shown[: longest - 3] + "..."
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint " (did you mean NAME?)" with the known word that is most similar, to end an error with; "" where none is."""
+    from difflib import get_close_matches  # here, since few words are misspelled
+
+    similar = get_close_matches(word, known, n=1)
+    return f" (did you mean {similar[0]}?)" if similar else ""

@@ -166,9 +166,9 @@ def test_an_unknown_option_is_an_error_that_lists_the_known(options: dict[str, A
     assert list(last.parent.iterdir()) == [last]
 
 
-@pytest.mark.parametrize("value", [[1], b"x", {"a": 1}])
+@pytest.mark.parametrize("value", [(1,), b"x", {1: "a"}, [{1}]])
 def test_a_value_that_cannot_be_set_is_refused_before_the_file_is_opened(value: Any, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"the value for epoch is a .*, expected str, int, float, bool or None"):
+    with pytest.raises(ValueError, match=r"the value for epoch is a .*, expected what JSON can represent"):
         ptzip.slim(tmp_path / "missing.pt", set_values={"epoch": value})
 
 

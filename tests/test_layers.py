@@ -27,11 +27,11 @@ REPORTS = f"{OPEN} mapping editing recipes slimming {READ_COMMANDS}"
 
 MAY_IMPORT = {
     "errors": "",
-    "limits": "",
     "text": "",
     "notebook": "text",
+    "limits": "",
     "globs": "",
-    "arguments": "",
+    "arguments": "text",
     "json_output": "notebook",
     "figures": "errors text",
     "io": "errors limits",
@@ -62,7 +62,8 @@ ONLY_IN = {
     "rich": ("render/progress.py",),
     "plotly": ("figures/plotly_library.py",),
     "argparse": (
-        *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "main", "repair", "scan", "slim", "verify")),
+        *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "repair", "scan", "slim", "verify")),
+        *("cli/completion.py", "cli/main.py", "cli/parser.py", "cli/printing.py"),
         *("values/rebuild_python.py", "values/value_children.py"),
     ),
     "numpy": (
@@ -80,6 +81,7 @@ ONLY_IN = {
     ),
     "construct": ("mapping/declarations.py", "mapping/located.py"),  # takes as long to import as the rest of `inspect`
     "safetensors": ("formats/safetensors.py",),
+    "shtab": ("cli/completion.py",),
     "multiprocessing": ("cli/scan.py",),  # many files are scanned by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),

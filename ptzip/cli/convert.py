@@ -3,8 +3,9 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, renames, show
-from ptzip.json_output import error_dict
+from ptzip.cli.printing import NO_SYNC, Bar, renames
+from ptzip.cli.results import Results
+from ptzip.cli.streams import STANDARD, output_path, source
 
 DESCRIPTION = (
     "Export the weights of a checkpoint to .safetensors, .npz, or a plain state dict (.pt, .pth, .bin, .ckpt); the suffix of "
@@ -13,9 +14,17 @@ DESCRIPTION = (
 )
 
 
+STREAM_FORMAT = "safetensors"
+"""What goes to stdout unless --format names another."""
+
+
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="checkpoint to convert")
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="output file; its suffix determines the format")
+    parser.add_argument("file", metavar="FILE", help="checkpoint to convert; - is stdin")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="OUT", help="output file, whose suffix determines the format; - is stdout"
+    )
+    form = f"format of what goes to stdout (default: {STREAM_FORMAT})"
+    parser.add_argument("--format", choices=("safetensors", "npz", "pt"), help=form)
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
     dtype = "cast the weights as slim does (default: keep)"
     parser.add_argument("--dtype", default="keep", choices=("float16", "bfloat16", "keep"), help=dtype)
@@ -41,30 +50,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert one file."""
-    name = arguments.file
+    from dataclasses import replace  # here and below, since --help needs none of it
+
+    from ptzip.render.convert import lines, warnings  # as above
+
+    results, name = Results("convert", arguments.json), arguments.file
     try:
-        report = _converted(name, arguments)
+        with output_path(arguments.output, f".{arguments.format or STREAM_FORMAT}") as path:
+            report = _converted(name, path or "", arguments)
+            if arguments.output == STANDARD:
+                report = replace(report, outputs=(STANDARD,) * bool(report.outputs))
+            code = 1 if arguments.strict and report.left_out else 0
+            results.add(name, report.to_dict, () if arguments.quiet else lines(report), code, list(warnings(report)))
+            return results.end()
     except (ptzip.PtzipError, OSError, ValueError) as error:
-        complain("error", f"{name}: {message(error, name)}")
-        if arguments.json:
-            show(as_json(error_dict(message(error, name), path=name)))
-        return 2
-    from ptzip.render.convert import lines, warnings  # here, since --help needs none of it
-
-    for warning in warnings(report):
-        complain("warning", f"{name}: {warning}")
-    if arguments.json:
-        show(as_json(report.to_dict()))
-    elif not arguments.quiet:
-        show("\n".join(lines(report)))
-    return 1 if arguments.strict and report.left_out else 0
+        results.fail(name, error)
+    return results.end()
 
 
-def _converted(name: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport":
-    with progress_bar(name, arguments.quiet or arguments.json) as progress:
+def _converted(name: str, output: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport":
+    with Bar([name], arguments) as bar:
         return ptzip.convert(
-            name,
-            arguments.output,
+            source(name),
+            output,
             dtype=arguments.dtype,
             all=arguments.all,
             select=arguments.select,
@@ -76,6 +84,6 @@ def _converted(name: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport
             strict=arguments.strict,
             sync=not arguments.no_sync,
             overwrite=arguments.force,
-            progress=progress,
+            progress=bar.next(),
             limits=arguments.limits,
         )

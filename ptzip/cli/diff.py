@@ -6,11 +6,12 @@ then 0, and what cannot be compared is one line.
 
 import argparse
 import os
+from collections.abc import Iterator
 
 import ptzip
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.printing import as_json, complain, message, progress_bar, renames, show
-from ptzip.json_output import error_dict
+from ptzip.cli.printing import Bar, complain, message, renames, show
+from ptzip.cli.results import Results
 from ptzip.render.words import printable
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] [--html OUT] A B
@@ -50,20 +51,17 @@ def run(arguments: argparse.Namespace) -> int:
             "error", f"diff compares 2 files, but {len(arguments.files)} {'is' if len(arguments.files) == 1 else 'are'} given"
         )
         return 2
-    old, new = arguments.files
+    results, (old, new) = Results("diff", arguments.json), arguments.files
     try:
         report = _compared(old, new, arguments)
         if arguments.html:
             _write_page(report, arguments.html)
     except (ptzip.PtzipError, OSError, ValueError) as error:
-        fault = _at_fault(old, new, arguments.limits)
-        complain("error", f"{fault}: {message(error, fault)}")
-        if arguments.json:
-            show(as_json(error_dict(message(error, fault), a=old, b=new)))
-        return 2
-    if not arguments.quiet:
-        show(_text(report, arguments))
-    return 0 if report.ok else 1 if report.differs else 2
+        results.fail(_at_fault(old, new, arguments.limits), error)
+        return results.end()
+    code = 0 if report.ok else 1 if report.differs else 2
+    results.add(old, report.to_dict, () if arguments.quiet else _lines(report, arguments), code)
+    return results.end()
 
 
 def _write_page(report: "ptzip.DiffReport", name: str) -> None:
@@ -75,9 +73,9 @@ def _write_page(report: "ptzip.DiffReport", name: str) -> None:
 
 def _compared(a: str, b: str, arguments: argparse.Namespace) -> "ptzip.DiffReport":
     prefixes = renames(arguments.map)
-    with progress_bar(a, arguments.quiet or arguments.json or arguments.git is not None) as progress:
+    with Bar([a], arguments) as bar:
         return ptzip.diff(
-            a, b, rename=prefixes, rtol=arguments.rtol, atol=arguments.atol, progress=progress, limits=arguments.limits
+            a, b, rename=prefixes, rtol=arguments.rtol, atol=arguments.atol, progress=bar.next(), limits=arguments.limits
         )
 
 
@@ -92,10 +90,10 @@ def _at_fault(old: str, new: str, limits: dict[str, int]) -> str:
     return f"{old} and {new}"
 
 
-def _text(report: "ptzip.DiffReport", arguments: argparse.Namespace) -> str:
+def _lines(report: "ptzip.DiffReport", arguments: argparse.Namespace) -> Iterator[str]:
     from ptzip.render.diff import lines  # here, since --help needs none of it
 
-    return as_json(report.to_dict()) if arguments.json else "\n".join(lines(report, arguments.all))
+    return lines(report, arguments.all)
 
 
 def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
@@ -114,7 +112,10 @@ def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
         if os.devnull in (old, new):
             show(_alone(path, old, new, arguments.limits))
         else:
-            show(_text(replace(_compared(old, new, arguments), a=f"a/{path}", b=f"b/{new_path}"), arguments))
+            report = replace(_compared(old, new, arguments), a=f"a/{path}", b=f"b/{new_path}")
+            results = Results("diff", arguments.json)
+            results.add(path, report.to_dict, _lines(report, arguments))
+            results.end()
     except (ptzip.PtzipError, OSError, ValueError) as error:
         show(f"{printable(path)}: not compared: {printable(message(error, path))}")
     return 0

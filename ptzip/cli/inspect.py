@@ -1,16 +1,18 @@
 """`ptzip inspect FILE[::PATH]…`: the contents of a checkpoint and the size of each part."""
 
 import argparse
-from collections.abc import Iterable
-from typing import Any
+import functools
 
 import ptzip
+from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.printing import as_json, columns, complain, has_colours, message, pour, show
+from ptzip.cli.printing import columns, complain, has_colours, pour, show
+from ptzip.cli.results import Results
+from ptzip.cli.streams import source
 from ptzip.errors import EditError
 from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member
-from ptzip.json_output import error_dict, report_dict
+from ptzip.json_output import report_dict
 
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
@@ -34,12 +36,10 @@ HEX = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of 
 
 MAP, TREE = "map", "tree"
 
-LINES_AT_ONCE = 1000
-"""Long views are printed in pieces of this many lines."""
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE[::PATH]", help="checkpoints, or objects in them")
+    where = "checkpoints, objects in them, or folders of checkpoints; - is stdin"
+    parser.add_argument("files", nargs="+", metavar="FILE[::PATH]", help=where)
     parser.usage = "%(prog)s [VIEW] [options] FILE[::PATH] [FILE[::PATH] ...]"
     view = parser.add_argument_group("views, one at a time").add_mutually_exclusive_group()
     for name, what in VIEWS.items():
@@ -65,35 +65,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
-    failed, answers = False, list[dict[str, Any]]()
     if arguments.html and len(arguments.files) > 1:
-        complain("error", f"--html is the page of one file, and there are {len(arguments.files)}")
-        return 2
-    for name in arguments.files:
+        raise EditError(f"--html is the page of one file, and there are {len(arguments.files)}")
+    results = Results("inspect", arguments.json)
+    for name in [file.path for file in checkpoints(arguments.files)]:
         path, node = split_member(name)
         try:
             _check(arguments)
             if arguments.extract:
-                _extract(name, arguments, answers)
+                _extract(name, arguments, results)
                 continue
             if arguments.view == MAP or arguments.hex or arguments.at:
-                _show_bytes(name, arguments, answers)
+                _show_bytes(name, arguments, results)
                 continue
             path, node = _into_collection(path, node)
             if arguments.html:
                 _write_page(path, node, arguments)
             elif node or arguments.view or arguments.values or arguments.stack or arguments.within:
-                _show_view(path, node, arguments, answers)
-            elif fault := _show_summary(path, arguments, answers):
-                failed = True
-                complain("error", f"{name}: {fault}")
+                _show_view(path, node, arguments, results)
+            else:
+                _show_summary(path, arguments, results)
         except (ptzip.PtzipError, OSError) as error:
-            failed = True
-            answers.append(error_dict(message(error, path), path=path))
-            complain("error", f"{name}: {message(error, path)}")
-    if arguments.json:
-        show(as_json(answers))
-    return 2 if failed else 0
+            results.fail(name, error)
+    return results.end()
 
 
 def _check(arguments: argparse.Namespace) -> None:
@@ -118,21 +112,20 @@ def _into_collection(path: str, node: str) -> tuple[str, str]:
     """The same where the path begins with a checkpoint of a tar or zip of files, which is then a part of the file's name."""
     if not node:
         return path, node
-    with ptzip.open(path) as checkpoint:
+    with ptzip.open(source(path)) as checkpoint:
         member, _, inner = node.partition(MARK)
         is_member = checkpoint.collection is not None and member in checkpoint.collection.checkpoints
     return (f"{path}{MARK}{member}", inner) if is_member else (path, node)
 
 
-def _show_summary(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> str:
-    """Print the summary. Returns the first fault that left something out of it, or ""."""
+def _show_summary(path: str, arguments: argparse.Namespace, results: Results) -> None:
+    """Print the summary, and the first fault that left something out of it."""
     from ptzip.render.inspect import lines  # here and below: what is not shown is not loaded
 
-    report = ptzip.inspect(path, limits=arguments.limits)
-    answers.append(report.to_dict())
-    if not arguments.json:
-        _print(lines(report))
-    return next(iter(report.faults), "")
+    report = ptzip.inspect(source(path), limits=arguments.limits)
+    results.add(path, report.to_dict, lines(report), code=2 if report.faults else 0)
+    for fault in report.faults[:1]:
+        complain("error", f"{path}: {fault}")
 
 
 def _write_page(path: str, node: str, arguments: argparse.Namespace) -> None:
@@ -144,7 +137,7 @@ def _write_page(path: str, node: str, arguments: argparse.Namespace) -> None:
     show(f"{path} -> {arguments.html}")
 
 
-def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Results) -> None:
     from ptzip.inspecting.view import NODE, View, view_content, view_dict  # as above
     from ptzip.mapping.where import where
     from ptzip.render.inspect_views import WIDEST, lines
@@ -161,14 +154,14 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, answers: lis
         depth=arguments.depth,
         by_size=arguments.sort == "size",
     )
-    with ptzip.open(path, arguments.limits) as checkpoint:
+    with ptzip.open(source(path), arguments.limits) as checkpoint:
         if arguments.json:
-            answers.append(view_dict(checkpoint, view))
+            results.add(path, functools.partial(view_dict, checkpoint, view))
         else:
-            _print(lines(path, view, view_content(checkpoint, view), columns() or WIDEST))
+            results.add(path, dict, lines(path, view, view_content(checkpoint, view), columns() or WIDEST))
 
 
-def _show_bytes(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+def _show_bytes(path: str, arguments: argparse.Namespace, results: Results) -> None:
     """Show bytes of a file, which need not be a checkpoint."""
     from ptzip.inspecting.byte_views import AtView, ByteView, byte_view_dict, hex_view, map_view, opened_bytes  # as above
     from ptzip.limits import limits_from
@@ -178,20 +171,20 @@ def _show_bytes(path: str, arguments: argparse.Namespace, answers: list[dict[str
     from ptzip.render.inspect_views import WIDEST
 
     limits, width = limits_from(arguments.limits), columns() or WIDEST
-    with opened_bytes(path, limits) as source:
+    with opened_bytes(source(path), limits) as opened:
         if arguments.at:
-            view: ByteView = AtView(locate(source, list(map(where, arguments.at)), limits))
+            view: ByteView = AtView(locate(opened, list(map(where, arguments.at)), limits))
         elif arguments.hex:
-            view = hex_view(source, where(arguments.hex), limits, field_row(width))
+            view = hex_view(opened, where(arguments.hex), limits, field_row(width))
         else:
-            view = map_view(source, limits, arguments.fields)
+            view = map_view(opened, limits, arguments.fields)
         if arguments.json:
-            answers.append(byte_view_dict(source, view))
+            results.add(path, functools.partial(byte_view_dict, opened, view))
         else:
-            _print(byte_view_lines(path, view, width, arguments.all, has_colours()))
+            results.add(path, dict, byte_view_lines(path, view, width, arguments.all, has_colours()))
 
 
-def _extract(path: str, arguments: argparse.Namespace, answers: list[dict[str, Any]]) -> None:
+def _extract(path: str, arguments: argparse.Namespace, results: Results) -> None:
     """Write bytes of a file to another, or to stdout."""
     from pathlib import Path  # as above
 
@@ -208,21 +201,6 @@ def _extract(path: str, arguments: argparse.Namespace, answers: list[dict[str, A
             write_extracted(payload, Path(output), arguments.force)
         if fault := crc_fault(payload):
             complain("warning", f"{path}: {fault}")
-    if arguments.json:
-        answers.append(report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length))
-    elif output != "-":
-        show(extract_line(path, arguments.extract, payload.length, output))
-
-
-def _print(lines: Iterable[str]) -> None:
-    """Print lines in pieces; where they end in an error, those before it are printed."""
-    piece = list[str]()
-    try:
-        for line in lines:
-            piece.append(line)
-            if len(piece) == LINES_AT_ONCE:
-                show("\n".join(piece))
-                piece.clear()
-    finally:
-        if piece:
-            show("\n".join(piece))
+    report = report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length)
+    lines = [extract_line(path, arguments.extract, payload.length, output)] if output != "-" else []
+    results.add(path, lambda: report, lines)

@@ -1,17 +1,19 @@
 """The command line: argv to a command's `run`, its result to an exit code.
 
-Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it. Only `cli` prints and exits, and only the command
-that is run is loaded.
+Exit codes: 0 done or clean, 1 findings or differences, 2 could not do it, 3 malicious (`ptzip help exit-codes`). Only `cli`
+prints and exits, and only the command that is run is loaded.
 """
 
 import argparse
-import functools
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import NamedTuple, NoReturn
 
 import ptzip
-from ptzip.cli.printing import complain, spell_everything
+from ptzip.cli.parser import NARROW, Parser, add_common
+from ptzip.cli.printing import complain, set_up, show
+from ptzip.errors import EditError
+from ptzip.text import did_you_mean
 
 
 class Command(NamedTuple):
@@ -30,9 +32,8 @@ COMMANDS = (
     Command("repair", "recover a truncated or damaged checkpoint"),
     Command("convert", "export tensors to safetensors, npz or a plain state dict"),
 )
-
-NARROW = functools.partial(argparse.HelpFormatter, width=80)
-"""argparse formats each flag when it is added; finding the width of the terminal for that takes imports."""
+COMPLETION = Command("completion", "print a script that completes commands in a shell")
+NAMES = tuple(command.name for command in COMMANDS)
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -40,13 +41,18 @@ FAILED, INTERRUPTED = 2, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names."""
     words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["help"] and words[1:] and words[1] not in (*NAMES, COMPLETION.name):
+        return _show_topic(words[1])
     arguments = _arguments(words)
-    spell_everything()
+    set_up(arguments.color)
     try:
         code: int = arguments.run(arguments)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:  # the commands report those about files
+    except EditError as error:  # those about single files are reported by the commands
+        complain("error", str(error))
+        return FAILED
+    except OSError as error:  # as above
         complain("error", f"the report could not be printed: {(error.strerror or str(error)).lower()}")
         return FAILED
     return code
@@ -57,75 +63,78 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     words = words or ["--help"]
     if words[0] == "help":
         words = [*words[1:2], "--help"]
-    if words[0] not in [command.name for command in COMMANDS]:
+    if words[0] not in (*NAMES, COMPLETION.name):
         _show_overview(words)
-    parser = argparse.ArgumentParser(prog=f"ptzip {words[0]}", formatter_class=NARROW)
+    parser = Parser(prog=f"ptzip {words[0]}", formatter_class=NARROW)
     _configure(parser, words[0])
-    parser.formatter_class = argparse.HelpFormatter
     return parser.parse_args(words[1:])
 
 
-def _limit(word: str) -> dict[str, int]:
-    """A word NAME=N, which must name a limit."""
-    from ptzip.arguments import byte_count  # here, since few runs raise a limit
-    from ptzip.limits import limits_from  # as above
+def _show_topic(topic: str) -> int:
+    """Print a page of `ptzip/help`."""
+    from ptzip.render.topics import page  # here, since most runs show no page
 
-    name, _, number = word.partition("=")
     try:
-        given = {name: byte_count(number)}
-        limits_from(given)
+        show(page(topic, NAMES))
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    return given
-
-
-class _AddLimit(argparse.Action):
-    """Collects the limits that several flags set."""
-
-    def __call__(self, _parser: object, found: argparse.Namespace, given: Any, _flag: object = None) -> None:
-        found.limits = {**found.limits, **given}
+        complain("error", str(error))
+        return FAILED
+    return 0
 
 
 def _show_overview(words: list[str]) -> NoReturn:
     """Handle words that name no command: help, the version, or an error."""
-    parser = argparse.ArgumentParser(
-        prog="ptzip",
-        description="Inspect PyTorch checkpoints and make them small, without torch. No code in a file is ever run.",
-        epilog="`ptzip COMMAND --help` shows the flags of a command. Exit codes: 0 done or clean, 1 findings, 2 failed.",
-    )
-    parser.add_argument("-V", "--version", action="version", version=f"ptzip {ptzip.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    parser, commands = _overview()
+    for command in (*COMMANDS, COMPLETION):
         commands.add_parser(command.name, help=command.summary)
     if not words[0].startswith("-"):
-        from difflib import get_close_matches  # here, since few commands are misspelled
-
-        names = [command.name for command in COMMANDS]
-        similar = get_close_matches(words[0], names, n=1)
-        hint = f"did you mean {similar[0]}?" if similar else f"expected one of {', '.join(names)}"
-        parser.error(f"there is no command {words[0]!r}: {hint}")
+        hint = did_you_mean(words[0], NAMES) or f": expected one of {', '.join(NAMES)}"
+        parser.error(f"there is no command {words[0]!r}{hint}")
     parser.parse_args(words)
     parser.error(f"expected a COMMAND before {words[0]}")
 
 
-def _configure(parser: argparse.ArgumentParser, wanted: str) -> None:
-    """Load a command; every other one would take its time to load for nothing."""
-    if wanted == "slim":
+def _overview() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
+    """The parser above all commands, and what they are added to."""
+    parser = Parser(
+        prog="ptzip",
+        description="Inspect PyTorch checkpoints and make them small, without torch. No code in a file is ever run.",
+        epilog="`ptzip help COMMAND` shows the flags of a command, `ptzip help topics` what else there is to read. "
+        "Exit codes: 0 done or clean, 1 findings, 2 failed, 3 malicious.",
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"ptzip {ptzip.__version__}")
+    return parser, parser.add_subparsers(metavar="COMMAND", required=True)
+
+
+def _show_completion(arguments: argparse.Namespace) -> int:
+    from ptzip.cli.completion import script  # here, since it needs every command
+
+    parser, commands = _overview()
+    for command in COMMANDS:
+        _configure(commands.add_parser(command.name, help=command.summary), command.name)
+    show(script(parser, arguments.shell))
+    return 0
+
+
+def _configure(parser: Parser, name: str) -> None:
+    """Add the flags of a command, with only this command loaded: every other one would take its time for nothing."""
+    if name == "slim":
         from ptzip.cli import slim as command  # here and below: only the command that runs is loaded
-    elif wanted == "inspect":
+    elif name == "inspect":
         from ptzip.cli import inspect as command  # type: ignore[no-redef]  # as above
-    elif wanted == "scan":
+    elif name == "scan":
         from ptzip.cli import scan as command  # type: ignore[no-redef]  # as above
-    elif wanted == "verify":
+    elif name == "verify":
         from ptzip.cli import verify as command  # type: ignore[no-redef]  # as above
-    elif wanted == "diff":
+    elif name == "diff":
         from ptzip.cli import diff as command  # type: ignore[no-redef]  # as above
-    elif wanted == "repair":
+    elif name == "repair":
         from ptzip.cli import repair as command  # type: ignore[no-redef]  # as above
-    else:
+    elif name == "convert":
         from ptzip.cli import convert as command  # type: ignore[no-redef]  # as above
+    else:
+        from ptzip.cli import completion as command  # type: ignore[no-redef]  # as above
     parser.description = command.DESCRIPTION
     command.configure(parser)
-    bound = "raise a limit that a message names, as in --limit opcodes=50000000; sizes may have a unit: 2GB"
-    parser.add_argument("--limit", dest="limits", type=_limit, action=_AddLimit, metavar="NAME=N", default={}, help=bound)
-    parser.set_defaults(run=command.run)
+    add_common(parser)
+    parser.set_defaults(run=_show_completion if name == COMPLETION.name else command.run)

@@ -1,28 +1,78 @@
 """Printing: reports to stdout, one line for each error to stderr.
 
-A reader that exits early (`| head -1`) does not stop the work, and nothing is printed to a closed stream.
+A reader that exits early (`| head -1`) does not stop the work, and nothing is printed to a closed stream. On a terminal lines
+are folded between words, and the words that judge a file have a colour.
 """
 
+import argparse
 import contextlib
 import os
+import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from typing import TextIO
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
 
 from ptzip.io.sources import split_member
 from ptzip.io.unfinished import UNFINISHED
-from ptzip.render.words import printable
+from ptzip.render import words
+from ptzip.render.words import folded, printable
+
+if TYPE_CHECKING:
+    from ptzip.render.progress import MovingBar
 
 NO_SYNC = "do not wait until the disk has the output: faster, but a power failure may lose it"
 """What --no-sync does, in --help of every command that writes."""
 
 BAR_FROM = 64_000_000
-"""Files of at least this many bytes get a progress bar on a terminal."""
+"""Runs over at least this many bytes get a progress bar on a terminal."""
+
+LINES_AT_ONCE = 1000
+"""Long views are printed in pieces of this many lines."""
+
+GREEN, YELLOW, RED = "32", "33", "1;31"
+COLORS = {"OK": GREEN, "REVIEW": YELLOW, "warning": YELLOW, "MALICIOUS": RED, "UNREADABLE": RED, "ERROR": RED, "error": RED}
+"""The words that judge a file, which say the same without colour (the numbers are those of ECMA-48, SGR)."""
+
+JUDGED = re.compile(rf"^(?:ptzip: |  safety      )?({'|'.join(COLORS)})(?=: )", re.MULTILINE)
+
+
+class _Settings:
+    """How this run prints."""
+
+    color = "auto"
+    bar: "Bar | None" = None
+
+
+def set_up(color: str) -> None:
+    """Let stdout escape what its encoding cannot represent, as stderr always does, and lists fit a narrow terminal."""
+    _Settings.color = color
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure:
+        reconfigure(errors="backslashreplace")
+    if width := _width(sys.stdout):
+        words.WIDTH = min(words.WIDTH, width)
 
 
 def show(text: str) -> None:
     """Print lines of a report; raises OSError where they cannot be written."""
-    _print(text, sys.stdout)
+    width = _width(sys.stdout)
+    has_codes = "\x1b" in text  # who colours lines makes them fit
+    _print(text if has_codes or not width else "\n".join(folded(line, width) for line in text.split("\n")), sys.stdout)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines in pieces; where they end in an error, those before it are printed."""
+    piece = list[str]()
+    try:
+        for line in lines:
+            piece.append(line)
+            if len(piece) == LINES_AT_ONCE:
+                show("\n".join(piece))
+                piece.clear()
+    finally:
+        if piece:
+            show("\n".join(piece))
 
 
 def pour(pieces: Iterable[bytes | memoryview]) -> None:
@@ -45,9 +95,8 @@ def columns() -> int:
 
 
 def has_colours() -> bool:
-    """Whether stdout is a terminal with colours, and the user did not refuse them (https://no-color.org)."""
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    return is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Whether stdout gets colours: as `--color` says, or where it is a terminal and nobody refused them (https://no-color.org)."""
+    return _is_coloured(sys.stdout)
 
 
 def as_json(data: object) -> str:
@@ -69,7 +118,8 @@ def message(error: Exception, name: str) -> str:
         return f"{error.filename} already exists (use -f to overwrite)"
     if not isinstance(error, OSError) or not error.strerror:
         return str(error)
-    is_other = error.filename is not None and os.path.normpath(error.filename) != os.path.normpath(name)
+    own = {os.path.normpath(name), os.path.normpath(split_member(name)[0])}
+    is_other = error.filename is not None and os.path.normpath(error.filename) not in own
     return error.strerror.lower() + (f": {error.filename}" if is_other else "")
 
 
@@ -84,21 +134,56 @@ def renames(words: list[str]) -> dict[str, str]:
     return found
 
 
-@contextlib.contextmanager
-def progress_bar(name: str, is_silent: bool, size: int | None = None) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on a terminal while a large file is worked on, or files of `size` bytes; yields what moves it, or None."""
-    if is_silent or sys.stderr is None or not sys.stderr.isatty():
-        yield None
-        return
-    if (os.stat(split_member(name)[0]).st_size if size is None else size) < BAR_FROM:  # noqa: PTH116 (pathlib takes a twentieth of most commands)
-        yield None
-        return
-    from ptzip.render.progress import bar  # here, since rich takes longer to load than most files to be done
+class Bar:
+    """One progress bar on a terminal for all files of a run, where they are large; used in a `with` block."""
 
-    UNFINISHED.append(_show_cursor)
-    with bar(name) as advance:
-        yield advance
-    UNFINISHED.remove(_show_cursor)
+    def __init__(self, names: Sequence[str], arguments: argparse.Namespace) -> None:
+        self._names, self._at, self._done = names, -1, 0
+        is_silent = arguments.quiet or arguments.json or not _is_terminal(sys.stderr)
+        self._sizes = [] if is_silent else list(map(_size, names))
+        self._bar: MovingBar | None = None
+
+    def __enter__(self) -> "Bar":
+        if sum(self._sizes) >= BAR_FROM:
+            from ptzip.render.progress import MovingBar  # here, since rich takes longer to load than most files to be done
+
+            UNFINISHED.append(_show_cursor)
+            self._bar, _Settings.bar = MovingBar(sum(self._sizes)), self
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.hide()
+            self._bar = _Settings.bar = None
+            UNFINISHED.remove(_show_cursor)
+
+    def next(self) -> Callable[[int, int], None] | None:
+        """Begin with the next file, so that those before it are done; returns what moves the bar, or None."""
+        if self._bar is None:
+            return None
+        self._done += self._sizes[self._at] if self._at >= 0 else 0
+        self._at += 1
+        count = f" ({self._at + 1} of {len(self._names)})" if len(self._names) > 1 else ""
+        done, size, bar = self._done, self._sizes[min(self._at, len(self._sizes) - 1)], self._bar
+        name = self._names[min(self._at, len(self._names) - 1)]
+        bar.show(f"{os.path.basename(name)}{count}", done)
+        return lambda part, whole: bar.move(done + (size * part // whole if whole else 0))
+
+    @contextlib.contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Take the bar away while something else is printed; what is printed of the last file follows it."""
+        if self._bar:
+            self._bar.hide()
+        yield
+        if self._bar and self._at + 1 < len(self._names):
+            self._bar.show()
+
+
+def _size(name: str) -> int:
+    try:
+        return os.stat(split_member(name)[0]).st_size
+    except (OSError, ValueError):
+        return 0
 
 
 def _show_cursor() -> None:
@@ -107,11 +192,33 @@ def _show_cursor() -> None:
         os.write(sys.stderr.fileno(), b"\x1b[?25h\n")
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
+def _width(stream: TextIO | None) -> int:
+    """The columns of the terminal that a stream goes to; 0 where it goes elsewhere."""
+    return columns() if _is_terminal(stream) else 0
+
+
+def _is_coloured(stream: TextIO | None) -> bool:
+    if _Settings.color != "auto":
+        return _Settings.color == "always"
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _painted(text: str) -> str:
+    """The text with its words of judgement in colour."""
+    return JUDGED.sub(lambda found: found[0].replace(found[1], f"\x1b[{COLORS[found[1]]}m{found[1]}\x1b[0m"), text)
+
+
 def _print(text: str, stream: TextIO | None) -> None:
     if stream is None:
         return
+    text = _painted(text) if _is_coloured(stream) else text
     try:
-        print(text, file=stream, flush=True)
+        with _Settings.bar.hidden() if _Settings.bar else contextlib.nullcontext():
+            print(text, file=stream, flush=True)
     except OSError as error:
         _discard(stream)
         if not isinstance(error, BrokenPipeError):
@@ -122,10 +229,3 @@ def _discard(stream: TextIO) -> None:
     """Drop what a stream still has to write: Python would try again at exit."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def spell_everything() -> None:
-    """Let stdout escape what its encoding cannot represent, as stderr always does."""
-    reconfigure = getattr(sys.stdout, "reconfigure", None)
-    if reconfigure:
-        reconfigure(errors="backslashreplace")

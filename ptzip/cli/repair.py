@@ -3,8 +3,8 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
-from ptzip.json_output import error_dict
+from ptzip.cli.printing import NO_SYNC, Bar
+from ptzip.cli.results import Results
 
 DESCRIPTION = (
     "Write what can be recovered of a truncated or damaged file of torch.save to a new zip that torch loads, and list what "
@@ -28,28 +28,25 @@ def run(arguments: argparse.Namespace) -> int:
     """Repair the file."""
     from ptzip.render.repair import lines  # here, since --help needs none of it
 
-    name = arguments.file
+    results, name = Results("repair", arguments.json), arguments.file
     try:
-        with progress_bar(name, arguments.quiet or arguments.json) as progress:
-            report = ptzip.repair(
-                name,
-                arguments.output,
-                overwrite=arguments.force,
-                max_fill=arguments.max_fill,
-                sync=not arguments.no_sync,
-                progress=progress,
-                limits=arguments.limits,
-            )
+        report = _repaired(name, arguments)
     except (ptzip.PtzipError, OSError, ValueError) as error:
-        text = message(error, name)
-        complain("error", f"{name}: {text}")
-        if arguments.json:
-            show(as_json(error_dict(text, path=name)))
-        return 2
-    for warning in report.warnings:
-        complain("warning", f"{name}: {warning}")
-    if arguments.json:
-        show(as_json(report.to_dict()))
-    elif not (arguments.quiet and report.ok):
-        show("\n".join(lines(report)))
-    return 0 if report.ok else 1
+        results.fail(name, error)
+        return results.end()
+    is_shown = not (arguments.quiet and report.ok)
+    results.add(name, report.to_dict, lines(report) if is_shown else (), 0 if report.ok else 1, report.warnings)
+    return results.end()
+
+
+def _repaired(name: str, arguments: argparse.Namespace) -> "ptzip.RepairReport":
+    with Bar([name], arguments) as bar:
+        return ptzip.repair(
+            name,
+            arguments.output,
+            overwrite=arguments.force,
+            max_fill=arguments.max_fill,
+            sync=not arguments.no_sync,
+            progress=bar.next(),
+            limits=arguments.limits,
+        )

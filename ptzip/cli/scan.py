@@ -5,14 +5,18 @@ For the same reason that file must be outside of the folders that are scanned.
 """
 
 import argparse
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import ptzip
+from ptzip.cli.files import File, walk
 from ptzip.cli.printing import as_json, complain, message, show
+from ptzip.cli.streams import source
 from ptzip.errors import EditError
+from ptzip.json_output import envelope
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
 DESCRIPTION = (
     "Read every pickle in a file as a loader would, and run nothing. One line for each file: OK, REVIEW (unknown code, or a "
     "structure that no regular writer produces), MALICIOUS or UNREADABLE; then the findings. Exit code 0 only if every file is "
-    "OK, 1 for review and malicious, 2 if a file is unreadable."
+    "OK, 3 if one is malicious, else 2 if one is unreadable, else 1 for review."
 )
 
 FORMATS = ("text", "json", "sarif")
@@ -30,22 +34,23 @@ PRESET_NAMES = ("ultralytics", "yolov5", "lightning", "transformers", "torchvisi
 TOGETHER = 16
 """From so many files on, all cores are used: starting a process takes as long as scanning some."""
 
-MODEL_SUFFIXES = frozenset(
-    (
-        *(".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".ptl", ".pt2", ".tar", ".npy", ".npz", ".joblib"),
-        *(".model", ".gz", ".zst", ".zip", ".7z", ".h5"),
-    )
-)
-"""In folders, what is nothing of the kind is left out unless it is called so."""
+FAIL_ON = {
+    "never": frozenset[str](),
+    "unreadable": frozenset(("unreadable",)),
+    "malicious": frozenset(("malicious", "unreadable")),
+    "review": frozenset(("review", "malicious", "unreadable")),
+}
+"""The verdicts that fail, by the word for `--fail-on`; what cannot be read passes only where nothing fails."""
+
+CODES = {"clean": 0, "review": 1, "unreadable": 2, "malicious": 3}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="checkpoints, or folders of them")
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="checkpoints, or folders of them; - is stdin")
     parser.add_argument("--format", default="text", choices=FORMATS, help="format of the report (default: text)")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
-    parser.add_argument(
-        "--fail-on", choices=("review", "malicious"), help="the verdict from which to exit with 1 (default: review)"
-    )
+    fail = "which verdicts the exit code reports: malicious and unreadable, unreadable alone, or none (default: review, all)"
+    parser.add_argument("--fail-on", choices=tuple(FAIL_ON), help=fail)
     trust = (
         "a class to allow (module.Name), of which loading makes instances; 'module.Name()' to allow calls with whatever the "
         f"file passes; or a preset: {', '.join(PRESET_NAMES)}"
@@ -53,6 +58,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
     config = "read trust and fail-on from a TOML file, outside of the folders to scan; no other file is read for settings"
     parser.add_argument("--config", metavar="FILE", help=config)
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the report to a file")
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument("-v", "--verbose", action="store_true", help="print every finding, also those about one package")
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
@@ -67,24 +75,47 @@ def run(arguments: argparse.Namespace) -> int:
         return _explain(arguments.explain)
     try:
         settings = _settings(arguments) if arguments.config else ScanSettings()
-        reports = list(_reports(arguments, settings.trust))
+        with _report_to(arguments.output, arguments.force):
+            reports = list(_reports(arguments, settings.trust))
+            _show_all(reports, arguments)
     except (EditError, ValueError, OSError) as error:
         complain("error", message(error, ""))
         return 2
-    _show_all(reports, arguments)
     if not reports:
         complain("error", "there is nothing to scan: name a file, or a folder with checkpoints")
-    return _exit_code(reports, arguments.fail_on or settings.fail_on)
+        return 2
+    failing = FAIL_ON[arguments.fail_on or settings.fail_on]
+    return max(CODES[report.verdict] if report.verdict in failing else 0 for report in reports)
+
+
+@contextlib.contextmanager
+def _report_to(output: str | None, overwrite: bool) -> Iterator[None]:
+    """Let the report go to a file, which appears when it is complete."""
+    if not output:
+        yield
+        return
+    import io  # here and below, since most reports are printed
+    from pathlib import Path
+
+    from ptzip.io.atomic_output import check_overwrite, new_files  # as above
+    from ptzip.io.payloads import BytesPayload, SequentialFile
+
+    check_overwrite(Path(output), overwrite)
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        yield
+    os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
+    with new_files([Path(output)], overwrite=overwrite) as files:
+        files.outputs[0].write(SequentialFile([BytesPayload(text.getvalue().encode(errors="backslashreplace"))]))
 
 
 def _reports(arguments: argparse.Namespace, trust: tuple[str, ...]) -> Iterator["ptzip.ScanReport"]:
     """The report of each file, shown as it comes."""
     given, names = _apart(arguments.trust)
-    files = list(_files([*given, *arguments.paths]))
+    files = list(walk([*given, *arguments.paths]))
     scan_one = functools.partial(_scan, trust=(*trust, *names), limits=arguments.limits)
     for report in _scanned(files, scan_one, arguments.jobs):
         if arguments.format == "text" and not arguments.globals:
-            _show(report, arguments.quiet)
+            _show(report, arguments)
         yield report
 
 
@@ -97,41 +128,24 @@ def _apart(words: list[str]) -> tuple[list[str], list[str]]:
     return paths, [word for word in words if word not in paths]
 
 
-File = tuple[str, bool]
-"""A file to scan, and whether it was named itself."""
-
 ScanOne = Callable[[str], "ptzip.ScanReport"]
 """How one file is scanned, in any process."""
 
 
-def _files(paths: Iterable[str]) -> Iterator[File]:
-    """The files to scan; a folder that cannot be listed is one, so that it is reported."""
-    for path in paths:
-        if not os.path.isdir(path):
-            yield path, True
-            continue
-        from pathlib import Path  # here, since it takes a twentieth of the scan of a single file to import
-
-        unlisted = list[OSError]()
-        for folder, folders, names in os.walk(path, onerror=unlisted.append):
-            folders.sort()
-            yield from ((str(Path(folder, name)), False) for name in sorted(names))
-        yield from ((str(error.filename), True) for error in unlisted)
-
-
 def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator["ptzip.ScanReport"]:
     """The reports in the order of the files; what a folder holds besides checkpoints has none."""
-    count = jobs or 1
-    if not jobs and len(files) >= TOGETHER:
-        from ptzip.io.workers import cpu_count  # here, since few files do without threads
-
-        count = cpu_count()
-    paths = [path for path, _ in files]
+    count = jobs or (_cpu_count() if len(files) >= TOGETHER else 1)
+    paths = [file.path for file in files]
     found = _together(paths, scan_one, count) if count > 1 < len(files) else map(scan_one, paths)
-    for report, (_, is_named) in zip(found, files, strict=True):
-        is_checkpoint = os.path.splitext(report.path)[1].lower() in MODEL_SUFFIXES
-        if is_named or is_checkpoint or report.verdict != ptzip.Verdict.UNREADABLE:
+    for report, file in zip(found, files, strict=True):
+        if file.is_named or file.has_model_suffix or report.verdict != ptzip.Verdict.UNREADABLE:
             yield report
+
+
+def _cpu_count() -> int:
+    from ptzip.io.workers import cpu_count  # here, since a single file does without threads
+
+    return cpu_count()
 
 
 def _together(paths: list[str], scan_one: ScanOne, count: int) -> Iterator["ptzip.ScanReport"]:
@@ -164,7 +178,7 @@ def _end_with_parent(reader: "Connection[None, None]", writer: "Connection[None,
 
 def _scan(path: str, trust: tuple[str, ...], limits: dict[str, int]) -> "ptzip.ScanReport":
     try:
-        return ptzip.scan(path, trust=trust, limits=limits)
+        return ptzip.scan(source(path), trust=trust, limits=limits)
     except OSError as error:
         return _unreadable(path, message(error, path))
     except (MemoryError, RecursionError) as error:
@@ -175,41 +189,39 @@ def _unreadable(path: str, reason: str) -> "ptzip.ScanReport":
     return ptzip.ScanReport(path, ptzip.Verdict.UNREADABLE, reason=reason)
 
 
-def _show(report: "ptzip.ScanReport", quiet: bool) -> None:
+def _show(report: "ptzip.ScanReport", arguments: argparse.Namespace) -> None:
     from ptzip.render.scan import lines  # here and below, since --help needs none of it
 
-    if not quiet or report.verdict != ptzip.Verdict.CLEAN:
-        show("\n".join(lines(report)))
+    if not arguments.quiet or report.verdict != ptzip.Verdict.CLEAN:
+        show("\n".join(lines(report, arguments.verbose)))
 
 
 def _show_all(reports: list["ptzip.ScanReport"], arguments: argparse.Namespace) -> None:
+    """Print what is about all files."""
     if arguments.globals:
         names = sorted({name for report in reports for name in report.globals})
         show("\n".join(names)) if names else None
-    elif arguments.format != "text":
+    elif arguments.format == "json":
+        show(as_json(envelope("scan", [report.to_dict() for report in reports])))
+    elif arguments.format == "sarif":
         from ptzip.render.sarif import sarif_data  # as above
 
-        is_sarif = arguments.format == "sarif"
-        show(as_json(sarif_data(reports, ptzip.__version__) if is_sarif else [report.to_dict() for report in reports]))
+        show(as_json(sarif_data(reports, ptzip.__version__)))
+    elif len(reports) > 1 and not arguments.quiet:
+        from ptzip.render.scan import summary  # as above
+
+        show(summary(reports))
 
 
 def _explain(rule: str) -> int:
     from ptzip.render.scan import explained  # as above
 
-    text = explained(rule)
-    if text is None:
-        complain("error", f"there is no rule {rule}")
+    try:
+        show(explained(rule))
+    except ValueError as error:
+        complain("error", str(error))
         return 2
-    show(text)
     return 0
-
-
-def _exit_code(reports: list["ptzip.ScanReport"], fail_on: str) -> int:
-    verdicts = {report.verdict for report in reports}
-    if not reports or ptzip.Verdict.UNREADABLE in verdicts:
-        return 2
-    failing = {ptzip.Verdict.MALICIOUS} | ({ptzip.Verdict.REVIEW} if fail_on == "review" else set[ptzip.Verdict]())
-    return 1 if verdicts & failing else 0
 
 
 class ScanSettings(NamedTuple):
@@ -259,6 +271,6 @@ def _checked_settings(table: dict[str, object], file: str) -> ScanSettings:
     trust, fail_on = table.get("trust", []), table.get("fail-on", "review")
     if not isinstance(trust, list) or not all(isinstance(name, str) for name in trust):
         raise EditError(f"{file} sets trust to something other than a list of names")
-    if fail_on not in ("review", "malicious"):
-        raise EditError(f"{file} sets fail-on to {fail_on!r}, expected review or malicious")
+    if fail_on not in FAIL_ON:
+        raise EditError(f"{file} sets fail-on to {fail_on!r}, expected one of {', '.join(FAIL_ON)}")
     return ScanSettings(tuple(trust), str(fail_on))

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 import ptzip
+from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.printing import NO_SYNC, as_json, complain, message, progress_bar, show
+from ptzip.cli.printing import NO_SYNC, Bar, show
+from ptzip.cli.results import Results
+from ptzip.cli.streams import STANDARD, output_path, source
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import is_read_only, slim_path
+from ptzip.io.payloads import Progress
 from ptzip.io.sources import split_member
-from ptzip.json_output import error_dict
+from ptzip.io.unfinished import WRITTEN
 
 Made = TypeVar("Made")
 
-Outcome = Union["ptzip.SlimReport", str]
+Outcome = Union["ptzip.SlimReport", Exception]
 """The report of a file, or why there is none."""
 
 TOGETHER = 8
@@ -30,9 +34,9 @@ DESCRIPTION = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="checkpoints to slim")
+    parser.add_argument("files", nargs="+", metavar="PATH", help="checkpoints, or folders of them; - is stdin")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder (default: NAME.slim.pt)")
+    where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder; - is stdout (default: NAME.slim.pt)")
     where.add_argument("-i", "--in-place", action="store_true", help="overwrite the input atomically")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output, and with -i a read-only file")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen; read no tensor, write nothing")
@@ -59,7 +63,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def _configure_edit(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--drop", action="append", metavar="PATTERN", default=[], help="remove what matches")
     group.add_argument("--keep", action="append", metavar="PATTERN", default=[], help="keep what the recipe would remove")
-    group.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help="set a value, as in --set epoch=-1")
+    values = "set a value, as JSON or as text: --set epoch=-1"
+    group.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help=values)
     averaged = "use averaged weights as the model if the file has them (default), or drop them"
     group.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True, help=averaged)
     dead = "cut storages to the bytes that tensors use (default), or keep them whole"
@@ -94,27 +99,28 @@ class ListRecipes(argparse.Action):
 
 def run(arguments: argparse.Namespace) -> int:
     """Slim each file; one that fails does not stop the others."""
-    failed, reports = False, list[dict[str, Any]]()
-    if arguments.html and len(arguments.files) > 1:
-        complain("error", f"--html is the page of one file, and there are {len(arguments.files)}")
-        return 2
-    for name, outcome in zip(arguments.files, _outcomes(arguments), strict=True):
-        if isinstance(outcome, str):
-            failed = True
-            reports.append(error_dict(outcome, path=name))
-            complain("error", f"{name}: {outcome}")
-            continue
-        for warning in outcome.warnings:
-            complain("warning", f"{name}: {warning}")
-        reports.append(outcome.to_dict())
-        if arguments.html and (fault := _attempt(name, functools.partial(_write_page, outcome, arguments.html))):
-            failed = True
-            complain("error", f"{name}: {fault}")
-        if not arguments.json and not arguments.quiet:
-            _print(outcome, arguments.dry_run)
-    if arguments.json:
-        show(as_json(reports))
-    return 2 if failed else 0
+    from dataclasses import replace  # here and below, since --help needs none of it
+
+    from ptzip.render.slim import plan_lines, slim_lines  # as above
+
+    results, files = Results("slim", arguments.json), _files(arguments)
+    if arguments.html and len(files) > 1:
+        raise EditError(f"--html is the page of one file, and there are {len(files)}")
+    if arguments.output == STANDARD and len(files) > 1:
+        raise EditError(f"stdout takes one file, but {len(files):,} are named")
+    with output_path(arguments.output) as path:
+        to_stdout, arguments.output = arguments.output == STANDARD, path
+        for file, outcome in zip(files, _outcomes(files, arguments), strict=True):
+            if isinstance(outcome, Exception):
+                results.fail(file.path, outcome)
+                continue
+            report = replace(outcome, output=STANDARD) if to_stdout and outcome.output else outcome
+            if arguments.html and (fault := _attempt(functools.partial(_write_page, report, arguments.html))):
+                results.fail(file.path, fault)
+            plan = plan_lines(report) if arguments.dry_run else ()
+            lines = () if arguments.quiet else (*slim_lines(report), *plan)
+            results.add(file.path, report.to_dict, lines, warnings=report.warnings)
+        return results.end()
 
 
 def _write_page(report: "ptzip.SlimReport", name: str) -> None:
@@ -124,107 +130,113 @@ def _write_page(report: "ptzip.SlimReport", name: str) -> None:
     write_page(slim_page(report), name)
 
 
-def _outcomes(arguments: argparse.Namespace) -> Iterator[Outcome]:
+def _files(arguments: argparse.Namespace) -> list[File]:
+    """The files to slim: in a folder not what an earlier run wrote there."""
+    writes_beside = not (arguments.output or arguments.in_place)
+    found = checkpoints(arguments.files)
+    return [file for file in found if file.is_named or not writes_beside or ".slim." not in Path(file.path).name]
+
+
+def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outcome]:
     """The report of each file or why there is none, in the order of the files."""
-    files, taken = arguments.files, {os.path.realpath(name): "is another input of this run" for name in arguments.files}
-    targets = [_attempt(name, functools.partial(_target, name, arguments, taken)) for name in files]
+    taken = {os.path.realpath(file.path): "is another input of this run" for file in files}
+    targets = [_attempt(functools.partial(_target, file, arguments, taken)) for file in files]
     from ptzip.io.workers import cpu_count  # here, since --help does without threads
 
     jobs = arguments.jobs or (cpu_count() if len(files) >= TOGETHER else 1)
-    if jobs == 1 or len(files) == 1:
-        return (_outcome(name, target, arguments, False) for name, target in zip(files, targets, strict=True))
-    return _together(targets, arguments, min(jobs, len(files)))
+    with Bar([file.path for file in files], arguments) as bar:
+        if jobs == 1 or len(files) == 1:
+            for file, target in zip(files, targets, strict=True):
+                yield _outcome(file.path, target, arguments, bar.next())
+        else:
+            yield from _together(files, targets, arguments, min(jobs, len(files)), bar)
 
 
-def _together(targets: list[Path | str], arguments: argparse.Namespace, jobs: int) -> Iterator[Outcome]:
-    """The same in several processes, with one progress bar for all files."""
+def _together(
+    files: list[File], targets: list[Path | Exception], arguments: argparse.Namespace, jobs: int, bar: Bar
+) -> Iterator[Outcome]:
+    """The same in several processes."""
     from concurrent.futures import ProcessPoolExecutor  # here, since one file does not need it
 
-    sizes = [path.stat().st_size if path.exists() else 0 for path in map(Path, arguments.files)]
-    files, done = f"{len(sizes)} files", 0
-    with progress_bar(files, arguments.quiet or arguments.json, sum(sizes)) as progress, ProcessPoolExecutor(jobs) as pool:
-        count = len(sizes)
-        for outcome, size in zip(
-            pool.map(_outcome, arguments.files, targets, [arguments] * count, [True] * count), sizes, strict=True
-        ):
-            done += size
-            if progress:
-                progress(done, sum(sizes))
+    with ProcessPoolExecutor(jobs) as pool:
+        for outcome in pool.map(_outcome, [file.path for file in files], targets, [arguments] * len(files)):
+            bar.next()
+            WRITTEN.extend([outcome.output] if not isinstance(outcome, Exception) and outcome.output else [])
             yield outcome
 
 
-def _outcome(name: str, target: Path | str, arguments: argparse.Namespace, is_silent: bool) -> Outcome:
-    return target if isinstance(target, str) else _attempt(name, lambda: _slim(name, target, arguments, is_silent))
+def _outcome(name: str, target: Path | Exception, arguments: argparse.Namespace, progress: Progress | None = None) -> Outcome:
+    return target if isinstance(target, Exception) else _attempt(lambda: _slim(name, target, arguments, progress))
 
 
-def _attempt(name: str, step: Callable[[], Made]) -> Made | str:
-    """What a step makes, or the message of its error."""
+def _attempt(step: Callable[[], Made]) -> Made | Exception:
+    """What a step makes, or its error."""
     try:
         return step()
     except (ptzip.PtzipError, OSError, ValueError) as error:
-        return message(error, name)
+        return error
 
 
-def _slim(name: str, target: Path, arguments: argparse.Namespace, is_silent: bool) -> "ptzip.SlimReport":
-    with progress_bar(name, is_silent or arguments.quiet or arguments.json) as progress:
-        return ptzip.slim(
-            name,
-            target if arguments.output or arguments.in_place else None,
-            recipe=arguments.recipe,
-            dtype=arguments.dtype,
-            on_overflow=arguments.on_overflow,
-            location=arguments.location,
-            drop=arguments.drop,
-            keep=arguments.keep,
-            keep_float32=arguments.keep_float32,
-            set_values=dict(map(_setting, arguments.set)),
-            ema=arguments.ema,
-            trim=arguments.trim,
-            dedupe=arguments.dedupe,
-            plain=arguments.plain,
-            format=arguments.format,
-            dry_run=arguments.dry_run,
-            overwrite=arguments.force or arguments.in_place,
-            make_folder=bool(arguments.output),
-            scan=not arguments.no_scan,
-            with_tensors=arguments.json or bool(arguments.html),
-            check=arguments.check,
-            sync=not arguments.no_sync,
-            progress=progress,
-            limits=arguments.limits,
-        )
+def _slim(name: str, target: Path, arguments: argparse.Namespace, progress: Progress | None) -> "ptzip.SlimReport":
+    return ptzip.slim(
+        source(name),
+        target if arguments.output or arguments.in_place else None,
+        recipe=arguments.recipe,
+        dtype=arguments.dtype,
+        on_overflow=arguments.on_overflow,
+        location=arguments.location,
+        drop=arguments.drop,
+        keep=arguments.keep,
+        keep_float32=arguments.keep_float32,
+        set_values=dict(map(_setting, arguments.set)),
+        ema=arguments.ema,
+        trim=arguments.trim,
+        dedupe=arguments.dedupe,
+        plain=arguments.plain,
+        format=arguments.format,
+        dry_run=arguments.dry_run,
+        overwrite=arguments.force or arguments.in_place,
+        make_folder=bool(arguments.output),
+        scan=not arguments.no_scan,
+        with_tensors=arguments.json or bool(arguments.html),
+        check=arguments.check,
+        sync=not arguments.no_sync,
+        progress=progress,
+        limits=arguments.limits,
+    )
 
 
 WORDS = {"None": None, "True": True, "False": False}
 
 
-def _setting(text: str) -> tuple[str, str | int | float | bool | None]:
+def _setting(text: str) -> tuple[str, Any]:
     """`PATH=VALUE`, the value as JSON or Python spells it; anything else is a text. Raises EditError without a "="."""
     path, is_there, value = text.partition("=")
     if not is_there or not path:
         raise EditError(f"invalid --set {text!r}: expected PATH=VALUE")
     if value in WORDS:
         return path, WORDS[value]
-    import json  # here, since few set a value
+    import json  # here, since few runs set anything
 
     try:
-        found = json.loads(value)
+        return path, json.loads(value)
     except ValueError:
         return path, value
-    return path, found if isinstance(found, str | int | float | bool | None) else value
 
 
-def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:
+def _target(file: File, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
-    source = Path(name)
-    container, member = split_member(name)
+    source = Path(file.path)
+    container, member = split_member(file.path)
+    if file.path == STANDARD and not arguments.output and not arguments.dry_run:
+        raise EditError("stdin needs an output: name it with -o, or - for stdout")
     if arguments.in_place:
         if member:
             raise EditError(f"only whole files are overwritten: slim {container}, or name an output")
         if not arguments.force and source.exists() and is_read_only(source):
             raise EditError("the file is read-only (use -f to overwrite it)")
         return source
-    target = _output(source, arguments)
+    target = _output(file, arguments)
     if target.exists() and Path(container).exists() and target.samefile(container):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
     real = os.path.realpath(target)
@@ -234,25 +246,21 @@ def _target(name: str, arguments: argparse.Namespace, taken: dict[str, str]) -> 
     return target
 
 
-def _output(source: Path, arguments: argparse.Namespace) -> Path:
+def _output(file: File, arguments: argparse.Namespace) -> Path:
+    """The path of an output; files of a folder keep their places below the output folder."""
     if not arguments.output:
-        return slim_path(source)
+        return slim_path(file.path)
     output = Path(arguments.output)
     if not _is_folder(arguments):
         return output
     if output.exists() and not output.is_dir():
         raise EditError(f"the output {output} is not a folder")
-    return output / Path(split_member(source)[1] or source).name
+    if file.folder:
+        return output / os.path.relpath(file.path, file.folder)
+    return output / Path(split_member(file.path)[1] or file.path).name
 
 
 def _is_folder(arguments: argparse.Namespace) -> bool:
-    """Whether `-o` names a folder, there or not: it ends so, or several files need one."""
-    name = arguments.output or ""
-    return bool(name) and (name.endswith(os.sep) or len(arguments.files) > 1 or Path(name).is_dir())
-
-
-def _print(report: "ptzip.SlimReport", with_plan: bool) -> None:
-    from ptzip.render.slim import plan_lines, slim_lines  # here, since --help needs none of it
-
-    plan = plan_lines(report) if with_plan else ()
-    show("\n".join([*slim_lines(report), *plan]))
+    """Whether `-o` names a folder, there or not: it ends so, or several files or a folder need one."""
+    name, files = arguments.output or "", arguments.files
+    return bool(name) and (name.endswith(os.sep) or len(files) > 1 or Path(files[0]).is_dir() or Path(name).is_dir())

@@ -191,6 +191,7 @@ class DiffReport:
         """What `--json` prints; infinity is the string "inf", since JSON has no number for it."""
         return report_dict(
             self.ok,
+            path=self.a,
             a=self.a,
             b=self.b,
             rtol=self.rtol,

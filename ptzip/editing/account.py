@@ -23,6 +23,11 @@ class Category(StrEnum):
     SHARED = "identical storages"
     OTHER = "other"
 
+    @property
+    def key(self) -> str:
+        """The name of the step in JSON."""
+        return self.name.lower()
+
 
 CATEGORY_OF = {
     "training_results": Category.RESULTS,

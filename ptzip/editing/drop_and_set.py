@@ -9,12 +9,13 @@ from ptzip.editing.account import category_of
 from ptzip.editing.edit import Edit, is_none
 from ptzip.errors import EditError
 from ptzip.globs import Patterns
-from ptzip.pickling.new_nodes import assign, atom, take_out_all
+from ptzip.pickling.new_nodes import assign, atom, literal, take_out_all
 from ptzip.pickling.nodes import Atom, Call, Dict, Node, Slot
 from ptzip.tensors.references import tensor_slot
-from ptzip.tree.children import node_at, node_paths
+from ptzip.tree.children import nearest_path, node_at, node_paths
 
-Value = str | int | float | bool | None
+Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
+"""What JSON has."""
 
 
 def drop(edit: Edit, globs: Iterable[str]) -> None:
@@ -50,7 +51,9 @@ def set_value(edit: Edit, path: str, value: Value) -> None:
     holder = node_at(edit.root, above)
     if holder is None or not key or not _is_dict(holder.value):
         raise EditError(f"cannot set {path}: there is no dict at {above or 'the top level'}")
-    assign(holder.value, key, atom(value))
+    hint = nearest_path(edit.root, path)
+    edit.account.warnings.append(f"--set {path}: there was no such key, so it is added{hint}")
+    assign(holder.value, key, literal(value))
     edit.account.change(category_of(path), path, repr(value))
 
 
@@ -89,12 +92,12 @@ def _position(slot: Slot) -> tuple[int, int]:
 def _replace(edit: Edit, path: str, slot: Slot, value: Value) -> None:
     before = slot.node
     if not isinstance(before, Atom):
-        slot.put(atom(value))
+        slot.put(literal(value))
         edit.account.removed(category_of(path), path, [before], repr(value))
         return
     is_equal = before.value == value or (before.value != before.value and value != value)  # NaN is NaN
     if not is_equal or type(before.value) is not type(value):
-        slot.put(atom(value))
+        slot.put(literal(value))
         edit.account.change(category_of(path), path, repr(value))
 
 
@@ -105,4 +108,6 @@ def _is_dict(node: Node) -> bool:
 
 
 def _warn_of_unused(edit: Edit, option: str, patterns: Patterns) -> None:
-    edit.account.warnings += [f"{option} {pattern} matches nothing" for pattern in sorted(patterns.unused)]
+    edit.account.warnings += [
+        f"{option} {pattern} matches nothing{nearest_path(edit.root, pattern)}" for pattern in sorted(patterns.unused)
+    ]

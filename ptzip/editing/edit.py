@@ -275,10 +275,6 @@ class Edit:
         payload = self.payload(key)
         return payload if isinstance(payload, CheckedPayload) else CheckedPayload(payload, f"storage {key}", None)
 
-    def forecast(self, used: set[str]) -> dict[Category, int]:
-        """The bytes saved by category, before the pickle is written, which takes longest; `used` are the keys still in use."""
-        return self.account.saved(used, sum(self.payload(key).length for key in used))
-
     def finish(self, location: str | None = None, is_legacy: bool = False) -> Finished:
         """Number the storages in order of first appearance and write the pickle; raises EditError where that is impossible.
 

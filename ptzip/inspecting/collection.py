@@ -6,16 +6,15 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.formats.collection import Collection
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 from ptzip.inspecting.report import InspectReport, Slimming
-from ptzip.inspecting.summary import merged, summary
+from ptzip.inspecting.summary import Foretell, merged, summary
 from ptzip.inspecting.tensor_summary import DeadBytes, Duplicates, dtype_counts, parameter_counts
 from ptzip.inspecting.torch_versions import Versions
 from ptzip.io.sources import MEMBER_MARK
-from ptzip.recipes import recipe_in
 
 
-def summary_of_all(checkpoint: Checkpoint, collection: Collection) -> InspectReport:
+def summary_of_all(checkpoint: Checkpoint, collection: Collection, foretell: Foretell) -> InspectReport:
     """The summary; that of one checkpoint is that of `FILE::NAME`."""
-    found = dict(_summaries(checkpoint, collection))
+    found = dict(_summaries(checkpoint, collection, foretell))
     keys = tuple(KeySize(name, report.format, None, len(report.tensors), report.size, 0) for name, report in found.items())
     tensors = tuple(one for name, report in found.items() for one in _tensors(name, report))
     return InspectReport(
@@ -44,10 +43,10 @@ def summary_of_all(checkpoint: Checkpoint, collection: Collection) -> InspectRep
     )
 
 
-def _summaries(checkpoint: Checkpoint, collection: Collection) -> Iterator[tuple[str, InspectReport]]:
+def _summaries(checkpoint: Checkpoint, collection: Collection, foretell: Foretell) -> Iterator[tuple[str, InspectReport]]:
     for name in collection.checkpoints:
         with checkpoint.member(name) as inner:
-            yield name, summary(inner, owned=True, recipe=recipe_in(collection.name))
+            yield name, summary(inner, foretell)
 
 
 def _tensors(name: str, report: InspectReport) -> Iterator[TensorFacts]:

@@ -44,11 +44,20 @@ class Slimming(NamedTuple):
     refusal: str = ""
 
 
+class Safety(NamedTuple):
+    """The verdict of `scan`, why in a few words, and the words for `--trust` with which it would be clean."""
+
+    verdict: str
+    reason: str
+    trust: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class InspectReport:
     """The summary of one file. `size` is in bytes, `unpacked` that of its content if it is compressed.
 
     `keys` has a row for each top-level key, `tensors` one for each tensor. `faults` are the errors that left something empty.
+    `safety` is None where nobody asked for a scan.
     """
 
     path: str
@@ -69,6 +78,7 @@ class InspectReport:
     anomalies: tuple[Anomaly, ...]
     slimming: Slimming
     faults: tuple[str, ...]
+    safety: Safety | None = None
 
     @property
     def rest(self) -> int:
@@ -108,6 +118,7 @@ class InspectReport:
             anomalies=[anomaly._asdict() for anomaly in self.anomalies],
             faults=list(self.faults),
             slim=self.slimming._asdict(),
+            safety=self.safety,
         )
 
     _repr_html_ = notebook_html

@@ -4,7 +4,7 @@ What cannot be found out is left empty, with its reason among the `faults`; it d
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ptzip.allowlist.table import is_allowed
 from ptzip.checkpoint import Checkpoint
@@ -24,19 +24,18 @@ from ptzip.inspecting.tensor_summary import (
 from ptzip.inspecting.torch_versions import versions
 from ptzip.io.sources import place_of
 from ptzip.pickling.nodes import Call, Global
-from ptzip.recipes import AUTO
-from ptzip.recipes.apply import forecast
 from ptzip.tensors.torch_names import may_hide_storages
 
 BROKEN = "broken storage"
 """The kind of the anomalies with which a file is not slimmed."""
 
 
-def summary(checkpoint: Checkpoint, owned: bool = False, recipe: str = AUTO) -> InspectReport:
-    """Everything that a screenful shows; `owned` is whether nobody else holds the checkpoint, so that it may be released.
+Foretell = Callable[[Checkpoint], Slimming]
+"""Says what slimming would save, once nothing else is asked of the checkpoint."""
 
-    `recipe` is the one that slimming would use.
-    """
+
+def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
+    """Everything that a screenful shows."""
     faults: list[str] = []
     parts = checkpoint.parts
     names = imported_names(parts)
@@ -61,9 +60,7 @@ def summary(checkpoint: Checkpoint, owned: bool = False, recipe: str = AUTO) -> 
         duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
         anomalies=(*checkpoint.anomalies, *_unusual_records(checkpoint, rows), *odd),
-        slimming=Slimming(refusal=str(odd[0]))
-        if any(one.kind == BROKEN for one in odd)
-        else _slimming(checkpoint, owned, recipe),
+        slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else foretell(checkpoint),
         faults=tuple(dict.fromkeys(faults)),
     )
 
@@ -142,12 +139,3 @@ def _unusual_storages(checkpoint: Checkpoint, sizes: Mapping[str, int]) -> Itera
     others = [name for name in container.records if name.endswith(".pkl") and name != PICKLE]
     if others:
         yield Anomaly("other pickle", f"torch does not read the pickles {', '.join(others)}")
-
-
-def _slimming(checkpoint: Checkpoint, owned: bool, recipe: str) -> Slimming:
-    try:
-        size = (checkpoint.source if checkpoint.collection is None else checkpoint.content).size
-        found = forecast(checkpoint.release() if owned else checkpoint.container, size, owned, recipe)
-    except PtzipError as error:
-        return Slimming(refusal=str(error))
-    return Slimming(found.recipe, found.saved, "" if found.saved else "already slim")

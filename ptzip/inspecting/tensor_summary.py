@@ -61,12 +61,19 @@ class Duplicates(NamedTuple):
 
 
 def tensor_rows(tensors: "Mapping[str, Tensor]", folded: bool) -> list[TensorRow]:
-    """One row for each name; `folded` joins those that differ only in the numbers of their names."""
-    found: dict[TensorRow, list[int]] = {}
+    """One row for each name; `folded` joins those that differ only in the numbers of their names, and are at least two. Rows of
+    one folded name follow one another."""
+    found: dict[str, dict[TensorRow, list[str]]] = {}
     for name, tensor in tensors.items():
         shown = NUMBER.sub("#", name) if folded else name
-        found.setdefault(TensorRow(shown, tensor.dtype, tensor.shape, 0, tensor.layout), []).append(tensor.nbytes)
-    return [row._replace(size=sum(sizes), tensors=len(sizes)) for row, sizes in found.items()]
+        row = TensorRow(shown, tensor.dtype, tensor.shape, 0, tensor.layout)
+        found.setdefault(shown, {}).setdefault(row, []).append(name)
+    return [_joined(row, names, tensors) for rows in found.values() for row, names in rows.items()]
+
+
+def _joined(row: TensorRow, names: list[str], tensors: "Mapping[str, Tensor]") -> TensorRow:
+    size = sum(tensors[name].nbytes for name in names)
+    return row._replace(name=row.name if len(names) > 1 else names[0], size=size, tensors=len(names))
 
 
 def dtype_counts(tensors: Iterable[TensorFacts]) -> tuple[DtypeCount, ...]:

@@ -18,7 +18,7 @@ from ptzip.mapping.where import Where
 from ptzip.tensors import statistics
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
-from ptzip.text import as_json
+from ptzip.text import as_json, did_you_mean
 
 SIZE_DEPTH = 3
 """The depth of a tree of sizes unless another is given."""
@@ -223,7 +223,7 @@ def _tensors_below(checkpoint: Checkpoint, path: str) -> Mapping[str, Tensor]:
     below = {name: tensor for name, tensor in tensors.items() if name == path or name.startswith(f"{path}.")}
     found = below or _matching(tensors, path)
     if path and not found:
-        raise EditError(f"there are no tensors below {path}")
+        raise EditError(f"there are no tensors below {path}{did_you_mean(path, _prefixes(tensors))}")
     return found if path else tensors
 
 
@@ -233,3 +233,9 @@ def _matching(tensors: Mapping[str, Tensor], glob: str) -> Mapping[str, Tensor]:
         return {}
     patterns = Patterns([glob])
     return {name: tensor for name, tensor in tensors.items() if patterns.match(name)}
+
+
+def _prefixes(names: Iterable[str]) -> set[str]:
+    """What names of tensors begin with, in whole parts."""
+    parts = (name.split(".") for name in names)
+    return {".".join(words[:count]) for words in parts for count in range(1, len(words) + 1)}

@@ -17,7 +17,7 @@ from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CountBytes, Payload
 from ptzip.io.renames import rename_new, swap
 from ptzip.io.sources import DescriptorSource, FileSource, Identity, Source, about, changed, special, split_member
-from ptzip.io.unfinished import UNFINISHED
+from ptzip.io.unfinished import UNFINISHED, WRITTEN
 from ptzip.io.work_folder import WorkFolder
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -197,6 +197,7 @@ class OutputSet:
                 original = Identity.of(source.status) if isinstance(source, FileSource) and output.replaces(source) else None
                 output.place(overwrite, original)
         self._is_done = True
+        WRITTEN.extend(str(output.target) for output in self.outputs)
         if sync:
             for folder in self.folders:
                 _sync_folder(folder.parent)

@@ -9,6 +9,10 @@ UNFINISHED: list[Callable[[], None]] = []
 """Each may be called at any moment, and more than once."""
 
 
+WRITTEN: list[str] = []
+"""The outputs that have their names, so that an interrupted program can say whether it wrote anything."""
+
+
 def discard_unfinished() -> None:
     """Undo everything that is unfinished."""
     for undo in reversed(UNFINISHED.copy()):

@@ -61,6 +61,17 @@ def new_dict(items: list[Node]) -> Dict:
     return Dict("EMPTY_DICT", None, [], [memoized(), *([filled(items)] if items else [])])
 
 
+def literal(value: object) -> Node:
+    """A value of JSON: a list, a dict by strings, or a plain value. Raises TypeError for anything else."""
+    if isinstance(value, list):
+        return new_list([literal(item) for item in value])
+    if isinstance(value, dict):
+        return new_dict([literal(one) for pair in value.items() for one in pair])
+    if value is None or isinstance(value, str | int | float | bool):
+        return atom(value)
+    raise TypeError(f"{type(value).__name__} has no literal")
+
+
 def filled(items: list[Node]) -> Step:
     """The step that fills a dict with alternating keys and values."""
     return Step("SETITEMS", items=items)

@@ -1,10 +1,9 @@
-"""The steps that every slim edit has around a recipe, and the forecast of what slimming saves.
+"""The steps that every slim edit has around a recipe.
 
 Nothing here reads a storage or writes a file.
 """
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
 
 from ptzip.editing.account import Category
 from ptzip.editing.cast_weights import CastOptions, cast_weights, tensor_slots
@@ -24,7 +23,6 @@ from ptzip.recipes.recipe import Recipe
 from ptzip.recipes.refusals import refusal
 from ptzip.tensors.cast import Stretch
 from ptzip.tree.modules import is_module
-from ptzip.zip import writer
 
 HOW_TO_USE = "a module in half precision computes on a GPU; on a CPU call .float() on {what} after loading"
 
@@ -112,36 +110,3 @@ def _note_modules(edit: Edit, recipe: Recipe, paths: list[str]) -> None:
     if not recipe.is_half and cast.intersection(paths):
         what = "its layers that are not quantised" if edit.account.companions else "it"  # packed weights may be floats
         edit.account.notes.append(HOW_TO_USE.format(what=what))
-
-
-LITTLE = 1 << 20
-"""Bytes that a zip may take more than another format, for its headers and padding."""
-
-
-class Forecast(NamedTuple):
-    """The bytes of storages and texts that slimming a file would save; 0 for a file that is slim already."""
-
-    recipe: str
-    saved: int
-
-
-def forecast(container: Container, size: int, owned: bool = False, name: str = AUTO) -> Forecast:
-    """What slimming a file of `size` bytes with the default options would save, by the recipe of that `name`.
-
-    Raises PtzipError for a file that cannot be slimmed. The lengths of records are not compared with those of storages;
-    `owned` as for `start_edit`.
-    """
-    edit = start_edit(container, owned=owned)
-    recipe = recipe_for(container, edit.root, name)
-    recipe.drop(edit)
-    users = trim_and_cast(edit, recipe)
-    saved = sum(edit.forecast(users.used()).values()) if edit.account.has_gain else 0
-    return Forecast(recipe.name, 0 if 0 < saved < LITTLE and _would_grow(container, edit, size) else saved)
-
-
-def _would_grow(container: Container, edit: Edit, size: int) -> bool:
-    """Whether a file that becomes a zip would not be smaller as one."""
-    if isinstance(container, TorchZip | SafeTensors) or container.name == BARE or edit.account.is_split:
-        return False
-    finished = edit.finish()
-    return writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment).size >= size

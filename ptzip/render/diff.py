@@ -1,6 +1,7 @@
 """The report of `ptzip diff` as text: what only one file has, the largest errors of casts, and what else differs."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, NumericDifference, Only, TensorDiff
@@ -28,7 +29,7 @@ def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
         ("moved (recognised by length and CRC)", _moved(report.moved)),
         ("casts", _casts(report.tensors)),
         ("tensor attributes", _facts(report.tensors)),
-        ("values", [_changed(row) for row in report.changed]),
+        ("values", list(map(_changed, report.changed)) if everything else list(_alike(report.changed))),
         ("could not be compared", [(pair.name, pair.problem) for pair in report.unknown]),
         ("tensors that differ most", _differing(report.differing)),
     ):
@@ -36,6 +37,7 @@ def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
             yield f"  {title}"
             yield from (f"    {row}" for row in _table(rows, most))
     yield from (f"  {printable(note)}" for note in report.notes)
+    yield from (f"  {printable(hint)}" for hint in _hints(report))
 
 
 def summary(report: DiffReport) -> str:
@@ -157,14 +159,54 @@ def _changed(row: Changed) -> tuple[str, ...]:
     return row.name or ROOT, f"{row.old} -> {row.new}{below}"
 
 
+ALIKE = 3
+"""From so many equal changes on, names that differ only in their numbers are one row."""
+
+NUMBER = re.compile(r"\d+")
+
+
+def _alike(changed: Sequence[Changed]) -> Iterator[tuple[str, ...]]:
+    """A row for each change; equal ones of many names are one row, with # for the numbers in the names."""
+    groups: dict[tuple[str, str, str], list[Changed]] = {}
+    for row in changed:
+        groups.setdefault((NUMBER.sub("#", row.name), row.old, row.new), []).append(row)
+    for (name, *_), rows in groups.items():
+        if len(rows) < ALIKE:
+            yield from map(_changed, rows)
+        else:
+            _, change, *_ = _changed(rows[0])
+            yield name, change, f"{len(rows):,} times"
+
+
+def _hints(report: DiffReport) -> Iterator[str]:
+    """The --map that pairs what is only in A, or was moved, with tensors of B under another top-level key."""
+    old, new = dict[str, set[str]](), dict[str, set[str]]()
+    moved = [(one.old_name, one.name) for one in report.moved]
+    for name in [*(one.name for one in report.lone_a), *(name for name, _ in moved)]:
+        old.setdefault(_key(name), set()).add(name.partition(".")[2])
+    paired = [pair.name for pair in report.tensors]
+    for name in [*(one.name for one in report.lone_b), *(name for _, name in moved), *paired]:
+        new.setdefault(_key(name), set()).add(name.partition(".")[2])
+    for key, names in old.items():
+        best = max(new, key=lambda other: len(new[other] & names), default="")
+        if best != key and 2 * len(new.get(best, set()) & names) > len(names):
+            yield f"--map {key}={best} compares the tensors of {key} in A with those of {best} in B"
+
+
 HEAD = ("name", "dtype", "shape", "absolute", "relative", "cosine", "numbers that differ")
 
 
 def _differing(tensors: Iterable[TensorDiff]) -> Rows:
     """A row for each tensor whose values or form differ: those of other shapes first, then by the largest difference."""
-    found = [pair for pair in tensors if not pair.problem and (not pair.are_near or pair.old != pair.new)]
+    found = [pair for pair in tensors if not pair.problem and (not pair.are_near or pair.old != pair.new) and _is_visible(pair)]
     found.sort(key=lambda pair: -(pair.numbers.absolute if pair.numbers else 0.0 if pair.are_equal else math.inf))
     return [HEAD, *map(_row, found)] if found else []
+
+
+def _is_visible(pair: TensorDiff) -> bool:
+    """Whether a tensor has other numbers, or another shape; another dtype with the same numbers is in the rows of casts."""
+    numbers = pair.numbers
+    return numbers is None or bool(numbers.differing or numbers.lone) or pair.old.shape != pair.new.shape
 
 
 def _row(pair: TensorDiff) -> tuple[str, ...]:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
-from ptzip.inspecting.report import ImportedName, InspectReport, Slimming
+from ptzip.inspecting.report import ImportedName, InspectReport, Safety, Slimming
 from ptzip.inspecting.tensor_summary import ParameterCount
 from ptzip.render.words import bar, count, cut, filled, printable, releases, shape, share, size, table, value
+from ptzip.scanning.advice import quoted
 
-MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES = 16, 16, 8, 6, 8
+MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES, MOST_TRUSTED = 16, 16, 8, 6, 8, 3
 """How many of each fit a screen; the others are counted."""
 
 LABEL, BAR = 12, 10
@@ -45,6 +46,8 @@ def contents(found: InspectReport) -> Iterator[Fact]:
     yield from _numbers(found)
     yield "imports", _imports(found.imports)
     yield from (("anomalies", [fault]) for fault in _faults(found))
+    if found.safety is not None:
+        yield "safety", [cut(_safety(found.safety), 150)]
     yield "slim", [_slimming(found.slimming, found.size)]
 
 
@@ -179,7 +182,15 @@ def _faults(found: InspectReport) -> Iterator[str]:
         yield f"{len(lines) - MOST_ANOMALIES} more"
 
 
+def _safety(found: Safety) -> str:
+    """The verdict of a scan as `scan` words it."""
+    word = "OK" if found.verdict == "clean" else found.verdict.upper()
+    words = [quoted(name) for name in found.trust] if len(found.trust) <= MOST_TRUSTED else []
+    advice = f" (scan --trust {' '.join(words)})" if words else " (see scan)" if found.verdict != "clean" else ""
+    return f"{word}: {found.reason}{advice}"
+
+
 def _slimming(found: Slimming, old_size: int) -> str:
     if found.refusal:
         return cut(found.refusal, 84)
-    return f"saves {size(found.saved)} ({share(found.saved, old_size)}) of tensors and text  [{found.recipe}]"
+    return f"saves {size(found.saved)} ({share(found.saved, old_size)})  [{found.recipe}]"

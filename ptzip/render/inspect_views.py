@@ -25,6 +25,9 @@ STEP = "  "
 BARS = " \u2581\u2582\u2583\u2584\u2585\u2586\u2587\u2588"
 """The bars of a histogram by height; any value at all is higher than none."""
 
+CONTAINERS = frozenset(("dict", "list", "tuple", "set", "frozenset", "collections.OrderedDict", "collections.defaultdict"))
+"""The kinds of which a tree says that they are empty; of other objects it shows only what it knows."""
+
 MOST_OPCODES = 200
 """The number of opcodes of a pickle that are printed; `--all` prints all."""
 
@@ -67,11 +70,12 @@ def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:
         return
     has_groups = any(row.tensors > 1 for row in rows)
     head = ("name", "dtype", "shape", "bytes", *(["tensors"] if has_groups else []))
-    lines = [head]
+    lines, above = [head], ""
     for row in rows:
         dtype = row.dtype if row.layout == "strided" else f"{row.dtype} {row.layout}"
         group = [f"{row.tensors:,}"] if has_groups else []
-        lines.append((printable(row.name), dtype, shape(row.shape), f"{row.size:,}", *group))
+        lines.append(("" if row.name == above else printable(row.name), dtype, shape(row.shape), f"{row.size:,}", *group))
+        above = row.name
     yield from table(lines, right=frozenset({3, 4}))
     yield f"  {count(sum(row.tensors for row in rows), 'tensor')}, {size(sum(row.size for row in rows))}"
 
@@ -107,7 +111,8 @@ def branch(row: TreeRow, longest: int = LONGEST) -> str:
     if row.below is None:
         return value(row.value, longest) if row.value is not None else named
     given = f"({', '.join(value(item, longest) for item in row.value)})" if isinstance(row.value, tuple) else ""
-    return f"{named}{cut(given, longest)}" + (f" of {row.below:,}" if row.below else "" if given else ", empty")
+    is_empty = not given and named in CONTAINERS
+    return f"{named}{cut(given, longest)}" + (f" of {row.below:,}" if row.below else ", empty" if is_empty else "")
 
 
 def tensor_words(tensor: Tensor) -> str:

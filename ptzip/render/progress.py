@@ -1,19 +1,36 @@
 """A progress bar on a terminal, for files that take a moment."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from ptzip.render.words import printable
 
+COLUMNS = (
+    TextColumn("{task.description}", markup=False),
+    BarColumn(),
+    DownloadColumn(),
+    TransferSpeedColumn(),
+    TimeRemainingColumn(compact=True),
+)
 
-@contextlib.contextmanager
-def bar(path: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar for a file on stderr until the block ends; yields a function of the bytes done and the bytes in all."""
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(printable(Path(path).name), total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+class MovingBar:
+    """A bar on stderr over `total` bytes, with the speed and the time that is left; it can be hidden and shown again."""
+
+    def __init__(self, total: int) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(*COLUMNS, console=console, transient=True, redirect_stdout=False, redirect_stderr=False)
+        self._task = self._progress.add_task("", total=total)
+
+    def show(self, label: str = "", done: int | None = None) -> None:
+        """Show the bar, for another file if there is a `label`."""
+        if label:
+            self._progress.update(self._task, description=printable(label), completed=done)
+        self._progress.start()
+
+    def hide(self) -> None:
+        """Take the bar off the terminal."""
+        self._progress.stop()
+
+    def move(self, done: int) -> None:
+        self._progress.update(self._task, completed=done)

@@ -1,10 +1,13 @@
 """The report of `ptzip scan` as text: one line for each file, then its findings; and the explanation of a rule."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from ptzip.render.words import printable
+from ptzip.scanning.advice import UnknownNames, unknown_names
 from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
 from ptzip.scanning.rules import RULES
+from ptzip.text import did_you_mean
 
 WORDS = {Verdict.CLEAN: "OK", Verdict.REVIEW: "REVIEW", Verdict.MALICIOUS: "MALICIOUS", Verdict.UNREADABLE: "UNREADABLE"}
 MOST_SHOWN = 20
@@ -14,17 +17,35 @@ MOST_NAMES = 3
 """The number of trusted names that are printed; JSON has all."""
 
 
-def lines(report: ScanReport) -> Iterator[str]:
-    """The line of a file, and its findings, the worst first."""
+def lines(report: ScanReport, everything: bool = False) -> Iterator[str]:
+    """The line of a file, and its findings, the worst first; unknown names are grouped unless `everything` is shown."""
     reason = f": {report.reason}" if report.verdict == Verdict.UNREADABLE else ""
     yield printable(f"{WORDS[report.verdict]}: {report.path}{reason}")
     if report.trusted:
         yield f"  {printable(_trusted(report))}"
     findings = sorted(report.findings, key=lambda finding: -finding.severity)
-    for finding in findings[:MOST_SHOWN]:
-        yield f"  {printable(spelled(finding))}"
-    if len(findings) > MOST_SHOWN:
-        yield f"  ... {len(findings) - MOST_SHOWN:,} more findings (--format json has all)"
+    shown = findings if everything else [finding for finding in findings if not _is_grouped(finding)][:MOST_SHOWN]
+    yield from (f"  {printable(spelled(finding))}" for finding in shown)
+    grouped = 0 if everything else sum(map(_is_grouped, findings))
+    if len(findings) > len(shown) + grouped:
+        yield f"  ... {len(findings) - len(shown) - grouped:,} more findings (-v shows them)"
+    if grouped:
+        yield from (f"  {printable(_group(group))}" for group in unknown_names(report))
+
+
+def _is_grouped(finding: Finding) -> bool:
+    return bool(finding.trust) and finding.severity == Severity.REVIEW
+
+
+def _group(group: UnknownNames) -> str:
+    return f"{group}: {group.flag or '-v shows the flags to trust each'}"
+
+
+def summary(reports: Sequence[ScanReport]) -> str:
+    """How many files have which verdict, in a line for several files."""
+    counts = Counter(report.verdict for report in reports)
+    found = ", ".join(f"{counts[verdict]:,} {word}" for verdict, word in WORDS.items() if counts[verdict])
+    return f"{len(reports):,} files: {found}"
 
 
 def _trusted(report: ScanReport) -> str:
@@ -43,9 +64,9 @@ def spelled(finding: Finding) -> str:
     return f"{finding.rule} {finding.severity.name.lower()}{where} {finding.message}{often}"
 
 
-def explained(wanted: str) -> str | None:
-    """The explanation of a rule; None where there is no such rule."""
+def explained(wanted: str) -> str:
+    """The explanation of a rule. Raises ValueError where there is no such rule."""
     found = next((rule for rule in RULES if rule.id == wanted.upper()), None)
     if found is None:
-        return None
+        raise ValueError(f"there is no rule {wanted}{did_you_mean(wanted.upper(), [rule.id for rule in RULES])}")
     return f"{found.id} ({Severity(found.severity).name.lower()}): {found.title}\n\n{found.why}"

@@ -4,6 +4,7 @@ Anything that comes out of a file passes through here, so that it cannot break a
 are decimal: 1 MB is 1,000,000 bytes, as file managers and model pages give them.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ptzip.tensors.torch_names import Release
 
 WIDTH = 100
-"""Lists of words are broken into lines of about this many characters."""
+"""Lists of words are broken into lines of about this many characters; the command line sets less on a narrow terminal."""
 
 
 def value(found: object, longest: int = LONGEST) -> str:
@@ -87,13 +88,13 @@ def table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset(), 
         yield (indent + "  ".join(cells)).rstrip()
 
 
-def filled(words: Iterable[str], first: str, width: int = WIDTH) -> Iterator[str]:
-    """Words with commas between them, in lines that go on below where the first began."""
+def filled(words: Iterable[str], first: str, width: int = 0) -> Iterator[str]:
+    """Words with commas between them, in lines of about `width` (or `WIDTH`) that go on below where the first began."""
     line, is_empty, words = first, True, list(words)
     if not words:
         return
     for word in words:
-        if not is_empty and len(line) + len(word) + 2 > width:
+        if not is_empty and len(line) + len(word) + 2 > (width or WIDTH):
             yield line + ","
             line, is_empty = " " * len(first), True
         line += word if is_empty else f", {word}"
@@ -109,3 +110,20 @@ def bar(part: float, width: int = BAR) -> str:
     """A part of a whole, from 0 to 1, as a bar in eighths of a character."""
     eighths = round(part * width * 8)
     return FULL * (eighths // 8) + (PARTS[eighths % 8 - 1] if eighths % 8 else "")
+
+
+def folded(line: str, width: int) -> str:
+    """A line that is too long for a terminal, broken between words; the rest is below the last column that is wide enough."""
+    if len(line) <= width:
+        return line
+    starts = [found.end() for found in re.finditer(r"^ +|  +", line)]
+    indent = next((at for at in reversed(starts) if at + max(map(len, line[at:].split()), default=0) <= width), 2)
+    shown, rest = list[str](), line
+    while len(rest) > width:
+        at = rest.rfind(" ", indent + 1, width + 1)
+        at = at if at > 0 else rest.find(" ", width)
+        if at < 0:
+            break
+        shown.append(rest[:at].rstrip())
+        rest = " " * indent + rest[at:].lstrip()
+    return "\n".join([*shown, rest])

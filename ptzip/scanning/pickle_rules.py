@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from ptzip.formats.joblib import has_arrays
 from ptzip.pickling.machine import BROKEN, CUT, LIMIT
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Set, Tuple, plain
+from ptzip.scanning.advice import quoted
 from ptzip.scanning.dangerous_names import CODE_PICKLERS, of_trusted
 from ptzip.scanning.harmful_states import built_names, special_methods
 from ptzip.scanning.report import Hit
@@ -55,7 +56,7 @@ def unknown_calls(stream: PickleStream) -> Iterator[Hit]:
     for found in stream.violations:
         if isinstance(found.node, Call) and found.danger is Danger.UNKNOWN:
             does = "instantiates" if found.node.op.startswith("NEWOBJ") else "calls"
-            yield Hit(f"unpickling {does} {found.what} {_advice(found)}", found.node.offset)
+            yield _unknown(does, found)
 
 
 def harmful_names(stream: PickleStream) -> Iterator[Hit]:
@@ -69,31 +70,32 @@ def unknown_names(stream: PickleStream) -> Iterator[Hit]:
     """Unpickling imports the module of this name, which runs its code. The name is not on the allow list (see --trust)."""
     for found in stream.violations:
         if isinstance(found.node, Global) and found.danger is Danger.UNKNOWN:
-            yield Hit(f"unpickling imports {found.what} {_advice(found)}", found.node.offset)
+            yield _unknown("imports", found)
 
 
-def _advice(found: Violation) -> str:
-    """What a user can do about a name that is not on the allow list; names of Python itself cannot be trusted."""
+def _unknown(does: str, found: Violation) -> Hit:
+    """A name that is not on the allow list, and what a user can do about it; names of Python itself cannot be trusted."""
     name = _trustable(found)
-    return f"(not allow-listed; add `--trust {name}` if you trust it)" if name else "(not allow-listed)"
+    advice = f"(not allow-listed; add `--trust {quoted(name)}` if you trust it)" if name else "(not allow-listed)"
+    return Hit(f"unpickling {does} {found.what} {advice}", found.node.offset, name)
 
 
 def _trustable(found: Violation) -> str:
-    """How `--trust` names what was found, quoted for a shell where calls with any arguments are meant; "" where it cannot."""
+    """How `--trust` names what was found, with "()" where calls with any arguments are meant; "" where it cannot."""
     module, name = found.name or ("", "")
     if not all(part.isidentifier() for part in f"{module}.{name}".split(".")) or of_trusted(module, name):
         return ""
     path = f"{module}{':' if '.' in name else '.'}{name}"
     call = resolve(found.node)
     is_instance = call is None or call.kind in ("reconstruct", "getattr") or (call.kind == "new" and not call.arguments)
-    return path if is_instance else f"'{path}()'"
+    return path if is_instance else f"{path}()"
 
 
 def misused(stream: PickleStream) -> Iterator[Hit]:
     """Honest pickles call this name with other arguments: these reserve memory, hide what is called, or are computed."""
     for found in stream.violations:
         if found.danger is Danger.MISUSED and isinstance(found.node, Call):
-            advice = f" (add `--trust {name}` if it may be called with anything)" if (name := _trustable(found)) else ""
+            advice = f" (add `--trust {quoted(name)}` if it may be called with anything)" if (name := _trustable(found)) else ""
             yield Hit(f"unpickling calls {found.what} {found.why}{advice}", found.node.offset)
 
 

@@ -28,10 +28,12 @@ class Verdict(StrEnum):
 
 
 class Hit(NamedTuple):
-    """What a rule found: a message, and the offset in what the subject was read from, in bytes."""
+    """What a rule found: a message, the offset in bytes in what the subject was read from, and the word for `--trust` that
+    would allow it, "" where none would."""
 
     message: str
     offset: int | None = None
+    trust: str = ""
 
 
 class Rule(NamedTuple):
@@ -54,6 +56,7 @@ class Finding(NamedTuple):
 
     `offset` counts bytes from the start of the file or, where that has them only compressed or encoded, of what `inside` names.
     `times` is the number of hits with the same message; the offset is that of the first.
+    `trust` is the word for `--trust` that would allow it, "" where none would.
     """
 
     rule: str
@@ -63,6 +66,7 @@ class Finding(NamedTuple):
     offset: int | None = None
     times: int = 1
     inside: str = ""
+    trust: str = ""
 
     def __str__(self) -> str:
         at = "" if self.offset is None else f", byte {self.offset}" + (f" in {self.inside}" if self.inside else "")
@@ -102,6 +106,7 @@ class ScanReport(NamedTuple):  # a dataclass would take a tenth of the time of a
                     "severity": finding.severity.name.lower(),
                     "record": finding.record or None,
                     "inside": finding.inside or None,
+                    "trust": finding.trust or None,
                 }
                 for finding in self.findings
             ],

@@ -6,7 +6,7 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io.sources import Openable, Source, open_source, place_of
 from ptzip.limits import SCAN_LIMITS, Limits
-from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict, verdict
+from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
 from ptzip.scanning.subjects import Note, NoteKind, PickleStream, Subject
 from ptzip.scanning.walk import subjects
@@ -61,13 +61,13 @@ def _judged(subject: Subject) -> Iterator[Finding]:
     """The findings in one subject. Hits of a rule with the same message are one finding."""
     is_doubtful = isinstance(subject, PickleStream) and subject.is_doubtful
     for rule in RULES_OF.get(type(subject), ()) if not is_doubtful else ():
-        found = dict[str, tuple[int | None, int]]()
+        found = dict[str, tuple[Hit, int]]()
         try:
-            for message, offset in rule.check(subject):
-                first, times = found.get(message, (offset, 0))
-                found[message] = first, times + 1
+            for hit in rule.check(subject):
+                first, times = found.get(hit.message, (hit, 0))
+                found[hit.message] = first, times + 1
         except PtzipError as error:
             yield Finding(rule.id, Severity.REVIEW, f"this cannot be checked: {error}", subject.location)
-        for message, (first, times) in found.items():
-            offset, inside = (first, "") if subject.source is None else place_of(subject.source, first)
-            yield Finding(rule.id, rule.severity, message, subject.location, offset, times, inside)
+        for hit, times in found.values():
+            offset, inside = (hit.offset, "") if subject.source is None else place_of(subject.source, hit.offset)
+            yield Finding(rule.id, rule.severity, hit.message, subject.location, offset, times, inside, hit.trust)

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from ptzip.allowlist.table import ROW_OF_SUFFIX, TRUSTED, TRUSTED_CALL, AllowedName, Name, Trust, pair
 from ptzip.scanning import dangerous_names
 from ptzip.scanning.presets import PRESETS
+from ptzip.text import did_you_mean
 
 _ROWS = {**ROW_OF_SUFFIX, "": TRUSTED, "()": TRUSTED_CALL}
 
@@ -43,7 +44,8 @@ def _checked(text: str) -> Trust:
     module, colon, inner = path.partition(":")
     found = (module, inner) if colon else pair(path)
     if not all(found) or "*" in text:
-        raise ValueError(f"{text!r} cannot be trusted: expected module.Name, or one of {', '.join(PRESETS)}")
+        known = f"expected module.Name, or one of {', '.join(PRESETS)}{did_you_mean(text, PRESETS)}"
+        raise ValueError(f"{text!r} cannot be trusted: {known}")
     if why := dangerous_names.of_trusted(*found):
         raise ValueError(f"{text!r} cannot be trusted: {why}")
     return {found: _ROWS[text[len(path) :]]}

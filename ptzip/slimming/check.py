@@ -12,6 +12,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Account
 from ptzip.errors import FormatError, LimitError, UnsupportedError
 from ptzip.io.buffers import Buffers
+from ptzip.io.payloads import ByteCounter, Progress
 from ptzip.io.workers import share
 from ptzip.pickling.nodes import Node
 from ptzip.slimming.report import Check
@@ -21,7 +22,14 @@ from ptzip.tree.children import node_at, node_paths
 from ptzip.tree.paths import with_prefixes
 
 
-def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: bool = False, is_plain: bool = False) -> Check:
+def check(
+    before: Checkpoint,
+    after: Checkpoint,
+    account: Account,
+    saturate: bool = False,
+    is_plain: bool = False,
+    progress: Progress | None = None,
+) -> Check:
     """Compare all tensors of two checkpoints. Raises FormatError for one that is neither its original nor a rounding of it.
 
     In a plain file, tensors may have new names (of numpy arrays) or none (of attributes of a module).
@@ -39,7 +47,7 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
         pairs += ((name, CastPair(one, other, saturate)) for one, other in _pairs(name, old.get(original), tensor))
     count = equal = unread = 0
     worst, overflowed, vanished = CastError(), Counter[str](), Counter[str]()
-    for (name, pair), found in zip(pairs, _errors([pair for _, pair in pairs]), strict=True):
+    for (name, pair), found in zip(pairs, _errors([pair for _, pair in pairs], progress), strict=True):
         if found is None:
             unread += 1
             continue
@@ -57,10 +65,10 @@ def check(before: Checkpoint, after: Checkpoint, account: Account, saturate: boo
     return Check(count, equal, worst, len(lost), unread, tuple(beyond), tuple(zero), account.companions)
 
 
-def _errors(pairs: list[CastPair]) -> list[CastError | None]:
+def _errors(pairs: list[CastPair], progress: Progress | None) -> list[CastError | None]:
     """The errors of some pairs, computed in several threads; None where a tensor cannot be read."""
     found, unread = [CastError() for _ in pairs], set[int]()
-    lock = threading.Lock()
+    lock, counter = threading.Lock(), ByteCounter(progress, sum(pair.new.nbytes for pair in pairs))
 
     def work(job: tuple[int, int, int], buffers: Buffers) -> None:
         index, first, stop = job
@@ -71,6 +79,7 @@ def _errors(pairs: list[CastPair]) -> list[CastError | None]:
             return
         with lock:
             found[index] = found[index].joined(error)
+        counter.add((stop - first) * pairs[index].new.itemsize)
 
     def jobs() -> Iterator[tuple[int, int, int]]:
         for index, pair in enumerate(pairs):

@@ -35,8 +35,8 @@ class Options:
         if self.format is not None:
             check_choice("format", self.format, OutputFormat)
         for path, value in self.values:
-            if not isinstance(value, Value):
-                raise ValueError(f"the value for {path} is a {type(value).__name__}, expected str, int, float, bool or None")
+            if not _is_json(value):
+                raise ValueError(f"the value for {path} is a {type(value).__name__}, expected what JSON can represent")
 
     @property
     def target(self) -> str:
@@ -69,3 +69,12 @@ class Options:
     def new_location(self) -> str | None:
         """The device that all tensors load to, or None for the one that each was saved from."""
         return None if self.location == "keep" else self.location
+
+
+def _is_json(value: object) -> bool:
+    """Whether a value is a number, a text, true, false, null, or a list or dict of such."""
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+    return value is None or isinstance(value, str | int | float | bool)

@@ -110,7 +110,7 @@ def _written(
         planned_report(checkpoint, last, options),
         output=str(output.target),
         new_size=output.size,
-        check=_check(checkpoint, output.path, last, options) if with_check else None,
+        check=_check(checkpoint, output.path, last, options, progress) if with_check else None,
         loss=sum((cast.loss for cast in last.finished.casts), Loss()),
         warnings=(*_crc_warnings(last), *last.edit.account.warnings),
         wide=tuple(name for one in policy.kept for name in one.names),
@@ -122,11 +122,12 @@ def _write(file: NewFile, output: Output, progress: Progress | None) -> None:
     output.write(file, ByteCounter(progress, sum(payload.length for payload in file.payloads)).add)
 
 
-def _check(checkpoint: Checkpoint, written: Path, plan: Plan, options: Options) -> Check:
+def _check(checkpoint: Checkpoint, written: Path, plan: Plan, options: Options, progress: Progress | None) -> Check:
     from ptzip.slimming.check import check  # it loads numpy
 
     with open_checkpoint(written, checkpoint.limits) as after:
-        return check(checkpoint, after, plan.edit.account, options.on_overflow == "saturate", options.plain)
+        saturate = options.on_overflow == "saturate"
+        return check(checkpoint, after, plan.edit.account, saturate, options.plain, progress)
 
 
 def _crc_warnings(plan: Plan) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ from ptzip.text import as_text
 from ptzip.tree.calls import GETATTR, NEW_OBJECTS, RECONSTRUCTORS, class_path, qualified_name
 from ptzip.tree.kinds import ARRAY_FUNCTIONS, SCALAR_FUNCTIONS
 from ptzip.tree.modules import UNNAMED, is_module
-from ptzip.tree.paths import TOP, find, key_text, search, walk
+from ptzip.tree.paths import TOP, find, key_text, nearest, search, walk
 
 BUILTINS = ("builtins", "__builtin__")
 PAIRED = frozenset(
@@ -297,3 +297,8 @@ def node_at(root: Node, path: str) -> NodeChild | None:
     """The node at a path, or None."""
     match = search(NodeChild(None, root), path, node_children)
     return match.child if match.rest is None else None
+
+
+def nearest_path(root: Node, path: str) -> str:
+    """A hint " (did you mean PATH?)" for a path that leads nowhere, "" where nothing is similar."""
+    return nearest(NodeChild(None, root), path, node_children)

@@ -30,6 +30,10 @@ SCALAR_FUNCTIONS = frozenset(f"numpy.{core}.multiarray.scalar" for core in ("cor
 WORDS = {Dict: "dict", List: "list", Tuple: "tuple", Set: "set", Global: "name", Persistent: "persistent id"}
 
 
+NUMPY_KINDS = {"f": "float", "i": "int", "u": "uint", "c": "complex"}
+"""Kinds of numpy's array interface; the number behind them is in bytes."""
+
+
 def is_tensor(node: Node) -> bool:
     """Whether a node is a call that builds a tensor."""
     return isinstance(node, Call) and makes_tensor(class_path(node))
@@ -73,4 +77,12 @@ def _shape(node: Node | None) -> str:
 def _dtype(nodes: Sequence[Node | None]) -> str:
     call = plain(nodes[0]) if nodes and nodes[0] is not None else None
     arguments = call.arguments if isinstance(call, Call) else []
-    return (text(plain(arguments[0])) if arguments else None) or "?"
+    return _spelled(text(plain(arguments[0])) or "?" if arguments else "?")
+
+
+def _spelled(code: str) -> str:
+    """A dtype as everything else names it, from numpy's code for it ("f8" is float64); other codes as they are."""
+    kind, size = code[:1], code[1:]
+    if kind in NUMPY_KINDS and size.isdecimal():
+        return f"{NUMPY_KINDS[kind]}{int(size) * 8}"
+    return "bool" if code == "b1" else code

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Optional, Protocol, TypeVar
 
 from ptzip.errors import EditError, beyond
 from ptzip.limits import DEFAULT_LIMITS
-from ptzip.text import has_decimal
+from ptzip.text import did_you_mean, has_decimal
 
 CHARACTERS_PER_PATH = 128
 """How many characters paths may have on average, where there are as many as is allowed."""
@@ -240,4 +240,14 @@ def find(start: Child, path: str, children_of: "ChildrenOf[Child]") -> Child:
     names = [one.part for one in children_of(match.child.value) if one.part is not None]
     listed = ", ".join(names[:LISTED_NAMES]) + (", ..." if len(names) > LISTED_NAMES else "")
     where = f"below {str(match.path)!r}" if match.path.above else "at the top level"
-    raise EditError(f"there is no {match.rest!r} {where}, which has {listed or 'nothing in it'}")
+    hint = did_you_mean(match.rest.partition(".")[0], names)
+    raise EditError(f"there is no {match.rest!r} {where}, which has {listed or 'nothing in it'}{hint}")
+
+
+def nearest(start: Child, path: str, children_of: "ChildrenOf[Child]") -> str:
+    """A hint " (did you mean PATH?)" for a path that leads nowhere, as far as its parts are right or similar; "" for others."""
+    match = search(start, path, children_of)
+    if match.rest is None:
+        return ""
+    names = [join_path(str(match.path), one.part) for one in children_of(match.child.value) if one.part is not None]
+    return did_you_mean(join_path(str(match.path), match.rest.partition(".")[0]), names)

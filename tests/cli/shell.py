@@ -5,14 +5,16 @@
 
 import contextlib
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ptzip.cli.main import main
+from ptzip.json_output import SCHEMA
 from tests.corpus import ROOT
 
 
@@ -88,3 +90,11 @@ def one_line(result: Result, start: str) -> str:
     assert result.err.endswith("\n")
     assert len(result.err.splitlines()) == 1
     return result.err[len(start) : -1]
+
+
+def reports(text: str) -> list[dict[str, Any]]:
+    """The reports in what `--json` printed, one for each file."""
+    printed = json.loads(text)
+    assert printed["schema"] == SCHEMA
+    found: list[dict[str, Any]] = printed["files"]
+    return found

@@ -60,7 +60,7 @@ def test_a_page_fits_a_terminal(path: Path) -> None:
 
 def test_the_page_on_the_format_shows_every_structure_and_every_record() -> None:
     _, _, shown = (LINEAR.parents[2] / "ptzip" / "help" / "format.md").read_text().partition("## A local header")
-    (mapped,) = json.loads(ptzip("inspect", LINEAR, "--map", "--json").out)
+    (mapped,) = json.loads(ptzip("inspect", LINEAR, "--map", "--json").out)["files"]
     for part in mapped["parts"]:
         is_alone = part["kind"] in ("storage", "record")  # of any other kind, one is like the next
         if part["kind"] != "pickle":

@@ -3,6 +3,7 @@
 import importlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,14 @@ import pytest
 import ptzip as package
 from ptzip.cli import main as program
 from ptzip.recipes import NAMES
-from tests.cli.shell import environment, names, ptzip, shell
+from tests.cli.shell import environment, in_terminal, names, ptzip, shell
+from tests.corpus import FIXTURES
 
 SLIM_FLAGS = (
     *("-o", "--output", "-i", "--html", "--in-place", "-f", "--force", "-n", "--dry-run", "--recipe", "--dtype", "--location"),
     *("--no-scan", "-q", "--quiet", "--json", "-h", "--help", "--list-recipes", "--drop", "--keep", "--set", "--keep-float32"),
     *("--ema", "--no-ema", "--trim", "--no-trim", "--on-overflow", "--dedupe", "--plain", "--format", "--check", "--no-sync"),
-    *("--limit", "-j", "--jobs"),
+    *("--limit", "-j", "--jobs", "--color", "--html"),
 )
 
 
@@ -31,7 +33,7 @@ def test_help_names_every_command_and_the_exit_codes() -> None:
     assert result.err == ""
     for command in program.COMMANDS:
         assert re.search(rf"^    {command.name} +{command.summary}$", result.out, re.MULTILINE)
-    assert "Exit codes: 0 done or clean, 1 findings, 2 failed." in " ".join(result.out.split())
+    assert "Exit codes: 0 done or clean, 1 findings, 2 failed, 3 malicious." in " ".join(result.out.split())
 
 
 def test_help_of_slim_names_every_flag() -> None:
@@ -72,9 +74,9 @@ def test_without_arguments_the_help_is_shown() -> None:
 @pytest.mark.parametrize(
     ("words", "cause"),
     [
-        (("slim",), "the following arguments are required: FILE"),
+        (("slim",), "the following arguments are required: PATH"),
         (("fatten", "last.pt"), "there is no command 'fatten': expected one of slim, inspect, scan"),
-        (("slam", "last.pt"), "there is no command 'slam': did you mean slim?"),
+        (("slam", "last.pt"), "there is no command 'slam' (did you mean slim?)"),
         (("slim", "last.pt", "--fast"), "unrecognized arguments: --fast"),
         (("slim", "last.pt", "--dtype", "int8"), "invalid choice: 'int8'"),
         (("slim", "last.pt", "--location", "cuda"), "invalid choice: 'cuda'"),
@@ -121,7 +123,7 @@ def test_a_signal_in_the_middle_of_writing_leaves_all_as_it_was(sent: signal.Sig
         time.sleep(0.05)  # Python's own thread pool is not safe to interrupt while it starts
         running.send_signal(sent)
         printed, _ = running.communicate()
-    assert (running.returncode, printed) == (code, b"")
+    assert (running.returncode, printed) == (code, b"ptzip: interrupted, nothing written\n" if code == 130 else b"")
     assert (names(), last.read_bytes()) == (["last.pt"], before)
 
 
@@ -184,3 +186,59 @@ def test_every_command_has_what_main_asks_of_it() -> None:
     for command in program.COMMANDS:
         module = importlib.import_module(f"ptzip.cli.{command.name}")
         assert {"DESCRIPTION", "configure", "run"} <= set(vars(module))
+
+
+@pytest.mark.parametrize("shell_name", ["bash", "zsh", "tcsh"])
+def test_a_shell_gets_a_script_with_every_command_and_flag(shell_name: str) -> None:
+    result = ptzip("completion", shell_name)
+    assert (result.code, result.err) == (0, "")
+    for command in program.COMMANDS:
+        assert command.name in result.out
+    assert "--on-overflow" in result.out
+
+
+TYPED = {"ver": "verify", "slim --on-over": "--on-overflow", "slim --dtype bf": "bfloat16", "slim la": "last.pt"}
+
+
+def test_bash_completes_commands_flags_choices_and_files(last: Path) -> None:
+    Path("script").write_text(ptzip("completion", "bash").out)
+    for typed, expected in (
+        ("ver", "verify"),
+        ("slim --on-over", "--on-overflow"),
+        ("slim --dtype bf", "bfloat16"),
+        ("slim la", "last.pt"),
+    ):
+        words = ["ptzip", *typed.split()]
+        line = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; _shtab_ptzip; echo ${{COMPREPLY[@]}}"
+        done = subprocess.run(["bash", "-c", f"source ./script; {line}"], capture_output=True, text=True, check=True)
+        assert expected in done.stdout.split(), (typed, done)
+
+
+def test_colour_is_on_a_terminal_or_where_it_is_asked_for(last: Path) -> None:
+    green = "\x1b[32mOK\x1b[0m: last.pt"
+    assert ptzip("verify", last).out.startswith("OK: ")
+    assert ptzip("verify", "last.pt", "--color", "always").out.startswith(green)
+    assert in_terminal(80, "verify", "last.pt").out.startswith(green)
+    assert in_terminal(80, "verify", "last.pt", NO_COLOR="1").out.startswith("OK: ")
+    assert in_terminal(80, "verify", "last.pt", "--color", "never").out.startswith("OK: ")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+@pytest.mark.parametrize("words", [("inspect",), ("inspect", "--tensors"), ("scan", "-v"), ("verify",), ("slim", "-n")])
+def test_lines_are_folded_between_words_on_a_narrow_terminal(words: tuple[str, ...], columns: int) -> None:
+    shutil.copy(FIXTURES / "training.pt", "last.pt")
+    lines = in_terminal(columns, *words, "last.pt", NO_COLOR="1").out.splitlines()
+    assert all(len(line) <= columns or " " not in line.strip() for line in lines), [
+        line for line in lines if len(line) > columns
+    ]
+    whole = ptzip(*words, "last.pt").out.split()
+    assert "".join(" ".join(lines).split()) == "".join(whole)
+
+
+def test_an_interrupt_says_that_nothing_was_written(last: Path) -> None:
+    command = [sys.executable, "-m", "ptzip", "slim", "-", "-o", "new.pt"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as running:
+        time.sleep(1)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert (running.returncode, said, names()) == (130, b"ptzip: interrupted, nothing written\n", ["last.pt"])

@@ -38,7 +38,7 @@ def on_a_terminal(program: str, *words: str, redirected: str = "") -> Seen:
     ours, theirs = pty.openpty()
     out = Path(redirected).open("wb") if redirected else None  # noqa: SIM115 (closed below)
     command = [sys.executable, "-c", program, *words]
-    settings = environment({"TERM": "xterm", "COLUMNS": "100", "LC_ALL": "C.UTF-8"})
+    settings = environment({"TERM": "xterm", "COLUMNS": "100", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"})
     with subprocess.Popen(command, stdin=theirs, stdout=out or theirs, stderr=theirs, env=settings) as running:
         os.close(theirs)
         terminal = _read(ours)
@@ -122,3 +122,12 @@ def test_a_name_is_shown_in_the_bar_as_it_is(name: str) -> None:
     assert seen.code == 0
     assert name.replace("\x1b", "\\x1b").replace("\n", "\\n") in seen.terminal
     assert "\x1b[2J" not in seen.terminal
+
+
+def test_one_bar_is_for_all_files_with_the_name_of_each(last: Path) -> None:
+    save(Path("next.pt"))
+    seen = on_a_terminal(SMALL_ENOUGH, "verify", "last.pt", "next.pt", redirected="report.txt")
+    assert seen.code == 0
+    assert "last.pt (1 of 2)" in seen.terminal
+    assert "next.pt (2 of 2)" in seen.terminal
+    assert len(seen.out.splitlines()) == 4

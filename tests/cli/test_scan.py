@@ -1,13 +1,12 @@
 """`ptzip scan` as a user meets it: lines, exit codes, folders, settings and formats."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Tuple
-from tests.cli.shell import one_line, ptzip, shell
+from tests.cli.shell import one_line, ptzip, reports, shell
 from tests.scanning.raw_pickles import PAYLOAD, name, valued
 from tests.small_checkpoints import archive, called, save, training_records
 
@@ -30,7 +29,7 @@ def test_a_clean_file_is_one_line_and_exit_0() -> None:
 def test_a_hostile_file_is_reported_with_its_calls_and_their_offsets() -> None:
     result = ptzip("scan", "bad.pt")
     first, second = result.out.splitlines()
-    assert (result.code, first) == (1, "MALICIOUS: bad.pt")
+    assert (result.code, first) == (3, "MALICIOUS: bad.pt")
     assert second.startswith("  PTZ101 malicious record last/data.pkl, byte ")
     assert "posix.system('true')" in second
 
@@ -55,18 +54,35 @@ def test_a_missing_file_is_unreadable(missing: str) -> None:
 
 @pytest.mark.parametrize(
     ("files", "code"),
-    [(("good.pt", "unknown.pt"), 1), (("bad.pt", "good.pt"), 1), (("good.pt", "noise.bin"), 2), (("bad.pt", "noise.bin"), 2)],
+    [(("good.pt", "unknown.pt"), 1), (("bad.pt", "good.pt"), 3), (("good.pt", "noise.bin"), 2), (("bad.pt", "noise.bin"), 3)],
 )
 def test_the_exit_code_of_several_files_is_that_of_the_worst(files: tuple[str, ...], code: int) -> None:
     result = ptzip("scan", *files)
     assert result.code == code
-    assert len([line for line in result.out.splitlines() if not line.startswith("  ")]) == len(files)
+    *lines, summary = [line for line in result.out.splitlines() if not line.startswith("  ")]
+    assert len(lines) == len(files)
+    assert summary.startswith("2 files: ")
 
 
-def test_review_passes_where_only_malicious_fails() -> None:
-    assert ptzip("scan", "--fail-on", "malicious", "unknown.pt").code == 0
-    assert ptzip("scan", "--fail-on", "malicious", "bad.pt").code == 1
-    assert ptzip("scan", "--fail-on", "malicious", "noise.bin").code == 2
+@pytest.mark.parametrize(
+    ("fail_on", "codes"), [("review", (1, 3, 2)), ("malicious", (0, 3, 2)), ("unreadable", (0, 0, 2)), ("never", (0, 0, 0))]
+)
+def test_the_user_says_which_verdicts_fail(fail_on: str, codes: tuple[int, ...]) -> None:
+    found = [ptzip("scan", "--fail-on", fail_on, name).code for name in ("unknown.pt", "bad.pt", "noise.bin")]
+    assert tuple(found) == codes
+    assert ptzip("scan", "--fail-on", fail_on, "good.pt").code == 0
+
+
+def test_unknown_classes_of_one_project_are_one_line_unless_all_is_wanted() -> None:
+    assert ptzip("scan", "unknown.pt").out == "REVIEW: unknown.pt\n  1 unknown class, models.yolo.Model: --trust yolov5\n"
+    assert "PTZ102 review record" in ptzip("scan", "-v", "unknown.pt").out
+
+
+def test_a_report_goes_to_a_file(place: Path) -> None:
+    printed = ptzip("scan", "--json", "unknown.pt").out
+    assert ptzip("scan", "--json", "unknown.pt", "-o", "out/report.json") == (1, "", "")
+    assert (place / "out" / "report.json").read_text() == printed
+    assert one_line(ptzip("scan", "good.pt", "-o", "out/report.json"), "ptzip: error: ").endswith("(use -f to overwrite)")
 
 
 @pytest.mark.parametrize(
@@ -116,8 +132,10 @@ def test_a_folder_is_walked_and_what_is_no_checkpoint_is_left_out(place: Path) -
     (inner / "train.py").write_text("import os\n")
     (inner / "broken.pt").write_bytes(b"\xff" * 99)
     result = ptzip("scan", "runs")
-    assert result.code == 2
-    heads = [line.split(":")[:2] for line in result.out.splitlines() if not line.startswith("  ")]
+    assert result.code == 3
+    *lines, summary = [line for line in result.out.splitlines() if not line.startswith("  ")]
+    heads = [line.split(":")[:2] for line in lines]
+    assert summary == "3 files: 1 OK, 1 MALICIOUS, 1 UNREADABLE"
     assert heads == [
         ["UNREADABLE", " runs/a/broken.pt"],
         ["OK", " runs/a/last.pt"],
@@ -140,15 +158,15 @@ def test_quiet_says_nothing_of_what_is_ok() -> None:
 
 def test_globals_are_listed_one_a_line() -> None:
     result = ptzip("scan", "--globals", "bad.pt", "good.pt")
-    assert result.code == 1
+    assert result.code == 3
     assert "posix.system" in result.out.splitlines()
     assert result.out.splitlines() == sorted(result.out.splitlines())
 
 
 def test_json_has_every_finding() -> None:
     result = ptzip("scan", "--json", "bad.pt", "good.pt")
-    bad, good = json.loads(result.out)
-    assert result.code == 1
+    bad, good = reports(result.out)
+    assert result.code == 3
     assert (bad["verdict"], good["verdict"]) == ("malicious", "clean")
     (found,) = bad["findings"]
     assert (found["rule"], found["severity"], found["record"], found["times"]) == (
@@ -170,7 +188,9 @@ def test_a_rule_explains_itself(rule: str) -> None:
 
 
 def test_an_unknown_rule_is_an_error() -> None:
-    assert one_line(ptzip("scan", "--explain", "PTZ999"), "ptzip: error: ") == "there is no rule PTZ999"
+    assert one_line(ptzip("scan", "--explain", "PTZ999"), "ptzip: error: ").startswith(
+        "there is no rule PTZ999 (did you mean PTZ"
+    )
 
 
 def test_a_name_of_a_file_cannot_break_a_line(place: Path) -> None:
@@ -224,7 +244,7 @@ def test_settings_inside_a_scanned_folder_are_refused(folder: str, place: Path) 
     [
         ('[scan]\ntrusted = ["a.B"]\n', "sets trusted, expected one of fail-on, trust"),
         ('[scan]\ntrust = "a.B"\n', "sets trust to something other than a list of names"),
-        ('[scan]\nfail-on = "never"\n', "sets fail-on to 'never', expected review or malicious"),
+        ('[scan]\nfail-on = "no"\n', "sets fail-on to 'no', expected one of never, unreadable, malicious, review"),
         ("[scan\n", "cannot be read"),
         ("scan = 3\n", "has no table [scan]"),
         ("", "has no table [scan]"),

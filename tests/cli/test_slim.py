@@ -3,7 +3,6 @@
 What a run leaves in the folder is always looked at whole, so that a file too many is seen.
 """
 
-import json
 import stat
 import zipfile
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import ptzip as package
 from ptzip.recipes import NAMES
 from tests.checkpoint_builder import CheckpointBuilder
-from tests.cli.shell import names, one_line, ptzip, shell
+from tests.cli.shell import names, one_line, ptzip, reports, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.small_checkpoints import archive, called, module_records, save, training_records
 from tests.torch_zips import storage_record
@@ -247,7 +246,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(flag: str, where: tuple[str
 
 
 def test_a_dry_run_tells_the_size_that_will_be_written(last: Path) -> None:
-    planned = json.loads(ptzip("slim", "-n", "--json", last).out)[0]["new_size"]
+    planned = reports(ptzip("slim", "-n", "--json", last).out)[0]["new_size"]
     ptzip("slim", last)
     assert Path("last.slim.pt").stat().st_size == planned
 
@@ -263,7 +262,7 @@ def test_a_recipe_is_taken_by_its_name(last: Path) -> None:
 
 def test_an_unknown_recipe_is_refused_with_the_known_ones(last: Path) -> None:
     cause = one_line(ptzip("slim", last, "--recipe", "yolo"), "ptzip: error: last.pt: ")
-    assert cause == f"recipe is 'yolo', expected one of {', '.join(NAMES)}"
+    assert cause == f"recipe is 'yolo', expected one of {', '.join(NAMES)} (did you mean yolox?)"
     assert names() == ["last.pt"]
 
 
@@ -326,7 +325,7 @@ def test_quiet_still_prints_errors(last: Path) -> None:
 
 def test_json_is_a_list_of_one_report_a_file(last: Path) -> None:
     result = ptzip("slim", "--json", last)
-    (report,) = json.loads(result.out)
+    (report,) = reports(result.out)
     assert (result.code, result.err) == (0, "")
     assert (report["path"], report["output"], report["recipe"]) == ("last.pt", "last.slim.pt", "basic")
     assert (report["old_size"], report["new_size"]) == (last.stat().st_size, Path("last.slim.pt").stat().st_size)
@@ -336,14 +335,14 @@ def test_json_is_a_list_of_one_report_a_file(last: Path) -> None:
 def test_json_holds_errors_too_and_they_are_on_stderr_as_well(last: Path) -> None:
     result = ptzip("slim", "--json", "missing.pt", last)
     assert result.code == 2
-    failed, done = json.loads(result.out)
-    assert failed == {"schema": 1, "ok": False, "path": "missing.pt", "error": "no such file or directory"}
+    failed, done = reports(result.out)
+    assert failed == {"ok": False, "path": "missing.pt", "error": "no such file or directory"}
     assert done["output"] == "last.slim.pt"
     assert result.err == "ptzip: error: missing.pt: no such file or directory\n"
 
 
 def test_json_and_quiet_together_print_json(last: Path) -> None:
-    assert len(json.loads(ptzip("slim", "--json", "-q", last).out)) == 1
+    assert len(reports(ptzip("slim", "--json", "-q", last).out)) == 1
 
 
 def test_one_file_that_fails_does_not_stop_the_others(last: Path) -> None:
@@ -412,7 +411,7 @@ def test_a_slim_file_is_no_error_where_its_output_exists(slim_file: Path) -> Non
 
 
 def test_the_report_of_a_slim_file_says_so_in_json(slim_file: Path) -> None:
-    (report,) = json.loads(ptzip("slim", "--json", slim_file).out)
+    (report,) = reports(ptzip("slim", "--json", slim_file).out)
     assert report["already_slim"] is True
     assert report["output"] is None
     assert report["new_size"] == report["old_size"] == slim_file.stat().st_size
@@ -460,7 +459,7 @@ def test_a_wrong_crc_of_any_other_record_is_a_warning_too(record: str, old: byte
 
 def test_a_warning_is_in_the_json_report_too(last: Path) -> None:
     last.write_bytes(damaged("data.pkl", b"epoch 9", b"epoch 8"))
-    (report,) = json.loads(ptzip("slim", "--json", last).out)
+    (report,) = reports(ptzip("slim", "--json", last).out)
     assert report["warnings"] == ["the CRC of record last/data.pkl does not match: its bytes may be damaged"]
 
 
@@ -492,7 +491,7 @@ def test_the_checkpoint_of_the_fixtures_is_made_a_third_as_large() -> None:
 def test_a_real_checkpoint_is_made_half_as_large() -> None:
     real = CORPUS / "yolo" / "y5_v70_n_fresh.alias.pt"
     result = shell("slim", real, "-o", "fresh.pt", "--json")
-    (report,) = json.loads(result.out)
+    (report,) = reports(result.out)
     assert (result.code, result.err) == (0, "")
     assert report["recipe"] == "yolov5"
     assert Path("fresh.pt").stat().st_size == report["new_size"] < 0.52 * real.stat().st_size

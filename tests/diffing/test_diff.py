@@ -21,7 +21,7 @@ from ptzip.diffing.report import Fact, NumericDifference, TensorDiff
 from ptzip.render.diff import _cosine
 from ptzip.tensors.storage import Storage
 from tests.checkpoint_builder import CheckpointBuilder, model, module, numbers
-from tests.cli.shell import environment
+from tests.cli.shell import environment, reports
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, needs_corpus, parameters
 from tests.torch_reference import load
@@ -345,18 +345,18 @@ def test_the_summary_says_what_was_dropped_and_how_far_the_cast_moved_the_weight
 
 @pytest.mark.usefixtures("place")
 def test_json_has_everything() -> None:
-    data = json.loads(run("diff", "--json", "a.pt", "b.pt").out)
+    (data,) = reports(run("diff", "--json", "a.pt", "b.pt").out)
     assert (data["ok"], data["compared"], data["equal"], len(data["tensors"])) == (False, 40, 6, 34)
     assert (len(data["tensors_only_in_a"]), data["tensors_only_in_b"]) == (16, [])
     pair = data["tensors"][0]
     assert pair["old"]["dtype"] == "float32"
     assert 0 < pair["numbers"]["absolute"] < 1e-3
-    assert json.loads(run("diff", "--json", "a.pt", "a.pt").out)["ok"] is True
+    assert reports(run("diff", "--json", "a.pt", "a.pt").out)[0]["ok"] is True
 
 
 def test_what_json_has_no_number_for_is_text(tmp_path: Path) -> None:
     a, b = saved(tmp_path, "a.pt", w=np.array([1.7e308])), saved(tmp_path, "b.pt", w=np.array([-1.7e308]))
-    data = json.loads(run("diff", "--json", a, b).out, parse_constant=pytest.fail)
+    (data,) = json.loads(run("diff", "--json", a, b).out, parse_constant=pytest.fail)["files"]
     assert data["tensors"][0]["numbers"]["absolute"] == "inf"
 
 

@@ -1,6 +1,5 @@
 """`ptzip repair`: what is saved is what it was, and what is not is named."""
 
-import json
 import os
 import random
 import zipfile
@@ -20,7 +19,7 @@ from ptzip.zip import header_search as headers
 from ptzip.zip import structs
 from ptzip.zip.reader import Entry
 from tests.checkpoint_builder import CheckpointBuilder, numbers
-from tests.cli.shell import one_line
+from tests.cli.shell import one_line, reports
 from tests.cli.shell import ptzip as run
 from tests.corpus import CORPUS, FIXTURES, files, needs_corpus
 from tests.header_fields import copied, cuts, flips, turned, zips
@@ -503,7 +502,7 @@ def test_every_error_is_one_line() -> None:
 
 @pytest.mark.usefixtures("place")
 def test_json_has_everything() -> None:
-    report = json.loads(run("repair", "--json", "cut.pt", "-o", "out.pt").out)
+    (report,) = reports(run("repair", "--json", "cut.pt", "-o", "out.pt").out)
     assert (report["ok"], len(report["whole"]), len(report["lost"])) == (False, 20, 36)
     assert report["problems"][0]["kind"] == "cut"
 

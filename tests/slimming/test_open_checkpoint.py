@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import ptzip
+from ptzip.inspecting.report import Slimming
 from ptzip.inspecting.summary import summary
 from ptzip.pickling.nodes import walk_unordered
 from ptzip.pickling.writer import write_pickle
-from ptzip.recipes.apply import forecast
 from ptzip.slimming.details import keys
 from ptzip.slimming.options import Options
 from ptzip.slimming.plan import make_plan
@@ -48,7 +48,7 @@ def snapshot(checkpoint: ptzip.Checkpoint) -> tuple[object, ...]:
 
 
 def use(checkpoint: ptzip.Checkpoint, folder: Path) -> None:
-    """Plan, foretell, write and check with each of the options, then forecast and summarise."""
+    """Plan, foretell, write and check with each of the options, then summarise."""
     for number, chosen in enumerate(OPTIONS):
         options = Options(**chosen)
         try:
@@ -57,9 +57,7 @@ def use(checkpoint: ptzip.Checkpoint, folder: Path) -> None:
             write_slim(checkpoint, plan, options, folder / f"{number}.pt", with_tensors=True, with_check=True)
         except ptzip.PtzipError:
             continue
-    with contextlib.suppress(ptzip.PtzipError):
-        forecast(checkpoint.container, checkpoint.source.size)
-    summary(checkpoint)
+    summary(checkpoint, lambda _: Slimming())
 
 
 @pytest.mark.parametrize("path", sorted(FIXTURES.glob("*.pt")), ids=lambda path: path.name)

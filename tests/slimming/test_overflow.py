@@ -1,6 +1,5 @@
 """Numbers that the new dtype does not have: what becomes of them is what was wished for, and is told."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from ptzip.errors import EditError
 from ptzip.tensors.rounding import Loss
 from tests.checkpoint_builder import CheckpointBuilder, dtype_at, numbers, values_at
 from tests.cli.shell import ptzip as run
+from tests.cli.shell import reports
 
 LARGE = np.array([1.0, 70000.0, 0.5], np.float32)
 
@@ -81,7 +81,7 @@ def test_of_a_cut_storage_the_right_tensor_is_named(tmp_path: Path) -> None:
 
 
 def test_json_has_every_tensor_with_what_it_lost(last: Path, tmp_path: Path) -> None:
-    (report,) = json.loads(run("slim", "--json", last, "-o", tmp_path / "out.pt").out)
+    (report,) = reports(run("slim", "--json", last, "-o", tmp_path / "out.pt").out)
     assert report["kept_wide"] == ["state_dict.bn.running_var"]
     told = {tensor["names"][0]: (tensor["old_dtype"], tensor["dtype"], tensor["overflowed"]) for tensor in report["tensors"]}
     assert told == {

@@ -21,7 +21,6 @@ REPORT = dataclasses.replace(
 
 def test_a_report_is_plain_data_with_these_names() -> None:
     assert REPORT.to_dict() == {
-        "schema": 1,
         "ok": True,
         "path": "last.pt",
         "output": "last.slim.pt",
@@ -32,10 +31,10 @@ def test_a_report_is_plain_data_with_these_names() -> None:
         "saved": {
             "results": 100,
             "optimizer": 400,
-            "EMA or duplicate model": 0,
-            "half precision": 200,
+            "ema": 0,
+            "half": 200,
             "other": 0,
-            "pickle and zip": 50,
+            "rest": 50,
         },
         "saved_share": 0.75,
         "changes": [

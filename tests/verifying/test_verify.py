@@ -3,7 +3,6 @@
 import errno
 import gzip
 import io
-import json
 import os
 import random
 import zipfile
@@ -23,6 +22,7 @@ from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import read_archive
 from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import ptzip as run
+from tests.cli.shell import reports
 from tests.corpus import CORPUS, FIXTURES, manifest, needs_corpus, parameters
 from tests.header_fields import Flip, copied, cuts, flips, turned, zips
 from tests.torch_zips import storage_record, torch_zip
@@ -418,7 +418,7 @@ def test_lines_and_exit_codes() -> None:
 
 @pytest.mark.usefixtures("place")
 def test_json_has_everything() -> None:
-    good, cut = json.loads(run("verify", "--json", "good.pt", "cut.pt").out)
+    good, cut = reports(run("verify", "--json", "good.pt", "cut.pt").out)
     assert (good["ok"], good["records"], good["loading"]["mmap"]) == (True, 57, True)
     assert (cut["ok"], cut["problems"][0]["kind"], cut["rest"]["missing"]) == (False, "cut", 493_379)
 

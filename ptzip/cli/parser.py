@@ -1,0 +1,57 @@
+"""The parser of a command: argparse that names the nearest word where one is misspelled, and the flags of all commands."""
+
+import argparse
+import functools
+import re
+from typing import Any, NoReturn
+
+from ptzip.text import did_you_mean
+
+NARROW = functools.partial(argparse.HelpFormatter, width=80)
+"""argparse formats each flag when it is added; finding the width of the terminal for that takes imports."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors name the flag or the choice that was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: .*?(--?[\w-]+)", message)
+        flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
+        super().error(message + (did_you_mean(unknown[1], flags) if unknown else ""))
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            hint = did_you_mean(str(value), known)
+            raise argparse.ArgumentError(action, f"invalid choice: {value!r} (choose from {', '.join(known)}){hint}")
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that all commands have; help then has the width of the terminal."""
+    bound = "raise a limit that a message names, as in --limit opcodes=50000000; sizes may have a unit: 2GB"
+    parser.add_argument("--limit", dest="limits", type=_limit, action=_AddLimit, metavar="NAME=N", default={}, help=bound)
+    colour = "colour the words that judge a file (default: on a terminal, unless NO_COLOR is set)"
+    parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help=colour)
+    parser.formatter_class = argparse.HelpFormatter
+
+
+def _limit(word: str) -> dict[str, int]:
+    """A word NAME=N, which must name a limit."""
+    from ptzip.arguments import byte_count  # here, since few runs raise a limit
+    from ptzip.limits import Limits, limits_from  # as above
+
+    name, _, number = word.partition("=")
+    try:
+        given = {name: byte_count(number)}
+        limits_from(given)
+    except ValueError as error:
+        hint = "" if name in Limits._fields else did_you_mean(name, Limits._fields)
+        raise argparse.ArgumentTypeError(f"{error}{hint}") from error
+    return given
+
+
+class _AddLimit(argparse.Action):
+    """Collects the limits that several flags set."""
+
+    def __call__(self, _parser: object, found: argparse.Namespace, given: Any, _flag: object = None) -> None:
+        found.limits = {**found.limits, **given}

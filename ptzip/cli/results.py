@@ -1,0 +1,47 @@
+"""The results of a run: printed file by file as they come, or at the end as one JSON object."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ptzip.cli.printing import as_json, complain, message, show, show_lines
+from ptzip.json_output import envelope, error_dict
+
+FAILED = 2
+
+Entry = Callable[[], dict[str, Any]]
+"""Computes what JSON has of a file."""
+
+
+class Results:
+    """What `command` finds in each file; `code` is the exit code, the worst of all files."""
+
+    def __init__(self, command: str, is_json: bool) -> None:
+        self.code = 0
+        self._command, self._is_json = command, is_json
+        self._entries = list[dict[str, Any]]()
+
+    def add(self, name: str, entry: Entry, lines: Iterable[str] = (), code: int = 0, warnings: Sequence[str] = ()) -> None:
+        """The report of a file, as data and as text, of which only what is printed is computed."""
+        self.code = max(self.code, code)
+        for warning in warnings:
+            complain("warning", f"{name}: {warning}")
+        if self._is_json:
+            self._entries.append(entry())
+        else:
+            show_lines(lines)
+
+    def fail(self, name: str, error: Exception | str) -> None:
+        """Why there is no report of a file; notes of an error are warnings about the file."""
+        self.code = FAILED
+        text = error if isinstance(error, str) else message(error, name)
+        warnings: list[str] = getattr(error, "__notes__", [])
+        complain("error", f"{name}: {text}")
+        for warning in warnings:
+            complain("warning", f"{name}: {warning}")
+        self._entries.append(error_dict(text, path=name, **({"warnings": warnings} if warnings else {})))
+
+    def end(self) -> int:
+        """Print the JSON if it is wanted; returns the exit code."""
+        if self._is_json:
+            show(as_json(envelope(self._command, self._entries)))
+        return self.code

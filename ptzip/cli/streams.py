@@ -1,0 +1,73 @@
+"""`-` for stdin and stdout. Files are read at any offset and written atomically, so both go through temporary files."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from ptzip.errors import EditError
+from ptzip.io.sources import CHUNK
+from ptzip.io.unfinished import UNFINISHED
+
+STANDARD = "-"
+
+
+class _Input:
+    """What stdin held, once it was read."""
+
+    file: BinaryIO | None = None
+
+
+def source(name: str) -> str | BinaryIO:
+    """What to open for a name on the command line: a path, or stdin as a file called "-"."""
+    if name != STANDARD:
+        return name
+    if _Input.file is None:
+        _Input.file = _standard_input()
+    return _Input.file
+
+
+def _standard_input() -> BinaryIO:
+    """Stdin as a file that can be read at any offset: itself where it is redirected from one, else a copy."""
+    import io  # here and below, since few runs read stdin
+    import shutil
+    import tempfile
+
+    stdin = sys.stdin.buffer
+    with contextlib.suppress(OSError, ValueError):
+        if stdin.seekable():
+            found = io.FileIO(os.dup(stdin.fileno()))
+            found.name = STANDARD
+            return found
+    copy = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 (it is open until the process ends)
+    shutil.copyfileobj(stdin, copy, CHUNK)
+    copy.name = STANDARD
+    return copy
+
+
+@contextlib.contextmanager
+def output_path(name: str | None, suffix: str = "") -> Iterator[str | None]:
+    """The path to write to: the given one, or for "-" a temporary file that goes to stdout at the end, reports to stderr.
+
+    Raises EditError where stdout is a terminal.
+    """
+    if name != STANDARD:
+        yield name
+        return
+    import shutil  # here and below, since few outputs go to stdout
+    import tempfile
+
+    stdout = sys.stdout
+    if stdout.isatty():
+        raise EditError("stdout is a terminal: redirect it, or name an output with -o")
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
+        UNFINISHED.append(discard := lambda: shutil.rmtree(folder, ignore_errors=True))
+        undo.callback(UNFINISHED.remove, discard)
+        path = os.path.join(folder, f"output{suffix}")
+        with contextlib.redirect_stdout(sys.stderr):
+            yield path
+        if os.path.exists(path):
+            with open(path, "rb") as written:
+                shutil.copyfileobj(written, stdout.buffer, CHUNK)
+            stdout.buffer.flush()
