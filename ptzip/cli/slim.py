@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     where.add_argument("-i", "--in-place", action="store_true", help="overwrite the input atomically")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output, and with -i a read-only file")
     parser.add_argument("-n", "--dry-run", action="store_true", help="show what would happen; read no tensor, write nothing")
+    parser.add_argument("--exit-code", action="store_true", help="exit with 1 if a file was not slim, as for a check with -n")
     parser.add_argument(
         "--recipe", default="auto", metavar="NAME", help="see --list-recipes (default: detected from the layout)"
     )
@@ -119,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
                 results.fail(file.path, fault)
             plan = plan_lines(report) if arguments.dry_run else ()
             lines = () if arguments.quiet else (*slim_lines(report), *plan)
-            results.add(file.path, report.to_dict, lines, warnings=report.warnings)
+            results.add(file.path, report.to_dict, lines, int(arguments.exit_code and not report.already_slim), report.warnings)
         return results.end()
 
 

@@ -404,6 +404,13 @@ def test_a_copy_keeps_to_the_format_that_its_name_says(slim_file: Path) -> None:
     assert names() == ["last.pt"]
 
 
+def test_a_check_tells_by_its_exit_code_whether_a_file_is_slim(last: Path) -> None:
+    assert ptzip("slim", "-n", "--exit-code", last).code == 1
+    assert ptzip("slim", "-n", "-q", last).code == 0
+    assert ptzip("slim", "-i", last).code == 0
+    assert ptzip("slim", "-n", "--exit-code", last).code == 0
+
+
 def test_a_slim_file_is_no_error_where_its_output_exists(slim_file: Path) -> None:
     Path("last.slim.pt").write_bytes(b"mine")
     assert ptzip("slim", slim_file).code == 0
