@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from ptzip.figures.words import BLUE, TEAL, Spec, label
 
-MOST_NAMES = 40
-"""More layers have no names along the axis; pointing at one shows its name."""
+MOST_NAMES, LONGEST_NAME = 40, 40
+"""More layers, or longer names, are not named along the axis; pointing at one shows its name."""
 
 
 class Layer(NamedTuple):
@@ -51,7 +51,8 @@ def _names(layers: Sequence[Layer]) -> list[str]:
 
 
 def _layout(layers: Sequence[Layer], value: str) -> dict[str, Any]:
-    axis = {"type": "category", "showticklabels": len(layers) <= MOST_NAMES, "tickangle": -50, "tickfont": {"size": 10}}
+    are_named = len(layers) <= MOST_NAMES and all(len(layer.name) <= LONGEST_NAME for layer in layers)
+    axis = {"type": "category", "showticklabels": are_named, "tickangle": -50, "tickfont": {"size": 10}}
     return {
         "margin": {"l": 70, "r": 10, "t": 10, "b": 30},
         "height": 420,

@@ -65,7 +65,7 @@ def _keys(found: InspectReport) -> Section:
     """The top-level keys of the object."""
     columns = [
         column("key", "name"),
-        column("kind", "text"),
+        column("kind", "short"),
         column("value", "text"),
         column("items", "number"),
         column("storages", "bytes", "Bytes of storages, each counted for its first key"),

@@ -355,12 +355,16 @@ function isDark() {
 }
 function redraw() { if (window.Plotly) draw(); }
 document.getElementById("theme").addEventListener("click", () => {
-  document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-  redraw();
+  paint(isDark() ? "light" : "dark");
 });
 dark.addEventListener("change", redraw);
-addEventListener("beforeprint", redraw);
-addEventListener("afterprint", redraw);
+let onScreen;
+function paint(theme) {
+  if (theme) document.documentElement.dataset.theme = theme; else delete document.documentElement.dataset.theme;
+  redraw();
+}
+addEventListener("beforeprint", () => { onScreen = document.documentElement.dataset.theme; paint("light"); });
+addEventListener("afterprint", () => paint(onScreen));
 addEventListener("keydown", event => {
   if (event.key !== "/" || /^(INPUT|TEXTAREA)$/.test(document.activeElement?.tagName)) return;
   event.preventDefault();
