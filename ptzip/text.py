@@ -76,5 +76,5 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint " (did you mean NAME?)" with the known word that is most similar, to end an error with; "" where none is."""
     from difflib import get_close_matches  # here, since few words are misspelled
 
-    similar = get_close_matches(word, known, n=1)
+    similar = get_close_matches(word, known, n=1, cutoff=0.5)  # "fp16" is "float16"
     return f" (did you mean {similar[0]}?)" if similar else ""

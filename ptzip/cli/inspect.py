@@ -86,6 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 _show_summary(path, arguments, results)
         except (ptzip.PtzipError, OSError) as error:
+            is_object = isinstance(error, FileNotFoundError) and (":" in name or name != arguments.files[0])
+            if is_object and "::" not in name:
+                error = EditError("no such file or directory (an object in a file is FILE::PATH)")
             results.fail(name, error)
     return results.end()
 

@@ -5,6 +5,7 @@ prints and exits, and only the command that is run is loaded.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
@@ -34,6 +35,18 @@ COMMANDS = (
 )
 COMPLETION = Command("completion", "print a script that completes commands in a shell")
 NAMES = tuple(command.name for command in COMMANDS)
+
+SYNONYMS = {
+    **dict.fromkeys(("info", "show", "ls", "list", "view", "cat", "dump", "tree"), "inspect"),
+    **dict.fromkeys(("strip", "compress", "shrink", "optimize", "half", "minify"), "slim"),
+    **dict.fromkeys(("check", "test", "validate"), "verify"),
+    **dict.fromkeys(("compare", "cmp"), "diff"),
+    **dict.fromkeys(("fix", "recover", "salvage"), "repair"),
+    **dict.fromkeys(("export", "save"), "convert"),
+    "extract": "inspect --extract",
+    "version": "--version",
+}
+"""What other tools call it."""
 
 FAILED, INTERRUPTED = 2, 130
 
@@ -88,10 +101,20 @@ def _show_overview(words: list[str]) -> NoReturn:
     for command in (*COMMANDS, COMPLETION):
         commands.add_parser(command.name, help=command.summary)
     if not words[0].startswith("-"):
-        hint = did_you_mean(words[0], NAMES) or f": expected one of {', '.join(NAMES)}"
-        parser.error(f"there is no command {words[0]!r}{hint}")
+        parser.error(f"there is no command {words[0]!r}{_hint(words[0])}")
+    if meant := next((word for word in words if word in NAMES), ""):
+        parser.error(f"flags follow the command: ptzip {meant} {words[0]}")
     parser.parse_args(words)
     parser.error(f"expected a COMMAND before {words[0]}")
+
+
+def _hint(word: str) -> str:
+    """What was probably meant by a word that is no command."""
+    if os.path.exists(word):
+        return f" (did you mean ptzip inspect {word}, or ptzip slim {word}?)"
+    if word in SYNONYMS:
+        return f" (did you mean {SYNONYMS[word]}?)"
+    return did_you_mean(word, NAMES) or f": expected one of {', '.join(NAMES)}"
 
 
 def _overview() -> tuple[Parser, "argparse._SubParsersAction[Parser]"]:
