@@ -15,7 +15,7 @@ from ptzip.recipes.training_states import (
     Training,
     is_empty,
 )
-from ptzip.recipes.weights import find_weights, is_weights
+from ptzip.recipes.weights import is_weights
 from ptzip.tensors.references import parameter_arguments, tensor_ref, tensor_slot
 from ptzip.tree.children import NodeChild, each_child
 from ptzip.tree.kinds import is_leaf
@@ -40,7 +40,7 @@ class Found(NamedTuple):
     def is_left(self, holdings: Holdings) -> bool:
         """Whether it was not emptied, and holds no weights unless its form or its key is that of states only."""
         is_surely = self.kind is not None or ONLY_TRAINING.fullmatch(self.path.rpartition(".")[2])
-        return holdings.state(self.node) and (bool(is_surely) or not any(True for _ in find_weights(self.node)))
+        return holdings.state(self.node) and (bool(is_surely) or not holdings.weights(self.node))
 
 
 class Holder(NamedTuple):

@@ -24,6 +24,7 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.recipes.recipe import is_optimizer
+from ptzip.recipes.weights import weights_below
 from ptzip.tensors.references import tensor_ref
 from ptzip.tree.below import Below
 from ptzip.tree.calls import class_path
@@ -57,6 +58,7 @@ class Holdings:
         self.tensors = Below(lambda node: isinstance(node, Persistent))
         self.state = Below(_is_state)
         """Tensors, objects, classes of optimizers, or the progress of loops: more than settings have."""
+        self.weights = weights_below()
         self.calls = Below(lambda node: isinstance(node, Call) and node.path != "collections.OrderedDict")
 
 

@@ -43,6 +43,20 @@ def find_weights(root: Node, above: str = "") -> Iterator[tuple[str, Node]]:
             pending += [(join_path(path, name), key if isinstance(node, List | Tuple) else name, below) for name, below in keys]
 
 
+def weights_below() -> Below:
+    """Answers whether there are weights at or below the nodes of a tree, of lists of weights those anywhere below their key."""
+    has_tensors, has_lists = Below(lambda node: isinstance(node, Persistent)), Below(_are_weights)
+
+    def fits(node: Node) -> bool:
+        return (
+            (is_module(node) and has_tensors(node))
+            or is_weights(node)
+            or any(WEIGHT_LISTS.fullmatch(key) and has_lists(value) for key, value in _entries(node))
+        )
+
+    return Below(fits)
+
+
 def is_weights(node: Node) -> bool:
     """Whether a node is a state dict of a module, by one of its names or by what `state_dict()` adds."""
     return is_state_dict(node) and (lookup(attributes(node), VERSIONS) is not None or any(map(WEIGHTS.fullmatch, names(node))))

@@ -38,7 +38,7 @@ def test_a_slim_stream_becomes_a_zip_where_that_is_asked_for(tmp_path: Path) -> 
     stream = tmp_path / "stream.pt"
     ptzip.slim(FIXTURES / "training.pt", stream, format="legacy")
     assert ptzip.slim(stream, tmp_path / "out.pt").already_slim
-    assert ptzip.slim(stream, tmp_path / "out.pt", format="zip").output is not None
+    assert ptzip.slim(stream, tmp_path / "zip.pt", format="zip").output is not None
 
 
 def test_the_same_input_gives_the_same_stream(tmp_path: Path) -> None:

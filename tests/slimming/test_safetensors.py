@@ -218,7 +218,8 @@ def test_any_state_dict_is_cast_as_torch_casts_it(
     for name, value in state.items():
         is_cast = found[name].dtype != value.dtype
         assert not is_cast or (found[name].dtype is target and value.is_floating_point())
-        assert (found[name].shape, found[name].stride()) == (value.shape, value.stride())
+        assert found[name].shape == value.shape
+        assert found[name].is_contiguous()
         expected = value.float().to(target) if is_cast else value
         assert expected.contiguous().view(-1).view(torch.uint8).equal(found[name].view(-1).view(torch.uint8))
     assert ptzip.slim(folder / "out.safetensors", folder / "again.safetensors", dtype=dtype, scan=False).already_slim
