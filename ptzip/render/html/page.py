@@ -1,6 +1,7 @@
 """A page: its template with the sections as JSON, the style, the script, and plotly in compressed form."""
 
 import base64
+import functools
 import gzip
 import hashlib
 import html
@@ -40,7 +41,7 @@ class Badge(NamedTuple):
 
 def page(title: str, badges: Iterable[Badge], sections: Iterable[Section]) -> str:
     """The page. Raises UnsupportedError where plotly is not installed."""
-    plotly, ours = plotly_script(), _resource("page.js")
+    plotly, ours = _plotly(), _resource("page.js")
     report = {
         "title": title,
         "badges": [badge._asdict() for badge in badges],
@@ -49,12 +50,25 @@ def page(title: str, badges: Iterable[Badge], sections: Iterable[Section]) -> st
     return Template(_resource("page.html")).substitute(
         title=html.escape(cut(title, LONGEST)),
         version=ptzip.__version__,
-        scripts=" ".join(map(_hash, (ours, plotly))),
+        scripts=f"{_hash(ours)} {plotly.hash}",
         style=_resource("page.css"),
         report=as_data(report),
-        plotly=base64.b64encode(gzip.compress(plotly.encode(), 9, mtime=0)).decode(),
+        plotly=plotly.packed,
         script=ours,
     )
+
+
+class _Library(NamedTuple):
+    """plotly.js as a page has it: compressed, in base64; and its hash."""
+
+    packed: str
+    hash: str
+
+
+@functools.cache
+def _plotly() -> _Library:
+    found = plotly_script()
+    return _Library(base64.b64encode(gzip.compress(found.encode(), 9, mtime=0)).decode(), _hash(found))
 
 
 def as_data(value: object) -> str:
