@@ -190,6 +190,7 @@ def test_tensors_whose_names_differ_in_numbers_alone_are_one_row() -> None:
 
 def test_only_whole_parts_of_a_name_become_a_number_sign() -> None:
     saving = Saving()
-    root = {"conv2d": {"0": saving.tensor(weights(4)), "layer1": [saving.tensor(weights(4))]}}
+    tensors = [saving.tensor(weights(4)) for _ in range(5)]
+    root = {"conv2d": {"0": tensors[0], "1": tensors[1], "layer1": tensors[2:4]}, "5": tensors[4]}
     with opened(saving, saving.node(root)) as checkpoint:
-        assert [row.name for row in tensor_rows(checkpoint.tensors(), folded=True)] == ["conv2d.#", "conv2d.layer1.#"]
+        assert [row.name for row in tensor_rows(checkpoint.tensors(), folded=True)] == ["conv2d.#", "conv2d.layer1.#", "5"]
