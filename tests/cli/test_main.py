@@ -242,7 +242,8 @@ def test_lines_are_folded_between_words_on_a_narrow_terminal(words: tuple[str, .
 def test_an_interrupt_says_that_nothing_was_written(last: Path) -> None:
     command = [sys.executable, "-m", "ptzip", "slim", "-", "-o", "new.pt"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as running:
-        time.sleep(1)
+        assert running.stdin is not None
+        running.stdin.write(b"x" * (1 << 20))  # more than a pipe holds: ptzip reads now
         running.send_signal(signal.SIGINT)
         _, said = running.communicate()
     assert (running.returncode, said, names()) == (130, b"ptzip: interrupted, nothing written\n", ["last.pt"])
