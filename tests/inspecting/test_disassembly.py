@@ -39,6 +39,11 @@ def plain_argument(line: OpcodeLine) -> Any:
     return line.argument if decode is None or line.argument is None else decode(line.argument)
 
 
+def comparable(argument: Any) -> Any:
+    """An argument that equals another of its kind: NaN as text, and integers themselves, since Python spells 4,300 digits at most."""
+    return repr(argument) if isinstance(argument, float) else (type(argument), argument)
+
+
 @pytest.mark.parametrize("protocol", range(6))
 def test_the_opcodes_are_those_of_pickletools(protocol: int) -> None:
     value = [OrderedDict(a=1), "text", 1.5, b"bytes", None, True, (1, 2, 3, 4), {5}, 1 << 80, [*range(300)]]
@@ -181,5 +186,5 @@ def test_every_pickle_of_the_corpus_is_that_of_pickletools(path: Path) -> None:
                 assert [(line.offset - first, line.op, line.before, line.after) for line in lines[: len(rows)]] == [
                     (row.at, row.name, row.before, row.after) for row in rows[: len(lines)]
                 ]
-                arguments = [repr(plain_argument(line)) for line in lines[: len(rows)]]
-                assert arguments == [repr(row.argument) for row in rows[: len(lines)]]
+                arguments = [comparable(plain_argument(line)) for line in lines[: len(rows)]]
+                assert arguments == [comparable(row.argument) for row in rows[: len(lines)]]

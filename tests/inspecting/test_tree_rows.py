@@ -1,5 +1,8 @@
 """The object as rows: bounded unless all is asked for, shared objects shown once, cycles ended."""
 
+import pytest
+
+import ptzip
 from ptzip.inspecting.tree_rows import DEPTH, WIDTH, TreeRow, tree_rows
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import List, Node, Step
@@ -62,11 +65,13 @@ def test_hooks_that_hold_nothing_are_left_out() -> None:
     assert {"_hooks", "_none"} <= {row.name for row in tree_rows(module, {}, True)}
 
 
-def test_a_tree_of_10_000_levels_is_walked_in_bounded_memory() -> None:
+def test_a_tree_of_10_000_levels_is_walked_where_the_limit_admits_its_long_paths() -> None:
     root: Node = atom(7)
     for _ in range(10_000):
         root = List("LIST", None, [List("EMPTY_LIST"), root])
-    assert max(row.depth for row in tree_rows(root, {}, True)) == 10_000
+    assert max(row.depth for row in tree_rows(root, {}, True, most=2_000_000)) == 10_000
+    with pytest.raises(ptzip.LimitError, match="--limit paths=N"):
+        list(tree_rows(root, {}, True))
 
 
 def test_a_size_is_shown_with_its_numbers() -> None:
