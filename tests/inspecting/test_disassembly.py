@@ -40,7 +40,7 @@ def plain_argument(line: OpcodeLine) -> Any:
 
 
 def comparable(argument: Any) -> Any:
-    """An argument that equals another of its kind: NaN as text, and integers themselves, since Python spells 4,300 digits at most."""
+    """An argument to compare: NaN as text, others as they are, since Python spells integers of at most 4,300 digits."""
     return repr(argument) if isinstance(argument, float) else (type(argument), argument)
 
 
