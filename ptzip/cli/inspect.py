@@ -28,13 +28,15 @@ VIEWS = {
     "map": "what every byte of the file is, also of one that does not open",
 }
 
-AT = "what the byte there is, decimal or 0x…: its field, opcode or element; several times for several bytes"
+BYTE = "what the byte there is, decimal or 0x…: its field, opcode or element; several times for several bytes"
 
 WITHIN = "print only --opcodes there: OFFSET:LENGTH (decimal or 0x…) or the name of a record"
-EXTRACT = "write to OUT what is there, or the tensor at a path as .npy"
-HEX = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of a record"
+EXTRACTED = "write to OUT what is there, or the tensor at a path as .npy"
+DUMP = "the bytes there, and what they are: OFFSET, OFFSET:LENGTH or the name of a record"
 
-MAP, TREE = "map", "tree"
+MAP, TREE, OPCODES, HEX, AT, EXTRACT, PAGE = "map", "tree", "opcodes", "hex", "at", "extract", "html"
+BYTES = (MAP, HEX, AT)
+"""Views of files that need not open."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +46,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     view = parser.add_argument_group("views, one at a time").add_mutually_exclusive_group()
     for name, what in VIEWS.items():
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
-    view.add_argument("--hex", metavar="WHERE", help=HEX)
-    view.add_argument("--at", action="append", metavar="OFFSET", help=AT)
-    view.add_argument("--extract", metavar="WHERE", help=EXTRACT)
+    view.add_argument("--hex", metavar="WHERE", help=DUMP)
+    view.add_argument("--at", action="append", metavar="OFFSET", help=BYTE)
+    view.add_argument("--extract", metavar="WHERE", help=EXTRACTED)
     parser.add_argument("-o", "--output", metavar="OUT", help="with --extract: path of the new file, or - for stdout")
     parser.add_argument("-f", "--force", action="store_true", help="with --extract: overwrite an existing output")
     parser.add_argument("--raw", action="store_true", help="with --extract: a record as it is stored, not inflated")
@@ -67,21 +69,21 @@ def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
     if arguments.html and len(arguments.files) > 1:
         raise EditError(f"--html is the page of one file, and there are {len(arguments.files)}")
-    results = Results("inspect", arguments.json)
+    results, view = Results("inspect", arguments.json), _view(arguments)
     for name in [file.path for file in checkpoints(arguments.files)]:
         path, node = split_member(name)
         try:
             _check(arguments)
-            if arguments.extract:
+            if view == EXTRACT:
                 _extract(name, arguments, results)
                 continue
-            if arguments.view == MAP or arguments.hex or arguments.at:
+            if view in BYTES:
                 _show_bytes(name, arguments, results)
                 continue
             path, node = _into_collection(path, node)
-            if arguments.html:
+            if view == PAGE:
                 _write_page(path, node, arguments)
-            elif node or arguments.view or arguments.values or arguments.stack or arguments.within:
+            elif node or view or arguments.values:
                 _show_view(path, node, arguments, results)
             else:
                 _show_summary(path, arguments, results)
@@ -93,22 +95,33 @@ def run(arguments: argparse.Namespace) -> int:
     return results.end()
 
 
+def _view(arguments: argparse.Namespace) -> str | None:
+    """The view that is wanted; None for the summary, or for the object at a path."""
+    valued = {HEX: arguments.hex, AT: arguments.at, EXTRACT: arguments.extract, PAGE: arguments.html}
+    found: str | None = arguments.view
+    return found or next((name for name, given in valued.items() if given is not None), None)
+
+
 def _check(arguments: argparse.Namespace) -> None:
     """Raise EditError for flags that do not belong to the view."""
-    if (arguments.sizes or arguments.depth is not None) and arguments.view != TREE:
-        raise ptzip.EditError("--sizes and --depth are about --tree: add that")
+    view = _view(arguments)
+    for needed, words, given in (
+        (TREE, "--sizes and --depth are", arguments.sizes or arguments.depth is not None),
+        (OPCODES, "--stack and --within are", arguments.stack or arguments.within is not None),
+        (EXTRACT, "-o, -f and --raw are", arguments.output or arguments.force or arguments.raw),
+        (MAP, "--fields is", arguments.fields),
+        (PAGE, "--stats is", arguments.stats),
+    ):
+        if given and view != needed:
+            raise EditError(f"{words} about --{needed}: add that")
+    if arguments.values and view:
+        raise EditError(f"--values shows one tensor: remove --{view}, and name it, as in last.pt::model.0.weight")
     if arguments.sort and not arguments.sizes:
-        raise ptzip.EditError("--sort is about --sizes: add that")
-    if arguments.stats and not arguments.html:
-        raise ptzip.EditError("--stats is about --html: add that")
-    if arguments.fields and arguments.view != MAP:
-        raise ptzip.EditError("--fields is about --map: add that")
-    if (arguments.output or arguments.force or arguments.raw) and not arguments.extract:
-        raise ptzip.EditError("-o, -f and --raw are about --extract: add that")
-    if arguments.extract and (not arguments.output or len(arguments.files) > 1):
-        raise ptzip.EditError("--extract takes one FILE and needs -o OUT, or -o - for stdout")
+        raise EditError("--sort is about --sizes: add that")
+    if view == EXTRACT and (not arguments.output or len(arguments.files) > 1):
+        raise EditError("--extract takes one FILE and needs -o OUT, or -o - for stdout")
     if arguments.output == "-" and arguments.json:
-        raise ptzip.EditError("-o - and --json both write to stdout: remove one of them")
+        raise EditError("-o - and --json both write to stdout: remove one of them")
 
 
 def _into_collection(path: str, node: str) -> tuple[str, str]:
@@ -145,7 +158,7 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Res
     from ptzip.mapping.where import where
     from ptzip.render.inspect_views import WIDEST, lines
 
-    within = where(arguments.within) if arguments.within else None
+    within = None if arguments.within is None else where(arguments.within)
     view = View(
         arguments.view or NODE,
         node,
@@ -177,7 +190,7 @@ def _show_bytes(path: str, arguments: argparse.Namespace, results: Results) -> N
     with opened_bytes(source(path), limits) as opened:
         if arguments.at:
             view: ByteView = AtView(locate(opened, list(map(where, arguments.at)), limits))
-        elif arguments.hex:
+        elif arguments.hex is not None:
             view = hex_view(opened, where(arguments.hex), limits, field_row(width))
         else:
             view = map_view(opened, limits, arguments.fields)
@@ -197,11 +210,11 @@ def _extract(path: str, arguments: argparse.Namespace, results: Results) -> None
     from ptzip.render.byte_views import extract_line
 
     output = arguments.output
-    with extracted(path, where(arguments.extract), limits_from(arguments.limits), arguments.raw) as payload:
+    with extracted(source(path), where(arguments.extract), limits_from(arguments.limits), arguments.raw) as payload:
         if output == "-":
             pour(payload.chunks(0, payload.length))
         else:
-            write_extracted(payload, Path(output), arguments.force)
+            write_extracted(payload, source(path), Path(output), arguments.force)
         if fault := crc_fault(payload):
             complain("warning", f"{path}: {fault}")
     report = report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length)

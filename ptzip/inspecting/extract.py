@@ -1,6 +1,7 @@
 """Takes bytes out of a file: a record, a stretch, or the values of a tensor as a `.npy`."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats import npy
 from ptzip.inspecting.byte_views import opened_bytes
 from ptzip.io.payloads import CheckedPayload, Payload, SequentialFile, SourcePayload
-from ptzip.io.sources import Openable, Source
+from ptzip.io.sources import Openable, Source, named_member
 from ptzip.limits import Limits
 from ptzip.mapping.hexdump import stretch
 from ptzip.mapping.parts import file_parts
@@ -57,10 +58,15 @@ def crc_fault(payload: Payload) -> str:
     return ""
 
 
-def write_extracted(payload: Payload, output: Path, overwrite: bool = False) -> None:
-    """Write a payload to a new file, atomically. Raises FileExistsError unless with `overwrite`."""
+def write_extracted(payload: Payload, source: Openable, output: Path, overwrite: bool = False) -> None:
+    """Write a payload of a source to a new file, atomically. Raises FileExistsError unless with `overwrite`, EditError where it
+    is the source.
+    """
     from ptzip.io.atomic_output import new_files  # most views write nothing
 
+    path, _ = named_member(source)
+    if isinstance(path, str | os.PathLike) and output.exists() and output.samefile(path):
+        raise EditError(f"the output {output} is the input itself: choose another output")
     with new_files([output], overwrite=overwrite) as files:
         files.outputs[0].write(SequentialFile([payload]))
 

@@ -18,7 +18,8 @@ MOST_TRIES = 10_000
 class TensorElement(NamedTuple):
     """Byte `byte` of the `size` bytes of an element of a tensor, whose dtype may be another than that of its storage.
 
-    `position` is the index of the element, and `value` None where numpy cannot represent it.
+    `position` is the index of the element. `value` is a list where an element is several numbers, as two of float4, and None
+    where numpy cannot represent it.
     """
 
     name: str
@@ -73,7 +74,7 @@ def _tensor_element(name: str, tensor: Tensor, at: int) -> Iterator[TensorElemen
 
 def _value(tensor: Tensor, index: tuple[int, ...]) -> object:
     try:
-        found: object = tensor[index].item()
+        found: object = tensor[index].tolist()
     except PtzipError:
         return None
     return found

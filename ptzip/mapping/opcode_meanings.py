@@ -90,8 +90,8 @@ def _meaning(step: Step, paths: Paths) -> str:
     return "" if describe is None or top is None else describe(step, top, paths)
 
 
-def _held(_: Step, top: Node, paths: Paths) -> str:
-    """What the memo has in the slot."""
+def _value(_: Step, top: Node, paths: Paths) -> str:
+    """What the memo has in the slot, or what is spelled in text or in bytes."""
     return in_words(top, paths)
 
 
@@ -141,7 +141,8 @@ def _root(_: Step, top: Node, paths: Paths) -> str:
 Describe = Callable[[Step, Node, Paths], str]
 
 MEANINGS: dict[str, Describe] = {
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _held),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), _value),
+    **dict.fromkeys(("INT", "LONG", "LONG1", "LONG4", "FLOAT", "STRING", "UNICODE"), _value),
     "MEMOIZE": _slot,
     **dict.fromkeys(("STACK_GLOBAL", "EXT1", "EXT2", "EXT4"), _name),
     **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST"), _yielded),

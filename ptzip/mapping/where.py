@@ -3,7 +3,9 @@
 import re
 from typing import NamedTuple
 
-NUMBER = r"(0[xX][0-9a-fA-F]+|[0-9][0-9,_]*)"
+from ptzip.errors import EditError
+
+NUMBER = r"(0[xX][0-9a-fA-F]+|[0-9]+(?:[,_][0-9]+)*)"
 STRETCH = re.compile(rf"(?:byte )?{NUMBER}(?::{NUMBER})?(?: in (.+))?", re.DOTALL)
 
 
@@ -25,8 +27,10 @@ class Where(NamedTuple):
 
 def where(words: str) -> Where:
     """`OFFSET[:LENGTH]`, decimal or hexadecimal, followed by ` in RECORD` for content that is compressed or encoded; anything
-    else is the name of a record.
+    else is the name of a record. Raises EditError for nothing.
     """
+    if not words.strip():
+        raise EditError("it is not said which bytes: expected OFFSET, OFFSET:LENGTH or the name of a record")
     match = STRETCH.fullmatch(words.strip())
     if match is None:
         return Where(None, None, words)

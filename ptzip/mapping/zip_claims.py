@@ -170,9 +170,8 @@ def _data(entry: Entry, start: int, name: str, record: str, contents: Contents, 
     """The data of a record; `record` is its name within the archive."""
     at, size = entry.data_offset, entry.compressed_size
     pickle, owner = contents.pickles.get(start + at), contents.owners.get(start + at)
-    if entry.method != structs.STORED:
+    if how := _how_packed(entry):
         kind = STORAGE if owner else PICKLE if pickle else _kind(record)
-        how = f"{METHODS.get(entry.method, 'compressed')}: {entry.size:,} bytes unpacked"
         yield Claim(at, at + size, kind, name, how, users=tuple(owner.names) if owner else purpose(record))
     elif pickle is not None:
         yield from _pickle(pickle, name, record, at, size)
@@ -180,6 +179,13 @@ def _data(entry: Entry, start: int, name: str, record: str, contents: Contents, 
         yield from (claim.moved(-start) for claim in storage_claims(start + at, size, name, contents.owners))
     else:
         yield from _file(entry, name, record, limits)
+
+
+def _how_packed(entry: Entry) -> str:
+    """How the data of a record differ from its content: "encrypted", or how they are compressed; "" where they do not."""
+    how = METHODS.get(entry.method, f"compressed by method {entry.method}")
+    packed = "" if entry.method == structs.STORED else f"{how}: {entry.size:,} bytes unpacked"
+    return ", ".join(filter(None, ("encrypted" if entry.central.flags & structs.ENCRYPTED else "", packed)))
 
 
 def _pickle(pickle: Pickle, name: str, record: str, at: int, size: int) -> Iterator[Claim]:

@@ -68,6 +68,13 @@ def test_names_calls_and_storages_are_told() -> None:
     assert "GLOBAL" not in found
 
 
+def test_what_is_spelled_in_text_or_bytes_is_told_as_a_value() -> None:
+    assert meanings(pickle.dumps(1 << 80, 2))["LONG1"] == [str(1 << 80)]
+    found = meanings(pickle.dumps([3, True, 2.5, 1 << 80, "a\n"], 0))
+    assert found["INT"] == ["3", "True"]
+    assert (found["FLOAT"], found["LONG"], found["UNICODE"]) == (["2.5"], [str(1 << 80)], ["'a\\n'"])
+
+
 def test_a_name_that_the_stack_makes_is_told_even_where_it_was_thrown_away_before() -> None:
     stream = b"\x80\x04\x8c\x05posix\x94\x30\x8c\x06system\x94\x30h\x00h\x01\x93."
     assert meanings(stream) == {

@@ -237,6 +237,20 @@ def test_an_element_has_all_tensors_that_share_it() -> None:
     ]
 
 
+@pytest.mark.torch
+def test_an_element_of_several_numbers_has_them_all(tmp_path: Path) -> None:
+    import torch
+
+    packed = torch.tensor([0x10, 0x32], dtype=torch.uint8)
+    torch.save({"packed": packed.view(torch.float4_e2m1fn_x2)}, tmp_path / "packed.pt")
+    data = (tmp_path / "packed.pt").read_bytes()
+    with zipfile.ZipFile(tmp_path / "packed.pt") as records:
+        header = records.getinfo("packed/data/0").header_offset
+    (location,) = located(data, data.index(bytes(packed.tolist()), header))
+    assert location.element is not None
+    assert location.element.tensors[0].value == [0.0, 0.5]
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_positions_are_those_of_numpy(seed: int) -> None:
     generator = random.Random(seed)

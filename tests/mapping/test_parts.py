@@ -161,6 +161,13 @@ def test_a_header_and_a_descriptor_that_disagree_with_the_directory_say_where() 
     assert remark_on(parts_of(damaged), "data descriptor").startswith("crc is 0, but ")
 
 
+def test_data_that_are_encrypted_say_so() -> None:
+    data = bytearray(archive(training_records()))
+    for signature, flags in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        data[data.find(signature) + flags] |= structs.ENCRYPTED
+    assert remark_on(parts_of(bytes(data)), "pickle") == "encrypted"
+
+
 def test_bytes_between_records_are_unreferenced_and_described() -> None:
     data = archive(training_records()) + pickle.dumps({"hidden": 1})
     assert parts_of(data)[-1].remark == "begins 80 04 95 0f 00 00 00 00, like a pickle"
