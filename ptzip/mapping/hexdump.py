@@ -1,6 +1,7 @@
 """The bytes of a stretch of a file in rows, none of which has bytes of two parts, or of two fields of a structure."""
 
 from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.errors import EditError, FormatError
@@ -16,7 +17,10 @@ if TYPE_CHECKING:
 ROW = 16
 """Bytes of a row at most, which begins at a multiple of them, unless it is that of a field."""
 
-AROUND = frozenset((LOCAL, DESCRIPTOR, CENTRAL, COUNT, TAR_HEADER, PAX_RECORDS, LONG_NAME, PADDING))
+HEADERS = frozenset((LOCAL, CENTRAL, TAR_HEADER))
+"""Kinds of parts that another record begins with."""
+
+AROUND = HEADERS | {DESCRIPTOR, COUNT, PAX_RECORDS, LONG_NAME, PADDING}
 """Kinds of parts that a record has around its data."""
 
 DEFAULT_LENGTH = 256
@@ -84,13 +88,16 @@ def stretch(parts: Sequence[FilePart], where: Where) -> tuple[int, int]:
 
 
 def record_stretch(parts: Sequence[FilePart], name: str) -> tuple[int, int]:
-    """The data of a record as they are in the file: from its first part that is no header to its last."""
-    own = [part for part in parts if _is_of(part, name)]
-    if not own:
+    """The data of a record as they are in the file, from its first part that is no header to its last; of several records of
+    that name, those of the first. Raises EditError where there is none.
+    """
+    first = next((index for index, part in enumerate(parts) if _is_of(part, name)), None)
+    if first is None:
         raise EditError(f"there is no record {name}: `ptzip inspect FILE --records` lists them")
-    return own[0].offset, own[-1].end
+    rest = takewhile(lambda part: part.kind not in HEADERS, islice(parts, first, None))
+    return parts[first].offset, max(part.end for part in rest if _is_of(part, name))
 
 
 def _is_of(part: FilePart, name: str) -> bool:
-    """Whether a part is of the data of a record, whose folder may be left out."""
-    return part.kind not in AROUND and (part.owner == name or part.owner.partition("/")[2] == name)
+    """Whether a part is of the data of a record, whose folder may be left out, and which zip of several it is in."""
+    return part.kind not in AROUND and name in (part.owner, part.owner.partition("/")[2], part.owner.partition(": ")[2])

@@ -6,7 +6,7 @@ import pytest
 
 from ptzip.errors import EditError, FormatError
 from ptzip.io.sources import BytesSource
-from ptzip.mapping.hexdump import DEFAULT_LENGTH, ROW, dump_rows, stretch
+from ptzip.mapping.hexdump import DEFAULT_LENGTH, ROW, dump_rows, record_stretch, stretch
 from ptzip.mapping.parts import file_parts, part_at
 from ptzip.mapping.where import where
 from tests.small_checkpoints import archive, training_records
@@ -52,6 +52,14 @@ def test_a_record_is_found_with_and_without_its_folder() -> None:
 )
 def test_a_stretch_is_an_offset_and_a_length(words: str, expected: tuple[int, int]) -> None:
     assert stretch(PARTS, where(words)) == expected
+
+
+def test_of_several_records_of_a_name_the_first_is_found() -> None:
+    data = archive(training_records())
+    parts, twice = list(file_parts(BytesSource(data))), list(file_parts(BytesSource(data * 2)))
+    assert record_stretch(twice, "data.pkl") == record_stretch(twice, "last/data.pkl") == record_stretch(parts, "data.pkl")
+    first, stop = record_stretch(parts, "data.pkl")
+    assert record_stretch(twice, "zip 2: last/data.pkl") == (first + len(data), stop + len(data))
 
 
 def test_what_is_not_in_the_file_is_an_error() -> None:
