@@ -7,12 +7,13 @@ from typing import NamedTuple
 class Limits(NamedTuple):
     """Upper bounds for one file. The defaults accept every honest checkpoint known, and keep any other below 1 GiB.
 
-    Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls or has a line of text
-    counts as several, see `pickling.reader.COSTS`); `marks` (open at once), `memo_index` and `nesting` (containers whose only
-    item is the next) of one pickle; `paths` to the values of a pickle, of which each item of a container is one, and shared
-    values multiply them; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file. Sizes in bytes: `pickle_bytes`
-    of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes` of the content of a compressed file,
-    `inflated_bytes` of all compressed content inside a scanned file.
+    Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls, creates a container or
+    has a line of text counts as several, see `pickling.reader.COSTS`); `marks` (open at once), `memo_index` and `nesting`
+    (containers whose only item is the next) of one pickle; `paths` to the values of a pickle, of which each item of a container
+    is one, and shared values multiply them; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file. Sizes in
+    bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes` of the content of a
+    compressed file, `inflated_bytes` of all compressed content inside a scanned file. The text of a pickle may take five times
+    its bytes while it is decoded.
 
     `--limit NAME=N` sets one of them, as does `limits={name: n}`; `errors.beyond` makes the error, which says so.
     """
@@ -24,7 +25,7 @@ class Limits(NamedTuple):
     entries: int = 300_000
     pickles: int = 25_000
     paths: int = 500_000
-    pickle_bytes: int = 1 << 30
+    pickle_bytes: int = 192 << 20
     directory_bytes: int = 1 << 28
     unpacked_bytes: int = 1 << 36
     inflated_bytes: int = 1 << 30
@@ -32,7 +33,7 @@ class Limits(NamedTuple):
 
 DEFAULT_LIMITS = Limits()
 SCAN_LIMITS = DEFAULT_LIMITS._replace(
-    nesting=100_000, opcodes=1_000_000, memo_index=2_000_000, entries=50_000, pickles=12_500, paths=DEFAULT_LIMITS.opcodes
+    nesting=100_000, opcodes=1_250_000, memo_index=2_000_000, entries=50_000, pickles=12_500, paths=DEFAULT_LIMITS.opcodes
 )
 """What a scan reads of a small file, and more of a large one (`scanning.regions.Budget`); anything beyond is a finding.
 It walks no paths, so only the opcodes bound the items.

@@ -90,8 +90,8 @@ def tree_rows(
             continue
         pending[-1] = pending[-1]._replace(left=left - 1)
         where = above.below(child.part) if at else above
-        counted.add(max(where.length, 2 * at))
         row = _row(_Branch(at, where, child.part or "", child.value), seen, tensors)
+        counted.add(max(where.length, 2 * at, len(row.value) if isinstance(row.value, str | bytes | bytearray) else 0))
         yield row
         if row.below and at < depth:
             shown = each_child(child.value)

@@ -67,7 +67,7 @@ class Machine:
         """The offset of the innermost of several directly nested containers; `nested` is their number."""
         self.nested = 0
         self.items = 0
-        """How many items were put into containers; those of tuples, which tensors are made of, are only opcodes."""
+        """How many items were put into containers; of tuples, which tensors are made of, only those after the first few."""
         self.pickle = Pickle(None)
         self.pickle.limits = limits
         self.noted = dict[str, int]()

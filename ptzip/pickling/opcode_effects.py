@@ -36,6 +36,9 @@ MARKED_KINDS = {"LIST": List, "TUPLE": Tuple, "FROZENSET": Set}
 _OBJECTS = (Call, Global, Persistent)
 """The nodes whose changes `scan` judges by the allow list."""
 
+FEW_ITEMS = 8
+"""How many items of a tuple count only as opcodes, as those of the arguments and shapes of tensors."""
+
 LONGEST_NAME = 512
 """The most characters of a module or a name: no module is named by more, so a loader fails there too."""
 
@@ -65,8 +68,7 @@ def _empty(kind: type[Node]) -> Effect:
 def _marked(machine: Machine, op: str, _: Any) -> None:
     items = machine.pop_marked()
     machine.push(MARKED_KINDS[op](op, None, items, NOTHING))
-    if op != "TUPLE":
-        machine.fill(len(items))
+    machine.fill(len(items) if op != "TUPLE" else max(0, len(items) - FEW_ITEMS))
 
 
 def _tuple_of(count: int) -> Effect:

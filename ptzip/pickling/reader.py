@@ -5,6 +5,7 @@ half of a stream that breaks half-way, so what was read is returned, with an ano
 """
 
 from collections.abc import Callable, Iterator
+from sys import getsizeof
 from typing import Any, NamedTuple
 
 from ptzip.errors import Anomaly, CutError, FormatError, LimitError, beyond
@@ -19,9 +20,14 @@ from ptzip.pickling.opcodes import LINE, NOTHING, OPCODES
 Skip = Callable[[Node, Stream, int], int]
 Reader = Callable[[Stream, int], tuple[Any, int]]
 
-LINE_COST, CALL_COST, NAME_COST = 2, 3, 30
+LONG = 1 << 16
+"""Bytes from which on an opcode is long enough to ask what its argument takes in memory: a text may take four times as much."""
+
+LINE_COST, EMPTY_COST, TUPLE_COST, CALL_COST, NAME_COST = 2, 2, 3, 3, 30
 COSTS = {
     **{row.name: LINE_COST for row in OPCODES if row.argument is LINE},
+    **dict.fromkeys(("EMPTY_LIST", "EMPTY_TUPLE", "EMPTY_DICT", "EMPTY_SET"), EMPTY_COST),
+    **dict.fromkeys(("TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LIST", "DICT", "FROZENSET"), TUPLE_COST),
     **dict.fromkeys(("REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "PERSID", "BINPERSID"), CALL_COST),
     **dict.fromkeys(("GLOBAL", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"), NAME_COST),
     "INST": 2 * NAME_COST,
@@ -103,6 +109,7 @@ def _give_up(machine: Machine, anomaly: Anomaly) -> None:
 def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: bool) -> Iterator[Executed]:
     """The loop; it yields nothing unless it is traced, since that takes a tenth of its time."""
     size, done, left = len(data), 0, machine.limits.opcodes - machine.spent
+    most_end = at + machine.limits.pickle_bytes
     total = left
     frame_end = no_frame = size + 1
     try:
@@ -123,6 +130,10 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: 
             at += 1
             if read:
                 arg, at = read(data, at)
+                if at - machine.at > LONG:
+                    most_end -= max(0, getsizeof(arg) - (at - machine.at))
+                if at > most_end:
+                    raise beyond("pickle_bytes", machine.limits.pickle_bytes, "the pickle has more bytes than", machine.at)
             if effect:
                 effect(machine, name, arg)
             elif name == "STOP":
@@ -140,7 +151,7 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: 
                 yield Executed(name, arg, machine.at, at)
             if skip is not None and name == "BUILD" and (skipped := skip(machine.top(), data, at)):
                 leave_frame(machine, frame_end in (at, no_frame))
-                at, frame_end = at + skipped, no_frame  # skipped bytes are in no frame
+                at, most_end, frame_end = at + skipped, most_end + skipped, no_frame  # skipped bytes are in no frame
     finally:
         machine.pickle.opcodes, machine.pickle.cost = done, total - max(left, 0)
 
