@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from ptzip.io.unfinished import WRITTEN, discard_unfinished
 
-ENDING = frozenset(("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"))
+ENDING = frozenset(("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK"))
 """The signals that ask a process to end; Windows has only some of them, and SIGBREAK alone (Ctrl-Break)."""
 
 COLLECTIONS = 200_000, 50, 20

@@ -25,7 +25,7 @@ from ptzip.arguments import (
 )
 from ptzip.errors import EditError, Problem, PtzipError, UnsupportedError
 from ptzip.io.payloads import Progress
-from ptzip.io.sources import Openable, Source
+from ptzip.io.sources import Openable, Source, named_member, unchanged
 from ptzip.limits import SCAN_LIMITS, Limits, limits_from
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def slim(
             report = slim_collection(checkpoint, collection, slim_one, None if dry_run else target(), overwrite, sync)
         if report.already_slim and output is not None and not dry_run and not _is_same(source, output):
             report = _copied(checkpoint, report, target(), overwrite, sync)
+        if report.output is None:  # what was written was checked before it got its name
+            checkpoint.source.check_unchanged()
     _log(report.path, report.warnings)
     return report
 
@@ -252,8 +254,10 @@ def _refusals_noted(source: Openable | None) -> Iterator[None]:
         from ptzip.scanning import scan as command  # as above
         from ptzip.scanning.report import Severity
 
-        findings = () if source is None else command.scan(source).findings
-        found = [str(finding) for finding in findings if finding.severity is Severity.MALICIOUS]
+        found = list[str]()
+        with contextlib.suppress(OSError):  # it may be gone by now
+            findings = () if source is None else command.scan(named_member(source)[0]).findings
+            found += [str(finding) for finding in findings if finding.severity is Severity.MALICIOUS]
         if found:
             error.add_note(_malicious(found))
             _log(str(source) if isinstance(source, str | os.PathLike) else "the file", [_malicious(found)])
@@ -275,7 +279,7 @@ def inspect(source: Openable, *, scan: bool = True, limits: Limits | Mapping[str
     from ptzip.inspecting.report import Safety
     from ptzip.inspecting.summary import summary
 
-    with open_checkpoint(source, limits_from(limits)) as checkpoint:
+    with open_checkpoint(source, limits_from(limits)) as checkpoint, unchanged(checkpoint.source):
         if checkpoint.collection is not None and not checkpoint.collection.only:
             from ptzip.inspecting.collection import summary_of_all  # few files are tars or zips of files
             from ptzip.recipes import recipe_in
@@ -289,7 +293,6 @@ def inspect(source: Openable, *, scan: bool = True, limits: Limits | Mapping[str
             from ptzip.scanning.scan import scan_source
 
             report = replace(report, safety=Safety(*safety(scan_source(checkpoint.source))))
-        checkpoint.source.check_unchanged()
     return report
 
 
@@ -484,9 +487,8 @@ def load(
     with open_checkpoint(source, bounds) as checkpoint:
         if unknown == "error":
             _refuse(checkpoint)
-        value = loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=bounds)
-        checkpoint.source.check_unchanged()
-    return value
+        with unchanged(checkpoint.source):
+            return loaded(checkpoint.container, unknown=unknown, mapped=mmap, limits=bounds)
 
 
 def _refuse(checkpoint: "Checkpoint") -> None:

@@ -14,7 +14,17 @@ from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
 from ptzip.io.compression import compression_of, unpacked
-from ptzip.io.sources import MEMBER_MARK, FileSource, NamedSource, Openable, Source, named_member, open_source, placed
+from ptzip.io.sources import (
+    MEMBER_MARK,
+    FileSource,
+    NamedSource,
+    Openable,
+    Source,
+    named_member,
+    open_source,
+    placed,
+    unchanged,
+)
 from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
@@ -47,11 +57,12 @@ class Checkpoint(Mapping[str, "Tensor"]):
         """The tar or zip of files that the checkpoint is in."""
         self._tensors: Mapping[str, Tensor] | None = None
         try:
-            self.compression = compression_of(source)
-            if self.compression:
-                self._inner = unpacked(source, self.compression, limits)
-            with placed(self._inner):
-                self._container = self._opened()
+            with unchanged(source, is_replaced=True):
+                self.compression = compression_of(source)
+                if self.compression:
+                    self._inner = unpacked(source, self.compression, limits)
+                with placed(self._inner):
+                    self._container = self._opened()
         except BaseException:
             self.close()
             raise
@@ -96,7 +107,8 @@ class Checkpoint(Mapping[str, "Tensor"]):
         """The bytes of one checkpoint of a tar or zip of files, to be closed by the caller; raises as `member` does."""
         if self.collection is None:
             raise UnsupportedError(f"this is a {self.format}, not a tar or zip of files, so there is no {name} in it")
-        return NamedSource(self.collection.opened(name, self.limits), f"{self.source.name}{MEMBER_MARK}{name}")
+        opened = self.collection.opened(name, self.limits)
+        return NamedSource(opened, f"{self.source.name}{MEMBER_MARK}{name}", self.source)
 
     # A mapping of tensors
 

@@ -90,9 +90,9 @@ def test_the_garbage_of_a_host_is_collected_as_ever_between_opens() -> None:
 
 
 class Cut:
-    """A pickle of some MB: `size` bytes of numbers in small lists."""
+    """A pickle of some MB: long texts."""
 
-    data = pickle.dumps([list(range(number, number + 50)) for number in range(60_000)], 2)
+    data = pickle.dumps([f"{number:0100}" for number in range(60_000)], 2)
 
 
 READ = """

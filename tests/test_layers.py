@@ -82,11 +82,11 @@ ONLY_IN = {
     "construct": ("mapping/declarations.py", "mapping/located.py"),  # takes as long to import as the rest of `inspect`
     "safetensors": ("formats/safetensors.py",),
     "shtab": ("cli/completion.py",),
-    "multiprocessing": ("cli/scan.py",),  # many files are scanned by several processes
+    "multiprocessing": ("cli/processes.py",),  # many files are scanned or slimmed by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),
     "numkong": ("tensors/rounding.py",),
-    "concurrent": ("cli/scan.py", "cli/slim.py"),
+    "concurrent": ("cli/processes.py", "cli/scan.py", "cli/slim.py"),
     "importlib": ("__init__.py", "render/html/page.py"),  # the latter reads its template
 }
 """Modules from outside, and the few files of ptzip that may import them."""

@@ -11,7 +11,7 @@ from ptzip.cli.results import Results
 from ptzip.cli.streams import source
 from ptzip.errors import EditError
 from ptzip.io.sources import MEMBER_MARK as MARK
-from ptzip.io.sources import split_member
+from ptzip.io.sources import split_member, unchanged
 from ptzip.json_output import report_dict
 
 DESCRIPTION = (
@@ -170,7 +170,7 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Res
         depth=arguments.depth,
         by_size=arguments.sort == "size",
     )
-    with ptzip.open(source(path), arguments.limits) as checkpoint:
+    with ptzip.open(source(path), arguments.limits) as checkpoint, unchanged(checkpoint.source):
         if arguments.json:
             results.add(path, functools.partial(view_dict, checkpoint, view))
         else:
@@ -210,11 +210,11 @@ def _extract(path: str, arguments: argparse.Namespace, results: Results) -> None
     from ptzip.render.byte_views import extract_line
 
     output = arguments.output
-    with extracted(source(path), where(arguments.extract), limits_from(arguments.limits), arguments.raw) as payload:
+    with extracted(source(path), where(arguments.extract), limits_from(arguments.limits), arguments.raw) as (opened, payload):
         if output == "-":
             pour(payload.chunks(0, payload.length))
         else:
-            write_extracted(payload, source(path), Path(output), arguments.force)
+            write_extracted(opened, payload, Path(output), arguments.force)
         if fault := crc_fault(payload):
             complain("warning", f"{path}: {fault}")
     report = report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length)

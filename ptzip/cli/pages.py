@@ -6,6 +6,7 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import BytesPayload, SequentialFile
+from ptzip.io.sources import special, unchanged
 
 HELP = "write the report to one HTML page that needs no network (pip install 'ptzip[html]')"
 
@@ -16,7 +17,7 @@ BEGINNING = b"<!doctype html>"
 def write_page(text: str, name: str) -> None:
     """Write a page atomically. Raises EditError where the file is there and is no page."""
     path = Path(name)
-    if path.exists() and not _is_page(path):
+    if path.exists() and (special(path) or not _is_page(path)):  # to open a pipe is to wait for its writer
         raise EditError(f"{name} already exists and is not an HTML page: choose another name for --html")
     with new_files([path], None, overwrite=True, sync=False) as files:
         files.outputs[0].write(SequentialFile([BytesPayload(text.encode())]))
@@ -33,10 +34,10 @@ def inspect_page(file: str, with_statistics: bool, limits: dict[str, int]) -> st
     from ptzip.render.html.inspect import Inspected
     from ptzip.render.html.inspect import inspect_page as page
 
-    report, scan = ptzip.inspect(file, limits=limits), ptzip.scan(file, limits=limits)
-    try:
-        slim: ptzip.SlimReport | str = ptzip.slim(file, dry_run=True, scan=False, limits=limits)
-    except (ptzip.PtzipError, OSError) as error:
-        slim = str(error)
-    with ptzip.open(file, limits) as checkpoint:
+    with ptzip.open(file, limits) as checkpoint, unchanged(checkpoint.source):
+        report, scan = ptzip.inspect(file, limits=limits), ptzip.scan(file, limits=limits)
+        try:
+            slim: ptzip.SlimReport | str = ptzip.slim(file, dry_run=True, scan=False, limits=limits)
+        except (ptzip.PtzipError, OSError) as error:
+            slim = str(error)
         return page(Inspected(report, contents(checkpoint, with_statistics), scan, slim))

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import ptzip
 from ptzip.cli.files import File, walk
@@ -17,9 +17,6 @@ from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.cli.streams import source
 from ptzip.errors import EditError
 from ptzip.json_output import envelope
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
 
 DESCRIPTION = (
     "Read every pickle in a file as a loader would, and run nothing. One line for each file: OK, REVIEW (unknown code, or a "
@@ -150,30 +147,18 @@ def _cpu_count() -> int:
 
 def _together(paths: list[str], scan_one: ScanOne, count: int) -> Iterator["ptzip.ScanReport"]:
     """The same in several processes; where one of them dies, the remaining files are unreadable."""
-    from concurrent.futures import BrokenExecutor, ProcessPoolExecutor  # here, since a single file does not need them
-    from multiprocessing import Pipe
+    from concurrent.futures import BrokenExecutor  # here, since a single file does not need it
+
+    from ptzip.cli.processes import processes  # as above
 
     done = 0
-    reader, writer = Pipe(duplex=False)
-    with reader, writer, ProcessPoolExecutor(count, initializer=_end_with_parent, initargs=(reader, writer)) as pool:
+    with processes(count) as pool:
         try:
             for report in pool.map(scan_one, paths, chunksize=4):
                 yield report
                 done += 1
         except BrokenExecutor:
             yield from (_unreadable(path, "the process that scanned it died") for path in paths[done:])
-
-
-def _end_with_parent(reader: "Connection[None, None]", writer: "Connection[None, None]") -> None:
-    """Let this worker end when the process that started it does, even if that was killed: the pipe is closed then."""
-    from threading import Thread  # as above
-
-    def wait() -> None:
-        reader.poll(None)  # nothing is ever sent
-        os._exit(1)
-
-    writer.close()
-    Thread(target=wait, daemon=True).start()
 
 
 def _scan(path: str, trust: tuple[str, ...], limits: dict[str, int]) -> "ptzip.ScanReport":

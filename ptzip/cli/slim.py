@@ -156,14 +156,21 @@ def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outc
 def _together(
     files: list[File], targets: list[Path | Exception], arguments: argparse.Namespace, jobs: int, bar: Bar
 ) -> Iterator[Outcome]:
-    """The same in several processes."""
-    from concurrent.futures import ProcessPoolExecutor  # here, since one file does not need it
+    """The same in several processes; where one of them dies, the remaining files have no report."""
+    from concurrent.futures import BrokenExecutor  # here, since one file does not need it
 
-    with ProcessPoolExecutor(jobs) as pool:
-        for outcome in pool.map(_outcome, [file.path for file in files], targets, [arguments] * len(files)):
-            bar.next()
-            WRITTEN.extend([outcome.output] if not isinstance(outcome, Exception) and outcome.output else [])
-            yield outcome
+    from ptzip.cli.processes import processes  # as above
+
+    done = 0
+    with processes(jobs) as pool:
+        try:
+            for outcome in pool.map(_outcome, [file.path for file in files], targets, [arguments] * len(files)):
+                bar.next()
+                WRITTEN.extend([outcome.output] if not isinstance(outcome, Exception) and outcome.output else [])
+                yield outcome
+                done += 1
+        except BrokenExecutor:
+            yield from (EditError("the process that slimmed it died: slim it again") for _ in files[done:])
 
 
 def _outcome(name: str, target: Path | Exception, arguments: argparse.Namespace, progress: Progress | None = None) -> Outcome:

@@ -27,7 +27,7 @@ from ptzip.converting.sidecar import sidecar_file
 from ptzip.converting.weights import Overflowing, Wanted, Weights, casts_of, is_cast, on_stretches, weights_of
 from ptzip.errors import EditError
 from ptzip.globs import Rename
-from ptzip.io.atomic_output import check_overwrite, new_files
+from ptzip.io.atomic_output import check_not_input, check_overwrite, new_files
 from ptzip.io.payloads import ByteCounter, CheckedPayload, Progress
 from ptzip.io.sources import Openable, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
@@ -112,10 +112,9 @@ def convert(
     with open_checkpoint(source, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
-        path = Path(checkpoint.path) if checkpoint.path else None
         while True:
             plan = _plan(checkpoint, output, target, options, overflowing)
-            _check_paths(plan.files, path, options.overwrite)
+            _check_paths(plan.files, checkpoint.source.name, options.overwrite)
             try:
                 warnings = _write(plan, checkpoint.source, progress, options)
             except Overflow as more:
@@ -211,11 +210,10 @@ def _unsupported(name: str, tensor: Tensor, target: TargetFormat) -> str:
     return target.unsupported(name, tensor)
 
 
-def _check_paths(files: Files, source: Path | None, overwrite: bool) -> None:
+def _check_paths(files: Files, source: str, overwrite: bool) -> None:
     """Raise EditError if an output is the input, FileExistsError if it exists and may not be overwritten."""
     for path in files:
-        if source and path.exists() and path.samefile(source):
-            raise EditError(f"the output {path} is the input itself")
+        check_not_input(path, source)
         check_overwrite(path, overwrite)
 
 

@@ -21,7 +21,7 @@ from ptzip.formats.container import Container
 from ptzip.formats.zips import ForeignZip
 from ptzip.globs import Rename, renamed
 from ptzip.io.payloads import ByteCounter, Progress, read_all
-from ptzip.io.sources import Openable
+from ptzip.io.sources import Openable, unchanged
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.tensor_names import metadata_of, tensors_in, values_of
@@ -59,9 +59,8 @@ def diff(
     if not all(0 <= bound < float("inf") for bound in tolerance):
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
-        found = _compared(_side(one), _side(other), renames, tolerance, progress, one.limits.paths)
-        for opened in (one, other):
-            opened.source.check_unchanged()
+        with unchanged(one.source), unchanged(other.source):
+            found = _compared(_side(one), _side(other), renames, tolerance, progress, one.limits.paths)
         return replace(found, a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.inspecting.view import opcode_dict
-from ptzip.io.sources import Openable, Source, named_member, open_source
+from ptzip.io.sources import Openable, Source, named_member, open_source, unchanged
 from ptzip.json_output import report_dict
 from ptzip.limits import Limits
 from ptzip.mapping.hexdump import ROW, DumpRow, dump_rows, stretch
@@ -98,7 +98,10 @@ def _field(field: "Field") -> dict[str, Any]:
 
 @contextlib.contextmanager
 def opened_bytes(file: Openable, limits: Limits) -> Iterator[Source]:
-    """The bytes of a file, or of FILE::NAME, a checkpoint in a tar or zip of files, as they are."""
+    """The bytes of a file, or of FILE::NAME, a checkpoint in a tar or zip of files, as they are.
+
+    Raises ChangedError at the end of the block where another program changed the file meanwhile.
+    """
     path, member = named_member(file)
     with contextlib.ExitStack() as stack:
         if member:
@@ -106,7 +109,8 @@ def opened_bytes(file: Openable, limits: Limits) -> Iterator[Source]:
         else:
             source = open_source(path)
         stack.callback(source.close)
-        yield source
+        with unchanged(source):
+            yield source
 
 
 def map_view(source: Source, limits: Limits, has_fields: bool = False) -> MapView:

@@ -1,7 +1,6 @@
 """Takes bytes out of a file: a record, a stretch, or the values of a tensor as a `.npy`."""
 
 import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats import npy
 from ptzip.inspecting.byte_views import opened_bytes
 from ptzip.io.payloads import CheckedPayload, Payload, SequentialFile, SourcePayload
-from ptzip.io.sources import Openable, Source, named_member
+from ptzip.io.sources import Openable, Source
 from ptzip.limits import Limits
 from ptzip.mapping.hexdump import stretch
 from ptzip.mapping.parts import file_parts
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def extracted(file: Openable, where: Where, limits: Limits, is_raw: bool = False) -> Iterator[Payload]:
-    """The bytes of a stretch of a file, of a record in it, or of a tensor as a `.npy`, to be read inside the block.
+def extracted(file: Openable, where: Where, limits: Limits, is_raw: bool = False) -> Iterator[tuple[Source, Payload]]:
+    """A file, and the bytes of a stretch of it, of a record in it, or of a tensor as a `.npy`, to be read inside the block.
 
     A record is inflated, and its CRC computed, unless it `is_raw`. Raises EditError where nothing has the name,
     UnsupportedError where a record cannot be inflated or numpy lacks the dtype of a tensor.
@@ -38,7 +37,7 @@ def extracted(file: Openable, where: Where, limits: Limits, is_raw: bool = False
         except EditError:
             checkpoint = stack.enter_context(open_checkpoint(file, limits))
             found = _of_checkpoint(checkpoint, where, limits, is_raw)
-        yield found
+        yield source, found
 
 
 def _of_checkpoint(checkpoint: Checkpoint, where: Where, limits: Limits, is_raw: bool) -> Payload:
@@ -58,16 +57,15 @@ def crc_fault(payload: Payload) -> str:
     return ""
 
 
-def write_extracted(payload: Payload, source: Openable, output: Path, overwrite: bool = False) -> None:
-    """Write a payload of a source to a new file, atomically. Raises FileExistsError unless with `overwrite`, EditError where it
-    is the source.
-    """
-    from ptzip.io.atomic_output import new_files  # most views write nothing
+def write_extracted(source: Source, payload: Payload, output: Path, overwrite: bool = False) -> None:
+    """Write a payload of a source to a new file, atomically.
 
-    path, _ = named_member(source)
-    if isinstance(path, str | os.PathLike) and output.exists() and output.samefile(path):
-        raise EditError(f"the output {output} is the input itself: choose another output")
-    with new_files([output], overwrite=overwrite) as files:
+    Raises FileExistsError unless with `overwrite`, EditError where the output is the source.
+    """
+    from ptzip.io.atomic_output import check_not_input, new_files  # most views write nothing
+
+    check_not_input(output, source.name)
+    with new_files([output], source, overwrite=overwrite) as files:
         files.outputs[0].write(SequentialFile([payload]))
 
 

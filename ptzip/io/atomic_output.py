@@ -16,7 +16,18 @@ from ptzip.io.access import ALLOWED, mode_alone, take_over
 from ptzip.io.compression import compress, compression_named
 from ptzip.io.payloads import CountBytes, Payload
 from ptzip.io.renames import rename_new, swap
-from ptzip.io.sources import DescriptorSource, FileSource, Identity, Source, about, changed, special, split_member
+from ptzip.io.sources import (
+    DescriptorSource,
+    FileSource,
+    Identity,
+    NamedSource,
+    Source,
+    about,
+    changed,
+    special,
+    split_member,
+    unchanged,
+)
 from ptzip.io.unfinished import UNFINISHED, WRITTEN
 from ptzip.io.work_folder import WorkFolder
 
@@ -51,7 +62,7 @@ class Output:
         return self.folder.path / self.name
 
     def open(self) -> None:
-        if self.real.exists() and (kind := special(self.real)):
+        if self.target.exists() and (kind := special(self.target)):  # what /dev/stdout leads to need not have a name
             raise EditError(f"the output {self.target} is {kind}, expected a regular file")
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
 
@@ -226,12 +237,14 @@ def new_files(
     on the disk when the block ends. Raises FileExistsError where there is a file, unless with `overwrite`; ChangedError where
     the source is no longer what was read, or has been replaced unless it `may_be_replaced`; OSError about a target.
     """
+    origin = source.file if isinstance(source, NamedSource) else source
     files = OutputSet(targets)
     UNFINISHED.append(files.discard)  # before anything exists, so that a signal at any moment leaves nothing
     try:
-        files.open()
-        yield files
-        files.finish(source, overwrite, may_be_replaced, sync)
+        with contextlib.nullcontext() if origin is None else unchanged(origin, is_replaced=True):
+            files.open()
+            yield files
+            files.finish(origin, overwrite, may_be_replaced, sync)
     finally:
         files.discard()
         UNFINISHED.remove(files.discard)
@@ -243,6 +256,13 @@ def check_overwrite(path: Path, overwrite: bool) -> None:
     """Raise FileExistsError where there is something at a path that may not be overwritten."""
     if not overwrite and os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+
+def check_not_input(output: Path, source: str | os.PathLike[str]) -> None:
+    """Raise EditError where an output is the file at a path or, as FILE::NAME, the file that it is in."""
+    file, _ = split_member(source)
+    if output.exists() and Path(file).exists() and output.samefile(file):
+        raise EditError(f"the output {output} is the input itself: choose another output")
 
 
 def is_read_only(path: Path) -> bool:

@@ -90,10 +90,11 @@ def named_member(source: Openable) -> tuple[Openable, str]:
 
 
 class NamedSource(NamedTuple):
-    """A source under another name."""
+    """A part of a `file`, as a source under another name; `base` has its bytes, in memory if the file has them compressed."""
 
     base: Source
     name: str
+    file: Source
 
     @property
     def size(self) -> int:
@@ -109,7 +110,7 @@ class NamedSource(NamedTuple):
         return self.base.whole()
 
     def check_unchanged(self, may_be_replaced: bool = False) -> None:
-        self.base.check_unchanged(may_be_replaced)
+        self.file.check_unchanged(may_be_replaced)
 
     def close(self) -> None:
         self.base.close()
@@ -356,6 +357,22 @@ class Window(NamedTuple):
 
     def close(self) -> None:
         pass
+
+
+@contextlib.contextmanager
+def unchanged(source: Source, is_replaced: bool = False) -> Iterator[None]:
+    """Raise ChangedError at the end of the block, or in place of its error, where another program changed the file meanwhile.
+
+    What reads bytes twice counts on their being the same. A block that makes outputs, of which one may replace the file, has
+    done the check at its end itself (`new_files`): `is_replaced`.
+    """
+    try:
+        yield
+    except Exception:
+        source.check_unchanged()
+        raise
+    if not is_replaced:
+        source.check_unchanged()
 
 
 @contextlib.contextmanager

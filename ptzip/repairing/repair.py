@@ -10,10 +10,10 @@ from pathlib import Path
 
 from ptzip.errors import EditError, LimitError, Problem, UnsupportedError
 from ptzip.formats.signatures import described, is_legacy
-from ptzip.io.atomic_output import NewFile, check_overwrite, new_files
+from ptzip.io.atomic_output import NewFile, check_not_input, check_overwrite, new_files
 from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, open_source
+from ptzip.io.sources import Openable, Source, open_source, unchanged
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.repairing.candidates import candidates
 from ptzip.repairing.legacy_stream import dtypes_of, recovered
@@ -58,9 +58,9 @@ def repair(
     _check_output(path, Path(output), overwrite)
     opened = open_source(source)
     try:
-        report, planned = _recovered(opened, find_problems, max_fill, limits)
+        with unchanged(opened):
+            report, planned = _recovered(opened, find_problems, max_fill, limits)
         if not report.problems:
-            opened.check_unchanged()
             return replace(report, dropped=())
         counter = ByteCounter(progress, sum(payload.length for payload in planned.payloads))
         with new_files([Path(output)], opened, overwrite=overwrite, sync=sync) as files:
@@ -72,8 +72,8 @@ def repair(
 
 def _check_output(path: Path | None, output: Path, overwrite: bool) -> None:
     """Raise unless the output can be written."""
-    if path and path.exists() and output.exists() and output.samefile(path):
-        raise EditError(f"the output {output} is the input itself, which is never modified: choose another output")
+    if path:
+        check_not_input(output, path)
     if compression_named(output):
         raise EditError(f"the output {output} would be compressed, but a repaired file is a plain zip: choose another suffix")
     check_overwrite(output, overwrite)

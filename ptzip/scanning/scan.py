@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import ChangedError, FormatError, PtzipError
-from ptzip.io.sources import Openable, Source, open_source, place_of
+from ptzip.io.sources import Openable, Source, open_source, place_of, unchanged
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
@@ -32,9 +32,8 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
     except FormatError as error:
         return ScanReport(str(source), Verdict.UNREADABLE, reason=str(error), trust=given)
     try:
-        report = scan_source(opened, names, limits)._replace(trust=given)
-        opened.check_unchanged()
-        return report
+        with unchanged(opened):
+            return scan_source(opened, names, limits)._replace(trust=given)
     except ChangedError as error:
         return ScanReport(opened.name, Verdict.UNREADABLE, reason=str(error), trust=given)
     finally:

@@ -10,7 +10,7 @@ from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError,
 from ptzip.formats.signatures import CHECKPOINT_HEAD, begins_checkpoint, is_tar
 from ptzip.io.compression import Compression, compression_of, unpacked
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, named_member, open_source, placed_problems
+from ptzip.io.sources import Openable, Source, named_member, open_source, placed_problems, unchanged
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.report import VerifyReport
@@ -34,9 +34,8 @@ def verify(
     try:
         if name:
             return _of_member(opened, name, values, progress, limits)
-        report = verify_source(opened, values=values, progress=progress, limits=limits)
-        opened.check_unchanged()
-        return report
+        with unchanged(opened):
+            return verify_source(opened, values=values, progress=progress, limits=limits)
     finally:
         opened.close()
 
@@ -45,7 +44,7 @@ def _of_member(source: Source, name: str, values: bool, progress: Progress | Non
     """The report on one checkpoint of a tar or zip of files."""
     from ptzip.checkpoint import Checkpoint  # here, so that most reports do not wait for it
 
-    with Checkpoint(source, limits, is_whole=True) as whole, whole.taken(name) as inner:
+    with Checkpoint(source, limits, is_whole=True) as whole, unchanged(source), whole.taken(name) as inner:
         return verify_source(inner, values=values, progress=progress, limits=limits)
 
 

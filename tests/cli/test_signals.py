@@ -11,7 +11,7 @@ import pytest
 
 from tests.cli.shell import environment, names, shell
 
-EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGQUIT: 131}
 RUNS = 6
 """Signals of each kind, at moments that cover a whole run."""
 

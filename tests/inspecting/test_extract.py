@@ -21,7 +21,7 @@ SHARING = FIXTURES / "sharing.pt"
 
 
 def taken(file: Path | bytes, name: str, is_raw: bool = False) -> bytes:
-    with extracted(file, where(name), DEFAULT_LIMITS, is_raw) as payload:
+    with extracted(file, where(name), DEFAULT_LIMITS, is_raw) as (_, payload):
         return read_all(payload)
 
 
@@ -67,7 +67,7 @@ def test_a_record_of_a_compressed_file_is_taken() -> None:
 
 def test_a_wrong_crc_is_noticed() -> None:
     data = archive(training_records()).replace(training_records()["data/0"], b"\1" * len(training_records()["data/0"]))
-    with extracted(data, where("data/0"), DEFAULT_LIMITS) as payload:
+    with extracted(data, where("data/0"), DEFAULT_LIMITS) as (_, payload):
         assert crc_fault(payload) == ""
         read_all(payload)
         assert crc_fault(payload) == "the CRC of last/data/0 does not match its bytes"
