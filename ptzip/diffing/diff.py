@@ -59,9 +59,17 @@ def diff(
     if not all(0 <= bound < float("inf") for bound in tolerance):
         raise ValueError(f"rtol is {rtol} and atol {atol}, expected finite numbers of at least 0")
     with open_checkpoint(a, limits) as one, open_checkpoint(b, limits) as other:
+        _check_limit(one, other)
         with unchanged(one.source), unchanged(other.source):
             found = _compared(_side(one), _side(other), renames, tolerance, progress, one.limits.paths)
         return replace(found, a=one.source.name, b=other.source.name, notes=tuple(_notes(one, other)))
+
+
+def _check_limit(one: Checkpoint, other: Checkpoint) -> None:
+    """Raise LimitError where two files, which are in memory at once, have more opcodes than one may have."""
+    spent = sum(part.pickle.cost for opened in (one, other) for part in opened.parts)
+    if spent > one.limits.opcodes:
+        raise beyond("opcodes", one.limits.opcodes, f"the two files have {spent:,} opcodes, above")
 
 
 METADATA = "__metadata__"

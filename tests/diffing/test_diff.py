@@ -468,3 +468,12 @@ def test_the_code_of_torchscript_is_compared(tmp_path: Path) -> None:
     names = [row.name for row in ptzip.diff(path, tmp_path / "new.pt").changed]
     assert names
     assert all(name.startswith("code/") for name in names)
+
+
+def test_two_files_have_together_no_more_opcodes_than_the_limit(tmp_path: Path) -> None:
+    path = saved(tmp_path, "a.pt", w=np.zeros(4, np.float32))
+    with ptzip.open(path) as checkpoint:
+        cost = checkpoint.pickle.cost
+    assert ptzip.diff(path, path, limits={"opcodes": 2 * cost}).ok
+    with pytest.raises(ptzip.LimitError, match=r"the two files have \d+ opcodes, above .* `--limit opcodes=N`"):
+        ptzip.diff(path, path, limits={"opcodes": 2 * cost - 1})
