@@ -7,9 +7,10 @@ import contextlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ TERMINAL = """
 import fcntl, os, pty, struct, subprocess, sys, termios
 mine, theirs = pty.openpty()
 fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(sys.argv[1]), 0, 0))
-child = subprocess.Popen([sys.executable, "-m", "ptzip", *sys.argv[2:]], stdout=theirs, stderr=theirs)
+child = subprocess.Popen(sys.argv[2:], stdout=theirs, stderr=theirs)
 os.close(theirs)
 try:
     while piece := os.read(mine, 65536):
@@ -67,8 +68,26 @@ sys.exit(child.wait())
 
 def in_terminal(columns: int, *words: str | Path, **settings: str) -> Result:
     """Run `python -m ptzip WORDS…` in a terminal of that width, which shows stdout and stderr alike."""
-    command = [sys.executable, "-c", TERMINAL, str(columns), *words]
-    done = subprocess.run(command, capture_output=True, env=environment(settings), timeout=60, check=False)
+    return _in_terminal(columns, [sys.executable, "-m", "ptzip", *words], settings)
+
+
+def typed_in_terminal(columns: int, line: str, folder: Path, **settings: str) -> Result:
+    """Run a line of a shell in a folder, as `in_terminal` does."""
+    command = f'ptzip() {{ {shlex.quote(sys.executable)} -m ptzip "$@"; }}\n{line}'
+    return _in_terminal(columns, ["sh", "-c", command], settings, folder)
+
+
+def _in_terminal(
+    columns: int, command: Sequence[str | Path], settings: Mapping[str, str], folder: Path | None = None
+) -> Result:
+    done = subprocess.run(
+        [sys.executable, "-c", TERMINAL, str(columns), *command],
+        capture_output=True,
+        cwd=folder,
+        env=environment(settings),
+        timeout=60,
+        check=False,
+    )
     return Result(done.returncode, done.stdout.decode().replace("\r\n", "\n"), "")
 
 

@@ -1,56 +1,26 @@
-"""The pages of `ptzip help`: what they show is what ptzip prints, and the page on the format leaves no part of its file out.
-
-The output in them is written anew by `PTZIP_REWRITE=1 python -m pytest tests/cli/test_help_pages.py`; read the difference then.
-"""
+"""The pages of `ptzip help`: what they show is what ptzip prints, and the page on the format leaves no part of its file out."""
 
 import json
-import os
-import re
-import shlex
-import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import in_terminal, ptzip
+from tests.cli.shell import ptzip
 from tests.corpus import FIXTURES, ROOT
+from tests.examples import PYTHON, assert_examples_print, run_program
 
-BLOCK = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-REWRITES = os.environ.get("PTZIP_REWRITE", "") not in ("", "0")
 PAGES = sorted((ROOT / "ptzip" / "help").glob("*.md"))
 LINEAR = FIXTURES / "format" / "linear.pt"
 
 
-def commands(page: str) -> list[str]:
-    """The command lines of a page."""
-    return re.findall(r"^\$ ptzip (.*)$", page, re.MULTILINE)
-
-
-def regenerated(page: str) -> str:
-    """The page with what its commands print now, in a terminal of 80 columns."""
-
-    def printed(block: re.Match[str]) -> str:
-        shown = [(words, in_terminal(80, *shlex.split(words), NO_COLOR="1")) for words in commands(block[1])]
-        assert all(result.code == 0 for _, result in shown)
-        return "```console\n" + "".join(f"$ ptzip {words}\n{result.out}" for words, result in shown) + "```"
-
-    return BLOCK.sub(printed, page)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the file that the page on the format takes apart."""
-    shutil.copy(LINEAR, tmp_path)
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_page_shows_what_ptzip_prints(path: Path) -> None:
-    page = regenerated(path.read_text())
-    if REWRITES:
-        path.write_text(page)
-    assert path.read_text() == page
+    assert_examples_print(path, 80)
+
+
+@pytest.mark.parametrize("program", [program for path in PAGES for program in PYTHON.findall(path.read_text())])
+def test_the_python_of_a_page_runs(program: str) -> None:
+    run_program(program)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
