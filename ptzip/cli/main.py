@@ -53,13 +53,8 @@ FAILED, INTERRUPTED = 2, 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command that `argv` names."""
-    words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["help"] and words[1:] and words[1] not in (*NAMES, COMPLETION.name):
-        return _show_topic(words[1])
-    arguments = _arguments(words)
-    set_up(arguments.color)
     try:
-        code: int = arguments.run(arguments)
+        return _run(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:
         return INTERRUPTED
     except EditError as error:  # those about single files are reported by the commands
@@ -68,6 +63,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:  # as above
         complain("error", f"the report could not be printed: {(error.strerror or str(error)).lower()}")
         return FAILED
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["help"] and words[1:] and words[1] not in (*NAMES, COMPLETION.name):
+        return _show_topic(words[1])
+    arguments = _arguments(words)
+    set_up(arguments.color)
+    code: int = arguments.run(arguments)
     return code
 
 

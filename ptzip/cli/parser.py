@@ -3,8 +3,10 @@
 import argparse
 import functools
 import re
+import sys
 from typing import Any, NoReturn
 
+from ptzip.cli.printing import show
 from ptzip.text import did_you_mean
 
 NARROW = functools.partial(argparse.HelpFormatter, width=80)
@@ -18,6 +20,13 @@ class Parser(argparse.ArgumentParser):
         unknown = re.match(r"unrecognized arguments: .*?(--?[\w-]+)", message)
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
         super().error(message + (did_you_mean(unknown[1], flags) if unknown else ""))
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Print help; argparse keeps quiet about an OSError."""
+        if message and file is not None and file is sys.stdout:
+            show(message.removesuffix("\n"))
+        else:
+            super()._print_message(message, file)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from ptzip.errors import EditError
 from ptzip.io.sources import split_member
 from ptzip.io.unfinished import UNFINISHED
 from ptzip.render import words
@@ -77,6 +78,8 @@ def show_lines(lines: Iterable[str]) -> None:
 
 def pour(pieces: Iterable[bytes | memoryview]) -> None:
     """Write bytes to stdout; raises OSError where they cannot be written, except where their reader left early."""
+    if sys.stdout is None:
+        raise EditError("stdout is closed: name an output with -o")
     out = sys.stdout.buffer
     try:
         for piece in pieces:

@@ -59,6 +59,8 @@ def output_path(name: str | None, suffix: str = "") -> Iterator[str | None]:
     import tempfile
 
     stdout = sys.stdout
+    if stdout is None:
+        raise EditError("stdout is closed: name an output with -o")
     if stdout.isatty():
         raise EditError("stdout is a terminal: redirect it, or name an output with -o")
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:

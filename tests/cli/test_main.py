@@ -247,3 +247,35 @@ def test_an_interrupt_says_that_nothing_was_written(last: Path) -> None:
         running.send_signal(signal.SIGINT)
         _, said = running.communicate()
     assert (running.returncode, said, names()) == (130, b"ptzip: interrupted, nothing written\n", ["last.pt"])
+
+
+WORDS = (
+    "--help",
+    "-V",
+    "slim --help",
+    "slim --list-recipes",
+    "help topics",
+    "inspect last.pt",
+    "scan last.pt",
+    "slim -n last.pt",
+)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+@pytest.mark.parametrize("words", WORDS)
+def test_what_cannot_be_printed_is_an_error(words: str, last: Path) -> None:
+    command = [sys.executable, "-m", "ptzip", *words.split()]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert "no space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no shell that closes stdout")
+@pytest.mark.parametrize("words", ["slim -o - last.pt", "inspect --extract data.pkl -o - last.pt"])
+def test_bytes_for_a_stdout_that_is_closed_are_an_error(words: str, last: Path) -> None:
+    command = f"exec {sys.executable} -m ptzip {words} >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("stdout is closed") == len(done.stderr.splitlines()) == 1
