@@ -23,7 +23,7 @@ Reader = Callable[[Stream, int], tuple[Any, int]]
 LONG = 1 << 16
 """Bytes from which on an opcode is long enough to ask what its argument takes in memory: a text may take four times as much."""
 
-LINE_COST, EMPTY_COST, TUPLE_COST, CALL_COST, NAME_COST = 2, 2, 3, 3, 30
+LINE_COST, EMPTY_COST, TUPLE_COST, CALL_COST, NAME_COST = 2, 2, 3, 3, 90
 COSTS = {
     **{row.name: LINE_COST for row in OPCODES if row.argument is LINE},
     **dict.fromkeys(("EMPTY_LIST", "EMPTY_TUPLE", "EMPTY_DICT", "EMPTY_SET"), EMPTY_COST),
