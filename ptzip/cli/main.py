@@ -18,20 +18,24 @@ from ptzip.text import did_you_mean
 
 
 class Command(NamedTuple):
-    """A command: its module in `cli`, which has `DESCRIPTION`, `configure(parser)` and `run(arguments) -> exit code`."""
+    """A command: its module in `cli`, which has `DESCRIPTION`, `configure(parser)` and `run(arguments) -> exit code`.
+
+    `pages` are those of `ptzip help` that say more than its flags.
+    """
 
     name: str
     summary: str
+    pages: tuple[str, ...] = ()
 
 
 COMMANDS = (
-    Command("slim", "make a training checkpoint small"),
-    Command("inspect", "show the contents of a checkpoint and the size of each part"),
-    Command("scan", "check whether a checkpoint is safe to load"),
-    Command("verify", "check a checkpoint's integrity"),
-    Command("diff", "compare two checkpoints"),
-    Command("repair", "recover a truncated or damaged checkpoint"),
-    Command("convert", "export tensors to safetensors, npz or a plain state dict"),
+    Command("slim", "make a training checkpoint small", ("slimming", "recipes")),
+    Command("inspect", "show the contents of a checkpoint and the size of each part", ("inspecting", "bytes", "format")),
+    Command("scan", "check whether a checkpoint is safe to load", ("scanning", "rules")),
+    Command("verify", "check a checkpoint's integrity", ("verifying",)),
+    Command("diff", "compare two checkpoints", ("diffing",)),
+    Command("repair", "recover a truncated or damaged checkpoint", ("repairing",)),
+    Command("convert", "export tensors to safetensors, npz or a plain state dict", ("converting",)),
 )
 COMPLETION = Command("completion", "print a script that completes commands in a shell")
 NAMES = tuple(command.name for command in COMMANDS)
@@ -81,9 +85,15 @@ def _arguments(words: list[str]) -> argparse.Namespace:
         words = [*words[1:2], "--help"]
     if words[0] not in (*NAMES, COMPLETION.name):
         _show_overview(words)
-    parser = Parser(prog=f"ptzip {words[0]}", formatter_class=NARROW)
+    parser = Parser(prog=f"ptzip {words[0]}", formatter_class=NARROW, epilog=_more(words[0]))
     _configure(parser, words[0])
     return parser.parse_args(words[1:])
+
+
+def _more(name: str) -> str | None:
+    """What follows the flags of a command: the pages about it."""
+    pages = next((command.pages for command in COMMANDS if command.name == name), ())
+    return f"More: {', '.join(f'ptzip help {page}' for page in pages)}." if pages else None
 
 
 def _show_topic(topic: str) -> int:

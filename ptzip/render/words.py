@@ -89,12 +89,12 @@ def table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset(), 
 
 
 def filled(words: Iterable[str], first: str, width: int = 0) -> Iterator[str]:
-    """Words with commas between them, in lines of about `width` (or `WIDTH`) that go on below where the first began."""
+    """Words with commas between them, in lines of at most `width` (or `WIDTH`) that go on below where the first began."""
     line, is_empty, words = first, True, list(words)
     if not words:
         return
     for word in words:
-        if not is_empty and len(line) + len(word) + 2 > (width or WIDTH):
+        if not is_empty and len(line) + len(f", {word},") > (width or WIDTH):
             yield line + ","
             line, is_empty = " " * len(first), True
         line += word if is_empty else f", {word}"

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ptzip.cli.main import COMMANDS
+from ptzip.render.topics import topics
 from tests.cli.shell import ptzip
 from tests.corpus import FIXTURES, ROOT
 from tests.examples import PYTHON, assert_examples_print, run_program
@@ -26,6 +28,13 @@ def test_the_python_of_a_page_runs(program: str) -> None:
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 def test_a_page_fits_a_terminal(path: Path) -> None:
     assert max(map(len, path.read_text().splitlines())) <= 80
+
+
+def test_the_help_of_a_command_names_the_pages_about_it() -> None:
+    for command in COMMANDS:
+        assert command.pages
+        assert set(command.pages) <= set(topics())
+        assert all(f"ptzip help {page}" in " ".join(ptzip("help", command.name).out.split()) for page in command.pages)
 
 
 def test_the_page_on_the_format_shows_every_structure_and_every_record() -> None:
