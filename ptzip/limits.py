@@ -12,8 +12,8 @@ class Limits(NamedTuple):
     (containers whose only item is the next) of one pickle; `paths` to the values of a pickle, of which each item of a container
     is one, and shared values multiply them; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file. Sizes in
     bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes` of the content of a
-    compressed file, `inflated_bytes` of all compressed content inside a scanned file. The text of a pickle may take five times
-    its bytes while it is decoded.
+    compressed file, `inflated_bytes` of all compressed content inside a scanned file. A text in a large pickle counts as five
+    times its bytes, since that is what it may take while it is decoded.
 
     `--limit NAME=N` sets one of them, as does `limits={name: n}`; `errors.beyond` makes the error, which says so.
     """
@@ -33,10 +33,16 @@ class Limits(NamedTuple):
 
 DEFAULT_LIMITS = Limits()
 SCAN_LIMITS = DEFAULT_LIMITS._replace(
-    nesting=100_000, opcodes=1_250_000, memo_index=2_000_000, entries=50_000, pickles=12_500, paths=DEFAULT_LIMITS.opcodes
+    nesting=100_000,
+    opcodes=1_250_000,
+    memo_index=2_000_000,
+    entries=50_000,
+    pickles=12_500,
+    paths=DEFAULT_LIMITS.opcodes,
+    pickle_bytes=448 << 20,
 )
 """What a scan reads of a small file, and more of a large one (`scanning.regions.Budget`); anything beyond is a finding.
-It walks no paths, so only the opcodes bound the items.
+It walks no paths, so only the opcodes bound the items, and keeps less in memory, so a pickle may have more bytes.
 """
 
 

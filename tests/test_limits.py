@@ -9,9 +9,11 @@ import ptzip
 from ptzip.errors import LimitError
 from ptzip.formats.container import Part, nothing_stored
 from ptzip.limits import DEFAULT_LIMITS, SCAN_LIMITS, Limits, limits_from
+from ptzip.pickling import reader
+from ptzip.pickling.machine import LIMIT
 from ptzip.pickling.nodes import MEMOIZED, List
 from ptzip.pickling.opcode_effects import FEW_ITEMS
-from ptzip.pickling.reader import COSTS, read_pickle
+from ptzip.pickling.reader import COSTS, read_pickle, read_seen
 from ptzip.scanning.regions import LARGE, PART_COST, Budget
 from ptzip.values.builder import build
 from ptzip.values.opaque import Opaque
@@ -46,6 +48,14 @@ def test_a_pickle_in_no_record_of_a_zip_has_no_more_bytes_than_one_that_is() -> 
     assert read_pickle(data, limits=Limits(pickle_bytes=12)).root is not None
     with pytest.raises(LimitError, match="raise it with `--limit pickle_bytes=N`"):
         read_pickle(data, limits=Limits(pickle_bytes=11))
+
+
+def test_a_long_text_of_a_large_pickle_is_refused_before_it_takes_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "LARGE", 1000)
+    data = b"\x8d" + (400).to_bytes(8, "little") + b"a" * 400 + b"N0" * 400 + b"."
+    assert read_seen(data, limits=Limits(pickle_bytes=2001)).root is not None
+    (limit,) = read_seen(data, limits=Limits(pickle_bytes=2000)).anomalies
+    assert (limit.kind, limit.offset) == (LIMIT, 0)
 
 
 def test_tuples_cost_more_opcodes_than_what_is_in_them() -> None:

@@ -23,6 +23,15 @@ Reader = Callable[[Stream, int], tuple[Any, int]]
 LONG = 1 << 16
 """Bytes from which on an opcode is long enough to ask what its argument takes in memory: a text may take four times as much."""
 
+LARGE = 1 << 26
+"""Bytes of a stream from which on the length of a text is looked at before it is decoded: smaller ones fit in memory anyway."""
+
+LENGTH_BYTES = {"BINUNICODE": 4, "BINUNICODE8": 8}
+"""The bytes of the length of a text that may be long."""
+
+MOST_PER_BYTE = 5
+"""Bytes of memory that a byte of text takes while it is decoded: itself, and four for its character."""
+
 LINE_COST, EMPTY_COST, TUPLE_COST, CALL_COST, NAME_COST = 2, 2, 3, 3, 90
 COSTS = {
     **{row.name: LINE_COST for row in OPCODES if row.argument is LINE},
@@ -110,7 +119,7 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: 
     """The loop; it yields nothing unless it is traced, since that takes a tenth of its time."""
     size, done, left = len(data), 0, machine.limits.opcodes - machine.spent
     most_end = at + machine.limits.pickle_bytes
-    total = left
+    total, is_large = left, size - at > LARGE
     frame_end = no_frame = size + 1
     try:
         while True:
@@ -129,6 +138,10 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: 
             arg: Any = None
             at += 1
             if read:
+                if is_large and name in LENGTH_BYTES and MOST_PER_BYTE * _length(data, at, name) > most_end - at:
+                    raise beyond(
+                        "pickle_bytes", machine.limits.pickle_bytes, "the pickle's text may take more than", machine.at
+                    )
                 arg, at = read(data, at)
                 if at - machine.at > LONG:
                     most_end -= max(0, getsizeof(arg) - (at - machine.at))
@@ -154,6 +167,10 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: 
                 at, most_end, frame_end = at + skipped, most_end + skipped, no_frame  # skipped bytes are in no frame
     finally:
         machine.pickle.opcodes, machine.pickle.cost = done, total - max(left, 0)
+
+
+def _length(data: Stream, at: int, name: str) -> int:
+    return int.from_bytes(data[at : at + LENGTH_BYTES[name]], "little")
 
 
 def _stop(machine: Machine, end: int) -> None:
