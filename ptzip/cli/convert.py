@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     results, name = Results("convert", arguments.json), arguments.file
     try:
+        _check(arguments)
         with output_path(arguments.output, f".{arguments.format or STREAM_FORMAT}") as path:
             report = _converted(name, path or "", arguments)
             if arguments.output == STANDARD:
@@ -66,6 +67,15 @@ def run(arguments: argparse.Namespace) -> int:
     except (ptzip.PtzipError, OSError, ValueError) as error:
         results.fail(name, error)
     return results.end()
+
+
+def _check(arguments: argparse.Namespace) -> None:
+    """Raise EditError for flags that do not belong to the output."""
+    is_stream = arguments.output == STANDARD
+    if is_stream and (arguments.max_shard_size or arguments.sidecar):
+        raise ptzip.EditError("stdout takes one file: --max-shard-size and --sidecar need an output with a name")
+    if arguments.format and not is_stream:
+        raise ptzip.EditError("--format is about -o -: the suffix of any other output determines the format")
 
 
 def _converted(name: str, output: str, arguments: argparse.Namespace) -> "ptzip.ConvertReport":

@@ -12,6 +12,7 @@ import ptzip
 from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.printing import Bar, complain, message, renames, show
 from ptzip.cli.results import Results
+from ptzip.cli.streams import source
 from ptzip.render.words import printable
 
 USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] [--html OUT] A B
@@ -28,7 +29,7 @@ OLD, NEW, NEW_PATH = 1, 4, 7
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
-    parser.add_argument("files", nargs="*", metavar="A B", help="checkpoints to compare: before and after")
+    parser.add_argument("files", nargs="*", metavar="A B", help="checkpoints to compare: before and after; - is stdin")
     renames = "compare names of A that begin with OLD with those of B that begin with NEW, as in ema=model"
     parser.add_argument("--map", action="append", metavar="OLD=NEW", default=[], help=renames)
     near = "a and b are equal if |a - b| <= ATOL + RTOL * |b|"
@@ -75,7 +76,13 @@ def _compared(a: str, b: str, arguments: argparse.Namespace) -> "ptzip.DiffRepor
     prefixes = renames(arguments.map)
     with Bar([a], arguments) as bar:
         return ptzip.diff(
-            a, b, rename=prefixes, rtol=arguments.rtol, atol=arguments.atol, progress=bar.next(), limits=arguments.limits
+            source(a),
+            source(b),
+            rename=prefixes,
+            rtol=arguments.rtol,
+            atol=arguments.atol,
+            progress=bar.next(),
+            limits=arguments.limits,
         )
 
 
@@ -83,7 +90,7 @@ def _at_fault(old: str, new: str, limits: dict[str, int]) -> str:
     """The file that cannot be read, or both where each can be."""
     for file in (old, new):
         try:
-            with ptzip.open(file, limits) as checkpoint:
+            with ptzip.open(source(file), limits) as checkpoint:
                 checkpoint.tensors()
         except (ptzip.PtzipError, OSError):
             return file

@@ -6,7 +6,8 @@ import functools
 import ptzip
 from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.printing import columns, complain, has_colours, pour, show
+from ptzip.cli.parser import count
+from ptzip.cli.printing import columns, complain, has_colours, pour
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
 from ptzip.errors import EditError
@@ -55,7 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fields", action="store_true", help="with --map: the fields of every structure, with their values")
     view.add_argument("--html", metavar="OUT", help=PAGE_HELP)
     parser.add_argument("--sizes", action="store_true", help="with --tree: the bytes below each module, each storage once")
-    parser.add_argument("--depth", type=int, metavar="N", help="with --tree: only so many levels")
+    parser.add_argument("--depth", type=count, metavar="N", help="with --tree: only so many levels")
     parser.add_argument("--sort", choices=("size",), help="with --sizes: the largest first")
     parser.add_argument("--stats", action="store_true", help="read every tensor for statistics, with --html")
     parser.add_argument("--values", action="store_true", help="print the values of the tensor at PATH")
@@ -67,10 +68,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
-    if arguments.html and len(arguments.files) > 1:
-        raise EditError(f"--html is the page of one file, and there are {len(arguments.files)}")
+    names = [file.path for file in checkpoints(arguments.files)]
+    if arguments.html and len(names) > 1:
+        raise EditError(f"--html is the page of one file, and there are {len(names)}")
     results, view = Results("inspect", arguments.json), _view(arguments)
-    for name in [file.path for file in checkpoints(arguments.files)]:
+    for name in names:
         path, node = split_member(name)
         try:
             _check(arguments)
@@ -82,7 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
                 continue
             path, node = _into_collection(path, node)
             if view == PAGE:
-                _write_page(path, node, arguments)
+                _write_page(path, node, arguments, results)
             elif node or view or arguments.values:
                 _show_view(path, node, arguments, results)
             else:
@@ -144,13 +146,14 @@ def _show_summary(path: str, arguments: argparse.Namespace, results: Results) ->
         complain("error", f"{path}: {fault}")
 
 
-def _write_page(path: str, node: str, arguments: argparse.Namespace) -> None:
+def _write_page(path: str, node: str, arguments: argparse.Namespace, results: Results) -> None:
     from ptzip.cli.pages import inspect_page, write_page  # as above
 
     if node:
         raise EditError(f"--html shows the whole file: remove ::{node}")
-    write_page(inspect_page(path, arguments.stats, arguments.limits), arguments.html)
-    show(f"{path} -> {arguments.html}")
+    report, page = inspect_page(source(path), arguments.stats, arguments.limits)
+    write_page(page, arguments.html)
+    results.add(path, report.to_dict, [f"{path} -> {arguments.html}"], code=2 if report.faults else 0)
 
 
 def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Results) -> None:

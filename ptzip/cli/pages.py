@@ -1,6 +1,7 @@
 """Reports as HTML pages: `--html OUT` of inspect, diff and slim."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 import ptzip
 from ptzip.errors import EditError
@@ -28,8 +29,8 @@ def _is_page(path: Path) -> bool:
         return file.read(len(BEGINNING)).lower() == BEGINNING
 
 
-def inspect_page(file: str, with_statistics: bool, limits: dict[str, int]) -> str:
-    """The page of a checkpoint: its summary, what slim would do, its scan, and everything in it."""
+def inspect_page(file: str | BinaryIO, with_statistics: bool, limits: dict[str, int]) -> tuple["ptzip.InspectReport", str]:
+    """The report on a checkpoint, and its page: its summary, what slim would do, its scan, and everything in it."""
     from ptzip.inspecting.contents import contents  # here, since a summary on a terminal needs none of it
     from ptzip.render.html.inspect import Inspected
     from ptzip.render.html.inspect import inspect_page as page
@@ -40,4 +41,4 @@ def inspect_page(file: str, with_statistics: bool, limits: dict[str, int]) -> st
             slim: ptzip.SlimReport | str = ptzip.slim(file, dry_run=True, scan=False, limits=limits)
         except (ptzip.PtzipError, OSError) as error:
             slim = str(error)
-        return page(Inspected(report, contents(checkpoint, with_statistics), scan, slim))
+        return report, page(Inspected(report, contents(checkpoint, with_statistics), scan, slim))

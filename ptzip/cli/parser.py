@@ -13,6 +13,10 @@ NARROW = functools.partial(argparse.HelpFormatter, width=80)
 """argparse formats each flag when it is added; finding the width of the terminal for that takes imports."""
 
 
+OBJECT_OF_STDIN = "-::"
+"""How the name of an object in stdin begins, as in `-::model`."""
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose errors name the flag or the choice that was probably meant."""
 
@@ -28,6 +32,10 @@ class Parser(argparse.ArgumentParser):
         else:
             super()._print_message(message, file)
 
+    def _parse_optional(self, word: str) -> Any:
+        """What argparse makes of a word that may be a flag; None for one that is none."""
+        return None if word.startswith(OBJECT_OF_STDIN) else super()._parse_optional(word)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
@@ -42,6 +50,13 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     colour = "colour the words that judge a file (default: on a terminal, unless NO_COLOR is set)"
     parser.add_argument("--color", choices=("auto", "always", "never"), default="auto", help=colour)
     parser.formatter_class = argparse.HelpFormatter
+
+
+def count(word: str) -> int:
+    """A whole number for a flag, 0 or more."""
+    if not word.isdecimal():
+        raise argparse.ArgumentTypeError(f"invalid number {word!r}: expected 0 or more")
+    return int(word)
 
 
 def _limit(word: str) -> dict[str, int]:

@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 import ptzip
 from ptzip.cli.files import File, walk
+from ptzip.cli.parser import count
 from ptzip.cli.printing import as_json, complain, message, show
-from ptzip.cli.streams import source
+from ptzip.cli.streams import STANDARD, source
 from ptzip.errors import EditError
 from ptzip.json_output import envelope
 
@@ -55,14 +56,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
     config = "read trust and fail-on from a TOML file, outside of the folders to scan; no other file is read for settings"
     parser.add_argument("--config", metavar="FILE", help=config)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write the report to a file")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the report to a file; - is stdout")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
     parser.add_argument("-v", "--verbose", action="store_true", help="print every finding, also those about one package")
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
     parser.add_argument(
-        "-j", "--jobs", type=int, metavar="N", help="processes for several files (default: all processors for many)"
+        "-j", "--jobs", type=count, metavar="N", help="processes for several files (default: all processors for many)"
     )
 
 
@@ -88,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
 @contextlib.contextmanager
 def _report_to(output: str | None, overwrite: bool) -> Iterator[None]:
     """Let the report go to a file, which appears when it is complete."""
-    if not output:
+    if not output or output == STANDARD:
         yield
         return
     import io  # here and below, since most reports are printed
@@ -131,9 +132,10 @@ ScanOne = Callable[[str], "ptzip.ScanReport"]
 
 def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator["ptzip.ScanReport"]:
     """The reports in the order of the files; what a folder holds besides checkpoints has none."""
-    count = jobs or (_cpu_count() if len(files) >= TOGETHER else 1)
+    workers = jobs or (_cpu_count() if len(files) >= TOGETHER else 1)
     paths = [file.path for file in files]
-    found = _together(paths, scan_one, count) if count > 1 < len(files) else map(scan_one, paths)
+    is_shared = workers > 1 < len(files) and STANDARD not in paths  # workers have no stdin
+    found = _together(paths, scan_one, workers) if is_shared else map(scan_one, paths)
     for report, file in zip(found, files, strict=True):
         if file.is_named or file.has_model_suffix or report.verdict != ptzip.Verdict.UNREADABLE:
             yield report

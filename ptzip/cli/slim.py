@@ -10,6 +10,7 @@ from typing import Any, TypeVar, Union
 import ptzip
 from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
+from ptzip.cli.parser import count
 from ptzip.cli.printing import NO_SYNC, Bar, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import STANDARD, output_path, source
@@ -54,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=formats, help=form)
     parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
     jobs = f"processes for several files (default: all processors from {TOGETHER} files on)"
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help=jobs)
+    parser.add_argument("-j", "--jobs", type=count, metavar="N", help=jobs)
     parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
@@ -146,7 +147,7 @@ def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outc
 
     jobs = arguments.jobs or (cpu_count() if len(files) >= TOGETHER else 1)
     with Bar([file.path for file in files], arguments) as bar:
-        if jobs == 1 or len(files) == 1:
+        if jobs == 1 or len(files) == 1 or any(file.path == STANDARD for file in files):  # workers have no stdin
             for file, target in zip(files, targets, strict=True):
                 yield _outcome(file.path, target, arguments, bar.next())
         else:
@@ -263,6 +264,8 @@ def _output(file: File, arguments: argparse.Namespace) -> Path:
         return output
     if output.exists() and not output.is_dir():
         raise EditError(f"the output {output} is not a folder")
+    if file.path == STANDARD:
+        raise EditError(f"stdin has no name for a file in {output}: name the output itself")
     if file.folder:
         return output / os.path.relpath(file.path, file.folder)
     return output / Path(split_member(file.path)[1] or file.path).name

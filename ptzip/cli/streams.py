@@ -20,7 +20,7 @@ class _Input:
 
 
 def source(name: str) -> str | BinaryIO:
-    """What to open for a name on the command line: a path, or stdin as a file called "-"."""
+    """What to open for a name on the command line: a path, or stdin as a file called "-". Raises EditError if it is closed."""
     if name != STANDARD:
         return name
     if _Input.file is None:
@@ -34,6 +34,8 @@ def _standard_input() -> BinaryIO:
     import shutil
     import tempfile
 
+    if sys.stdin is None:
+        raise EditError("stdin is closed: name a file")
     stdin = sys.stdin.buffer
     with contextlib.suppress(OSError, ValueError):
         if stdin.seekable():
@@ -50,7 +52,7 @@ def _standard_input() -> BinaryIO:
 def output_path(name: str | None, suffix: str = "") -> Iterator[str | None]:
     """The path to write to: the given one, or for "-" a temporary file that goes to stdout at the end, reports to stderr.
 
-    Raises EditError where stdout is a terminal.
+    Raises EditError where stdout is a terminal or closed.
     """
     if name != STANDARD:
         yield name

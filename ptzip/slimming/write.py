@@ -19,7 +19,7 @@ from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.zip.crc_messages import crc_lines
 
-TENSORS_SUFFIX, TORCH_SUFFIXES = ".safetensors", (".pt", ".pth", ".bin", ".ckpt")
+SAFETENSORS_SUFFIX, NPZ_SUFFIX, TORCH_SUFFIXES = ".safetensors", ".npz", (".pt", ".pth", ".bin", ".ckpt")
 
 
 def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> SlimReport:
@@ -47,8 +47,8 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
 def check_suffix(target: Path, source: str | None, is_safetensors: bool) -> None:
     """Raise EditError where a file would have the name of another format, unless it replaces its input."""
     suffix = (target.with_suffix("") if compression_named(target) else target).suffix.lower()
-    is_wrong = suffix in TORCH_SUFFIXES if is_safetensors else suffix == TENSORS_SUFFIX
-    if is_wrong and not (source and target.exists() and target.samefile(source)):
+    wrong = (NPZ_SUFFIX, *(TORCH_SUFFIXES if is_safetensors else (SAFETENSORS_SUFFIX,)))
+    if suffix in wrong and not (source and target.exists() and target.samefile(source)):
         what = "safetensors" if is_safetensors else "a file of torch.save"
         raise EditError(f"the output would be {what}, which {target} does not say: use ptzip convert for another format")
 

@@ -1,6 +1,7 @@
 """`-` is stdin and stdout: the same bytes and reports as with files, and text never among the bytes."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,52 @@ def test_a_file_that_is_refused_puts_nothing_on_stdout(last: Path) -> None:
 def test_a_file_may_be_called_so(last: Path) -> None:
     last.rename("-")
     assert shell("verify", "./-").code == 0
+
+
+def test_every_command_reads_stdin(last: Path) -> None:
+    data = last.read_bytes()
+    assert piped(data, "diff", "-", "last.pt").returncode == piped(data, "diff", "last.pt", "-").returncode == 0
+    assert piped(data, "repair", "-", "-o", "whole.pt").returncode == 0
+    record = piped(data, "inspect", "-", "--extract", "data.pkl", "-o", "-").stdout
+    assert ptzip("inspect", last, "--extract", "data.pkl", "-o", "data.pkl").code == 0
+    assert record == Path("data.pkl").read_bytes()
+
+
+def test_an_object_of_stdin_is_named_behind_the_dash(last: Path) -> None:
+    assert piped(last.read_bytes(), "inspect", "-::epoch").stdout.decode().startswith("-::epoch:\n")
+
+
+def test_repair_and_scan_write_to_stdout(last: Path) -> None:
+    cut = last.read_bytes()[:-100]
+    Path("cut.pt").write_bytes(cut)
+    code = ptzip("repair", "cut.pt", "-o", "whole.pt").code
+    done = piped(cut, "repair", "-", "-o", "-")
+    assert (done.returncode, done.stdout) == (code, Path("whole.pt").read_bytes())
+    assert ptzip("scan", last, "-o", "-").out == ptzip("scan", last).out
+    assert names() == ["cut.pt", "last.pt", "whole.pt"]
+
+
+def test_stdin_is_slimmed_among_several_files(last: Path) -> None:
+    assert piped(last.read_bytes(), "slim", "last.pt", "-", "-n", "-j", "2").returncode == 0
+    refused = piped(last.read_bytes(), "slim", "-", "-o", "small/").stderr
+    assert refused.startswith(b"ptzip: error: -: stdin has no name for a file in small: name the output itself")
+
+
+@pytest.mark.parametrize("line", ["slim last.pt -o - >&-", "inspect last.pt --extract 0:9 -o - >&-", "verify - <&-"])
+@pytest.mark.skipif(os.name == "nt", reason="closing a stream is a feature of POSIX shells")
+def test_a_closed_stream_is_an_error_of_one_line(line: str, last: Path) -> None:
+    words = f"exec '{sys.executable}' -m ptzip {line}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, env=environment(), check=False)
+    assert (done.returncode, done.stderr.count(b"\n"), b"closed" in done.stderr) == (2, 1, True)
+
+
+@pytest.mark.parametrize("flag", [("--max-shard-size", "1kB"), ("--sidecar",)])
+def test_convert_refuses_more_than_one_file_on_stdout(flag: tuple[str, ...], last: Path) -> None:
+    done = piped(last.read_bytes(), "convert", "-", "-o", "-", *flag)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"stdout takes one file" in done.stderr
+
+
+def test_the_format_of_a_named_output_is_that_of_its_suffix(last: Path) -> None:
+    refused = one_line(ptzip("convert", last, "-o", "x.npz", "--format", "pt"), "ptzip: error: ")
+    assert refused == "last.pt: --format is about -o -: the suffix of any other output determines the format"
