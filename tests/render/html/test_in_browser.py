@@ -217,3 +217,12 @@ def test_pages_of_diff_and_slim_open_without_complaints(folder: Path, browser: A
         with opened(browser, page) as found:
             assert found.complaints == []
             assert found.section(title).locator(".js-plotly-plot").count() == 1
+
+
+def test_on_a_narrow_screen_the_names_leave_room_for_other_columns(training: Path, browser: Any) -> None:
+    with opened(browser, training) as found:
+        found.page.set_viewport_size({"width": 400, "height": 900})
+        found.page.wait_for_timeout(200)
+        region = found.section("Tensors").get_by_role("region")
+        names, whole = region.locator("tbody td").first.bounding_box(), region.bounding_box()
+        assert names["width"] < whole["width"] / 2
