@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ptzip.render.html import page
 from tests.cli.shell import names, ptzip
 from tests.small_checkpoints import save
 
@@ -38,6 +39,7 @@ def test_a_file_that_is_no_page_is_not_overwritten(command: tuple[str, ...], las
 def test_without_plotly_an_error_says_how_to_install_it(
     command: tuple[str, ...], last: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    page._plotly.cache_clear()  # what an earlier test loaded
     monkeypatch.setitem(sys.modules, "plotly", None)
     code, _, err = ptzip(*command, "--html", "out.html")
     assert code == 2

@@ -47,7 +47,7 @@ def test_floats_become_half_precision_and_everything_else_stays(tmp_path: Path) 
         expected = value.astype(np.float16) if value.dtype in (np.float32, np.float64) else value
         assert found[name].dtype == expected.dtype
         np.testing.assert_array_equal(found[name], expected)
-    assert report.to_dict()["saved"]["header"] == report.rest
+    assert report.to_dict()["saved"]["rest"] == report.rest
 
 
 def test_the_file_is_the_one_that_the_library_writes_of_the_cast_tensors(tmp_path: Path) -> None:
