@@ -231,6 +231,8 @@ def _setting(text: str) -> tuple[str, Any]:
         return path, json.loads(value)
     except ValueError:
         return path, value
+    except RecursionError as error:
+        raise EditError(f"invalid --set {path}: the value has too many levels") from error
 
 
 def _target(file: File, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:

@@ -1,11 +1,13 @@
 """`-` for stdin and stdout. Files are read at any offset and written atomically, so both go through temporary files."""
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from ptzip.cli.printing import pour
 from ptzip.errors import EditError
 from ptzip.io.sources import CHUNK
 from ptzip.io.unfinished import UNFINISHED
@@ -73,5 +75,4 @@ def output_path(name: str | None, suffix: str = "") -> Iterator[str | None]:
             yield path
         if os.path.exists(path):
             with open(path, "rb") as written:
-                shutil.copyfileobj(written, stdout.buffer, CHUNK)
-            stdout.buffer.flush()
+                pour(iter(functools.partial(written.read, CHUNK), b""))

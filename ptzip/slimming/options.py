@@ -6,6 +6,9 @@ from ptzip.arguments import Location, OnOverflow, OutputFormat, WeightDtype, che
 from ptzip.editing.drop_and_set import Value
 from ptzip.recipes import AUTO, NAMES
 
+DEEPEST = 100
+"""So many levels may a value have that is set."""
+
 
 @dataclass(frozen=True)
 class Options:
@@ -36,7 +39,9 @@ class Options:
             check_choice("format", self.format, OutputFormat)
         for path, value in self.values:
             if not _is_json(value):
-                raise ValueError(f"the value for {path} is a {type(value).__name__}, expected what JSON can represent")
+                raise ValueError(
+                    f"the value for {path} is a {type(value).__name__}, expected what JSON can represent in {DEEPEST} levels"
+                )
 
     @property
     def target(self) -> str:
@@ -71,10 +76,10 @@ class Options:
         return None if self.location == "keep" else self.location
 
 
-def _is_json(value: object) -> bool:
-    """Whether a value is a number, a text, true, false, null, or a list or dict of such."""
+def _is_json(value: object, levels: int = DEEPEST) -> bool:
+    """Whether a value is a number, a text, true, false, null, or a list or dict of such, in so many levels."""
     if isinstance(value, list):
-        return all(map(_is_json, value))
+        return levels > 0 and all(_is_json(item, levels - 1) for item in value)
     if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
+        return levels > 0 and all(isinstance(key, str) and _is_json(item, levels - 1) for key, item in value.items())
     return value is None or isinstance(value, str | int | float | bool)

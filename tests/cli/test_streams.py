@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import environment, names, one_line, ptzip, reports, shell
+from tests.small_checkpoints import save, training_records
 
 
 def piped(data: bytes, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -107,3 +108,17 @@ def test_convert_refuses_more_than_one_file_on_stdout(flag: tuple[str, ...], las
 def test_the_format_of_a_named_output_is_that_of_its_suffix(last: Path) -> None:
     refused = one_line(ptzip("convert", last, "-o", "x.npz", "--format", "pt"), "ptzip: error: ")
     assert refused == "last.pt: --format is about -o -: the suffix of any other output determines the format"
+
+
+@pytest.mark.parametrize("levels", [101, 9000])
+def test_a_value_of_many_levels_is_refused(levels: int, last: Path) -> None:
+    refused = ptzip("slim", last, "-n", "--set", f"epoch={'[' * levels}{']' * levels}")
+    assert (refused.code, "levels" in one_line(refused, "ptzip: error: ")) == (2, True)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="head is a command of POSIX")
+def test_a_reader_of_stdout_may_leave_early(folder: Path) -> None:
+    save(Path("large.pt"), training_records(1 << 20))
+    line = f"('{sys.executable}' -m ptzip slim large.pt -q -o -; echo $? >&2) | head -c 9 >head"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, env=environment(), check=False)
+    assert done.stderr == b"0\n"
