@@ -193,4 +193,5 @@ def _safety(found: Safety) -> str:
 def _slimming(found: Slimming, old_size: int) -> str:
     if found.refusal:
         return cut(found.refusal, 84)
-    return f"saves {size(found.saved)} ({share(found.saved, old_size)})  [{found.recipe}]"
+    effect = f"saves {size(found.saved)}" if found.saved >= 0 else f"makes it {size(-found.saved)} larger"
+    return f"{effect} ({share(abs(found.saved), old_size)})  [{found.recipe}]"

@@ -1,5 +1,6 @@
 """`ptzip inspect`: every view in text and JSON, one object of a file, several files, and how much is read for it."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from ptzip.io.payloads import BytesPayload, write_at
 from ptzip.io.sources import CHUNK
 from ptzip.zip import structs, writer
 from ptzip.zip.writer import Record
+from tests.checkpoint_builder import CheckpointBuilder
 from tests.cli.shell import environment, one_line, ptzip, reports, shell
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
 from tests.small_checkpoints import Saving, archive, called, module_records, save, training_records, weights
@@ -452,3 +454,11 @@ def test_a_tensor_is_shown_with_the_spread_of_its_values(folder: Path) -> None:
     assert "overflow  1 in float16" in out
     assert "underflow 1 in float16" in out
     assert answer("a.pt::model.w")["statistics"]["spread"]["overflowing"] == 1
+
+
+def test_what_slim_would_make_larger_is_not_called_saved(folder: Path) -> None:
+    built = CheckpointBuilder()
+    plain = built.save(folder / "zeros.pt", {"state_dict": {"weight": built.tensor(np.zeros(10_000, "float32"))}})
+    packed = Path("zeros.pt.gz")
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert re.search(r"\n  slim        makes it \S+ k?B larger \(.* %\)  \[generic\]\n", ptzip("inspect", packed).out)
