@@ -137,7 +137,7 @@ def test_opening_scanning_inspecting_and_slimming_runs_nothing_of_a_hostile_file
         elif recipe == "open":
             assert outcome.startswith("opened: "), file
         elif recipe == "scan":
-            assert outcome == "exit code 1 for malicious", file
+            assert outcome == "exit code 3 for malicious", file
         elif outcome.startswith("exit code"):
             assert outcome == "exit code 0", (file, recipe)
 
@@ -145,7 +145,11 @@ def test_opening_scanning_inspecting_and_slimming_runs_nothing_of_a_hostile_file
 @pytest.mark.parametrize("file", [name for name, outcome in EXPECTED.items() if outcome != KEPT])
 def test_a_hostile_file_that_is_refused_leaves_nothing(file: str) -> None:
     save(Path(file), PAYLOADS[file])
-    one_line(run("slim", file), f"ptzip: error: {file}: ")
+    result = run("slim", file)
+    error, warning = result.err.splitlines()
+    assert (result.code, result.out) == (2, "")
+    assert error.startswith(f"ptzip: error: {file}: ")
+    assert warning.startswith(f"ptzip: warning: {file}: this file is malicious")
     assert names() == [file]
 
 

@@ -42,7 +42,7 @@ from ptzip.tensors.torch_names import TENSOR_CLASSES
 from ptzip.text import as_text
 from ptzip.tree.calls import ResolvedCall, qualified_name, resolve
 from ptzip.values import rebuild_numpy, rebuild_python, rebuild_torch, torch_values
-from ptzip.values.containers import FILLS, Effort, filled, new_set
+from ptzip.values.containers import FILLS, Effort, new_dict, new_set
 from ptzip.values.opaque import Opaque
 from ptzip.values.storages import PartStorages
 from ptzip.values.torch_values import NestedStream
@@ -166,7 +166,7 @@ class Builder:
             case List():
                 return [self.value(part) for part in node.parts]
             case Dict():
-                return filled(self.effort, {}, [self.value(part) for part in node.parts])
+                return new_dict(self.effort, node, [self.value(part) for part in node.parts])
             case Set():
                 return new_set(self.effort, node, [self.value(part) for part in node.parts])
             case Detour():

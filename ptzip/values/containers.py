@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, LimitError, beyond
-from ptzip.pickling.nodes import Set
+from ptzip.pickling.nodes import Dict, Set
 from ptzip.values.opaque import Opaque
 
 DEEPEST_KEY = 100
@@ -102,6 +102,14 @@ class Effort:
 
 HASHED_AS_ITSELF = 60
 """Bits of an integer that is its own hash, so that no two collide (on all machines of 64 bits)."""
+
+
+def new_dict(effort: Effort, node: Dict, items: list[object]) -> object:
+    """The dict of keys and values in turn."""
+    try:
+        return filled(effort, {}, items)
+    except TypeError as error:
+        raise FormatError(f"a dict has a key that no dict can have: {error}", node.offset) from error
 
 
 def new_set(effort: Effort, node: Set, items: list[object]) -> set[object] | frozenset[object]:

@@ -45,7 +45,7 @@ def test_a_compressed_file_is_read(compression: str) -> None:
 
 def test_arrays_are_shown_with_dtype_and_shape() -> None:
     keys = {key.key: key.kind for key in ptzip.inspect(dumped(VALUES["dict"])).keys}
-    assert keys == {"a": "numpy array of f8 [3, 4]", "f": "numpy array of f4 [5, 2]", "n": "list"}
+    assert keys == {"a": "numpy array of float64 [3, 4]", "f": "numpy array of float32 [5, 2]", "n": "list"}
 
 
 def test_a_file_that_is_cut_off_is_called_so() -> None:

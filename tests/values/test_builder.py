@@ -223,6 +223,7 @@ def test_a_name_with_dots_is_none_of_the_known_ones() -> None:
         (b"\x80\x04](K\x01\x90.", "ADDITEMS does not fit an object of list"),
         (b"\x80\x04\x8f(]\x90.", "ADDITEMS does not fit an object of set"),
         (b"\x80\x04(]\x91.", "a set contains a value that no set can contain"),
+        (b"\x80\x02(]Nd.", "a dict has a key that no dict can have"),
         (name("m", "C") + b"K\x01R.", "arguments that are no tuple"),
         (b"\x80\x04" + name("m", "C") + b")K\x01\x92.", "keyword arguments that are no dict"),
         (call("collections", "OrderedDict") + b"}K\x01K\x02sb.", "BUILD does not fit an object of OrderedDict"),
