@@ -8,8 +8,6 @@ import signal
 import sys
 from typing import NoReturn
 
-from ptzip.io.unfinished import WRITTEN, discard_unfinished
-
 ENDING = frozenset(("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGBREAK"))
 """The signals that ask a process to end; Windows has only some of them, and SIGBREAK alone (Ctrl-Break)."""
 
@@ -20,7 +18,6 @@ A program that uses ptzip decides for itself."""
 SECONDS_BETWEEN_THREADS = 50e-6
 """The longest wait of a thread that returns from reading or writing: a hundredth of Python's default."""
 
-
 PROCESS = os.getpid()
 """The one that was started, as opposed to its workers, which a terminal interrupts too."""
 
@@ -28,9 +25,11 @@ PROCESS = os.getpid()
 def _leave(number: int, _frame: object) -> NoReturn:
     """End at once, but leave no unfinished file. An exception could be lost, or come where a thread is being started."""
     try:
-        discard_unfinished()
+        unfinished = sys.modules.get("ptzip.io.unfinished")  # before it is imported, nothing is
+        if unfinished:
+            unfinished.discard_unfinished()
         if number == signal.SIGINT and os.getpid() == PROCESS:
-            count = len(WRITTEN)
+            count = len(unfinished.WRITTEN) if unfinished else 0
             done = f"; {count} file{'s were' if count > 1 else ' was'} written before" if count else ", nothing written"
             os.write(2, f"ptzip: interrupted{done}\n".encode())
     finally:

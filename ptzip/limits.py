@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """Upper bounds for one file. The defaults accept every honest checkpoint known, and keep any other below 1 GiB.
+    """Upper bounds for one file. The defaults accept every honest checkpoint known, and keep others to some 1 GiB and a minute.
 
     Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls, creates a container or
     has a line of text counts as several, see `pickling.reader.COSTS`); `marks` (open at once), `memo_index` and `nesting`

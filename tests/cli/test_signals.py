@@ -70,7 +70,7 @@ def test_a_signal_at_any_moment_leaves_the_old_file_or_the_new_one(sent: signal.
             _, printed = running.communicate()
         assert names() == ["last.pt"]
         assert last.read_bytes() in (before, after)
-        assert b"Traceback" not in printed or b"ptzip/__main__" not in printed
+        assert b"Traceback" not in printed or b", in run\n" not in printed  # before `run`, Python itself is interrupted
         assert running.returncode in (0, EXIT_CODES[sent], -sent, 1)
 
 
