@@ -29,8 +29,10 @@ def lines(report: ScanReport, everything: bool = False) -> Iterator[str]:
     grouped = 0 if everything else sum(map(_is_grouped, findings))
     if len(findings) > len(shown) + grouped:
         yield f"  ... {len(findings) - len(shown) - grouped:,} more findings (-v shows them)"
-    if grouped:
-        yield from (f"  {printable(_group(group))}" for group in unknown_names(report))
+    groups = list(unknown_names(report)) if grouped else []
+    yield from (f"  {printable(_group(group))}" for group in groups[:MOST_SHOWN])
+    if len(groups) > MOST_SHOWN:
+        yield f"  ... unknown names of {len(groups) - MOST_SHOWN:,} more packages (-v shows them)"
 
 
 def _is_grouped(finding: Finding) -> bool:

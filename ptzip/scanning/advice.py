@@ -53,8 +53,9 @@ def unknown_names(report: ScanReport) -> Iterator[UnknownNames]:
     from ptzip.scanning.presets import PRESETS  # here and below: a large table, which clean files do not need
     from ptzip.scanning.trust import preset
 
+    presets = {name: preset(name) for name in PRESETS}
     while words:
-        covered = {name: [word for word in words if _is_in(word, preset(name))] for name in PRESETS}
+        covered = {name: [word for word in words if _is_in(word, known)] for name, known in presets.items()}
         best = max(covered, key=lambda name: len(covered[name]))
         if not covered[best]:
             break
@@ -88,7 +89,8 @@ def _why(report: ScanReport, groups: tuple[UnknownNames, ...]) -> str:
     if report.verdict is Verdict.CLEAN:
         return "nothing beyond the allow list"
     if report.verdict is Verdict.REVIEW and groups:
-        return ", ".join(group.short for group in groups)
+        shown = [group.short for group in groups[:MOST_WORDS]]
+        return ", ".join(shown + [f"{len(groups) - MOST_WORDS:,} more"] * (len(groups) > MOST_WORDS))
     worst = max(report.findings, key=lambda finding: finding.severity)
     others = len(report.findings) - 1
     more = f", and {others:,} more finding{'' if others == 1 else 's'}" if others else ""
