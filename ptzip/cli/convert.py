@@ -28,7 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
     dtype = "cast the weights as slim does (default: keep)"
     parser.add_argument("--dtype", default="keep", choices=("float16", "bfloat16", "keep"), help=dtype)
-    parser.add_argument("--all", action="store_true", help="export all tensors, those of optimizers and other copies too")
+    parser.add_argument("-a", "--all", action="store_true", help="export all tensors, those of optimizers and other copies too")
     select = "export only tensors whose names match a glob (default: all)"
     parser.add_argument("--select", action="append", metavar="PATTERN", default=[], help=select)
     strip = "remove a prefix that all names have; auto: module, _orig_mod, model and the key of the weights"

@@ -35,7 +35,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     near = "a and b are equal if |a - b| <= ATOL + RTOL * |b|"
     parser.add_argument("--rtol", type=float, metavar="R", default=0.0, help=f"{near} (default: 0)")
     parser.add_argument("--atol", type=float, metavar="R", default=0.0, help="as above (default: 0)")
-    parser.add_argument("--all", action="store_true", help="print every tensor and value that differs")
+    parser.add_argument("-a", "--all", action="store_true", help="print every tensor and value that differs")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; only set the exit code")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--html", metavar="OUT", help=PAGE_HELP)
