@@ -2,6 +2,8 @@
 
 import argparse
 import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import ptzip
 from ptzip.cli.files import checkpoints
@@ -14,6 +16,9 @@ from ptzip.errors import EditError
 from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member, unchanged
 from ptzip.json_output import report_dict
+
+if TYPE_CHECKING:
+    from ptzip.inspecting.report import InspectReport
 
 DESCRIPTION = (
     "Show the format, the keys with their share of the bytes, dtypes, parameters, the names that loading would import, "
@@ -137,11 +142,15 @@ def _into_collection(path: str, node: str) -> tuple[str, str]:
 
 
 def _show_summary(path: str, arguments: argparse.Namespace, results: Results) -> None:
-    """Print the summary, and the first fault that left something out of it."""
     from ptzip.render.inspect import lines  # here and below: what is not shown is not loaded
 
     report = ptzip.inspect(source(path), limits=arguments.limits)
-    results.add(path, report.to_dict, lines(report), code=2 if report.faults else 0)
+    _add(path, report, lines(report), results)
+
+
+def _add(path: str, report: "InspectReport", shown: Iterable[str], results: Results) -> None:
+    """Print what is shown of a report, and the first fault that left something out of it."""
+    results.add(path, report.to_dict, shown, code=2 if report.faults else 0)
     for fault in report.faults[:1]:
         complain("error", f"{path}: {fault}")
 
@@ -153,7 +162,7 @@ def _write_page(path: str, node: str, arguments: argparse.Namespace, results: Re
         raise EditError(f"--html shows the whole file: remove ::{node}")
     report, page = inspect_page(source(path), arguments.stats, arguments.limits)
     write_page(page, arguments.html)
-    results.add(path, report.to_dict, [f"{path} -> {arguments.html}"], code=2 if report.faults else 0)
+    _add(path, report, [f"{path} -> {arguments.html}"], results)
 
 
 def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Results) -> None:
