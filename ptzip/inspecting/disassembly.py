@@ -16,7 +16,7 @@ from ptzip.pickling.reader import read_seen
 from ptzip.tree.children import find_node
 
 SKIPPED = "(data)"
-"""What stands for an opcode where joblib has the bytes of an array between two of them."""
+"""The name of a line for the bytes of an array that joblib writes between two opcodes."""
 
 
 class PickleOpcodes(NamedTuple):

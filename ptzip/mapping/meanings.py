@@ -37,7 +37,7 @@ def flags(names: Mapping[int, str]) -> Meaning:
 
 
 def either(mark: int, otherwise: str) -> Meaning:
-    """For the one value that stands for another, kept elsewhere."""
+    """For a field in which the value `mark` means that the number is in another structure."""
     return lambda value: otherwise if value == mark else ""
 
 

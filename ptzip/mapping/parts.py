@@ -76,7 +76,7 @@ def part_at(parts: Sequence[FilePart], offset: int) -> FilePart:
 
 
 def _claims(source: Source, limits: Limits) -> Iterator[Claim]:
-    """What the structures of a file claim, in the order in which formats are told apart when a file is opened."""
+    """The claims of the structures of a file; formats are detected in the same order as when a file is opened."""
     if compression_of(source) is not None:
         from ptzip.mapping import compressed_claims  # here and below: most files are of one format
 

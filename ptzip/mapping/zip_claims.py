@@ -55,7 +55,7 @@ END64_HEAD = 12
 """The bytes of a zip64 end record that its size does not count (APPNOTE 4.3.14.1)."""
 
 UNLISTED = {LOCAL: "the central directory does not list it"} | dict.fromkeys((CENTRAL, END), "no end record leads to it")
-"""What is said of headers between the parts of a zip."""
+"""The remark on headers between the parts of a zip."""
 
 
 class Contents(NamedTuple):
