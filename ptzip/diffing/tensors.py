@@ -51,9 +51,9 @@ class TensorPairs:
         for old, new in tensors:
             distinct.setdefault((_identity(old), _identity(new)), []).append((old, new))
 
-        def work(pair: tuple[Hashable, Hashable], _: Buffers) -> None:
+        def work(pair: tuple[Hashable, Hashable], buffers: Buffers) -> None:
             old, new = distinct[pair][0]
-            self._outcomes[pair] = _compared(old, new, self.tolerance)
+            self._outcomes[pair] = _compared(old, new, self.tolerance, buffers)
             count_bytes(sum(old.nbytes for old, _ in distinct[pair]))
 
         share(work, distinct)
@@ -63,7 +63,7 @@ class TensorPairs:
         facts = tuple(fact for fact in _facts(old, new) if fact.what not in self.ignored)
         pair = _identity(old), _identity(new)
         if pair not in self._outcomes:
-            self._outcomes[pair] = _compared(old, new, self.tolerance)
+            self._outcomes[pair] = _compared(old, new, self.tolerance, Buffers())
         found = TensorDiff(old_name, name, form(old), form(new), facts, *self._outcomes[pair])
         return None if found.are_equal and found.old == found.new and not facts else found
 
@@ -96,21 +96,21 @@ def _identity(tensor: Tensor) -> Hashable:
     return id(root), start, view
 
 
-def _compared(old: Tensor, new: Tensor, tolerance: Tolerance) -> Outcome:
+def _compared(old: Tensor, new: Tensor, tolerance: Tolerance, buffers: Buffers) -> Outcome:
     if old.shape != new.shape or old.layout != new.layout:
         return Outcome()
     if old.storage is None and new.storage is None:  # its components have names of their own, or it has no values
         is_known = bool(old.components) or {old.dtype, new.dtype} <= {*BY_NAME, UNINITIALIZED}
         return Outcome(is_known, problem="" if is_known else f"values of dtype {old.dtype} are not supported")
     try:
-        return _of_values(old, new, tolerance)
+        return _of_values(old, new, tolerance, buffers)
     except (UnsupportedError, LimitError) as error:
         return _of_storages(old, new, str(error))
     except FormatError as error:
         return Outcome(problem=str(error))
 
 
-def _of_values(old: Tensor, new: Tensor, tolerance: Tolerance) -> Outcome:
+def _of_values(old: Tensor, new: Tensor, tolerance: Tolerance, buffers: Buffers) -> Outcome:
     pairs, is_same_dtype = box_pairs(old, new), old.dtype == new.dtype
     if is_same_dtype and _may_be_equal(old, new) and all(_are_boxes_equal(a, b) for a, b in pairs.boxes()):
         return Outcome(are_equal=True)
@@ -118,7 +118,7 @@ def _of_values(old: Tensor, new: Tensor, tolerance: Tolerance) -> Outcome:
     for one, other in pairs.boxes():
         a, b = one.numpy(), other.numpy()
         are_equal = are_equal and a.tobytes() == b.tobytes()
-        found = found.joined(sums(a, b, tolerance))
+        found = found.joined(sums(a, b, tolerance, buffers))
     return Outcome(are_equal, None if are_equal else found.numbers(pairs.repeats))
 
 

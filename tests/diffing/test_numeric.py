@@ -14,6 +14,7 @@ from hypothesis.extra import numpy as arrays
 from ptzip.diffing import numeric as numbers
 from ptzip.diffing.numeric import Tolerance, sums
 from ptzip.diffing.report import NumericDifference
+from ptzip.io.buffers import Buffers
 
 Array = npt.NDArray[Any]
 
@@ -23,7 +24,7 @@ OTHERS = ["bfloat16", "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int32", 
 
 
 def of(a: Array, b: Array, rtol: float = 0.0, atol: float = 0.0) -> NumericDifference:
-    return sums(a, b, Tolerance(rtol, atol)).numbers()
+    return sums(a, b, Tolerance(rtol, atol), Buffers()).numbers()
 
 
 def plainly(a: Array, b: Array) -> NumericDifference:
@@ -133,7 +134,7 @@ def test_differences_beyond_float64_are_infinite() -> None:
 
 
 def test_repeated_numbers_count_as_often() -> None:
-    found = sums(np.array([1.0, 2.0]), np.array([1.0, 3.0]), EXACTLY).numbers(10)
+    found = sums(np.array([1.0, 2.0]), np.array([1.0, 3.0]), EXACTLY, Buffers()).numbers(10)
     assert (found.numel, found.differing, found.beyond, found.absolute) == (20, 10, 10, 1.0)
 
 
