@@ -6,10 +6,9 @@ raise `PtzipError` and `OSError` only. Warnings are in the reports, and are logg
 """
 
 import contextlib
-import errno
 import functools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ptzip.arguments import (
@@ -23,7 +22,7 @@ from ptzip.arguments import (
     check_choice,
     strings,
 )
-from ptzip.errors import EditError, Problem, PtzipError, UnsupportedError
+from ptzip.errors import Problem, PtzipError, UnsupportedError
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import Openable, Source, named_member, unchanged
 from ptzip.limits import SCAN_LIMITS, Limits, limits_from
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
     from ptzip.inspecting.report import InspectReport, Slimming
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import ScanReport
-    from ptzip.slimming.options import Options
     from ptzip.slimming.report import SlimReport
     from ptzip.verifying.report import VerifyReport
 
@@ -67,7 +65,6 @@ def slim(
     dry_run: bool = False,
     scan: bool = True,
     with_tensors: bool = False,
-    make_folder: bool = False,
     sync: bool = True,
     progress: Progress | None = None,
     limits: Limits | Mapping[str, int] | None = None,
@@ -95,19 +92,18 @@ def slim(
     dry_run       report what would happen; read no tensor, write nothing
     scan          add a warning to the report, or a note to the error, if the input is malicious
     with_tensors  list every cast tensor in the report
-    make_folder   create the folder of `output`
     sync          wait until the disk has the new file
     progress      called with (bytes done, bytes in total)
 
     Where there is nothing to gain (`report.already_slim`), an `output` that was given gets a copy of the bytes, and the default
     output and the source itself are left as they are.
     """
-    from dataclasses import replace  # here and below: a command is loaded when it is called
+    from pathlib import Path  # here and below: a command is loaded when it is called
 
     from ptzip.checkpoint import open_checkpoint  # as above
     from ptzip.io.atomic_output import slim_path
-    from ptzip.recipes import AUTO, recipe_in
-    from ptzip.slimming.options import Options
+    from ptzip.slimming import slim as command
+    from ptzip.slimming.options import Options, Run, no_warnings
 
     is_path = isinstance(source, str | os.PathLike)
     if output is None and not is_path and not dry_run:
@@ -127,101 +123,24 @@ def slim(
         plain=plain,
         format=format,
     )
+    run = Run(overwrite, check, with_tensors, sync, progress, _malice if scan else no_warnings)
     bounds = limits_from(limits)
     with _refusals_noted(source if scan else None), open_checkpoint(source, bounds) as checkpoint:
-
-        def target() -> "Path":
-            return _output_path(output or slim_path(checkpoint.source.name), overwrite, make_folder)
-
-        def slim_one(one: "Checkpoint", target: "Callable[[], Path] | None") -> "SlimReport":
-            flags = {"with_tensors": with_tensors, "check": check, "scan": scan, "overwrite": overwrite}
-            flags["sync"] = sync and checkpoint.collection is None  # of a collection, only the whole is kept
-            return _slim(one, options, target, progress, **flags)
-
-        if (collection := checkpoint.collection) is None:
-            report = slim_one(checkpoint, None if dry_run else target)
-        else:
-            from ptzip.slimming.collection import slim_collection  # few files are tars or zips of files
-
-            options = replace(options, recipe=recipe_in(collection.name)) if recipe == AUTO else options
-            report = slim_collection(checkpoint, collection, slim_one, None if dry_run else target(), overwrite, sync)
-        if report.already_slim and output is not None and not dry_run and not _is_same(source, output):
-            report = _copied(checkpoint, report, target(), overwrite, sync)
+        target = None if dry_run else Path(output or slim_path(checkpoint.source.name))
+        report = command.slim(checkpoint, options, target, run)
+        if report.already_slim and output is not None and target and not _is_same(source, target):
+            report = command.copy(checkpoint, report, target, run)
         if report.output is None:  # what was written was checked before it got its name
             checkpoint.source.check_unchanged()
     _log(report.path, report.warnings)
     return report
 
 
-def _slim(
-    checkpoint: "Checkpoint",
-    options: "Options",
-    target: "Callable[[], Path] | None",
-    progress: Progress | None,
-    *,
-    with_tensors: bool,
-    check: bool,
-    scan: bool,
-    overwrite: bool,
-    sync: bool,
-) -> "SlimReport":
-    """Slim one checkpoint to the path that `target` returns, or plan it."""
-    from dataclasses import replace  # as above
-
-    from ptzip.slimming.plan import make_plan  # as above
-    from ptzip.slimming.write import check_suffix, planned_report, write_slim
-
-    malice = _malice(checkpoint) if scan else ()
-    owned = target is not None and not (check or with_tensors)  # those look at the input again
-    plan = make_plan(checkpoint, options, owned=owned)
-    report = planned_report(checkpoint, plan, options)
-    if target is None and not report.already_slim:
-        from ptzip.slimming.details import keys  # here, since only a dry run shows them
-
-        report = replace(report, keys=keys(checkpoint, report.changes))
-    elif target is not None and not report.already_slim:
-        path = target()
-        check_suffix(path, checkpoint.path, plan.is_safetensors)
-        report = write_slim(checkpoint, plan, options, path, progress, with_tensors, check, overwrite, sync)
-    return replace(report, warnings=malice + report.warnings)
-
-
-def _is_same(source: Openable, output: PathLike) -> bool:
+def _is_same(source: Openable, output: "Path") -> bool:
     """Whether an output is the source itself."""
     from pathlib import Path  # as above
 
-    if not isinstance(source, str | os.PathLike):
-        return False
-    old, new = Path(source), Path(output)
-    return old.exists() and new.exists() and old.samefile(new)
-
-
-def _copied(checkpoint: "Checkpoint", report: "SlimReport", path: "Path", overwrite: bool, sync: bool) -> "SlimReport":
-    """Copy a file that is slim already to its output."""
-    from ptzip.formats.safetensors import SafeTensors  # as above
-    from ptzip.slimming.write import check_suffix, write_copy
-
-    check_suffix(path, None, isinstance(checkpoint.container, SafeTensors))
-    return write_copy(checkpoint, report, path, overwrite, sync)
-
-
-def _output_path(output: PathLike, overwrite: bool, make_folder: bool) -> "Path":
-    """The path to write to. Raises EditError or FileExistsError where it cannot be written."""
-    from pathlib import Path  # as above
-
-    from ptzip.io.atomic_output import check_overwrite  # as above
-    from ptzip.io.compression import compression_named
-
-    path = Path(output)
-    if (kind := compression_named(path)) and not kind.is_written:
-        raise EditError(f"cannot write {path}: {kind.name} output is not supported, use .zst or no compression")
-    check_overwrite(path, overwrite)
-    if make_folder:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except FileExistsError as error:
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), error.filename) from error
-    return path
+    return isinstance(source, str | os.PathLike) and Path(source).exists() and output.exists() and output.samefile(source)
 
 
 def _log(path: str, warnings: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ An open checkpoint never changes. `save` copies its bytes; edits work on a copy 
 checkpoint released it.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -28,7 +29,7 @@ from ptzip.io.sources import (
 from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs
-from ptzip.text import did_you_mean
+from ptzip.text import did_you_mean, listed
 
 if TYPE_CHECKING:
     from ptzip.tensors.tensor import Tensor
@@ -223,7 +224,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
     def no_object(self) -> UnsupportedError:
         """The error for a file without a pickle."""
         if isinstance(self.container, Collection):
-            names = ", ".join(self.container.checkpoints)
+            names = listed([*self.container.checkpoints])
             return UnsupportedError(f"this is a {self.format}, not one checkpoint: open one in it as FILE::NAME ({names})")
         return UnsupportedError(f"this is a {self.format}, which has no pickle of its own")
 
@@ -287,3 +288,19 @@ def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None 
         raise
     found._owned = whole
     return found
+
+
+@contextlib.contextmanager
+def opened_bytes(source: Openable, limits: Limits) -> Iterator[Source]:
+    """The bytes of a file, or of FILE::NAME, a checkpoint in a tar or zip of files, as they are.
+
+    Raises ChangedError at the end of the block where another program changed the file meanwhile.
+    """
+    file, name = named_member(source)
+    with contextlib.ExitStack() as opened:
+        found = open_source(file)
+        if name:
+            found = opened.enter_context(Checkpoint(found, limits, is_whole=True)).taken(name)
+        opened.callback(found.close)
+        opened.enter_context(unchanged(found))
+        yield found

@@ -4,11 +4,14 @@ Python refuses to write an integer of very many digits in decimal; a name of a f
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MOST_BITS = 4096
 """Longer integers are written in hexadecimal (`sys.set_int_max_str_digits`: 4,300 digits by default)."""
+
+TOP_LEVEL = "(top level)"
+"""What stands for the empty path: the object that was saved, as a whole."""
 
 LONGEST = 60
 """Texts are cut to this many characters unless everything is shown."""
@@ -70,6 +73,15 @@ def cut(text: str, longest: int = LONGEST) -> str:
     """A text fit to print, and not longer than `longest`."""
     shown = printable(text[: longest + 1])
     return shown if len(text) <= longest and len(shown) <= longest else shown[: longest - 3] + "..."
+
+
+MOST_LISTED = 20
+"""How many names an error lists."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as an error lists them: "a, b, c, ..."."""
+    return ", ".join(names[:MOST_LISTED]) + (", ..." if len(names) > MOST_LISTED else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

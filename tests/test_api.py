@@ -69,7 +69,7 @@ def test_the_target_may_be_the_source(last: Path) -> None:
 
 
 def test_in_place_gives_the_same_bytes_as_beside(last: Path, tmp_path: Path) -> None:
-    ptzip.slim(last, tmp_path / "beside" / "last.pt", make_folder=True)
+    ptzip.slim(last, tmp_path / "beside" / "last.pt")
     ptzip.slim(last, last, overwrite=True)
     assert last.read_bytes() == (tmp_path / "beside" / "last.pt").read_bytes()
 
@@ -84,12 +84,12 @@ def test_an_output_that_is_there_is_replaced_or_left(last: Path) -> None:
     assert target.stat().st_size > 1000
 
 
-def test_a_missing_folder_is_an_error_unless_it_may_be_made(last: Path) -> None:
-    target = last.parent / "new" / "out.pt"
-    with pytest.raises(FileNotFoundError):
-        ptzip.slim(last, target)
-    assert not target.parent.exists()
-    assert ptzip.slim(last, target, make_folder=True).output == str(target)
+def test_missing_folders_are_made_for_an_output_and_stay_only_with_it(last: Path) -> None:
+    target = last.parent / "new" / "one" / "out.pt"
+    with pytest.raises(ptzip.EditError):
+        ptzip.slim(FIXTURES / "extremes.pt", target, on_overflow="error")
+    assert not target.parent.parent.exists()
+    assert ptzip.slim(last, target).output == str(target)
 
 
 def test_the_output_has_the_permissions_of_the_input(last: Path) -> None:

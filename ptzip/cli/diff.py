@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import ptzip
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.printing import Bar, complain, message, renames, show
+from ptzip.cli.printing import Bar, complain, line_width, message, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
 from ptzip.render.words import printable
@@ -98,9 +98,9 @@ def _at_fault(old: str, new: str, limits: dict[str, int]) -> str:
 
 
 def _lines(report: "ptzip.DiffReport", arguments: argparse.Namespace) -> Iterator[str]:
-    from ptzip.render.diff import lines  # here, since --help needs none of it
+    from ptzip.render.diff import WIDEST, lines  # here, since --help needs none of it
 
-    return lines(report, arguments.all)
+    return lines(report, arguments.all, line_width() or WIDEST)
 
 
 def _show_change(words: list[str], arguments: argparse.Namespace) -> int:

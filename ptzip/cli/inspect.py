@@ -137,7 +137,8 @@ def _into_collection(path: str, node: str) -> tuple[str, str]:
         return path, node
     with ptzip.open(source(path)) as checkpoint:
         member, _, inner = node.partition(MARK)
-        is_member = checkpoint.collection is not None and member in checkpoint.collection.checkpoints
+        found = checkpoint.collection
+        is_member = found is not None and (member in found.checkpoints or not found.only)
     return (f"{path}{MARK}{member}", inner) if is_member else (path, node)
 
 

@@ -1,13 +1,12 @@
 """Reports as HTML pages: `--html OUT` of inspect, diff and slim."""
 
 from pathlib import Path
-from typing import BinaryIO
 
 import ptzip
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import BytesPayload, SequentialFile
-from ptzip.io.sources import special, unchanged
+from ptzip.io.sources import Openable, special, unchanged
 
 HELP = "write the report to one HTML page that needs no network (pip install 'ptzip[html]')"
 
@@ -29,7 +28,7 @@ def _is_page(path: Path) -> bool:
         return file.read(len(BEGINNING)).lower() == BEGINNING
 
 
-def inspect_page(file: str | BinaryIO, with_statistics: bool, limits: dict[str, int]) -> tuple["ptzip.InspectReport", str]:
+def inspect_page(file: Openable, with_statistics: bool, limits: dict[str, int]) -> tuple["ptzip.InspectReport", str]:
     """The report on a checkpoint, and its page: its summary, what slim would do, its scan, and everything in it."""
     from ptzip.inspecting.contents import contents  # here, since a summary on a terminal needs none of it
     from ptzip.render.html.inspect import Inspected

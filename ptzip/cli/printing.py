@@ -97,6 +97,11 @@ def columns() -> int:
     return 0
 
 
+def line_width() -> int:
+    """The columns of the terminal that stdout is; 0 where it goes elsewhere."""
+    return _width(sys.stdout)
+
+
 def has_colours() -> bool:
     """Whether stdout gets colours: as `--color` says, or where it is a terminal and nobody refused them (https://no-color.org)."""
     return _is_coloured(sys.stdout)

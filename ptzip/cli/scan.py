@@ -15,7 +15,7 @@ import ptzip
 from ptzip.cli.files import File, walk
 from ptzip.cli.parser import count
 from ptzip.cli.printing import as_json, complain, message, show
-from ptzip.cli.streams import STANDARD, source
+from ptzip.cli.streams import STANDARD, is_stdin, source
 from ptzip.errors import EditError
 from ptzip.json_output import envelope
 
@@ -101,7 +101,6 @@ def _report_to(output: str | None, overwrite: bool) -> Iterator[None]:
     check_overwrite(Path(output), overwrite)
     with contextlib.redirect_stdout(io.StringIO()) as text:
         yield
-    os.makedirs(os.path.dirname(output) or ".", exist_ok=True)
     with new_files([Path(output)], overwrite=overwrite) as files:
         files.outputs[0].write(SequentialFile([BytesPayload(text.getvalue().encode(errors="backslashreplace"))]))
 
@@ -134,7 +133,7 @@ def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator
     """The reports in the order of the files; what a folder holds besides checkpoints has none."""
     workers = jobs or (_cpu_count() if len(files) >= TOGETHER else 1)
     paths = [file.path for file in files]
-    is_shared = workers > 1 < len(files) and STANDARD not in paths  # workers have no stdin
+    is_shared = workers > 1 < len(files) and not any(map(is_stdin, paths))  # workers have no stdin
     found = _together(paths, scan_one, workers) if is_shared else map(scan_one, paths)
     for report, file in zip(found, files, strict=True):
         if file.is_named or file.has_model_suffix or report.verdict != ptzip.Verdict.UNREADABLE:

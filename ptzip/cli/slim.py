@@ -13,7 +13,7 @@ from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.parser import count
 from ptzip.cli.printing import NO_SYNC, Bar, show
 from ptzip.cli.results import Results
-from ptzip.cli.streams import STANDARD, output_path, source
+from ptzip.cli.streams import STANDARD, is_stdin, output_path, source
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import is_read_only, slim_path
 from ptzip.io.payloads import Progress
@@ -147,7 +147,7 @@ def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outc
 
     jobs = arguments.jobs or (cpu_count() if len(files) >= TOGETHER else 1)
     with Bar([file.path for file in files], arguments) as bar:
-        if jobs == 1 or len(files) == 1 or any(file.path == STANDARD for file in files):  # workers have no stdin
+        if jobs == 1 or len(files) == 1 or any(is_stdin(file.path) for file in files):  # workers have no stdin
             for file, target in zip(files, targets, strict=True):
                 yield _outcome(file.path, target, arguments, bar.next())
         else:
@@ -205,7 +205,6 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace, progress: Prog
         format=arguments.format,
         dry_run=arguments.dry_run,
         overwrite=arguments.force or arguments.in_place,
-        make_folder=bool(arguments.output),
         scan=not arguments.no_scan,
         with_tensors=arguments.json or bool(arguments.html),
         check=arguments.check,
@@ -239,7 +238,7 @@ def _target(file: File, arguments: argparse.Namespace, taken: dict[str, str]) ->
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
     source = Path(file.path)
     container, member = split_member(file.path)
-    if file.path == STANDARD and not arguments.output and not arguments.dry_run:
+    if is_stdin(file.path) and not arguments.output and not arguments.dry_run:
         raise EditError("stdin needs an output: name it with -o, or - for stdout")
     if arguments.in_place:
         if member:

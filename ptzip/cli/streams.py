@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from ptzip.cli.printing import pour
 from ptzip.errors import EditError
-from ptzip.io.sources import CHUNK
+from ptzip.io.sources import CHUNK, MEMBER_MARK, MemberOf
 from ptzip.io.unfinished import UNFINISHED
 
 STANDARD = "-"
@@ -21,13 +21,19 @@ class _Input:
     file: BinaryIO | None = None
 
 
-def source(name: str) -> str | BinaryIO:
+def is_stdin(name: str) -> bool:
+    """Whether a name on the command line is stdin, or something in it: `-` or `-::NAME`."""
+    return name == STANDARD or name.startswith(f"{STANDARD}{MEMBER_MARK}")
+
+
+def source(name: str) -> str | BinaryIO | MemberOf:
     """What to open for a name on the command line: a path, or stdin as a file called "-". Raises EditError if it is closed."""
-    if name != STANDARD:
+    if not is_stdin(name):
         return name
     if _Input.file is None:
         _Input.file = _standard_input()
-    return _Input.file
+    _, _, member = name.partition(MEMBER_MARK)
+    return MemberOf(_Input.file, member) if member else _Input.file
 
 
 def _standard_input() -> BinaryIO:

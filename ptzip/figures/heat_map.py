@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 from ptzip.figures.words import Spec, label
+from ptzip.text import TOP_LEVEL
 
 MOST_MODULES = 400
 """So many of the modules whose tensors moved most are shown."""
@@ -20,7 +21,7 @@ def heat_map(distances: Mapping[str, float]) -> Spec:
     cells: dict[str, dict[str, float]] = {}
     for name, distance in distances.items():
         module, _, leaf = name.rpartition(".")
-        cells.setdefault(module or "(top)", {})[leaf] = distance
+        cells.setdefault(module or TOP_LEVEL, {})[leaf] = distance
     rows = list(cells)
     if len(rows) > MOST_MODULES:
         most = sorted(rows, key=lambda row: -max(cells[row].values()))[:MOST_MODULES]

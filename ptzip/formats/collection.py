@@ -18,6 +18,7 @@ from ptzip.io.compression import DEFLATE, unpacked
 from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, SourcePayload
 from ptzip.io.sources import Source, SourceFile, Window
 from ptzip.limits import Limits
+from ptzip.text import did_you_mean, listed
 from ptzip.zip import writer
 from ptzip.zip.reader import Archive, Entry
 from ptzip.zip.structs import DEFLATED, STORED
@@ -90,8 +91,8 @@ class Collection(ReadOnly):
     def opened(self, name: str, limits: Limits) -> Source:
         """A checkpoint, to be closed by the caller. Raises FormatError for a name that is not among them."""
         if name not in self.checkpoints:
-            known = ", ".join(self.checkpoints)
-            raise FormatError(f"there is no checkpoint {name} in this {self.name}, expected one of {known}")
+            known = did_you_mean(name, self.checkpoints) or f", expected one of {listed([*self.checkpoints])}"
+            raise FormatError(f"there is no checkpoint {name} in this {self.name}{known}")
         return self.checkpoints[name].opened(limits, name)
 
 

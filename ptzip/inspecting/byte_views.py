@@ -1,12 +1,11 @@
 """The views of the bytes of a file, which need not open: its map, a hex dump, and what single bytes are."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ptzip.checkpoint import Checkpoint
+from ptzip.checkpoint import opened_bytes as opened_bytes
 from ptzip.inspecting.view import opcode_dict
-from ptzip.io.sources import Openable, Source, named_member, open_source, unchanged
+from ptzip.io.sources import Source
 from ptzip.json_output import report_dict
 from ptzip.limits import Limits
 from ptzip.mapping.hexdump import ROW, DumpRow, dump_rows, stretch
@@ -94,23 +93,6 @@ def _row(row: DumpRow) -> dict[str, Any]:
 def _field(field: "Field") -> dict[str, Any]:
     """A field with its bytes in hexadecimal."""
     return field._asdict() | {"raw": field.raw.hex(), "value": as_json(field.value)}
-
-
-@contextlib.contextmanager
-def opened_bytes(file: Openable, limits: Limits) -> Iterator[Source]:
-    """The bytes of a file, or of FILE::NAME, a checkpoint in a tar or zip of files, as they are.
-
-    Raises ChangedError at the end of the block where another program changed the file meanwhile.
-    """
-    path, member = named_member(file)
-    with contextlib.ExitStack() as stack:
-        if member:
-            source: Source = stack.enter_context(Checkpoint(open_source(path), limits)).taken(member)
-        else:
-            source = open_source(path)
-        stack.callback(source.close)
-        with unchanged(source):
-            yield source
 
 
 def map_view(source: Source, limits: Limits, has_fields: bool = False) -> MapView:

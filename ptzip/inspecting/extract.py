@@ -5,10 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.checkpoint import Checkpoint, open_checkpoint, opened_bytes
 from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats import npy
-from ptzip.inspecting.byte_views import opened_bytes
 from ptzip.io.payloads import CheckedPayload, Payload, SequentialFile, SourcePayload
 from ptzip.io.sources import Openable, Source
 from ptzip.limits import Limits

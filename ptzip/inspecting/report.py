@@ -11,7 +11,7 @@ from ptzip.inspecting.tensor_summary import DeadBytes, DtypeCount, Duplicates, P
 from ptzip.inspecting.torch_versions import Versions
 from ptzip.json_output import notebook_html, report_dict
 from ptzip.tensors.torch_names import Release
-from ptzip.text import as_json
+from ptzip.text import TOP_LEVEL, as_json
 
 
 class PickleSize(NamedTuple):
@@ -129,7 +129,7 @@ class InspectReport:
         from ptzip.figures.plotly_library import figure  # as above
         from ptzip.figures.treemap import treemap  # as above
 
-        storages = [Block(key.key or "(object)", key.storages, kind_of(key.key)) for key in self.keys]
+        storages = [Block(key.key or TOP_LEVEL, key.storages, kind_of(key.key)) for key in self.keys]
         pickles = [Block(f"(pickle).{key.key}", key.pickle, OTHER) for key in self.keys]
         return figure(treemap(self.path, [*storages, *pickles, Block("(file)", max(self.rest, 0), OTHER)]))
 

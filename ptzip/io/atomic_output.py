@@ -188,14 +188,23 @@ class OutputSet:
             Output(target, folders[Path(os.path.realpath(target)).parent], number) for number, target in enumerate(targets)
         ]
         self.warnings: list[str] = []
+        self._made: list[Path] = []
+        """The folders that were not there before, the outermost first."""
         self._is_done = False
 
     def open(self) -> None:
         for output in self.outputs:
             with output.named():
                 if not output.folder.path.exists():
+                    self._make(output.target.parent)
                     output.folder.create()
                 output.open()
+
+    def _make(self, folder: Path) -> None:
+        """Create a folder, and those above it that are missing."""
+        for missing in [each for each in reversed((folder, *folder.parents)) if not each.exists()]:
+            missing.mkdir(exist_ok=True)
+            self._made.append(missing)
 
     def finish(self, source: Source | None, overwrite: bool, may_be_replaced: bool, sync: bool) -> None:
         """Give all files their names."""
@@ -210,8 +219,8 @@ class OutputSet:
         self._is_done = True
         WRITTEN.extend(str(output.target) for output in self.outputs)
         if sync:
-            for folder in self.folders:
-                _sync_folder(folder.parent)
+            for parent in dict.fromkeys((*(folder.parent for folder in self.folders), *(made.parent for made in self._made))):
+                _sync_folder(parent)
 
     def discard(self) -> None:
         """Remove everything that is temporary, and what has its name already if not all have."""
@@ -220,6 +229,9 @@ class OutputSet:
                 output.discard()
         for folder in self.folders:
             folder.remove()
+        with contextlib.suppress(OSError):  # another program may have put something there
+            for made in reversed(() if self._is_done else self._made):
+                made.rmdir()
 
 
 @contextlib.contextmanager
@@ -233,6 +245,7 @@ def new_files(
 ) -> Iterator[OutputSet]:
     """Yield new files that get the names `targets` at the end of the block, in this order, unless the block raises.
 
+    Folders that are missing are created, and removed where the block raises.
     The access to them is that to the files which they replace, or to the `source` that they are made from. With `sync` they are
     on the disk when the block ends. Raises FileExistsError where there is a file, unless with `overwrite`; ChangedError where
     the source is no longer what was read, or has been replaced unless it `may_be_replaced`; OSError about a target.

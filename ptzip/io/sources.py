@@ -28,7 +28,18 @@ SPECIAL = {
     stat.S_IFSOCK: "a socket",
 }
 
-Openable = str | os.PathLike[str] | bytes | BinaryIO
+
+class MemberOf(NamedTuple):
+    """One checkpoint of a tar or zip of files that is open: what the path FILE::NAME is for a file that has no path."""
+
+    file: BinaryIO
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.file.name}{MEMBER_MARK}{self.member}"
+
+
+Openable = str | os.PathLike[str] | bytes | BinaryIO | MemberOf
 """What a checkpoint can be opened from: a path, its bytes, or a binary file object with `read` and `seek`."""
 
 
@@ -86,6 +97,8 @@ def split_member(path: str | os.PathLike[str]) -> tuple[str, str]:
 
 def named_member(source: Openable) -> tuple[Openable, str]:
     """The same of anything that can be opened."""
+    if isinstance(source, MemberOf):
+        return source
     return split_member(source) if isinstance(source, str | os.PathLike) else (source, "")
 
 
@@ -131,7 +144,7 @@ def open_source(source: Openable) -> Source:
         return FileSource(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return BytesSource(bytes(source))
-    if not (hasattr(source, "read") and hasattr(source, "seek")):
+    if isinstance(source, MemberOf) or not (hasattr(source, "read") and hasattr(source, "seek")):
         raise TypeError(f"cannot open {type(source).__name__}: expected a path, bytes, or a binary file object")
     return FileObjectSource(source)
 
@@ -373,6 +386,17 @@ def unchanged(source: Source, is_replaced: bool = False) -> Iterator[None]:
         raise
     if not is_replaced:
         source.check_unchanged()
+
+
+@contextlib.contextmanager
+def opened_source(source: Openable) -> Iterator[Source]:
+    """An open source, which is `unchanged` at the end of the block."""
+    opened = open_source(source)
+    try:
+        with unchanged(opened):
+            yield opened
+    finally:
+        opened.close()
 
 
 @contextlib.contextmanager

@@ -6,21 +6,23 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, NumericDifference, Only, TensorDiff
 from ptzip.render.words import count, printable, size
+from ptzip.text import TOP_LEVEL
 
 MOST_SHOWN = 20
 """The number of rows of a kind that are printed; `--all` and JSON have all."""
 
-WIDTH = 24
-"""The least width of the first column."""
+WIDTH, INDENT = 24, "    "
+"""The least width of the first column of a table, and what is before it."""
 
-ROOT = "(the object)"
+WIDEST = 160
+"""The width of what is not printed on a terminal."""
 
 Rows = Sequence[tuple[str, ...]]
 """The cells of a table, row by row."""
 
 
-def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
-    """A line that says how much differs, and the details below, as tables."""
+def lines(report: DiffReport, everything: bool = False, width: int = WIDEST) -> Iterator[str]:
+    """A line that says how much differs, and the details below, as tables; that of the tensors fits the width."""
     yield printable(summary(report))
     most = None if everything else MOST_SHOWN
     for title, rows in (
@@ -31,11 +33,11 @@ def lines(report: DiffReport, everything: bool = False) -> Iterator[str]:
         ("tensor attributes", _facts(report.tensors)),
         ("values", list(map(_changed, report.changed)) if everything else list(_alike(report.changed))),
         ("could not be compared", [(pair.name, pair.problem) for pair in report.unknown]),
-        ("tensors that differ most", _differing(report.differing)),
+        ("tensors that differ most", _fitting(_differing(report.differing), most, width - len(INDENT))),
     ):
         if rows:
             yield f"  {title}"
-            yield from (f"    {row}" for row in _table(rows, most))
+            yield from (f"{INDENT}{row}" for row in _table(rows, most))
     yield from (f"  {printable(note)}" for note in report.notes)
     yield from (f"  {printable(hint)}" for hint in _hints(report))
 
@@ -62,7 +64,7 @@ def summary(report: DiffReport) -> str:
 
 def _table(rows: Rows, most: int | None) -> Iterator[str]:
     """Rows in aligned columns."""
-    limit = None if most is None else most + (rows[0] is HEAD)
+    limit = None if most is None else most + (set(rows[0]) <= set(HEAD))
     shown = [tuple(map(printable, row)) for row in rows[:limit]]
     widths = [max(len(row[column]) for row in shown if len(row) > column) for column in range(max(map(len, shown)))]
     widths[0] = max(WIDTH, widths[0])
@@ -81,9 +83,9 @@ class Group:
 
     def cells(self, key: str) -> tuple[str, ...]:
         if not self.tensors and len(self.values) == 1:
-            return self.values[0].name or ROOT, self.values[0].what
+            return self.values[0].name or TOP_LEVEL, self.values[0].what
         words = [count(self.tensors, "tensor"), size(self.size)] if self.tensors else []
-        return key or ROOT, ", ".join([*words, *([count(len(self.values), "value")] if self.values else [])])
+        return key or TOP_LEVEL, ", ".join([*words, *([count(len(self.values), "value")] if self.values else [])])
 
 
 def _only(rows: Iterable[Only], lone: Iterable[LoneTensor]) -> Rows:
@@ -112,7 +114,7 @@ def _moved(moved: Iterable[Moved]) -> Rows:
             new.pop()
         prefixes = ".".join(old), ".".join(new)
         counts[prefixes] = counts.get(prefixes, 0) + 1
-    return [(f"{old or ROOT} -> {new or ROOT}", count(number, "tensor")) for (old, new), number in counts.items()]
+    return [(f"{old or TOP_LEVEL} -> {new or TOP_LEVEL}", count(number, "tensor")) for (old, new), number in counts.items()]
 
 
 def _casts(tensors: Iterable[TensorDiff]) -> Rows:
@@ -156,8 +158,11 @@ def _facts(tensors: Iterable[TensorDiff]) -> Rows:
 
 def _changed(row: Changed) -> tuple[str, ...]:
     below = f" (with {count(row.tensors, 'tensor')}, {size(row.size)})" if row.tensors else ""
-    return row.name or ROOT, f"{row.old} -> {row.new}{below}"
+    return row.name or TOP_LEVEL, f"{row.old} -> {row.new}{below}"
 
+
+FEW = 100
+"""Of fewer numbers the count is shown, of more the share."""
 
 ALIKE = 3
 """From so many equal changes on, names that differ only in their numbers are one row."""
@@ -193,7 +198,10 @@ def _hints(report: DiffReport) -> Iterator[str]:
             yield f"--map {key}={best} compares the tensors of {key} in A with those of {best} in B"
 
 
-HEAD = ("name", "dtype", "shape", "absolute", "relative", "cosine", "numbers that differ")
+HEAD = ("name", "dtype", "shape", "absolute", "relative", "cosine", "differ")
+
+SPARE = ("dtype", "cosine", "relative", "shape")
+"""The columns that a narrow table does without, in this order: casts and attributes have rows of their own."""
 
 
 def _differing(tensors: Iterable[TensorDiff]) -> Rows:
@@ -216,11 +224,42 @@ def _row(pair: TensorDiff) -> tuple[str, ...]:
         dtype += f" {change(pair.old.layout, pair.new.layout)}"
     numbers = pair.numbers
     if numbers is None:
-        return name or ROOT, dtype, shape
-    share = f"{numbers.differing:,} of {numbers.numel:,}" + (
-        f", {numbers.lone:,} finite in only one file" if numbers.lone else ""
+        return name or TOP_LEVEL, dtype, shape
+    differ = _share(numbers.differing, numbers.numel)
+    differ += f", {numbers.lone:,} finite in only one file" if numbers.lone else ""
+    return (
+        name or TOP_LEVEL,
+        dtype,
+        shape,
+        f"{numbers.absolute:.2g}",
+        f"{numbers.relative:.2g}",
+        _cosine(numbers.cosine),
+        differ,
     )
-    return name or ROOT, dtype, shape, f"{numbers.absolute:.2g}", f"{numbers.relative:.2g}", _cosine(numbers.cosine), share
+
+
+def _share(part: int, whole: int) -> str:
+    """A part of the numbers of a tensor, rounded, but never to none or all of them."""
+    return (
+        "all" if part == whole else f"{part} of {whole}" if whole < FEW else f"{min(max(part / whole * 100, 0.1), 99.9):.1f} %"
+    )
+
+
+def _fitting(rows: Rows, most: int | None, width: int) -> Rows:
+    """The table of tensors without the columns for which there is no room, and with long names cut in the middle."""
+    for name in SPARE:
+        if not rows or max(map(len, _table(rows, most))) <= width:
+            return rows
+        at = rows[0].index(name)
+        rows = [row[:at] + row[at + 1 :] for row in rows]
+    rest = max(len(line) for line in _table([("", *row[1:]) for row in rows], most)) - WIDTH
+    return [(_middle_cut(row[0], max(width - rest, WIDTH)), *row[1:]) for row in rows]
+
+
+def _middle_cut(name: str, longest: int) -> str:
+    """A name without its middle: how it begins and ends tells names apart."""
+    half = (longest - 3) // 2
+    return name if len(name) <= longest else f"{name[:half].rstrip('.')}...{name[-half:].lstrip('.')}"
 
 
 def change(old: str, new: str) -> str:

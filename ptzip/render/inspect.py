@@ -8,6 +8,7 @@ from ptzip.inspecting.report import ImportedName, InspectReport, Safety, Slimmin
 from ptzip.inspecting.tensor_summary import ParameterCount
 from ptzip.render.words import bar, count, cut, filled, printable, releases, shape, share, size, table, value
 from ptzip.scanning.advice import quoted
+from ptzip.text import TOP_LEVEL
 
 MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES, MOST_TRUSTED = 16, 16, 8, 6, 8, 3
 """How many of each fit a screen; the others are counted."""
@@ -104,7 +105,7 @@ def _largest(rows: tuple[KeySize, ...]) -> list[KeySize]:
 
 
 def _key(row: KeySize) -> str:
-    return cut(row.key, 40) if row.key else "(object)"
+    return cut(row.key, 40) if row.key else TOP_LEVEL
 
 
 def _what(row: KeySize, held: ParameterCount | None, tensor: TensorFacts | None) -> str:

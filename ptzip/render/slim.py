@@ -10,6 +10,7 @@ from ptzip.render.losses import MOST_NAMES, loss_lines
 from ptzip.render.words import count, printable, size
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
+from ptzip.text import TOP_LEVEL
 
 LABEL_WIDTH = 24
 SIZE_WIDTH = 10
@@ -45,10 +46,10 @@ def check_lines(report: SlimReport) -> Iterator[str]:
 
 def plan_lines(report: SlimReport) -> Iterator[str]:
     """What would happen to each key, then the other changes."""
-    names = {key.name for key in report.keys}
-    width = max([LABEL_WIDTH - 2, *(len(printable(name)) + 1 for name in names)])
+    names = {key.name: printable(key.name or TOP_LEVEL) for key in report.keys}
+    width = max([LABEL_WIDTH - 2, *(len(shown) + 1 for shown in names.values())])
     for key in report.keys:
-        yield f"    {printable(key.name):<{width}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
+        yield f"    {names[key.name]:<{width}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
     for change in report.changes:
         if change.path and not any(f"{change.path}.".startswith(f"{name}.") for name in names):
             yield f"    {printable(change.path)}: {printable(change.what)}"

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from ptzip.checkpoint import opened_bytes
 from ptzip.errors import EditError, LimitError, Problem, UnsupportedError
 from ptzip.formats.signatures import described, is_legacy
 from ptzip.io.atomic_output import NewFile, check_not_input, check_overwrite, new_files
 from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, open_source, unchanged
+from ptzip.io.sources import Openable, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.repairing.candidates import candidates
 from ptzip.repairing.legacy_stream import dtypes_of, recovered
@@ -56,18 +57,14 @@ def repair(
     """
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     _check_output(path, Path(output), overwrite)
-    opened = open_source(source)
-    try:
-        with unchanged(opened):
-            report, planned = _recovered(opened, find_problems, max_fill, limits)
+    with opened_bytes(source, limits) as opened:
+        report, planned = _recovered(opened, find_problems, max_fill, limits)
         if not report.problems:
             return replace(report, dropped=())
         counter = ByteCounter(progress, sum(payload.length for payload in planned.payloads))
         with new_files([Path(output)], opened, overwrite=overwrite, sync=sync) as files:
             files.outputs[0].write(planned, counter.add)
         return replace(report, output=str(output), new_size=planned.size, warnings=tuple(files.warnings))
-    finally:
-        opened.close()
 
 
 def _check_output(path: Path | None, output: Path, overwrite: bool) -> None:

@@ -1,10 +1,11 @@
 """A scan: everything in a file, judged by every rule for its kind of subject. The rules see only what was read."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 
 from ptzip.allowlist.table import NOTHING, Trust
-from ptzip.errors import ChangedError, FormatError, PtzipError
-from ptzip.io.sources import Openable, Source, open_source, place_of, unchanged
+from ptzip.errors import PtzipError
+from ptzip.io.sources import Openable, Source, named_member, opened_source, place_of
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
@@ -17,7 +18,7 @@ RULES_OF = {of: tuple(rule for rule in RULES if rule.of is of) for of in {rule.o
 def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing in it is executed.
 
-    `source` is a path, the bytes of a file, or a binary file object. `trust` are names in addition to the allow list,
+    `source` is a path, FILE::NAME, the bytes of a file, or a binary file object. `trust` are names beside the allow list,
     "module.Name" or presets (`ptzip.scanning.presets`): instances of the classes, and calls too where "()" follows a name. A
     file that cannot be read has the verdict `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name
     that cannot be trusted.
@@ -27,17 +28,21 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
         from ptzip.scanning.trust import trusted  # most scans trust nothing else
 
         names = trusted(given)
+    name = str(source)
     try:
-        opened = open_source(source)
-    except FormatError as error:
-        return ScanReport(str(source), Verdict.UNREADABLE, reason=str(error), trust=given)
-    try:
-        with unchanged(opened):
+        with _opened(source, limits) as opened:
+            name = opened.name
             return scan_source(opened, names, limits)._replace(trust=given)
-    except ChangedError as error:
-        return ScanReport(opened.name, Verdict.UNREADABLE, reason=str(error), trust=given)
-    finally:
-        opened.close()
+    except PtzipError as error:
+        return ScanReport(name, Verdict.UNREADABLE, reason=str(error), trust=given)
+
+
+def _opened(source: Openable, limits: Limits) -> AbstractContextManager[Source]:
+    if not named_member(source)[1]:
+        return opened_source(source)
+    from ptzip.checkpoint import opened_bytes  # here, so that other files do not wait for it
+
+    return opened_bytes(source, limits)
 
 
 def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_LIMITS) -> ScanReport:

@@ -15,15 +15,15 @@ from ptzip.errors import EditError, FormatError, UnsupportedError
 from ptzip.formats.collection import Collection
 from ptzip.io.atomic_output import Output, new_files
 from ptzip.io.sources import FileSource
-from ptzip.slimming.details import WHOLE
+from ptzip.slimming.options import Run
 from ptzip.slimming.overflow import NothingToGain
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 
 LARGER = "larger than the input, which is compressed"
 
-SlimOne = Callable[[Checkpoint, Callable[[], Path] | None], SlimReport]
-"""Slims a checkpoint into the file whose path it asks for, or only plans it."""
+SlimOne = Callable[[Checkpoint, Path | None], SlimReport]
+"""Slims a checkpoint into a new file, or only plans it."""
 
 
 def slim_collection(
@@ -31,8 +31,7 @@ def slim_collection(
     collection: Collection,
     slim_one: SlimOne,
     target: Path | None,
-    overwrite: bool = False,
-    sync: bool = True,
+    run: Run,
 ) -> SlimReport:
     """Write the collection with its checkpoints slimmed by `slim_one`, or only plan it without a target.
 
@@ -44,7 +43,7 @@ def slim_collection(
         return _joined(checkpoint, collection, _slimmed(checkpoint, collection, slim_one, None))
     reports = dict[str, SlimReport]()
     try:
-        with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files, files.outputs[0].named():
+        with new_files([target], checkpoint.source, overwrite=run.overwrite, sync=run.sync) as files, files.outputs[0].named():
             output = files.outputs[0]
             reports = _slimmed(checkpoint, collection, slim_one, output.folder.path)
             _write(output, collection, reports)
@@ -75,9 +74,7 @@ def _slimmed(checkpoint: Checkpoint, collection: Collection, slim_one: SlimOne, 
     for number, name in enumerate(collection.checkpoints):
         try:
             with checkpoint.member(name) as inner:
-                reports[name] = slim_one(
-                    inner, None if folder is None else functools.partial(Path, folder, f"slim-{number}{Path(name).suffix}")
-                )
+                reports[name] = slim_one(inner, None if folder is None else folder / f"slim-{number}{Path(name).suffix}")
         except (EditError, UnsupportedError) as error:
             errors.append(error)
             size = collection.checkpoints[name].size
@@ -126,7 +123,7 @@ def _named(name: str, report: SlimReport) -> SlimReport:
         warnings=tuple(f"{name}: {text}" for text in report.warnings),
         notes=tuple(f"{name}: {text}" for text in report.notes),
         wide=tuple(_below(name, one) for one in report.wide),
-        keys=tuple(one._replace(name=_below(name, "" if one.name == WHOLE else one.name)) for one in report.keys),
+        keys=tuple(one._replace(name=_below(name, one.name)) for one in report.keys),
         tensors=tuple(one._replace(names=tuple(_below(name, each) for each in one.names)) for one in report.tensors),
     )
 

@@ -17,16 +17,14 @@ from ptzip.tensors.strides import element_range
 from ptzip.tree.children import keyed_children
 from ptzip.tree.paths import with_prefixes
 
-WHOLE = "(object)"
-"""The name of the row of an object as a whole."""
-
 
 def keys(checkpoint: Checkpoint, changes: tuple[Change, ...]) -> tuple[Key, ...]:
-    """Each top-level key of the input with its size there and what is done to it; one row where the object itself changes."""
+    """Each top-level key of the input with its size there and what is done to it, or one row without a name where
+    the object itself changes."""
     sizes = list(_sizes(edited_part(checkpoint.container)))
     fates = _Fates(changes)
     if any(not change.path for change in changes):
-        return (Key(WHOLE, fates.of(""), sum(size for _, size in sizes)),)
+        return (Key("", fates.of(""), sum(size for _, size in sizes)),)
     return tuple(Key(name, fates.of(name), size) for name, size in sizes)
 
 

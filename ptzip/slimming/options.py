@@ -1,10 +1,30 @@
-"""The options of `slim`, validated on construction."""
+"""The options of `slim`, validated on construction, and how it works."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ptzip.arguments import Location, OnOverflow, OutputFormat, WeightDtype, check_choice
+from ptzip.checkpoint import Checkpoint
 from ptzip.editing.drop_and_set import Value
+from ptzip.io.payloads import Progress
 from ptzip.recipes import AUTO, NAMES
+
+
+def no_warnings(_: Checkpoint) -> tuple[str, ...]:
+    return ()
+
+
+class Run(NamedTuple):
+    """How `api.slim` works, as it documents; `warn` finds what the report says about the input of each file."""
+
+    overwrite: bool = False
+    check: bool = False
+    with_tensors: bool = False
+    sync: bool = True
+    progress: Progress | None = None
+    warn: Callable[[Checkpoint], tuple[str, ...]] = no_warnings
+
 
 DEEPEST = 100
 """So many levels may a value have that is set."""

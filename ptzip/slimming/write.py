@@ -8,18 +8,20 @@ from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.errors import EditError
-from ptzip.io.atomic_output import NewFile, Output, new_files
+from ptzip.io.atomic_output import NewFile, Output, check_overwrite, new_files
 from ptzip.io.compression import compression_named
 from ptzip.io.payloads import ByteCounter, CheckedPayload, CopiedFile, Progress
 from ptzip.slimming.details import TensorNames, cast_tensors
-from ptzip.slimming.options import Options
+from ptzip.slimming.options import Options, Run
 from ptzip.slimming.overflow import NothingToGain, OverflowPolicy
 from ptzip.slimming.plan import Plan
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.zip.crc_messages import crc_lines
 
-SAFETENSORS_SUFFIX, NPZ_SUFFIX, TORCH_SUFFIXES = ".safetensors", ".npz", (".pt", ".pth", ".bin", ".ckpt")
+SAFETENSORS, TORCH = "safetensors", "a file of torch.save"
+SUFFIXES = {SAFETENSORS: (".safetensors",), TORCH: (".pt", ".pth", ".bin", ".ckpt"), "npz": (".npz",)}
+"""Content -> the suffixes that promise it."""
 
 
 def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> SlimReport:
@@ -44,73 +46,68 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
     return replace(report, new_size=plan.file.size, saved=plan.finished.saved, changes=tuple(account.changes))
 
 
-def check_suffix(target: Path, source: str | None, is_safetensors: bool) -> None:
-    """Raise EditError where a file would have the name of another format, unless it replaces its input."""
-    suffix = (target.with_suffix("") if compression_named(target) else target).suffix.lower()
-    wrong = (NPZ_SUFFIX, *(TORCH_SUFFIXES if is_safetensors else (SAFETENSORS_SUFFIX,)))
-    if suffix in wrong and not (source and target.exists() and target.samefile(source)):
-        what = "safetensors" if is_safetensors else "a file of torch.save"
-        raise EditError(f"the output would be {what}, which {target} does not say: use ptzip convert for another format")
+def content_name(is_safetensors: bool) -> str:
+    return SAFETENSORS if is_safetensors else TORCH
 
 
-def write_slim(
-    checkpoint: Checkpoint,
-    plan: Plan,
-    options: Options,
-    target: Path,
-    progress: Progress | None = None,
-    with_tensors: bool = False,
-    with_check: bool = False,
-    overwrite: bool = False,
-    sync: bool = True,
-) -> SlimReport:
+def check_target(target: Path, checkpoint: Checkpoint, content: str, overwrite: bool) -> None:
+    """Raise unless a file with such content may have the name: EditError for that of another format, FileExistsError.
+
+    What replaces its input keeps its name, and a tar or zip of files may have the suffix of the input.
+    """
+    if (kind := compression_named(target)) and not kind.is_written:
+        raise EditError(f"cannot write {target}: {kind.name} output is not supported, use .zst or no compression")
+    check_overwrite(target, overwrite)
+    suffix, source = _suffix(target), checkpoint.path
+    is_fitting = suffix in SUFFIXES.get(content, (_suffix(Path(checkpoint.source.name)),))
+    is_of_format = any(suffix in suffixes for suffixes in SUFFIXES.values())
+    if is_of_format and not is_fitting and not (source and target.exists() and target.samefile(source)):
+        instead = "FILE::NAME is one checkpoint in it" if checkpoint.collection else "use ptzip convert for another format"
+        raise EditError(f"the output would be {content}, which {target} does not say: {instead}")
+
+
+def _suffix(path: Path) -> str:
+    return (path.with_suffix("") if compression_named(path) else path).suffix.lower()
+
+
+def write_slim(checkpoint: Checkpoint, plan: Plan, options: Options, target: Path, run: Run) -> SlimReport:
     """Write the file, and report what it lost.
 
-    `with_tensors` adds the names of all tensors that were cast, `with_check` a comparison of the written file with the input.
-    Raises EditError for values out of range under `on_overflow="error"`, FormatError where the check fails, and whatever
+    With `run.with_tensors` the report names all tensors that were cast, with `run.check` it compares the written file with the
+    input. Raises EditError for values out of range under `on_overflow="error"`, FormatError where the check fails, and whatever
     `new_files` raises.
     """
     try:
-        with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files:
-            report = _written(checkpoint, plan, options, files.outputs[0], progress, with_tensors, with_check)
+        with new_files([target], checkpoint.source, overwrite=run.overwrite, sync=run.sync) as files:
+            report = _written(checkpoint, plan, options, files.outputs[0], run)
     except NothingToGain:
         return replace(planned_report(checkpoint, plan, options), changes=(), saved={}, new_size=checkpoint.source.size)
     return replace(report, warnings=(*report.warnings, *files.warnings))
 
 
-def write_copy(
-    checkpoint: Checkpoint, report: SlimReport, target: Path, overwrite: bool = False, sync: bool = True
-) -> SlimReport:
-    """Write the bytes of a file that is slim already under a name that somebody counts on; raises whatever `new_files` raises.
+def write_copy(checkpoint: Checkpoint, report: SlimReport, target: Path, run: Run) -> SlimReport:
+    """Write the bytes of the file as they are; raises whatever `new_files` raises.
 
     They are compressed as the name says, not as the input is.
     """
-    with new_files([target], checkpoint.source, overwrite=overwrite, sync=sync) as files:
+    with new_files([target], checkpoint.source, overwrite=run.overwrite, sync=run.sync) as files:
         files.outputs[0].write(CopiedFile(checkpoint.unpacked))
         size = files.outputs[0].size
     return replace(report, output=str(target), new_size=size, warnings=(*report.warnings, *files.warnings))
 
 
-def _written(
-    checkpoint: Checkpoint,
-    plan: Plan,
-    options: Options,
-    output: Output,
-    progress: Progress | None,
-    with_tensors: bool,
-    with_check: bool,
-) -> SlimReport:
+def _written(checkpoint: Checkpoint, plan: Plan, options: Options, output: Output, run: Run) -> SlimReport:
     policy, last = OverflowPolicy(checkpoint, options), plan
-    _write(last.file, output, progress)
+    _write(last.file, output, run.progress)
     while again := policy.next_plan(last):
         last = again
-        _write(last.file, output, progress)
-    names = TensorNames(checkpoint, last.edit.cuts) if with_tensors else None
+        _write(last.file, output, run.progress)
+    names = TensorNames(checkpoint, last.edit.cuts) if run.with_tensors else None
     return replace(
         planned_report(checkpoint, last, options),
         output=str(output.target),
         new_size=output.size,
-        check=_check(checkpoint, output.path, last, options, progress) if with_check else None,
+        check=_check(checkpoint, output.path, last, options, run.progress) if run.check else None,
         loss=sum((cast.loss for cast in last.finished.casts), Loss()),
         warnings=(*_crc_warnings(last), *last.edit.account.warnings),
         wide=tuple(name for one in policy.kept for name in one.names),

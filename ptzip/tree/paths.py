@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Optional, Protocol, TypeVar
 
 from ptzip.errors import EditError, beyond
 from ptzip.limits import DEFAULT_LIMITS
-from ptzip.text import did_you_mean, has_decimal
+from ptzip.text import did_you_mean, has_decimal, listed
 
 CHARACTERS_PER_PATH = 128
 """How many characters paths may have on average, where there are as many as is allowed."""
@@ -26,9 +26,6 @@ FEW_PATHS = 10_000
 
 LONGEST_KEY = 1000
 """How many characters the text of a key may have to be a part of a path."""
-
-LISTED_NAMES = 20
-"""How many names an error lists."""
 
 
 class Path(NamedTuple):
@@ -238,10 +235,10 @@ def find(start: Child, path: str, children_of: "ChildrenOf[Child]") -> Child:
         found: Child = match.child
         return found
     names = [one.part for one in children_of(match.child.value) if one.part is not None]
-    listed = ", ".join(names[:LISTED_NAMES]) + (", ..." if len(names) > LISTED_NAMES else "")
+    names.sort(key=lambda name: name.startswith("_"))  # a module has a dozen of hooks before its layers
     where = f"below {str(match.path)!r}" if match.path.above else "at the top level"
     hint = did_you_mean(match.rest.partition(".")[0], names)
-    raise EditError(f"there is no {match.rest!r} {where}, which has {listed or 'nothing in it'}{hint}")
+    raise EditError(f"there is no {match.rest!r} {where}, which has {listed(names) or 'nothing in it'}{hint}")
 
 
 def nearest(start: Child, path: str, children_of: "ChildrenOf[Child]") -> str:

@@ -10,7 +10,7 @@ from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError,
 from ptzip.formats.signatures import CHECKPOINT_HEAD, begins_checkpoint, is_tar
 from ptzip.io.compression import Compression, compression_of, unpacked
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, named_member, open_source, placed_problems, unchanged
+from ptzip.io.sources import Openable, Source, named_member, opened_source, placed_problems
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.report import VerifyReport
@@ -29,23 +29,13 @@ def verify(
     Raises OSError where there is no such file, UnsupportedError or LimitError where it cannot be checked,
     ChangedError where another program changes it meanwhile.
     """
-    file, name = named_member(source)
-    opened = open_source(file)
-    try:
-        if name:
-            return _of_member(opened, name, values, progress, limits)
-        with unchanged(opened):
-            return verify_source(opened, values=values, progress=progress, limits=limits)
-    finally:
-        opened.close()
+    if named_member(source)[1]:
+        from ptzip.checkpoint import opened_bytes  # here, so that other files do not wait for it
 
-
-def _of_member(source: Source, name: str, values: bool, progress: Progress | None, limits: Limits) -> VerifyReport:
-    """The report on one checkpoint of a tar or zip of files."""
-    from ptzip.checkpoint import Checkpoint  # here, so that most reports do not wait for it
-
-    with Checkpoint(source, limits, is_whole=True) as whole, unchanged(source), whole.taken(name) as inner:
-        return verify_source(inner, values=values, progress=progress, limits=limits)
+        with opened_bytes(source, limits) as inner:
+            return verify_source(inner, values=values, progress=progress, limits=limits)
+    with opened_source(source) as opened:
+        return verify_source(opened, values=values, progress=progress, limits=limits)
 
 
 def verify_source(

@@ -85,7 +85,7 @@ def test_the_folder_of_an_output_is_made(last: Path) -> None:
     assert ptzip("slim", last, "-o", "new/er/small.pt").code == 0
     assert names("new/er") == ["small.pt"]
     cause = one_line(ptzip("slim", last, "-o", "last.pt/small.pt"), "ptzip: error: last.pt: ")
-    assert cause == "not a directory"
+    assert cause == "not a directory: last.pt/small.pt"
 
 
 def test_several_files_go_into_one_folder(last: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.shell import environment, names, one_line, ptzip, reports, shell
+from tests.files_of_checkpoints import tarred
 from tests.small_checkpoints import save, training_records
 
 
@@ -122,3 +123,48 @@ def test_a_reader_of_stdout_may_leave_early(folder: Path) -> None:
     line = f"('{sys.executable}' -m ptzip slim large.pt -q -o -; echo $? >&2) | head -c 9 >head"
     done = subprocess.run(["sh", "-c", line], capture_output=True, env=environment(), check=False)
     assert done.stderr == b"0\n"
+
+
+def test_a_checkpoint_in_a_tar_on_stdin_is_named_behind_the_dash(last: Path) -> None:
+    files = tarred({"a/last.pt": last.read_bytes(), "b.pt": last.read_bytes()})
+    assert ptzip("slim", last, "-o", "small.pt").code == 0
+    assert piped(files, "slim", "-::a/last.pt", "-o", "-").stdout == Path("small.pt").read_bytes()
+    assert piped(files, "slim", "-::a/last.pt", "-o", "small/").returncode == 0
+    assert Path("small/last.pt").read_bytes() == Path("small.pt").read_bytes()
+    assert piped(files, "inspect", "-::a/last.pt::epoch").stdout.startswith(b"-::a/last.pt::epoch:\n")
+    for command in ("scan", "verify"):
+        expected = reports(ptzip(command, last, "--json").out)[0]
+        assert reports(piped(files, command, "-::b.pt", "--json").stdout.decode()) == [expected | {"path": "-::b.pt"}]
+
+
+@pytest.mark.parametrize(
+    "command", ["inspect", "inspect --map", "scan", "verify", "slim -n", "convert -o x.npz", "repair -o x.pt"]
+)
+def test_a_name_that_is_not_in_a_tar_is_an_error_that_names_the_similar_or_all(command: str, last: Path) -> None:
+    Path("two.tar").write_bytes(tarred({"a/last.pt": last.read_bytes(), "b.pt": last.read_bytes()}))
+    verb, *flags = command.split()
+    for name, hint in (("a/last", " (did you mean a/last.pt?)"), ("none", ", expected one of a/last.pt, b.pt")):
+        code, out, err = ptzip(verb, f"two.tar::{name}", *flags)
+        assert (code, f"there is no checkpoint {name} in this tar{hint}" in out + err) == (2, True)
+
+
+@pytest.mark.parametrize("command", ["scan", "verify", "repair -o x.pt"])
+def test_a_checkpoint_in_a_tar_is_a_file_for_every_command(command: str, last: Path) -> None:
+    Path("two.tar").write_bytes(tarred({"a/last.pt": last.read_bytes(), "b.pt": last.read_bytes()}))
+    verb, *flags = command.split()
+    assert ptzip(verb, "two.tar::b.pt", *flags).out == ptzip(verb, last, *flags).out.replace("last.pt", "two.tar::b.pt")
+
+
+@pytest.mark.parametrize("command", ["slim", "convert", "repair", "scan", "inspect --extract 0:9"])
+def test_the_folder_of_an_output_is_made(command: str, last: Path) -> None:
+    Path("cut.pt").write_bytes(last.read_bytes()[:-100])
+    verb, *flags = command.split()
+    assert ptzip(verb, "cut.pt" if verb == "repair" else last, *flags, "-o", "new/one/out.pt").code < 2
+    assert Path("new/one/out.pt").exists()
+
+
+@pytest.mark.parametrize("command", ["slim", "convert", "repair"])
+def test_the_folder_of_an_output_is_not_made_for_nothing(command: str, last: Path) -> None:
+    Path("noise.pt").write_bytes(b"noise" * 99)
+    assert ptzip(command, "noise.pt", "-o", "new/one/out.pt").code == 2
+    assert names() == ["last.pt", "noise.pt"]

@@ -138,10 +138,23 @@ def test_a_directory_cannot_be_the_target(tmp_path: Path) -> None:
     assert listed(tmp_path) == ["folder"]
 
 
-def test_a_missing_folder_is_an_error_that_names_the_target(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError) as caught:
-        write(tmp_path / "missing" / "out.pt", b"new")
-    assert caught.value.filename == str(tmp_path / "missing" / "out.pt")
+def test_missing_folders_are_made_and_removed_again_where_the_file_fails(tmp_path: Path) -> None:
+    write(tmp_path / "new" / "one" / "out.pt", b"new")
+    assert (tmp_path / "new" / "one" / "out.pt").read_bytes() == b"new"
+    with pytest.raises(RuntimeError), new_file(tmp_path / "new" / "other" / "two" / "out.pt"):
+        raise RuntimeError
+    assert listed(tmp_path / "new") == ["one"]
+
+
+def use_and_fail(folder: Path) -> None:
+    (folder / "other").write_bytes(b"")
+    raise RuntimeError
+
+
+def test_a_folder_that_somebody_else_uses_meanwhile_stays(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), new_file(tmp_path / "new" / "out.pt"):
+        use_and_fail(tmp_path / "new")
+    assert listed(tmp_path / "new") == ["other"]
 
 
 @pytest.mark.parametrize("name", ["x" * 251 + ".pt", "模" * 84 + ".pt"])

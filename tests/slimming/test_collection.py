@@ -160,3 +160,16 @@ def test_in_place_the_whole_file_is_replaced(tmp_path: Path) -> None:
     assert run("slim", "-i", tmp_path / "a.nemo").code == 0
     assert dtypes((tmp_path / "a.nemo").read_bytes()) == {"float16"}
     assert [path.name for path in tmp_path.iterdir()] == ["a.nemo"]
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".ckpt", ".safetensors", ".npz", ".pt.zst"])
+def test_a_tar_is_not_written_under_the_name_of_a_checkpoint(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / "model.nemo").write_bytes(tarred(nemo_files()))
+    with pytest.raises(ptzip.EditError, match=rf"the output would be a tar, which .*{suffix} does not say: FILE::NAME is one"):
+        ptzip.slim(tmp_path / "model.nemo", tmp_path / f"out{suffix}")
+    assert not (tmp_path / f"out{suffix}").exists()
+
+
+def test_a_tar_may_keep_the_suffix_that_it_has(tmp_path: Path) -> None:
+    (tmp_path / "model.ckpt").write_bytes(tarred(nemo_files()))
+    assert ptzip.slim(tmp_path / "model.ckpt").output == str(tmp_path / "model.slim.ckpt")

@@ -13,7 +13,7 @@ from ptzip.inspecting.summary import summary
 from ptzip.pickling.nodes import walk_unordered
 from ptzip.pickling.writer import write_pickle
 from ptzip.slimming.details import keys
-from ptzip.slimming.options import Options
+from ptzip.slimming.options import Options, Run
 from ptzip.slimming.plan import make_plan
 from ptzip.slimming.write import planned_report, write_slim
 from tests.corpus import FIXTURES, parameters
@@ -54,7 +54,7 @@ def use(checkpoint: ptzip.Checkpoint, folder: Path) -> None:
         try:
             plan = make_plan(checkpoint, options)
             keys(checkpoint, planned_report(checkpoint, plan, options).changes)
-            write_slim(checkpoint, plan, options, folder / f"{number}.pt", with_tensors=True, with_check=True)
+            write_slim(checkpoint, plan, options, folder / f"{number}.pt", Run(with_tensors=True, check=True))
         except ptzip.PtzipError:
             continue
     summary(checkpoint, lambda _: Slimming())

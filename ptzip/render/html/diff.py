@@ -5,10 +5,11 @@ from pathlib import Path
 
 from ptzip.diffing.report import DiffReport, TensorDiff
 from ptzip.figures.heat_map import MOST_MODULES, heat_map
-from ptzip.render.diff import ROOT, change, summary
+from ptzip.render.diff import change, summary
 from ptzip.render.html.page import Badge, Section, page
 from ptzip.render.html.tables import column, table
 from ptzip.render.words import count, shape
+from ptzip.text import TOP_LEVEL
 
 
 def diff_page(found: DiffReport) -> str:
@@ -62,16 +63,16 @@ def _row(pair: TensorDiff) -> list[object]:
     words += [pair.problem] if pair.problem else []
     numbers = pair.numbers
     if numbers is None:
-        return [name or ROOT, *form, None, None, None, None, 0, ", ".join(words)]
+        return [name or TOP_LEVEL, *form, None, None, None, None, 0, ", ".join(words)]
     words += [f"{numbers.lone:,} finite in only one file"] if numbers.lone else []
     values = [numbers.distance, numbers.absolute, numbers.relative, numbers.cosine, numbers.differing / max(numbers.numel, 1)]
-    return [name or ROOT, *form, *values, ", ".join(words)]
+    return [name or TOP_LEVEL, *form, *values, ", ".join(words)]
 
 
 def _values(found: DiffReport) -> Iterator[Section]:
     """What differs beside tensors."""
-    rows = [(one.name or ROOT, one.old, one.new) for one in found.changed]
-    rows += [(one.name or ROOT, one.what, "") for one in found.only_a]
-    rows += [(one.name or ROOT, "", one.what) for one in found.only_b]
+    rows = [(one.name or TOP_LEVEL, one.old, one.new) for one in found.changed]
+    rows += [(one.name or TOP_LEVEL, one.what, "") for one in found.only_a]
+    rows += [(one.name or TOP_LEVEL, "", one.what) for one in found.only_b]
     if rows:
         yield table("Values", [column("path", "name"), column("in A", "text"), column("in B", "text")], rows)

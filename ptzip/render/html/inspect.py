@@ -20,6 +20,7 @@ from ptzip.render.inspect_views import branch
 from ptzip.render.words import size, value
 from ptzip.scanning.report import ScanReport
 from ptzip.slimming.report import SlimReport
+from ptzip.text import TOP_LEVEL
 
 
 class Inspected(NamedTuple):
@@ -74,7 +75,7 @@ def _keys(found: InspectReport) -> Section:
     ]
     rows = (
         (
-            row.key or "(object)",
+            row.key or TOP_LEVEL,
             row.kind,
             "" if row.value is None else value(row.value),
             row.below,

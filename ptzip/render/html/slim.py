@@ -11,6 +11,7 @@ from ptzip.render.slim import check_lines
 from ptzip.render.words import share, size
 from ptzip.slimming.report import SlimReport
 from ptzip.tensors.rounding import Loss
+from ptzip.text import TOP_LEVEL
 
 
 def slim_page(found: SlimReport) -> str:
@@ -39,10 +40,10 @@ def _sections(found: SlimReport) -> Iterator[Section]:
     yield slim_section(found)
     if found.keys:
         columns = [column("key", "name"), column("bytes", "bytes"), column("what happens", "text")]
-        yield table("Keys", columns, [(key.name, key.size, key.what) for key in found.keys])
+        yield table("Keys", columns, [(key.name or TOP_LEVEL, key.size, key.what) for key in found.keys])
     if found.changes:
         columns = [column("path", "name"), column("step", "short"), column("what", "text")]
-        yield table("Changes", columns, [(one.path or "(object)", one.category.value, one.what) for one in found.changes])
+        yield table("Changes", columns, [(one.path or TOP_LEVEL, one.category.value, one.what) for one in found.changes])
     if found.tensors:
         yield _casts(found)
 

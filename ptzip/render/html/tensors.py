@@ -7,6 +7,7 @@ from ptzip.render.html.page import Section
 from ptzip.render.html.tables import column, table
 from ptzip.render.words import shape
 from ptzip.tensors.statistics import Statistics
+from ptzip.text import TOP_LEVEL
 
 MOST_ROWS = 100_000
 """The first so many tensors are listed."""
@@ -51,7 +52,7 @@ def tensor_section(uses: TensorUses, marks: Mapping[str, str], statistics: Mappi
 
 def _cells(use: TensorUse, kind: str, file_size: int) -> list[object]:
     tensor = use.tensor
-    cells: list[object] = [use.name or "(object)", tensor.dtype, shape(tensor.shape), tensor.nbytes]
+    cells: list[object] = [use.name or TOP_LEVEL, tensor.dtype, shape(tensor.shape), tensor.nbytes]
     return [*cells, use.own / max(file_size, 1), kind]
 
 

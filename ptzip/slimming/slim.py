@@ -1,0 +1,55 @@
+"""Slims an open checkpoint, or each checkpoint in a tar or zip of files: plans, writes, reports."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.formats.safetensors import SafeTensors
+from ptzip.recipes import AUTO, recipe_in
+from ptzip.slimming.options import Options, Run
+from ptzip.slimming.plan import make_plan
+from ptzip.slimming.report import SlimReport
+from ptzip.slimming.write import check_target, content_name, planned_report, write_copy, write_slim
+
+
+def slim(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run) -> SlimReport:
+    """Write a slim copy to `target`, or only plan it without one; what is slim already is not written.
+
+    Raises EditError, FormatError, FileExistsError, or OSError about the target.
+    """
+    collection = checkpoint.collection
+    if collection is None:
+        return _slim_one(checkpoint, options, target, run)
+    from ptzip.slimming.collection import slim_collection  # few files are tars or zips of files
+
+    if target is not None:
+        check_target(target, checkpoint, f"a {collection.name}", run.overwrite)
+    if options.recipe == AUTO:
+        options = replace(options, recipe=recipe_in(collection.name))
+    inner_run = run._replace(sync=False)  # only the whole is kept
+    return slim_collection(checkpoint, collection, lambda one, path: _slim_one(one, options, path, inner_run), target, run)
+
+
+def _slim_one(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run) -> SlimReport:
+    warnings = run.warn(checkpoint)
+    is_read_again = run.check or run.with_tensors
+    plan = make_plan(checkpoint, options, owned=target is not None and not is_read_again)
+    report = planned_report(checkpoint, plan, options)
+    if report.already_slim:
+        pass
+    elif target is None:
+        from ptzip.slimming.details import keys  # here, since only a dry run shows them
+
+        report = replace(report, keys=keys(checkpoint, report.changes))
+    else:
+        check_target(target, checkpoint, content_name(plan.is_safetensors), run.overwrite)
+        report = write_slim(checkpoint, plan, options, target, run)
+    return replace(report, warnings=warnings + report.warnings)
+
+
+def copy(checkpoint: Checkpoint, report: SlimReport, target: Path, run: Run) -> SlimReport:
+    """Write the bytes of a file that is slim already under a name that somebody counts on."""
+    is_safetensors = isinstance(checkpoint.container, SafeTensors)
+    content = f"a {checkpoint.collection.name}" if checkpoint.collection else content_name(is_safetensors)
+    check_target(target, checkpoint, content, run.overwrite)
+    return write_copy(checkpoint, report, target, run)
