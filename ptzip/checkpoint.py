@@ -14,7 +14,9 @@ from ptzip.errors import Anomaly, PtzipError, UnsupportedError
 from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container, Part
 from ptzip.formats.detect import open_container
+from ptzip.formats.folders import open_any
 from ptzip.io.compression import compression_of, unpacked
+from ptzip.io.folders import FolderSource
 from ptzip.io.sources import (
     MEMBER_MARK,
     FileSource,
@@ -22,7 +24,6 @@ from ptzip.io.sources import (
     Openable,
     Source,
     named_member,
-    open_source,
     placed,
     unchanged,
 )
@@ -59,7 +60,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
         self._tensors: Mapping[str, Tensor] | None = None
         try:
             with unchanged(source, is_replaced=True):
-                self.compression = compression_of(source)
+                self.compression = None if isinstance(source, FolderSource) else compression_of(source)
                 if self.compression:
                     self._inner = unpacked(source, self.compression, limits)
                 with placed(self._inner):
@@ -85,6 +86,10 @@ class Checkpoint(Mapping[str, "Tensor"]):
 
     def _opened(self) -> Container:
         """The container of the content, or of the only checkpoint in it."""
+        if isinstance(self.source, FolderSource):
+            from ptzip.formats.folders.detect import open_folder  # most checkpoints are files
+
+            return open_folder(self.source, self.limits)
         if self.collection is None:
             found = open_container(self._inner, self.limits)
             if not isinstance(found, Collection):
@@ -189,7 +194,7 @@ class Checkpoint(Mapping[str, "Tensor"]):
     @property
     def path(self) -> str | None:
         """The path that the checkpoint was opened from; None for bytes and file objects."""
-        return os.fspath(self.source.path) if isinstance(self.source, FileSource) else None
+        return os.fspath(self.source.path) if isinstance(self.source, FileSource | FolderSource) else None
 
     @property
     def unpacked(self) -> Source:
@@ -273,12 +278,12 @@ def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
 def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None) -> Checkpoint:
     """Open a checkpoint from a path, bytes, or a binary file object (which stays open); the content determines the format.
 
-    A path FILE::NAME opens one checkpoint of a tar or zip of files. Nothing is executed, and no tensor is read. Raises
+    The path may be that of a folder that is one checkpoint, or of its index. A path FILE::NAME opens one checkpoint of a tar or zip of files. Nothing is executed, and no tensor is read. Raises
     FormatError, UnsupportedError, LimitError or OSError.
     """
     used = limits_from(limits)  # a wrong limit is an error before the file is opened
     file, name = named_member(source)
-    whole = Checkpoint(open_source(file), used)
+    whole = Checkpoint(open_any(file), used)
     if not name:
         return whole
     try:

@@ -13,6 +13,7 @@ from ptzip.pickling.new_nodes import atom, called, named, new_dict, new_tuple, o
 from ptzip.pickling.nodes import Call, Dict, Global, Node, Persistent, Pickle, walk
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME, BYTES, PACKED, DType
+from ptzip.tensors.new_tensors import counted_in, location_nodes, numbers, strided
 from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import contiguous
 from ptzip.tensors.tensor import Tensor
@@ -76,8 +77,7 @@ class StorageCut(NamedTuple):
 
     @property
     def kind(self) -> DType:
-        """The dtype that elements are counted in: bytes if the storage's dtype has no storage class in torch."""
-        return self.held.dtype if self.held.dtype.storage else BYTES
+        return counted_in(self.held.dtype)
 
     @property
     def payload(self) -> Payload:
@@ -133,32 +133,22 @@ def _node(tensor: Tensor, cuts: Cuts) -> Call:
 
 
 def _strided(tensor: Tensor, cuts: Cuts) -> Call:
-    cut, marks = cuts[id(_held(tensor)[0])], _marks(tensor)
-    head = (*_location(tensor, cut), atom(False), ordered([]))
-    if tensor.dtype == cut.held.dtype.name and cut.kind is not BYTES:
-        return called("torch._utils", "_rebuild_tensor_v2", *head, *marks)
-    return called("torch._utils", "_rebuild_tensor_v3", *head, named("torch", tensor.dtype), *marks)
+    cut = cuts[id(_held(tensor)[0])]
+    return strided(tensor.dtype, cut.kind, _location(tensor, cut), _marks(tensor))
 
 
 def _location(tensor: Tensor, cut: StorageCut) -> tuple[Node, Node, Node, Node]:
     """Storage, offset, size and stride."""
-    kind = cut.kind
-    numel = (cut.last - cut.first) // kind.size
-    module = "torch.storage" if kind is BYTES else "torch"
-    identity = new_tuple(atom("storage"), named(module, kind.storage), atom(cut.key), atom("cpu"), atom(numel))
     shift = (_held(tensor)[1] - cut.first) // tensor.itemsize * PACKED.get(tensor.dtype, 1)
     offset = tensor.offset + shift if tensor.numel else 0
-    return Persistent("BINPERSID", None, [identity]), atom(offset), _numbers(tensor.shape), _numbers(tensor.stride)
+    numel = (cut.last - cut.first) // cut.kind.size
+    return location_nodes(cut.kind, cut.key, numel, offset, tensor.shape, tensor.stride)
 
 
 def _marks(tensor: Tensor) -> list[Node]:
     marks = {"conj": tensor.is_conj, "neg": tensor.is_neg}
     given: list[Node] = [node for mark, is_set in marks.items() if is_set for node in (atom(mark), atom(True))]
     return [new_dict(given)] if given else []
-
-
-def _numbers(values: tuple[int, ...]) -> Node:
-    return new_tuple(*map(atom, values))
 
 
 def _quantized(tensor: Tensor, cuts: Cuts) -> Call:
@@ -176,7 +166,7 @@ def _sparse(tensor: Tensor, cuts: Cuts) -> Call:
     layout = called("torch.serialization", "_get_layout", atom(f"torch.{tensor.layout}"))
     inner = [_node(part, cuts) for part in tensor.components.values()]
     coalesced = [] if tensor.is_coalesced is None else [atom(tensor.is_coalesced)]
-    data = new_tuple(*inner, _numbers(tensor.shape), *coalesced)
+    data = new_tuple(*inner, numbers(tensor.shape), *coalesced)
     return called("torch._utils", "_rebuild_sparse_tensor", layout, data)
 
 
@@ -185,7 +175,7 @@ def _nested(tensor: Tensor, cuts: Cuts) -> Call:
 
 
 def _meta(tensor: Tensor, cuts: Cuts) -> Call:
-    sizes = _numbers(tensor.shape), _numbers(tensor.stride)
+    sizes = numbers(tensor.shape), numbers(tensor.stride)
     return called("torch._utils", "_rebuild_meta_tensor_no_storage", named("torch", tensor.dtype), *sizes, atom(False))
 
 

@@ -426,7 +426,7 @@ def position(source: Source, offset: int) -> Position:
     while isinstance(source, Window | NamedSource):
         offset += source.offset if isinstance(source, Window) else 0
         source = source.base
-    origin = source.origin if isinstance(source, BytesSource | DescriptorSource) else START
+    origin: Position = getattr(source, "origin", START)
     return Position(origin.offset + offset, origin.inside)
 
 

@@ -158,14 +158,14 @@ def gathered(
         block, filled = np.frombuffer(held, f"V{item}"), 0
         for part in rows(box, at, end):
             out = block[filled : filled + part.numel].reshape(part.shape)
-            _fill(out, part, read, read_part)
+            fill(out, part, read, read_part)
             filled += part.numel
         yield block.view(np.uint8).data
         del block, out, held  # before the next block takes memory
         at = end
 
 
-def _fill(out: "npt.NDArray[Any]", box: Box, read: Read, read_part: Read | None) -> None:
+def fill(out: "npt.NDArray[Any]", box: Box, read: Read, read_part: Read | None) -> None:
     """Fill an array with a box, in as few reads as pay off."""
     item = out.itemsize
     if read_part is None or _is_dense(box, item):

@@ -15,7 +15,7 @@ from ptzip.pickling.new_nodes import atom, named
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.strides import element_range, is_countable
-from ptzip.tensors.torch_names import PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, VIEWS
+from ptzip.tensors.torch_names import PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, TYPED, VIEWS
 
 STORAGE_ITEMS = 5
 CLASS, KEY, LOCATION, NUMEL = 1, 2, 3, 4
@@ -219,3 +219,29 @@ def _integers(node: Node) -> tuple[int, ...] | None:
         return None
     values = [value for part in map(plain, node.parts) if (value := _integer(part)) is not None]
     return tuple(values) if len(values) == len(node.parts) else None
+
+
+class PlainTensor(NamedTuple):
+    """A strided tensor of any dtype: `offset`, `shape` and `stride` count its elements."""
+
+    dtype: str
+    storage: StorageRef
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def plain_tensor(node: Node) -> PlainTensor | None:
+    """The same as `tensor_ref`, also for what `_rebuild_tensor_v3` rebuilds: dtypes without a storage class of their own."""
+    found = tensor_ref(node)
+    if found is not None:
+        return PlainTensor(found.storage.dtype.name, found.storage, found.offset, found.shape, found.stride)
+    path, given = rebuilt_by(node)
+    if path != TYPED or len(given) <= TYPED_DTYPE:
+        return None
+    arguments = [plain(part) for part in given]
+    storage, offset, kind = storage_ref(arguments[0]), _integer(arguments[OFFSET]), arguments[TYPED_DTYPE]
+    shape, stride = _integers(arguments[SHAPE]), _integers(arguments[STRIDE])
+    if storage is None or offset is None or shape is None or stride is None or not isinstance(kind, Global):
+        return None
+    return PlainTensor(kind.name, storage, offset, shape, stride)

@@ -36,12 +36,13 @@ TENSOR = "torch.Tensor"
 PARAMETER = "torch.nn.parameter.Parameter"
 BUFFER = "torch.nn.parameter.Buffer"
 NESTED_TENSOR = "torch.nested._internal.nested_tensor.NestedTensor"
+TYPED = "torch._utils._rebuild_tensor_v3"
 REBUILD_JAGGED = "torch.nested._internal.nested_tensor._rebuild_njt"
 
 _FUNCTIONS = (
     TorchName("torch._utils._rebuild_tensor", "view", 4, (0, 1), (0, 3)),
     TorchName("torch._utils._rebuild_tensor_v2", "view", 6, (0, 4)),
-    TorchName("torch._utils._rebuild_tensor_v3", "on storage", 7, (2, 1), in_legacy=False),
+    TorchName(TYPED, "on storage", 7, (2, 1), in_legacy=False),
     TorchName("torch._utils._rebuild_parameter", "parameter", 3),
     TorchName("torch._utils._rebuild_parameter_with_state", "parameter", 4, (2, 0)),
     TorchName("torch._utils._rebuild_device_tensor_from_cpu_tensor", "rebuild", 4, (2, 6)),

@@ -1,0 +1,48 @@
+"""Reading the objects of an index as plain fields: instances of dataclasses, tuples, numbers and names. Nothing is built."""
+
+from ptzip.errors import FormatError
+from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, state, text
+
+
+def fields(node: Node, *classes: str) -> dict[str, Node]:
+    """The attributes of an instance of one of some classes, by name. Raises FormatError for anything else."""
+    if not isinstance(node, Call) or node.path.rpartition(".")[2] not in classes:
+        raise FormatError(f"the index of this folder has a {_kind(node)} where it should have a {' or '.join(classes)}", node.offset)
+    built = state(node)
+    return {name: value for key, value in pairs(built) if (name := text(key)) is not None} if isinstance(built, Dict) else {}
+
+
+def _kind(node: Node) -> str:
+    return node.path or "call" if isinstance(node, Call | Global) else type(node).__name__.lower()
+
+
+def items(node: Node | None) -> list[Node]:
+    """The items of a list, a tuple or a `torch.Size`; none of None."""
+    if isinstance(node, Call) and node.path == "torch.Size" and node.arguments:
+        node = plain(node.arguments[0])
+    if node is None or (isinstance(node, Atom) and node.value is None):
+        return []
+    if not isinstance(node, List | Tuple):
+        raise FormatError(f"the index of this folder has a {_kind(node)} where it should have a list", node.offset)
+    return [slot.node for slot in item_slots(node)]
+
+
+def number(node: Node | None) -> int:
+    """A number of bytes or elements. Raises FormatError for anything that is no such number."""
+    value = node.value if isinstance(node, Atom) else None
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
+        raise FormatError(f"the index of this folder has {value!r} where it should have a size", None if node is None else node.offset)
+    return value
+
+
+def numbers(node: Node | None) -> tuple[int, ...]:
+    return tuple(map(number, items(node)))
+
+
+def entries(node: Node | None) -> list[tuple[Node, Node]]:
+    """The items of a dict; none of None. Raises FormatError for anything else."""
+    if node is None or (isinstance(node, Atom) and node.value is None):
+        return []
+    if not isinstance(node, Dict):
+        raise FormatError(f"the index of this folder has a {_kind(node)} where it should have a dict", node.offset)
+    return list(pairs(node))

@@ -1,0 +1,105 @@
+"""A folder as one source: its files one after the other, of which only some are open at a time."""
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ptzip.errors import FormatError, PtzipError
+from ptzip.io.sources import FileSource, Identity, Position, Stream, changed, special, whole
+
+MOST_OPEN = 64
+"""So many files of a folder are open at a time: a system may allow a process no more than 256."""
+
+
+class FolderFile(NamedTuple):
+    """One file of a folder, as a source that its folder opens when it is read; closing it does nothing."""
+
+    folder: "FolderSource"
+    path: str
+    """Below the folder."""
+    size: int
+
+    @property
+    def name(self) -> str:
+        return self.path
+
+    @property
+    def origin(self) -> Position:
+        return Position(0, self.path)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.folder.opened(self.path).read(offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        self.folder.opened(self.path).read_into(offset, buffer)
+
+    def whole(self) -> Stream:
+        return whole(self)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        self.folder.check_unchanged(may_be_replaced)
+
+    def close(self) -> None:
+        pass
+
+
+class FolderSource:
+    """The `files` of a folder of a `kind`, by their paths below it, as one source of all their bytes in that order.
+
+    Raises FormatError for a file that is no regular one, OSError for one that cannot be looked at.
+    """
+
+    def __init__(self, path: str, kind: str, files: Sequence[str]) -> None:
+        self.path = self.name = path
+        self.kind = kind
+        self.identities = {file: self._identity(file) for file in files}
+        self.files = {file: FolderFile(self, file, found.size) for file, found in self.identities.items()}
+        self.size = sum(file.size for file in self.files.values())
+        self.opened = functools.lru_cache(MOST_OPEN)(self._open)
+        """A file by its path below the folder; raises ChangedError where it is another one by now."""
+        self._is_closed = False
+
+    def _identity(self, file: str) -> Identity:
+        path = os.path.join(self.path, file)
+        if kind := special(path):
+            raise FormatError(f"{file} in this folder is {kind}, expected a regular file")
+        return Identity.of(os.stat(path))  # noqa: PTH116 (as in `special`)
+
+    def _open(self, file: str) -> FileSource:
+        if self._is_closed:
+            raise PtzipError(f"{self.name} is closed: read from it before closing it, or open it again")
+        found = FileSource(os.path.join(self.path, file))
+        if Identity.of(found.status) != self.identities[file]:
+            raise changed(f"another program replaced {file}")
+        return found
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = bytearray(length)
+        self.read_into(offset, memoryview(data))
+        return bytes(data)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        for file in self.files.values():
+            count = max(min(file.size - offset, len(buffer)), 0)
+            if count:
+                file.read_into(offset, buffer[:count])
+            offset, buffer = max(offset - file.size, 0), buffer[count:]
+        if len(buffer):
+            raise FormatError(f"the files of this folder end early: {len(buffer)} bytes are missing")
+
+    def whole(self) -> Stream:
+        return whole(self)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        for file, known in self.identities.items():
+            try:
+                now = self._identity(file)
+            except FileNotFoundError:
+                raise changed(f"another program removed {file}") from None
+            if now != known:
+                raise changed(f"another program wrote to {file}, or replaced it")
+
+    def close(self) -> None:
+        self._is_closed = True
+        self.opened.cache_clear()
