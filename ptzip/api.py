@@ -230,6 +230,19 @@ def _foretold(checkpoint: "Checkpoint", recipe: str = "auto") -> "Slimming":
     return Slimming(report.recipe, report.old_size - report.new_size, "already slim" if report.already_slim else "")
 
 
+def folder_files(path: str) -> list[str]:
+    """The paths of the files of a folder that is one checkpoint; none of any other folder, or of one that cannot be listed."""
+    from pathlib import Path  # as above
+
+    from ptzip.formats.folders.detect import folder_source  # as above
+
+    try:
+        found = folder_source(path)
+    except (PtzipError, OSError):
+        return []
+    return [] if found is None else [str(Path(found.path, file)) for file in found.files]
+
+
 def scan(
     source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | Mapping[str, int] | None = None
 ) -> "ScanReport":

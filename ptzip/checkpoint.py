@@ -24,6 +24,7 @@ from ptzip.io.sources import (
     Openable,
     Source,
     named_member,
+    open_source,
     placed,
     unchanged,
 )
@@ -278,8 +279,8 @@ def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
 def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None) -> Checkpoint:
     """Open a checkpoint from a path, bytes, or a binary file object (which stays open); the content determines the format.
 
-    The path may be that of a folder that is one checkpoint, or of its index. A path FILE::NAME opens one checkpoint of a tar or zip of files. Nothing is executed, and no tensor is read. Raises
-    FormatError, UnsupportedError, LimitError or OSError.
+    The path may be that of a folder that is one checkpoint, or of its index. A path FILE::NAME opens one checkpoint of a tar or
+    zip of files. Nothing is executed, and no tensor is read. Raises FormatError, UnsupportedError, LimitError or OSError.
     """
     used = limits_from(limits)  # a wrong limit is an error before the file is opened
     file, name = named_member(source)

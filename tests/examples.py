@@ -69,6 +69,7 @@ def furnished() -> Iterator[Path]:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(FIXTURES / "training.pt", folder / path)
         shutil.copy(FIXTURES / "format" / "linear.pt", folder)
+        shutil.copytree(FIXTURES / "folders" / "fsdp2-2", folder / "step-1000")
         save(folder / "weights.pt", training_records())
         (folder / "ppo.zip").write_bytes(zipped(sb3_files()))
         slim(FIXTURES / "training.pt", folder / "slim.pt", sync=False)

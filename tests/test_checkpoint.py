@@ -124,7 +124,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
         opened.append(Counting(path))
         return opened[-1]
 
-    monkeypatch.setattr("ptzip.checkpoint.open_source", opening)
+    monkeypatch.setattr("ptzip.checkpoint.open_any", opening)
     return opened
 
 

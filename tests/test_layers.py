@@ -68,6 +68,7 @@ ONLY_IN = {
     ),
     "numpy": (
         "diffing/numeric.py",
+        "formats/folders/pieces.py",
         "formats/npy.py",
         "tensors/blocks.py",
         "tensors/cast_error.py",

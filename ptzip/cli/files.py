@@ -1,9 +1,10 @@
 """The files that a command works on: those that are named, and of folders the checkpoints in them and below."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ptzip import api
 from ptzip.errors import EditError
 
 MODEL_SUFFIXES = frozenset(
@@ -16,10 +17,12 @@ MODEL_SUFFIXES = frozenset(
 
 
 class File(NamedTuple):
-    """A file to work on: `folder` is the folder that was named and walked, "" where the file itself was named."""
+    """A file to work on, or a folder that is one checkpoint (`is_folder`): `folder` is the folder that was named and walked, ""
+    where the path itself was named."""
 
     path: str
     folder: str = ""
+    is_folder: bool = False
 
     @property
     def is_named(self) -> bool:
@@ -27,25 +30,40 @@ class File(NamedTuple):
 
     @property
     def has_model_suffix(self) -> bool:
-        return os.path.splitext(self.path)[1].lower() in MODEL_SUFFIXES
+        return self.is_folder or os.path.splitext(self.path)[1].lower() in MODEL_SUFFIXES
 
 
-def walk(paths: Iterable[str]) -> Iterator[File]:
-    """All files; a folder that cannot be listed is one, so that it is reported."""
+Contents = Callable[[str], Sequence[str]]
+"""The paths of the files of a folder that is one checkpoint; none of any other folder."""
+
+
+def walk(paths: Iterable[str], contents: Contents = lambda folder: ()) -> Iterator[File]:
+    """All files, but folders that are one checkpoint instead of their `contents`; a folder that cannot be listed is a file, so
+    that it is reported.
+    """
     for path in paths:
         if not os.path.isdir(path):
             yield File(path)
             continue
-        unlisted = list[OSError]()
+        unlisted, taken = list[OSError](), set[str]()
         for folder, folders, names in os.walk(path, onerror=unlisted.append):
             folders.sort()
-            yield from (File(os.path.normpath(os.path.join(folder, name)), path) for name in sorted(names))
+            files = [os.path.normpath(os.path.join(folder, name)) for name in sorted(names)]
+            if os.path.normpath(folder) not in map(os.path.dirname, taken) and (inside := contents(folder)):
+                taken.update(map(os.path.normpath, inside))
+                yield File(os.path.normpath(folder), "" if folder == path else path, is_folder=True)
+            yield from (File(file, path) for file in files if file not in taken)
         yield from (File(str(error.filename)) for error in unlisted)
 
 
-def checkpoints(paths: list[str]) -> list[File]:
-    """The files that are named, and in folders those with the suffix of a checkpoint. Raises EditError where there are none."""
-    found = [file for file in walk(paths) if file.is_named or file.has_model_suffix]
+def checkpoints(paths: list[str], has_others: bool = False) -> list[File]:
+    """The files that are named, and in folders those with the suffix of a checkpoint. Raises EditError where there are none.
+
+    With a folder that is one checkpoint, what else is in it is training's, and left out unless it `has_others`.
+    """
+    found = [file for file in walk(paths, api.folder_files) if file.is_named or file.has_model_suffix]
+    folders = [os.path.join(file.path, "") for file in found if file.is_folder and not has_others]
+    found = [file for file in found if not file.path.startswith(tuple(folders))]
     if not found:
         raise EditError(f"no file in {', '.join(paths)} has the suffix of a checkpoint: name the files themselves")
     return found

@@ -142,7 +142,8 @@ def _files(arguments: argparse.Namespace) -> list[File]:
 def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outcome]:
     """The report of each file or why there is none, in the order of the files."""
     taken = {os.path.realpath(file.path): "is another input of this run" for file in files}
-    targets = [_attempt(functools.partial(_target, file, arguments, taken)) for file in files]
+    to_folder = _is_folder(files, arguments)
+    targets = [_attempt(functools.partial(_target, file, arguments, to_folder, taken)) for file in files]
     from ptzip.io.workers import cpu_count  # here, since --help does without threads
 
     jobs = arguments.jobs or (cpu_count() if len(files) >= TOGETHER else 1)
@@ -234,7 +235,7 @@ def _setting(text: str) -> tuple[str, Any]:
         raise EditError(f"invalid --set {path}: the value has too many levels") from error
 
 
-def _target(file: File, arguments: argparse.Namespace, taken: dict[str, str]) -> Path:
+def _target(file: File, arguments: argparse.Namespace, to_folder: bool, taken: dict[str, str]) -> Path:
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
     source = Path(file.path)
     container, member = split_member(file.path)
@@ -243,10 +244,12 @@ def _target(file: File, arguments: argparse.Namespace, taken: dict[str, str]) ->
     if arguments.in_place:
         if member:
             raise EditError(f"only whole files are overwritten: slim {container}, or name an output")
+        if file.is_folder:
+            raise EditError("a folder is not overwritten: name an output with -o")
         if not arguments.force and source.exists() and is_read_only(source):
             raise EditError("the file is read-only (use -f to overwrite it)")
         return source
-    target = _output(file, arguments)
+    target = _output(file, arguments, to_folder)
     if target.exists() and Path(container).exists() and target.samefile(container):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
     real = os.path.realpath(target)
@@ -256,23 +259,26 @@ def _target(file: File, arguments: argparse.Namespace, taken: dict[str, str]) ->
     return target
 
 
-def _output(file: File, arguments: argparse.Namespace) -> Path:
+def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Path:
     """The path of an output; files of a folder keep their places below the output folder."""
     if not arguments.output:
         return slim_path(file.path)
     output = Path(arguments.output)
-    if not _is_folder(arguments):
+    if not to_folder:
         return output
     if output.exists() and not output.is_dir():
         raise EditError(f"the output {output} is not a folder")
     if file.path == STANDARD:
         raise EditError(f"stdin has no name for a file in {output}: name the output itself")
+    if file.is_folder:
+        return output / os.path.relpath(slim_path(file.path), file.folder or Path(file.path).parent)
     if file.folder:
         return output / os.path.relpath(file.path, file.folder)
     return output / Path(split_member(file.path)[1] or file.path).name
 
 
-def _is_folder(arguments: argparse.Namespace) -> bool:
-    """Whether `-o` names a folder, there or not: it ends so, or several files or a folder need one."""
-    name, files = arguments.output or "", arguments.files
-    return bool(name) and (name.endswith(os.sep) or len(files) > 1 or Path(files[0]).is_dir() or Path(name).is_dir())
+def _is_folder(files: list[File], arguments: argparse.Namespace) -> bool:
+    """Whether `-o` names a folder, there or not: it ends so, or several files or a folder of files need one."""
+    name = arguments.output or ""
+    is_needed = len(arguments.files) > 1 or any(file.folder for file in files)
+    return bool(name) and (name.endswith(os.sep) or is_needed or Path(name).is_dir())

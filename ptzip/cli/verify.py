@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ptzip.render.verify import lines  # here, since --help needs none of it
 
     results = Results("verify", arguments.json)
-    names = [file.path for file in checkpoints(arguments.files)]
+    names = [file.path for file in checkpoints(arguments.files, has_others=True)]
     with Bar(names, arguments) as bar:
         for name in names:
             try:

@@ -44,6 +44,20 @@ class Slimming(NamedTuple):
     refusal: str = ""
 
 
+class FolderFile(NamedTuple):
+    """One file of a folder: its path there, and its size in bytes."""
+
+    path: str
+    size: int
+
+
+class FolderFacts(NamedTuple):
+    """What is known of a folder that is one checkpoint: its files, and facts in words such as ("processes", "8")."""
+
+    files: tuple[FolderFile, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
 class Safety(NamedTuple):
     """The verdict of `scan`, why in a few words, and the words for `--trust` with which it would be clean."""
 
@@ -57,7 +71,7 @@ class InspectReport:
     """The summary of one file. `size` is in bytes, `unpacked` that of its content if it is compressed.
 
     `keys` has a row for each top-level key, `tensors` one for each tensor. `faults` are the errors that left something empty.
-    `safety` is None where nobody asked for a scan.
+    `safety` is None where nobody asked for a scan, `folder` for a file.
     """
 
     path: str
@@ -79,6 +93,7 @@ class InspectReport:
     slimming: Slimming
     faults: tuple[str, ...]
     safety: Safety | None = None
+    folder: FolderFacts | None = None
 
     @property
     def rest(self) -> int:
@@ -119,6 +134,7 @@ class InspectReport:
             faults=list(self.faults),
             slim=self.slimming._asdict(),
             safety=self.safety,
+            folder=self.folder and {"files": [one._asdict() for one in self.folder.files], "facts": dict(self.folder.facts)},
         )
 
     _repr_html_ = notebook_html

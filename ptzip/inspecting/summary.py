@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ptzip.allowlist.table import is_allowed
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
-from ptzip.formats.container import Part
+from ptzip.formats.container import Container, Part
+from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
 from ptzip.inspecting.key_sizes import NOTHING, Holdings, StorageSizes, all_tensor_facts, holdings, of_further
 from ptzip.inspecting.records import RecordRow, record_rows
-from ptzip.inspecting.report import ImportedName, InspectReport, PickleSize, Slimming
+from ptzip.inspecting.report import FolderFacts, FolderFile, ImportedName, InspectReport, PickleSize, Slimming
 from ptzip.inspecting.tensor_summary import (
     Duplicates,
     dead_bytes,
@@ -62,7 +63,15 @@ def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
         anomalies=(*checkpoint.anomalies, *_unusual_records(checkpoint, rows), *odd),
         slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else foretell(checkpoint),
         faults=tuple(dict.fromkeys(faults)),
+        folder=_folder_facts(checkpoint.container),
     )
+
+
+def _folder_facts(container: Container) -> FolderFacts | None:
+    if not isinstance(container, Folder):
+        return None
+    files = tuple(FolderFile(file.path, file.size) for file in container.source.files.values())
+    return FolderFacts(files, tuple((fact.name, fact.value) for fact in container.facts))
 
 
 def imported_names(parts: Iterable[Part]) -> tuple[ImportedName, ...]:

@@ -14,6 +14,7 @@ from typing import Protocol
 from ptzip.errors import EditError
 from ptzip.io.access import ALLOWED, mode_alone, take_over
 from ptzip.io.compression import compress, compression_named
+from ptzip.io.folders import FolderSource
 from ptzip.io.payloads import CountBytes, Payload
 from ptzip.io.renames import rename_new, swap
 from ptzip.io.sources import (
@@ -251,6 +252,8 @@ def new_files(
     the source is no longer what was read, or has been replaced unless it `may_be_replaced`; OSError about a target.
     """
     origin = source.file if isinstance(source, NamedSource) else source
+    if isinstance(origin, FolderSource):
+        _check_not_inside(targets, origin)
     files = OutputSet(targets)
     UNFINISHED.append(files.discard)  # before anything exists, so that a signal at any moment leaves nothing
     try:
@@ -263,6 +266,14 @@ def new_files(
         UNFINISHED.remove(files.discard)
         for output in files.outputs:
             output.close()
+
+
+def _check_not_inside(targets: Sequence[Path], folder: FolderSource) -> None:
+    """Raise EditError where an output is one of the files of an input."""
+    files = {os.path.realpath(Path(folder.path, file)): file for file in folder.files}
+    for target in targets:
+        if file := files.get(os.path.realpath(target)):
+            raise EditError(f"the output {target} is {file} of the input itself: choose another output")
 
 
 def check_overwrite(path: Path, overwrite: bool) -> None:
@@ -288,9 +299,12 @@ def slim_path(source: str | os.PathLike[str]) -> Path:
     """The default output of `slim`: `last.slim.pt` beside `last.pt`.
 
     `last.pt.zst` becomes `last.slim.pt.zst`; the suffix of a compression that is not written is dropped. The output for one
-    checkpoint of a tar or zip of files is beside the latter.
+    checkpoint of a tar or zip of files is beside the latter, and that for the folder `run` is `run.slim.pt`.
     """
     file, name = split_member(source)
+    if not name and Path(file).is_dir():
+        folder = Path(file) if Path(file).name not in ("", "..") else Path(file).resolve()
+        return folder.with_name(f"{folder.name}.slim.pt")
     path = Path(file).with_name(Path(name).name) if name else Path(file)
     kind = compression_named(path)
     plain = path.with_suffix("") if kind else path

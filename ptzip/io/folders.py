@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, PtzipError
-from ptzip.io.sources import FileSource, Identity, Position, Stream, changed, special, whole
+from ptzip.io.sources import FileSource, Identity, Position, changed, special, whole
+from ptzip.io.streams import Stream
 
 MOST_OPEN = 64
 """So many files of a folder are open at a time: a system may allow a process no more than 256."""
@@ -60,11 +61,16 @@ class FolderSource:
         """A file by its path below the folder; raises ChangedError where it is another one by now."""
         self._is_closed = False
 
+    @property
+    def binary_files(self) -> dict[str, FolderFile]:
+        """All files but an index in JSON, of which nothing is loaded but names."""
+        return {path: file for path, file in self.files.items() if not path.endswith(".json")}
+
     def _identity(self, file: str) -> Identity:
         path = os.path.join(self.path, file)
         if kind := special(path):
             raise FormatError(f"{file} in this folder is {kind}, expected a regular file")
-        return Identity.of(os.stat(path))  # noqa: PTH116 (as in `special`)
+        return Identity.of(os.stat(path))
 
     def _open(self, file: str) -> FileSource:
         if self._is_closed:

@@ -389,17 +389,6 @@ def unchanged(source: Source, is_replaced: bool = False) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened_source(source: Openable) -> Iterator[Source]:
-    """An open source, which is `unchanged` at the end of the block."""
-    opened = open_source(source)
-    try:
-        with unchanged(opened):
-            yield opened
-    finally:
-        opened.close()
-
-
-@contextlib.contextmanager
 def placed(source: Source) -> Iterator[None]:
     """Let errors about bytes of a source say where those are in the file; the innermost of several sources counts."""
     try:

@@ -80,6 +80,14 @@ def is_optimizer(node: Node | None) -> bool:
     return isinstance(groups, List) and isinstance(lookup(node, "state"), Dict | Call)
 
 
+def is_flat_optimizer(node: Node) -> bool:
+    """Whether a node is the state of an optimizer by dotted names, `state.NAME.KEY` and `param_groups.NAME.KEY`
+    (`torch/distributed/checkpoint/state_dict.py`, `flatten_optimizer_state_dict`)."""
+    found = [text(key) or "" for key, _ in pairs(node)] if isinstance(node, Dict | Call) else []
+    has_groups = any(name.startswith("param_groups.") for name in found)
+    return has_groups and all(name.startswith(("state.", "param_groups.")) for name in found)
+
+
 def names(node: Node) -> list[str]:
     """The texts among the keys of a dict."""
     return [name for key, _ in pairs(node) if (name := text(key)) is not None]

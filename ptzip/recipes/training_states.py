@@ -23,7 +23,7 @@ from ptzip.pickling.nodes import (
     pairs,
     text,
 )
-from ptzip.recipes.recipe import is_optimizer
+from ptzip.recipes.recipe import is_flat_optimizer, is_optimizer
 from ptzip.recipes.weights import weights_below
 from ptzip.tensors.references import tensor_ref
 from ptzip.tree.below import Below
@@ -64,11 +64,13 @@ class Holdings:
 
 def _is_any_optimizer(node: Node, _: object = None) -> bool:
     """The state of an optimizer, or a pickled `torch.optim.Optimizer` (its `__getstate__`)."""
-    return not is_module(node) and is_optimizer(_fields(node))
+    return not is_module(node) and (is_optimizer(_fields(node)) or is_flat_optimizer(node))
 
 
 def _is_surely_optimizer(node: Node, _: object = None) -> bool:
-    """One with groups, each of which lists its parameters."""
+    """One with groups, each of which lists its parameters, or one that is flat."""
+    if is_flat_optimizer(node):
+        return True
     groups = lookup(_fields(node), "param_groups") if _is_any_optimizer(node) else None
     found = _different(slot.node for slot in item_slots(groups)) if groups is not None else []
     return bool(found) and all(lookup(group, "params") is not None for group in found)

@@ -30,7 +30,7 @@ def drop(edit: Edit) -> None:
 
 def hint(edit: Edit) -> None:
     """Warn of files beside the weights that only training needs."""
-    folder = Path(edit.path).parent
+    folder = Path(edit.path) if Path(edit.path).is_dir() else Path(edit.path).parent
     found = [folder / name for name in TRAINING_FILES if (folder / name).is_file()]
     if found:
         size = sum(path.stat().st_size for path in found) / 1e6

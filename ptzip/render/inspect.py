@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
-from ptzip.inspecting.report import ImportedName, InspectReport, Safety, Slimming
+from ptzip.inspecting.report import FolderFile, ImportedName, InspectReport, Safety, Slimming
 from ptzip.inspecting.tensor_summary import ParameterCount
 from ptzip.render.words import bar, count, cut, filled, printable, releases, shape, share, size, table, value
 from ptzip.scanning.advice import quoted
 from ptzip.text import TOP_LEVEL
 
-MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES, MOST_TRUSTED = 16, 16, 8, 6, 8, 3
+MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES, MOST_TRUSTED, MOST_FILES = 16, 16, 8, 6, 8, 3, 8
 """How many of each fit a screen; the others are counted."""
 
 LABEL, BAR = 12, 10
@@ -40,6 +40,9 @@ def origin(found: InspectReport) -> Iterator[Fact]:
     yield "format", list(_format(found))
     if releases(found.versions):
         yield "written by", [releases(found.versions)]
+    if found.folder is not None:
+        yield from ((name, [printable(words)]) for name, words in found.folder.facts)
+        yield "files", list(_files(found.folder.files))
 
 
 def contents(found: InspectReport) -> Iterator[Fact]:
@@ -62,6 +65,13 @@ def _format(found: InspectReport) -> Iterator[str]:
         yield f"{count(len(found.streams), 'pickle')}, the first{protocol}" if len(found.streams) > 1 else f"pickle{protocol}"
     if found.big_endian:
         yield "big-endian"
+
+
+def _files(files: tuple[FolderFile, ...]) -> Iterator[str]:
+    """The first files of a folder with their sizes."""
+    yield from (f"{printable(file.path)} {size(file.size)}" for file in files[:MOST_FILES])
+    if rest := files[MOST_FILES:]:
+        yield f"{count(len(rest), 'more file')} {size(sum(file.size for file in rest))}"
 
 
 def _shares(found: InspectReport) -> Iterator[str]:

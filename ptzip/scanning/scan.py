@@ -5,7 +5,9 @@ from contextlib import AbstractContextManager
 
 from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import PtzipError
-from ptzip.io.sources import Openable, Source, named_member, opened_source, place_of
+from ptzip.formats.folders import opened_any
+from ptzip.io.folders import FolderSource
+from ptzip.io.sources import Openable, Source, named_member, place_of
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
@@ -39,14 +41,19 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
 
 def _opened(source: Openable, limits: Limits) -> AbstractContextManager[Source]:
     if not named_member(source)[1]:
-        return opened_source(source)
+        return opened_any(source, by_index=False)
     from ptzip.checkpoint import opened_bytes  # here, so that other files do not wait for it
 
     return opened_bytes(source, limits)
 
 
 def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_LIMITS) -> ScanReport:
-    """Scan everything in an open source."""
+    """Scan everything in an open source; of a folder, each of its files."""
+    if isinstance(source, FolderSource):
+        return _joined(
+            source.name,
+            {name: scan_source(file, trusted, limits) for name, file in source.binary_files.items()},
+        )
     findings, names, used, reason = list[Finding](), set[str](), set[str](), ""
     for subject in subjects(source, limits, trusted):
         if isinstance(subject, PickleStream):
@@ -59,6 +66,19 @@ def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_
     return ScanReport(
         source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason, trusted=tuple(sorted(used))
     )
+
+
+def _joined(name: str, reports: dict[str, ScanReport]) -> ScanReport:
+    """One report on the files of a folder, by their names."""
+    found = [
+        one._replace(record=f"{file}: {one.record}".removesuffix(": "))
+        for file, report in reports.items()
+        for one in report.findings
+    ]
+    reason = next((f"{file}: {report.reason}" for file, report in reports.items() if report.reason), "")
+    names = tuple(sorted({one for report in reports.values() for one in report.globals}))
+    trusted = tuple(sorted({one for report in reports.values() for one in report.trusted}))
+    return ScanReport(name, verdict(found, reason), tuple(found), names, reason, trusted=trusted)
 
 
 def _judged(subject: Subject) -> Iterator[Finding]:

@@ -53,7 +53,7 @@ def checked_contents(
             found = report._replace(format=checkpoint.format, problems=problems, warnings=warnings)
             if problems:
                 return found
-            numbers = tuple(_non_finite(checkpoint, values)) if values else ()
+            numbers = tuple(non_finite(checkpoint, values)) if values else ()
             return found._replace(loading=_loading(checkpoint) if checkpoint.parts else None, numbers=numbers)
     except FormatError as error:
         if isinstance(error, CutError) and is_legacy(source):
@@ -197,7 +197,7 @@ def _loading(checkpoint: Checkpoint) -> Loading | None:
     return Loading(max(needed, default=None), is_mappable, not blocked and not has_other_opcodes, blocked)
 
 
-def _non_finite(checkpoint: Checkpoint, counter: ByteCounter) -> Iterator[NonFinite]:
+def non_finite(checkpoint: Checkpoint, counter: ByteCounter) -> Iterator[NonFinite]:
     """The tensors with NaN or infinite values."""
     from ptzip.tensors.statistics import statistics  # here, since only --values needs numpy
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, Problem, PtzipError, UnsupportedError
+from ptzip.formats.folders import opened_any
 from ptzip.formats.signatures import CHECKPOINT_HEAD, begins_checkpoint, is_tar
 from ptzip.io.compression import Compression, compression_of, unpacked
+from ptzip.io.folders import FolderSource
 from ptzip.io.payloads import ByteCounter, Progress
-from ptzip.io.sources import Openable, Source, named_member, opened_source, placed_problems
+from ptzip.io.sources import Openable, Source, named_member, placed_problems
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.verifying.crcs import CrcReader
 from ptzip.verifying.report import VerifyReport
@@ -34,7 +36,7 @@ def verify(
 
         with opened_bytes(source, limits) as inner:
             return verify_source(inner, values=values, progress=progress, limits=limits)
-    with opened_source(source) as opened:
+    with opened_any(source) as opened:
         return verify_source(opened, values=values, progress=progress, limits=limits)
 
 
@@ -43,7 +45,17 @@ def verify_source(
 ) -> VerifyReport:
     """The same for an open source, which stays open."""
     check = ContentCheck(source, values, ByteCounter(progress), limits)
+    if isinstance(source, FolderSource):
+        from ptzip.verifying.folder import folder_report  # most checkpoints are files
+
+        inner = check._replace(values=False)
+        return folder_report(source, lambda file: _of_file(file, inner), check.counter if values else None, limits)
+    return _of_file(source, check)
+
+
+def _of_file(source: Source, check: "ContentCheck") -> VerifyReport:
     kind = compression_of(source)
+    check = check._replace(source=source)
     return _of_compressed(source, kind, check) if kind else _of_source(source, check)
 
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def flattened() -> Tree:
     return {"model": state, "optim": states}
 
 
-def along(axes: dict[str, tuple[tuple[int, ...], list[Any]]], mesh: tuple[int, ...]) -> Tree:
+def along(axes: Mapping[str, tuple[tuple[int, ...], list[Any]]], mesh: tuple[int, ...]) -> Tree:
     """Tensors placed on a mesh."""
     names = ("outer", "inner")[: len(mesh)]
     found = init_device_mesh("cpu", mesh, mesh_dim_names=names)
@@ -108,7 +108,6 @@ GRID = {
 CASES: dict[str, tuple[int, Callable[[], Tree], dict[str, Any]]] = {
     "plain-1": (1, plain, {}),
     "zstd-1": (1, lambda: {"weight": numbers(40, 30), "epoch": 3}, {"_extensions": [ZStandard()]}),
-    "fsdp2-1": (1, fully_sharded, {}),
     "fsdp2-2": (2, fully_sharded, {}),
     "flattened-2": (2, flattened, {}),
     "line-2": (2, partial(along, LINE, (2,)), {}),

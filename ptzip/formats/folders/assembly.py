@@ -4,6 +4,8 @@ What a kind of folder adds: tensors made of pieces (`tensor`), objects and tenso
 and dicts and lists of those (`Tree`).
 """
 
+import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -44,7 +46,9 @@ class Folder:
     refusal = ""
     alignment = ALIGNMENT
 
-    def __init__(self, name: str, source: FolderSource, part: Part, assembled: dict[str, Assembled], facts: Sequence[Fact]) -> None:
+    def __init__(
+        self, name: str, source: FolderSource, part: Part, assembled: dict[str, Assembled], facts: Sequence[Fact]
+    ) -> None:
         self.name = name
         self.source = source
         self.parts = (part,)
@@ -81,7 +85,7 @@ class Assembly:
         """
         if dtype not in BY_NAME or dtype in PACKED:
             raise UnsupportedError(f"tensor {name} has the dtype {dtype}, which is not assembled: keep this folder as it is")
-        check_coverage(name, numel := (_numel(shape),) if is_flat else shape, pieces)
+        check_coverage(name, numel := (math.prod(shape),) if is_flat else shape, pieces)
         payload = Assembled(numel, BY_NAME[dtype].size, pieces)
         self.assembled[name] = payload
         return self.whole(name, dtype, shape, payload)
@@ -123,13 +127,6 @@ class Assembly:
         return Folder(kind, source, part, self.assembled, tuple(facts))
 
 
-def _numel(shape: tuple[int, ...]) -> int:
-    found = 1
-    for size in shape:
-        found *= size
-    return found
-
-
 class Tree:
     """Dicts and lists that are filled path by path, as `set_element` of torch does (`distributed/checkpoint/_nested_dict.py`,
     `_traverse.py`): missing ones are made on the way, and lists are filled up with None.
@@ -141,7 +138,7 @@ class Tree:
     def put(self, path: Sequence[Key], node: Node) -> None:
         """Raises FormatError where another value is in the way."""
         held: dict[Key, object] | list[object] = self.root
-        for key, below in zip(path, path[1:], strict=False):
+        for key, below in itertools.pairwise(path):
             inner = _at(held, key, path)
             if inner is None:
                 inner = {} if isinstance(below, str) else []

@@ -34,6 +34,9 @@ BEGINNING = 512
 MODULE = b"torch.distributed.checkpoint"
 """The module of the class of the index, which its first `BEGINNING` bytes name."""
 
+MOST_LEVELS = 100
+"""So many keys may a path have."""
+
 ZSTD = "stream.zstd/1"
 """The only transform of a stream that torch has itself (`_extension.py`)."""
 
@@ -77,7 +80,7 @@ def files(listing: Listing) -> list[str] | None:
     whole = [INDEX] if INDEX in listing.names and MODULE in listing.head(INDEX, BEGINNING) else []
     indexes = whole or [name for name in listing.names if OWN_INDEX.fullmatch(name)]
     unfinished = [name for name in listing.names if name == UNFINISHED]
-    if not shards and not whole or listing.index not in ("", *indexes):
+    if (not shards and not whole) or not listing.is_about(*indexes):
         return None
     return [*indexes, *shards, *unfinished]
 
@@ -89,12 +92,12 @@ def read(source: FolderSource, limits: Limits) -> Folder:
     return assembly.folder(NAME, source, tree.node(), limits, facts(source, index))
 
 
-def facts(source: FolderSource, index: Index) -> Iterator[Fact]:
-    """What there is to know of the folder."""
+def facts(source: FolderSource, *indexes: Index) -> Iterator[Fact]:
+    """What there is to know of a folder with some indexes."""
     ranks = {found[1] for name in source.files if (found := RANK.fullmatch(name.rpartition("/")[2]))}
     yield Fact("processes", str(len(ranks)))
-    boxes = sum(len(one.chunks) for one in index.values.values() if one is not None)
-    yield Fact("items", f"{boxes:,} of {sum(one is not None for one in index.values.values()):,} tensors")
+    tensors = [one for index in indexes for one in index.values.values() if one is not None]
+    yield Fact("pieces", f"{sum(len(one.chunks) for one in tensors):,} of {len(tensors):,} tensors")
 
 
 def object_of(source: FolderSource, below: str, assembly: Assembly, limits: Limits) -> tuple[Tree, Index]:
@@ -114,7 +117,9 @@ def object_of(source: FolderSource, below: str, assembly: Assembly, limits: Limi
 def _index(source: FolderSource, below: str, limits: Limits) -> Index:
     found = [file for file in source.files if file.startswith(below) and _is_index_name(file.removeprefix(below))]
     if not found and below + UNFINISHED in source.files:
-        raise FormatError(f"the save of this folder was not finished: it has {UNFINISHED}, but no {INDEX}; use an older checkpoint")
+        raise FormatError(
+            f"the save of this folder was not finished: it has {UNFINISHED}, but no {INDEX}; use an older checkpoint"
+        )
     if not found:
         raise FormatError(f"the index {INDEX} of this folder is missing: without it nothing says which tensors are where")
     indexes = [_read_index(source, file, limits) for file in found]
@@ -159,14 +164,17 @@ def _dtype(properties: Node | None) -> str:
     built = state(properties) if properties is not None else None
     kind = lookup(built, "dtype") if isinstance(built, Dict) else next(iter(items(built)), None)
     if not isinstance(kind, Global) or kind.module != "torch":
-        raise FormatError("the index of this folder has a tensor without a dtype of torch", None if kind is None else kind.offset)
+        raise FormatError(
+            "the index of this folder has a tensor without a dtype of torch", None if kind is None else kind.offset
+        )
     return kind.name
 
 
 def _path(node: Node) -> tuple[Key, ...]:
-    path = tuple(one.value if isinstance(one, Atom) else None for one in items(node))
-    if not path or not all(isinstance(one, str | int) and not isinstance(one, bool) for one in path):
-        raise FormatError("the index of this folder has a path of something other than texts and numbers", node.offset)
+    found = [one.value if isinstance(one, Atom) else None for one in items(node)]
+    path = tuple(one for one in found if isinstance(one, str | int) and not isinstance(one, bool))
+    if not 0 < len(path) == len(found) <= MOST_LEVELS:
+        raise FormatError("the index of this folder has a path of something other than a few texts and numbers", node.offset)
     return path
 
 
@@ -182,7 +190,11 @@ def _place(key: Node, value: Node) -> tuple[tuple[str, tuple[int, ...]], Place]:
 
 def _merged(indexes: Sequence[Index]) -> Index:
     """One index of those of ranks that saved on their own: each has the boxes of its own tensors, and all have the copies."""
-    values, paths, places = dict[str, TensorEntry | None](), dict[str, tuple[Key, ...]](), dict[tuple[str, tuple[int, ...]], Place]()
+    values, paths, places = (
+        dict[str, TensorEntry | None](),
+        dict[str, tuple[Key, ...]](),
+        dict[tuple[str, tuple[int, ...]], Place](),
+    )
     for index in indexes:
         paths |= index.paths
         places = index.places | places
@@ -196,7 +208,10 @@ def _merged(indexes: Sequence[Index]) -> Index:
 
 
 def _check_places(source: FolderSource, below: str, index: Index) -> None:
-    """Raise FormatError where files that the index names are missing or too short."""
+    """Raise FormatError where an item is not described, or its file is missing or too short."""
+    unknown = [name for name, _ in index.places if name not in index.values]
+    if unknown:
+        raise FormatError(f"the index of this folder has a place for {unknown[0]}, but does not say what that is")
     missing = sorted({place.file for place in index.places.values()} - {file.removeprefix(below) for file in source.files})
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
@@ -220,14 +235,16 @@ class ItemReader(NamedTuple):
 
     def tensor(self, name: str, entry: TensorEntry, index: Index, assembly: Assembly) -> Node:
         pieces = [self._piece(name, entry.dtype, chunk, index) for chunk in entry.chunks]
-        return assembly.tensor(name, entry.dtype, entry.shape, [piece for piece in pieces if piece.numel])
+        return assembly.tensor(self.below + name, entry.dtype, entry.shape, [piece for piece in pieces if piece.numel])
 
     def _piece(self, name: str, dtype: str, chunk: Chunk, index: Index) -> Piece:
         place = index.places.get((name, chunk.offsets))
         if place is None:
             if 0 in chunk.sizes:
                 return Piece(chunk.offsets, chunk.sizes, _no_elements, "")
-            raise FormatError(f"the index of this folder has no place for the elements of tensor {name} from {list(chunk.offsets)}")
+            raise FormatError(
+                f"the index of this folder has no place for the elements of tensor {name} from {list(chunk.offsets)}"
+            )
         where = f"{self.below}{place.file} at byte {place.offset}"
         find = functools.partial(self._stored, name, dtype, chunk.sizes, place)
         return Piece(chunk.offsets, chunk.sizes, find, where)
@@ -237,7 +254,7 @@ class ItemReader(NamedTuple):
         place = index.places.get((name, ()))
         if place is None:
             raise FormatError(f"the index of this folder has no place for {name}")
-        return assembly.graft(self._item(name, place), name)
+        return assembly.graft(self._item(name, place), self.below + name)
 
     def _stored(self, name: str, dtype: str, sizes: tuple[int, ...], place: Place) -> Stored:
         """The elements of an item that has to be a tensor of a dtype and a shape."""

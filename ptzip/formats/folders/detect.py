@@ -1,10 +1,10 @@
 """Which folders are one checkpoint, by the files in them; any other folder is just where files are."""
 
-import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
-from ptzip.formats.folders import dcp
+from ptzip.formats.folders import dcp, dcp_safetensors, dcp_wrapped, sharded_index
 from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.folders.listing import Listing
 from ptzip.io.folders import FolderSource
@@ -20,7 +20,13 @@ class FolderKind(NamedTuple):
     read: Callable[[FolderSource, Limits], Folder]
 
 
-KINDS = (FolderKind(dcp.NAME, dcp.files, dcp.read),)
+KINDS = (
+    FolderKind(dcp_wrapped.LIGHTNING, dcp_wrapped.lightning_files, dcp_wrapped.read_lightning),
+    FolderKind(dcp_wrapped.ACCELERATE, dcp_wrapped.accelerate_files, dcp_wrapped.read_accelerate),
+    FolderKind(dcp.NAME, dcp.files, dcp.read),
+    FolderKind(dcp_safetensors.NAME, dcp_safetensors.files, dcp_safetensors.read),
+    FolderKind(sharded_index.NAME, sharded_index.files, sharded_index.read),
+)
 """In the order in which they are tried."""
 
 
@@ -29,13 +35,13 @@ def folder_source(path: str) -> FolderSource | None:
 
     Raises OSError where a folder cannot be listed.
     """
-    is_folder = os.path.isdir(path)
-    if not is_folder and not os.path.isfile(path):
+    folder = Path(path)
+    if not folder.exists():
         return None
-    listing = Listing.of(path) if is_folder else Listing.of(os.path.dirname(path) or ".", os.path.basename(path))
+    listing = Listing.of(folder) if folder.is_dir() else Listing.of(folder.parent, folder.name)
     for kind in KINDS:
         if files := kind.files(listing):
-            return FolderSource(listing.path, kind.name, files)
+            return FolderSource(str(listing.path), kind.name, files)
     return None
 
 

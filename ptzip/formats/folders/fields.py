@@ -7,7 +7,9 @@ from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, it
 def fields(node: Node, *classes: str) -> dict[str, Node]:
     """The attributes of an instance of one of some classes, by name. Raises FormatError for anything else."""
     if not isinstance(node, Call) or node.path.rpartition(".")[2] not in classes:
-        raise FormatError(f"the index of this folder has a {_kind(node)} where it should have a {' or '.join(classes)}", node.offset)
+        raise FormatError(
+            f"the index of this folder has a {_kind(node)} where it should have a {' or '.join(classes)}", node.offset
+        )
     built = state(node)
     return {name: value for key, value in pairs(built) if (name := text(key)) is not None} if isinstance(built, Dict) else {}
 
@@ -31,7 +33,9 @@ def number(node: Node | None) -> int:
     """A number of bytes or elements. Raises FormatError for anything that is no such number."""
     value = node.value if isinstance(node, Atom) else None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
-        raise FormatError(f"the index of this folder has {value!r} where it should have a size", None if node is None else node.offset)
+        raise FormatError(
+            f"the index of this folder has {value!r} where it should have a size", None if node is None else node.offset
+        )
     return value
 
 

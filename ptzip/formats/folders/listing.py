@@ -1,35 +1,35 @@
 """The names in a folder, by which it is told what kind of checkpoint it is."""
 
-import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 
 class Listing(NamedTuple):
-    """The `names` in the folder at `path`, in natural order; `index` is the file that was asked for, or ""."""
+    """The `names` in the folder at `path`, in natural order; `asked` is the index that was asked for, or ""."""
 
-    path: str
+    path: Path
     names: tuple[str, ...]
-    index: str = ""
+    asked: str = ""
 
     @classmethod
-    def of(cls, path: str, index: str = "") -> "Listing":
+    def of(cls, path: Path, asked: str = "") -> "Listing":
         """Raises OSError where there is no such folder."""
-        return cls(path, tuple(sorted(os.listdir(path), key=natural)), index)  # noqa: PTH208 (pathlib is slow to import)
+        return cls(path, tuple(sorted((entry.name for entry in path.iterdir()), key=natural)), asked)
 
     def below(self, name: str) -> "Listing":
         """That of a folder in the folder; an empty one for a file."""
-        path = os.path.join(self.path, name)
-        return Listing.of(path) if os.path.isdir(path) else Listing(path, ())
+        path = self.path / name
+        return Listing.of(path) if path.is_dir() else Listing(path, ())
 
     def head(self, name: str, length: int) -> bytes:
         """The first bytes of a file."""
-        with open(os.path.join(self.path, name), "rb") as file:
+        with (self.path / name).open("rb") as file:
             return file.read(length)
 
-    def is_asked(self, index: str) -> bool:
-        """Whether an index is the one that was asked for, if one was."""
-        return self.index in ("", index)
+    def is_about(self, *indexes: str) -> bool:
+        """Whether the index that was asked for, if one was, is one of some."""
+        return self.asked in ("", *indexes)
 
 
 def natural(name: str) -> list[tuple[bool, int | str]]:

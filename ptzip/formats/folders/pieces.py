@@ -45,6 +45,10 @@ class Piece:
         return self.find()
 
     @property
+    def is_open(self) -> bool:
+        return "stored" in self.__dict__
+
+    @property
     def ends(self) -> tuple[int, ...]:
         return tuple(map(sum, zip(self.offsets, self.sizes, strict=True)))
 
@@ -91,9 +95,7 @@ def _index(piece: Piece) -> str:
     return f"[{', '.join(f'{first}:{end}' for first, end in zip(piece.offsets, piece.ends, strict=True))}]"
 
 
-def _uneven(
-    shape: tuple[int, ...], pieces: list[Piece], axis: int
-) -> tuple[tuple[tuple[int, int], ...], list[Piece]] | None:
+def _uneven(shape: tuple[int, ...], pieces: list[Piece], axis: int) -> tuple[tuple[tuple[int, int], ...], list[Piece]] | None:
     """The first range of indices, from dimension `axis` on, that is in no piece or in several, and those; None if there is
     none. Where no piece is left, the range ends with that dimension."""
     if axis == len(shape) or not pieces:
@@ -106,7 +108,7 @@ def _uneven(
 
 def _slabs(size: int, pieces: list[Piece], axis: int) -> Iterator[tuple[int, int, list[Piece]]]:
     """The indices of a dimension in ranges in which the same pieces are, with those."""
-    pending = sorted(pieces, key=lambda piece: piece.offsets[axis], reverse=True)
+    pending = sorted(pieces, key=lambda piece: piece.offsets[axis])[::-1]
     edges = sorted({0, size, *(piece.offsets[axis] for piece in pieces), *(piece.ends[axis] for piece in pieces)})
     inside = list[Piece]()
     for first, stop in itertools.pairwise(edges):
@@ -139,7 +141,7 @@ class Assembled:
     @property
     def checked(self) -> list[CheckedPayload]:
         """The records that were opened so far."""
-        opened = [piece.stored.payload for piece in self.pieces if "stored" in vars(piece)]
+        opened = [piece.stored.payload for piece in self.pieces if piece.is_open]
         return [payload for payload in opened if isinstance(payload, CheckedPayload)]
 
     def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:

@@ -1,0 +1,207 @@
+"""Folders of torch.distributed.checkpoint, written by torch (`tests/frameworks/dcp_folders.py`)."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ptzip
+from ptzip.errors import ChangedError, FormatError, PtzipError
+from ptzip.formats.folders.dcp import ItemReader
+from ptzip.formats.folders.pieces import Stored
+from ptzip.tensors.tensor import Tensor
+from ptzip.values.builder import build
+from tests.corpus import FIXTURES
+
+FOLDERS = FIXTURES / "folders"
+EXPECTED: dict[str, Any] = json.loads((FOLDERS / "expected.json").read_text())
+NAMES = sorted(path.name for path in FOLDERS.iterdir() if path.is_dir())
+
+
+def facts(value: object) -> object:
+    """An object as `expected.json` has it."""
+    if isinstance(value, Tensor):
+        digest = hashlib.sha256(value.tobytes()).hexdigest()
+        return {"dtype": f"torch.{value.dtype}", "shape": list(value.shape), "sha256": digest}
+    if isinstance(value, dict):
+        return {str(key): facts(inner) for key, inner in value.items()}
+    return [facts(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Callable[[str], Path]:
+    def copied(name: str) -> Path:
+        return Path(shutil.copytree(FOLDERS / name, tmp_path / name))
+
+    return copied
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_object_is_what_the_own_consolidator_makes(name: str) -> None:
+    """`dcp_to_torch_save` and what lightning, accelerate and transformers have around it."""
+    with ptzip.open(FOLDERS / name) as checkpoint:
+        found = facts(build(checkpoint.main, unknown="keep"))
+    assert found == EXPECTED[name]
+    if name != "safetensors-4":  # it has no index that would say the order
+        assert json.dumps(found) == json.dumps(EXPECTED[name])
+
+
+def test_ranks_that_saved_without_collectives_have_an_index_each() -> None:
+    with ptzip.open(FOLDERS / "alone-2") as alone, ptzip.open(FOLDERS / "line-2") as together:
+        assert {name: tensor.tobytes() for name, tensor in alone.items()} == {
+            name: tensor.tobytes() for name, tensor in together.items()
+        }
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_command_takes_a_folder(name: str, tmp_path: Path) -> None:
+    folder = FOLDERS / name
+    assert ptzip.verify(folder, values=True).ok
+    assert ptzip.scan(folder).ok
+    report = ptzip.inspect(folder)
+    assert report.ok
+    assert report.folder is not None
+    assert sum(file.size for file in report.folder.files) == report.size
+    assert ptzip.diff(folder, folder).ok
+    ptzip.convert(folder, tmp_path / "all.safetensors", all=True)
+    with ptzip.open(folder) as before, ptzip.open(tmp_path / "all.safetensors") as after:
+        assert {path: one.tobytes() for path, one in before.items()} == {path: one.tobytes() for path, one in after.items()}
+
+
+@pytest.mark.parametrize("name", ["fsdp2-2", "plain-1"])
+def test_slim_keeps_the_model_alone(name: str, tmp_path: Path) -> None:
+    report = ptzip.slim(FOLDERS / name, tmp_path / "model.pt", dtype="keep", check=True)
+    assert [change.path for change in report.changes] == ["optimizer"]
+    with ptzip.open(tmp_path / "model.pt") as slim:
+        found = facts(build(slim.main, unknown="keep"))
+    assert found == {key: value for key, value in EXPECTED[name].items() if key != "optimizer"}
+
+
+def test_a_flat_state_of_an_optimizer_is_one(tmp_path: Path) -> None:
+    report = ptzip.slim(FOLDERS / "flattened-2", tmp_path / "model.pt", dtype="keep")
+    assert [change.path for change in report.changes] == ["optim"]
+    with ptzip.open(tmp_path / "model.pt") as slim:
+        assert slim.top_level_keys == ["model"]
+
+
+def test_the_tensors_of_the_optimizer_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, find = list[str](), ItemReader._stored
+
+    def recorded(reader: ItemReader, name: str, *others: Any) -> Stored:
+        opened.append(name)
+        return find(reader, name, *others)
+
+    monkeypatch.setattr(ItemReader, "_stored", recorded)
+    ptzip.slim(FOLDERS / "fsdp2-2", tmp_path / "model.pt")
+    assert opened
+    assert all(name.startswith("model.") for name in opened)
+
+
+def test_the_index_opens_its_folder() -> None:
+    with ptzip.open(FOLDERS / "line-2" / ".metadata") as checkpoint:
+        assert len(checkpoint) == 5
+    assert ptzip.scan(FOLDERS / "line-2" / ".metadata").path.endswith(".metadata")
+
+
+# Refusals
+
+
+def unfinished(folder: Path) -> None:
+    (folder / ".metadata").rename(folder / ".metadata.tmp")
+
+
+def without_index(folder: Path) -> None:
+    (folder / ".metadata").unlink()
+
+
+def without_shard(folder: Path) -> None:
+    (folder / "__1_0.distcp").unlink()
+
+
+def cut_off(folder: Path) -> None:
+    shard = folder / "__1_0.distcp"
+    shard.write_bytes(shard.read_bytes()[:-100])
+
+
+def of_other_bytes(folder: Path) -> None:
+    shard = folder / "__1_0.distcp"
+    shard.write_bytes(bytes(shard.stat().st_size))
+
+
+def swapped(folder: Path) -> None:
+    one, other = folder / "__0_0.distcp", folder / "__1_0.distcp"
+    size = max(one.stat().st_size, other.stat().st_size)
+    first, second = one.read_bytes().ljust(size, b"\0"), other.read_bytes().ljust(size, b"\0")
+    one.write_bytes(second)
+    other.write_bytes(first)
+
+
+def with_index_of(name: str) -> Callable[[Path], None]:
+    def replace(folder: Path) -> None:
+        shutil.copy(FOLDERS / name / ".metadata", folder / ".metadata")
+
+    return replace
+
+
+REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "unfinished": (unfinished, "the save of this folder was not finished"),
+    "no index": (without_index, r"the index \.metadata of this folder is missing"),
+    "no shard": (without_shard, r"the file __1_0\.distcp of this folder is missing"),
+    "cut off": (cut_off, r"ends at byte \d+ of __1_0\.distcp, which has \d+: the file is cut off"),
+    "other bytes": (of_other_bytes, r"of __1_0\.distcp at byte \d+ is no file of torch\.save"),
+    "swapped": (swapped, "belongs to another checkpoint"),
+    "of another run": (with_index_of("fsdp2-2"), "belongs to another checkpoint"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_folder_that_is_not_whole_is_refused_and_nothing_is_written(
+    case: str, copy: Callable[[str], Path], tmp_path: Path
+) -> None:
+    damage, words = REFUSED[case]
+    folder = copy("line-2")
+    damage(folder)
+    with pytest.raises(FormatError, match=words):
+        ptzip.convert(folder, tmp_path / "model.safetensors", all=True)
+    assert not (tmp_path / "model.safetensors").exists()
+    report = ptzip.verify(folder)
+    assert not report.ok
+    assert any(problem.message for problem in report.problems)
+
+
+@pytest.mark.parametrize("name", ["fsdp2-2", "plain-1", "grid-4"])
+def test_damage_to_the_index_is_an_error_or_changes_nothing(name: str, copy: Callable[[str], Path]) -> None:
+    folder = copy(name)
+    index = folder / ".metadata"
+    data = index.read_bytes()
+    with ptzip.open(folder) as checkpoint:
+        expected = {path: tensor.tobytes() for path, tensor in checkpoint.items()}
+    for at in range(0, len(data), max(len(data) // 60, 1)):
+        index.write_bytes(data[:at] + bytes([data[at] ^ 0x15]) + data[at + 1 :])
+        try:
+            with ptzip.open(folder) as checkpoint:
+                found = {path: tensor.tobytes() for path, tensor in checkpoint.items()}
+        except PtzipError:
+            continue
+        assert sorted(found.values()) == sorted(expected.values())
+
+
+def test_an_output_is_not_one_of_the_files(copy: Callable[[str], Path]) -> None:
+    folder = copy("fsdp2-2")
+    before = (folder / "__0_0.distcp").read_bytes()
+    for write in (ptzip.slim, ptzip.convert):
+        with pytest.raises(PtzipError):
+            write(folder, folder / "__0_0.distcp", overwrite=True)
+    assert (folder / "__0_0.distcp").read_bytes() == before
+
+
+def test_a_file_that_changes_meanwhile_is_an_error(copy: Callable[[str], Path]) -> None:
+    folder = copy("line-2")
+    with ptzip.open(folder) as checkpoint:
+        (folder / "__0_0.distcp").touch()
+        with pytest.raises(ChangedError):
+            checkpoint["rows"].tobytes()
