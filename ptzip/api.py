@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ptzip.converting.report import ConvertReport
     from ptzip.diffing.report import DiffReport
     from ptzip.editing.drop_and_set import Value
+    from ptzip.editing.rename_classes import ClassRename
     from ptzip.inspecting.report import InspectReport, Slimming
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import ScanReport
@@ -60,6 +61,8 @@ def slim(
     trim: bool = True,
     dedupe: bool = False,
     plain: bool = False,
+    portable: bool = False,
+    rename_class: Mapping[str, str] | None = None,
     format: OutputFormat | None = None,
     check: bool = False,
     dry_run: bool = False,
@@ -87,6 +90,8 @@ def slim(
     trim          cut storages to the bytes that tensors use
     dedupe        store equal storages once
     plain         write a file that `torch.load(weights_only=True)` accepts
+    portable      write a file that loads on every system and with every version of Python, numpy and torch
+    rename_class  old name -> new name of classes and functions, in which `*` matches anything: {"models.*": "yolov5.models.*"}
     format        "zip" (default), "legacy" (for torch before 1.6) or "same" as the input (default for safetensors)
     check         read the new file back and compare every tensor with the input before it gets its name
     dry_run       report what would happen; read no tensor, write nothing
@@ -121,6 +126,8 @@ def slim(
         trim=trim,
         dedupe=dedupe,
         plain=plain,
+        portable=portable,
+        rename_class=_class_renames(rename_class),
         format=format,
     )
     run = Run(overwrite, check, with_tensors, sync, progress, _malice if scan else no_warnings)
@@ -134,6 +141,16 @@ def slim(
             checkpoint.source.check_unchanged()
     _log(report.path, report.warnings)
     return report
+
+
+def _class_renames(names: Mapping[str, str] | None) -> "tuple[ClassRename, ...]":
+    """The renames of classes; none to a name that `scan` refuses whatever is trusted."""
+    if not names:
+        return ()
+    from ptzip.editing.rename_classes import class_renames  # as above
+    from ptzip.scanning.dangerous_names import of_trusted
+
+    return class_renames(names, of_trusted)
 
 
 def _is_same(source: Openable, output: "Path") -> bool:
@@ -353,6 +370,8 @@ def convert(
     prefix: str = "",
     max_shard_size: int | str | None = None,
     sidecar: bool = False,
+    portable: bool = False,
+    rename_class: Mapping[str, str] | None = None,
     strict: bool = False,
     sync: bool = True,
     progress: Progress | None = None,
@@ -372,6 +391,8 @@ def convert(
     prefix          prepended to every name, after `strip` and `rename`
     max_shard_size  split safetensors into files of at most this size, in bytes or as "5GB", with an index
     sidecar         save non-tensor values to a JSON sidecar
+    portable        write the object as a whole, as `slim` does with `portable`, and remove nothing; the output is a .pt
+    rename_class    the same with other names for classes, as in `slim`
     strict          write nothing if the format cannot represent one of the tensors; by default it is left out and reported
     sync            wait until the disk has the new files
     progress        called with (bytes done, bytes in total)
@@ -389,6 +410,8 @@ def convert(
         prefix=prefix,
         max_shard_size=None if max_shard_size is None else byte_count(max_shard_size),
         sidecar=sidecar,
+        portable=portable,
+        rename_class=_class_renames(rename_class),
         strict=strict,
         overwrite=overwrite,
         sync=sync,

@@ -3,7 +3,7 @@
 import argparse
 
 import ptzip
-from ptzip.cli.printing import NO_SYNC, Bar, renames
+from ptzip.cli.printing import NO_SYNC, PORTABLE, RENAME_CLASS, Bar, renames
 from ptzip.cli.results import Results
 from ptzip.cli.streams import STANDARD, output_path, source
 
@@ -41,6 +41,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     shards = "split safetensors into files of at most SIZE, with an index: 5GB, 500MB"
     parser.add_argument("--max-shard-size", metavar="SIZE", help=shards)
     parser.add_argument("--sidecar", action="store_true", help="save non-tensor values to a JSON sidecar")
+    whole = f"{PORTABLE} (writes the object as a whole, to .pt)"
+    parser.add_argument("--portable", action="store_true", help=whole)
+    parser.add_argument("--rename-class", action="append", metavar="OLD=NEW", default=[], help=RENAME_CLASS)
     strict = "write nothing and exit with 1 if the format cannot represent a tensor (default: leave it out with a warning)"
     parser.add_argument("--strict", action="store_true", help=strict)
     parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
@@ -91,6 +94,8 @@ def _converted(name: str, output: str, arguments: argparse.Namespace) -> "ptzip.
             prefix=arguments.prefix,
             max_shard_size=arguments.max_shard_size,
             sidecar=arguments.sidecar,
+            portable=arguments.portable,
+            rename_class=renames(arguments.rename_class),
             strict=arguments.strict,
             sync=not arguments.no_sync,
             overwrite=arguments.force,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 NO_SYNC = "do not wait until the disk has the output: faster, but a power failure may lose it"
 """What --no-sync does, in --help of every command that writes."""
 
+PORTABLE = "write a file that loads on every system and with every version of Python, numpy and torch, classes included"
+RENAME_CLASS = "rename classes that moved; * matches anything: --rename-class 'models.*=yolov5.models.*'"
+"""What these flags do, in --help of slim and convert."""
+
 BAR_FROM = 64_000_000
 """Runs over at least this many bytes get a progress bar on a terminal."""
 

@@ -11,7 +11,7 @@ import ptzip
 from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.parser import count
-from ptzip.cli.printing import NO_SYNC, Bar, show
+from ptzip.cli.printing import NO_SYNC, PORTABLE, RENAME_CLASS, Bar, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import STANDARD, is_stdin, output_path, source
 from ptzip.errors import EditError
@@ -75,6 +75,8 @@ def _configure_edit(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--dedupe", action="store_true", help=same)
     plain = "write a file that weights_only=True loads: modules become state dicts, other objects dicts and numbers"
     group.add_argument("--plain", action="store_true", help=plain)
+    group.add_argument("--portable", action="store_true", help=PORTABLE)
+    group.add_argument("--rename-class", action="append", metavar="OLD=NEW", default=[], help=RENAME_CLASS)
     group.add_argument("--location", default="cpu", choices=("cpu", "keep"), help="device that tensors load to")
 
 
@@ -203,6 +205,8 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace, progress: Prog
         trim=arguments.trim,
         dedupe=arguments.dedupe,
         plain=arguments.plain,
+        portable=arguments.portable,
+        rename_class=renames(arguments.rename_class),
         format=arguments.format,
         dry_run=arguments.dry_run,
         overwrite=arguments.force or arguments.in_place,

@@ -24,7 +24,8 @@ from ptzip.converting.selection import (
     without_components,
 )
 from ptzip.converting.sidecar import sidecar_file
-from ptzip.converting.weights import Overflowing, Wanted, Weights, casts_of, is_cast, on_stretches, weights_of
+from ptzip.converting.weights import KEEP, Overflowing, Wanted, Weights, casts_of, is_cast, on_stretches, weights_of
+from ptzip.editing.rename_classes import ClassRename
 from ptzip.errors import EditError
 from ptzip.globs import Rename
 from ptzip.io.atomic_output import check_not_input, check_overwrite, new_files
@@ -68,9 +69,16 @@ class ConvertOptions(NamedTuple):
     prefix: str = ""
     max_shard_size: int | None = None
     sidecar: bool = False
+    portable: bool = False
+    rename_class: tuple[ClassRename, ...] = ()
     strict: bool = False
     overwrite: bool = False
     sync: bool = True
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the object is written as a whole, not its tensors."""
+        return self.portable or bool(self.rename_class)
 
 
 class ConvertPlan(NamedTuple):
@@ -108,10 +116,16 @@ def convert(
     target = _target(output)
     if options.max_shard_size is not None and target is not SAFETENSORS:
         raise EditError(f"only {SAFETENSORS.name} files can be split into shards, and {output} would be {target.name}")
+    _check_whole(options, output, target)
     overflowing = dict[str, set[Stretch]]()
     with open_checkpoint(source, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
+        if options.is_whole and (checkpoint.parts or checkpoint.container.refusal):
+            from ptzip.converting.whole_object import convert_whole  # here, since few conversions are of whole objects
+
+            flags = {"overwrite": options.overwrite, "sync": options.sync}
+            return convert_whole(checkpoint, output, options.portable, options.rename_class, progress, **flags)
         while True:
             plan = _plan(checkpoint, output, target, options, overflowing)
             _check_paths(plan.files, checkpoint.source.name, options.overwrite)
@@ -123,6 +137,19 @@ def convert(
             else:
                 report = _report(checkpoint, plan, target, options, overflowing)
                 return replace(report, warnings=(*report.warnings, *warnings))
+
+
+def _check_whole(options: ConvertOptions, output: Path, target: TargetFormat) -> None:
+    """Raise EditError where the object as a whole is asked for, and something that only tensors have."""
+    if not options.is_whole:
+        return
+    is_of_tensors = options.select or options.strip or options.renames or options.prefix or options.max_shard_size
+    if is_of_tensors or options.sidecar or options.wanted.dtype != KEEP:
+        raise EditError(
+            "portable and rename_class write the object as a whole: they exclude what selects, renames or casts tensors"
+        )
+    if target is not STATE_DICT:
+        raise EditError(f"{output} would be {target.name}, which has no classes: it loads everywhere without portable")
 
 
 def _plan(

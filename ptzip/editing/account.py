@@ -53,6 +53,10 @@ def category_of(path: str) -> Category:
     return CATEGORY_OF.get(path.partition(".")[0], Category.OTHER)
 
 
+MOST_NOTED = 4
+"""How many changed names a note lists."""
+
+
 class Change(NamedTuple):
     """One change: at `path` ("" for the object itself), `what` in a few words.
 
@@ -106,6 +110,14 @@ class Account:
 
     def change(self, category: Category, path: str, what: str, gain: bool = True) -> None:
         self.changes.append(Change(category, path, what, gain))
+
+    def respelled(self, names: list[str]) -> None:
+        """The names and values in other words that a loader reads; the first are in a note."""
+        for what in names:
+            self.change(Category.OTHER, "names", what)
+        if names:
+            more = f" and {len(names) - MOST_NOTED:,} more" if len(names) > MOST_NOTED else ""
+            self.notes.append(f"{', '.join(names[:MOST_NOTED])}{more}")
 
     def is_gone(self, path: str, below: str = "") -> bool:
         """Whether the value at a path of the input is no longer there, or one above it that is itself `below` another path."""

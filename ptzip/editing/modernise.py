@@ -9,8 +9,8 @@ from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
 from ptzip.errors import FormatError
 from ptzip.io.payloads import SlicePayload
-from ptzip.pickling.new_nodes import atom, filled
-from ptzip.pickling.nodes import PUTS, Call, List, Persistent, Tuple, item_slots, plain, walk, walk_unordered
+from ptzip.pickling.new_nodes import atom, filled, replace_below
+from ptzip.pickling.nodes import PUTS, Call, List, Persistent, Tuple, item_slots, plain, walk_unordered
 from ptzip.tensors.references import KEY, NUMEL, STORAGE_ITEMS, StorageRef, class_ref, storage_ref
 
 
@@ -63,13 +63,8 @@ def _replace_view(edit: Edit, reference: StorageRef) -> None:
 
 
 def _replace_class_ids(edit: Edit) -> None:
-    count = 0
-    for node in walk(edit.root):
-        for holder in (node.parts, *(step.items for step in node.steps)):
-            for index, below in enumerate(holder):
-                name = class_ref(below)
-                if name is not None:
-                    holder[index] = name
-                    count += 1
-    if count:
-        edit.account.change(Category.OTHER, "classes", f"{count} with their source text became plain names", gain=False)
+    names = [name for node in walk_unordered(edit.root) if (name := class_ref(node)) is not None]
+    if names:
+        replace_below([edit.root], class_ref)
+        what = f"{len(names)} with their source text became plain names"
+        edit.account.change(Category.OTHER, "classes", what, gain=False)

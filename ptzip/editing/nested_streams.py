@@ -11,7 +11,7 @@ from ptzip.formats import legacy
 from ptzip.formats.signatures import is_legacy
 from ptzip.io.payloads import BytesPayload, Payload, SequentialFile, read_all
 from ptzip.io.sources import BytesSource
-from ptzip.pickling.new_nodes import atom, called, memoized, named, new_tuple
+from ptzip.pickling.new_nodes import atom, bytes_node, called, memoized, named, new_tuple, replace_below
 from ptzip.pickling.nodes import Atom, Call, Node, Persistent, Pickle, plain, text, walk_unordered
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.references import StorageRef, storage_ref
@@ -66,7 +66,7 @@ def bare_file(edit: Edit, finished: Finished) -> SequentialFile:
         if reference.key not in calls:
             index = int(reference.key)
             stream = _stream(reference, finished.storages[index], finished.items[index])
-            calls[reference.key] = called(MODULE, FUNCTION, _bytes_node(stream, edit.pickle.protocol or 0))
+            calls[reference.key] = called(MODULE, FUNCTION, bytes_node(stream, edit.pickle.protocol or 0))
         found[id(reference.node)] = (reference.node, calls[reference.key])
     _replace(edit.root, found)
     return SequentialFile([BytesPayload(write_pickle(edit.pickle))])
@@ -80,15 +80,6 @@ def _stream(reference: StorageRef, payload: Payload, item: int) -> bytes:
     return b"".join(map(read_all, legacy.stream(pickle, [payload], [item]).payloads))
 
 
-def _bytes_node(data: bytes, protocol: int) -> Node:
-    if protocol < 3:
-        return called("_codecs", "encode", atom(data.decode("latin1")), atom("latin1"))
-    return Atom("BINBYTES" if len(data) < 1 << 32 else "BINBYTES8", data)
-
-
 def _replace(root: Node, found: Replacements) -> None:
-    for node in list(walk_unordered(root)) if found else ():
-        for holder in (node.parts, *(step.items for step in node.steps)):
-            for index, below in enumerate(holder):
-                if id(plain(below)) in found:
-                    _, holder[index] = found[id(plain(below))]
+    if found:
+        replace_below([root], lambda node: found.get(id(plain(node)), (None, None))[1])

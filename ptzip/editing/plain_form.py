@@ -10,20 +10,18 @@ What is allowed already stays as it is, and a value that is used twice is still 
 names the path. Then everything is spelled in opcodes of protocol 2.
 """
 
-import math
-from collections.abc import Callable
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_CALLS, WEIGHTS_ONLY_NAMES
 from ptzip.editing.account import Category, Removal
+from ptzip.editing.array_tensor import BuildArray, array_tensor
 from ptzip.editing.edit import Edit
 from ptzip.editing.protocol2 import respelled
 from ptzip.editing.quantised import unstated_module
 from ptzip.editing.storage_users import storages_below
 from ptzip.errors import EditError
-from ptzip.io.payloads import BytesPayload
-from ptzip.pickling.new_nodes import atom, called, memoized, named, new_dict, new_list, new_tuple, ordered
+from ptzip.pickling.new_nodes import atom, called, memoized, new_dict, new_list, new_tuple, ordered
 from ptzip.pickling.nodes import (
     PUTS,
     Atom,
@@ -32,7 +30,6 @@ from ptzip.pickling.nodes import (
     Global,
     List,
     Node,
-    Persistent,
     Slot,
     Tuple,
     item_slots,
@@ -40,8 +37,6 @@ from ptzip.pickling.nodes import (
     pairs,
     plain,
 )
-from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.strides import contiguous
 from ptzip.tree.calls import RECONSTRUCTORS, class_path
 from ptzip.tree.children import keyed_children
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
@@ -57,39 +52,8 @@ NUMERIC = ("torch.", "numpy.")
 ARGUMENTS_ARE_NOT_CONTENTS = frozenset(("collections.defaultdict",))
 
 
-class PickledDtype(Protocol):
-    """Its text is the name of the dtype; `order` is ">" for big-endian."""
-
-    @property
-    def order(self) -> str: ...
-
-
-class PickledArray(Protocol):
-    """A numpy array or scalar as it was pickled: what is needed here of `values.rebuild_numpy.NumpyArray`."""
-
-    @property
-    def dtype(self) -> PickledDtype: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def is_fortran(self) -> bool: ...
-    @property
-    def data(self) -> bytes | bytearray | list[object]: ...
-    @property
-    def is_scalar(self) -> bool: ...
-    @property
-    def number(self) -> int | float | bool | None: ...
-
-
-BuildArray = Callable[[Call], PickledArray | None]
-
-
 def make_plain(edit: Edit, build_array: BuildArray) -> None:
-    """Replace everything in the tree of an edit that needs a class.
-
-    `build_array` gives the numpy array or scalar that a call rebuilds, None for any other call. It is an argument, since
-    editing does not depend on the folder that builds values.
-    """
+    """Replace everything in the tree of an edit that needs a class."""
     top, before = [edit.root], storages_below(edit.root)
     replacing = Plain(edit, build_array)
     replacing.run(top)
@@ -127,7 +91,7 @@ class Plain:
         self.build_array = build_array
         self.done: dict[int, Node] = {}
         self.kept_alive: list[Node] = []
-        self.arrays = self.numbers = 0
+        self.numbers = 0
 
     def run(self, top: list[Node]) -> None:
         pending = [Pending(Slot(top, 0), "")]
@@ -197,22 +161,8 @@ class Plain:
         if found.number is not None:
             self.numbers += 1
             return atom(found.number)
-        dtype = BY_NAME.get(str(found.dtype))
-        if found.is_scalar or isinstance(found.data, list) or dtype is None or not dtype.storage or not dtype.struct:
-            return None
-        if found.dtype.order == ">" or len(found.data) != math.prod(found.shape) * dtype.size:
-            return None
-        key = f"array {self.arrays}"
-        self.arrays += 1
-        self.edit.payloads[key] = BytesPayload(bytes(found.data))
-        self.edit.account.reductions[Category.OTHER] -= len(found.data)
-        numel = atom(len(found.data) // dtype.size)
-        identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)
-        stride = contiguous(found.shape[::-1])[::-1] if found.is_fortran else contiguous(found.shape)
-        sizes = [new_tuple(*map(atom, numbers)) for numbers in (found.shape, stride)]
-        storage = Persistent("BINPERSID", None, [identity])
-        tensor = called("torch._utils", "_rebuild_tensor_v2", storage, atom(0), *sizes, atom(False), ordered([]))
-        return self._report(path, tensor, "a tensor")
+        tensor = array_tensor(self.edit, found)
+        return None if tensor is None else self._report(path, tensor, "a tensor")
 
     def _path_or_set(self, call: Call, path: str) -> Node | None:
         """A path of a file as text, a frozenset as a set."""

@@ -1,7 +1,7 @@
 """Values in the opcodes of protocol 2 that `torch.load(weights_only=True)` reads, whatever protocol the stream has."""
 
 from ptzip.allowlist.table import WEIGHTS_ONLY_OPCODES
-from ptzip.pickling.new_nodes import LONGEST, atom, called, memoized, named, new_dict, new_list
+from ptzip.pickling.new_nodes import LONGEST, atom, bytes_node, called, memoized, named, new_dict, new_list
 from ptzip.pickling.nodes import Atom, Dict, Global, List, Node, Set, item_slots, pairs
 
 MOST_BITS = 8 * LONGEST - 1
@@ -40,7 +40,7 @@ def _has_other_puts(node: Node) -> bool:
 def _respelled_value(value: object) -> Node:
     """A plain value; bytes are a text and its encoding in protocol 2."""
     if isinstance(value, bytes | bytearray):
-        return called("_codecs", "encode", atom(bytes(value).decode("latin-1")), atom("latin1"))
+        return bytes_node(bytes(value), protocol=2)
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
         return atom(hex(value))
     return atom(value if isinstance(value, str | int | float | bool) else None)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from ptzip.allowlist.needs import joined_needs
 from ptzip.checkpoint import Checkpoint
 from ptzip.formats.collection import Collection
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
@@ -33,6 +34,7 @@ def summary_of_all(checkpoint: Checkpoint, collection: Collection, foretell: For
         dead=DeadBytes(*map(sum, zip(*(report.dead for report in found.values()), strict=True))),
         duplicates=Duplicates(*map(sum, zip(*(report.duplicates for report in found.values()), strict=True))),
         imports=tuple(merged(name for report in found.values() for name in report.imports)),
+        needs=joined_needs(need for report in found.values() for need in report.needs),
         anomalies=tuple(
             one._replace(message=f"{name}{MEMBER_MARK}{one.message}")
             for name, report in found.items()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ptzip.allowlist.needs import Need
 from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.errors import Anomaly
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
@@ -89,6 +90,7 @@ class InspectReport:
     dead: DeadBytes
     duplicates: Duplicates
     imports: tuple[ImportedName, ...]
+    needs: tuple[Need, ...]
     anomalies: tuple[Anomaly, ...]
     slimming: Slimming
     faults: tuple[str, ...]
@@ -130,6 +132,7 @@ class InspectReport:
             dead=self.dead._asdict(),
             duplicates=self.duplicates._asdict(),
             imports=[name._asdict() for name in self.imports],
+            needs=self.needs,
             anomalies=[anomaly._asdict() for anomaly in self.anomalies],
             faults=list(self.faults),
             slim=self.slimming._asdict(),

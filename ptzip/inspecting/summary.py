@@ -6,6 +6,7 @@ What cannot be found out is left empty, with its reason among the `faults`; it d
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+from ptzip.allowlist.needs import needs_of
 from ptzip.allowlist.table import is_allowed
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import Anomaly, PtzipError
@@ -60,6 +61,7 @@ def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
         dead=dead_bytes(found.tensors),
         duplicates=duplicates(checkpoint.main) if found.tensors and checkpoint.parts else Duplicates(0, 0),
         imports=names,
+        needs=needs_of(parts[0].pickle) if parts else (),
         anomalies=(*checkpoint.anomalies, *_unusual_records(checkpoint, rows), *odd),
         slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else foretell(checkpoint),
         faults=tuple(dict.fromkeys(faults)),

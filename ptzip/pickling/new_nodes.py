@@ -4,6 +4,8 @@ New nodes use opcodes that every loader since protocol 2 accepts, torch's `weigh
 put into the memo, so that a shared value is written once.
 """
 
+from collections.abc import Callable
+
 from ptzip.pickling.nodes import (
     PAIRED,
     PUTS,
@@ -82,6 +84,13 @@ def called(module: str, name: str, *arguments: Node) -> Call:
     return Call("REDUCE", None, [named(module, name), new_tuple(*arguments)], [memoized()])
 
 
+def bytes_node(data: bytes, protocol: int) -> Node:
+    """Bytes, which protocols 0 to 2 have as text and its encoding."""
+    if protocol < 3:
+        return called("_codecs", "encode", atom(data.decode("latin1")), atom("latin1"))
+    return Atom("BINBYTES" if len(data) < 1 << 32 else "BINBYTES8", data)
+
+
 def ordered(entries: list[tuple[str, Node]]) -> Call:
     """An OrderedDict."""
     made = Call("REDUCE", None, [named("collections", "OrderedDict"), Tuple("EMPTY_TUPLE")], [memoized()])
@@ -115,6 +124,27 @@ def take_out_all(node: Node, slots: list[Slot]) -> None:
         holder[:] = [item for index, item in enumerate(holder) if (id(holder), index // 2) not in gone]
     if not all(holders.values()):
         node.steps = [step for step in node.steps if step.op not in PAIRED or step.items]
+
+
+def replace_below(top: list[Node], replacement: Callable[[Node], Node | None]) -> None:
+    """Replace the nodes in a list, and all below them, by what `replacement` returns; where that is None the node stays.
+
+    A node is asked for once, before what is below it; of a new node, what is below it is asked for too.
+    """
+    done: dict[int, Node] = {}
+    replaced: list[Node] = []  # kept alive, since `done` knows nodes by their identity
+    pending = [top]
+    while pending:
+        holder = pending.pop()
+        for index, node in enumerate(holder):
+            new = done.get(id(node))
+            if new is None:
+                new = replacement(node) or node
+                done[id(node)] = done[id(new)] = new
+                replaced.append(node)
+                pending += [below for below in (new.parts, *(step.items for step in new.steps)) if below]
+            if new is not node:
+                holder[index] = new
 
 
 def copy_tree(root: Node) -> Node:

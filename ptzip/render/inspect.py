@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
 from ptzip.inspecting.report import FolderFile, ImportedName, InspectReport, Safety, Slimming
 from ptzip.inspecting.tensor_summary import ParameterCount
+from ptzip.render.needs import lasting, pinned
 from ptzip.render.words import bar, count, cut, filled, printable, releases, shape, share, size, table, value
 from ptzip.scanning.advice import quoted
 from ptzip.text import TOP_LEVEL
@@ -49,6 +50,9 @@ def contents(found: InspectReport) -> Iterator[Fact]:
     """What is in a file, what loading it imports, what is odd about it, and what slimming would save."""
     yield from _numbers(found)
     yield "imports", _imports(found.imports)
+    yield from (
+        (label, words) for label, words in (("needs", lasting(found.needs)), ("pinned to", pinned(found.needs))) if words
+    )
     yield from (("anomalies", [fault]) for fault in _faults(found))
     if found.safety is not None:
         yield "safety", [cut(_safety(found.safety), 150)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from ptzip.errors import Problem
+from ptzip.render.needs import lasting, pinned
 from ptzip.render.words import count, printable
 from ptzip.verifying.report import Loading, Rest, VerifyReport
 
@@ -63,6 +64,10 @@ def _loads(loading: Loading) -> str:
     since = f"torch {loading.low[0]}.{loading.low[1]} and later" if loading.low else "every torch"
     modes = [word for word, does in (("mmap=True", loading.mmap), ("weights_only=True", loading.weights_only)) if does]
     text = f"loads in {since}" + (f", also with {' and '.join(modes)}" if modes else "")
+    if words := lasting(loading.needs):
+        text += f"; needs {', '.join(words)}"
+    if words := pinned(loading.needs):
+        text += f"; pinned to {', '.join(words)}"
     if loading.blocked:
         more = f" and {len(loading.blocked) - 3:,} more" if len(loading.blocked) > 3 else ""
         text += f"; weights_only=True refuses {', '.join(loading.blocked[:3])}{more}"

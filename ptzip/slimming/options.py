@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ptzip.arguments import Location, OnOverflow, OutputFormat, WeightDtype, check_choice
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.drop_and_set import Value
+from ptzip.editing.rename_classes import ClassRename
 from ptzip.io.payloads import Progress
 from ptzip.recipes import AUTO, NAMES
 
@@ -47,6 +48,8 @@ class Options:
     trim: bool = True
     dedupe: bool = False
     plain: bool = False
+    portable: bool = False
+    rename_class: tuple[ClassRename, ...] = ()
     format: OutputFormat | None = None
     """None means a zip, but is no reason to write a file that is slim already."""
 
@@ -57,6 +60,8 @@ class Options:
         check_choice("on_overflow", self.on_overflow, OnOverflow)
         if self.format is not None:
             check_choice("format", self.format, OutputFormat)
+        if self.portable and self.location != "cpu":
+            raise ValueError(f"portable tensors load to the cpu, so location cannot be {self.location!r}")
         for path, value in self.values:
             if not _is_json(value):
                 raise ValueError(
@@ -86,6 +91,8 @@ class Options:
             "--set": self.values,
             "--dedupe": self.dedupe,
             "--plain": self.plain,
+            "--portable": self.portable,
+            "--rename-class": self.rename_class,
             "--format": self.format is not None,
         }
         return [option for option, value in asked.items() if value]

@@ -7,6 +7,7 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Category
 from ptzip.editing.drop_and_set import drop, set_value
 from ptzip.editing.edit import Edit, Finished
+from ptzip.editing.rename_classes import rename_classes
 from ptzip.errors import EditError
 from ptzip.formats.container import BARE, Container, Part
 from ptzip.formats.legacy import Legacy, stream
@@ -129,6 +130,13 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
         recipe = recipe._replace(weights=_also_at(paths, recipe.weights))
         if container.name == BARE:  # its tensors are streams of torch.save, which a function loads
             edit.account.change(Category.OTHER, "file", "a zip of torch.save")
+    if options.portable and isinstance(container, SafeTensors):
+        edit.account.notes.append("safetensors names no class and no version: it loads everywhere as it is")
+    elif options.portable:
+        from ptzip.editing.portable import make_portable  # imports that only --portable needs
+        from ptzip.values.builder import build_array
+
+        make_portable(edit, build_array)
     saturate = options.on_overflow == "saturate"
     trim_and_cast(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, overflowing)
     if options.dedupe:
@@ -137,6 +145,7 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
         from ptzip.editing.dedupe import dedupe  # an import that only --dedupe needs
 
         dedupe(edit, options.new_location)
+    rename_classes(edit, options.rename_class)
     if options.format is not None and _is_legacy(edit.part, container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")
     return recipe.name

@@ -11,11 +11,11 @@ from ptzip.tensors.dtypes import BYTES, DTYPES, DType
 Release = tuple[int, int]
 """Major and minor version of torch."""
 
-Role = Literal["view", "on storage", "rebuild", "parameter", "subclass", "bytes", "tensor class", "storage class"]
+Role = Literal["view", "on storage", "rebuild", "parameter", "subclass", "bytes", "tensor class", "storage class", "other"]
 """What a name is for: "view" rebuilds a strided view of a storage, from (storage, offset, size, stride, ...); "on
 storage" begins with the same arguments, but its tensor is more than that view; "rebuild" makes any other kind of tensor;
 "parameter" wraps a tensor; "subclass" calls one of the others and changes the class of its result;
-"bytes" loads a nested legacy stream."""
+"bytes" loads a nested legacy stream; "other" is a name that only some releases have."""
 
 
 class TorchName(NamedTuple):
@@ -92,8 +92,18 @@ _OLD_TENSOR_CLASSES, _OLD_SPARSE_CLASSES = (
 )
 """`torch.FloatTensor` and the like, as torch 0.1 pickled tensors (`torch/_tensor_classes.py`)."""
 
+_OTHERS = (
+    TorchName("torch.torch_version.TorchVersion", "other", since=(1, 10)),
+    *(TorchName(f"torch.{name}", "other", since=(2, 1)) for name in ("float8_e4m3fn", "float8_e5m2")),
+    *(TorchName(f"torch.{name}", "other", since=(2, 2)) for name in ("float8_e4m3fnuz", "float8_e5m2fnuz")),
+    *(TorchName(f"torch.{name}", "other", since=(2, 3)) for name in ("uint16", "uint32", "uint64")),
+    TorchName("torch.float8_e8m0fnu", "other", since=(2, 7)),
+    TorchName("torch.float4_e2m1fn_x2", "other", since=(2, 8)),
+)
+
 TORCH_NAMES = {
-    row.path: row for row in (*_FUNCTIONS, *_TENSOR_CLASSES, *_STORAGE_CLASSES, *_OLD_TENSOR_CLASSES, *_OLD_SPARSE_CLASSES)
+    row.path: row
+    for row in (*_FUNCTIONS, *_TENSOR_CLASSES, *_STORAGE_CLASSES, *_OLD_TENSOR_CLASSES, *_OLD_SPARSE_CLASSES, *_OTHERS)
 }
 """All of them by full name."""
 

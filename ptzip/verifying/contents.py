@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from ptzip.allowlist.needs import needs_of, since_torch
 from ptzip.allowlist.table import WEIGHTS_ONLY_NAMES, WEIGHTS_ONLY_OPCODES
 from ptzip.checkpoint import Checkpoint
 from ptzip.errors import CutError, FormatError, PickleError, Problem, ProblemKind, PtzipError
@@ -194,7 +195,8 @@ def _loading(checkpoint: Checkpoint) -> Loading | None:
     )
     needed = [row.since for row in DATED if row.path in names and row.since] + ([ZIP_SINCE] if is_zip else [])
     is_mappable = isinstance(container, TorchZip) and all(entry.method == STORED for entry in container.archive.entries)
-    return Loading(max(needed, default=None), is_mappable, not blocked and not has_other_opcodes, blocked)
+    others = tuple(one for one in needs_of(checkpoint.pickle) if one.what not in map(since_torch, needed))
+    return Loading(max(needed, default=None), is_mappable, not blocked and not has_other_opcodes, blocked, others)
 
 
 def non_finite(checkpoint: Checkpoint, counter: ByteCounter) -> Iterator[NonFinite]:

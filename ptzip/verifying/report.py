@@ -2,18 +2,20 @@
 
 from typing import Any, NamedTuple
 
+from ptzip.allowlist.needs import Need
 from ptzip.errors import Problem
 from ptzip.json_output import notebook_html, report_dict
 
 
 class Loading(NamedTuple):
     """What loads an intact, uncompressed file of torch.save: torch from release `low` on (None: any), with `mmap=True`, with
-    `weights_only=True`; `blocked` are the names that the latter refuses."""
+    `weights_only=True`; `blocked` are the names that the latter refuses, `needs` what else not every loader has."""
 
     low: tuple[int, int] | None
     mmap: bool
     weights_only: bool
     blocked: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
 
 
 class Rest(NamedTuple):

@@ -1,0 +1,297 @@
+"""`--portable`: what comes of it are the same objects, under names that every loader has, and nothing else changed.
+
+`tests/portable/matrix.py` tries the same with other interpreters, numpys and torches.
+"""
+
+import argparse
+import collections
+import pathlib
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+import ptzip
+from ptzip.allowlist.needs import needs_of
+from ptzip.checkpoint import Checkpoint
+from ptzip.editing.edit import Edit
+from ptzip.editing.portable import make_portable
+from ptzip.io.payloads import read_all
+from ptzip.io.sources import BytesSource
+from ptzip.pickling.new_nodes import atom, named, new_tuple, replace_below
+from ptzip.pickling.nodes import Call, Global, Node, Pickle
+from ptzip.pickling.reader import read_pickle
+from ptzip.pickling.writer import write_pickle
+from ptzip.values.builder import build_array
+from tests.checkpoint_builder import CheckpointBuilder, called, module, node, numbers, ordered
+from tests.corpus import parameters
+
+PROTOCOLS = (0, 1, 2, 3, 4, 5)
+
+
+def portable(data: bytes) -> bytes:
+    """The portable spelling of a pickle without tensors."""
+    edit = Edit(Checkpoint(BytesSource(data)).main)
+    make_portable(edit, build_array)
+    return edit.finish().pickle
+
+
+def pins(data: bytes) -> list[str]:
+    """What a pickle needs that another spelling would not."""
+    return [one.what for one in needs_of(read_pickle(data)) if one.is_portable]
+
+
+def respelled(data: bytes, names: dict[str, str]) -> bytes:
+    """A pickle with other names, as another version would have written it."""
+    found = read_pickle(data)
+    assert found.root is not None
+    top = [found.root]
+
+    def new(one: Node) -> Node | None:
+        path = names.get(one.path) if isinstance(one, Global) else None
+        return Global("GLOBAL", tuple(path.rsplit(".", 1)), steps=one.steps) if path is not None else None
+
+    replace_below(top, new)
+    found.root = top[0]
+    return write_pickle(found)
+
+
+FOREIGN: tuple[dict[str, str], ...] = (
+    {},
+    {"pathlib.PosixPath": "pathlib._local.PosixPath", "pathlib.PureWindowsPath": "pathlib._local.PureWindowsPath"},
+    {"pathlib.PosixPath": "pathlib.WindowsPath"},
+    {"pathlib.PosixPath": "pathlib._local.WindowsPath"},
+    {f"numpy.core.multiarray.{name}": f"numpy._core.multiarray.{name}" for name in ("scalar", "_reconstruct")},
+    {f"numpy._core.multiarray.{name}": f"numpy.core.multiarray.{name}" for name in ("scalar", "_reconstruct")},
+    {"numpy._core.numeric._frombuffer": "numpy.core.numeric._frombuffer"},
+    {"numpy.bool": "numpy.bool_", "numpy.bool_": "numpy.bool"},
+)
+"""Names that other systems and versions write, by those that this one may write."""
+
+parts = st.text("ab c.é-", min_size=1, max_size=4).filter(lambda text: text.strip(". "))
+paths = st.lists(parts, max_size=4).map(lambda found: pathlib.PosixPath(*found)) | parts.map(
+    lambda text: pathlib.PosixPath("/", text)
+)
+plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)
+dtypes = st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c8", "U3", "S2", "O", "M8[s]", ">i4", [("a", "f4"), ("b", "i2")]])
+
+
+@st.composite
+def arrays(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
+    shape = tuple(draw(st.lists(st.integers(0, 3), max_size=3)))
+    found = np.zeros(shape, draw(dtypes))
+    if found.dtype.kind in "fiu":
+        found[...] = np.arange(found.size).reshape(shape)
+    return draw(st.sampled_from([found, np.asfortranarray(found), found.T]))
+
+
+scalars = st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c8", "U3", "S2"]).map(lambda code: np.ones(1, code)[0])
+classes = st.sampled_from([np.float32, np.bool_, np.dtype("f4"), np.ndarray, np.str_])
+generators = st.integers(0, 99).flatmap(
+    lambda seed: st.sampled_from(
+        [
+            np.random.RandomState(seed),
+            np.random.default_rng(seed),
+            np.random.Generator(np.random.Philox(seed)),
+            np.random.Generator(np.random.SFC64(seed)),
+            np.random.MT19937(seed),
+        ]
+    )
+)
+special = paths | arrays() | scalars | classes | generators
+objects = st.recursive(
+    plain | special,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+        | st.tuples(inner, inner)
+        | inner.map(lambda one: [one, one])
+        | inner.map(lambda one: argparse.Namespace(save_dir=one))
+        | inner.map(lambda one: collections.OrderedDict(a=one))
+    ),
+    max_leaves=6,
+)
+
+
+def same(old: Any, new: Any) -> bool:
+    """Whether two objects are equal, random generators by the numbers that come next."""
+    if isinstance(old, np.random.RandomState | np.random.Generator):
+        return type(old) is type(new) and bool(old.bytes(9) == new.bytes(9))
+    if isinstance(old, np.random.BitGenerator):
+        return type(old) is type(new) and bool((old.random_raw(3) == new.random_raw(3)).all())
+    if isinstance(old, np.ndarray | np.generic):
+        return old.dtype == new.dtype and old.shape == new.shape and repr(old) == repr(new)
+    if isinstance(old, dict):
+        return type(old) is type(new) and list(old) == list(new) and all(same(old[key], new[key]) for key in old)
+    if isinstance(old, list | tuple):
+        return len(old) == len(new) and all(map(same, old, new))
+    if isinstance(old, argparse.Namespace):
+        return same(vars(old), vars(new))
+    return bool(old == new) and isinstance(new, type(old))
+
+
+@hypothesis.settings(deadline=None, max_examples=300, suppress_health_check=list(hypothesis.HealthCheck))
+@hypothesis.given(objects, st.sampled_from(PROTOCOLS), st.sampled_from(FOREIGN))
+def test_an_object_is_equal_afterwards_and_pinned_to_nothing(value: Any, protocol: int, names: dict[str, str]) -> None:
+    old = pickle.dumps(value, protocol)
+    new = portable(respelled(old, names))
+    assert same(pickle.loads(old), pickle.loads(new))
+    assert pins(new) == []
+    assert portable(new) == new
+
+
+@hypothesis.settings(deadline=None, max_examples=100)
+@hypothesis.given(plain, special, plain)
+def test_the_bytes_around_what_is_respelled_stay(before: Any, value: Any, after: Any) -> None:
+    def written(inner: Any) -> bytes:
+        return pickle.dumps(["first", before, inner, after, "last"], 2)
+
+    old, new, none = written(value), portable(written(value)), written(None)
+    around = old.index(b"first") + 5
+    assert new[:around] == old[:around]
+    assert new.endswith(none[none.index(b"X\x04\x00\x00\x00last") :].replace(none[-4:], old[-4:]))
+
+
+@pytest.mark.parametrize(
+    "value", [None, {"a": [1, 2.5, b"x"]}, {"path": pathlib.PurePosixPath("a")}], ids=["none", "plain", "pure"]
+)
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_what_is_portable_already_keeps_every_byte(value: Any, protocol: int) -> None:
+    data = respelled(pickle.dumps(value, protocol), {"pathlib._local.PurePosixPath": "pathlib.PurePosixPath"})
+    assert portable(data) == data
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        (("runs", "train"), "runs/train"),
+        (("D:\\", "py", "last.pt"), "D:/py/last.pt"),
+        (("runs\\train",), "runs/train"),
+        (("\\\\host\\share\\", "a"), "//host/share/a"),
+        ((), "."),
+    ],
+)
+@pytest.mark.parametrize("home", ["pathlib", "pathlib._local"])
+def test_a_windows_path_is_the_same_path_on_windows(parts: tuple[str, ...], expected: str, home: str) -> None:
+    data = write_pickle(Pickle(called(home, "WindowsPath", *parts), protocol=2))
+    assert pickle.loads(portable(data)) == Path(expected)
+    assert pathlib.PureWindowsPath(expected) == pathlib.PureWindowsPath(*parts)
+
+
+def test_names_of_python_2_are_those_of_python_3_where_loaders_do_not_translate_them() -> None:
+    root = new_tuple(named("__builtin__", "unicode"), named("copy_reg", "_reconstructor"), named("exceptions", "ValueError"))
+    new = read_pickle(portable(write_pickle(Pickle(root, protocol=4))))
+    assert [one.path for one in new.calls if isinstance(one, Global)] == [
+        "builtins.str",
+        "copyreg._reconstructor",
+        "builtins.ValueError",
+    ]
+    old = write_pickle(Pickle(root, protocol=2))
+    assert portable(old) == old
+
+
+def test_the_bytes_of_an_array_of_python_2_load() -> None:
+    array = np.array([-1.5, 1e300])
+    data = pickle.dumps(array, 2)
+    text = array.tobytes().decode("latin-1")
+    found = read_pickle(data)
+    assert found.root is not None
+    top = [found.root]
+
+    def as_python_2(one: Node) -> Node | None:
+        is_data = isinstance(one, Call) and one.path == "_codecs.encode" and getattr(one.arguments[0], "value", "") == text
+        return type(one.arguments[0])("SHORT_BINSTRING", array.tobytes()) if is_data and isinstance(one, Call) else None
+
+    replace_below(top, as_python_2)
+    found.root = top[0]
+    old = write_pickle(found)
+    with pytest.raises(UnicodeDecodeError):
+        pickle.loads(old)
+    np.testing.assert_array_equal(pickle.loads(portable(old)), array)
+
+
+def test_an_8_bit_text_loads_whatever_the_encoding() -> None:
+    data = b"\x80\x02U\x05caf\xc3\xa9."
+    assert pickle.loads(portable(data)) == "café"
+    assert pickle.loads(portable(b"\x80\x02U\x02\xff\xfe.")) == b"\xff\xfe"
+
+
+def with_state(builder: CheckpointBuilder) -> Call:
+    return called("torch._utils", "_rebuild_parameter_with_state", builder.tensor(numbers(2)), True, ordered(), {"tag": "x"})
+
+
+def device_tensor(values: Any) -> Call:
+    """A tensor of a device as `torch.save` writes it: as an array."""
+    data = pickle.dumps(np.asarray(values, "f4"), 2)
+    array = read_pickle(data).root
+    assert array is not None
+    dtype, device = named("torch", "float32"), called("torch", "device", "mps")
+    return called("torch._utils", "_rebuild_device_tensor_from_numpy", array, dtype, device, True)
+
+
+def checkpoint(tmp_path: Path) -> Path:
+    """A file with everything that old torch, or a machine without a GPU, cannot load."""
+    builder = CheckpointBuilder(location="cuda:1")
+    version = Call("NEWOBJ", None, [named("torch.torch_version", "TorchVersion"), node(("2.13.0+cu121",))], [])
+    layer = module(parameters={"weight": builder.parameter(numbers(4)), "bias": with_state(builder)}, buffers={})
+    layer.steps[-1].items[0].steps[-1].items += [atom("save_dir"), called("pathlib", "WindowsPath", "D:\\", "runs")]
+    root = {"model": layer, "device": called("torch", "device", "cuda", 1), "version": version, "mps": device_tensor([1, 2])}
+    return builder.save(tmp_path / "last.pt", root)
+
+
+def test_a_checkpoint_is_pinned_to_nothing_afterwards(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path)
+    report = ptzip.convert(path, tmp_path / "new.pt", portable=True)
+    found = ptzip.inspect(tmp_path / "new.pt")
+    pinned = {one.what for one in ptzip.inspect(path).needs if one.is_portable}
+    assert pinned >= {"Windows", "device cuda:1", "torch 1.10 or later", "torch 2.0 or later"}
+    assert [one.what for one in found.needs] == ["classes of models", "torch 1.9 or later"]
+    assert report.notes[-2:] == (
+        "not portable: it needs classes of models (models.common.Layer)",
+        "not portable: it needs torch 1.9 or later (torch._tensor._rebuild_from_type_v2)",
+    )
+
+
+@pytest.mark.torch
+def test_torch_loads_it_as_it_was(tmp_path: Path) -> None:
+    import torch
+
+    ptzip.convert(
+        checkpoint(tmp_path),
+        tmp_path / "new.pt",
+        portable=True,
+        rename_class={"models.common.Layer": "torch.nn.modules.linear.Linear"},
+    )
+    found = torch.load(tmp_path / "new.pt", weights_only=False)
+    assert found["device"] == torch.device("cpu")
+    assert found["version"] == "2.13.0+cu121"
+    assert found["mps"].tolist() == [1, 2]
+    assert found["mps"].requires_grad
+    assert found["model"].bias.tag == "x"
+    assert type(found["model"].bias) is torch.nn.Parameter
+    assert found["model"].save_dir == Path("D:/runs")
+
+
+@pytest.mark.parametrize("path", [*parameters("format"), *parameters("yolo")])
+def test_every_tensor_of_the_corpus_keeps_its_bytes_and_a_second_time_nothing_changes(path: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.pt"
+    try:
+        ptzip.convert(path, new, portable=True)
+    except ptzip.PtzipError as error:
+        pytest.skip(str(error)[:80])
+    with ptzip.open(path) as old, ptzip.open(new) as written:
+        if old.format == "torch.save zip":
+            before, after = ([read_all(file.main.stored(key)) for key in file.main.storages] for file in (old, written))
+            assert after[: len(before)] == before
+    assert not [one.what for one in ptzip.inspect(new).needs if one.is_portable]
+    assert ptzip.slim(new, portable=True, dtype="keep", trim=False, keep="*", dry_run=True, recipe="generic").already_slim
+
+
+def test_portable_tensors_cannot_stay_on_their_device() -> None:
+    with pytest.raises(ValueError, match="location cannot be 'keep'"):
+        ptzip.slim("last.pt", portable=True, location="keep")
