@@ -4,7 +4,7 @@
                                path calls its methods; PurePosixPath has no `exists` or `open`. Backslashes become slashes,
                                which Windows takes too
     a numpy array or number    `numpy.core.multiarray`, which numpy 2 keeps for old pickles; a buffer of protocol 5 becomes such
-                               an array
+                               an array, which numpy loads in the byte order of the machine
     a random generator         named by its bit generator, as up to numpy 1.23. The seed sequence, which only `spawn` needs, and
                                which pins a version by a checksum, is left out
     names of Python 2          those of Python 3, where the protocol does not have them translated
