@@ -70,7 +70,7 @@ class Piece:
         payload, offset, stride = self.stored
         if stride == contiguous(self.sizes):
             return payload.chunks(offset * item + start, offset * item + stop, buffers)
-        return gathered(Box(offset, self.sizes, stride), item, start, stop, *_readers(payload), buffers)
+        return gathered(Box(offset, self.sizes, stride), item, start, stop, *_readers(payload, buffers), buffers)
 
 
 # Coverage
@@ -164,11 +164,11 @@ class Assembled:
             held = buffers.get("assembled", size) if buffers else memoryview(bytearray(size))
             block, filled = np.frombuffer(held, f"V{self.item}"), 0
             for box in rows(Box(0, self.shape, contiguous(self.shape)), at, min(at + step, last)):
-                self._fill(block[filled : filled + box.numel], box)
+                self._fill(block[filled : filled + box.numel], box, buffers)
                 filled += box.numel
             yield from (held[first : first + CHUNK] for first in range(0, size, CHUNK))
 
-    def _fill(self, out: Any, box: Box) -> None:
+    def _fill(self, out: Any, box: Box, buffers: Buffers | None) -> None:
         """Fill an array with a part of the tensor."""
         sizes = (*(1,) * (len(self.shape) - len(box.shape)), *box.shape)
         begin = tuple(box.offset // step % size for step, size in zip(contiguous(self.shape), self.shape, strict=True))
@@ -181,16 +181,28 @@ class Assembled:
                 offset += sum(map(math.prod, zip(map(int.__sub__, low, piece.offsets), stride, strict=True)))
                 index = tuple(slice(first - at, end - at) for first, end, at in zip(low, high, begin, strict=True))
                 part = Box(offset, tuple(map(int.__sub__, high, low)), stride)
-                fill(target[index], part, *_readers(payload))
+                fill(target[index], part, *_readers(payload, buffers))
 
 
-def _readers(payload: Payload) -> tuple[Read, Read | None]:
-    """How `tensors.blocks` reads a payload: in order and, where it may, short stretches in any order, without their CRC."""
-    base = unchecked(payload)
-    return functools.partial(_bytes_of, payload), functools.partial(_bytes_of, base) if base.seekable else None
+def _readers(payload: Payload, buffers: Buffers | None) -> tuple[Read, Read | None]:
+    """How `tensors.blocks` reads a payload: in order and, where it may, short stretches in any order, without their CRC.
+
+    With `buffers`, the next stretch overwrites the one before.
+    """
+    base, inner = unchecked(payload), buffers.other("piece") if buffers else None
+    return functools.partial(_bytes_of, payload, inner), functools.partial(_bytes_of, base, inner) if base.seekable else None
 
 
-def _bytes_of(payload: Payload, start: int, stop: int) -> Any:
+def _bytes_of(payload: Payload, buffers: Buffers | None, start: int, stop: int) -> Any:
     import numpy as np  # as above
 
-    return np.frombuffer(b"".join(payload.chunks(start, stop)), np.uint8)
+    if buffers is None:
+        return np.frombuffer(b"".join(payload.chunks(start, stop)), np.uint8)
+    held, at = buffers.get("stretch", stop - start), 0
+    for chunk in payload.chunks(start, stop, buffers):
+        if len(chunk) == stop - start:
+            held = memoryview(chunk)  # no copy, since nothing else is read into that memory before it is used
+        else:
+            held[at : at + len(chunk)] = chunk
+        at += len(chunk)
+    return np.frombuffer(held, np.uint8)
