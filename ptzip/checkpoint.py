@@ -261,7 +261,10 @@ class Checkpoint(Mapping[str, "Tensor"]):
         """Write the bytes that were opened to `path`, atomically; with `sync` they are on the disk afterwards.
 
         Raises ChangedError where another program wrote to the file; one that was replaced is still the old one here.
+        UnsupportedError is raised for a folder.
         """
+        if isinstance(self.source, FolderSource):
+            raise UnsupportedError(f"{self.source.name} is a folder: ptzip.slim and ptzip.convert write one file of it")
         from pathlib import Path  # here, since few callers write, and pathlib takes time to import
 
         from ptzip.io.atomic_output import new_files  # as above

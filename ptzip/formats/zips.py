@@ -165,7 +165,7 @@ class Shard(ReadOnly):
 
 OF_TORCH = (
     "a shard of torch.distributed.checkpoint, whose tensors have their names and offsets in the file .metadata: "
-    "let `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE` gather all shards, and slim that"
+    "slim the folder of both"
 )
 
 

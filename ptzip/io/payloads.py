@@ -182,6 +182,14 @@ class CheckedPayload:
             yield chunk
         self.pieces.add(start, stop, crc)
 
+    @property
+    def records(self) -> "list[CheckedPayload]":
+        """Those with a CRC that this one is made of, as far as they were opened; itself, where it has one."""
+        if self.expected is not None:
+            return [self]
+        inner = [self.base] if isinstance(self.base, CheckedPayload) else getattr(self.base, "checked", [])
+        return [record for one in inner for record in one.records]
+
     def is_wrong(self) -> bool:
         """Whether all bytes were read and their CRC differs from the expected one."""
         return self.expected is not None and self.pieces.crc(self.length) not in (None, self.expected)

@@ -10,10 +10,12 @@ from ptzip.editing.edit import Edit, Finished
 from ptzip.editing.rename_classes import rename_classes
 from ptzip.errors import EditError
 from ptzip.formats.container import BARE, Container, Part
+from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.legacy import Legacy, stream
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.globs import Patterns
 from ptzip.io.atomic_output import NewFile
+from ptzip.io.folders import FolderSource
 from ptzip.pickling.nodes import Global, Node
 from ptzip.recipes.apply import recipe_for, start_edit, trim_and_cast
 from ptzip.recipes.find_training import Found, find_training
@@ -80,8 +82,9 @@ def _laid_out(edit: Edit, container: Container, options: Options) -> tuple[Finis
 
 
 def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, file: NewFile, options: Options) -> bool:
-    """Whether the new file is smaller, or has a reason not to be, which a note gives; or a note says what it would take."""
-    if file.size < checkpoint.source.size:
+    """Whether the new file is smaller or one of many, or has a reason not to be, which a note gives; or a note says what it
+    would take."""
+    if file.size < checkpoint.source.size or isinstance(checkpoint.source, FolderSource):
         return True
     is_zip = checkpoint.source.read(0, 2) == ZIP_MAGIC
     why = _why_larger(edit, checkpoint, options)
@@ -146,6 +149,8 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
 
         dedupe(edit, options.new_location)
     rename_classes(edit, options.rename_class)
+    if isinstance(container, Folder):
+        edit.account.change(Category.OTHER, "file", f"one of {len(container.source.files)}")
     if options.format is not None and _is_legacy(edit.part, container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")
     return recipe.name

@@ -268,7 +268,9 @@ class ItemReader(NamedTuple):
             has, expected = f"{found.dtype} {list(found.shape)}", f"{dtype} {list(sizes)}"
             raise FormatError(f"{part.name} is {has}, but {INDEX} says {expected}: the file belongs to another checkpoint")
         part.check_storages()
-        return Stored(part.stored(found.storage.key), found.offset, found.stride)
+        payload = part.stored(found.storage.key)
+        payload.name = part.name
+        return Stored(payload, found.offset, found.stride)
 
     def _item(self, name: str, place: Place) -> Part:
         """The stream of torch.save at a place."""

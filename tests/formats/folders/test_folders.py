@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ptzip
-from ptzip.errors import ChangedError, FormatError, PtzipError
+from ptzip.errors import ChangedError, FormatError, PtzipError, UnsupportedError
 from ptzip.formats.folders.dcp import ItemReader
 from ptzip.formats.folders.pieces import Stored
 from ptzip.tensors.tensor import Tensor
@@ -75,7 +75,7 @@ def test_every_command_takes_a_folder(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["fsdp2-2", "plain-1"])
 def test_slim_keeps_the_model_alone(name: str, tmp_path: Path) -> None:
     report = ptzip.slim(FOLDERS / name, tmp_path / "model.pt", dtype="keep", check=True)
-    assert [change.path for change in report.changes] == ["optimizer"]
+    assert [change.path for change in report.changes] == ["optimizer", "file"]
     with ptzip.open(tmp_path / "model.pt") as slim:
         found = facts(build(slim.main, unknown="keep"))
     assert found == {key: value for key, value in EXPECTED[name].items() if key != "optimizer"}
@@ -83,7 +83,7 @@ def test_slim_keeps_the_model_alone(name: str, tmp_path: Path) -> None:
 
 def test_a_flat_state_of_an_optimizer_is_one(tmp_path: Path) -> None:
     report = ptzip.slim(FOLDERS / "flattened-2", tmp_path / "model.pt", dtype="keep")
-    assert [change.path for change in report.changes] == ["optim"]
+    assert [change.path for change in report.changes] == ["optim", "file"]
     with ptzip.open(tmp_path / "model.pt") as slim:
         assert slim.top_level_keys == ["model"]
 
@@ -205,3 +205,67 @@ def test_a_file_that_changes_meanwhile_is_an_error(copy: Callable[[str], Path]) 
         (folder / "__0_0.distcp").touch()
         with pytest.raises(ChangedError):
             checkpoint["rows"].tobytes()
+
+
+def test_damage_to_numbers_is_a_warning_of_slim_and_a_problem_of_verify(copy: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = copy("fsdp2-2")
+    with ptzip.open(folder) as checkpoint:
+        data = checkpoint["model.first.weight"].tobytes()[:24]
+    (shard,) = [path for path in folder.glob("*.distcp") if data in path.read_bytes()]
+    content = shard.read_bytes()
+    at = content.index(data)
+    shard.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    report = ptzip.slim(folder, tmp_path / "model.pt", dtype="keep")
+    assert [line for line in report.warnings if "CRC of record item model.first.weight" in line]
+    converted = ptzip.convert(folder, tmp_path / "model.safetensors")
+    assert [line for line in converted.warnings if "CRC of record item model.first.weight" in line]
+    assert not ptzip.verify(folder).ok
+
+
+@pytest.mark.parametrize("name", ["index-safetensors", "index-bin"])
+def test_slim_writes_one_file_even_where_nothing_goes(name: str, tmp_path: Path) -> None:
+    report = ptzip.slim(FOLDERS / name, tmp_path / "model.pt", dtype="keep", check=True)
+    assert not report.already_slim
+    assert [(change.path, change.what) for change in report.changes] == [("file", "one of 3")]
+    with ptzip.open(tmp_path / "model.pt") as slim:
+        assert facts(build(slim.main, unknown="keep")) == EXPECTED[name]
+
+
+def test_a_folder_has_no_bytes_to_save(tmp_path: Path) -> None:
+    with ptzip.open(FOLDERS / "line-2") as checkpoint, pytest.raises(UnsupportedError, match="is a folder"):
+        checkpoint.save(tmp_path / "copy.pt")
+
+
+def test_the_files_of_an_accelerate_folder_are_in_folders_of_their_own() -> None:
+    report = ptzip.inspect(FOLDERS / "accelerate-2")
+    assert [key.key for key in report.keys] == ["model", "optimizer"]
+    assert report.folder is not None
+    assert {file.path.partition("/")[0] for file in report.folder.files} == {"pytorch_model_fsdp_0", "optimizer_0"}
+    assert len(ptzip.open(FOLDERS / "accelerate-2" / "optimizer_0")) == 2
+
+
+def test_a_lightning_folder_becomes_what_save_weights_only_writes(tmp_path: Path) -> None:
+    report = ptzip.slim(FOLDERS / "lightning-2.ckpt", tmp_path / "model.ckpt")
+    assert report.recipe == "lightning"
+    with ptzip.open(tmp_path / "model.ckpt") as slim:
+        assert "optimizer_states" not in slim.top_level_keys
+        assert {"state_dict", "pytorch-lightning_version"} <= set(slim.top_level_keys)
+
+
+@pytest.mark.parametrize("name", ["index-safetensors", "index-bin"])
+def test_a_shard_of_another_model_is_refused(name: str, copy: Callable[[str], Path]) -> None:
+    folder = copy(name)
+    first, second = sorted(path for path in folder.iterdir() if path.suffix != ".json")
+    shutil.copy(second, first)
+    with pytest.raises(FormatError, match=f"{first.name} lacks tensor"):
+        ptzip.open(folder)
+    first.unlink()
+    with pytest.raises(FormatError, match=f"{first.name} of this folder is missing"):
+        ptzip.open(folder)
+
+
+def test_a_shard_of_safetensors_that_is_missing_leaves_a_gap(copy: Callable[[str], Path]) -> None:
+    folder = copy("safetensors-4")
+    min(folder.glob("shard-00001*")).unlink()
+    with pytest.raises(FormatError, match="are in no file"):
+        ptzip.open(folder)
