@@ -27,7 +27,7 @@ def files(*folders: str) -> list[Path]:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.is_file() and path.name != "manifest.json"
+    return path.is_file() and path.name not in ("manifest.json", ".metadata")  # the latter opens as its whole folder
 
 
 @functools.cache

@@ -45,7 +45,7 @@ class Slimming(NamedTuple):
     refusal: str = ""
 
 
-class FolderFile(NamedTuple):
+class FileSize(NamedTuple):
     """One file of a folder: its path there, and its size in bytes."""
 
     path: str
@@ -55,7 +55,7 @@ class FolderFile(NamedTuple):
 class FolderFacts(NamedTuple):
     """What is known of a folder that is one checkpoint: its files, and facts in words such as ("processes", "8")."""
 
-    files: tuple[FolderFile, ...]
+    files: tuple[FileSize, ...]
     facts: tuple[tuple[str, str], ...]
 
 

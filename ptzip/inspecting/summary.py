@@ -15,7 +15,7 @@ from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
 from ptzip.inspecting.key_sizes import NOTHING, Holdings, StorageSizes, all_tensor_facts, holdings, of_further
 from ptzip.inspecting.records import RecordRow, record_rows
-from ptzip.inspecting.report import FolderFacts, FolderFile, ImportedName, InspectReport, PickleSize, Slimming
+from ptzip.inspecting.report import FileSize, FolderFacts, ImportedName, InspectReport, PickleSize, Slimming
 from ptzip.inspecting.tensor_summary import (
     Duplicates,
     dead_bytes,
@@ -72,7 +72,7 @@ def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
 def _folder_facts(container: Container) -> FolderFacts | None:
     if not isinstance(container, Folder):
         return None
-    files = tuple(FolderFile(file.path, file.size) for file in container.source.files.values())
+    files = tuple(FileSize(file.path, file.size) for file in container.source.files.values())
     return FolderFacts(files, tuple((fact.name, fact.value) for fact in container.facts))
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from ptzip.inspecting.key_sizes import KeySize, TensorFacts
-from ptzip.inspecting.report import FolderFile, ImportedName, InspectReport, Safety, Slimming
+from ptzip.inspecting.report import FileSize, ImportedName, InspectReport, Safety, Slimming
 from ptzip.inspecting.tensor_summary import ParameterCount
 from ptzip.render.needs import lasting, pinned
 from ptzip.render.words import bar, count, cut, filled, printable, releases, shape, share, size, table, value
@@ -71,7 +71,7 @@ def _format(found: InspectReport) -> Iterator[str]:
         yield "big-endian"
 
 
-def _files(files: tuple[FolderFile, ...]) -> Iterator[str]:
+def _files(files: tuple[FileSize, ...]) -> Iterator[str]:
     """The first files of a folder with their sizes."""
     yield from (f"{printable(file.path)} {size(file.size)}" for file in files[:MOST_FILES])
     if rest := files[MOST_FILES:]:

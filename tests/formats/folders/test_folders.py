@@ -15,7 +15,7 @@ from ptzip.formats.folders.dcp import ItemReader
 from ptzip.formats.folders.pieces import Stored
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
-from tests.corpus import FIXTURES
+from tests.corpus import CORPUS, FIXTURES, needs_corpus
 
 FOLDERS = FIXTURES / "folders"
 EXPECTED: dict[str, Any] = json.loads((FOLDERS / "expected.json").read_text())
@@ -269,3 +269,73 @@ def test_a_shard_of_safetensors_that_is_missing_leaves_a_gap(copy: Callable[[str
     min(folder.glob("shard-00001*")).unlink()
     with pytest.raises(FormatError, match="are in no file"):
         ptzip.open(folder)
+
+
+@needs_corpus
+def test_the_folder_of_the_corpus_is_the_file_that_torch_made_of_it() -> None:
+    report = ptzip.diff(CORPUS / "frameworks" / "dist" / "dcp_fsdp2", CORPUS / "frameworks" / "dist" / "dcp_fsdp2_to_torch.pt")
+    assert report.ok
+    assert report.compared == report.equal == 24
+
+
+# Older and other forms of the index
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["fsdp2-2", "line-4", "plain-1"])
+def test_the_index_of_older_versions_is_read(name: str, copy: Callable[[str], Path]) -> None:
+    """Without the fields that came later: `version`, `storage_meta`, `transform_descriptors`, and with the old class of
+    properties (`torch/distributed/_shard/sharded_tensor/metadata.py`)."""
+    import pickle
+
+    from torch.distributed._shard.sharded_tensor.metadata import TensorProperties
+
+    folder = copy(name)
+    index = pickle.loads((folder / ".metadata").read_bytes())
+    for field in ("version", "storage_meta"):
+        index.__dict__.pop(field, None)
+    for entry in index.state_dict_metadata.values():
+        if hasattr(entry, "properties"):
+            entry.properties = TensorProperties(dtype=entry.properties.dtype)
+    for place in index.storage_data.values():
+        place.__dict__.pop("transform_descriptors", None)
+    (folder / ".metadata").write_bytes(pickle.dumps(index, protocol=2))
+    with ptzip.open(folder) as checkpoint:
+        assert facts(build(checkpoint.main, unknown="keep")) == EXPECTED[name]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("transform_descriptors", ["stream.lz4/1"], r"is packed by 'stream\.lz4/1', expected stream\.zstd/1"),
+        ("relative_path", "../../outside", r"the file \.\./\.\./outside of this folder is missing"),
+        ("length", 10**12, "the file is cut off"),
+        ("offset", 100, r"is no file of torch\.save"),
+    ],
+)
+def test_a_place_that_is_not_in_the_folder_is_refused(
+    field: str, value: object, words: str, copy: Callable[[str], Path]
+) -> None:
+    import pickle
+
+    folder = copy("line-2")
+    index = pickle.loads((folder / ".metadata").read_bytes())
+    for place in index.storage_data.values():
+        place.__dict__[field] = value
+    (folder / ".metadata").write_bytes(pickle.dumps(index))
+    with pytest.raises(PtzipError, match=words), ptzip.open(folder) as checkpoint:
+        checkpoint["rows"].tobytes()
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("name", ["fsdp2-2", "line-4", "plain-1", "grid-4", "flattened-2"])
+def test_torch_gathers_the_same_now(name: str, tmp_path: Path) -> None:
+    import torch
+    from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
+
+    dcp_to_torch_save(FOLDERS / name, tmp_path / "whole.pt")
+    torch.load(tmp_path / "whole.pt", weights_only=False)
+    report = ptzip.diff(FOLDERS / name, tmp_path / "whole.pt")
+    assert report.ok
+    assert report.equal == report.compared > 0
