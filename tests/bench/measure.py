@@ -56,14 +56,14 @@ def environment() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
-def measured(command: Sequence[str | Path], folder: Path, code: int = 0) -> Run:
-    """Run a command in `folder`; SystemExit if its exit code is not `code`."""
+def measured(command: Sequence[str | Path], folder: Path, code: int | None = 0) -> Run:
+    """Run a command in `folder`; SystemExit if its exit code is not `code`, None for any."""
     started = time.perf_counter()
     child = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != code:
+    if code is not None and child.returncode != code:
         sys.exit(f"exit code {child.returncode}: {' '.join(map(str, command))}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / KIB_PER_MIB)
 
