@@ -18,6 +18,7 @@ import pytest
 
 import ptzip
 from ptzip.io import atomic_output
+from ptzip.io import system as io_system
 from ptzip.io.renames import swap
 from ptzip.pickling.new_nodes import atom
 from ptzip.pickling.nodes import Call, Global, Node, Tuple, walk
@@ -295,19 +296,19 @@ def test_a_full_disk_is_one_error_line_and_leaves_all_as_it_was(flags: tuple[str
 
 
 def few_bytes(name: str, count: int) -> Callable[..., Any]:
-    """`os.pread` or `os.pwrite` that does no more than a few bytes at a time, as the system may at any time."""
-    call = getattr(os, name)
-    if name == "pread":
+    """A call that reads or writes no more than a few bytes at a time, as the system may at any time."""
+    call = getattr(io_system, name)
+    if name == "read_at":
         return lambda descriptor, length, offset: call(descriptor, min(length, count), offset)
     return lambda descriptor, data, offset: call(descriptor, memoryview(data)[:count], offset)
 
 
-@pytest.mark.parametrize("name", ["pread", "pwrite"])
+@pytest.mark.parametrize("name", ["read_at", "write_some"])
 @pytest.mark.parametrize("count", [1, 7])
 def test_a_system_that_does_a_few_bytes_at_a_time_changes_nothing(
     name: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = save(Path("last.pt"))
     expected = slimmed(path)
-    monkeypatch.setattr(os, name, few_bytes(name, count))
+    monkeypatch.setattr(io_system, name, few_bytes(name, count))
     assert slimmed(path) == expected

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -10,7 +11,7 @@ from typing import BinaryIO
 from ptzip.cli.printing import pour
 from ptzip.errors import EditError
 from ptzip.io.sources import CHUNK, MEMBER_MARK, MemberOf
-from ptzip.io.unfinished import UNFINISHED
+from ptzip.io.unfinished import temporary_folder
 
 STANDARD = "-"
 
@@ -45,8 +46,8 @@ def _standard_input() -> BinaryIO:
     if sys.stdin is None:
         raise EditError("stdin is closed: name a file")
     stdin = sys.stdin.buffer
-    with contextlib.suppress(OSError, ValueError):
-        if stdin.seekable():
+    with contextlib.suppress(OSError, ValueError):  # a stream that another program put there may have no descriptor
+        if stat.S_ISREG(os.fstat(stdin.fileno()).st_mode):
             found = io.FileIO(os.dup(stdin.fileno()))
             found.name = STANDARD
             return found
@@ -65,17 +66,12 @@ def output_path(name: str | None, suffix: str = "") -> Iterator[str | None]:
     if name != STANDARD:
         yield name
         return
-    import shutil  # here and below, since few outputs go to stdout
-    import tempfile
-
     stdout = sys.stdout
     if stdout is None:
         raise EditError("stdout is closed: name an output with -o")
     if stdout.isatty():
         raise EditError("stdout is a terminal: redirect it, or name an output with -o")
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as undo:
-        UNFINISHED.append(discard := lambda: shutil.rmtree(folder, ignore_errors=True))
-        undo.callback(UNFINISHED.remove, discard)
+    with temporary_folder() as folder:
         path = os.path.join(folder, f"output{suffix}")
         with contextlib.redirect_stdout(sys.stderr):
             yield path

@@ -7,8 +7,7 @@ offsets; the offset of each follows from that. (For numpy the library would read
 import contextlib
 import functools
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import Member, Part
@@ -16,12 +15,15 @@ from ptzip.formats.signatures import SAFETENSORS_LENGTH
 from ptzip.formats.torchzip import fresh_records
 from ptzip.io.payloads import Payload, SourcePayload
 from ptzip.io.sources import Source
+from ptzip.io.system import temporary_path
 from ptzip.limits import Limits
 from ptzip.tensors.dtypes import BYTES, DTYPES
 from ptzip.tensors.strides import contiguous
 from ptzip.zip.writer import ALIGNMENT, Record
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ptzip.tensors.tensor import Tensor
 
 HALF_BYTES, PAIRS = "F4", "float4_e2m1fn_x2"
@@ -94,20 +96,17 @@ def read(source: Source, limits: Limits) -> SafeTensors:
     return SafeTensors(source, SAFETENSORS_LENGTH.size + length)
 
 
-@contextlib.contextmanager
-def _path(source: Source, start: int) -> Iterator[str]:
+def _path(source: Source, start: int) -> contextlib.AbstractContextManager[str]:
     """A path for the library, which opens nothing else: that of a copy of the header, whose tensors are a hole.
 
-    The library maps what it opens, and a file that another program cuts while it is mapped ends the process (SIGBUS). The copy
-    has no name, so that nothing remains of it even if this process is killed; on Windows the system removes it by its name.
+    The library maps what it opens, and a file that another program cuts while it is mapped ends the process (SIGBUS).
     """
-    import tempfile  # only what looks at tensors needs the library
 
-    with tempfile.TemporaryFile() as file:
+    def fill(file: BinaryIO) -> None:
         file.write(source.read(0, start))
         file.truncate(source.size)
-        file.flush()
-        yield file.name if isinstance(file.name, str) else f"/dev/fd/{file.fileno()}"
+
+    return temporary_path(fill)
 
 
 def _tensors(source: Source, start: int, entries: list[Entry]) -> "Iterator[tuple[str, Tensor]]":

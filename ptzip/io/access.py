@@ -30,7 +30,7 @@ def take_over(new: int, old: File, is_replaced: bool, most: int = ALLOWED) -> li
     A file that replaces another takes over everything: owner, group, mode, ACL and extended attributes. A copy gets the mode,
     and the group if that is possible. `most` are mode bits beyond which nothing is allowed.
     """
-    if not hasattr(os, "fchmod"):  # Windows before Python 3.13
+    if not hasattr(os, "fchown"):  # on Windows a file has the access of its folder
         return []
     status, acl = os.stat(old), _attribute(old, ACL) if is_replaced else None  # noqa: PTH116 (it may be a descriptor)
     lost = _tried("owner", _change_owner, new, status.st_uid, -1) if is_replaced else []

@@ -29,6 +29,7 @@ from ptzip.io.sources import (
     split_member,
     unchanged,
 )
+from ptzip.io.system import RENAMES_FREELY
 from ptzip.io.unfinished import UNFINISHED, WRITTEN
 from ptzip.io.work_folder import WorkFolder
 
@@ -56,6 +57,8 @@ class Output:
         self.folder = folder
         self.name = str(number)
         self.descriptor = -1
+        self._identity: Identity | None = None
+        """Which file it is, once it is complete."""
         self._may_be_new = False
 
     @property
@@ -86,12 +89,13 @@ class Output:
         return os.fstat(self.descriptor).st_size
 
     def complete(self, source: Source | None, sync: bool) -> list[str]:
-        """Settle who may access the file, and wait until the disk has it. Returns warnings."""
+        """Settle who may access the file, wait until the disk has it, and close it. Returns warnings."""
         with self.named():
             warnings = self._take_over_access(source) if isinstance(source, FileSource) or self.real.exists() else []
             if sync:
                 os.fsync(self.descriptor)
-            os.close(os.dup(self.descriptor))  # some network file systems report a full disk only here
+            self._identity = Identity.of(os.fstat(self.descriptor))
+            self.close()  # some network file systems report a full disk only here; Windows renames no open file
         return warnings
 
     def _take_over_access(self, source: Source | None) -> list[str]:
@@ -150,22 +154,21 @@ class Output:
 
     def _give_back(self) -> None:
         """Give the name back to what had it, or to what another program gives it at this moment."""
-        last = os.fstat(self.descriptor)
+        last = self._identity
         while True:
-            given = self.path.stat()
+            given = Identity.of(self.path.stat())
             swap(self.path, self.real)
-            if os.path.samestat(self.path.stat(), last):
+            if Identity.of(self.path.stat()) == last:
                 return
             last = given
 
     def _is_mine(self, path: Path) -> bool:
-        return self.descriptor >= 0 and path.exists() and os.path.samestat(path.stat(), os.fstat(self.descriptor))
+        return path.exists() and Identity.of(path.stat()) == self._identity
 
     def close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
-            with contextlib.suppress(OSError):  # `complete` has found what closing may report
-                os.close(descriptor)
+            os.close(descriptor)
 
     @contextlib.contextmanager
     def named(self) -> Iterator[None]:
@@ -207,16 +210,21 @@ class OutputSet:
             missing.mkdir(exist_ok=True)
             self._made.append(missing)
 
-    def finish(self, source: Source | None, overwrite: bool, may_be_replaced: bool, sync: bool) -> None:
-        """Give all files their names."""
+    def complete(self, source: Source | None, may_be_replaced: bool, sync: bool) -> None:
+        """Complete all files. Raises ChangedError where the source is no longer what was read."""
         self.warnings += [warning for output in self.outputs for warning in output.complete(source, sync)]
         if source is not None:
             is_in_place = any(output.replaces(source) for output in self.outputs)
             source.check_unchanged(may_be_replaced and not is_in_place)
+
+    def place(self, source: Source | None, overwrite: bool, sync: bool) -> None:
+        """Give all files their names."""
         for output in self.outputs:
             with output.named():
-                original = Identity.of(source.status) if isinstance(source, FileSource) and output.replaces(source) else None
-                output.place(overwrite, original)
+                original = source if isinstance(source, FileSource) and output.replaces(source) else None
+                if original and not RENAMES_FREELY:
+                    original.close()
+                output.place(overwrite, Identity.of(original.status) if original else None)
         self._is_done = True
         WRITTEN.extend(str(output.target) for output in self.outputs)
         if sync:
@@ -228,6 +236,9 @@ class OutputSet:
         if not self._is_done:
             for output in reversed(self.outputs):
                 output.discard()
+        for output in self.outputs:
+            with contextlib.suppress(OSError):  # of a file that nobody gets
+                output.close()
         for folder in self.folders:
             folder.remove()
         with contextlib.suppress(OSError):  # another program may have put something there
@@ -260,12 +271,11 @@ def new_files(
         with contextlib.nullcontext() if origin is None else unchanged(origin, is_replaced=True):
             files.open()
             yield files
-            files.finish(origin, overwrite, may_be_replaced, sync)
+            files.complete(origin, may_be_replaced, sync)
+        files.place(origin, overwrite, sync)
     finally:
         files.discard()
         UNFINISHED.remove(files.discard)
-        for output in files.outputs:
-            output.close()
 
 
 def _check_not_inside(targets: Sequence[Path], folder: FolderSource) -> None:

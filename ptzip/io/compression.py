@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, beyond
-from ptzip.io.payloads import write_at
 from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Position, Source, SourceFile
+from ptzip.io.system import write_at
 from ptzip.limits import Limits
 
 IN_MEMORY = 1 << 26

@@ -4,7 +4,6 @@ A caller that copies many bytes passes `Buffers`: each chunk is then at most `BL
 """
 
 import contextlib
-import errno
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +13,7 @@ from ptzip.errors import FormatError
 from ptzip.io.buffers import BLOCK, Buffers
 from ptzip.io.crc32 import Pieces, crc32
 from ptzip.io.sources import CHUNK, STRIPE, DescriptorSource, Source
+from ptzip.io.system import write_at
 
 
 class Payload(Protocol):
@@ -212,16 +212,6 @@ def stripes(payload: Payload) -> Iterator[tuple[int, int]]:
     step = STRIPE if payload.seekable else max(payload.length, 1)
     for start in range(0, max(payload.length, 1), step):
         yield start, min(start + step, payload.length)
-
-
-def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
-    """Write all of `data` at `offset`; raises OSError where the disk is full."""
-    view = memoryview(data)
-    while len(view):
-        done = os.pwrite(descriptor, view, offset)
-        if not done:
-            raise OSError(errno.EIO, "the file takes no more bytes")
-        view, offset = view[done:], offset + done
 
 
 CountBytes = Callable[[int], None]

@@ -1,11 +1,15 @@
 """Two renames that lose no file, whatever other programs do at the same moment.
 
 Both are single system calls of Linux (renameat2(2)); elsewhere, and on file systems that lack them, hard links come close.
+Windows has the first.
 """
 
 import errno
 import os
+import stat
 from pathlib import Path
+
+from ptzip.io.system import IS_WINDOWS, RENAMES_FREELY
 
 CURRENT_FOLDER = -100
 """`AT_FDCWD` of `linux/fcntl.h`."""
@@ -18,11 +22,14 @@ NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 def rename_new(path: Path, target: Path) -> None:
     """Rename to a name that is free; raises FileExistsError if it is not, also if it is taken at the last moment."""
+    if not RENAMES_FREELY:
+        os.rename(path, target)  # noqa: PTH104 (the promise is that of this function)
+        return
     try:
         target.hardlink_to(path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without hard links, such as FAT
+    except (OSError, NotImplementedError):  # a file system without hard links, such as FAT, or a system: Android
         if not _renameat2(path, target, NO_REPLACE):
             if os.path.lexists(target):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
@@ -35,20 +42,32 @@ def swap(path: Path, target: Path) -> None:
     """Put the file at `path` in place of `target`, and the one that was there at `path`.
 
     A file system without hard links keeps no old file: there is nothing at `path` afterwards. Raises FileNotFoundError if there
-    is no `target`.
+    is no `target`, PermissionError where the system replaces no file that is open.
     """
     if _renameat2(path, target, EXCHANGE):
         return
     old = path.with_suffix(".old")
     try:
+        target.rename(target)  # Windows refuses that of a file that is open, whose second name could not be removed again
         old.hardlink_to(target)
     except FileNotFoundError:
         raise
-    except OSError:
+    except (OSError, NotImplementedError):
+        _replace(path, target)
+        return
+    _replace(path, target)
+    old.replace(path)
+
+
+def _replace(path: Path, target: Path) -> None:
+    """Rename over a file, also where that is read-only, which Windows refuses."""
+    try:
         path.replace(target)
-    else:
+    except PermissionError:
+        if RENAMES_FREELY or target.stat().st_mode & stat.S_IWUSR:
+            raise
+        target.chmod(stat.S_IRUSR | stat.S_IWUSR)
         path.replace(target)
-        old.replace(path)
 
 
 def _renameat2(path: Path, target: Path, flag: int) -> bool:
@@ -57,7 +76,7 @@ def _renameat2(path: Path, target: Path, flag: int) -> bool:
         import ctypes  # only what overwrites a file needs it
     except ImportError:
         return False
-    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if os.name == "posix" else None
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None) if not IS_WINDOWS else None
     if call is None:
         return False
     if call(CURRENT_FOLDER, os.fsencode(path), CURRENT_FOLDER, os.fsencode(target), flag) == 0:

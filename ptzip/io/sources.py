@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from ptzip.errors import ChangedError, CutError, FormatError, Problem, PtzipError
+from ptzip.io import system
 from ptzip.io.streams import PagedStream, Stream
 
 if TYPE_CHECKING:
@@ -175,8 +176,8 @@ class SharedDescriptor:
 
 
 class DescriptorSource:
-    """An open regular file, read by `pread`, so any thread may read any part. It closes its descriptor; `origin` is where its
-    first byte is.
+    """An open regular file, of which any thread may read any part. It closes its descriptor; `origin` is where its first byte
+    is.
     """
 
     def __init__(self, descriptor: int, name: str, origin: Position = START) -> None:
@@ -194,9 +195,9 @@ class DescriptorSource:
             raise _ends_early(offset, length, self.size - offset)
         held = self._held()
         try:
-            data = os.pread(held.number, length, offset)
+            data = system.read_at(held.number, length, offset)
             while 0 < len(data) < length:
-                more = os.pread(held.number, length - len(data), offset + len(data))
+                more = system.read_at(held.number, length - len(data), offset + len(data))
                 if not more:
                     break
                 data += more
@@ -209,7 +210,7 @@ class DescriptorSource:
         held, at = self._held(), 0
         while at < len(buffer):
             try:
-                count = os.preadv(held.number, [buffer[at:]], offset + at)
+                count = system.read_into(held.number, buffer[at:], offset + at)
             except OSError as error:
                 raise about(self.name, error) from error
             if not count:
@@ -434,7 +435,7 @@ def special(path: str | os.PathLike[str]) -> str | None:
 
 def about(name: str | os.PathLike[str], error: OSError) -> OSError:
     """The same error, which names the file it is about."""
-    return OSError(error.errno, error.strerror, os.fspath(name))
+    return OSError(error.errno, system.reason(error), os.fspath(name))
 
 
 def changed(how: str) -> ChangedError:

@@ -9,8 +9,9 @@ import os
 import re
 from pathlib import Path
 
+from ptzip.io.system import PRIVATE
+
 NAME = re.compile(r"\.ptzip-[0-9a-f]{16}\.tmp")
-PRIVATE = 0o700
 
 
 class WorkFolder:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 from ptzip.errors import FormatError
 from ptzip.io.buffers import Buffers
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.payloads import CountBytes, Payload, stripes, write_at
+from ptzip.io.payloads import CountBytes, Payload, stripes
+from ptzip.io.system import write_at
 from ptzip.zip import structs
 from ptzip.zip.structs import FULL16, FULL32
 

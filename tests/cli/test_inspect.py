@@ -1,7 +1,6 @@
 """`ptzip inspect`: every view in text and JSON, one object of a file, several files, and how much is read for it."""
 
 import gzip
-import os
 import re
 import subprocess
 import sys
@@ -12,10 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ptzip.io import system
 from ptzip.io.buffers import Buffers
 from ptzip.io.crc32 import Pieces
-from ptzip.io.payloads import BytesPayload, write_at
+from ptzip.io.payloads import BytesPayload
 from ptzip.io.sources import CHUNK
+from ptzip.io.system import write_at
 from ptzip.zip import structs, writer
 from ptzip.zip.writer import Record
 from tests.checkpoint_builder import CheckpointBuilder
@@ -345,13 +346,13 @@ def test_of_2_gigabytes_only_headers_directory_and_pickle_are_read(folder: Path,
     holes = sparse(path, 8, 1 << 28)
     assert path.stat().st_size > 1 << 31
     reads: list[tuple[int, int]] = []
-    pread = os.pread
+    read_at = system.read_at
 
     def counted(descriptor: int, length: int, offset: int) -> bytes:
         reads.append((offset, offset + length))
-        return pread(descriptor, length, offset)
+        return read_at(descriptor, length, offset)
 
-    monkeypatch.setattr(os, "pread", counted)
+    monkeypatch.setattr(system, "read_at", counted)
     for words in (("--tensors",), ("--tree",), ("--records",), ("--opcodes",)):
         assert ptzip("inspect", path, *words).code == 0
     assert sum(stop - start for start, stop in reads) < 6 * CHUNK // 16

@@ -15,6 +15,7 @@ import pytest
 
 import ptzip as package
 from ptzip.cli import main as program
+from ptzip.io import system
 from ptzip.recipes import NAMES
 from tests.cli.shell import environment, in_terminal, names, ptzip, shell
 from tests.corpus import FIXTURES
@@ -101,16 +102,17 @@ def test_an_interrupt_exits_with_130_and_leaves_nothing(last: Path, monkeypatch:
     def interrupted(*_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "pwrite", interrupted)
+    monkeypatch.setattr(system, "write_some", interrupted)
     assert ptzip("slim", last) == (130, "", "")
     assert names() == ["last.pt"]
 
 
 SLOW = """
-import os, signal, sys, time
+import signal, sys, time
 from ptzip.__main__ import run
-write = os.pwrite
-os.pwrite = lambda *arguments: (time.sleep(0.3), write(*arguments))[1]
+from ptzip.io import system
+write = system.write_some
+system.write_some = lambda *arguments: (time.sleep(0.3), write(*arguments))[1]
 signal.signal(signal.SIGINT, signal.default_int_handler)
 run()
 """

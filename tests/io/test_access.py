@@ -15,6 +15,8 @@ from ptzip.io.sources import FileSource
 USER, GROUP, NAMED_USER, MASK, OTHER = 0x01, 0x04, 0x02, 0x10, 0x20
 NOBODY = (1 << 32) - 1
 
+pytestmark = pytest.mark.posix("owners, modes, ACLs and attributes of files")
+
 needs_root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root, to give files away")
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs the extended attributes of Linux")
 

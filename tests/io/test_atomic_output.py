@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from ptzip.errors import ChangedError, PtzipError
-from ptzip.io import atomic_output
+from ptzip.io import atomic_output, system
 from ptzip.io.atomic_output import Output, new_files
-from ptzip.io.payloads import BytesPayload, SequentialFile, write_at
+from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.io.renames import swap
 from ptzip.io.sources import FileSource, Identity, Source
+from ptzip.io.system import write_at
 
 
 def write(target: Path, data: bytes, source: Source | None = None, overwrite: bool = True, sync: bool = True) -> list[str]:
@@ -58,6 +59,7 @@ def test_a_file_that_is_there_is_replaced_at_the_end(tmp_path: Path, sync: bool)
     assert target.read_bytes() == b"new"
 
 
+@pytest.mark.posix("fsync of a folder")
 @pytest.mark.parametrize(("sync", "expected"), [(True, ["fsync", "link", "fsync"]), (False, ["link"])])
 def test_the_bytes_are_on_the_disk_before_the_name_and_then_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sync: bool, expected: list[str]
@@ -98,6 +100,7 @@ def test_the_descriptor_is_closed_in_either_case(tmp_path: Path) -> None:
             os.fstat(descriptor)
 
 
+@pytest.mark.posix("modes of files")
 def test_the_permissions_are_those_of_the_original(tmp_path: Path) -> None:
     original = tmp_path / "private.pt"
     original.write_bytes(b"secret")
@@ -181,8 +184,8 @@ def test_bytes_land_where_they_belong_in_any_order(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_takes_few_bytes_at_a_time_gets_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pwrite = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda file, view, offset: pwrite(file, view[:3], offset))
+    write_some = system.write_some
+    monkeypatch.setattr(system, "write_some", lambda file, view, offset: write_some(file, view[:3], offset))
     write(tmp_path / "out.pt", b"more than three bytes")
     assert (tmp_path / "out.pt").read_bytes() == b"more than three bytes"
 
@@ -256,6 +259,7 @@ def test_nothing_is_written_where_the_source_changed(
     assert (tmp_path / "last.pt").read_bytes() == b"new!"
 
 
+@pytest.mark.posix("a file can be replaced while it is open")
 @pytest.mark.parametrize("times", [1, 2, 3])
 def test_a_file_that_is_replaced_at_the_very_last_moment_is_given_its_name_back(
     tmp_path: Path, original: FileSource, times: int, monkeypatch: pytest.MonkeyPatch
@@ -277,6 +281,7 @@ def test_a_file_that_is_replaced_at_the_very_last_moment_is_given_its_name_back(
     assert (tmp_path / "last.pt").read_bytes() == b"version %d" % (times - 1)
 
 
+@pytest.mark.posix("folders can be locked")
 def test_an_abandoned_folder_is_removed_by_the_next_writer(tmp_path: Path) -> None:
     left = tmp_path / f".ptzip-{'a' * 16}.tmp"
     inner = left / f".ptzip-{'b' * 16}.tmp"  # of a checkpoint in a tar that is written
@@ -303,13 +308,13 @@ def test_a_write_fault_names_the_output(tmp_path: Path, monkeypatch: pytest.Monk
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(system, "write_some", full)
     with pytest.raises(OSError, match="full") as caught, new_files([tmp_path / "out.pt"]) as files:
         files.outputs[0].write(SequentialFile([BytesPayload(b"data")]))
     assert caught.value.filename == str(tmp_path / "out.pt")
 
 
 def test_a_disk_that_takes_nothing_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+    monkeypatch.setattr(system, "write_some", lambda *_: 0)
     with pytest.raises(OSError, match="takes no more bytes"):
         write(tmp_path / "out.pt", b"data")

@@ -15,7 +15,10 @@ def refuse(*_: object, **__: object) -> NoReturn:
     raise PermissionError(errno.EPERM, "no hard links here")
 
 
-@pytest.fixture(params=["renameat2", "hard links", "neither"])
+EXCHANGE = pytest.param("renameat2", marks=pytest.mark.posix("two files exchanged in one step"))
+
+
+@pytest.fixture(params=[EXCHANGE, "hard links", "neither"])
 def system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """What the file system has."""
     if request.param != "renameat2":

@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from ptzip.errors import ChangedError, FormatError, PtzipError
-from ptzip.io import payloads
+from ptzip.io import payloads, system
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, Payload, SlicePayload, SourcePayload, read_all
 from ptzip.io.sources import CHUNK, BytesSource, FileSource, Openable, Source, Window, open_source
@@ -136,8 +136,8 @@ def test_a_file_that_shrinks_under_the_reader_is_a_format_error(tmp_path: Path) 
 def test_a_file_that_gives_few_bytes_at_a_time_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "slow.pt"
     path.write_bytes(DATA)
-    source, pread = FileSource(path), os.pread
-    monkeypatch.setattr(os, "pread", lambda file, length, offset: pread(file, (length + 1) // 2, offset))
+    source, read_at = FileSource(path), system.read_at
+    monkeypatch.setattr(system, "read_at", lambda file, length, offset: read_at(file, (length + 1) // 2, offset))
     assert source.read(3, 5000) == DATA[3:5003]
     source.close()
 
@@ -249,7 +249,7 @@ def test_a_read_that_ends_before_the_file_is_remembered(tmp_path: Path, monkeypa
     source = FileSource(path)
     source.check_unchanged()
     with monkeypatch.context() as patched:
-        patched.setattr(os, "pread", lambda *_: b"")
+        patched.setattr(system, "read_at", lambda *_: b"")
         with pytest.raises(FormatError, match="ends early"):
             source.read(0, 10)
     with pytest.raises(ChangedError, match="a read ended before the file does"):

@@ -19,6 +19,7 @@ def torch_zip(name: str) -> bytes:
     """A zip with a zip64 end."""
     with tempfile.TemporaryFile() as file:
         plan([Record(name, BytesPayload(b"bytes"))]).write(file.fileno())
+        file.seek(0)
         return file.read()
 
 

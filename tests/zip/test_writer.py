@@ -39,6 +39,7 @@ def written(records: Sequence[Record], alignment: int = 64) -> bytes:
     planned = plan(records, alignment)
     with tempfile.TemporaryFile() as file:
         planned.write(file.fileno())
+        file.seek(0)
         return file.read()
 
 
