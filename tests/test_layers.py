@@ -26,6 +26,7 @@ READ_COMMANDS = "converting diffing inspecting scanning verifying repairing"
 REPORTS = f"{OPEN} mapping editing recipes slimming {READ_COMMANDS}"
 
 MAY_IMPORT = {
+    "process": "",
     "errors": "",
     "text": "",
     "notebook": "text",
@@ -53,8 +54,8 @@ MAY_IMPORT = {
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
     "render": f"ptzip errors text figures tensors allowlist mapping editing recipes slimming {READ_COMMANDS}",
-    "cli": f"{GROUND} io ptzip api mapping inspecting render",
-    "__main__": "io cli",
+    "cli": f"process {GROUND} io ptzip api mapping inspecting render",
+    "__main__": "process cli",
 }
 """Who may import whom. `ptzip` means the public names of the package."""
 

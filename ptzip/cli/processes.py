@@ -4,7 +4,9 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from ptzip.io.system import MOST_PROCESSES
 from ptzip.io.unfinished import discard_unfinished
+from ptzip.process import handle_signals, set_up
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,25 +16,31 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def processes(count: int) -> "Iterator[ProcessPoolExecutor]":
-    """A pool of `count` processes, which raises BrokenExecutor once one of them dies."""
+    """A pool of at most `count` processes, which raises BrokenExecutor once one of them dies."""
     from concurrent.futures import ProcessPoolExecutor  # here and below, since a single file does not need them
     from multiprocessing import Pipe
 
     reader, writer = Pipe(duplex=False)
-    with reader, writer, ProcessPoolExecutor(count, initializer=_end_with_parent, initargs=(reader, writer)) as pool:
+    count = min(count, MOST_PROCESSES)
+    with reader, writer, ProcessPoolExecutor(count, initializer=_begin, initargs=(reader, writer)) as pool:
         yield pool
 
 
-def _end_with_parent(reader: "Connection[None, None]", writer: "Connection[None, None]") -> None:
-    """Let this process end when the one that started it does, even if that was killed: the pipe is closed then."""
+def _begin(reader: "Connection[None, None]", writer: "Connection[None, None]") -> None:
+    """Begin a process, which has no settings of its parent's where processes are not forked. It ends when its parent does, even
+    if that was killed: the pipe is closed then.
+    """
     from threading import Thread  # as above
 
     def wait() -> None:
         try:
-            reader.poll(None)  # nothing is ever sent
+            with contextlib.suppress(OSError):  # as Windows reports the end of a pipe
+                reader.poll(None)  # nothing is ever sent
             discard_unfinished()
         finally:
             os._exit(1)
 
+    handle_signals(is_worker=True)
+    set_up()
     writer.close()
     Thread(target=wait, daemon=True).start()

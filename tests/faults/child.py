@@ -13,8 +13,8 @@ import sys
 from typing import Any
 
 import ptzip
-from ptzip.__main__ import _handle_signals
 from ptzip.cli.main import main
+from ptzip.process import handle_signals
 
 
 def shim() -> ctypes.CDLL:
@@ -33,7 +33,7 @@ def run(given: dict[str, Any], library: ctypes.CDLL) -> dict[str, Any]:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background processes ignore it
-        _handle_signals()
+        handle_signals()
         library.fault_set(os.fsencode(given["folder"]), given["kind"], given["at"], given["lasting"])
         code = 3
         try:
