@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import ptzip
 from ptzip.cli.pages import HELP as PAGE_HELP
+from ptzip.cli.parser import Paths
 from ptzip.cli.printing import Bar, complain, line_width, message, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
@@ -23,13 +24,18 @@ DESCRIPTION = (
     "nothing differs, 1 if something does, 2 if a file or a tensor could not be compared."
 )
 
+NOTHING = frozenset(("/dev/null", os.devnull))
+"""What git names in place of a file that is not there, before and after its shell translates it for Windows."""
+
 OLD, NEW, NEW_PATH = 1, 4, 7
 """Indexes of the files in PATH OLD HEX MODE NEW HEX MODE [NEW-PATH WHAT]; a path with conflicts comes as PATH alone."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
-    parser.add_argument("files", nargs="*", metavar="A B", help="checkpoints to compare: before and after; - is stdin")
+    parser.add_argument(
+        "files", nargs="*", action=Paths, metavar="A B", help="checkpoints to compare: before and after; - is stdin"
+    )
     renames = "compare names of A that begin with OLD with those of B that begin with NEW, as in ema=model"
     parser.add_argument("--map", action="append", metavar="OLD=NEW", default=[], help=renames)
     near = "a and b are equal if |a - b| <= ATOL + RTOL * |b|"
@@ -116,7 +122,7 @@ def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
     path, old, new = words[0], words[OLD], words[NEW]
     new_path = words[NEW_PATH] if len(words) > NEW_PATH else path
     try:
-        if os.devnull in (old, new):
+        if NOTHING & {old, new}:
             show(_alone(path, old, new, arguments.limits))
         else:
             report = replace(_compared(old, new, arguments), a=f"a/{path}", b=f"b/{new_path}")
@@ -130,6 +136,6 @@ def _show_change(words: list[str], arguments: argparse.Namespace) -> int:
 
 def _alone(path: str, old: str, new: str, limits: dict[str, int]) -> str:
     """A checkpoint that is new or was deleted, in a few words."""
-    what, file = ("new", new) if old == os.devnull else ("deleted", old)
+    what, file = ("new", new) if old in NOTHING else ("deleted", old)
     with ptzip.open(file, limits) as checkpoint:
         return f"{printable(path)}: {what}, {checkpoint.format}, {len(checkpoint):,} tensors, {checkpoint.source.size:,} bytes"

@@ -2,13 +2,14 @@
 
 import argparse
 import functools
+import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import ptzip
 from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.parser import count
+from ptzip.cli.parser import Paths, count
 from ptzip.cli.printing import columns, complain, has_colours, pour
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
@@ -47,7 +48,7 @@ BYTES = (MAP, HEX, AT)
 
 def configure(parser: argparse.ArgumentParser) -> None:
     where = "checkpoints, objects in them, or folders of checkpoints; - is stdin"
-    parser.add_argument("files", nargs="+", metavar="FILE[::PATH]", help=where)
+    parser.add_argument("files", nargs="+", action=Paths, metavar="FILE[::PATH]", help=where)
     parser.usage = "%(prog)s [VIEW] [options] FILE[::PATH] [FILE[::PATH] ...]"
     view = parser.add_argument_group("views, one at a time").add_mutually_exclusive_group()
     for name, what in VIEWS.items():
@@ -95,7 +96,8 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 _show_summary(path, arguments, results)
         except (ptzip.PtzipError, OSError) as error:
-            is_object = isinstance(error, FileNotFoundError) and (":" in name or name != arguments.files[0])
+            has_colon = ":" in os.path.splitdrive(name)[1]
+            is_object = isinstance(error, FileNotFoundError) and (has_colon or name != arguments.files[0])
             if is_object and "::" not in name:
                 error = EditError("no such file or directory (an object in a file is FILE::PATH)")
             results.fail(name, error)

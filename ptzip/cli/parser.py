@@ -7,6 +7,7 @@ import sys
 from typing import Any, NoReturn
 
 from ptzip.cli.printing import show
+from ptzip.io.system import EXPANDS_PATTERNS
 from ptzip.text import did_you_mean
 
 NARROW = functools.partial(argparse.HelpFormatter, width=80)
@@ -41,6 +42,26 @@ class Parser(argparse.ArgumentParser):
             known = [str(choice) for choice in action.choices]
             hint = did_you_mean(str(value), known)
             raise argparse.ArgumentError(action, f"invalid choice: {value!r} (choose from {', '.join(known)}){hint}")
+
+
+class Paths(argparse._StoreAction):
+    """Stores paths, and in place of one like `runs\\*.pt` those that it stands for where shells leave that to programs.
+
+    Only `*` and `?` count, which no name of a file there has; a pattern without a file stays as it is, as in most shells.
+    """
+
+    def __call__(self, parser: Any, found: argparse.Namespace, given: Any, flag: str | None = None) -> None:
+        paths = [path for word in given for path in expanded(word)] if EXPANDS_PATTERNS else given
+        super().__call__(parser, found, paths, flag)
+
+
+def expanded(word: str) -> list[str]:
+    """The sorted paths that a pattern stands for, or the word itself."""
+    if "*" not in word and "?" not in word:
+        return [word]
+    from glob import glob  # here, since few words are patterns
+
+    return sorted(glob(word.replace("[", "[[]"))) or [word]
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

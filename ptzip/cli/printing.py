@@ -6,8 +6,10 @@ are folded between words, and the words that judge a file have a colour.
 
 import argparse
 import contextlib
+import errno
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
@@ -15,6 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from ptzip.errors import EditError
 from ptzip.io.sources import split_member
+from ptzip.io.system import reason
 from ptzip.io.unfinished import UNFINISHED
 from ptzip.render import words
 from ptzip.render.words import folded, printable
@@ -89,7 +92,9 @@ def pour(pieces: Iterable[bytes | memoryview]) -> None:
         for piece in pieces:
             out.write(piece)
         out.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not _left_early(error, sys.stdout):
+            raise
         _discard(sys.stdout)
 
 
@@ -132,7 +137,7 @@ def message(error: Exception, name: str) -> str:
         return str(error)
     own = {os.path.normpath(name), os.path.normpath(split_member(name)[0])}
     is_other = error.filename is not None and os.path.normpath(error.filename) not in own
-    return error.strerror.lower() + (f": {error.filename}" if is_other else "")
+    return reason(error).lower() + (f": {error.filename}" if is_other else "")
 
 
 def renames(words: list[str]) -> dict[str, str]:
@@ -216,7 +221,8 @@ def _width(stream: TextIO | None) -> int:
 def _is_coloured(stream: TextIO | None) -> bool:
     if _Settings.color != "auto":
         return _Settings.color == "always"
-    return _is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    shows_colours = os.environ.get("TERM", "dumb") != "dumb" or "WT_SESSION" in os.environ  # the latter is Windows Terminal
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR") and shows_colours
 
 
 def _painted(text: str) -> str:
@@ -232,9 +238,18 @@ def _print(text: str, stream: TextIO | None) -> None:
         with _Settings.bar.hidden() if _Settings.bar else contextlib.nullcontext():
             print(text, file=stream, flush=True)
     except OSError as error:
+        has_left = _left_early(error, stream)
         _discard(stream)
-        if not isinstance(error, BrokenPipeError):
+        if not has_left:
             raise
+
+
+def _left_early(error: OSError, stream: TextIO) -> bool:
+    """Whether the error says that the reader of a pipe is gone; that of Windows says so only of pipes."""
+    if error.errno == errno.EINVAL:
+        with contextlib.suppress(OSError, ValueError):
+            return stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
+    return isinstance(error, BrokenPipeError)
 
 
 def _discard(stream: TextIO) -> None:

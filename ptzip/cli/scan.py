@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import ptzip
 from ptzip.cli.files import File, walk
-from ptzip.cli.parser import count
+from ptzip.cli.parser import Paths, count
 from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.cli.streams import STANDARD, is_stdin, source
 from ptzip.errors import EditError
@@ -44,7 +44,7 @@ CODES = {"clean": 0, "review": 1, "unreadable": 2, "malicious": 3}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="checkpoints, or folders of them; - is stdin")
+    parser.add_argument("paths", nargs="*", action=Paths, metavar="PATH", help="checkpoints, or folders of them; - is stdin")
     parser.add_argument("--format", default="text", choices=FORMATS, help="format of the report (default: text)")
     parser.add_argument("--json", dest="format", action="store_const", const="json", help="the same as --format json")
     fail = "which verdicts the exit code reports: malicious and unreadable, unreadable alone, or none (default: review, all)"
@@ -121,7 +121,7 @@ def _apart(words: list[str]) -> tuple[list[str], list[str]]:
 
     A word without a dot or a slash is always a preset, even if the folder has a file of that name.
     """
-    paths = [word for word in words if ("." in word or os.sep in word) and os.path.exists(word)]
+    paths = [word for word in words if ("." in word or os.path.dirname(word)) and os.path.exists(word)]
     return paths, [word for word in words if word not in paths]
 
 
@@ -228,8 +228,9 @@ def _settings(arguments: argparse.Namespace) -> ScanSettings:
     file = arguments.config
     for folder in filter(os.path.isdir, [*_apart(arguments.trust)[0], *arguments.paths]):
         root = os.path.realpath(folder)
-        if os.path.commonpath((root, os.path.realpath(file))) == root:
-            raise EditError(f"{file} is inside {folder}, which is scanned: copy the settings to a folder that is not")
+        with contextlib.suppress(ValueError):  # they are on different drives
+            if os.path.commonpath((root, os.path.realpath(file))) == root:
+                raise EditError(f"{file} is inside {folder}, which is scanned: copy the settings to a folder that is not")
     path = ("tool", "ptzip", "scan") if os.path.basename(file) == "pyproject.toml" else ("scan",)
     return _checked_settings(_table(file, path), file)
 

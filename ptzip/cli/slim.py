@@ -10,7 +10,7 @@ from typing import Any, TypeVar, Union
 import ptzip
 from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.parser import count
+from ptzip.cli.parser import Paths, count
 from ptzip.cli.printing import NO_SYNC, PORTABLE, RENAME_CLASS, Bar, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import STANDARD, is_stdin, output_path, source
@@ -35,7 +35,7 @@ DESCRIPTION = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="PATH", help="checkpoints, or folders of them; - is stdin")
+    parser.add_argument("files", nargs="+", action=Paths, metavar="PATH", help="checkpoints, or folders of them; - is stdin")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder; - is stdout (default: NAME.slim.pt)")
     where.add_argument("-i", "--in-place", action="store_true", help="overwrite the input atomically")
@@ -143,7 +143,7 @@ def _files(arguments: argparse.Namespace) -> list[File]:
 
 def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outcome]:
     """The report of each file or why there is none, in the order of the files."""
-    taken = {os.path.realpath(file.path): "is another input of this run" for file in files}
+    taken = {_one_spelling(file.path): "is another input of this run" for file in files}
     to_folder = _is_folder(files, arguments)
     targets = [_attempt(functools.partial(_target, file, arguments, to_folder, taken)) for file in files]
     from ptzip.io.workers import cpu_count  # here, since --help does without threads
@@ -256,11 +256,16 @@ def _target(file: File, arguments: argparse.Namespace, to_folder: bool, taken: d
     target = _output(file, arguments, to_folder)
     if target.exists() and Path(container).exists() and target.samefile(container):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
-    real = os.path.realpath(target)
+    real = _one_spelling(target)
     if real in taken:
         raise EditError(f"the output {target} {taken[real]}")
     taken[real] = "was written for another input of this run"
     return target
+
+
+def _one_spelling(path: str | Path) -> str:
+    """A path spelled as every other that leads to the same file is."""
+    return os.path.normcase(os.path.realpath(path))
 
 
 def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Path:
@@ -285,4 +290,5 @@ def _is_folder(files: list[File], arguments: argparse.Namespace) -> bool:
     """Whether `-o` names a folder, there or not: it ends so, or several files or a folder of files need one."""
     name = arguments.output or ""
     is_needed = len(arguments.files) > 1 or any(file.folder for file in files)
-    return bool(name) and (name.endswith(os.sep) or is_needed or Path(name).is_dir())
+    ends_so = not os.path.basename(name)  # noqa: PTH119 (a Path drops what ends it)
+    return bool(name) and (ends_so or is_needed or Path(name).is_dir())

@@ -4,6 +4,7 @@ import argparse
 
 import ptzip
 from ptzip.cli.files import checkpoints
+from ptzip.cli.parser import Paths
 from ptzip.cli.printing import Bar
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
@@ -16,7 +17,7 @@ DESCRIPTION = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="PATH", help="checkpoints, or folders of them; - is stdin")
+    parser.add_argument("files", nargs="+", action=Paths, metavar="PATH", help="checkpoints, or folders of them; - is stdin")
     parser.add_argument("--values", action="store_true", help="also look for NaN and infinity in every tensor")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files with problems")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")

@@ -1,6 +1,7 @@
 """Scans as SARIF 2.1.0 (OASIS Static Analysis Results Interchange Format), which code hosts show beside the files."""
 
 from collections.abc import Iterable
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
@@ -53,7 +54,14 @@ def _results(report: ScanReport) -> list[dict[str, Any]]:
 
 
 def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": {"uri": quote(path, errors="surrogateescape")}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": uri(PurePath(path))}}
     if finding is not None and finding.offset is not None and not finding.inside:
         location["region"] = {"byteOffset": finding.offset, "byteLength": 1}
     return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": [{"physicalLocation": location}]}
+
+
+def uri(path: PurePath) -> str:
+    """A path as a URI reference (RFC 3986), relative where it is; a drive makes it a `file:` URI (RFC 8089)."""
+    if path.is_absolute() and path.drive:
+        return path.as_uri()
+    return quote(path.as_posix(), errors="surrogateescape")
