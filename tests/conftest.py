@@ -1,15 +1,22 @@
-"""Skips tests marked `torch` or `browser` where what they need is missing; in CI they fail.
+"""Skips tests marked `torch` or `browser` where what they need is missing; in CI they fail. With `PTZIP_NO_POSIX`
+set, ptzip runs as on Windows (`tests.no_posix`), and tests marked `posix` are skipped.
 
 Hypothesis tries the same examples in every run.
 """
 
 import importlib.util
+import os
 import shutil
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import no_posix
 from tests.corpus import IS_CI
+
+if no_posix.IS_ON:
+    os.environ["PYTHONPATH"] = no_posix.PYTHON_PATH
+    no_posix.install()
 
 NEEDS = {
     "torch": (importlib.util.find_spec("torch"), "torch (pip install torch==2.13.0)"),
@@ -32,3 +39,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             pytest.exit(f"{len(marked)} tests need {what}, which CI must install", returncode=1)
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=f"needs {what}"))
+    for item in items if no_posix.IS_ON else ():
+        if marker := item.get_closest_marker("posix"):
+            item.add_marker(pytest.mark.skip(reason=f"is about POSIX: {marker.args[0]}"))

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ptzip.cli.main import main
 from ptzip.json_output import SCHEMA
-from tests.corpus import ROOT
+from tests.no_posix import PYTHON_PATH
 
 
 class Result(NamedTuple):
@@ -93,7 +93,7 @@ def _in_terminal(
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """An environment in which ptzip and these tests can be imported from any folder."""
-    return os.environ | {"PYTHONPATH": str(ROOT)} | dict(settings or {})
+    return os.environ | {"PYTHONPATH": PYTHON_PATH} | dict(settings or {})
 
 
 def names(folder: str | Path = ".") -> list[str]:
