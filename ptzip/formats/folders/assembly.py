@@ -22,8 +22,8 @@ from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
 from ptzip.tensors.dtypes import BY_NAME, PACKED
 from ptzip.tensors.new_tensors import counted_in, location_nodes, strided
-from ptzip.tensors.references import KEY, storage_ref
-from ptzip.tensors.strides import contiguous
+from ptzip.tensors.references import KEY, MOST_DIMENSIONS, storage_ref
+from ptzip.tensors.strides import contiguous, is_countable
 from ptzip.zip.writer import ALIGNMENT, Record
 
 PROTOCOL = 2
@@ -31,6 +31,9 @@ PROTOCOL = 2
 
 Key = str | int
 """A string is a key of a dict, an integer the index of an item of a list."""
+
+MOST_ITEMS = 1 << 20
+"""The items of all lists that paths make: one index says how long a list is."""
 
 
 class Fact(NamedTuple):
@@ -85,6 +88,8 @@ class Assembly:
         """
         if dtype not in BY_NAME or dtype in PACKED:
             raise UnsupportedError(f"tensor {name} has the dtype {dtype}, which is not assembled: keep this folder as it is")
+        if len(shape) > MOST_DIMENSIONS or not is_countable(*shape, BY_NAME[dtype].size):
+            raise FormatError(f"tensor {name} has a shape of {len(shape)} dimensions that is larger than torch takes")
         check_coverage(name, numel := (math.prod(shape),) if is_flat else shape, pieces)
         payload = Assembled(numel, BY_NAME[dtype].size, pieces)
         self.assembled[name] = payload
@@ -127,6 +132,10 @@ class Assembly:
         return Folder(kind, source, part, self.assembled, tuple(facts))
 
 
+class Items(dict[Key, object]):
+    """A list that is being filled: its items by index."""
+
+
 class Tree:
     """Dicts and lists that are filled path by path, as `set_element` of torch does (`distributed/checkpoint/_nested_dict.py`,
     `_traverse.py`): missing ones are made on the way, and lists are filled up with None.
@@ -134,54 +143,37 @@ class Tree:
 
     def __init__(self) -> None:
         self.root = dict[Key, object]()
+        self._room = MOST_ITEMS
 
     def put(self, path: Sequence[Key], node: Node) -> None:
-        """Raises FormatError where another value is in the way."""
-        held: dict[Key, object] | list[object] = self.root
+        """Raises FormatError where another value is in the way, or where a dict is taken for a list."""
+        held = self.root
         for key, below in itertools.pairwise(path):
-            inner = _at(held, key, path)
-            if inner is None:
-                inner = {} if isinstance(below, str) else []
-                _set(held, key, inner)
-            if not isinstance(inner, dict | list):
+            inner = held.setdefault(_checked(held, key, path), {} if isinstance(below, str) else Items())
+            if not isinstance(inner, dict):
                 raise FormatError(f"the paths in this folder contradict one another: {path!r} is below a value")
             held = inner
-        if _at(held, path[-1], path) is not None:
+        if held.setdefault(_checked(held, path[-1], path), node) is not node:
             raise FormatError(f"two values in this folder have the path {path!r}")
-        _set(held, path[-1], node)
 
     def node(self) -> Node:
-        return _node(self.root)
+        """Everything as nodes. Raises FormatError where indices make lists far longer than what is in them."""
+        return self._node(self.root)
+
+    def _node(self, value: object) -> Node:
+        if isinstance(value, Items):
+            length = max(map(int, value), default=-1) + 1
+            self._room -= length
+            if self._room < 0:
+                raise FormatError(f"the paths in this folder make lists of more than {MOST_ITEMS:,} items")
+            return new_list([self._node(value.get(index)) for index in range(length)])
+        if isinstance(value, dict):
+            return new_dict([node for key, inner in value.items() for node in (atom(key), self._node(inner))])
+        return value if isinstance(value, Node) else atom(None)
 
 
-def _at(held: dict[Key, object] | list[object], key: Key, path: Sequence[Key]) -> object:
-    """The value at a key, which has to be one for what holds it; None where there is none yet."""
-    if isinstance(held, dict) != isinstance(key, str):
+def _checked(held: dict[Key, object], key: Key, path: Sequence[Key]) -> Key:
+    """The key, which has to be one for what holds it."""
+    if isinstance(held, Items) != isinstance(key, int) or (isinstance(key, int) and key < 0):
         raise FormatError(f"the paths in this folder contradict one another: {path!r} takes a dict for a list or the other way")
-    if isinstance(held, dict):
-        return held.get(key)
-    assert isinstance(key, int)
-    if not 0 <= key <= MOST_ITEMS:
-        raise FormatError(f"item {key} of a list, at {path!r}, is beyond the {MOST_ITEMS} that are expected")
-    return held[key] if key < len(held) else None
-
-
-MOST_ITEMS = 1 << 20
-"""The longest list that paths may make: one index says how long it is."""
-
-
-def _set(held: dict[Key, object] | list[object], key: Key, value: object) -> None:
-    if isinstance(held, dict):
-        held[key] = value
-        return
-    assert isinstance(key, int)
-    held += [None] * (key + 1 - len(held))
-    held[key] = value
-
-
-def _node(value: object) -> Node:
-    if isinstance(value, dict):
-        return new_dict([node for key, inner in value.items() for node in (atom(key), _node(inner))])
-    if isinstance(value, list):
-        return new_list([_node(inner) for inner in value])
-    return value if isinstance(value, Node) else atom(None)
+    return key

@@ -4,7 +4,7 @@ import re
 
 from ptzip.formats.detect import open_container
 from ptzip.formats.folders import dcp
-from ptzip.formats.folders.assembly import Assembly, Folder, Tree
+from ptzip.formats.folders.assembly import Assembly, Folder, Items, Tree
 from ptzip.formats.folders.listing import Listing
 from ptzip.io.folders import FolderSource
 from ptzip.limits import Limits
@@ -45,7 +45,7 @@ def _as_trainer_saves(tree: Tree) -> None:
         root["state_dict"] = root.pop("model")
     names = [name for name in root if isinstance(name, str) and OPTIMIZER.fullmatch(name)]
     if names:
-        root["optimizer_states"] = [root.pop(name) for name in names]
+        root["optimizer_states"] = Items((number, root.pop(name)) for number, name in enumerate(names))
 
 
 def accelerate_files(listing: Listing) -> list[str] | None:

@@ -7,6 +7,7 @@ counts is anybody's guess. numpy is loaded only where elements of several pieces
 import functools
 import itertools
 import math
+import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +21,10 @@ from ptzip.tensors.strides import contiguous
 
 BLOCK = 2 * CHUNK
 """The bytes that are put together from several pieces at a time: few enough for every worker to have a block."""
+
+
+OPENING = threading.Lock()
+"""Held while a file is opened for a piece."""
 
 
 class Stored(NamedTuple):
@@ -39,14 +44,15 @@ class Piece:
         self.offsets, self.sizes = tuple(offsets), tuple(sizes)
         self.find = find
         self.name = name
-
-    @functools.cached_property
-    def stored(self) -> Stored:
-        return self.find()
+        self.opened: Stored | None = None
 
     @property
-    def is_open(self) -> bool:
-        return "stored" in self.__dict__
+    def stored(self) -> Stored:
+        """Its elements. One thread opens it, since a record that is read in parts as two objects has no CRC."""
+        if self.opened is None:
+            with OPENING:
+                self.opened = self.opened or self.find()
+        return self.opened
 
     @property
     def ends(self) -> tuple[int, ...]:
@@ -141,8 +147,8 @@ class Assembled:
     @property
     def checked(self) -> list[CheckedPayload]:
         """The records that were opened so far."""
-        opened = [piece.stored.payload for piece in self.pieces if piece.is_open]
-        return [payload for payload in opened if isinstance(payload, CheckedPayload)]
+        payloads = [piece.opened.payload for piece in self.pieces if piece.opened is not None]
+        return [payload for payload in payloads if isinstance(payload, CheckedPayload)]
 
     def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
         """The bytes from `start` to `stop`, both between two elements."""
