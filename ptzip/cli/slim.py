@@ -257,7 +257,7 @@ def _target(file: File, arguments: argparse.Namespace, to_folder: bool, taken: d
     if target.exists() and Path(container).exists() and target.samefile(container):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
     real = _one_spelling(target)
-    if real in taken:
+    if real in taken and (arguments.output or not arguments.dry_run):  # a check of all files finds what earlier runs wrote
         raise EditError(f"the output {target} {taken[real]}")
     taken[real] = "was written for another input of this run"
     return target

@@ -37,7 +37,8 @@ def heat_map(distances: Mapping[str, float]) -> Spec:
         "hovertemplate": "%{y}<br>%{x}: moved by %{text} of its norm<extra></extra>",
         "colorscale": "Viridis",
         "colorbar": {
-            "title": {"text": "part of the norm"},
+            "title": {"text": "part of<br>the norm"},
+            "thickness": 14,
             **{"tickprefix": "10<sup>", "ticksuffix": "</sup>", "dtick": 1},
             **{"lenmode": "pixels", "len": 260, "y": 1, "yanchor": "top"},
         },
@@ -45,9 +46,9 @@ def heat_map(distances: Mapping[str, float]) -> Spec:
         "ygap": 1,
     }
     layout = {
-        "margin": {"l": 200, "r": 20, "t": 80, "b": 20},
+        "margin": {"l": 10, "r": 20, "t": 80, "b": 20},
         "height": MARGIN + ROW * max(len(rows), 4),
         "xaxis": {"side": "top", "type": "category", "tickangle": -40},
-        "yaxis": {"autorange": "reversed", "type": "category", "tickfont": {"size": 11}},
+        "yaxis": {"autorange": "reversed", "type": "category", "automargin": True, "tickfont": {"size": 11}},
     }
     return {"data": [trace], "layout": layout}

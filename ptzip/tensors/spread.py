@@ -1,6 +1,7 @@
 """How the values of a tensor are spread: deviation, norm, percentiles, a histogram, and what float16 cannot hold of them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,19 @@ def spread(finite: Array) -> Spread | None:
         overflowing=int(np.count_nonzero(size >= OVERFLOW)),
         vanishing=int(np.count_nonzero((size <= UNDERFLOW) & (size > 0))),
     )
+
+
+def joined_percentiles(spreads: Sequence[Spread]) -> tuple[float, ...]:
+    """The percentiles of the values of several tensors, estimated from those of each: between two of them values are taken for
+    evenly spread.
+    """
+    if len(spreads) == 1:
+        return spreads[0].percentiles
+    levels, weights = np.array(PERCENTS) / 100, np.array([one.numel for one in spreads], np.float64)
+    values = np.unique([one.percentiles for one in spreads])
+    shares = [np.interp(values, one.percentiles, levels, left=0, right=1) for one in spreads]
+    joined = np.average(shares, axis=0, weights=weights)
+    return tuple(float(one) for one in np.interp(levels, joined, values))
 
 
 def _histogram(values: Array) -> tuple[int, ...]:

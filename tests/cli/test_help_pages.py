@@ -1,6 +1,8 @@
 """The pages of `ptzip help`: what they show is what ptzip prints, and the page on the format leaves no part of its file out."""
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,30 @@ def test_the_page_on_the_format_shows_every_structure_and_every_record() -> None
         is_alone = part["kind"] in ("storage", "record")  # of any other kind, one is like the next
         if part["kind"] != "pickle":
             assert f": {part['kind']}{'  ' + part['owner'] if is_alone else ''}" in shown
+
+
+def test_the_commands_of_the_recipes_for_ci_do_their_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, copy in (("tensors.pt", "models/a.pt"), ("training.pt", "runs/last.pt"), ("training.pt", "last.pt")):
+        Path(copy).parent.mkdir(exist_ok=True)
+        shutil.copy(FIXTURES / name, copy)
+    text = (ROOT / "ptzip" / "help" / "ci.md").read_text()
+    lines = re.findall(r"(?:run: |- |cmd: |RUN |&& )ptzip (.*?)(?= &&|$)", text, re.MULTILINE)
+    for line in lines:
+        assert ptzip(*line.replace("/model.pt", "model.pt").split()).code == 0, line
+    written = ["ptzip.sarif", "scan.json", "models/last.pt", "model.pt"]
+    assert len(lines) == 6
+    assert all(Path(name).exists() for name in written)
+
+
+def test_the_hooks_of_pre_commit_pass_what_is_slim_and_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FIXTURES / "training.pt", "last.pt")
+    assert ptzip("slim", "-q", "last.pt").code == 0
+    scan, check = re.findall(r"entry: ptzip (.*)", (ROOT / ".pre-commit-hooks.yaml").read_text())
+    assert ptzip(*scan.split(), "--trust", "yolov5", "last.pt", "last.slim.pt").code == 0
+    assert ptzip(*check.split(), "last.slim.pt").code == 0
+    assert ptzip(*check.split(), "last.pt", "last.slim.pt").code == 1
 
 
 @pytest.mark.torch

@@ -502,3 +502,10 @@ def test_a_real_checkpoint_is_made_half_as_large() -> None:
     assert (result.code, result.err) == (0, "")
     assert report["recipe"] == "yolov5"
     assert Path("fresh.pt").stat().st_size == report["new_size"] < 0.52 * real.stat().st_size
+
+
+def test_a_check_of_all_files_takes_what_an_earlier_run_wrote_for_a_file_like_others(last: Path) -> None:
+    assert ptzip("slim", last).code == 0
+    assert ptzip("slim", "-n", "--exit-code", "last.pt", "last.slim.pt").code == 1
+    assert ptzip("slim", "-n", "--exit-code", "last.slim.pt").code == 0
+    assert "is another input of this run" in ptzip("slim", "last.pt", "last.slim.pt").err

@@ -29,13 +29,13 @@ def safety_sections(found: ScanReport, imports: Iterable[ImportedName]) -> Itera
     columns = [
         column("severity", "short"),
         column("rule", "short"),
+        column("finding", "text"),
         column("record", "text"),
         column("byte", "number"),
-        column("finding", "text"),
         column("times", "number"),
     ]
     rows = [
-        (one.severity.name.lower(), one.rule, one.record, one.offset, one.message, one.times)
+        (one.severity.name.lower(), one.rule, one.message, one.record, one.offset, one.times)
         for one in sorted(found.findings, key=lambda one: -one.severity)
     ]
     words = f"{WORDS[found.verdict]}: {MEANINGS[found.verdict]}" + (f" {found.reason}." if found.reason else "")

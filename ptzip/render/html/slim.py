@@ -35,7 +35,7 @@ def slim_section(found: SlimReport | str) -> Section:
 def _sections(found: SlimReport) -> Iterator[Section]:
     facts = [("file", found.path), ("output", found.output or "nothing written"), *_notes(found)]
     facts += [("cast", line) for line in loss_lines(found.loss or Loss(), found.wide, found.dtype, found.on_overflow)]
-    facts += [("check", line) for line in check_lines(found)]
+    facts += [("check", line.removeprefix("check: ")) for line in check_lines(found)]
     yield Section("Summary", "facts", {"rows": facts})
     yield slim_section(found)
     if found.keys:

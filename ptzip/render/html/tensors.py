@@ -44,7 +44,11 @@ def tensor_section(uses: TensorUses, marks: Mapping[str, str], statistics: Mappi
         [*_cells(use, marks[use.name], file_size), *_numbers(statistics.get(use.name), bool(statistics)), _remark(use)]
         for use in shown
     )
-    notes = [] if statistics else ["Statistics of the values are added by --stats, which reads every tensor."]
+    notes = (
+        []
+        if statistics
+        else ["--stats, which reads every tensor, adds statistics of the values, and norms and distributions by layer."]
+    )
     if len(shown) < len(uses.tensors):
         notes.append(f"The first {len(shown):,} of {len(uses.tensors):,} tensors.")
     return table("Tensors", columns, rows, " ".join(notes))
