@@ -5,7 +5,6 @@ Python 3.8 to 3.14, numpy 1.24 to 2.5, torch 1.6 to 2.13 (`tests/portable/matrix
 """
 
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -67,6 +66,8 @@ FORMER_UNTYPED, UNTYPED = "torch.storage._UntypedStorage", "torch.storage.Untype
 
 FIRST_ZIP = (1, 6)
 """Releases of torch up to this one, the first that reads zips, are no need."""
+
+SINCE = {row.path: row.since for row in DATED if row.since and row.since > FIRST_ZIP}
 
 _RECORDS = ("recarray", "record")
 _MOVED = {
@@ -130,7 +131,7 @@ def needs_of(pickle: Pickle) -> tuple[Need, ...]:
 
 def needs(calls: Iterable[Node], persistents: Iterable[Persistent], protocol: int | None) -> tuple[Need, ...]:
     """The same of globals and calls and of persistent ids."""
-    return joined_needs((*_of_names(list(calls), protocol), *_of_devices(persistents)))
+    return joined_needs((*_of_names(calls, protocol), *_of_devices(persistents)))
 
 
 def since_torch(release: Release) -> str:
@@ -151,27 +152,31 @@ def joined_needs(found: Iterable[Need]) -> tuple[Need, ...]:
     )
 
 
-def _of_names(nodes: list[Node], protocol: int | None) -> Iterator[Need]:
-    calls = [node for node in nodes if isinstance(node, Call)]
-    names = {(node.module, node.name): node for node in nodes if isinstance(node, Global)}
-    names |= {node.arg: node.function for node in calls if node.op == "INST"}
-    times = Counter(node.path for node in calls)
-    since = {row.path: row.since for row in DATED if row.since and row.since > FIRST_ZIP}
+def _of_names(nodes: Iterable[Node], protocol: int | None) -> Iterator[Need]:
+    names, calls = dict[tuple[str, str], list[Global]](), dict[int, list[Call]]()
+    for node in nodes:
+        if isinstance(node, Global):
+            names.setdefault((node.module, node.name), []).append(node)
+        elif isinstance(node, Call) and node.op != "INST":
+            calls.setdefault(id(node.parts[0]), []).append(node)
     is_typed = pair(TYPED_VIEW) in names
-    for module, name in names:
-        path = f"{module}.{name}"
-        used = times[path] or 1
-        root = module.partition(".")[0]
-        if (one := moved(module, name, protocol)) is not None:
-            yield from (Need(what, (path,), used, one.is_portable) for what in one.needs)
-        elif path in since:
-            is_portable = path in (TORCH_VERSION, WITH_STATE, FROM_CPU) or (path == UNTYPED and not is_typed)
-            yield Need(since_torch(since[path]), (path,), used, is_portable)
-        elif root not in _OWN:
-            yield Need(f"{CLASSES_OF}{root}", (path,), used, False)
-    pairs = sum(node.path.startswith(RANDOM) and len(node.arguments) == 2 for node in calls)
-    if pairs:
-        yield Need(NUMPY_124, (f"{RANDOM}.__bit_generator_ctor",), pairs, True)
+    for (module, name), found in names.items():
+        of_name = [call for node in found for call in calls.get(id(node), ())]
+        for what, is_portable in _of_name(module, name, protocol, is_typed):
+            yield Need(what, (f"{module}.{name}",), len(of_name) or len(found), is_portable)
+        if module == RANDOM and (pairs := sum(len(call.arguments) == 2 for call in of_name)):
+            yield Need(NUMPY_124, (f"{module}.{name}",), pairs, True)
+
+
+def _of_name(module: str, name: str, protocol: int | None, is_typed: bool) -> Iterator[tuple[str, bool]]:
+    """What a name needs, and whether it is portable; `is_typed` is whether an untyped storage may have to stay one."""
+    path, root = f"{module}.{name}", module.partition(".")[0]
+    if (one := moved(module, name, protocol)) is not None:
+        yield from ((what, one.is_portable) for what in one.needs)
+    elif path in SINCE:
+        yield since_torch(SINCE[path]), path in (TORCH_VERSION, WITH_STATE, FROM_CPU) or (path == UNTYPED and not is_typed)
+    elif root not in _OWN:
+        yield f"{CLASSES_OF}{root}", False
 
 
 def _of_devices(persistents: Iterable[Persistent]) -> Iterator[Need]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ptzip.checkpoint import Checkpoint
 from ptzip.converting.report import ConvertReport
 from ptzip.editing.edit import Edit
-from ptzip.editing.portable import make_portable
+from ptzip.editing.portable import make_portable, note_needs
 from ptzip.editing.rename_classes import ClassRename, rename_classes
 from ptzip.errors import UnsupportedError
 from ptzip.io.atomic_output import check_not_input, check_overwrite, new_files
@@ -38,6 +38,8 @@ def convert_whole(
     if is_portable:
         make_portable(edit, build_array)
     rename_classes(edit, renames)
+    if is_portable:
+        note_needs(edit)
     finished = edit.finish("cpu" if is_portable else None)
     file = writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment)
     check_not_input(output, checkpoint.source.name)

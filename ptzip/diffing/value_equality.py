@@ -75,7 +75,7 @@ def type_text(value: object) -> str:
     if isinstance(value, NumpyArray):
         return f"numpy scalar {value.dtype}" if value.is_scalar else f"numpy array {value.dtype} {list(value.shape)}"
     if isinstance(value, Storage):
-        return f"storage of {value.size} bytes"
+        return f"{value.dtype.storage or 'storage'} of {value.size} bytes"
     return "torch.Size" if isinstance(value, Size) else type(value).__name__
 
 

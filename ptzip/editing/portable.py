@@ -38,6 +38,7 @@ from ptzip.allowlist.needs import (
     needs,
 )
 from ptzip.allowlist.table import pair
+from ptzip.editing.account import MOST_NOTED
 from ptzip.editing.array_tensor import BuildArray, array_tensor
 from ptzip.editing.edit import Edit
 from ptzip.pickling.new_nodes import atom, bytes_node, memoized, named, new_tuple, replace_below
@@ -70,17 +71,20 @@ PYTHON_2_STRINGS = ("STRING", "BINSTRING", "SHORT_BINSTRING")
 
 
 def make_portable(edit: Edit, build_array: BuildArray) -> None:
-    """Replace what only some loaders read in the tree of an edit, and note what remains of it."""
+    """Replace what only some loaders read in the tree of an edit."""
     nodes = list(walk_unordered(edit.root))
     portable, top = Portable(edit, build_array, nodes), [edit.root]
     replace_below(top, portable)
     edit.pickle.root = top[0]
     edit.account.respelled([f"{what}{f' ({times:,})' if times > 1 else ''}" for what, times in portable.done.items()])
+
+
+def note_needs(edit: Edit) -> None:
+    """Note what loading the tree of an edit still needs that not every loader has."""
     calls = [node for node in walk_unordered(edit.root) if isinstance(node, Call | Global)]
-    edit.account.notes += [
-        f"not portable: it needs {one.what} ({', '.join(one.names[:3])}{', ...' if one.names[3:] else ''})"
-        for one in needs(calls, (), edit.pickle.protocol)
-    ]
+    for one in needs(calls, (), edit.pickle.protocol):
+        names = ", ".join(one.names[:MOST_NOTED]) + (", ..." if len(one.names) > MOST_NOTED else "")
+        edit.account.notes.append(f"not portable: it needs {one.what} ({names})")
 
 
 class Portable:

@@ -93,19 +93,19 @@ def _is_scaler(node: Node, holdings: Holdings) -> bool:
 
 
 def _is_number_state(node: Node, _: object = None) -> bool:
-    """A state of numpy (its name, then numbers, or both by key) or of Python (a version, then 625 numbers)."""
+    """A state of numpy (its name, then numbers, or both by key) or of Python (a version, then 625 numbers), or a generator."""
     items = [slot.node for slot in item_slots(node)] if isinstance(node, Tuple) else []
     is_numpy = (len(items) == 5 and text(items[0]) == "MT19937") or _count(node, "bit_generator", "state") == 2
     is_python = len(items) == 3 and isinstance(items[1], Tuple) and len(items[1].parts) == 625
-    return is_numpy or is_python
+    return is_numpy or is_python or class_path(node).startswith(GENERATORS)
 
 
 def _is_random_state(node: Node, _: object = None) -> bool:
-    """A state of numpy or Python, of torch (bytes), or a generator."""
+    """A state of numpy or Python, a generator, or a state of torch (bytes)."""
     tensor = tensor_ref(node)
     if tensor is not None:
         return tensor.storage.dtype.name == "uint8" and len(tensor.shape) == 1 and tensor.shape[0] in RNG_STATE_BYTES
-    return _is_number_state(node) or class_path(node).startswith(GENERATORS)
+    return _is_number_state(node)
 
 
 def _are_callbacks(node: Node, holdings: Holdings) -> bool:

@@ -9,14 +9,14 @@ from ptzip.editing.drop_and_set import drop, set_value
 from ptzip.editing.edit import Edit, Finished
 from ptzip.editing.rename_classes import rename_classes
 from ptzip.errors import EditError
-from ptzip.formats.container import BARE, Container, Part
+from ptzip.formats.container import BARE, Container
 from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.legacy import Legacy, stream
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.globs import Patterns
 from ptzip.io.atomic_output import NewFile
 from ptzip.io.folders import FolderSource
-from ptzip.pickling.nodes import Global, Node
+from ptzip.pickling.nodes import Global, Node, walk_unordered
 from ptzip.recipes.apply import recipe_for, start_edit, trim_and_cast
 from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.kept import name_leftovers
@@ -68,7 +68,7 @@ def _laid_out(edit: Edit, container: Container, options: Options) -> tuple[Finis
     if _stays_safetensors(container, options):
         file: NewFile = tensors_file(edit, container)
         return edit.finish(options.new_location), file
-    is_legacy = _is_legacy(edit.part, container, options.format)
+    is_legacy = _is_legacy(edit, container, options.format)
     finished = edit.finish(options.new_location, is_legacy)
     if is_legacy:
         file = stream(finished.pickle, finished.storages, finished.items)
@@ -124,22 +124,8 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
         set_value(edit, path, value)
     name_leftovers(edit, found)
     edit.account.warnings += [f"--keep {pattern} matches nothing that would go" for pattern in sorted(edit.keep.unused)]
-    if options.plain:
-        from ptzip.editing.plain_form import make_plain  # imports that only --plain needs
-        from ptzip.values.builder import build_array
-
-        paths = [path for path, _ in recipe.weights(edit.root)]
-        make_plain(edit, build_array)
-        recipe = recipe._replace(weights=_also_at(paths, recipe.weights))
-        if container.name == BARE:  # its tensors are streams of torch.save, which a function loads
-            edit.account.change(Category.OTHER, "file", "a zip of torch.save")
-    if options.portable and isinstance(container, SafeTensors):
-        edit.account.notes.append("safetensors names no class and no version: it loads everywhere as it is")
-    elif options.portable:
-        from ptzip.editing.portable import make_portable  # imports that only --portable needs
-        from ptzip.values.builder import build_array
-
-        make_portable(edit, build_array)
+    if options.portable or options.plain:
+        recipe = _respell(edit, container, options, recipe)
     saturate = options.on_overflow == "saturate"
     trim_and_cast(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, overflowing)
     if options.dedupe:
@@ -149,11 +135,36 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
 
         dedupe(edit, options.new_location)
     rename_classes(edit, options.rename_class)
+    if options.portable:
+        from ptzip.editing.portable import note_needs  # imports that only --portable needs
+
+        note_needs(edit)
     if isinstance(container, Folder):
         edit.account.change(Category.OTHER, "file", f"one of {len(container.source.files)}")
-    if options.format is not None and _is_legacy(edit.part, container, options.format) != isinstance(container, Legacy):
+    if options.format is not None and _is_legacy(edit, container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")
     return recipe.name
+
+
+def _respell(edit: Edit, container: Container, options: Options, recipe: Recipe) -> Recipe:
+    """Apply `--portable` and `--plain`. Returns the recipe, which finds the weights where they were."""
+    from ptzip.values.builder import build_array  # here and below, imports that only these need
+
+    if options.portable and isinstance(container, SafeTensors):
+        edit.account.notes.append("safetensors names no class and no version: it loads everywhere as it is")
+    elif options.portable:
+        from ptzip.editing.portable import make_portable  # as above
+
+        make_portable(edit, build_array)
+    if not options.plain:
+        return recipe
+    from ptzip.editing.plain_form import make_plain  # as above
+
+    paths = [path for path, _ in recipe.weights(edit.root)]
+    make_plain(edit, build_array)
+    if container.name == BARE:  # its tensors are streams of torch.save, which a function loads
+        edit.account.change(Category.OTHER, "file", "a zip of torch.save")
+    return recipe._replace(weights=_also_at(paths, recipe.weights))
 
 
 def _like_training(edit: Edit, recipe: Recipe, options: Options) -> list[Found]:
@@ -173,11 +184,12 @@ def _also_at(paths: list[str], weights: Weights) -> Weights:
     return find
 
 
-def _is_legacy(main: Part, container: Container, wanted: str | None) -> bool:
+def _is_legacy(edit: Edit, container: Container, wanted: str | None) -> bool:
     """Whether to write a legacy stream; raises EditError where one is wanted and cannot hold the checkpoint."""
-    if wanted == "legacy" and main.big_endian:
+    if wanted == "legacy" and edit.part.big_endian:
         raise EditError("a big-endian checkpoint cannot be written in the legacy format, which is little-endian")
-    newer = [node for node in main.pickle.calls if isinstance(node, Global) and node.path in NOT_IN_LEGACY]
-    if wanted == "legacy" and newer:
+    names = (node for node in walk_unordered(edit.root) if isinstance(node, Global)) if wanted == "legacy" else ()
+    newer = [node for node in names if node.path in NOT_IN_LEGACY]
+    if newer:
         raise EditError(f"{newer[0].path} cannot be written in the legacy format, whose loader reads storages last")
     return wanted == "legacy" or (wanted == "same" and isinstance(container, Legacy))

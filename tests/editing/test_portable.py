@@ -296,3 +296,102 @@ def test_every_tensor_of_the_corpus_keeps_its_bytes_and_a_second_time_nothing_ch
 def test_portable_tensors_cannot_stay_on_their_device() -> None:
     with pytest.raises(ValueError, match="location cannot be 'keep'"):
         ptzip.slim("last.pt", portable=True, location="keep")
+
+
+# With the other options of slim
+
+
+def pinned_file(tmp_path: Path) -> Path:
+    """A file of which each part is pinned to something."""
+    builder = CheckpointBuilder(location="cuda:0")
+    root = {
+        "model": module("models.Net", {"weight": builder.parameter(numbers(64))}),
+        "again": builder.tensor(numbers(64)),
+        "path": called("pathlib", "WindowsPath", "C:\\", "a"),
+        "version": Call("NEWOBJ", None, [named("torch.torch_version", "TorchVersion"), node(("2.1.0",))], []),
+        "fitness": read_pickle(pickle.dumps(np.float64(0.5), 2)).root,
+    }
+    return builder.save(tmp_path / "last.pt", root)
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "check": {"check": True},
+    "dedupe": {"dedupe": True},
+    "plain": {"plain": True},
+    "legacy": {"format": "legacy"},
+    "recipe": {"recipe": "generic", "drop": "path"},
+    "float32": {"dtype": "keep"},
+    "renamed": {"rename_class": {"models.Net": "package.Net"}},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_it_goes_together_with_the_other_options(options: dict[str, Any], tmp_path: Path) -> None:
+    new = tmp_path / "new.pt"
+    report = ptzip.slim(pinned_file(tmp_path), new, portable=True, **options)
+    assert report.output == str(new)
+    assert [one.what for one in ptzip.inspect(new).needs if one.is_portable] == []
+    assert ptzip.verify(new).ok
+    assert ptzip.slim(new, portable=True, dry_run=True, **options | {"drop": (), "rename_class": {}}).already_slim
+
+
+def test_plain_and_portable_leave_nothing_that_needs_a_class(tmp_path: Path) -> None:
+    ptzip.slim(pinned_file(tmp_path), tmp_path / "new.pt", portable=True, plain=True)
+    assert ptzip.inspect(tmp_path / "new.pt").needs == ()
+    loaded: Any = ptzip.load(tmp_path / "new.pt")
+    assert (loaded["path"], loaded["version"], loaded["fitness"]) == ("C:/a", "2.1.0", 0.5)
+
+
+@pytest.mark.parametrize("suffix", ["tar", "zip"])
+def test_the_checkpoints_of_a_collection_become_portable(suffix: str, tmp_path: Path) -> None:
+    import shutil
+
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        pinned_file(tmp_path).rename(tmp_path / "in" / f"{name}.pt")
+    archive = shutil.make_archive(str(tmp_path / "all"), suffix, tmp_path / "in")
+    ptzip.slim(archive, tmp_path / f"new.{suffix}", portable=True)
+    assert [one.what for one in ptzip.inspect(tmp_path / f"new.{suffix}").needs] == ["classes of models"]
+
+
+def test_a_bare_pickle_stays_one(tmp_path: Path) -> None:
+    path = tmp_path / "last.pkl"
+    path.write_bytes(pickle.dumps({"path": Path("a"), "values": np.arange(3)}, 5))
+    ptzip.slim(path, tmp_path / "new.pkl", portable=True, format="same")
+    with (tmp_path / "new.pkl").open("rb") as file:
+        found = pickle.load(file)
+    assert (found["path"], found["values"].tolist()) == (Path("a"), [0, 1, 2])
+
+
+def test_a_safetensors_file_says_that_it_is_portable(tmp_path: Path) -> None:
+    ptzip.convert(pinned_file(tmp_path), tmp_path / "new.safetensors")
+    report = ptzip.slim(tmp_path / "new.safetensors", portable=True, dry_run=True)
+    assert "safetensors names no class and no version: it loads everywhere as it is" in report.notes
+    with pytest.raises(ptzip.EditError, match="which has no classes"):
+        ptzip.convert(pinned_file(tmp_path), tmp_path / "other.safetensors", portable=True)
+
+
+@pytest.mark.parametrize(
+    "option", [{"select": "a"}, {"strip": "auto"}, {"prefix": "a"}, {"dtype": "float16"}, {"sidecar": True}]
+)
+def test_the_object_as_a_whole_excludes_what_is_about_its_tensors(option: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ptzip.EditError, match="write the object as a whole"):
+        ptzip.convert(pinned_file(tmp_path), tmp_path / "new.pt", portable=True, **option)
+
+
+def test_diff_names_only_what_was_respelled(tmp_path: Path) -> None:
+    path, new = pinned_file(tmp_path), tmp_path / "new.pt"
+    ptzip.convert(path, new, portable=True)
+    found = ptzip.diff(path, new)
+    assert [(one.are_equal, [fact.what for fact in one.facts]) for one in found.tensors] == [
+        (True, ["device"])
+    ] * found.compared
+    assert (found.only_a, found.only_b) == ((), ())
+    assert sorted(one.name for one in found.changed) == ["path", "version"]
+
+
+def test_what_the_output_cannot_do_without_is_noted(tmp_path: Path) -> None:
+    builder = CheckpointBuilder()
+    path = builder.save(tmp_path / "last.pt", {"w": builder.tensor(numbers(64)), "dtype": named("torch", "float8_e4m3fn")})
+    report = ptzip.slim(path, portable=True, dry_run=True)
+    assert "not portable: it needs torch 2.1 or later (torch.float8_e4m3fn)" in report.notes
