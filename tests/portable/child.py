@@ -104,7 +104,9 @@ KINDS = {"paths": paths, "windows": windows}
 if numpy is not None:
     KINDS.update({"arrays": arrays, "random": generators})
 if torch is not None:
-    KINDS.update({"tensors": tensors, "attributes": attributes, "storages": storages})
+    KINDS.update({"tensors": tensors, "storages": storages})
+    if hasattr(torch._utils, "_rebuild_parameter_with_state"):  # torch before 2.0 does not save attributes of parameters
+        KINDS["attributes"] = attributes
 PROTOCOLS = (2, 5)
 
 
