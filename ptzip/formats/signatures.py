@@ -88,7 +88,7 @@ def described(source: Source) -> str:
         return f"{row.name}: {row.advice}"
     if is_zip(source):
         return "a file that ends as a zip but does not begin as one, so torch does not read it as a zip"
-    return "not a zip: it has no end of central directory, and its first bytes are those of no known format"
+    return "a file of no known format: it neither begins as a checkpoint does nor ends as a zip does"
 
 
 def resembled(source: Source) -> str:

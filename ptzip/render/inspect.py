@@ -1,5 +1,6 @@
 """The summary that `ptzip inspect FILE` prints: about thirty lines for any file."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -17,6 +18,9 @@ MOST_KEYS, MOST_NAMES, MOST_ANOMALIES, MOST_PARAMETERS, MOST_DTYPES, MOST_TRUSTE
 LABEL, BAR = 12, 10
 TENSOR = "tensor"
 
+
+RUN_OF_SPACES = re.compile(" {2,}")
+"""Two spaces are between columns."""
 
 Fact = tuple[str, list[str]]
 """A label and words about it."""
@@ -125,7 +129,7 @@ def _key(row: KeySize) -> str:
 def _what(row: KeySize, held: ParameterCount | None, tensor: TensorFacts | None) -> str:
     words = [printable(row.kind)]
     if row.value is not None:
-        words = [value(row.value, 40)]
+        words = [RUN_OF_SPACES.sub(" ", value(row.value, 40))]
     elif tensor is not None and not row.below:
         words = [f"{tensor.dtype} {shape(tensor.shape)}"]
     elif row.kind == TENSOR:

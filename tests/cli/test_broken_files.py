@@ -149,7 +149,7 @@ def test_a_checkpoint_cut_off_at_any_byte_is_refused(records: Records) -> None:
     assert set(causes) == {
         "this is a zip that is cut off: it has no end of central directory "
         "(`ptzip verify` says how much is missing, `ptzip repair` saves the rest)",
-        "this is not a zip: it has no end of central directory, and its first bytes are those of no known format",  # < 4 bytes
+        "this is a file of no known format: it neither begins as a checkpoint does nor ends as a zip does",  # < 4 bytes
         "this is an empty file",
     }
 
