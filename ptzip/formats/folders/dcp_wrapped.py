@@ -5,6 +5,7 @@ import re
 from ptzip.formats.detect import open_container
 from ptzip.formats.folders import dcp
 from ptzip.formats.folders.assembly import Assembly, Folder, Items, Tree
+from ptzip.formats.folders.dcp_index import Index
 from ptzip.formats.folders.listing import Listing
 from ptzip.io.folders import FolderSource
 from ptzip.limits import Limits
@@ -60,7 +61,7 @@ def accelerate_files(listing: Listing) -> list[str] | None:
 
 def read_accelerate(source: FolderSource, limits: Limits) -> Folder:
     """Open it as one object: the first model and its optimizer by their own keys, others with their numbers."""
-    assembly, whole, indexes = Assembly(), Tree(), list[dcp.Index]()
+    assembly, whole, indexes = Assembly(), Tree(), list[Index]()
     for below in dict.fromkeys(file.partition("/")[0] for file in source.files):
         tree, index = dcp.object_of(source, f"{below}/", assembly, limits)
         found = ACCELERATED.fullmatch(below)

@@ -114,6 +114,10 @@ def unfinished(folder: Path) -> None:
     (folder / ".metadata").rename(folder / ".metadata.tmp")
 
 
+def saved_over(folder: Path) -> None:
+    shutil.copy(folder / ".metadata", folder / ".metadata.tmp")
+
+
 def without_index(folder: Path) -> None:
     (folder / ".metadata").unlink()
 
@@ -149,6 +153,7 @@ def with_index_of(name: str) -> Callable[[Path], None]:
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "unfinished": (unfinished, "the save of this folder was not finished"),
+    "saved over": (saved_over, r"was not finished: it has the file \.metadata\.tmp"),
     "no index": (without_index, r"the index \.metadata of this folder is missing"),
     "no shard": (without_shard, r"the file __1_0\.distcp of this folder is missing"),
     "cut off": (cut_off, r"ends at byte \d+ of __1_0\.distcp, which has \d+: the file is cut off"),
