@@ -8,7 +8,7 @@ import functools
 import itertools
 import math
 import threading
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -174,12 +174,22 @@ class Assembled:
                 filled += box.numel
             yield from (held[first : first + CHUNK] for first in range(0, size, CHUNK))
 
+    def _in_rows(self, first: int, stop: int) -> list[Piece]:
+        """The pieces that may have some of the indices of the first dimension."""
+        begins, longest = self._begins
+        return self.pieces[bisect_right(begins, first - longest) : bisect_left(begins, stop)]
+
+    @functools.cached_property
+    def _begins(self) -> tuple[list[int], int]:
+        """Where each piece begins in the first dimension, and how long the longest is there."""
+        return [piece.offsets[0] for piece in self.pieces], max(piece.sizes[0] for piece in self.pieces)
+
     def _fill(self, out: Any, box: Box, buffers: Buffers | None) -> None:
         """Fill an array with a part of the tensor."""
         sizes = (*(1,) * (len(self.shape) - len(box.shape)), *box.shape)
         begin = tuple(box.offset // step % size for step, size in zip(contiguous(self.shape), self.shape, strict=True))
         target = out.reshape(sizes)
-        for piece in self.pieces:
+        for piece in self._in_rows(begin[0], begin[0] + sizes[0]):
             low = tuple(map(max, begin, piece.offsets))
             high = tuple(min(first + size, end) for first, size, end in zip(begin, sizes, piece.ends, strict=True))
             if all(first < end for first, end in zip(low, high, strict=True)):
