@@ -121,7 +121,7 @@ def convert(
     with open_checkpoint(source, limits) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
-        if options.is_whole and (checkpoint.parts or checkpoint.container.refusal):
+        if options.is_whole and _has_object(checkpoint, options):
             from ptzip.converting.whole_object import convert_whole  # here, since few conversions are of whole objects
 
             flags = {"overwrite": options.overwrite, "sync": options.sync}
@@ -150,6 +150,15 @@ def _check_whole(options: ConvertOptions, output: Path, target: TargetFormat) ->
         )
     if target is not STATE_DICT:
         raise EditError(f"{output} would be {target.name}, which has no classes: it loads everywhere without portable")
+
+
+def _has_object(checkpoint: Checkpoint, options: ConvertOptions) -> bool:
+    """Whether a file has an object; one of tensors alone is portable. Raises EditError for several objects or no classes."""
+    if checkpoint.collection is not None and not checkpoint.collection.only:
+        raise EditError(f"this is a {checkpoint.format} of several checkpoints: name one of them, as FILE::NAME")
+    if not checkpoint.parts and options.rename_class:
+        raise EditError(f"this is a {checkpoint.format}, which names no classes")
+    return bool(checkpoint.parts)
 
 
 def _plan(

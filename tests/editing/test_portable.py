@@ -7,6 +7,7 @@ import argparse
 import collections
 import pathlib
 import pickle
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -344,8 +345,6 @@ def test_plain_and_portable_leave_nothing_that_needs_a_class(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("suffix", ["tar", "zip"])
 def test_the_checkpoints_of_a_collection_become_portable(suffix: str, tmp_path: Path) -> None:
-    import shutil
-
     (tmp_path / "in").mkdir()
     for name in ("a", "b"):
         pinned_file(tmp_path).rename(tmp_path / "in" / f"{name}.pt")
@@ -377,6 +376,23 @@ def test_a_safetensors_file_says_that_it_is_portable(tmp_path: Path) -> None:
 def test_the_object_as_a_whole_excludes_what_is_about_its_tensors(option: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(ptzip.EditError, match="write the object as a whole"):
         ptzip.convert(pinned_file(tmp_path), tmp_path / "new.pt", portable=True, **option)
+
+
+def test_a_file_of_several_checkpoints_has_no_object_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        pinned_file(tmp_path).rename(tmp_path / "in" / f"{name}.pt")
+    archive = shutil.make_archive(str(tmp_path / "all"), "tar", tmp_path / "in")
+    with pytest.raises(ptzip.EditError, match="name one of them"):
+        ptzip.convert(archive, tmp_path / "new.pt", portable=True)
+    assert ptzip.convert(f"{archive}::a.pt", tmp_path / "new.pt", portable=True).ok
+
+
+def test_a_file_of_tensors_alone_is_portable_and_has_no_classes(tmp_path: Path) -> None:
+    ptzip.convert(pinned_file(tmp_path), tmp_path / "new.safetensors")
+    assert ptzip.convert(tmp_path / "new.safetensors", tmp_path / "new.pt", portable=True).tensors == 2
+    with pytest.raises(ptzip.EditError, match="names no classes"):
+        ptzip.convert(tmp_path / "new.safetensors", tmp_path / "other.pt", rename_class={"a.*": "b.*"})
 
 
 def test_diff_names_only_what_was_respelled(tmp_path: Path) -> None:
