@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
 from ptzip.errors import EditError
-from ptzip.io.sources import split_member
+from ptzip.io.sources import about, split_member
 from ptzip.io.system import reason
 from ptzip.io.unfinished import UNFINISHED
 from ptzip.render import words
@@ -88,14 +88,10 @@ def pour(pieces: Iterable[bytes | memoryview]) -> None:
     if sys.stdout is None:
         raise EditError("stdout is closed: name an output with -o")
     out = sys.stdout.buffer
-    try:
+    with _writing_to(sys.stdout):
         for piece in pieces:
             out.write(piece)
         out.flush()
-    except OSError as error:
-        if not _left_early(error, sys.stdout):
-            raise
-        _discard(sys.stdout)
 
 
 def columns() -> int:
@@ -234,14 +230,23 @@ def _print(text: str, stream: TextIO | None) -> None:
     if stream is None:
         return
     text = _painted(text) if _is_coloured(stream) else text
+    with _writing_to(stream), _Settings.bar.hidden() if _Settings.bar else contextlib.nullcontext():
+        print(text, file=stream, flush=True)
+
+
+@contextlib.contextmanager
+def _writing_to(stream: TextIO) -> Iterator[None]:
+    """Let an error that names no file say that it is about stdout; a reader that leaves early is none."""
     try:
-        with _Settings.bar.hidden() if _Settings.bar else contextlib.nullcontext():
-            print(text, file=stream, flush=True)
+        yield
     except OSError as error:
         has_left = _left_early(error, stream)
         _discard(stream)
-        if not has_left:
+        if has_left:
+            return
+        if error.filename:
             raise
+        raise about("stdout", error) from error
 
 
 def _left_early(error: OSError, stream: TextIO) -> bool:

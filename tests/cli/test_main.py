@@ -170,6 +170,15 @@ def test_a_full_disk_under_stdout_is_one_error_line(last: Path) -> None:
     assert done.stderr == "ptzip: error: the report could not be printed: no space left on device\n"
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", ["inspect last.pt", "inspect --extract data.pkl -o - last.pt", "convert -o - last.pt"])
+def test_an_error_about_stdout_does_not_blame_the_input(words: str, last: Path) -> None:
+    command = f"{sys.executable} -m ptzip {words} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1] == "ptzip: error: last.pt: no space left on device: stdout"
+
+
 @pytest.mark.parametrize("words", [("--version",), ("--help",), ("slim", "--help")])
 def test_python_m_ptzip_is_the_same_program(words: tuple[str, ...]) -> None:
     assert shell(*words, COLUMNS="80").out == shell_script(*words)
