@@ -28,13 +28,17 @@ class WorkFolder:
     def create(self) -> None:
         """Create the folder. Raises OSError where that is not possible."""
         _remove_abandoned(self.parent)
-        self.path.mkdir(PRIVATE)
-        self._lock = _lock(self.path)
+        self._make()
         while not self.path.exists():  # another run took it for an abandoned one before it was locked
             self._unlock()
             self.path = self._new_path()
-            self.path.mkdir(PRIVATE)
-            self._lock = _lock(self.path)
+            self._make()
+
+    def _make(self) -> None:
+        self.path.mkdir(PRIVATE)
+        with contextlib.suppress(FileNotFoundError):  # as above
+            self.path.chmod(PRIVATE)  # a umask may forbid the owner too
+        self._lock = _lock(self.path)
 
     def remove(self) -> None:
         """Remove the folder and what is in it, as far as possible."""

@@ -166,3 +166,13 @@ def test_hard_links_to_a_replaced_file_are_reported(tmp_path: Path) -> None:
 def test_nobody_else_can_look_at_an_unfinished_file(tmp_path: Path) -> None:
     with new_files([tmp_path / "out.pt"]) as files:
         assert mode_of(files.outputs[0].path.parent) == 0o700
+
+
+def test_a_umask_does_not_lock_the_owner_out_of_an_unfinished_file(tmp_path: Path) -> None:
+    before = os.umask(0o777)
+    try:
+        with new_files([tmp_path / "out.pt"]) as files:
+            assert mode_of(files.outputs[0].path.parent) == 0o700
+    finally:
+        os.umask(before)
+    assert mode_of(tmp_path / "out.pt") == 0
