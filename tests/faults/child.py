@@ -33,6 +33,7 @@ def run(given: dict[str, Any], library: ctypes.CDLL) -> dict[str, Any]:
         os.dup2(printed, 1)
         os.dup2(printed, 2)
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets background processes ignore it
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup lets all ignore this
         handle_signals()
         library.fault_set(os.fsencode(given["folder"]), given["kind"], given["at"], given["lasting"])
         code = 3
