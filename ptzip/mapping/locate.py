@@ -7,10 +7,9 @@ from functools import cached_property
 from operator import itemgetter
 from typing import NamedTuple
 
-from ptzip.errors import EditError, PtzipError
+from ptzip.errors import EditError
 from ptzip.formats.collection import Collection, Packed
-from ptzip.formats.container import Container, Part, nothing_stored
-from ptzip.formats.detect import open_container
+from ptzip.formats.container import Part, nothing_stored
 from ptzip.io.compression import compression_of, unpacked
 from ptzip.io.sources import BytesSource, Position, Source, Window, position
 from ptzip.limits import Limits
@@ -18,14 +17,13 @@ from ptzip.mapping.builds import Built, built
 from ptzip.mapping.claims import FILE, PICKLE, STORAGE
 from ptzip.mapping.elements import Element, element_at
 from ptzip.mapping.fields import Field
-from ptzip.mapping.owners import Owner, Owners, offset_of, owners_in, readable_tensors
-from ptzip.mapping.parts import CONTINUED, FilePart, file_parts, part_at
+from ptzip.mapping.owners import OpenedFile, Owner, offset_of
+from ptzip.mapping.parts import CONTINUED, FilePart, part_at, parts_of
 from ptzip.mapping.stream_claims import BROKEN
 from ptzip.mapping.unfold import part_fields
 from ptzip.mapping.where import Where
 from ptzip.mapping.zip_claims import archives_of
 from ptzip.pickling.reader import read_seen
-from ptzip.tensors.tensor import Tensor
 from ptzip.zip.reader import Entry
 from ptzip.zip.structs import DEFLATED
 
@@ -67,33 +65,16 @@ def _offset(place: Where) -> int:
     return place.offset
 
 
-class _File:
+class _File(OpenedFile):
     """A file, or the content of one, and what is found in it; its first byte is reported as byte `base`."""
 
     def __init__(self, source: Source, limits: Limits, base: int = 0) -> None:
-        self.source, self.limits, self.base = source, limits, base
-        self.start = position(source, 0)
+        super().__init__(source, limits)
+        self.base, self.start = base, position(source, 0)
 
     @cached_property
     def parts(self) -> Sequence[FilePart]:
-        return list(file_parts(self.source, self.limits))
-
-    @cached_property
-    def container(self) -> Container | None:
-        """The file as its format describes it; None where it does not open."""
-        try:
-            return open_container(self.source, self.limits)
-        except PtzipError:
-            return None
-
-    @cached_property
-    def tensors(self) -> Mapping[str, Tensor]:
-        return readable_tensors(self.container, self.limits)
-
-    @cached_property
-    def owners(self) -> Owners:
-        """The storages of the file by the offset of their bytes, which may be deflated."""
-        return owners_in(self.tensors, self.source)
+        return list(parts_of(self))
 
     @cached_property
     def storages(self) -> list[tuple[int, Owner]]:

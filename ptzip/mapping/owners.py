@@ -1,10 +1,12 @@
 """Which tensors the bytes of a storage belong to, and which bytes of it belong to none."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 
-from ptzip.errors import PtzipError
+from ptzip.errors import LimitError, PtzipError
 from ptzip.formats.collection import Collection
 from ptzip.formats.container import Container
+from ptzip.formats.detect import open_container
 from ptzip.io.payloads import CheckedPayload, InflatedPayload, Payload, SlicePayload, SourcePayload
 from ptzip.io.sources import Source, Window
 from ptzip.limits import Limits
@@ -36,6 +38,36 @@ class Owner:
 
 Owners = dict[int, Owner]
 """Storages by the offset of their bytes in the file."""
+
+
+class OpenedFile:
+    """A file, which is opened by its format when that is first needed, and once for all who need it."""
+
+    def __init__(self, source: Source, limits: Limits) -> None:
+        self.source = source
+        self.limits = limits
+        self.limit: LimitError | None = None
+        """Why it does not open, if it crosses a limit."""
+
+    @cached_property
+    def container(self) -> Container | None:
+        """The file as its format describes it; None where it does not open."""
+        try:
+            return open_container(self.source, self.limits)
+        except LimitError as error:
+            self.limit = error
+        except PtzipError:
+            pass
+        return None
+
+    @cached_property
+    def tensors(self) -> Mapping[str, Tensor]:
+        return readable_tensors(self.container, self.limits)
+
+    @cached_property
+    def owners(self) -> Owners:
+        """The storages of the file by the offset of their bytes, which may be deflated."""
+        return owners_in(self.tensors, self.source)
 
 
 def storage_claims(start: int, size: int, name: str, owners: Owners, is_inner: bool = False) -> Iterator[Claim]:

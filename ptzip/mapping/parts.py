@@ -11,14 +11,13 @@ from itertools import chain, pairwise
 from operator import attrgetter
 from typing import NamedTuple, TypeVar
 
-from ptzip.errors import FormatError, LimitError, PtzipError
+from ptzip.errors import FormatError, PtzipError
 from ptzip.formats import signatures
-from ptzip.formats.container import Container
-from ptzip.formats.detect import open_container
 from ptzip.io.compression import compression_of
 from ptzip.io.sources import Source, Window
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.mapping.claims import Claim
+from ptzip.mapping.owners import OpenedFile
 from ptzip.zip.extents import first_nonzero
 from ptzip.zip.find_archives import is_zip
 
@@ -54,13 +53,18 @@ def file_parts(source: Source, limits: Limits = DEFAULT_LIMITS) -> Iterator[File
 
     Only headers and pickles are read, and of a zip that is cut off every byte. A file that is compressed is mapped as it is.
     """
+    return parts_of(OpenedFile(source, limits))
+
+
+def parts_of(file: OpenedFile) -> Iterator[FilePart]:
+    """The same of a file that others look at too."""
     claims, faults = list[Claim](), list[str]()
     try:
-        for claim in _claims(source, limits):
+        for claim in _claims(file):
             claims.append(claim)
     except PtzipError as error:
         faults.append(str(error))
-    for part, following in pairwise(chain(_tiled(source, claims), (None,))):
+    for part, following in pairwise(chain(_tiled(file.source, claims), (None,))):
         assert part is not None
         is_unknown = part.kind == UNREFERENCED or following is None
         yield _remarked(part, faults.pop()) if faults and is_unknown else part
@@ -75,8 +79,9 @@ def part_at(parts: Sequence[FilePart], offset: int) -> FilePart:
     return parts[index]
 
 
-def _claims(source: Source, limits: Limits) -> Iterator[Claim]:
+def _claims(file: OpenedFile) -> Iterator[Claim]:
     """The claims of the structures of a file; formats are detected in the same order as when a file is opened."""
+    source, limits = file.source, file.limits
     if compression_of(source) is not None:
         from ptzip.mapping import compressed_claims  # here and below: most files are of one format
 
@@ -84,10 +89,9 @@ def _claims(source: Source, limits: Limits) -> Iterator[Claim]:
     elif signatures.is_whole_zip(source):
         from ptzip.mapping import zip_claims  # as above
 
-        container, limit = _container(source, limits)
-        yield from zip_claims.claims(source, container, limits)
-        if limit is not None:
-            raise limit
+        yield from zip_claims.claims(source, file.container, file.owners, limits)
+        if file.limit is not None:
+            raise file.limit
     elif signatures.is_tar(source):
         from ptzip.mapping import tar_claims  # as above
 
@@ -116,17 +120,7 @@ def _other_claims(source: Source, limits: Limits) -> Iterator[Claim]:
         yield claim
     rest = Window(source, end, max(source.size - end, 0))
     if is_zip(rest) or head.startswith(zip_claims.BEGINNINGS):
-        yield from (claim.moved(end) for claim in zip_claims.claims(rest, None, limits))
-
-
-def _container(source: Source, limits: Limits) -> tuple[Container | None, LimitError | None]:
-    """The opened file, or None, and the limit that it crosses."""
-    try:
-        return open_container(source, limits), None
-    except LimitError as error:
-        return None, error
-    except PtzipError:
-        return None, None
+        yield from (claim.moved(end) for claim in zip_claims.claims(rest, None, {}, limits))
 
 
 def _tiled(source: Source, claims: Iterable[Claim]) -> Iterator[FilePart]:

@@ -31,7 +31,7 @@ from ptzip.mapping.claims import (
     Claim,
     structured,
 )
-from ptzip.mapping.owners import Owners, offset_of, owners_of, start_of, storage_claims
+from ptzip.mapping.owners import Owners, offset_of, start_of, storage_claims
 from ptzip.mapping.purposes import purpose
 from ptzip.mapping.stream_claims import array_claims, pickle_claim
 from ptzip.pickling.nodes import Pickle
@@ -65,10 +65,10 @@ class Contents(NamedTuple):
     pickles: dict[int, Pickle]
 
 
-def claims(source: Source, container: Container | None, limits: Limits) -> Iterator[Claim]:
+def claims(source: Source, container: Container | None, owners: Owners, limits: Limits) -> Iterator[Claim]:
     """The claims of a zip, or of several in a row; `container` is None where the file does not open. Raises LimitError."""
     pickles = {offset_of(part.record, source): part.pickle for part in container.parts if part.record} if container else {}
-    contents = Contents(owners_of(container, source, limits), {at: one for at, one in pickles.items() if at is not None})
+    contents = Contents(owners, {at: one for at, one in pickles.items() if at is not None})
     archives = archives_of(container)
     zips, before = zips_in_a_row(source) if archives is None else ([one.source for one in archives], 0)
     if before or not zips:

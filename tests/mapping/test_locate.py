@@ -15,8 +15,11 @@ import pytest
 
 import ptzip
 from ptzip.errors import EditError, FormatError
-from ptzip.io.sources import BytesSource, open_source
-from ptzip.limits import DEFAULT_LIMITS
+from ptzip.formats.container import Container
+from ptzip.formats.detect import open_container
+from ptzip.io.sources import BytesSource, Source, open_source
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.mapping import owners
 from ptzip.mapping.builds import Built
 from ptzip.mapping.elements import index_at
 from ptzip.mapping.locate import Location, locate
@@ -307,3 +310,17 @@ def test_what_is_not_there_is_an_error_that_says_so() -> None:
         located(data, "3 in nothing")
     with pytest.raises(EditError, match="'model' is no offset"):
         located(data, "model")
+
+
+def test_a_zip_is_opened_once_for_its_map_and_for_what_its_bytes_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[Source]()
+
+    def opening(source: Source, limits: Limits) -> Container:
+        opened.append(source)
+        return open_container(source, limits)
+
+    monkeypatch.setattr(owners, "open_container", opening)
+    source = BytesSource(archive(training_records()))
+    locations = locate(source, [where(str(at)) for at in range(0, source.size, 99)], DEFAULT_LIMITS)
+    assert {part.kind for one in locations for part in one.parts} > {"pickle", "storage"}
+    assert opened == [source]
