@@ -24,7 +24,7 @@ from ptzip.arguments import (
 )
 from ptzip.errors import Problem, PtzipError, UnsupportedError
 from ptzip.io.payloads import Progress
-from ptzip.io.sources import Openable, Source, named_member, unchanged
+from ptzip.io.sources import Openable, Source, named_member, open_source, unchanged
 from ptzip.limits import SCAN_LIMITS, Limits, limits_from
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def slim(
     """
     from pathlib import Path  # here and below: a command is loaded when it is called
 
-    from ptzip.checkpoint import open_checkpoint  # as above
+    from ptzip.checkpoint import checkpoint_in  # as above
+    from ptzip.formats.folders import open_any
     from ptzip.io.atomic_output import slim_path
     from ptzip.slimming import slim as command
     from ptzip.slimming.options import Options, Run, no_warnings
@@ -132,7 +133,12 @@ def slim(
     )
     run = Run(overwrite, check, with_tensors, sync, progress, _malice if scan else no_warnings)
     bounds = limits_from(limits)
-    with _refusals_noted(source if scan else None), open_checkpoint(source, bounds) as checkpoint:
+    file, member = named_member(source)
+    with (
+        contextlib.closing(open_any(file)) as opened,
+        _refusals_noted(opened if scan else None),
+        checkpoint_in(open_source(opened), member, bounds) as checkpoint,
+    ):
         target = None if dry_run else Path(output or slim_path(checkpoint.source.name))
         report = command.slim(checkpoint, options, target, run)
         if report.already_slim and output is not None and target and not _is_same(source, target):
@@ -182,7 +188,7 @@ def _malice(checkpoint: "Checkpoint") -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _refusals_noted(source: Openable | None) -> Iterator[None]:
+def _refusals_noted(source: Source | None) -> Iterator[None]:
     """Let an error about a file that is malicious say so in a note: who cannot slim a file may load it as it is."""
     try:
         yield
@@ -191,12 +197,12 @@ def _refusals_noted(source: Openable | None) -> Iterator[None]:
         from ptzip.scanning.report import Severity
 
         found = list[str]()
-        with contextlib.suppress(OSError):  # it may be gone by now
-            findings = () if source is None else command.scan(named_member(source)[0]).findings
+        with contextlib.suppress(OSError):
+            findings = () if source is None else command.scan(source).findings
             found += [str(finding) for finding in findings if finding.severity is Severity.MALICIOUS]
-        if found:
+        if source is not None and found:
             error.add_note(_malicious(found))
-            _log(str(source) if isinstance(source, str | os.PathLike) else "the file", [_malicious(found)])
+            _log(source.name, [_malicious(found)])
         raise
 
 
@@ -209,26 +215,32 @@ def _malicious(found: Sequence[str]) -> str:
 def inspect(source: Openable, *, scan: bool = True, limits: Limits | Mapping[str, int] | None = None) -> "InspectReport":
     """Summarise a checkpoint: its format, its keys with their share of the bytes, dtypes, parameters, the names that loading
     would import, anomalies, what `slim` would save, and the verdict of `scan` unless that is not wanted. No tensor is read."""
-    from dataclasses import replace  # as above
-
     from ptzip.checkpoint import open_checkpoint  # as above
-    from ptzip.inspecting.report import Safety
-    from ptzip.inspecting.summary import summary
 
     with open_checkpoint(source, limits_from(limits)) as checkpoint, unchanged(checkpoint.source):
-        if checkpoint.collection is not None and not checkpoint.collection.only:
-            from ptzip.inspecting.collection import summary_of_all  # few files are tars or zips of files
-            from ptzip.recipes import recipe_in
+        return inspect_checkpoint(checkpoint, scan=scan)
 
-            foretell = functools.partial(_foretold, recipe=recipe_in(checkpoint.collection.name))
-            report = summary_of_all(checkpoint, checkpoint.collection, foretell)
-        else:
-            report = summary(checkpoint, _foretold)
-        if scan:
-            from ptzip.scanning.advice import safety  # as above
-            from ptzip.scanning.scan import scan_source
 
-            report = replace(report, safety=Safety(*safety(scan_source(checkpoint.source))))
+def inspect_checkpoint(checkpoint: "Checkpoint", *, scan: bool = True) -> "InspectReport":
+    """The same of an open checkpoint, which is released."""
+    from dataclasses import replace  # as above
+
+    from ptzip.inspecting.report import Safety  # as above
+    from ptzip.inspecting.summary import summary
+
+    if checkpoint.collection is not None and not checkpoint.collection.only:
+        from ptzip.inspecting.collection import summary_of_all  # few files are tars or zips of files
+        from ptzip.recipes import recipe_in
+
+        foretell = functools.partial(_foretold, recipe=recipe_in(checkpoint.collection.name))
+        report = summary_of_all(checkpoint, checkpoint.collection, foretell)
+    else:
+        report = summary(checkpoint, _foretold)
+    if scan:
+        from ptzip.scanning.advice import safety  # as above
+        from ptzip.scanning.scan import scan_source
+
+        report = replace(report, safety=Safety(*safety(scan_source(checkpoint.source))))
     return report
 
 

@@ -287,7 +287,12 @@ def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None 
     """
     used = limits_from(limits)  # a wrong limit is an error before the file is opened
     file, name = named_member(source)
-    whole = Checkpoint(open_any(file), used)
+    return checkpoint_in(open_any(file), name, used)
+
+
+def checkpoint_in(source: Source, name: str, limits: Limits) -> Checkpoint:
+    """The checkpoint in an open source or, with a name, that one of the tar or zip of files in it. It owns the source."""
+    whole = Checkpoint(source, limits)
     if not name:
         return whole
     try:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import ptzip
+from ptzip.errors import ChangedError
 from tests.cli.shell import environment
 from tests.corpus import FIXTURES
 from tests.small_checkpoints import save
@@ -166,3 +167,19 @@ def test_closing_while_other_threads_read_gives_right_bytes_or_an_error() -> Non
         for other in others:
             os.close(other)
     assert wrong == []
+
+
+@pytest.mark.parametrize("suffix", ["pt", "safetensors", "npz"])
+def test_a_tensor_is_not_read_from_another_version_of_the_file(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"last.{suffix}"
+    ptzip.convert(save(tmp_path / "in.pt"), path)
+    with ptzip.open(path) as checkpoint:
+        tensor = next(tensor for tensor in checkpoint.values() if tensor.numel)
+        tensor.numpy()
+        status = path.stat()
+        with path.open("r+b") as file:  # in place, and as long as before
+            file.write(path.read_bytes())
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+        for use in (tensor.numpy, lambda: tensor[0]):
+            with pytest.raises(ChangedError, match="another program wrote to it"):
+                use()

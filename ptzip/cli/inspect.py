@@ -79,22 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
         raise EditError(f"--html is the page of one file, and there are {len(names)}")
     results, view = Results("inspect", arguments.json), _view(arguments)
     for name in names:
-        path, node = split_member(name)
         try:
             _check(arguments)
             if view == EXTRACT:
                 _extract(name, arguments, results)
-                continue
-            if view in BYTES:
+            elif view in BYTES:
                 _show_bytes(name, arguments, results)
-                continue
-            path, node = _into_collection(path, node)
-            if view == PAGE:
-                _write_page(path, node, arguments, results)
-            elif node or view or arguments.values:
-                _show_view(path, node, arguments, results)
             else:
-                _show_summary(path, arguments, results)
+                _show_file(name, arguments, results)
         except (ptzip.PtzipError, OSError) as error:
             has_colon = ":" in os.path.splitdrive(name)[1]
             is_object = isinstance(error, FileNotFoundError) and (has_colon or name != arguments.files[0])
@@ -133,21 +125,37 @@ def _check(arguments: argparse.Namespace) -> None:
         raise EditError("-o - and --json both write to stdout: remove one of them")
 
 
-def _into_collection(path: str, node: str) -> tuple[str, str]:
-    """The same where the path begins with a checkpoint of a tar or zip of files, which is then a part of the file's name."""
-    if not node:
-        return path, node
-    with ptzip.open(source(path)) as checkpoint:
+def _show_file(name: str, arguments: argparse.Namespace, results: Results) -> None:
+    """Show a checkpoint or an object in it. In a tar or zip of files, the path begins with the name of a checkpoint."""
+    path, node = split_member(name)
+    with ptzip.open(source(path), arguments.limits) as checkpoint:
         member, _, inner = node.partition(MARK)
         found = checkpoint.collection
-        is_member = found is not None and (member in found.checkpoints or not found.only)
-    return (f"{path}{MARK}{member}", inner) if is_member else (path, node)
+        if not node or found is None or (member not in found.checkpoints and found.only):
+            _show_checkpoint(path, node, checkpoint, arguments, results)
+            return
+        with checkpoint.member(member) as one:
+            _show_checkpoint(f"{path}{MARK}{member}", inner, one, arguments, results)
 
 
-def _show_summary(path: str, arguments: argparse.Namespace, results: Results) -> None:
-    from ptzip.render.inspect import lines  # here and below: what is not shown is not loaded
+def _show_checkpoint(
+    path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: argparse.Namespace, results: Results
+) -> None:
+    view = _view(arguments)
+    if view == PAGE:
+        _write_page(path, node, checkpoint, arguments, results)
+    elif node or view or arguments.values:
+        _show_view(path, node, checkpoint, arguments, results)
+    else:
+        _show_summary(path, checkpoint, results)
 
-    report = ptzip.inspect(source(path), limits=arguments.limits)
+
+def _show_summary(path: str, checkpoint: ptzip.Checkpoint, results: Results) -> None:
+    from ptzip.api import inspect_checkpoint  # here and below: what is not shown is not loaded
+    from ptzip.render.inspect import lines
+
+    with unchanged(checkpoint.source):
+        report = inspect_checkpoint(checkpoint)
     _add(path, report, lines(report), results)
 
 
@@ -158,17 +166,17 @@ def _add(path: str, report: "InspectReport", shown: Iterable[str], results: Resu
         complain("error", f"{path}: {fault}")
 
 
-def _write_page(path: str, node: str, arguments: argparse.Namespace, results: Results) -> None:
+def _write_page(path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: argparse.Namespace, results: Results) -> None:
     from ptzip.cli.pages import inspect_page, write_page  # as above
 
     if node:
         raise EditError(f"--html shows the whole file: remove ::{node}")
-    report, page = inspect_page(source(path), arguments.stats, arguments.limits)
+    report, page = inspect_page(checkpoint, arguments.stats, arguments.limits)
     write_page(page, arguments.html)
     _add(path, report, [f"{path} -> {arguments.html}"], results)
 
 
-def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Results) -> None:
+def _show_view(path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: argparse.Namespace, results: Results) -> None:
     from ptzip.inspecting.view import NODE, View, view_content, view_dict  # as above
     from ptzip.mapping.where import where
     from ptzip.render.inspect_views import WIDEST, lines
@@ -185,7 +193,7 @@ def _show_view(path: str, node: str, arguments: argparse.Namespace, results: Res
         depth=arguments.depth,
         by_size=arguments.sort == "size",
     )
-    with ptzip.open(source(path), arguments.limits) as checkpoint, unchanged(checkpoint.source):
+    with unchanged(checkpoint.source):
         if arguments.json:
             results.add(path, functools.partial(view_dict, checkpoint, view))
         else:

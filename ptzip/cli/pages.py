@@ -6,7 +6,7 @@ import ptzip
 from ptzip.errors import EditError
 from ptzip.io.atomic_output import new_files
 from ptzip.io.payloads import BytesPayload, SequentialFile
-from ptzip.io.sources import Openable, special, unchanged
+from ptzip.io.sources import special, unchanged
 
 HELP = "write the report to one HTML page that needs no network (pip install 'ptzip[html]')"
 
@@ -28,13 +28,15 @@ def _is_page(path: Path) -> bool:
         return file.read(len(BEGINNING)).lower() == BEGINNING
 
 
-def inspect_page(file: Openable, with_statistics: bool, limits: dict[str, int]) -> tuple["ptzip.InspectReport", str]:
-    """The report on a checkpoint, and its page: its summary, what slim would do, its scan, and everything in it."""
+def inspect_page(
+    checkpoint: ptzip.Checkpoint, with_statistics: bool, limits: dict[str, int]
+) -> tuple["ptzip.InspectReport", str]:
+    """The report on an open checkpoint, and its page: its summary, what slim would do, its scan, and everything in it."""
     from ptzip.inspecting.contents import contents  # here, since a summary on a terminal needs none of it
     from ptzip.render.html.inspect import Inspected
     from ptzip.render.html.inspect import inspect_page as page
 
-    with ptzip.open(file, limits) as checkpoint, unchanged(checkpoint.source):
+    with unchanged(file := checkpoint.source):
         report, scan = ptzip.inspect(file, limits=limits), ptzip.scan(file, limits=limits)
         try:
             slim: ptzip.SlimReport | str = ptzip.slim(file, dry_run=True, scan=False, limits=limits)

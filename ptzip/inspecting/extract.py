@@ -34,7 +34,7 @@ def extracted(file: Openable, where: Where, limits: Limits, is_raw: bool = False
         try:
             found = _record(source, where, limits, is_raw)
         except EditError:
-            checkpoint = stack.enter_context(open_checkpoint(file, limits))
+            checkpoint = stack.enter_context(open_checkpoint(source, limits))
             found = _of_checkpoint(checkpoint, where, limits, is_raw)
         yield source, found
 

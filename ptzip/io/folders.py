@@ -66,6 +66,11 @@ class FolderSource:
         """All files but an index in JSON, of which nothing is loaded but names."""
         return {path: file for path, file in self.files.items() if not path.endswith(".json")}
 
+    def __copy__(self) -> "FolderSource":
+        again = FolderSource(self.path, self.kind, tuple(self.files))
+        again.identities = self.identities  # of the same version: `_open` and `check_unchanged` compare with these
+        return again
+
     def _identity(self, file: str) -> Identity:
         path = os.path.join(self.path, file)
         if kind := special(path):

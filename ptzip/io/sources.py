@@ -6,7 +6,7 @@ import io
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from ptzip.errors import ChangedError, CutError, FormatError, Problem, PtzipError
 from ptzip.io import system
@@ -30,20 +30,6 @@ SPECIAL = {
 }
 
 
-class MemberOf(NamedTuple):
-    """One checkpoint of a tar or zip of files that is open: what the path FILE::NAME is for a file that has no path."""
-
-    file: BinaryIO
-    member: str
-
-    def __str__(self) -> str:
-        return f"{self.file.name}{MEMBER_MARK}{self.member}"
-
-
-Openable = str | os.PathLike[str] | bytes | BinaryIO | MemberOf
-"""What a checkpoint can be opened from: a path, its bytes, or a binary file object with `read` and `seek`."""
-
-
 class Position(NamedTuple):
     """A byte of a file: `offset` counts from the start of the file or, where `inside` is not "", of what it names: content that
     the file has only compressed or encoded.
@@ -59,6 +45,7 @@ class Position(NamedTuple):
 START = Position(0)
 
 
+@runtime_checkable
 class Source(Protocol):
     """Bytes at rest: `size` of them, under a `name` for messages. A closed source raises PtzipError when it is read."""
 
@@ -84,6 +71,20 @@ class Source(Protocol):
 
 
 MEMBER_MARK = "::"
+
+
+class MemberOf(NamedTuple):
+    """One checkpoint of a tar or zip of files that is open: what the path FILE::NAME is for a file that has no path."""
+
+    file: BinaryIO
+    member: str
+
+    def __str__(self) -> str:
+        return f"{self.file.name}{MEMBER_MARK}{self.member}"
+
+
+Openable = str | os.PathLike[str] | bytes | BinaryIO | MemberOf | Source
+"""What a checkpoint can be opened from: a path, its bytes, a binary file object with `read` and `seek`, or an open source."""
 
 
 def split_member(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -129,6 +130,9 @@ class NamedSource(NamedTuple):
     def close(self) -> None:
         self.base.close()
 
+    def __copy__(self) -> "NamedSource":
+        return self._replace(base=open_source(self.base))
+
     def __enter__(self) -> "NamedSource":
         return self
 
@@ -139,12 +143,18 @@ class NamedSource(NamedTuple):
 def open_source(source: Openable) -> Source:
     """A path, bytes or a binary file object as a source, which the caller closes. A file object stays open then.
 
+    What is a source already is opened once more on the same open file, so that all that is said of it is of one version.
+
     Raises FormatError where a path leads to something other than a regular file, OSError where it cannot be opened.
     """
     if isinstance(source, str | os.PathLike):
         return FileSource(source)
     if isinstance(source, bytes | bytearray | memoryview):
         return BytesSource(bytes(source))
+    if isinstance(source, Source):
+        import copy  # few sources are opened more than once
+
+        return copy.copy(source)
     if isinstance(source, MemberOf) or not (hasattr(source, "read") and hasattr(source, "seek")):
         raise TypeError(f"cannot open {type(source).__name__}: expected a path, bytes, or a binary file object")
     return FileObjectSource(source)
@@ -231,7 +241,9 @@ class DescriptorSource:
         return self._held().number
 
     def check_unchanged(self, may_be_replaced: bool = False) -> None:
-        if Identity.of(os.fstat(self.fileno())) != Identity.of(self.status):
+        held = self._held()
+        now = os.fstat(held.number)
+        if now.st_mtime_ns != self.status.st_mtime_ns or now.st_size != self.size:
             raise changed("another program wrote to it")
         if self._is_short:
             raise changed("a read ended before the file does")
@@ -255,6 +267,15 @@ class FileSource(DescriptorSource):
             raise FormatError(f"this is {kind}, expected a regular file")
         self.path = os.fspath(path)
         super().__init__(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)), self.path)
+
+    def read(self, offset: int, length: int) -> bytes:
+        data = super().read(offset, length)
+        super().check_unchanged()  # who reads a tensor may have opened the file long ago
+        return data
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        super().read_into(offset, buffer)
+        super().check_unchanged()
 
     def check_unchanged(self, may_be_replaced: bool = False) -> None:
         super().check_unchanged()
