@@ -401,7 +401,7 @@ def convert(
                     `model`, the key of the weights), where all names have them
     rename          old prefix -> new prefix, in whole parts of dotted names: {"model": ""} removes the prefix `model.`
     prefix          prepended to every name, after `strip` and `rename`
-    max_shard_size  split safetensors into files of at most this size, in bytes or as "5GB", with an index
+    max_shard_size  split safetensors or a state dict into files of at most this size, in bytes or as "5GB", with an index
     sidecar         save non-tensor values to a JSON sidecar
     portable        write the object as a whole, as `slim` does with `portable`, and remove nothing; the output is a .pt
     rename_class    the same with other names for classes, as in `slim`

@@ -38,7 +38,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prefix", default="", metavar="NAME", help="prepend a prefix to every name, after --strip and --rename"
     )
-    shards = "split safetensors into files of at most SIZE, with an index: 5GB, 500MB"
+    shards = "split the output into files of at most SIZE, with an index: 5GB, 500MB"
     parser.add_argument("--max-shard-size", metavar="SIZE", help=shards)
     parser.add_argument("--sidecar", action="store_true", help="save non-tensor values to a JSON sidecar")
     whole = f"{PORTABLE} (writes the object as a whole, to .pt)"

@@ -114,8 +114,8 @@ def convert(
     """
     output = Path(output)
     target = _target(output)
-    if options.max_shard_size is not None and target is not SAFETENSORS:
-        raise EditError(f"only {SAFETENSORS.name} files can be split into shards, and {output} would be {target.name}")
+    if options.max_shard_size is not None and target is NPZ:
+        raise EditError(f"an npz is not split into shards, as {output} would be: use .safetensors or .bin")
     _check_whole(options, output, target)
     overflowing = dict[str, set[Stretch]]()
     with open_checkpoint(source, limits) as checkpoint:

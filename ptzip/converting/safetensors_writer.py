@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ptzip.converting.selection import Files, Tensors, aliases, values_unsupported
+from ptzip.converting.shards import sharded
 from ptzip.formats.safetensors import PAIRS
 from ptzip.formats.safetensors_header import METADATA
 from ptzip.formats.safetensors_writer import NewTensor, layout
-from ptzip.io.payloads import BytesPayload, SequentialFile
+from ptzip.io.payloads import SequentialFile
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
@@ -27,34 +28,10 @@ def unsupported(name: str, tensor: Tensor) -> str:
 
 
 def plan(tensors: Tensors, output: Path, max_shard_size: int | None) -> Files:
-    """The files that hold the tensors: one, or shards of at most `max_shard_size` bytes and the index of shards.
-
-    A tensor larger than that has a shard of its own.
-    """
+    """The files that hold the tensors, as `sharded` splits them."""
     duplicates = aliases(tensors)
-    kept = {name: tensor for name, tensor in tensors.items() if name not in duplicates}
-    shards = _shards(kept, max_shard_size)
-    if len(shards) == 1:
-        return {output: _file(shards[0], duplicates)}
-    names = [f"{output.stem}-{number:05d}-of-{len(shards):05d}{output.suffix}" for number in range(1, len(shards) + 1)]
-    weight_map = {tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard}
-    total = sum(tensor.nbytes for tensor in kept.values())
-    index = {"metadata": {"total_size": total, **duplicates}, "weight_map": weight_map}
-    text = BytesPayload(json.dumps(index, indent=2).encode())
-    files: Files = {output.with_name(name): _file(shard, duplicates) for name, shard in zip(names, shards, strict=True)}
-    return files | {output.with_name(f"{output.name}.index.json"): SequentialFile((text,))}
-
-
-def _shards(tensors: Tensors, max_shard_size: int | None) -> list[Tensors]:
-    """The tensors in file order, split into as few consecutive shards as possible."""
-    shards, size = [Tensors()], 0
-    for name, tensor in tensors.items():
-        if max_shard_size is not None and shards[-1] and size + tensor.nbytes > max_shard_size:
-            shards.append(Tensors())
-            size = 0
-        shards[-1][name] = tensor
-        size += tensor.nbytes
-    return shards
+    groups = ({name: tensor} for name, tensor in tensors.items() if name not in duplicates)
+    return sharded(groups, output, max_shard_size, lambda shard: _file(shard, duplicates), duplicates)
 
 
 def _file(tensors: Tensors, duplicates: Mapping[str, str]) -> SequentialFile:

@@ -356,3 +356,20 @@ def test_a_name_with_a_nul_is_left_out_of_npz(tmp_path: Path) -> None:
     builder = CheckpointBuilder()
     path = builder.save(tmp_path / "a.pt", {"a\0b": builder.tensor(numbers(2)), "w": builder.tensor(numbers(2))})
     assert [left.name for left in ptzip.convert(path, tmp_path / "b.npz").left_out] == ["a\0b"]
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".safetensors"])
+def test_shards_with_an_index_are_one_folder_again(suffix: str, tmp_path: Path) -> None:
+    report = ptzip.convert(TRAINING, tmp_path / f"model{suffix}", max_shard_size="100KB", all=True)
+    *shards, index = map(Path, report.outputs)
+    assert index.name == f"model{suffix}.index.json"
+    assert len(shards) > 1
+    with ptzip.open(TRAINING) as before, ptzip.open(tmp_path) as after:
+        assert {name: one.tobytes() for name, one in after.items()} == {name: one.tobytes() for name, one in before.items()}
+        held = [{id(one.storage.root[0]) for one in opened.values() if one.storage} for opened in (before, after)]
+        assert len(held[0]) == len(held[1]) or suffix == ".safetensors", "tensors that share a storage still do"
+
+
+def test_an_npz_is_not_split(tmp_path: Path) -> None:
+    with pytest.raises(ptzip.EditError, match="an npz is not split"):
+        ptzip.convert(TRAINING, tmp_path / "model.npz", max_shard_size="100KB")
