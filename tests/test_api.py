@@ -16,6 +16,7 @@ import pytest
 
 import ptzip
 from ptzip.arguments import OutputFormat, WeightDtype
+from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Category
 from ptzip.errors import FormatError, LimitError
 from ptzip.io.atomic_output import slim_path
@@ -327,3 +328,11 @@ def test_warnings_are_not_printed(last: Path) -> None:
     program = f"import ptzip; assert ptzip.slim({str(last)!r}, keep='nothing.of.this', dry_run=True).warnings"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout + done.stderr == ""
+
+
+def test_inspect_reads_the_tree_once_for_its_summary_and_the_forecast(last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = list[str]()
+    of_checkpoint = Checkpoint._opened
+    monkeypatch.setattr(Checkpoint, "_opened", lambda self: opened.append(self.source.name) or of_checkpoint(self))
+    assert ptzip.inspect(last).slimming.saved > 0
+    assert opened == [str(last)]

@@ -63,9 +63,10 @@ def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
         imports=names,
         needs=needs_of(parts[0].pickle) if parts else (),
         anomalies=(*checkpoint.anomalies, *_unusual_records(checkpoint, rows), *odd),
-        slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else foretell(checkpoint),
         faults=tuple(dict.fromkeys(faults)),
         folder=_folder_facts(checkpoint.container),
+        # last, since the tree is the plan's then, and would be read again for anything else
+        slimming=Slimming(refusal=str(odd[0])) if any(one.kind == BROKEN for one in odd) else foretell(checkpoint),
     )
 
 
