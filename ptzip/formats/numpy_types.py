@@ -140,7 +140,9 @@ def _read_pickled(dtype: Node, known: Known, depth: int) -> ItemType | None:
 
 
 def _are_flags(flags: int, code: str, item: ItemType, is_subarray: bool) -> bool:
-    """Whether numpy gives these flags to such a dtype."""
+    """Whether numpy gives these flags to such a dtype; numpy 1 wrote a signed byte."""
+    if -128 <= flags < 0:
+        flags += 256
     if code[0] == "O":
         return flags == OBJECT_FLAGS
     most = STRUCTURE_FLAGS | (OBJECT_FLAGS if is_subarray else 0) if code[0] == "V" else PLAIN_FLAGS

@@ -16,6 +16,8 @@ from ptzip.pickling.nodes import Node
 from ptzip.pickling.reader import read_pickle
 from tests.scanning.raw_pickles import call, text
 
+pytestmark = pytest.mark.filterwarnings("ignore:Passing .type, 1.:FutureWarning")  # numpy 1.26
+
 CODES = st.sampled_from("?bhilBHILefdFDO") | st.sampled_from(
     ("<f4", ">i8", "|u1", "S5", "<U3", ">U2", "V7", "|S1", "M8[ns]", "<m8[25s]", "=f8", "O", "|b1", "g")
 )
@@ -108,6 +110,14 @@ PLAIN = (b"K\x03", LESS, NONE, NONE, NONE, MINUS, MINUS, b"K\x00")
 )
 def test_a_dtype_that_numpy_does_not_pickle_so_is_unknown(data: bytes) -> None:
     assert pickled(root(b"\x80\x03" + data + b"."), {}) is None
+
+
+def test_an_aligned_structure_is_read_as_numpy_1_and_2_write_it() -> None:
+    field = text("a") + call("numpy.dtype", text("i4"), b"\x89", b"\x88") + state(*PLAIN) + b"K\x00\x86"
+    for flags in (b"J\x90\xff\xff\xff", b"K\x90"):
+        fields = state(b"K\x03", BAR, NONE, text("a") + b"\x85", b"}" + field + b"s", b"K\x04", b"K\x04", flags)
+        data = call("numpy.dtype", text("V4"), b"\x89", b"\x88") + fields
+        assert pickled(root(b"\x80\x03" + data + b"."), {}) == (4, False)
 
 
 def test_dtypes_that_hold_one_another_again_and_again_take_no_time() -> None:
