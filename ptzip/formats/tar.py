@@ -9,6 +9,7 @@
 The standard library lists the members; their bytes are then read from the file directly.
 """
 
+import functools
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -53,8 +54,8 @@ ReadAt = Callable[[str, Stream, int], Pickle]
 
 class TarMember(NamedTuple):
     """A member as `tarfile` extracts it: `content` is its bytes, `link` where it leads instead of having any. What follows its
-    data in the file, up to byte `end`, is padding from `padding` on. `is_odd`: readers may read other bytes. `info` has the
-    headers of a member that is stored as a whole.
+    data in the file, up to byte `end`, is padding from `padding` on. `is_odd`: readers may read other bytes, here or behind.
+    `info` has the headers of a member that is stored as a whole.
     """
 
     name: str
@@ -168,14 +169,15 @@ def members(source: Source) -> Iterator[TarMember]:
 
     file, start, sparse = _Headers(source), -1, MOST_SPARSE
     try:
-        with tarfile.open(fileobj=file, mode="r:") as archive:
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=_header_class()) as archive:
             while info := archive.next():
                 archive.members = []  # type: ignore[attr-defined]  # it would keep all of them
                 file.allow(ROOM_PER_MEMBER)
                 if info.size < 0 or not start < info.offset_data <= source.size:
                     raise FormatError(f"member {info.name} of the tar has an impossible size or position", info.offset)
                 start = info.offset_data
-                yield _member(source, info, archive.offset, sparse)
+                member = _member(source, info, archive.offset, sparse)
+                yield member._replace(is_odd=member.is_odd or _is_placed_by_version(source, info))
                 if info.sparse is None and info.isreg() and info.offset_data + info.size > source.size:
                     missing = f"{info.offset_data + info.size - source.size:,} of {info.size:,} bytes are missing"
                     raise CutError(f"member {info.name} of the tar is cut off: {missing}", source.size)
@@ -185,6 +187,33 @@ def members(source: Source) -> Iterator[TarMember]:
     except (tarfile.TarError, *BROKEN_TAR) as error:
         is_cut = file.tell() >= source.size
         raise (CutError if is_cut else FormatError)(f"this is a tar that cannot be read: {error}") from error
+
+
+@functools.cache
+def _header_class() -> "type[tarfile.TarInfo]":
+    """Headers as `tarfile` reads them, except that a negative size is an error: versions of `tarfile` go back there or stop."""
+    import tarfile  # as above
+
+    class Header(tarfile.TarInfo):
+        def _block(self, count: int) -> int:
+            if count < 0:
+                raise FormatError(f"a header of the tar has the size {count}")
+            return -(-count // TAR_BLOCK) * TAR_BLOCK
+
+    return Header
+
+
+def _is_placed_by_version(source: Source, info: "tarfile.TarInfo") -> bool:
+    """Whether versions of `tarfile` look for the next header at different bytes (`TarInfo._proc_pax`).
+
+    Where an extended header has the size, old ones add the size of the member to the offset of its data, new ones the size
+    of the extended header to the end of the header that follows it.
+    """
+    if "size" not in info.pax_headers:
+        return False
+    extended = info.frombuf(source.read(info.offset, TAR_BLOCK), "utf-8", "surrogateescape")
+    usual = info.offset + TAR_BLOCK + extended._block(extended.size) + TAR_BLOCK  # type: ignore[attr-defined]
+    return info.offset_data != usual or info.pax_headers["size"] != str(info.size)
 
 
 class _Headers(SourceFile):

@@ -54,7 +54,8 @@ def _oddities(region: Region, found: list[TarMember]) -> Iterator[Item]:
         if member.link:
             yield region.note(NoteKind.STRANGE, f"this is a {member.link}", what=what)
         if member.is_odd:
-            yield region.note(NoteKind.STRANGE, "the stored parts overlap or are cut off, so readers differ", what=what)
+            message = "the stored parts or the headers overlap, are cut off or disagree, so readers differ"
+            yield region.note(NoteKind.STRANGE, message, what=what)
     if len(found) > MOST_MEMBERS:
         yield region.note(NoteKind.LIMIT, f"the tar has more than {MOST_MEMBERS:,} members")
 

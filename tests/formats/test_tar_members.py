@@ -141,6 +141,21 @@ def test_no_headers_take_long(data: bytes) -> None:
     assert time.process_time() - start < 2
 
 
+SIZED = pax([(b"size", b"700")])
+PLACED_BY_VERSION = {
+    "a long name behind the size": SIZED + header(b"L", 7, b"L") + padded(b"longer\0") + member(b"x", bytes(700)),
+    "two extended headers": SIZED + pax([(b"path", b"y")]) + member(b"x", bytes(700)),
+    "a sparse member": SIZED + sparse_pax("1.0", b"x", [(0, bytes(700))], 700),
+    "a real size": pax([(b"size", b"700"), (b"GNU.sparse.realsize", b"10")]) + member(b"x", bytes(700)),
+    "a size for all members": pax([(b"size", b"700")], b"g") + member(b"x", bytes(700)),
+}
+
+
+@pytest.mark.parametrize("data", PLACED_BY_VERSION.values(), ids=PLACED_BY_VERSION.keys())
+def test_members_after_which_versions_of_tarfile_differ_are_noted(data: bytes) -> None:
+    assert next(members(BytesSource(data + END))).is_odd
+
+
 def test_members_before_a_broken_header_are_found(tmp_path: Path) -> None:
     found = members(BytesSource(member(b"a", b"data") + pax([(b"size", b"-1")]) + header(b"b") + END))
     assert next(found).content.whole() == b"data"
