@@ -51,9 +51,12 @@ def _line(machine: Machine, op: str, arg: Any) -> None:
     """A value written as a line of text, which may be invalid."""
     node = Atom(op, arg, NOTHING, NOTHING)
     try:
-        _ = node.value
+        value = node.value
+        is_usual = type(value) is not int or b"%d" % value == arg.removesuffix(b"L")
     except ValueError as error:
         raise FormatError(f"{op} has the invalid argument {arg[:40]!r}", machine.at) from error
+    if not is_usual:
+        machine.note("odd number", f"a number is written as {arg[:40]!r}, which versions of Python read differently")
     machine.push(node)
 
 

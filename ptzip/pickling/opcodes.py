@@ -208,16 +208,24 @@ def encode(name: str, argument: object = None) -> bytes:
 
 
 def _int_line(line: bytes) -> int | bool:
-    """INT as CPython's C unpickler reads it: "00" and "01" are booleans, a leading 0 means octal, 0x hexadecimal. `strtol`
-    makes 0 of a text that ends before the first digit.
+    """INT as CPython's C unpickler reads it: "00" and "01" are booleans. Up to Python 3.13, a leading 0 means octal, and
+    `strtol` makes 0 of a text that ends before the first digit.
     """
     if line in (b"00", b"01"):
         return line == b"01"
     if line.startswith(b"\0"):
         return 0
-    digits = _up_to_nul(line).decode("ascii").strip()
-    octal = digits.lstrip("+-").startswith("0") and digits.lstrip("+-").isdecimal()
-    return int(digits, 8 if octal else 0)
+    digits = _up_to_nul(line).strip()
+    is_octal = digits.lstrip(b"+-").startswith(b"0") and digits.lstrip(b"+-").isdigit()
+    return _integer(digits, 8 if is_octal else 0)
+
+
+def _integer(digits: bytes, base: int) -> int:
+    """A number in the base of Python up to 3.13, or if it is none there, in decimal as later versions read any."""
+    try:
+        return int(digits, base)
+    except ValueError:
+        return int(digits)
 
 
 def _up_to_nul(line: bytes) -> bytes:
@@ -244,7 +252,7 @@ VALUES: dict[str, Callable[[Any], Any]] = {
     "NEWTRUE": lambda _: True,
     "NEWFALSE": lambda _: False,
     "INT": _int_line,
-    "LONG": lambda line: int(_up_to_nul(line.removesuffix(b"L")), 0),
+    "LONG": lambda line: _integer(_up_to_nul(line.removesuffix(b"L")), 0),
     "LONG1": lambda raw: int.from_bytes(raw, "little", signed=True),
     "LONG4": lambda raw: int.from_bytes(raw, "little", signed=True),
     "FLOAT": lambda line: float(_up_to_nul(line)),
