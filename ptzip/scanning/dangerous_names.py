@@ -8,11 +8,11 @@ loading or fetching something, and calls with a command, code, a path or a URL a
 
 import functools
 import re
-from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
+from _compat_pickle import NAME_MAPPING
 from collections import deque
 from itertools import chain, islice
 
-from ptzip.allowlist.python_modules import PYTHON_MODULES
+from ptzip.allowlist.python_modules import PYTHON_2, PYTHON_MODULES
 from ptzip.pickling.nodes import Atom, Call, Global, Node, plain
 
 INERT_MODULES = frozenset(
@@ -115,7 +115,7 @@ SPECIAL = r"(^|\.)__\w+__(\.|$)"
 def renamed(module: str, name: str) -> tuple[str, str]:
     """The Python 3 name for one of Python 2, which pickles up to protocol 2 have (`Lib/_compat_pickle.py`)."""
     found = NAME_MAPPING.get((module, name))
-    return found or (IMPORT_MAPPING.get(module, module), name)
+    return found or (PYTHON_2.get(module, module), name)
 
 
 @functools.lru_cache(MOST_REMEMBERED)
