@@ -66,8 +66,9 @@ class Output:
         return self.folder.path / self.name
 
     def open(self) -> None:
-        if self.target.exists() and (kind := special(self.target)):  # what /dev/stdout leads to need not have a name
-            raise EditError(f"the output {self.target} is {kind}, expected a regular file")
+        with contextlib.suppress(FileNotFoundError):  # of the target: what /dev/stdout leads to need not have a name
+            if kind := special(self.target):
+                raise EditError(f"the output {self.target} is {kind}, expected a regular file")
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
 
     def write(self, file: NewFile, count_bytes: CountBytes | None = None) -> None:
