@@ -131,7 +131,7 @@ def cases(data: bytes) -> list[Case]:
     ]
 
 
-WRITING = frozenset(("pwrite64", "fsync", "mkdir", "ftruncate", "ftruncate64", "link", "renameat2"))
+WRITING = frozenset(("pwrite64", "fsync", "mkdir", "ftruncate", "ftruncate64", "link", "linkat", "renameat2"))
 
 
 def faults_in(run: Run, expected: Mapping[str, bytes]) -> list[str]:

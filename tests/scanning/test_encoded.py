@@ -80,6 +80,6 @@ def test_honest_texts_are_clean(content: bytes) -> None:
     ],
 )
 def test_long_texts_are_searched_in_linear_time(run: bytes) -> None:
-    data, started = zipped({"notes.txt": run}), time.perf_counter()
+    data, started = zipped({"notes.txt": run}), time.process_time()
     verdict(data)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

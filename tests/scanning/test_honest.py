@@ -109,6 +109,7 @@ NOT_MALICIOUS: dict[str, Any] = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Pickle, copy, and deepcopy support:DeprecationWarning")  # counters, until Python 3.14
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", NOT_MALICIOUS)
 def test_honest_but_unknown_objects_are_not_malicious(name: str, protocol: int) -> None:
