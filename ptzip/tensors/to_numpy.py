@@ -222,7 +222,8 @@ def check_marks(tensor: Described) -> None:
 def _unpacked(pairs: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     """Two float4 out of each byte, the low half first, along the last dimension."""
     shape = (*pairs.shape[:-1], 2 * pairs.shape[-1]) if pairs.ndim else (2,)
-    nibbles = np.stack([pairs & 0xF, pairs >> 4], axis=-1)
+    flat = pairs.reshape(-1)  # numpy 1 makes int64 of an array without dimensions and a number
+    nibbles = np.stack([flat & 0xF, flat >> 4], axis=-1)
     return nibbles.reshape(shape).view(BY_NAME[FLOAT4].numpy)
 
 
