@@ -90,17 +90,25 @@ class Assembly:
             raise UnsupportedError(f"tensor {name} has the dtype {dtype}, which is not assembled: keep this folder as it is")
         if len(shape) > MOST_DIMENSIONS or not is_countable(*shape, BY_NAME[dtype].size):
             raise FormatError(f"tensor {name} has a shape of {len(shape)} dimensions that is larger than torch takes")
-        check_coverage(name, numel := (math.prod(shape),) if is_flat else shape, pieces)
-        payload = Assembled(numel, BY_NAME[dtype].size, pieces)
+        grid = (math.prod(shape),) if is_flat else shape
+        check_coverage(name, grid, pieces)
+        payload = Assembled(grid, BY_NAME[dtype].size, pieces)
         self.assembled[name] = payload
         return self.whole(name, dtype, shape, payload)
 
     def whole(self, name: str, dtype: str, shape: tuple[int, ...], payload: Payload) -> Node:
         """A tensor whose elements are a payload, in row-major order."""
-        self.payloads[name] = payload
         kind = counted_in(BY_NAME[dtype])
-        location = location_nodes(kind, name, payload.length // kind.size, 0, shape, contiguous(shape))
+        location = location_nodes(kind, self._key(name, payload), payload.length // kind.size, 0, shape, contiguous(shape))
         return strided(dtype, kind, location)
+
+    def _key(self, wanted: str, payload: Payload) -> str:
+        """The key of a new storage: the one that is wanted, with a number where another storage has it."""
+        key, number = wanted, 1
+        while key in self.payloads:
+            key, number = f"{wanted} ({number + 1})", number + 1
+        self.payloads[key] = payload
+        return key
 
     def graft(self, part: Part, name: str) -> Node:
         """The object of another pickle, whose storages get keys of their own, and whose tree belongs to the folder from now on.
@@ -113,14 +121,14 @@ class Assembly:
         if part.big_endian and part.storages:
             raise UnsupportedError(f"{name} is big-endian: save it on a little-endian machine")
         part.check_storages()
-        self.payloads |= {f"{name}/{key}": part.stored(key) for key in part.storages}
+        keys = {key: self._key(f"{name}/{key}", part.stored(key)) for key in part.storages}
         renamed = set[int]()
         for node in walk(root):
             node.steps = [memoized() if step.op in PUTS else step for step in node.steps]  # slots of its own
             reference = storage_ref(node) if isinstance(node, Persistent) else None
             if reference is not None and id(reference.id_parts) not in renamed:
                 renamed.add(id(reference.id_parts))
-                reference.id_parts[KEY] = atom(f"{name}/{reference.key}")
+                reference.id_parts[KEY] = atom(keys[reference.key])
         self._protocol = max(self._protocol, part.pickle.protocol or 0)
         return root
 

@@ -59,6 +59,13 @@ def test_a_shape_that_torch_does_not_take_is_an_error(shape: tuple[int, ...]) ->
         Assembly().tensor("weight", "float32", shape, [])
 
 
+def test_no_two_storages_get_one_key() -> None:
+    assembly = Assembly()
+    for byte in b"abc":
+        assembly.whole("weight", "uint8", (1,), BytesPayload(bytes([byte])))
+    assert [b"".join(payload.chunks(0, 1)) for payload in assembly.payloads.values()] == [b"a", b"b", b"c"]
+
+
 def test_stretches_of_a_flat_buffer_are_a_tensor_of_any_shape() -> None:
     stored = [Stored(BytesPayload(bytes(range(8))), 2, (1,)), Stored(BytesPayload(bytes(range(100, 108))), 0, (1,))]
     pieces = [Piece((0,), (4,), lambda: stored[0], "rank 0"), Piece((4,), (2,), lambda: stored[1], "rank 1")]
