@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -344,3 +345,24 @@ def test_torch_gathers_the_same_now(name: str, tmp_path: Path) -> None:
     report = ptzip.diff(FOLDERS / name, tmp_path / "whole.pt")
     assert report.ok
     assert report.equal == report.compared > 0
+
+
+class Evil:
+    """What runs a command where it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("true",)
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_a_value_that_runs_code_is_found_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    import torch.distributed.checkpoint as dcp
+
+    dcp.save({"model": {"weight": torch.ones(2)}, "evil": Evil()}, checkpoint_id=tmp_path / "run")
+    monkeypatch.setattr(os, "system", lambda _: pytest.fail("it ran"))
+    assert ptzip.scan(tmp_path / "run").verdict == ptzip.Verdict.MALICIOUS
+    report = ptzip.slim(tmp_path / "run", tmp_path / "model.pt", drop="evil")
+    assert any("malicious" in warning for warning in report.warnings)
+    assert ptzip.scan(tmp_path / "model.pt").ok
