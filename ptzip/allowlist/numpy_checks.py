@@ -315,7 +315,7 @@ def scalar(judge: Context, arguments: Arguments) -> str:
 
 
 def numeric_buffer(judge: Context, arguments: Arguments) -> str:
-    """`_frombuffer(bytes, dtype, shape, order)` takes bytes as elements, which must not be addresses of objects."""
+    """`_frombuffer(bytes, dtype, shape, order[, axes])` takes bytes as elements, which must not be addresses of objects."""
     if wrong := _BUFFER(judge, arguments):
         return wrong
     dtype = dtype_of(judge, arguments[1])
@@ -326,7 +326,7 @@ def numeric_buffer(judge: Context, arguments: Arguments) -> str:
     return _fault_of_data(judge, arguments[1], shape_count(judge, arguments[2]), plain(arguments[0]))
 
 
-_BUFFER = takes("bytes|long-text|text|bytearray dtype tuple|int text?")
+_BUFFER = takes("bytes|long-text|text|bytearray dtype tuple|int text? none|tuple?")
 
 
 def numpy_random(judge: Context, arguments: Arguments) -> str:

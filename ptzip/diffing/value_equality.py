@@ -34,7 +34,7 @@ def content(value: object) -> Hashable:
     if isinstance(value, Opaque):
         return value.path, value.is_name, type(value.state), len(value.args or ())
     if isinstance(value, NumpyArray):
-        return value.shape, value.is_fortran, value.is_scalar, None if isinstance(value.data, list) else bytes(value.data)
+        return value.shape, value.stride, value.is_scalar, None if isinstance(value.data, list) else bytes(value.data)
     if isinstance(value, NumpyDtype):
         shape = value.subtype[1] if value.subtype else None
         return value.code, value.order, value.names, shape, tuple(at for _, at in value.fields.values()), value.size

@@ -10,7 +10,6 @@ from ptzip.io.payloads import BytesPayload
 from ptzip.pickling.new_nodes import atom, called, named, new_tuple, ordered
 from ptzip.pickling.nodes import Call, Persistent
 from ptzip.tensors.dtypes import BY_NAME
-from ptzip.tensors.strides import contiguous
 
 
 class PickledDtype(Protocol):
@@ -21,14 +20,15 @@ class PickledDtype(Protocol):
 
 
 class PickledArray(Protocol):
-    """A numpy array or scalar as it was pickled: what is needed here of `values.rebuild_numpy.NumpyArray`."""
+    """A numpy array or scalar as it was pickled: what is needed here of `values.rebuild_numpy.NumpyArray`; `stride` counts
+    elements."""
 
     @property
     def dtype(self) -> PickledDtype: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
     @property
-    def is_fortran(self) -> bool: ...
+    def stride(self) -> tuple[int, ...]: ...
     @property
     def data(self) -> bytes | bytearray | list[object]: ...
     @property
@@ -54,7 +54,6 @@ def array_tensor(edit: Edit, array: PickledArray, requires_grad: bool = False) -
     edit.account.reductions[Category.OTHER] -= len(array.data)
     numel = atom(len(array.data) // dtype.size)
     identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)
-    stride = contiguous(array.shape[::-1])[::-1] if array.is_fortran else contiguous(array.shape)
-    sizes = [new_tuple(*map(atom, numbers)) for numbers in (array.shape, stride)]
+    sizes = [new_tuple(*map(atom, numbers)) for numbers in (array.shape, array.stride)]
     storage = Persistent("BINPERSID", None, [identity])
     return called("torch._utils", "_rebuild_tensor_v2", storage, atom(0), *sizes, atom(requires_grad), ordered([]))

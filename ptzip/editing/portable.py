@@ -17,6 +17,9 @@
 Everything else keeps its bytes, modules and their classes included.
 """
 
+import itertools
+import math
+import operator
 from collections import Counter
 from collections.abc import Callable
 from pathlib import PureWindowsPath
@@ -58,6 +61,7 @@ from ptzip.pickling.nodes import (
     walk_unordered,
 )
 from ptzip.tensors.references import CLASS, STRIDE, storage_ref, tensor_ref
+from ptzip.tensors.strides import contiguous
 
 GRADIENT = STRIDE + 1
 """The index of `requires_grad` in the arguments of `_rebuild_tensor_v2`."""
@@ -167,14 +171,14 @@ class Portable:
 
     def from_buffer(self, call: Call) -> Node | None:
         """`_frombuffer(buffer, dtype, shape, order)` as an empty array that BUILD fills (`numpy/_core/numeric.py`)."""
-        given = [plain(part) for part in call.arguments]
-        value = given[0].value if len(given) == 4 and isinstance(given[0], Atom) else None
-        order = text(given[3]) if len(given) == 4 else None
-        if not isinstance(value, bytes | bytearray) or order not in ("C", "F"):
+        array = self.build_array(call)
+        if array is None or isinstance(array.data, list):
             return None
-        _, dtype, shape, _ = call.arguments
-        built = new_tuple(atom(1), shape, dtype, atom(order == "F"), bytes_node(bytes(value), self.protocol or 0))
-        empty = new_tuple(self.named("numpy.ndarray"), new_tuple(atom(0)), bytes_node(b"b", self.protocol or 0))
+        is_fortran = len(array.shape) > 1 and array.stride == contiguous(array.shape[::-1])[::-1]
+        data = bytes(array.data) if is_fortran else _row_major(array.data, array.shape, array.stride)
+        shape, protocol = new_tuple(*map(atom, array.shape)), self.protocol or 0
+        built = new_tuple(atom(1), shape, call.arguments[1], atom(is_fortran), bytes_node(data, protocol))
+        empty = new_tuple(self.named("numpy.ndarray"), new_tuple(atom(0)), bytes_node(b"b", protocol))
         self.done[f"{call.path} became {RECONSTRUCT}"] += 1
         return Call("REDUCE", None, [self.named(RECONSTRUCT), empty], [*call.steps, Step("BUILD", items=[built])])
 
@@ -254,6 +258,17 @@ class Portable:
             self.done[f"{call.path} became a tensor of the cpu"] += 1
             tensor.steps = call.steps
         return tensor
+
+
+def _row_major(data: bytes | bytearray, shape: tuple[int, ...], stride: tuple[int, ...]) -> bytes:
+    """The elements of an array in the order of C."""
+    if stride == contiguous(shape):
+        return bytes(data)
+    item, found = len(data) // max(math.prod(shape), 1), bytearray()
+    for index in itertools.product(*map(range, shape)):
+        at = item * sum(map(operator.mul, index, stride))
+        found += data[at : at + item]
+    return bytes(found)
 
 
 def _state_dict(call: Call) -> Node | None:

@@ -51,7 +51,7 @@ def _array(value: NumpyArray, dtype: "np.dtype[Any]") -> npt.NDArray[Any]:
     if len(value.data) < count * dtype.itemsize or min(value.shape, default=0) < 0:
         raise ValueError(f"its data are {len(value.data)} bytes")
     data = bytearray(value.data) or bytearray(1)
-    return np.ndarray(value.shape, dtype, data, order="F" if value.is_fortran else "C")
+    return np.ndarray(value.shape, dtype, data, strides=[dtype.itemsize * step for step in value.stride])
 
 
 def to_dtype(value: NumpyDtype) -> "np.dtype[Any]":

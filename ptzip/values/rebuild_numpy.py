@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from ptzip.allowlist.numpy_checks import BIT_GENERATORS
 from ptzip.tensors.dtypes import BY_NAME
+from ptzip.tensors.strides import contiguous
 from ptzip.values.argument_types import Misfit, checked, count, items, mapping, misfit, sizes, text
 
 KINDS = {"b": "bool", "i": "int", "u": "uint", "f": "float", "c": "complex"}
@@ -38,13 +39,26 @@ class NumpyDtype:
 
 @dataclass(slots=True, eq=False)
 class NumpyArray:
-    """A numpy array, or with `is_scalar` a numpy scalar; `data` are its bytes, or its objects if the dtype is of objects."""
+    """A numpy array, or with `is_scalar` a numpy scalar; `data` are its bytes, or its objects if the dtype is of objects.
+
+    `axes` are the axes of an array in the order of C, by which this one is its transpose.
+    """
 
     dtype: NumpyDtype = field(default_factory=lambda: NumpyDtype("u1"))
     shape: tuple[int, ...] = (0,)
     is_fortran: bool = False
     data: bytes | bytearray | list[object] = b""
     is_scalar: bool = False
+    axes: tuple[int, ...] | None = None
+
+    @property
+    def stride(self) -> tuple[int, ...]:
+        """In elements."""
+        axes = self.axes
+        if axes is None:
+            return contiguous(self.shape[::-1])[::-1] if self.is_fortran else contiguous(self.shape)
+        stored = contiguous(tuple(self.shape[axes.index(axis)] for axis in range(len(axes))))
+        return tuple(stored[axis] for axis in axes)
 
     def __repr__(self) -> str:
         return f"<numpy {'scalar' if self.is_scalar else 'array'} {self.dtype} {list(self.shape)}>"
@@ -96,11 +110,17 @@ def set_array(array: NumpyArray, state: object) -> None:
     array.data = data.encode() if isinstance(data, str) else data  # bytes of Python 2 that are valid UTF-8
 
 
-def array_from_buffer(data: object, dtype: object, shape: object, order: object = "C") -> NumpyArray:
-    """`numpy._core.numeric._frombuffer`, by which protocol 5 stores arrays."""
+def array_from_buffer(data: object, dtype: object, shape: object, order: object = "C", axes: object = None) -> NumpyArray:
+    """`numpy._core.numeric._frombuffer`, by which protocol 5 stores arrays; numpy has the order "K" with axes since 2.4."""
     if not isinstance(data, bytes | bytearray):
         raise misfit("the data of an array", data)
-    return NumpyArray(_dtype(dtype), sizes(shape), order == "F", data)
+    stored = sizes(shape)
+    if order != "K" or axes is None:
+        return NumpyArray(_dtype(dtype), stored, order == "F", data)
+    permuted = sizes(axes)
+    if sorted(permuted) != list(range(len(stored))):
+        raise misfit("the axes of an array", axes)
+    return NumpyArray(_dtype(dtype), tuple(stored[axis] for axis in permuted), data=data, axes=permuted)
 
 
 def array_scalar(dtype: object, data: object = b"") -> NumpyArray:

@@ -88,7 +88,7 @@ def arrays(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
     found = np.zeros(shape, draw(dtypes))
     if found.dtype.kind in "fiu":
         found[...] = np.arange(found.size).reshape(shape)
-    return draw(st.sampled_from([found, np.asfortranarray(found), found.T]))
+    return draw(st.sampled_from([found, np.asfortranarray(found), found.T, np.moveaxis(found, 0, -1) if shape else found]))
 
 
 scalars = st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c8", "U3", "S2"]).map(lambda code: np.ones(1, code)[0])

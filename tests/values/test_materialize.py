@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import ptzip
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.materialize import materialize
@@ -266,3 +267,14 @@ def test_an_unknown_object_keeps_its_tuple_of_arguments() -> None:
     found = loaded(call("m", "C", number(1), text("a")) + b".", "keep")
     assert isinstance(found, Opaque)
     assert found.args == (1, "a")
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("axes", [(0, 1, 2), (2, 1, 0), (1, 0, 2), (2, 0, 1)])
+def test_an_array_has_its_axes_in_the_order_that_it_had(axes: tuple[int, ...], protocol: int) -> None:
+    array = np.arange(24.0).reshape(2, 3, 4).transpose(axes)
+    data = pickle.dumps(array, protocol)
+    found: Any = ptzip.load(data)
+    np.testing.assert_array_equal(found, array)
+    assert found.strides == pickle.loads(data).strides
+    assert ptzip.scan(data).ok
