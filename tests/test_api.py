@@ -333,6 +333,11 @@ def test_warnings_are_not_printed(last: Path) -> None:
 def test_inspect_reads_the_tree_once_for_its_summary_and_the_forecast(last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = list[str]()
     of_checkpoint = Checkpoint._opened
-    monkeypatch.setattr(Checkpoint, "_opened", lambda self: opened.append(self.source.name) or of_checkpoint(self))
+
+    def noted(self: Checkpoint) -> Any:
+        opened.append(self.source.name)
+        return of_checkpoint(self)
+
+    monkeypatch.setattr(Checkpoint, "_opened", noted)
     assert ptzip.inspect(last).slimming.saved > 0
     assert opened == [str(last)]

@@ -6,7 +6,7 @@ import re
 import sys
 from typing import Any, NoReturn
 
-from ptzip.cli.printing import show
+from ptzip.cli.printing import complain, show
 from ptzip.io.system import EXPANDS_PATTERNS
 from ptzip.text import did_you_mean
 
@@ -14,17 +14,22 @@ NARROW = functools.partial(argparse.HelpFormatter, width=80)
 """argparse formats each flag when it is added; finding the width of the terminal for that takes imports."""
 
 
+FAILED = 2
+"""The exit code for a wrong command line."""
+
 OBJECT_OF_STDIN = "-::"
 """How the name of an object in stdin begins, as in `-::model`."""
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors name the flag or the choice that was probably meant."""
+    """A parser whose errors name the flag or the choice that was probably meant, and where to read on."""
 
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"unrecognized arguments: .*?(--?[\w-]+)", message)
         flags = [flag for flag in self._option_string_actions if flag.startswith("--")]
-        super().error(message + (did_you_mean(unknown[1], flags) if unknown else ""))
+        complain("error", message + (did_you_mean(unknown[1], flags) if unknown else ""))
+        tool, *command = self.prog.split()
+        self.exit(FAILED, f"see `{' '.join((tool, 'help', *command))}`\n")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         """Print help; argparse keeps quiet about an OSError."""

@@ -93,8 +93,10 @@ def test_a_wrong_command_line_says_what_is_wrong_and_exits_with_2(words: tuple[s
     result = ptzip(*words)
     assert result.code == 2
     assert result.out == ""
-    assert result.err.startswith("usage: ptzip")
-    assert cause in result.err.splitlines()[-1]
+    error, advice = result.err.splitlines()
+    assert error.startswith("ptzip: error: ")
+    assert cause in error
+    assert ptzip(*advice.removeprefix("see `ptzip ").removesuffix("`").split()).code == 0
     assert names() == ["last.pt"]
 
 
