@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, PtzipError
-from ptzip.io.sources import FileSource, Identity, Position, changed, special, whole
+from ptzip.io.sources import BaseSource, FileSource, Identity, Position, changed, special, whole
 from ptzip.io.streams import Stream
 
 MOST_OPEN = 64
@@ -45,7 +45,7 @@ class FolderFile(NamedTuple):
         pass
 
 
-class FolderSource:
+class FolderSource(BaseSource):
     """The `files` of a folder of a `kind`, by their paths below it, as one source of all their bytes in that order.
 
     Raises FormatError for a file that is no regular one, OSError for one that cannot be looked at.
@@ -85,11 +85,6 @@ class FolderSource:
             raise changed(f"another program replaced {file}")
         return found
 
-    def read(self, offset: int, length: int) -> bytes:
-        data = bytearray(length)
-        self.read_into(offset, memoryview(data))
-        return bytes(data)
-
     def read_into(self, offset: int, buffer: memoryview) -> None:
         for file in self.files.values():
             count = max(min(file.size - offset, len(buffer)), 0)
@@ -98,9 +93,6 @@ class FolderSource:
             offset, buffer = max(offset - file.size, 0), buffer[count:]
         if len(buffer):
             raise FormatError(f"the files of this folder end early: {len(buffer)} bytes are missing")
-
-    def whole(self) -> Stream:
-        return whole(self)
 
     def check_unchanged(self, may_be_replaced: bool = False) -> None:
         for file, known in self.identities.items():

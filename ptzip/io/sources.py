@@ -83,8 +83,8 @@ class MemberOf(NamedTuple):
         return f"{self.file.name}{MEMBER_MARK}{self.member}"
 
 
-Openable = str | os.PathLike[str] | bytes | BinaryIO | MemberOf | Source
-"""What a checkpoint can be opened from: a path, its bytes, a binary file object with `read` and `seek`, or an open source."""
+Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | MemberOf | Source
+"""What a checkpoint can be opened from: a path, its bytes, a file object with `read`, `seek` and `tell`, or an open source."""
 
 
 def split_member(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -172,6 +172,43 @@ class Identity(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result) -> "Identity":
         return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+class BaseSource:
+    """A source that needs nothing of its own but `name`, `size`, `read_into`, `identity` and `close`.
+
+    A subclass calls `__init__` once the others are set, or has a `check_unchanged` of its own.
+    """
+
+    name: str
+    size: int
+
+    def __init__(self) -> None:
+        self._opened_as = self.identity()
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        raise NotImplementedError
+
+    def identity(self) -> object:
+        """What is another value once the bytes are others, as the version that a server names; None where nobody can tell."""
+        return None
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+    def read(self, offset: int, length: int) -> bytes:
+        if offset + length > self.size:  # before memory is taken
+            raise _ends_early(offset, length, self.size - offset)
+        data = bytearray(length)
+        self.read_into(offset, memoryview(data))
+        return bytes(data)
+
+    def whole(self) -> Stream:
+        return whole(self)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        if self.identity() not in (None, self._opened_as):
+            raise changed("another program wrote to it")
 
 
 class SharedDescriptor:
@@ -316,7 +353,7 @@ class BytesSource:
         self._data = None
 
 
-class FileObjectSource:
+class FileObjectSource(BaseSource):
     """A binary file object of the caller, from its first byte to its last; one thread reads at a time."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -330,31 +367,32 @@ class FileObjectSource:
         self._lock = threading.Lock()
         file.seek(0, os.SEEK_END)  # an mmap returns nothing here before Python 3.13
         self.size = file.tell()
+        super().__init__()
 
-    def read(self, offset: int, length: int) -> bytes:
-        if offset + length > self.size:
-            raise _ends_early(offset, length, self.size - offset)
-        pieces, missing = list[bytes](), length
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        if offset + len(buffer) > self.size:
+            raise _ends_early(offset, len(buffer), self.size - offset)
+        at = 0
         with self._lock:
             if self._file is None or self._file.closed:
                 raise _closed(self.name)
             try:
                 self._file.seek(offset)
-                while missing and (piece := self._file.read(missing)):  # an unbuffered file may give fewer bytes
-                    pieces.append(piece)
-                    missing -= len(piece)
+                while at < len(buffer) and (piece := self._file.read(len(buffer) - at)):  # an unbuffered file may give fewer
+                    buffer[at : at + len(piece)] = piece
+                    at += len(piece)
             except OSError as error:
                 raise about(self.name, error) from error
-        return _complete(b"".join(pieces), offset, length)
+        if at < len(buffer):
+            raise _ends_early(offset, len(buffer), at)
 
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        buffer[:] = self.read(offset, len(buffer))
-
-    def whole(self) -> bytes:
-        return self.read(0, self.size)
-
-    def check_unchanged(self, may_be_replaced: bool = False) -> None:
-        pass
+    def identity(self) -> Identity | None:
+        """That of a file that was opened; other objects do not say whether they change."""
+        if not isinstance(self._file, io.FileIO | io.BufferedReader | io.BufferedRandom):
+            return None
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # it is closed, or reads from something else
+            return Identity.of(os.fstat(self._file.fileno()))
+        return None
 
     def close(self) -> None:
         """Let go of the file object, which is its caller's to close."""

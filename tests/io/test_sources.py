@@ -14,11 +14,13 @@ from typing import BinaryIO, cast
 
 import pytest
 
+from ptzip.checkpoint import Checkpoint
 from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io import payloads, system
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import BytesPayload, Payload, SlicePayload, SourcePayload, read_all
-from ptzip.io.sources import CHUNK, BytesSource, FileSource, Openable, Source, Window, open_source
+from ptzip.io.sources import CHUNK, BaseSource, BytesSource, FileSource, Openable, Source, Window, open_source
+from tests.corpus import FIXTURES
 
 DATA = bytes(range(256)) * 40
 LONG = bytes(range(251)) * (2 * CHUNK // 251 + 99)
@@ -255,3 +257,51 @@ def test_a_read_that_ends_before_the_file_is_remembered(tmp_path: Path, monkeypa
     with pytest.raises(ChangedError, match="a read ended before the file does"):
         source.check_unchanged()
     source.close()
+
+
+class Remote(BaseSource):
+    """A file elsewhere, which tells its version, as one behind range requests would."""
+
+    name = "https://example.org/last.pt"
+
+    def __init__(self, data: bytes) -> None:
+        self.data, self.version, self.size = data, "1", len(data)
+        super().__init__()
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        buffer[:] = self.data[offset : offset + len(buffer)]
+
+    def identity(self) -> str:
+        return self.version
+
+    def close(self) -> None: ...
+
+
+def test_a_new_kind_of_source_needs_only_bytes_and_a_version() -> None:
+    data = (FIXTURES / "training.pt").read_bytes()
+    with Checkpoint(Remote(data)) as checkpoint, Checkpoint(BytesSource(data)) as expected:
+        assert {name: repr(tensor) for name, tensor in checkpoint.items()} == {
+            name: repr(tensor) for name, tensor in expected.items()
+        }
+    source = Remote(data)
+    source.version = "2"
+    with pytest.raises(ChangedError, match="another program wrote to it"):
+        source.check_unchanged()
+
+
+def test_a_file_object_of_a_file_that_changes_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    path.write_bytes(DATA)
+    with path.open("rb") as file:
+        source = open_source(file)
+        source.check_unchanged()
+        path.write_bytes(b"another")
+        with pytest.raises(ChangedError, match="another program wrote to it"):
+            source.check_unchanged()
+    source.check_unchanged()  # a file that its owner closed says nothing
+
+
+def test_a_large_file_object_is_not_read_into_memory_whole() -> None:
+    whole = open_source(io.BytesIO(bytes(CHUNK + 1))).whole()
+    assert not isinstance(whole, bytes)
+    assert len(whole) == CHUNK + 1
