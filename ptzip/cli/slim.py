@@ -291,4 +291,5 @@ def _is_folder(files: list[File], arguments: argparse.Namespace) -> bool:
     name = arguments.output or ""
     is_needed = len(arguments.files) > 1 or any(file.folder for file in files)
     ends_so = not os.path.basename(name)  # noqa: PTH119 (a Path drops what ends it)
-    return bool(name) and (ends_so or is_needed or Path(name).is_dir())
+    is_there = os.path.isdir(name)  # noqa: PTH112 (a Path raises what the output raises for each file)
+    return bool(name) and (ends_so or is_needed or is_there)

@@ -65,10 +65,13 @@ class Output:
     def path(self) -> Path:
         return self.folder.path / self.name
 
-    def open(self) -> None:
-        with contextlib.suppress(FileNotFoundError):  # of the target: what /dev/stdout leads to need not have a name
-            if kind := special(self.target):
+    def check(self) -> None:
+        """Raise EditError where the target is no regular file, and OSError where no file can be called so."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if kind := special(self.target):  # not of the real path: what /dev/stdout leads to need not have a name
                 raise EditError(f"the output {self.target} is {kind}, expected a regular file")
+
+    def open(self) -> None:
         self.descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
 
     def write(self, file: NewFile, count_bytes: CountBytes | None = None) -> None:
@@ -200,6 +203,7 @@ class OutputSet:
     def open(self) -> None:
         for output in self.outputs:
             with output.named():
+                output.check()
                 if not output.folder.path.exists():
                     self._make(output.target.parent)
                     output.folder.create()

@@ -67,8 +67,7 @@ def test_an_output_name_longer_than_the_system_allows_is_refused(last: Path) -> 
 @pytest.mark.parametrize("output", ["y" * 256, "y" * 5000, "y/" * 3000 + "z.pt"])
 def test_a_huge_output_path_is_refused(output: str, last: Path) -> None:
     cause = one_line(ptzip("slim", last, "-o", output), "ptzip: error: last.pt: ")
-    folder = Path(output).parent  # which Python 3.14 tries to create, since it finds no fault with the path before that
-    assert cause in (f"file name too long: {output}", f"file name too long: {folder}")
+    assert cause == f"file name too long: {output}"
     assert names() == ["last.pt"]
 
 
