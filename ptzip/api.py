@@ -58,6 +58,7 @@ def slim(
     keep_float32: str | Iterable[str] = (),
     set_values: "Mapping[str, Value] | None" = None,
     ema: bool = True,
+    masters: bool = False,
     trim: bool = True,
     dedupe: bool = False,
     plain: bool = False,
@@ -87,6 +88,7 @@ def slim(
     keep_float32  globs of dotted paths of tensors that are not cast
     set_values    dotted path -> new value, anything that JSON can represent
     ema           use averaged weights as the model where the file has them
+    masters       of a folder of DeepSpeed, use the float32 weights of the optimizer where there are 16-bit weights too
     trim          cut storages to the bytes that tensors use
     dedupe        store equal storages once
     plain         write a file that `torch.load(weights_only=True)` accepts
@@ -135,7 +137,7 @@ def slim(
     bounds = limits_from(limits)
     file, member = named_member(source)
     with (
-        contextlib.closing(open_any(file)) as opened,
+        contextlib.closing(open_any(file, masters=masters)) as opened,
         _refusals_noted(opened if scan else None),
         checkpoint_in(open_source(opened), member, bounds) as checkpoint,
     ):
@@ -376,6 +378,7 @@ def convert(
     overwrite: bool = False,
     dtype: ConvertDtype = "keep",
     all: bool = False,
+    masters: bool = False,
     select: str | Iterable[str] = (),
     strip: str = "",
     rename: Mapping[str, str] | None = None,
@@ -396,6 +399,7 @@ def convert(
     dtype           of the weights: "float16" and "bfloat16" cast them as `slim` does, "keep" casts nothing
     all             export all tensors; by default what the recipes of `slim` take for states of training is left out, and an
                     average that they use as the model replaces it
+    masters         of a folder of DeepSpeed, export the float32 weights of the optimizer where there are 16-bit weights too
     select          globs of tensor names; all tensors by default
     strip           a prefix to remove, which all names must have; "auto" for those that training adds (`module`, `_orig_mod`,
                     `model`, the key of the weights), where all names have them
@@ -416,6 +420,7 @@ def convert(
     check_choice("dtype", dtype, ConvertDtype)
     options = command.ConvertOptions(
         Wanted(dtype, all),
+        masters=masters,
         select=strings(select),
         strip=strip,
         renames=renames(rename or {}),

@@ -279,15 +279,16 @@ def _unknown(name: object, known: "Mapping[str, Tensor]") -> str:
     return f"no tensor {name!r} among {len(known):,}{did_you_mean(str(name), known)}"
 
 
-def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None) -> Checkpoint:
+def open_checkpoint(source: Openable, limits: Limits | Mapping[str, int] | None = None, *, masters: bool = False) -> Checkpoint:
     """Open a checkpoint from a path, bytes, or a binary file object (which stays open); the content determines the format.
 
     The path may be that of a folder that is one checkpoint, or of its index. A path FILE::NAME opens one checkpoint of a tar or
-    zip of files. Nothing is executed, and no tensor is read. Raises FormatError, UnsupportedError, LimitError or OSError.
+    zip of files. Of a folder of DeepSpeed, `masters` takes the float32 weights of the optimizer where there are 16-bit weights
+    too. Nothing is executed, and no tensor is read. Raises FormatError, UnsupportedError, LimitError or OSError.
     """
     used = limits_from(limits)  # a wrong limit is an error before the file is opened
     file, name = named_member(source)
-    return checkpoint_in(open_any(file), name, used)
+    return checkpoint_in(open_any(file, masters=masters), name, used)
 
 
 def checkpoint_in(source: Source, name: str, limits: Limits) -> Checkpoint:

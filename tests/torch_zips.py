@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.formats.torchzip import TorchZip
@@ -26,3 +27,15 @@ def zip_of(*names: str) -> bytes:
         for name in names:
             archive.writestr(name, b"N.")
     return stream.getvalue()
+
+
+def replace_in(path: Path, old: bytes, new: bytes, record: str = "data.pkl") -> None:
+    """Replace bytes, which have to be there, in a record of a file of torch.save."""
+    with zipfile.ZipFile(path) as archive:
+        records = {name: archive.read(name) for name in archive.namelist()}
+    (name,) = (name for name in records if name.endswith(f"/{record}"))
+    assert old in records[name]
+    records[name] = records[name].replace(old, new)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in records.items():
+            archive.writestr(name, data)

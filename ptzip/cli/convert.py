@@ -29,6 +29,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     dtype = "cast the weights as slim does (default: keep)"
     parser.add_argument("--dtype", default="keep", choices=("float16", "bfloat16", "keep"), help=dtype)
     parser.add_argument("-a", "--all", action="store_true", help="export all tensors, those of optimizers and other copies too")
+    masters = "of a folder of DeepSpeed, export the float32 weights of the optimizer where there are 16-bit weights too"
+    parser.add_argument("--masters", action="store_true", help=masters)
     select = "export only tensors whose names match a glob (default: all)"
     parser.add_argument("--select", action="append", metavar="PATTERN", default=[], help=select)
     strip = "remove a prefix that all names have; auto: module, _orig_mod, model and the key of the weights"
@@ -88,6 +90,7 @@ def _converted(name: str, output: str, arguments: argparse.Namespace) -> "ptzip.
             output,
             dtype=arguments.dtype,
             all=arguments.all,
+            masters=arguments.masters,
             select=arguments.select,
             strip=arguments.strip,
             rename=renames(arguments.rename),

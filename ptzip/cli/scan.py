@@ -26,7 +26,18 @@ DESCRIPTION = (
 )
 
 FORMATS = ("text", "json", "sarif")
-PRESET_NAMES = ("ultralytics", "yolov5", "lightning", "transformers", "torchvision", "timm", "mmengine", "sb3", "omegaconf")
+PRESET_NAMES = (
+    "ultralytics",
+    "yolov5",
+    "lightning",
+    "transformers",
+    "deepspeed",
+    "torchvision",
+    "timm",
+    "mmengine",
+    "sb3",
+    "omegaconf",
+)
 """The presets of `ptzip.scanning.presets`, which --help does not import."""
 
 TOGETHER = 16

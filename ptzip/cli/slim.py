@@ -69,6 +69,8 @@ def _configure_edit(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--set", action="append", metavar="PATH=VALUE", default=[], help=values)
     averaged = "use averaged weights as the model if the file has them (default), or drop them"
     group.add_argument("--ema", action=argparse.BooleanOptionalAction, default=True, help=averaged)
+    masters = "of a folder of DeepSpeed, use the float32 weights of the optimizer where there are 16-bit weights too"
+    group.add_argument("--masters", action="store_true", help=masters)
     dead = "cut storages to the bytes that tensors use (default), or keep them whole"
     group.add_argument("--trim", action=argparse.BooleanOptionalAction, default=True, help=dead)
     same = "store equal storages once (tensors then share memory after loading)"
@@ -202,6 +204,7 @@ def _slim(name: str, target: Path, arguments: argparse.Namespace, progress: Prog
         keep_float32=arguments.keep_float32,
         set_values=dict(map(_setting, arguments.set)),
         ema=arguments.ema,
+        masters=arguments.masters,
         trim=arguments.trim,
         dedupe=arguments.dedupe,
         plain=arguments.plain,

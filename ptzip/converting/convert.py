@@ -63,6 +63,7 @@ class ConvertOptions(NamedTuple):
     """What `ptzip.convert` documents, field by field; `max_shard_size` is in bytes."""
 
     wanted: Wanted = Wanted()
+    masters: bool = False
     select: tuple[str, ...] = ()
     strip: str = ""
     renames: Sequence[Rename] = ()
@@ -118,7 +119,7 @@ def convert(
         raise EditError(f"an npz is not split into shards, as {output} would be: use .safetensors or .bin")
     _check_whole(options, output, target)
     overflowing = dict[str, set[Stretch]]()
-    with open_checkpoint(source, limits) as checkpoint:
+    with open_checkpoint(source, limits, masters=options.masters) as checkpoint:
         if checkpoint.parts:
             checkpoint.main.check_storages()
         if options.is_whole and _has_object(checkpoint, options):

@@ -59,6 +59,8 @@ class FolderSource(BaseSource):
         self.size = sum(file.size for file in self.files.values())
         self.opened = functools.lru_cache(MOST_OPEN)(self._open)
         """A file by its path below the folder; raises ChangedError where it is another one by now."""
+        self.masters = False
+        """Whether the float32 masters of an optimizer are wanted where there are 16-bit weights too."""
         self._is_closed = False
 
     @property
@@ -69,6 +71,7 @@ class FolderSource(BaseSource):
     def __copy__(self) -> "FolderSource":
         again = FolderSource(self.path, self.kind, tuple(self.files))
         again.identities = self.identities  # of the same version: `_open` and `check_unchanged` compare with these
+        again.masters = self.masters
         return again
 
     def _identity(self, file: str) -> Identity:

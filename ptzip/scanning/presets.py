@@ -5,7 +5,8 @@ pickled as a call with one value; `Name()` is a named tuple or a namespace, whos
 is a function that objects store, and pickles never call.
 Nothing else of a project may be called, since real constructors open files and evaluate texts. Each module is listed with the
 classes that the project defined there in some release: ultralytics 8.0 to 8.4, YOLOv5 v1.0 to v7.0 with the blocks of
-yolov5-face and YOLOv5-Lite, Lightning 1.x and 2.x, transformers 4 and 5, stable_baselines3 1.x and 2.x, mmengine 0.10.
+yolov5-face and YOLOv5-Lite, Lightning 1.x and 2.x, transformers 4 and 5, stable_baselines3 1.x and 2.x, mmengine 0.10,
+DeepSpeed 0.19.
 """
 
 from ptzip.scanning.vision_presets import TIMM, TORCHVISION
@@ -109,6 +110,15 @@ _TRAINER = {
     "GradientAccumulationPlugin",
 }
 
+_DEEPSPEED = {
+    "deepspeed.runtime.fp16.loss_scaler": "LossScaler DynamicLossScaler LossScaleProfile=",
+    "deepspeed.runtime.zero.config": "ZeroStageEnum=",
+    "deepspeed.runtime.zero.offload_config": "OffloadDeviceEnum= OffloadStateTypeEnum=",
+    "deepspeed.utils.tensor_fragment": "fragment_address",
+    "deepspeed.checkpoint.universal_checkpoint": "SubparamShape",
+}
+"""The states of optimizers: settings and ranges, whose classes have no special method but `__init__` and `__repr__`."""
+
 _OMEGACONF = {
     "omegaconf.dictconfig": "DictConfig",
     "omegaconf.listconfig": "ListConfig",
@@ -157,6 +167,7 @@ PRESETS: dict[str, dict[str, str]] = {
     "yolov5": _YOLOV5,
     "lightning": _LIGHTNING | _OMEGACONF,
     "transformers": _TRAINER,
+    "deepspeed": _DEEPSPEED,
     "torchvision": TORCHVISION,
     "timm": TIMM,
     "mmengine": _MMENGINE,

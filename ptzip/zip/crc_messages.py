@@ -14,7 +14,8 @@ def crc_mismatch(recorded: int, computed: int | None) -> str:
 def crc_lines(records: Iterable[CheckedPayload]) -> tuple[str, ...]:
     """A warning for each record that was read and does not match its CRC, and one for all without a CRC (0, as some programs
     write)."""
-    wrong = [record for one in records for record in one.records if record.is_wrong()]
+    found = dict.fromkeys(record for one in records for record in one.records)  # many tensors may be in one record
+    wrong = [record for record in found if record.is_wrong()]
     missing = [record.name for record in wrong if not record.expected]
     warnings = [
         f"the CRC of record {record.name} does not match: its bytes may be damaged" for record in wrong if record.expected

@@ -24,7 +24,7 @@ SLIM_FLAGS = (
     *("-o", "--output", "-i", "--html", "--in-place", "-f", "--force", "-n", "--dry-run", "--recipe", "--dtype", "--location"),
     *("--no-scan", "-q", "--quiet", "--json", "-h", "--help", "--list-recipes", "--drop", "--keep", "--set", "--keep-float32"),
     *("--ema", "--no-ema", "--trim", "--no-trim", "--on-overflow", "--dedupe", "--plain", "--format", "--check", "--no-sync"),
-    *("--limit", "-j", "--jobs", "--color", "--html", "--exit-code", "--portable", "--rename-class"),
+    *("--limit", "-j", "--jobs", "--color", "--html", "--exit-code", "--portable", "--rename-class", "--masters"),
 )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ptzip.formats.folders import dcp, dcp_safetensors, dcp_wrapped, sharded_index
+from ptzip.errors import UnsupportedError
+from ptzip.formats.folders import dcp, dcp_safetensors, dcp_wrapped, deepspeed, deepspeed_universal, rank_files, sharded_index
 from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.folders.listing import Listing
 from ptzip.io.folders import FolderSource
@@ -13,11 +14,12 @@ from ptzip.limits import Limits
 
 class FolderKind(NamedTuple):
     """`files` gives the files that such a folder consists of, the index first; None where it is no such folder. `read` opens
-    it."""
+    it; `has_masters` is whether float32 masters can be asked for."""
 
     name: str
     files: Callable[[Listing], list[str] | None]
     read: Callable[[FolderSource, Limits], Folder]
+    has_masters: bool = False
 
 
 KINDS = (
@@ -26,6 +28,9 @@ KINDS = (
     FolderKind(dcp.NAME, dcp.files, dcp.read),
     FolderKind(dcp_safetensors.NAME, dcp_safetensors.files, dcp_safetensors.read),
     FolderKind(sharded_index.NAME, sharded_index.files, sharded_index.read),
+    FolderKind(deepspeed_universal.NAME, deepspeed_universal.files, deepspeed_universal.read, has_masters=True),
+    FolderKind(deepspeed.NAME, deepspeed.files, deepspeed.read, has_masters=True),
+    FolderKind(rank_files.NAME, rank_files.files, rank_files.read),
 )
 """In the order in which they are tried."""
 
@@ -46,5 +51,9 @@ def folder_source(path: str) -> FolderSource | None:
 
 
 def open_folder(source: FolderSource, limits: Limits) -> Folder:
-    """Open a folder that is a checkpoint. Raises FormatError where its files do not agree with one another."""
-    return next(kind for kind in KINDS if kind.name == source.kind).read(source, limits)
+    """Open a folder that is a checkpoint. Raises FormatError where its files do not agree with one another, UnsupportedError
+    where masters are wanted and there are none."""
+    kind = next(kind for kind in KINDS if kind.name == source.kind)
+    if source.masters and not kind.has_masters:
+        raise UnsupportedError(f"this is a {kind.name}: only folders of DeepSpeed have float32 masters beside the weights")
+    return kind.read(source, limits)

@@ -11,7 +11,14 @@ def fields(node: Node, *classes: str) -> dict[str, Node]:
             f"the index of this folder has a {_kind(node)} where it should have a {' or '.join(classes)}", node.offset
         )
     built = state(node)
-    return {name: value for key, value in pairs(built) if (name := text(key)) is not None} if isinstance(built, Dict) else {}
+    return {} if built is None else attributes(built)
+
+
+def attributes(built: Node) -> dict[str, Node]:
+    """Those that the state of an object is: its `__dict__`, or that and its `__slots__`."""
+    held = map(plain, built.parts) if isinstance(built, Tuple) else [built]
+    found = (pair for one in held if isinstance(one, Dict) for pair in pairs(one))
+    return {name: value for key, value in found if (name := text(key)) is not None}
 
 
 def _kind(node: Node) -> str:
