@@ -62,6 +62,7 @@ def _result(path: str, rule: str, level: str, text: str, finding: Finding | None
 
 def uri(path: PurePath) -> str:
     """A path as a URI reference (RFC 3986), relative where it is; a drive makes it a `file:` URI (RFC 8089)."""
-    if path.is_absolute() and path.drive:
-        return path.as_uri()
-    return quote(path.as_posix(), errors="surrogateescape")
+    drive = path.drive.replace("\\", "/") if path.is_absolute() else ""
+    scheme = "" if not drive else "file:" if drive.startswith("//") else "file:///"
+    rest = path.as_posix().removeprefix(drive)
+    return scheme + quote(drive, safe="/:") + quote(rest, errors="surrogateescape")
