@@ -201,6 +201,7 @@ def test_nothing_of_any_hostile_file_of_the_corpus_runs() -> None:
 # killed at any moment; `tests.faults` has every call
 
 
+@pytest.mark.posix("fsync of a folder")
 def test_the_bytes_are_on_the_disk_before_the_old_file_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     path, order = save(Path("last.pt")), list[str]()
     monkeypatch.setattr(os, "fsync", noting(order, "fsync", os.fsync))

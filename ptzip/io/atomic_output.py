@@ -228,7 +228,7 @@ class OutputSet:
             with output.named():
                 original = source if isinstance(source, FileSource) and output.replaces(source) else None
                 if original and not RENAMES_FREELY:
-                    original.close()
+                    original.close_everywhere()
                 output.place(overwrite, Identity.of(original.status) if original else None)
         self._is_done = True
         WRITTEN.extend(str(output.target) for output in self.outputs)

@@ -211,6 +211,10 @@ class BaseSource:
             raise changed("another program wrote to it")
 
 
+CLOSED = -1
+"""The number of a descriptor that is closed."""
+
+
 class SharedDescriptor:
     """An open descriptor. It is closed once nobody holds it, so that no thread reads from a number that was given away."""
 
@@ -218,8 +222,14 @@ class SharedDescriptor:
         self.number = number
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError):  # nothing was written to it
-            os.close(self.number)
+        self.close()
+
+    def close(self) -> None:
+        """Close it for all who hold it."""
+        number, self.number = self.number, CLOSED
+        if number != CLOSED:
+            with contextlib.suppress(OSError):  # nothing was written to it
+                os.close(number)
 
 
 class DescriptorSource:
@@ -287,9 +297,13 @@ class DescriptorSource:
 
     def _held(self) -> SharedDescriptor:
         held = self._descriptor
-        if held is None:
+        if held is None or held.number == CLOSED:
             raise _closed(self.name)
         return held
+
+    def close_everywhere(self) -> None:
+        """Close the file for all sources of it: Windows replaces no file that is open."""
+        self._held().close()
 
     def close(self) -> None:
         self._descriptor = None

@@ -87,6 +87,7 @@ def test_a_collection_that_changes_while_a_deflated_checkpoint_of_it_is_read_is_
     assert names() == ["all.zip", "last.pt"]
 
 
+@pytest.mark.posix("modes of files")
 def test_what_is_taken_out_of_a_file_never_replaces_it_and_is_no_more_public(last: Path) -> None:
     before = last.read_bytes()
     last.chmod(0o600)

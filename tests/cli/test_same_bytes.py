@@ -102,6 +102,7 @@ def test_two_threads_in_place_on_one_file_leave_a_whole_one() -> None:
         assert source.read_bytes() == expected
 
 
+@pytest.mark.posix("a file can be replaced while it is open")
 def test_an_open_checkpoint_still_reads_the_old_file_when_it_is_replaced() -> None:
     source = save(Path("last.pt"))
     before = source.read_bytes()

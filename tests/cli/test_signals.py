@@ -12,6 +12,10 @@ import pytest
 from tests.cli.shell import environment, names, shell
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGQUIT: 131}
+SENT = [
+    pytest.param(sent, marks=pytest.mark.posix(sent.name)) if sent in (signal.SIGHUP, signal.SIGQUIT) else sent
+    for sent in EXIT_CODES
+]
 RUNS = 6
 """Signals of each kind, at moments that cover a whole run."""
 
@@ -45,7 +49,7 @@ run()
 @pytest.mark.parametrize(
     "name", ["ptzip.cli", "ptzip.cli.main", "argparse", "ptzip.cli.slim", "ptzip.api", "ptzip.slimming.write"]
 )
-@pytest.mark.parametrize("sent", EXIT_CODES)
+@pytest.mark.parametrize("sent", SENT)
 def test_a_signal_while_modules_are_imported_ends_the_process(name: str, sent: signal.Signals, last: Path) -> None:
     before = last.read_bytes()
     program = IMPORTING.format(name=name, signal=sent.name)
@@ -56,7 +60,7 @@ def test_a_signal_while_modules_are_imported_ends_the_process(name: str, sent: s
     assert (names(), last.read_bytes()) == (["last.pt"], before)
 
 
-@pytest.mark.parametrize("sent", EXIT_CODES)
+@pytest.mark.parametrize("sent", SENT)
 def test_a_signal_at_any_moment_leaves_the_old_file_or_the_new_one(sent: signal.Signals, last: Path) -> None:
     before, chance = last.read_bytes(), random.Random(sent)
     started = time.monotonic()
@@ -74,6 +78,7 @@ def test_a_signal_at_any_moment_leaves_the_old_file_or_the_new_one(sent: signal.
         assert running.returncode in (0, EXIT_CODES[sent], -sent, 1)
 
 
+@pytest.mark.posix("SIGHUP")
 def test_a_signal_that_is_ignored_stays_ignored(last: Path) -> None:
     with start("slim", "-i", "last.pt", ignored=signal.SIGHUP) as running:
         for _ in range(20):
@@ -92,6 +97,7 @@ def test_two_signals_at_once_are_like_one(last: Path) -> None:
     assert b"Traceback" not in printed or running.returncode == 1
 
 
+@pytest.mark.posix("folders can be locked")
 def test_a_killed_process_leaves_at_most_one_folder_which_the_next_removes(last: Path) -> None:
     chance = random.Random(9)
     for _ in range(RUNS):
@@ -104,6 +110,7 @@ def test_a_killed_process_leaves_at_most_one_folder_which_the_next_removes(last:
     assert names() == ["last.pt", "last.slim.pt"]
 
 
+@pytest.mark.posix("folders can be locked")
 def test_the_folder_of_a_process_that_is_at_work_stays(last: Path) -> None:
     folder = Path(f".ptzip-{'0' * 16}.tmp")
     folder.mkdir()

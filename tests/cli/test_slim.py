@@ -139,6 +139,7 @@ def test_in_place_leaves_the_other_names_of_the_file_alone(last: Path) -> None:
     assert Path("backup.pt").read_bytes() == before
 
 
+@pytest.mark.posix("modes of files")
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644, 0o444, 0o755])
 @pytest.mark.parametrize("flags", [(), ("-i", "-f")])
 def test_permissions_are_those_of_the_input(mode: int, flags: tuple[str, ...], last: Path) -> None:
