@@ -14,9 +14,9 @@ from ptzip.cli.parser import Paths
 from ptzip.cli.printing import Bar, complain, line_width, message, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
-from ptzip.render.words import printable
+from ptzip.render.words import UNLIMITED, printable
 
-USAGE = """ptzip diff [-h] [--map OLD=NEW] [--rtol R] [--atol R] [--all] [-q] [--json] [--html OUT] A B
+USAGE = """ptzip diff [options] A B
        ptzip diff --git PATH OLD HEX MODE NEW HEX MODE"""
 
 DESCRIPTION = (
@@ -104,9 +104,9 @@ def _at_fault(old: str, new: str, limits: dict[str, int]) -> str:
 
 
 def _lines(report: "ptzip.DiffReport", arguments: argparse.Namespace) -> Iterator[str]:
-    from ptzip.render.diff import WIDEST, lines  # here, since --help needs none of it
+    from ptzip.render.diff import lines  # here, since --help needs none of it
 
-    return lines(report, arguments.all, line_width() or WIDEST)
+    return lines(report, arguments.all, line_width() or UNLIMITED)
 
 
 def _show_change(words: list[str], arguments: argparse.Namespace) -> int:

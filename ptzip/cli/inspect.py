@@ -10,7 +10,7 @@ import ptzip
 from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.parser import Paths, count
-from ptzip.cli.printing import columns, complain, has_colours, pour
+from ptzip.cli.printing import columns, complain, has_colours, line_width, pour
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
 from ptzip.errors import EditError
@@ -49,7 +49,7 @@ BYTES = (MAP, HEX, AT)
 def configure(parser: argparse.ArgumentParser) -> None:
     where = "checkpoints, objects in them, or folders of checkpoints; - is stdin"
     parser.add_argument("files", nargs="+", action=Paths, metavar="FILE[::PATH]", help=where)
-    parser.usage = "%(prog)s [VIEW] [options] FILE[::PATH] [FILE[::PATH] ...]"
+    parser.usage = "%(prog)s [VIEW] [options] FILE[::PATH]..."
     view = parser.add_argument_group("views, one at a time").add_mutually_exclusive_group()
     for name, what in VIEWS.items():
         view.add_argument(f"--{name}", dest="view", action="store_const", const=name, help=what)
@@ -180,6 +180,7 @@ def _show_view(path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: ar
     from ptzip.inspecting.view import NODE, View, view_content, view_dict  # as above
     from ptzip.mapping.where import where
     from ptzip.render.inspect_views import WIDEST, lines
+    from ptzip.render.words import UNLIMITED
 
     within = None if arguments.within is None else where(arguments.within)
     view = View(
@@ -197,7 +198,9 @@ def _show_view(path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: ar
         if arguments.json:
             results.add(path, functools.partial(view_dict, checkpoint, view))
         else:
-            results.add(path, dict, lines(path, view, view_content(checkpoint, view), columns() or WIDEST))
+            results.add(
+                path, dict, lines(path, view, view_content(checkpoint, view), columns() or WIDEST, line_width() or UNLIMITED)
+            )
 
 
 def _show_bytes(path: str, arguments: argparse.Namespace, results: Results) -> None:

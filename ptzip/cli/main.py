@@ -172,5 +172,21 @@ def _configure(parser: Parser, name: str) -> None:
         from ptzip.cli import completion as command  # type: ignore[no-redef]  # as above
     parser.description = command.DESCRIPTION
     command.configure(parser)
+    parser.usage = parser.usage or _short_usage(parser)
     add_common(parser)
     parser.set_defaults(run=_show_completion if name == COMPLETION.name else command.run)
+
+
+def _short_usage(parser: Parser) -> str:
+    """The usage of a command without the flags that may be left out, of which the lines below have one each."""
+    flags = [
+        f"{action.option_strings[0]} {action.metavar}"
+        for action in parser._actions
+        if action.option_strings and action.required
+    ]
+    words = [
+        f"{action.metavar or action.dest}{'...' if action.nargs in ('+', '*') else ''}"
+        for action in parser._actions
+        if not action.option_strings
+    ]
+    return " ".join(("%(prog)s [options]", *words, *flags))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ptzip.diffing.report import Changed, DiffReport, LoneTensor, Moved, NumericDifference, Only, TensorDiff
-from ptzip.render.words import count, printable, size
+from ptzip.render.words import UNLIMITED, count, fitted, printable, size
 from ptzip.text import TOP_LEVEL
 
 MOST_SHOWN = 20
@@ -14,14 +14,11 @@ MOST_SHOWN = 20
 WIDTH, INDENT = 24, "    "
 """The least width of the first column of a table, and what is before it."""
 
-WIDEST = 160
-"""The width of what is not printed on a terminal."""
-
 Rows = Sequence[tuple[str, ...]]
 """The cells of a table, row by row."""
 
 
-def lines(report: DiffReport, everything: bool = False, width: int = WIDEST) -> Iterator[str]:
+def lines(report: DiffReport, everything: bool = False, width: int = UNLIMITED) -> Iterator[str]:
     """A line that says how much differs, and the details below, as tables; that of the tensors fits the width."""
     yield printable(summary(report))
     most = None if everything else MOST_SHOWN
@@ -252,14 +249,7 @@ def _fitting(rows: Rows, most: int | None, width: int) -> Rows:
             return rows
         at = rows[0].index(name)
         rows = [row[:at] + row[at + 1 :] for row in rows]
-    rest = max(len(line) for line in _table([("", *row[1:]) for row in rows], most)) - WIDTH
-    return [(_middle_cut(row[0], max(width - rest, WIDTH)), *row[1:]) for row in rows]
-
-
-def _middle_cut(name: str, longest: int) -> str:
-    """A name without its middle: how it begins and ends tells names apart."""
-    half = (longest - 3) // 2
-    return name if len(name) <= longest else f"{name[:half].rstrip('.')}...{name[-half:].lstrip('.')}"
+    return fitted(rows, width)
 
 
 def change(old: str, new: str) -> str:

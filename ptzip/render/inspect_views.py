@@ -10,7 +10,22 @@ from ptzip.inspecting.tensor_summary import TensorRow
 from ptzip.inspecting.tree_rows import TreeRow
 from ptzip.inspecting.view import OpcodesView, RecordsView, SizesView, TensorsView, TensorView, View, ViewContent
 from ptzip.mapping.opcode_meanings import OpcodeLine
-from ptzip.render.words import LONGEST, bar, count, cut, filled, printable, shape, size, some, table, value
+from ptzip.render.words import (
+    BAR,
+    LONGEST,
+    UNLIMITED,
+    bar,
+    count,
+    cut,
+    filled,
+    fitted,
+    printable,
+    shape,
+    size,
+    some,
+    table,
+    value,
+)
 from ptzip.tensors.statistics import Statistics
 from ptzip.tensors.tensor import Tensor
 
@@ -41,8 +56,10 @@ WIDE = 100
 """From so many columns on, twice as many bytes of an opcode are shown."""
 
 
-def lines(name: str, view: View, content: ViewContent, width: int = WIDEST) -> Iterator[str]:
-    """The content of a view below a line with the name of the file; `width` is that of the terminal."""
+def lines(name: str, view: View, content: ViewContent, width: int = WIDEST, table_width: int = UNLIMITED) -> Iterator[str]:
+    """The content of a view below a line with the name of the file; `width` is that of the terminal, `table_width` that of what
+    names are cut for.
+    """
     yield f"{printable(name)}{'::' + printable(view.path) if view.path else ''}:"
     if isinstance(content, RecordsView):
         yield from record_lines(content.rows, view.everything, width)
@@ -52,9 +69,9 @@ def lines(name: str, view: View, content: ViewContent, width: int = WIDEST) -> I
             yield from opcode_lines(pickle, view, width)
             yield from (f"  {printable(anomaly)}" for anomaly in pickle.anomalies)
     elif isinstance(content, TensorsView):
-        yield from tensor_lines(content.rows)
+        yield from tensor_lines(content.rows, table_width)
     elif isinstance(content, SizesView):
-        yield from size_lines(content.rows)
+        yield from size_lines(content.rows, table_width)
     elif isinstance(content, TensorView):
         yield from statistics_lines(content.tensor, content.statistics)
         if content.has_values:
@@ -64,7 +81,7 @@ def lines(name: str, view: View, content: ViewContent, width: int = WIDEST) -> I
         yield from tree_lines(content.rows, view.everything)
 
 
-def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:
+def tensor_lines(rows: list[TensorRow], width: int = UNLIMITED) -> Iterator[str]:
     """Name, dtype, shape, bytes; how many, where several are one row."""
     if not rows:
         return
@@ -76,14 +93,20 @@ def tensor_lines(rows: list[TensorRow]) -> Iterator[str]:
         group = [f"{row.tensors:,}"] if has_groups else []
         lines.append(("" if row.name == above else printable(row.name), dtype, shape(row.shape), f"{row.size:,}", *group))
         above = row.name
-    yield from table(lines, right=frozenset({3, 4}))
+    yield from table(fitted(lines, width - len(STEP)), right=frozenset({3, 4}))
     yield f"  {count(sum(row.tensors for row in rows), 'tensor')}, {size(sum(row.size for row in rows))}"
 
 
-def size_lines(rows: list[SizeRow]) -> Iterator[str]:
+def size_lines(rows: list[SizeRow], width: int = UNLIMITED) -> Iterator[str]:
     """The bytes below each path, their share with a bar, and the path."""
     cells = [
-        (size(row.size), f"{row.share * 100:.1f} %", bar(row.share), STEP * row.depth + printable(row.name), row.kind)
+        (
+            size(row.size),
+            f"{row.share * 100:.1f} %",
+            bar(row.share, BAR if width >= WIDE else BAR // 2),
+            STEP * row.depth + printable(row.name),
+            row.kind,
+        )
         for row in rows
     ]
     yield from table(cells, right=frozenset({0, 1}))

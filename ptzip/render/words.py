@@ -6,6 +6,7 @@ are decimal: 1 MB is 1,000,000 bytes, as file managers and model pages give them
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from ptzip.text import LONGEST as LONGEST
@@ -86,6 +87,26 @@ def table(rows: Sequence[tuple[str, ...]], right: frozenset[int] = frozenset(), 
             for index, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         yield (indent + "  ".join(cells)).rstrip()
+
+
+UNLIMITED = 1 << 30
+"""The width of a table that goes to a file or another program, where names stay whole."""
+
+LEAST_NAME = 24
+"""Names are not cut to fewer characters than this."""
+
+
+def fitted(rows: Sequence[tuple[str, ...]], width: int) -> list[tuple[str, ...]]:
+    """Rows whose names, the first cells, are cut where their columns would take more than `width`."""
+    others = (max(map(len, column)) + 2 for column in zip_longest(*(row[1:] for row in rows), fillvalue=""))
+    longest = max(width - sum(others), LEAST_NAME)
+    return [(middle_cut(row[0], longest), *row[1:]) for row in rows]
+
+
+def middle_cut(name: str, longest: int) -> str:
+    """A name without its middle: how it begins and ends tells names apart."""
+    half = (longest - 3) // 2
+    return name if len(name) <= longest else f"{name[:half].rstrip('.')}...{name[-half:].lstrip('.')}"
 
 
 def filled(words: Iterable[str], first: str, width: int = 0) -> Iterator[str]:

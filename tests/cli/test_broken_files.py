@@ -37,8 +37,8 @@ NO_CHECKPOINTS = (
     pytest.param(
         POINTER, "this is a git-lfs pointer: the checkpoint itself was not fetched (`git lfs pull`)", id="git-lfs pointer"
     ),
-    pytest.param(b"hello\n", "this is not a zip: it has no end of central directory, and", id="text"),
-    pytest.param(b"\0" * 4096, "this is not a zip: it has no end of central directory, and", id="zeros"),
+    pytest.param(b"hello\n", "this is a file of no known format: it neither begins", id="text"),
+    pytest.param(b"\0" * 4096, "this is a file of no known format: it neither begins", id="zeros"),
     pytest.param(b"<!DOCTYPE html>", "this is a web page or XML: the download may have failed", id="web page"),
     pytest.param(b'{"error": 404}', "this is JSON text", id="JSON"),
     pytest.param(gzip.compress(WHOLE, mtime=0)[:-99], "this is gzip that is broken or cut off", id="gzip"),

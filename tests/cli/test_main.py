@@ -241,7 +241,7 @@ def test_colour_is_on_a_terminal_or_where_it_is_asked_for(last: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80])
-@pytest.mark.parametrize("words", [("inspect",), ("inspect", "--tensors"), ("scan", "-v"), ("verify",), ("slim", "-n")])
+@pytest.mark.parametrize("words", [("inspect",), ("scan", "-v"), ("verify",), ("slim", "-n")])
 def test_lines_are_folded_between_words_on_a_narrow_terminal(words: tuple[str, ...], columns: int) -> None:
     shutil.copy(FIXTURES / "training.pt", "last.pt")
     lines = in_terminal(columns, *words, "last.pt", NO_COLOR="1").out.splitlines()
@@ -250,6 +250,15 @@ def test_lines_are_folded_between_words_on_a_narrow_terminal(words: tuple[str, .
     ]
     whole = ptzip(*words, "last.pt").out.split()
     assert "".join(" ".join(lines).split()) == "".join(whole)
+
+
+def test_a_table_of_tensors_has_a_line_for_each_on_a_terminal_and_whole_names_elsewhere() -> None:
+    shutil.copy(FIXTURES / "training.pt", "last.pt")
+    whole = ptzip("inspect", "--tensors", "last.pt").out.splitlines()
+    narrow = in_terminal(76, "inspect", "--tensors", "last.pt", NO_COLOR="1").out.splitlines()
+    assert len(narrow) == len(whole)
+    assert max(map(len, narrow)) <= 76 < max(map(len, whole))
+    assert "optimizer.state.#.momentum_buffer" in "\n".join(whole)
 
 
 def test_an_interrupt_says_that_nothing_was_written(last: Path) -> None:

@@ -321,7 +321,7 @@ def test_exit_codes() -> None:
     same = run("diff", "a.pt", "a.pt")
     assert same == (0, "a.pt and a.pt are the same: 56 tensors\n", "")
     assert run("diff", "a.pt", "b.pt").code == 1
-    assert run("diff", "a.pt", "text.pt").err.startswith("ptzip: error: text.pt: this is not a zip")
+    assert run("diff", "a.pt", "text.pt").err.startswith("ptzip: error: text.pt: this is a file of no known format")
     assert run("diff", "missing.pt", "a.pt") == (2, "", "ptzip: error: missing.pt: no such file or directory\n")
     assert run("diff", "a.pt").err == "ptzip: error: diff compares 2 files, but 1 is given\n"
     assert (
@@ -415,7 +415,7 @@ def test_git_goes_on_where_there_is_nothing_to_compare() -> None:
     size = Path("a.pt").stat().st_size
     shown = git("diff", "--cached").splitlines()
     assert shown[0].startswith("b.pt: deleted, torch.save zip, 40 tensors, ")
-    assert shown[1].startswith("last.pt: not compared: this is not a zip")
+    assert shown[1].startswith("last.pt: not compared: this is a file of no known format")
     assert shown[2] == f"new.pt: new, torch.save zip, 56 tensors, {size:,} bytes"
 
 

@@ -37,8 +37,8 @@ FILES: dict[str, tuple[bytes, str]] = {
     "lz4": (b"\x04\x22\x4d\x18" + bytes(16), "compressed by lz4: decompress it first"),
     "rar": (b"Rar!\x1a\x07", "a rar archive: extract it first"),
     "truncated zip": (zip_of("a/data.pkl")[:-10], "a zip that is cut off: it has no end of central directory"),
-    "other bytes": (b"\x00\x01\x02\x03" * 9, "not a zip: it has no end of central directory"),
-    "one byte": (b"\x80", "not a zip: it has no end of central directory"),
+    "other bytes": (b"\x00\x01\x02\x03" * 9, "a file of no known format"),
+    "one byte": (b"\x80", "a file of no known format"),
 }
 
 

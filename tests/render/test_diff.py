@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 import ptzip
-from ptzip.render.diff import MOST_SHOWN, WIDEST, lines
+from ptzip.render.diff import MOST_SHOWN, lines
+from ptzip.render.words import UNLIMITED
 from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.corpus import FIXTURES
 
@@ -31,7 +32,7 @@ def test_it_fits_the_width(width: int, report: ptzip.DiffReport) -> None:
 
 
 def test_narrower_tables_have_fewer_columns_but_the_same_tensors(report: ptzip.DiffReport) -> None:
-    whole, narrow = table(report, WIDEST), table(report, 60)
+    whole, narrow = table(report, UNLIMITED), table(report, 60)
     assert whole[0].split() == ["name", "dtype", "shape", "absolute", "relative", "cosine", "differ"]
     assert narrow[0].split() == ["name", "absolute", "differ"]
     assert [line.split()[0] for line in narrow] == [line.split()[0] for line in whole]

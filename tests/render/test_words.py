@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from ptzip.inspecting.torch_versions import LEGACY_FLAG, Versions
-from ptzip.render.words import WIDTH, count, cut, filled, printable, releases, share, table, value
+from ptzip.render.words import WIDTH, count, cut, filled, fitted, printable, releases, share, table, value
 from ptzip.text import as_json
 
 
@@ -103,3 +103,13 @@ def test_nothing_that_steers_a_terminal_or_breaks_a_line_is_left_of_any_characte
     for code in range(0x10000):
         shown = printable(chr(code))
         assert all(unicodedata.category(char)[0] not in "CZ" or char == " " for char in shown)
+
+
+def test_names_are_cut_in_the_middle_only_where_the_table_is_too_wide() -> None:
+    rows = [("name", "bytes"), (f"first.{'x.' * 30}last", "1,000"), ("short", "1")]
+    assert fitted(rows, 200) == rows
+    narrow = fitted(rows, 40)
+    assert max(len(line) for line in table([row[:2] for row in narrow], indent="")) <= 40
+    assert narrow[1][0].startswith("first.")
+    assert narrow[1][0].endswith(".last")
+    assert (narrow[0], narrow[2]) == (rows[0], rows[2])
