@@ -8,7 +8,8 @@ class Limits(NamedTuple):
     """Upper bounds for one file. The defaults accept every honest checkpoint known, and keep others to some 1 GiB and a minute.
 
     Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls, creates a container or
-    has a line of text counts as several, see `pickling.reader.COSTS`); `marks` (open at once), `memo_index` and `nesting`
+    has a line of text counts as several, see `pickling.reader.COSTS`, and the items of what is fetched from the memo count
+    again, beyond some for each byte, see `pickling.machine`); `marks` (open at once), `memo_index` and `nesting`
     (containers whose only item is the next) of one pickle; `paths` to the values of a pickle, of which each item of a container
     is one, and shared values multiply them; `entries` of a zip, in a scan of all zips; `pickles` in a scanned file. Sizes in
     bytes: `pickle_bytes` of one pickle, `directory_bytes` of a zip's central directory, `unpacked_bytes` of the content of a

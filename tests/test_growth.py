@@ -10,7 +10,9 @@ import pytest
 
 import ptzip
 from ptzip.cli.main import main
-from tests.bench.shapes import DAMAGED, FILES
+from ptzip.tensors.tensor import Tensor
+from ptzip.values.tensor_names import tensors_in
+from tests.bench.shapes import DAMAGED, FILES, IN_MANY, bare
 from tests.test_mutations import peak_of
 
 
@@ -89,3 +91,60 @@ def test_a_deep_tree_is_shown_in_lines_of_bounded_length(tmp_path: Path) -> None
     rows = output.getvalue().splitlines()
     assert rows[10_001].endswith("[level 10,001] 0: list, empty")
     assert max(map(len, rows)) < 4100
+
+
+@pytest.mark.parametrize("shape", IN_MANY)
+def test_what_is_shared_counts_each_time(shape: str) -> None:
+    """2,000 parts in 2,000 others, 40 KB, took a minute in each command that looks at every value."""
+    with pytest.raises(ptzip.LimitError, match="raise it with `--limit opcodes=N`"):
+        ptzip.open(bare(IN_MANY[shape])(2000, 0))
+
+
+@pytest.mark.parametrize("shape", IN_MANY)
+def test_what_is_shared_a_little_is_read(shape: str) -> None:
+    ptzip.open(bare(IN_MANY[shape])(200, 0)).close()
+
+
+COMMANDS = {
+    "slim": ["slim", "in.pt", "-o", "out.pt", "--no-scan", "--json", "--check"],
+    "plain": ["slim", "in.pt", "-o", "out.pt", "--no-scan", "--plain", "--drop", "*.zzz"],
+    "convert": ["convert", "in.pt", "-o", "out.npz", "--dtype", "float16"],
+}
+MANY = (
+    "keys and tensors",
+    "tensors of one name",
+    "state dicts",
+    "callbacks",
+    "whole views",
+    "nested modules",
+    "module in modules",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("shape", MANY)
+def test_nothing_is_looked_for_among_all_others(
+    shape: str, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1,500 parts take up to 3 s; some took 10 times as long where each was compared with all others."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.pt").write_bytes(FILES[shape][1](1500, 0))
+    start = time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        main(COMMANDS[command])
+    assert time.process_time() - start < 8
+
+
+def test_tensors_of_one_name_are_numbered_in_order() -> None:
+    """20,000 took a minute where each number was tried for each of them."""
+    found = tensors_in([("", {float("nan"): Tensor() for _ in range(20_000)})])
+    assert list(found)[:3] == ["nan", "nan (2)", "nan (3)"]
+    assert len(found) == 20_000
+
+
+def test_views_that_share_bytes_often_are_not_copied(tmp_path: Path) -> None:
+    """100 KB became 150 MB, and 1 MB 15 GB."""
+    with pytest.raises(ptzip.LimitError, match="tensors share 120,000 bytes so often"):
+        ptzip.convert(FILES["whole views"][1](1500, 0), tmp_path / "out.safetensors")
+    assert list(tmp_path.iterdir()) == []

@@ -53,7 +53,7 @@ MAY_IMPORT = {
     "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
-    "render": f"ptzip errors text figures tensors allowlist mapping editing recipes slimming {READ_COMMANDS}",
+    "render": f"ptzip errors text figures tensors tree allowlist mapping editing recipes slimming {READ_COMMANDS}",
     "cli": f"process {GROUND} io ptzip api mapping inspecting render",
     "__main__": "process cli",
 }

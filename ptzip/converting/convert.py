@@ -5,6 +5,7 @@ names at the end, or none does.
 """
 
 import os
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,8 @@ from ptzip.io.sources import Openable, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.rounding import Loss
-from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.strides import check_copies
+from ptzip.tensors.tensor import Tensor, stored_bytes
 from ptzip.zip.crc_messages import crc_lines
 
 
@@ -180,6 +182,7 @@ def _plan(
             name, why = next(iter(reasons.items()))
             raise EditError(f"{target.name} can represent none of the tensors: {name} is left out, since {why}")
         files = target.plan(kept, output, options.max_shard_size)
+        check_copies(sum(file.size for file in files.values()), stored_bytes(kept.values()))
         if options.sidecar:
             files |= sidecar_file(checkpoint, output)
     return ConvertPlan(weights, kept, reasons, files, shared)
@@ -216,9 +219,15 @@ def _report(
 
 def _others(checkpoint: Checkpoint, weights: Weights) -> tuple[str, ...]:
     """The top-level keys whose values have no tensors."""
-    paths = {*weights.tensors, *(change.path for change in weights.removed)}
+    paths = sorted(f"{path}." for path in (*weights.tensors, *(change.path for change in weights.removed)))
     keys = checkpoint.top_level_keys if checkpoint.parts else []
-    return tuple(key for key in keys if key not in paths and not any(path.startswith(f"{key}.") for path in paths))
+    return tuple(key for key in keys if not _is_at_or_below(paths, key))
+
+
+def _is_at_or_below(paths: list[str], key: str) -> bool:
+    """Whether one of some sorted paths, each with a dot at its end, is at or below a key."""
+    at = bisect_left(paths, f"{key}.")
+    return at < len(paths) and paths[at].startswith(f"{key}.")
 
 
 def _why_larger(checkpoint: Checkpoint, kept: Tensors, target: TargetFormat) -> str:

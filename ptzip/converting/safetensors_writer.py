@@ -7,6 +7,7 @@ No two tensors may share bytes: a tensor shared under several names is kept once
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ptzip.converting.selection import Files, Tensors, aliases, values_unsupported
 from ptzip.converting.shards import sharded
@@ -17,6 +18,14 @@ from ptzip.io.payloads import SequentialFile
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
+
+
+class Tie(NamedTuple):
+    """A name of a tensor that is kept under another, and its number among all such names."""
+
+    number: int
+    name: str
+    kept: str
 
 
 def unsupported(name: str, tensor: Tensor) -> str:
@@ -31,11 +40,16 @@ def plan(tensors: Tensors, output: Path, max_shard_size: int | None) -> Files:
     """The files that hold the tensors, as `sharded` splits them."""
     duplicates = aliases(tensors)
     groups = ({name: tensor} for name, tensor in tensors.items() if name not in duplicates)
-    return sharded(groups, output, max_shard_size, lambda shard: _file(shard, duplicates), duplicates)
+    ties = dict[str, list[Tie]]()
+    for number, (name, first) in enumerate(duplicates.items()):
+        ties.setdefault(first, []).append(Tie(number, name, first))
+    return sharded(groups, output, max_shard_size, lambda shard: _file(shard, ties), duplicates)
 
 
-def _file(tensors: Tensors, duplicates: Mapping[str, str]) -> SequentialFile:
-    metadata = {"format": "pt", **{name: kept for name, kept in duplicates.items() if kept in tensors}}
+def _file(tensors: Tensors, ties: Mapping[str, list[Tie]]) -> SequentialFile:
+    """A file of some tensors, with what shares them by their names."""
+    found = sorted(tie for name in tensors for tie in ties.get(name, ()))
+    metadata = {"format": "pt", **{tie.name: tie.kept for tie in found}}
     text = json.dumps(metadata, separators=(",", ":"), ensure_ascii=False)
     return layout(map(_new_tensor, tensors, tensors.values()), text)
 

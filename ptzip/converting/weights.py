@@ -5,8 +5,10 @@ A pickle whose layout no recipe knows is taken whole. For a cast its tensors are
 pickle are.
 """
 
+from bisect import bisect_right
 from collections.abc import Collection as Several
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
@@ -196,9 +198,14 @@ def is_cast(tensor: Tensor) -> bool:
 
 def on_stretches(tensors: Mapping[str, Tensor], overflowing: Overflowing) -> Iterator[str]:
     """The names of the tensors on some stretches of storages."""
-    stretches = [stretch for found in overflowing.values() for stretch in found]
-    for name, tensor in tensors.items() if stretches else ():
+    ends = dict[str, tuple[list[int], list[int]]]()
+    for key, group in groupby(sorted(stretch for found in overflowing.values() for stretch in found), lambda one: one.key):
+        stretches = list(group)
+        ends[key] = [one.first for one in stretches], list(accumulate((one.stop for one in stretches), max))
+    for name, tensor in tensors.items() if ends else ():
         if tensor.storage is not None and tensor.layout == "strided":
             key, (first, stop) = tensor.storage.root[0].key, element_range(tensor.offset, tensor.shape, tensor.stride)
-            if any(one.key == key and one.first <= first < stop <= one.stop for one in stretches):
+            starts, furthest = ends.get(key, ((), ()))
+            at = bisect_right(starts, first) - 1
+            if at >= 0 and first < stop <= furthest[at]:
                 yield name

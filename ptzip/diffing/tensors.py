@@ -16,7 +16,7 @@ from ptzip.io.payloads import CountBytes, Payload, SlicePayload
 from ptzip.io.workers import share
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
-from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.tensor import Tensor, check_overlaps
 
 PIECE = 1 << 18
 """Bytes that are compared at once: few enough to stay in the caches."""
@@ -50,6 +50,8 @@ class TensorPairs:
         distinct = dict[tuple[Hashable, Hashable], list[tuple[Tensor, Tensor]]]()
         for old, new in tensors:
             distinct.setdefault((_identity(old), _identity(new)), []).append((old, new))
+        check_overlaps(some[0][0] for some in distinct.values())
+        check_overlaps(some[0][1] for some in distinct.values())
 
         def work(pair: tuple[Hashable, Hashable], buffers: Buffers) -> None:
             old, new = distinct[pair][0]

@@ -80,14 +80,14 @@ class Removal(NamedTuple):
 
 
 class Account:
-    """What an edit did; `sizes` are the bytes of every storage of the input, by key; `most` nodes may be
-    removed, each as often as values share it."""
+    """What an edit did; `sizes` are the bytes of every storage of the input, by key; an edit may look at `most` nodes
+    below values, each as often as they share it."""
 
     def __init__(self, sizes: dict[str, int], most: int = DEFAULT_LIMITS.opcodes) -> None:
         self.sizes = sizes
         self.most = most
         self.nodes = 0
-        """How many nodes were removed."""
+        """How many nodes were looked at."""
         self.changes: list[Change] = []
         self.warnings: list[str] = []
         self.notes: list[str] = []
@@ -137,18 +137,19 @@ class Account:
         It is a gain if `gain` says so, if storages or text were removed, or any object outside the results.
         """
         self.removed_paths.update(paths or (path,))
-        storages = set[str]().union(*(storages_below(value, self._counted) for value in values))
+        storages = set[str]().union(*(storages_below(value, self.counted) for value in values))
         text_bytes = sum(len((text(value) or "").encode("utf-8", "surrogatepass")) for value in values)
         self.removals.append(Removal(category, storages, text_bytes))
         has_objects = category is not Category.RESULTS and not all(isinstance(value, Atom) for value in values)
         has_gain = gain or has_objects or text_bytes > 0 or bool(storages)
         self.changes.append(Change(category, path, what, has_gain, bool(storages)))
 
-    def _counted(self, root: Node) -> Iterator[Node]:
+    def counted(self, root: Node) -> Iterator[Node]:
+        """Every node at or below another. Raises LimitError where values that are shared are walked very often."""
         for node in walk_unordered(root):
             self.nodes += 1
             if self.nodes > self.most:
-                raise beyond("opcodes", self.most, "what is removed has more values, as it is shared, than")
+                raise beyond("opcodes", self.most, "an edit looks at more values, as they are shared, than")
             yield node
 
     def saved(self, used: set[str], new_bytes: int) -> dict[Category, int]:

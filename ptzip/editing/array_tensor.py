@@ -43,15 +43,19 @@ on the folder that builds values."""
 
 
 def array_tensor(edit: Edit, array: PickledArray, requires_grad: bool = False) -> Call | None:
-    """The call that rebuilds the tensor, whose storage becomes a payload of the edit; None for what no tensor can hold."""
+    """The call that rebuilds the tensor, whose storage becomes a payload of the edit; None for what no tensor can hold.
+
+    Arrays that have their bytes from one object, to which a few bytes of a pickle refer, are on one storage.
+    """
     dtype = BY_NAME.get(str(array.dtype))
     if array.is_scalar or isinstance(array.data, list) or dtype is None or not dtype.storage or not dtype.struct:
         return None
     if array.dtype.order == ">" or len(array.data) != math.prod(array.shape) * dtype.size:
         return None
-    key = f"array {len(edit.payloads)}"
-    edit.payloads[key] = BytesPayload(bytes(array.data))
-    edit.account.reductions[Category.OTHER] -= len(array.data)
+    key, _ = edit.arrays.setdefault(id(array.data), (f"array {len(edit.arrays)}", array.data))
+    if key not in edit.payloads:
+        edit.payloads[key] = BytesPayload(bytes(array.data))
+        edit.account.reductions[Category.OTHER] -= len(array.data)
     numel = atom(len(array.data) // dtype.size)
     identity = new_tuple(atom("storage"), named("torch", dtype.storage), atom(key), atom("cpu"), numel)
     sizes = [new_tuple(*map(atom, numbers)) for numbers in (array.shape, array.stride)]

@@ -25,6 +25,7 @@ from ptzip.pickling.nodes import Call, Dict, List, Node, Persistent, Slot, Tuple
 from ptzip.tensors.cast import CAST_SIZE, Cast, Stretch
 from ptzip.tensors.dtypes import BY_NAME, DTYPES
 from ptzip.tensors.references import CLASS, KEY, NUMEL, StorageRef, TensorRef, tensor_ref, tensor_ref_on, tensor_slot
+from ptzip.tensors.strides import check_copies
 from ptzip.tree.modules import buffer_slots, is_module, parameter_slots
 
 
@@ -52,10 +53,11 @@ def cast_weights(edit: Edit, users: StorageUsers, weights: Iterable[tuple[str, N
     still used.
     """
     weights = list(weights)
-    caster = Caster(edit, users, options, set[int]().union(*(companions(root) for _, root in weights)))
+    caster = Caster(edit, users, options, companions(root for _, root in weights))
+    seen = set[int](), set[int]()
     for path, root in weights:
         is_half = options.is_half and is_module(root)
-        for slot in map(tensor_slot, _slots(root)):
+        for slot in map(tensor_slot, _slots(root, *seen)):
             tensor = caster.tensor_to_cast(slot, path)
             if tensor is not None and is_half:
                 caster.cast_one(slot, tensor, path)
@@ -66,9 +68,10 @@ def cast_weights(edit: Edit, users: StorageUsers, weights: Iterable[tuple[str, N
     return caster.left & users.used()
 
 
-def _slots(root: Node) -> Iterator[Slot]:
+def _slots(root: Node, *seen: set[int]) -> Iterator[Slot]:
+    """The slots of the tensors to cast; `seen` are the modules whose parameters, and whose buffers, were found before."""
     if is_module(root):
-        yield from (*parameter_slots(root), *buffer_slots(root), *head_slots(root))
+        yield from (*parameter_slots(root, seen[0]), *buffer_slots(root, seen[1]), *head_slots(root))
     else:
         yield from tensor_slots(root)
 
@@ -98,6 +101,8 @@ class Caster:
         """The tensors to be cast together, with the paths of their weights, by the keys of their storages."""
         self.cast, self.kept = Counter[str](), Counter[str]()
         """How many tensors were cast, and how many companions were not, by the paths of the weights."""
+        self.stored, self.moved = sum(edit.account.sizes.values()), 0
+        """The bytes of all storages, and those of tensors that were moved to storages of their own."""
         self.sharing = self.stuck = 0
         """How many other tensors were cast since they share storages, and how many were not for that reason."""
         self.left = set[str]()
@@ -166,6 +171,8 @@ class Caster:
             )
         part, strides = Island(stretch.first, stretch.stop, [tensor]).cut_out(self.edit.payload(storage.key), size)
         key = f"{storage.key} part {len(self.edit.payloads)}"
+        self.moved += part.length
+        check_copies(self.moved, self.stored)
         self.edit.payloads[key] = self._cast_payload(part, storage, stretch)
         self.users.references[key] += 1
         self.edit.account.is_split = True

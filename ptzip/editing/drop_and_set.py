@@ -12,7 +12,7 @@ from ptzip.globs import Patterns
 from ptzip.pickling.new_nodes import assign, atom, literal, take_out_all
 from ptzip.pickling.nodes import Atom, Call, Dict, Node, Slot
 from ptzip.tensors.references import tensor_slot
-from ptzip.tree.children import nearest_path, node_at, node_paths
+from ptzip.tree.children import nearest_path, node_at, node_children, node_paths
 
 Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 """What JSON has."""
@@ -64,11 +64,19 @@ def tensors_at(edit: Edit, globs: Iterable[str], option: str = "") -> set[int]:
     """
     patterns = Patterns(globs)
     found = ((path, slot) for path, slot, _ in _replaceable(edit, patterns) if patterns.match(path))
-    at = list({id(slot.node): slot for _, slot in found}.values())
-    below = [child.slot for slot in at for _, child in node_paths(slot.node, most=edit.most_paths) if child.slot]
+    slots = [slot for _, slot in found]
+    tensors = {id(tensor_slot(slot).node) for slot in slots}
+    pending, seen = [slot.node for slot in slots], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            below = node_children(node)
+            tensors.update(id(tensor_slot(child.slot).node) for child in below if child.slot)
+            pending += [child.value for child in below]
     if option:
         _warn_of_unused(edit, option, patterns)
-    return {id(tensor_slot(slot).node) for slot in (*at, *below)}
+    return tensors
 
 
 def _replaceable(edit: Edit, patterns: Patterns) -> Iterator[tuple[str, Slot, Node | None]]:

@@ -5,7 +5,7 @@ which gives what is to be laid out as a file.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from functools import cached_property
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from ptzip.errors import beyond
 from ptzip.formats.container import Part
 from ptzip.globs import Patterns
 from ptzip.io.payloads import CheckedPayload, Payload
-from ptzip.pickling.new_nodes import assign, atom, copy_tree, memoized, take_out, take_out_all
+from ptzip.pickling.new_nodes import assign, atom, copy_tree, memoized, take_out_all
 from ptzip.pickling.nodes import (
     Atom,
     Node,
@@ -50,6 +50,16 @@ class Cut(NamedTuple):
     length: int
 
 
+class Removable(NamedTuple):
+    """A value to remove from the tree: `owner` is the dict that can lose its key, `what` says what it is."""
+
+    path: str
+    slot: Slot
+    owner: Node | None
+    category: Category
+    what: str
+
+
 class Finished(NamedTuple):
     """The content of a new file: the pickle, and the storages under the keys "0", "1", ...
 
@@ -80,6 +90,8 @@ class Edit:
         sizes = {storage.key: storage.size for storage in part.storages.values()}
         self.account = Account(sizes, part.pickle.limits.opcodes)
         self.payloads: dict[str, Payload] = {}
+        self.arrays: dict[int, tuple[str, object]] = {}
+        """The keys of storages that hold the bytes of arrays, and the objects with the bytes, by their identity."""
         self.cuts: dict[str, list[Cut]] = {}
         """How storages were trimmed before anything was cast, by key."""
         self.pickle = Pickle(part.root if owned else copy_tree(part.root), part.pickle.protocol)
@@ -116,27 +128,20 @@ class Edit:
                 self.account.removed(category_of(name), name, [found[-1].node], "removed")
         take_out_all(self.root, [slot for found in slots.values() for slot in found])
 
-    def remove_from(self, holder: Node, above: str, name: str, category: Category, what: str) -> None:
-        """Remove one key of a dict, whose own path is `above`."""
-        path, value = join_path(above, name), lookup(holder, name)
-        if value is not None and not self._is_protected(path, value):
-            for slot in [slot for key, slot in pair_slots(holder) if text(key) == name][::-1]:
-                take_out(holder, slot)
-            self.account.removed(category, path, [value], what)
-
-    def remove_slot(self, path: str, slot: Slot, owner: Node | None, category: Category, what: str) -> None:
-        """Remove the value in a slot with its key in the dict `owner`, or set it to None where no dict can lose a key.
-
-        Of several slots of a dict remove the last first.
-        """
-        value = slot.node
-        if self._is_protected(path, value):
-            return
-        if owner is not None:
-            take_out(owner, slot)
-        else:
-            slot.put(atom(None))
-        self.account.removed(category, path, [value], f"{'None' if owner is None else 'removed'}, {what}", gain=True)
+    def remove_all(self, found: Iterable[Removable]) -> None:
+        """Remove values with their keys, or set them to None where no dict can lose a key; each dict loses its keys at once."""
+        emptied: dict[int, tuple[Node, list[Slot]]] = {}
+        for path, slot, owner, category, what in found:
+            value = slot.node
+            if self._is_protected(path, value):
+                continue
+            if owner is not None:
+                emptied.setdefault(id(owner), (owner, []))[1].append(slot)
+            else:
+                slot.put(atom(None))
+            self.account.removed(category, path, [value], f"{'None' if owner is None else 'removed'}, {what}", gain=True)
+        for owner, slots in emptied.values():
+            take_out_all(owner, slots)
 
     def remove_matching(
         self, holder: Node, path: str, is_removed: Callable[[str], bool], category: Category, what: str
@@ -304,6 +309,10 @@ class Edit:
             read=self.read,
             casts=[payload for payload in storages if isinstance(payload, Cast)],
         )
+
+    def release(self) -> None:
+        """Let go of the tree, once its pickle is spelled: it takes ten times the memory."""
+        self.pickle.root = None
 
     def _relocate(self, references: list[StorageRef], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]

@@ -18,7 +18,7 @@ from ptzip.editing.account import Category, Removal
 from ptzip.editing.array_tensor import BuildArray, array_tensor
 from ptzip.editing.edit import Edit
 from ptzip.editing.protocol2 import respelled
-from ptzip.editing.quantised import unstated_module
+from ptzip.editing.quantised import UnstatedModules
 from ptzip.editing.storage_users import storages_below
 from ptzip.errors import EditError
 from ptzip.pickling.new_nodes import atom, called, memoized, new_dict, new_list, new_tuple, ordered
@@ -40,7 +40,7 @@ from ptzip.pickling.nodes import (
 from ptzip.tree.calls import RECONSTRUCTORS, class_path
 from ptzip.tree.children import keyed_children
 from ptzip.tree.modules import attributes, is_module, plain_names, state_dict
-from ptzip.tree.paths import join_path
+from ptzip.tree.paths import TOP, Path, PathCount
 
 SUBCLASSES = frozenset(("torch._tensor._rebuild_from_type_v2", "torch._tensor._rebuild_from_type"))
 SETS = frozenset(("builtins.set", "__builtin__.set"))
@@ -79,7 +79,7 @@ class Pending(NamedTuple):
     """A slot whose value is still to be replaced, its path, and what the value is used as."""
 
     slot: Slot
-    path: str
+    path: Path
     role: Role = Role.VALUE
 
 
@@ -91,10 +91,13 @@ class Plain:
         self.build_array = build_array
         self.done: dict[int, Node] = {}
         self.kept_alive: list[Node] = []
+        self.unstated = UnstatedModules(edit.account.counted)
         self.numbers = 0
+        self.paths = PathCount(edit.most_paths)
+        """The paths of what is reported, and the names in state dicts."""
 
     def run(self, top: list[Node]) -> None:
-        pending = [Pending(Slot(top, 0), "")]
+        pending = [Pending(Slot(top, 0), TOP)]
         while pending:
             slot, path, role = pending.pop()
             node = slot.node
@@ -107,7 +110,7 @@ class Plain:
             if new is not slot.holder[slot.index]:
                 slot.put(new)
 
-    def _replacement(self, node: Node, path: str) -> Node:
+    def _replacement(self, node: Node, path: Path) -> Node:
         if isinstance(node, Global) and node.path not in WEIGHTS_ONLY_NAMES:
             return self._report(path, atom(node.path), f"the name of {node.path}")
         if not isinstance(node, Call):
@@ -121,28 +124,27 @@ class Plain:
             if new is not None:
                 return respelled(new)
         name = node.path or class_path(node) or "a function without a name"
-        option = f"--drop {path}" if path else "--drop"
-        raise EditError(f"{path or 'the object'} is built by {name}, which has no plain form ({option} removes it)")
+        option = f"--drop {path}" if path is not TOP else "--drop"
+        raise EditError(f"{_named(path)} is built by {name}, which has no plain form ({option} removes it)")
 
-    def _report(self, path: str, new: Node, what: str) -> Node:
-        self.edit.account.change(Category.OTHER, path, what)
+    def _report(self, path: Path, new: Node, what: str) -> Node:
+        self.paths.add(path.length)
+        self.edit.account.change(Category.OTHER, str(path), what)
         return new
 
     # The forms of calls: each gives the replacement of a call, or None for a call that it is not for.
 
-    def _state_dict(self, module: Call, path: str) -> Node:
-        if unstated := unstated_module(module):
+    def _state_dict(self, module: Call, path: Path) -> Node:
+        if unstated := self.unstated.first_below(module):
             raise EditError(
-                f"{path or 'the object'} has no plain form: {unstated} keeps quantised weights or their scales outside its "
+                f"{_named(path)} has no plain form: {unstated} keeps quantised weights or their scales outside its "
                 "parameters and buffers, and only its class can write their state dict (let it do so, and slim that)"
             )
         lost = [name for name in plain_names(module) if not name.startswith("_") and name != "training"]
         without = f", without its {', '.join(lost)}" if lost else ""
-        return self._report(
-            path, ordered(state_dict(module, self.edit.most_paths)), f"the state dict of {class_path(module)}{without}"
-        )
+        return self._report(path, ordered(state_dict(module, self.paths)), f"the state dict of {class_path(module)}{without}")
 
-    def _subclass(self, call: Call, path: str) -> Node | None:
+    def _subclass(self, call: Call, path: Path) -> Node | None:
         """A tensor of a subclass, with attributes (`torch/_tensor.py`): the tensor, where another function rebuilds it."""
         if call.path not in SUBCLASSES or len(call.arguments) < 3:
             return None
@@ -150,10 +152,10 @@ class Plain:
         if isinstance(function, Global) and function.path in WEIGHTS_ONLY_CALLS and isinstance(arguments, Tuple):
             return self._report(path, Call("REDUCE", None, [function, arguments], [memoized()]), "a plain tensor")
         self.done |= {id(plain(argument)): plain(argument) for argument in call.arguments}
-        self.edit.account.warnings.append(f"{path or 'the object'} is a tensor of a class that weights_only does not allow")
+        self.edit.account.warnings.append(f"{_named(path)} is a tensor of a class that weights_only does not allow")
         return call
 
-    def _numpy(self, call: Call, path: str) -> Node | None:
+    def _numpy(self, call: Call, path: Path) -> Node | None:
         """A number, or an array as a tensor on a new storage."""
         found = self.build_array(call)
         if found is None:
@@ -164,7 +166,7 @@ class Plain:
         tensor = array_tensor(self.edit, found)
         return None if tensor is None else self._report(path, tensor, "a tensor")
 
-    def _path_or_set(self, call: Call, path: str) -> Node | None:
+    def _path_or_set(self, call: Call, path: Path) -> Node | None:
         """A path of a file as text, a frozenset as a set."""
         arguments = [plain(argument) for argument in call.arguments]
         parts = [part for part in arguments if isinstance(part, Atom)]
@@ -174,7 +176,7 @@ class Plain:
             return self._report(path, called("builtins", "set", *arguments), "a set")
         return None
 
-    def _only_argument(self, call: Call, path: str) -> Node | None:
+    def _only_argument(self, call: Call, path: Path) -> Node | None:
         """The arguments, where these are all of the object: the value of an enum, a Counter's dict, a namedtuple's items."""
         arguments = [plain(argument) for argument in call.arguments]
         if not arguments or call.path.startswith(NUMERIC) or any(step.op not in PUTS for step in call.steps):
@@ -184,7 +186,7 @@ class Plain:
         is_whole = len(arguments) == 1 and isinstance(arguments[0], Atom | Dict | List)
         return self._report(path, arguments[0], f"the argument of {call.path}") if is_whole else None
 
-    def _contents(self, call: Call, path: str) -> Node | None:
+    def _contents(self, call: Call, path: Path) -> Node | None:
         """An object as the dict of its items and attributes, or the list of its items, where these are all of it."""
         inside, name = attributes(call), class_path(call) or "an object"
         has_other_state = inside is None and any(step.op == "BUILD" for step in call.steps)
@@ -198,15 +200,20 @@ class Plain:
         return self._report(path, new_dict(entries), f"a dict, instead of {name}")
 
 
-def _slots_below(node: Node, path: str, role: Role) -> list[Pending]:
+def _named(path: Path) -> str:
+    return str(path) or "the object"
+
+
+def _slots_below(node: Node, path: Path, role: Role) -> list[Pending]:
     """Every slot directly below a node, the last first."""
     names = {(id(child.slot.holder), child.slot.index): child.part or "" for child in keyed_children(node) if child.slot}
     inner, found = _role_below(node, role), list[Pending]()
     for holder in (node.parts, *(step.items for step in node.steps)):
         for index in range(len(holder)):
             name = names.get((id(holder), index))
-            below = path if name is None else join_path(path, name)
-            found.append(Pending(Slot(holder, index), below, Role.KEY if (id(holder), index + 1) in names else inner))
+            found.append(
+                Pending(Slot(holder, index), path.below(name), Role.KEY if (id(holder), index + 1) in names else inner)
+            )
     return found[::-1]
 
 

@@ -42,7 +42,7 @@ from ptzip.allowlist.needs import (
 )
 from ptzip.allowlist.table import pair
 from ptzip.editing.account import MOST_NOTED
-from ptzip.editing.array_tensor import BuildArray, array_tensor
+from ptzip.editing.array_tensor import BuildArray, PickledArray, array_tensor
 from ptzip.editing.edit import Edit
 from ptzip.pickling.new_nodes import atom, bytes_node, memoized, named, new_tuple, replace_below
 from ptzip.pickling.nodes import (
@@ -107,6 +107,8 @@ class Portable:
         self.of_arrays = set[int]()
         """The identities of nodes that are the bytes of arrays."""
         self.globals: dict[str, Global] = {}
+        self.buffers: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Node] = {}
+        """The bytes of arrays, by the identity of their buffer, their shape and their strides."""
 
     def __call__(self, node: Node) -> Node | None:
         if isinstance(node, Global):
@@ -174,13 +176,24 @@ class Portable:
         array = self.build_array(call)
         if array is None or isinstance(array.data, list):
             return None
-        is_fortran = len(array.shape) > 1 and array.stride == contiguous(array.shape[::-1])[::-1]
-        data = bytes(array.data) if is_fortran else _row_major(array.data, array.shape, array.stride)
         shape, protocol = new_tuple(*map(atom, array.shape)), self.protocol or 0
-        built = new_tuple(atom(1), shape, call.arguments[1], atom(is_fortran), bytes_node(data, protocol))
+        is_fortran = len(array.shape) > 1 and array.stride == contiguous(array.shape[::-1])[::-1]
+        data = self._buffer(plain(call.arguments[0]), array, is_fortran)
+        built = new_tuple(atom(1), shape, call.arguments[1], atom(is_fortran), data)
         empty = new_tuple(self.named("numpy.ndarray"), new_tuple(atom(0)), bytes_node(b"b", protocol))
         self.done[f"{call.path} became {RECONSTRUCT}"] += 1
         return Call("REDUCE", None, [self.named(RECONSTRUCT), empty], [*call.steps, Step("BUILD", items=[built])])
+
+    def _buffer(self, node: Node, array: PickledArray, is_fortran: bool) -> Node:
+        """The bytes of an array, one node for all arrays that have them from one buffer."""
+        form = id(node), tuple(array.shape), tuple(array.stride)
+        if form not in self.buffers:
+            assert not isinstance(array.data, list), "a buffer has bytes"
+            data = bytes(array.data) if is_fortran else _row_major(array.data, array.shape, array.stride)
+            self.buffers[form] = bytes_node(data, self.protocol or 0)
+        elif not self.buffers[form].steps:
+            self.buffers[form].add(memoized())
+        return self.buffers[form]
 
     def bit_generator(self, call: Call) -> None:
         """`__bit_generator_ctor(class)` and its state `(dict, seed sequence)` by name, with the dict alone."""

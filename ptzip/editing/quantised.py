@@ -18,22 +18,25 @@ Integers of 64 bits, vectors and numbers are what honest modules have: `num_batc
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ptzip.editing.storage_users import storages_below
-from ptzip.pickling.nodes import Call, Global, Node, Slot, lookup, pair_slots, pairs, plain, text, walk_unordered
+from ptzip.pickling.nodes import Call, Global, Node, Persistent, Slot, lookup, pair_slots, pairs, plain, text, walk_unordered
 from ptzip.tensors.dtypes import QUANTISED, SMALL_INTEGERS
 from ptzip.tensors.references import (
+    TENSOR,
     TENSOR_CLASS,
     TYPED_DTYPE,
     parameter_arguments,
     rebuilt_by,
     shape_of,
+    storage_ref,
     tensor_ref,
     tensor_slot,
 )
 from ptzip.tensors.torch_names import SUBCLASSES
+from ptzip.tree.below import Below
 from ptzip.tree.calls import class_path
 from ptzip.tree.modules import UNNAMED, attributes, is_module, modules, named_slots
 
@@ -69,12 +72,13 @@ class StoredAs(NamedTuple):
         return self.dtype in SMALL_INTEGERS and math.prod(self.shape) > 1
 
 
-def companions(root: Node) -> set[int]:
-    """The tensors of a module or dict that belong to quantised weights, by the identity of their nodes.
+def companions(roots: Iterable[Node]) -> set[int]:
+    """The tensors of modules and dicts that belong to quantised weights, by the identity of their nodes.
 
     Where there is a quantised weight anywhere, scales are companions in every module: those of activations and caches.
     """
-    holders = list(_holders(root))
+    seen = set[int]()
+    holders = [holder for root in roots for holder in _holders(root, seen)]
     units = {id(slot.node) for holder in holders for slot in _units(holder)}
     if units:
         scales = (slot for holder in holders for name, slot in holder.items() if SCALE.fullmatch(name.rpartition(".")[2]))
@@ -82,44 +86,59 @@ def companions(root: Node) -> set[int]:
     return units
 
 
-def unstated_module(root: Node) -> str:
-    """The class of the first module below one with weights that are not in its parameters and buffers, or "".
+class UnstatedModules:
+    """Finds modules with weights that are not in their parameters and buffers; what values share is looked at once.
 
     A quantised weight, or what says what it means, may be in the attributes of a parameter or a module, or in a module whose
     state is no dict (`bitsandbytes/nn/modules.py`, `hqq/core/quantize.py`, `torch/ao/nn/quantized/modules`), which then adds it
     to `state_dict()` itself.
     """
-    for module in modules(root):
+
+    def __init__(self, walked: Callable[[Node], Iterable[Node]] = walk_unordered) -> None:
+        self._seen = set[int]()
+        self._walked = walked
+        self._has_storages = Below(lambda node: isinstance(node, Persistent) and storage_ref(node) is not None)
+        self._has_quantised = Below(self._is_quantised)
+
+    def first_below(self, root: Node) -> str:
+        """The class of the first such module in one, of the modules that were not in another before; or ""."""
+        return next((found for module in modules(root, self._seen) if (found := self._unstated(module))), "")
+
+    def _unstated(self, module: Node) -> str:
         held = _held(module)
-        if any(storages_below(slot.node) - storages_below(tensor_slot(slot).node) for slot in held.values()):
+        if any(map(self._has_more_storages, held.values())):
             return class_path(module)
         for _, slot in named_slots(module, "_modules"):
-            if not is_module(slot.node) and storages_below(slot.node):
+            if not is_module(slot.node) and self._has_storages(slot.node):
                 return class_path(slot.node)
         others = [value for key, value in pairs(attributes(module) or module) if text(key) not in UNNAMED]
         is_unit = any(True for _ in _units(held))
-        if any(storages_below(value) if is_unit else _has_quantised(value) for value in others):
-            return class_path(module)
-    return ""
+        return class_path(module) if any(map(self._has_storages if is_unit else self._has_quantised, others)) else ""
+
+    def _has_more_storages(self, slot: Slot) -> bool:
+        """Whether there are storages in a parameter beside those of its tensor."""
+        others = [*parameter_arguments(slot.node)[TENSOR + 1 :], *(item for step in slot.node.steps for item in step.items)]
+        if not any(map(self._has_storages, others)):
+            return False
+        below, own = (storages_below(node, self._walked) for node in (slot.node, tensor_slot(slot).node))
+        return bool(below - own)
+
+    def _is_quantised(self, node: Node) -> bool:
+        """Whether a node is a tensor of a quantised dtype, a wrapper of some, or an object of TorchBind with tensors.
+
+        The last are the packed weights of torch.ao, which may be floats (`LinearPackedParams` of `torch.float16`).
+        """
+        form = _form(node) if isinstance(node, Call) else None
+        is_form = form is not None and (form.is_wrapper or form.dtype in QUANTISED)
+        return is_form or (isinstance(node, Call) and class_path(node) == SCRIPT_OBJECT and self._has_storages(node))
 
 
-def _has_quantised(node: Node) -> bool:
-    """Whether there is a tensor of a quantised dtype, a wrapper of some, or an object of TorchBind with tensors, in an object.
-
-    The last are the packed weights of torch.ao, which may be floats (`LinearPackedParams` of `torch.float16`).
-    """
-    calls = [one for one in walk_unordered(node) if isinstance(one, Call)]
-    forms = [form for one in calls if (form := _form(one)) is not None]
-    is_quantised = any(form.is_wrapper or form.dtype in QUANTISED for form in forms)
-    return is_quantised or any(class_path(one) == SCRIPT_OBJECT and storages_below(one) for one in calls)
-
-
-def _holders(root: Node) -> Iterator[dict[str, Slot]]:
-    """The tensors of a dict by their names; those of each module."""
+def _holders(root: Node, seen: set[int]) -> Iterator[dict[str, Slot]]:
+    """The tensors of a dict by their names; those of each module that is not in `seen`."""
     if not is_module(root):
         yield {name: slot for key, slot in pair_slots(root) if (name := text(key)) is not None}
         return
-    yield from map(_held, modules(root))
+    yield from map(_held, modules(root, seen))
 
 
 def _held(module: Node) -> dict[str, Slot]:
@@ -130,7 +149,7 @@ def _held(module: Node) -> dict[str, Slot]:
 def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:
     """The slots of the tensors that share a module with a quantised weight."""
     forms = {name: form for name, slot in holder.items() if (form := _form(slot.node)) is not None}
-    homes = {name: _home(name, forms) for name in forms}
+    homes = _homes(forms)
     quantised = {homes[name] for name, form in forms.items() if form.is_quantised or _is_companion(name, form)}
     quantised |= {home for name, home in homes.items() if home != name.rpartition(".")[0]}
     scaled = {homes[name] for name in forms if SCALE.fullmatch(name.rpartition(".")[2])}
@@ -138,14 +157,14 @@ def _units(holder: Mapping[str, Slot]) -> Iterator[Slot]:
     yield from (tensor_slot(holder[name]) for name, home in homes.items() if home in quantised)
 
 
-def _home(name: str, names: Mapping[str, StoredAs]) -> str:
-    """The module of a tensor by its name: for one below the name of another tensor, the module of that."""
-    at = name.find(".")
-    while at >= 0:
-        if name[:at] in names:
-            return name[:at].rpartition(".")[0]
-        at = name.find(".", at + 1)
-    return name.rpartition(".")[0]
+def _homes(names: Iterable[str]) -> dict[str, str]:
+    """The modules of tensors by their names: for one below the name of another tensor, the module of that."""
+    found, outer = dict[str, str](), ""
+    for name in sorted(names, key=lambda name: f"{name}."):  # so that those below a name follow it
+        if not (outer and name.startswith(f"{outer}.")):
+            outer = name
+        found[name] = outer.rpartition(".")[0]
+    return found
 
 
 def _is_companion(name: str, form: StoredAs) -> bool:

@@ -69,7 +69,8 @@ def islands(tensors: Iterable[TensorRef]) -> list[Island]:
     for one in sorted(tensors, key=lambda one: one.span):
         first, stop = one.span
         if found and first < found[-1].stop:
-            found[-1] = Island(found[-1].first, max(stop, found[-1].stop), [*found[-1].tensors, one])
+            found[-1].tensors.append(one)
+            found[-1] = found[-1]._replace(stop=max(stop, found[-1].stop))
         else:
             found.append(Island(first, stop, [one]))
     return found

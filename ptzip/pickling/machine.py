@@ -6,7 +6,7 @@ get further steps, since a node is written at one position of the stream.
 
 from ptzip.errors import Anomaly, FormatError, beyond
 from ptzip.limits import Limits
-from ptzip.pickling.nodes import Detour, Node, Pickle, plain
+from ptzip.pickling.nodes import Atom, Call, Detour, Global, Node, Pickle, Tuple, children, plain
 
 BROKEN, CUT, LIMIT = "broken", "cut", "limit"
 """The kinds of anomaly that stop the reading: the stream is invalid, it ends too early, or a limit was crossed."""
@@ -16,6 +16,10 @@ MOST_NOTES = 1000
 """Anomalies of one kind that are recorded; more say nothing new and take memory."""
 
 
+LEAVES = (Atom, Global)
+ENTERED = (Call, Tuple)
+"""Of what is fetched, items of these are counted with what is in them."""
+
 Fetched = tuple[Node]
 """On the stack, a value that was created earlier and fetched from the memo, to which no step may be added."""
 
@@ -23,6 +27,15 @@ Fetched = tuple[Node]
 def value_of(item: Node | Fetched) -> Node:
     """The value of an item of the stack."""
     return item[0] if type(item) is tuple else item  # type: ignore[return-value]
+
+
+MOST_PER_BYTE = 4
+"""As how many items, for each byte of a stream, what it fetches from the memo may have, beside a sixteenth of the opcodes that
+are allowed. A few bytes fetch a container of any size, and commands look at its items wherever it is."""
+
+ALLOWED_PART = 16
+LEVELS = 3
+"""How deep the items of what is fetched are counted: from an object to the dict that is its state, or an argument."""
 
 
 class Popped:
@@ -68,6 +81,8 @@ class Machine:
         self.nested = 0
         self.items = 0
         """How many items were put into containers; of tuples, which tensors are made of, only those after the first few."""
+        self.shared = 0
+        """How many items the values have that were fetched from the memo, each time again."""
         self.pickle = Pickle(None)
         self.pickle.limits = limits
         self.noted = dict[str, int]()
@@ -90,6 +105,19 @@ class Machine:
         self.items += count
         if self.items > self.limits.paths:
             raise beyond("paths", self.limits.paths, "containers have more items than", self.at)
+
+    def share(self, node: Node) -> None:
+        """Count the items of a value that is on the stack for another time."""
+        entered = [node]
+        for _ in range(LEVELS):
+            below = [child for one in entered for child in children(one)]
+            self.shared += len(below)
+            entered = [child for one in entered if type(one) in ENTERED for child in children(one) if type(child) not in LEAVES]
+        most = min(self.limits.opcodes, self.limits.opcodes // ALLOWED_PART + MOST_PER_BYTE * (self.at - self.pickle.start))
+        if self.shared > most:
+            raise beyond(
+                "opcodes", self.limits.opcodes, "values are shared so often that they count as more opcodes than", self.at
+            )
 
     def floor(self) -> int:
         """The index in the stack below which no opcode may pop."""

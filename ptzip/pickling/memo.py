@@ -7,7 +7,7 @@ with such a step is fetched from its slot at every visit after the first.
 from typing import Any
 
 from ptzip.errors import EditError, FormatError, beyond
-from ptzip.pickling.machine import LIMIT, Machine
+from ptzip.pickling.machine import LEAVES, LIMIT, Machine
 from ptzip.pickling.nodes import MEMOIZED, NOTHING, PUTS, Detour, Node, Pickle, Step
 from ptzip.pickling.opcodes import encode
 
@@ -55,6 +55,8 @@ def get(machine: Machine, op: str, arg: Any) -> None:
     usual = "GET" if slot in machine.text_slots else "BINGET" if slot < 256 else "LONG_BINGET"
     if usual != op:
         machine.note("odd fetch", f"memo slot {slot} is fetched by {op}, expected {usual}")
+    if type(node) not in LEAVES:
+        machine.share(node)
     run = machine.popped
     if run.end == machine.at:
         machine.pops_left -= len(run.ops)

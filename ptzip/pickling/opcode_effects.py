@@ -147,6 +147,7 @@ def _pop(machine: Machine, op: str, _: Any) -> None:
 def _dup(machine: Machine, _: str, __: Any) -> None:
     machine.note("duplicate", "DUP duplicates a value without the memo")
     node = machine.pop()
+    machine.share(node)
     machine.stack += [node, (node,)]
 
 

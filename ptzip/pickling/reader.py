@@ -166,7 +166,7 @@ def _run(machine: Machine, data: Stream, at: int, skip: Skip | None, is_traced: 
                 leave_frame(machine, frame_end in (at, no_frame))
                 at, most_end, frame_end = at + skipped, most_end + skipped, no_frame  # skipped bytes are in no frame
     finally:
-        machine.pickle.opcodes, machine.pickle.cost = done, total - max(left, 0)
+        machine.pickle.opcodes, machine.pickle.cost = done, total - max(left, 0) + machine.shared
 
 
 def _length(data: Stream, at: int, name: str) -> int:

@@ -20,7 +20,7 @@ from ptzip.tensors.references import parameter_arguments, tensor_ref, tensor_slo
 from ptzip.tree.children import NodeChild, each_child
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import is_module
-from ptzip.tree.paths import PathCount, join_path
+from ptzip.tree.paths import TOP, Path, PathCount
 
 MOST_KEYS = 2
 """How many of the keys above a value may say what it is."""
@@ -47,7 +47,7 @@ class Holder(NamedTuple):
     """A node below which states are looked for, its path, the nearest keys on the way to it, and what is found around it."""
 
     node: Node
-    path: str
+    path: Path
     keys: tuple[str, ...] = ()
     inside: Found | None = None
 
@@ -61,7 +61,7 @@ def find_training(
     where they are very long.
     """
     counted = PathCount(most)
-    pending, seen, states = [Holder(root, "")], set[int](), StatesOfTraining()
+    pending, seen, states = [Holder(root, TOP)], set[int](), StatesOfTraining()
     while pending:
         holder = pending.pop()
         if id(holder.node) in seen:
@@ -73,8 +73,8 @@ def find_training(
         for child in children:
             if has_names and (is_leaf(child.value) or child.part == "_metadata"):
                 continue
-            path = join_path(holder.path, child.part) if child.part else holder.path
-            counted.add(len(path))
+            path = holder.path.below(child.part or None)
+            counted.add(path.length)
             found, inner = _examined(holder, child, path, keep, id(child.value) in statistics, states)
             below += [inner] if inner is not None and (in_modules or not is_module(inner.node)) else []
             if found is not None:
@@ -95,11 +95,11 @@ def _statistics(children: list[NodeChild], states: StatesOfTraining) -> set[int]
 
 
 def _examined(
-    holder: Holder, child: NodeChild, path: str, keep: Patterns | None, is_statistic: bool, states: StatesOfTraining
+    holder: Holder, child: NodeChild, path: Path, keep: Patterns | None, is_statistic: bool, states: StatesOfTraining
 ) -> tuple[Found | None, Holder | None]:
     """What a child of a node is, and the child itself, where states may be below it."""
     part = child.part or ""
-    if keep is not None and keep.match(path):
+    if keep and keep.match(str(path)):
         return None, None
     is_name = bool(part) and not part.isdigit()
     keys = (part, *holder.keys)[:MOST_KEYS] if is_name else holder.keys
@@ -107,8 +107,8 @@ def _examined(
     if child.owner is None and isinstance(holder.node, Call) and kind not in OF_OBJECTS:
         kind = None
     if kind is not None and child.slot is not None:
-        return Found(path, child.value, child.slot, child.owner, kind, holder.inside), None
+        return Found(str(path), child.value, child.slot, child.owner, kind, holder.inside), None
     is_like = is_statistic or (is_name and states.looks_like_training(child.value, part))
-    found = Found(path, child.value, child.slot, child.owner, None, holder.inside) if is_like and child.slot else None
+    found = Found(str(path), child.value, child.slot, child.owner, None, holder.inside) if is_like and child.slot else None
     has_more = not is_leaf(child.value) and not is_empty(child.value)
     return found, Holder(child.value, path, keys, found or holder.inside) if has_more else None

@@ -5,7 +5,7 @@ has them still loads, and in a state dict the keys stay. Averaged weights are ca
 only looks like a state of training stays too.
 """
 
-from ptzip.editing.edit import Edit
+from ptzip.editing.edit import Edit, Removable
 from ptzip.errors import EditError, LimitError
 from ptzip.pickling.nodes import Node
 from ptzip.recipes.find_training import Found, find_training
@@ -38,18 +38,18 @@ def drop(edit: Edit) -> None:
 
 
 def _remove(edit: Edit, states: list[Found]) -> None:
-    """Remove states, the last of a dict first, so that indices stay valid; the account has them in their order.
-
-    Those among the weights of a state dict stay, emptied: a module wrote them, and asks for them in `load_state_dict`.
+    """Remove states. Those among the weights of a state dict stay, emptied: a module wrote them, and asks for them in
+    `load_state_dict`.
     """
-    first = len(edit.account.changes)
-    for one in reversed(states):
-        assert one.kind is not None
-        if one.owner is not None and is_weights(one.owner):
+    owners = {id(one.owner): one.owner for one in states if one.owner is not None}
+    state_dicts = {key for key, owner in owners.items() if is_weights(owner)}
+    removed = list[Removable]()
+    for one in states:
+        if id(one.owner) in state_dicts:
             empty_optimizers(edit, one.node, one.path, "load_state_dict reads it")
-        else:
-            edit.remove_slot(one.path, one.slot, one.owner, one.kind.category, one.kind.what)
-    edit.account.changes[first:] = edit.account.changes[first:][::-1]
+        elif one.kind is not None:
+            removed.append(Removable(one.path, one.slot, one.owner, one.kind.category, one.kind.what))
+    edit.remove_all(removed)
 
 
 RECIPE = Recipe(

@@ -8,10 +8,10 @@ import re
 
 from ptzip.editing.account import Category
 from ptzip.editing.edit import Edit
-from ptzip.pickling.nodes import Node, lookup
+from ptzip.pickling.nodes import Node, lookup, pairs, text
 from ptzip.recipes.kept import name_averages
-from ptzip.recipes.recipe import Recipe, has, is_state_dict, names, under, use_live_weights
-from ptzip.recipes.weights import find_weights
+from ptzip.recipes.recipe import Recipe, has, is_state_dict, under, use_live_weights
+from ptzip.recipes.weights import find_weights, weights_below
 
 TRAINING = re.compile(
     r"optimizer_states|lr_schedulers|(native_)?amp_scaling_state|current_model_state|averaging_state"
@@ -35,17 +35,14 @@ def drop(edit: Edit) -> None:
 
 def _drop_callbacks(edit: Edit) -> None:
     """Without the states of callbacks, except those that hold weights: averages of `StochasticWeightAveraging`."""
-    callbacks = lookup(edit.root, "callbacks")
-    holding = [name for name in names(callbacks) if _has_weights(lookup(callbacks, name))] if callbacks is not None else []
+    callbacks, has_weights = lookup(edit.root, "callbacks"), weights_below()
+    states = {text(key): value for key, value in pairs(callbacks)} if callbacks is not None else {}
+    holding = {name for name, value in states.items() if has_weights(value)}
     if callbacks is None or not holding:
         edit.remove("callbacks")
     else:
         what = "{count} states removed"
         edit.remove_matching(callbacks, "callbacks", lambda name: name not in holding, Category.OTHER, what)
-
-
-def _has_weights(node: Node | None) -> bool:
-    return node is not None and any(True for _ in find_weights(node))
 
 
 def weights(root: Node) -> list[tuple[str, Node]]:

@@ -117,20 +117,17 @@ def _never(_: Node, __: Holdings) -> bool:
     return False
 
 
+Form = Callable[[Node, Holdings], bool]
+
+
 class Training(NamedTuple):
     """A kind of state of training: the pattern of its keys, its form, and a form that needs no key."""
 
     what: str
     category: Category
     key: re.Pattern[str]
-    form: Callable[[Node, Holdings], bool]
-    sure_form: Callable[[Node, Holdings], bool]
-
-    def fits(self, node: Node, members: list[Node], is_named: bool, holdings: Holdings) -> bool:
-        """Whether a value, with a key that names such a state above it or not, is one, or a list or dict of nothing else: of
-        `members`."""
-        form = self.form if is_named else self.sure_form
-        return form(node, holdings) or (bool(members) and all(form(member, holdings) for member in members))
+    form: Form
+    sure_form: Form
 
 
 def _members(node: Node) -> list[Node]:
@@ -195,6 +192,7 @@ class StatesOfTraining:
     def __init__(self) -> None:
         self.holdings = Holdings()
         self._kinds: dict[tuple[int, tuple[bool, ...]], Training | None] = {}
+        self._forms: dict[tuple[int, Form], bool] = {}
 
     def kind(self, node: Node, keys: tuple[str, ...] = ()) -> Training | None:
         """The kind of state that a value is, by its form and the keys above it."""
@@ -209,10 +207,18 @@ class StatesOfTraining:
             return None
         members = _members(node)
         members = [] if any(isinstance(one, Atom) for one in members) else members  # none of which is a state
-        found = (
-            kind for kind, is_named in zip(KINDS, are_named, strict=True) if kind.fits(node, members, is_named, self.holdings)
-        )
-        return next(found, None)
+        forms = [kind.form if is_named else kind.sure_form for kind, is_named in zip(KINDS, are_named, strict=True)]
+        return next((kind for kind, form in zip(KINDS, forms, strict=True) if self._fits(node, members, form)), None)
+
+    def _fits(self, node: Node, members: list[Node], form: Form) -> bool:
+        """Whether a value has a form, or is a list or dict of nothing else: of `members`."""
+        return self._has(node, form) or (bool(members) and all(self._has(member, form) for member in members))
+
+    def _has(self, node: Node, form: Form) -> bool:
+        known = id(node), form
+        if known not in self._forms:
+            self._forms[known] = form(node, self.holdings)
+        return self._forms[known]
 
     def looks_like_training(self, node: Node, key: str) -> bool:
         """Whether a key says that its value is a state of training, and the value is more than settings."""

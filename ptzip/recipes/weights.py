@@ -10,7 +10,7 @@ from ptzip.tree.below import Below
 from ptzip.tree.children import keyed_children
 from ptzip.tree.kinds import is_leaf
 from ptzip.tree.modules import attributes, is_module
-from ptzip.tree.paths import join_path
+from ptzip.tree.paths import TOP
 
 WEIGHTS = re.compile(
     r".*((weight|bias)(_\w+)?|running_mean|running_var|gamma|beta|kernel|embeddings?|scale|in_proj_\w+|lora_\w+|pos_embed|cls_token)"
@@ -30,17 +30,21 @@ AVERAGES = re.compile(r"(?i)(.*_)?(ema|swa|shadow|averaged?|avg|moving)(_.*)?|av
 def find_weights(root: Node, above: str = "") -> Iterator[tuple[str, Node]]:
     """The modules, state dicts and lists of weights in an object, whose own path is `above`, with their paths, none of them
     inside another."""
-    pending, seen, has_tensors = [(above, "", root)], set[int](), Below(lambda node: isinstance(node, Persistent))
+    pending, seen, has_tensors = (
+        [(TOP.below(above or None), "", root)],
+        set[int](),
+        Below(lambda node: isinstance(node, Persistent)),
+    )
     while pending:
         path, key, node = pending.pop()
         if id(node) in seen or is_leaf(node):
             continue
         seen.add(id(node))
         if (is_module(node) and has_tensors(node)) or is_weights(node) or (WEIGHT_LISTS.fullmatch(key) and _are_weights(node)):
-            yield path, node
+            yield str(path), node
         else:
             keys = reversed(list(_entries(node)))
-            pending += [(join_path(path, name), key if isinstance(node, List | Tuple) else name, below) for name, below in keys]
+            pending += [(path.below(name), key if isinstance(node, List | Tuple) else name, below) for name, below in keys]
 
 
 def weights_below() -> Below:

@@ -11,6 +11,7 @@ from ptzip.render.words import count, printable, size
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.text import TOP_LEVEL
+from ptzip.tree.paths import with_prefixes
 
 LABEL_WIDTH = 24
 SIZE_WIDTH = 10
@@ -51,7 +52,7 @@ def plan_lines(report: SlimReport) -> Iterator[str]:
     for key in report.keys:
         yield f"    {names[key.name]:<{width}}{size(key.size):>{SIZE_WIDTH}}   {printable(key.what)}".rstrip()
     for change in report.changes:
-        if change.path and not any(f"{change.path}.".startswith(f"{name}.") for name in names):
+        if change.path and names.keys().isdisjoint(with_prefixes(change.path)):
             yield f"    {printable(change.path)}: {printable(change.what)}"
 
 

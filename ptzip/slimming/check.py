@@ -17,8 +17,8 @@ from ptzip.io.workers import share
 from ptzip.pickling.nodes import Node
 from ptzip.slimming.report import Check
 from ptzip.tensors.cast_error import CastError, CastPair
-from ptzip.tensors.tensor import Tensor
-from ptzip.tree.children import node_at, node_paths
+from ptzip.tensors.tensor import Tensor, check_overlaps
+from ptzip.tree.children import node_paths
 from ptzip.tree.paths import with_prefixes
 
 
@@ -35,16 +35,17 @@ def check(
     In a plain file, tensors may have new names (of numpy arrays) or none (of attributes of a module).
     """
     old, new = before.tensors(), after.tensors()
-    pairs, seen, first_paths = list[tuple[str, CastPair]](), set[str](), dict[int, str]()
+    pairs, seen, first_paths = list[tuple[str, CastPair]](), set[str](), dict[str, str]()
     for name, tensor in new.items():
         original = old_name(name, account.moved)
         if original not in old and is_plain:
             continue
         if original not in old:
             first_paths = first_paths or _first_paths(before.root)
-            original = _first_name(before.root, original, first_paths)
+            original = _first_name(original, first_paths)
         seen.add(original)
         pairs += ((name, CastPair(one, other, saturate)) for one, other in _pairs(name, old.get(original), tensor))
+    check_overlaps(pair.new for _, pair in pairs)
     count = equal = unread = 0
     worst, overflowed, vanished = CastError(), Counter[str](), Counter[str]()
     for (name, pair), found in zip(pairs, _errors([pair for _, pair in pairs], progress), strict=True):
@@ -100,20 +101,19 @@ def old_name(name: str, moved: Mapping[str, str]) -> str:
     return name
 
 
-def _first_paths(root: Node) -> dict[int, str]:
-    """The first path of every node of a tree, by its identity."""
-    found = dict[int, str]()
+def _first_paths(root: Node) -> dict[str, str]:
+    """Each path of a tree, and the first path of the node there."""
+    found, first = dict[str, str](), dict[int, str]()
     for path, child in node_paths(root):
-        found.setdefault(id(child.value), path)
+        found.setdefault(path, first.setdefault(id(child.value), path))
     return found
 
 
-def _first_name(root: Node, name: str, first_paths: Mapping[int, str]) -> str:
+def _first_name(name: str, first_paths: Mapping[str, str]) -> str:
     """The name of a tensor by the first position of the object that holds it, the only one that tensors are named by: the edit
     may have removed that and kept another, as that of an optimizer which a scheduler refers to."""
     for above in with_prefixes(name):
-        child = node_at(root, above)
-        first = first_paths.get(id(child.value), above) if child is not None else above
+        first = first_paths.get(above, above)
         if first != above:
             return first + name[len(above) :]
     return name

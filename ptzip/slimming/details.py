@@ -1,8 +1,9 @@
 """Details of a slim report that are computed only where somebody reads them: the fate of each top-level key, and the tensors by
 name that each cast was made for."""
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Change
@@ -69,37 +70,41 @@ class TensorNames:
     """The names of the tensors of an input, by the stretches of storages that they use once those were trimmed."""
 
     def __init__(self, checkpoint: Checkpoint, cuts: Mapping[str, list[Cut]]) -> None:
-        self.spans: dict[str, list[tuple[int, int, str]]] = {}
+        self.by_stretch: dict[Stretch, list[str]] = {}
+        self.by_storage: dict[str, list[str]] = {}
+        """The names of those that are not empty."""
+        self.ends: dict[str, int] = {}
+        """The end of the last stretch of each storage."""
         for name, tensor in checkpoint.tensors().items():
             if tensor.storage is not None and tensor.layout == "strided":
                 key = tensor.storage.key
-                first, stop = _after(element_range(tensor.offset, tensor.shape, tensor.stride), cuts.get(key, ()))
-                self.spans.setdefault(key, []).append((first, stop, name))
+                span = _after(element_range(tensor.offset, tensor.shape, tensor.stride), cuts.get(key, ()))
+                self.by_stretch.setdefault(Stretch(key, *span), []).append(name)
+                self.ends[key] = max(span[1], self.ends.get(key, 0))
+                if span[0] != span[1]:
+                    self.by_storage.setdefault(key, []).append(name)
 
     def of(self, stretch: Stretch) -> tuple[str, ...]:
-        """The tensors in a stretch; the storage, where there are none with a name."""
-        is_empty = stretch.first == stretch.stop
-        inside = [
-            name
-            for first, stop, name in self.spans.get(stretch.key, ())
-            if stretch.first <= first <= stop <= stretch.stop and (first == stop) == is_empty
-        ]
-        return tuple(inside) or (f"storage {stretch.key}",)
+        """The tensors that use a stretch, of a whole storage all of its; the storage, where there are none with a name."""
+        is_whole = stretch.first == 0 < stretch.stop and stretch.stop >= self.ends.get(stretch.key, 0)
+        found = self.by_storage.get(stretch.key) if is_whole else self.by_stretch.get(stretch)
+        return tuple(found or ()) or (f"storage {stretch.key}",)
 
 
-def _after(span: tuple[int, int], cuts: Iterable[Cut]) -> tuple[int, int]:
-    """The range of some elements once their storage was trimmed."""
+def _after(span: tuple[int, int], cuts: Sequence[Cut]) -> tuple[int, int]:
+    """The range of some elements once their storage was trimmed; `cuts` are in order."""
     first, stop = span
-    for cut in cuts:
-        if cut.first <= first < cut.stop:
-            has_gaps = cut.length < cut.stop - cut.first
-            return (cut.at, cut.at + cut.length) if has_gaps else (first - cut.first + cut.at, stop - cut.first + cut.at)
-    return span
+    cut = cuts[bisect_right(cuts, first, key=lambda cut: cut.first) - 1] if cuts else None
+    if cut is None or not cut.first <= first < cut.stop:
+        return span
+    has_gaps = cut.length < cut.stop - cut.first
+    return (cut.at, cut.at + cut.length) if has_gaps else (first - cut.first + cut.at, stop - cut.first + cut.at)
 
 
 def cast_tensors(names: TensorNames, finished: Finished) -> list[CastTensor]:
-    """Every cast of a file that was written."""
-    return [_cast_tensor(names, cast, cast.target) for cast in finished.casts]
+    """Every cast of a file that was written; of several casts of one stretch, the last."""
+    casts = {cast.origin or id(cast): cast for cast in finished.casts}
+    return [_cast_tensor(names, cast, cast.target) for cast in casts.values()]
 
 
 def overflowing_tensors(names: TensorNames, finished: Finished) -> list[CastTensor]:

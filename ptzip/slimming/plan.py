@@ -25,7 +25,8 @@ from ptzip.slimming.options import Options
 from ptzip.slimming.tensors_file import tensors_file
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.torch_names import NOT_IN_LEGACY
-from ptzip.tree.children import node_at
+from ptzip.tree.children import node_children
+from ptzip.tree.paths import walk, with_prefixes
 from ptzip.zip import writer
 
 ZIP_MAGIC = b"PK"
@@ -56,6 +57,7 @@ def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[
     recipe = _apply(edit, container, options, overflowing)
     finished, file = _laid_out(edit, container, options)
     is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file, options)
+    edit.release()
     return Plan(edit, recipe, finished, file, is_worthwhile, _stays_safetensors(container, options))
 
 
@@ -164,7 +166,7 @@ def _respell(edit: Edit, container: Container, options: Options, recipe: Recipe)
     make_plain(edit, build_array)
     if container.name == BARE:  # its tensors are streams of torch.save, which a function loads
         edit.account.change(Category.OTHER, "file", "a zip of torch.save")
-    return recipe._replace(weights=_also_at(paths, recipe.weights))
+    return recipe._replace(weights=_also_at(paths, recipe.weights, edit.most_paths))
 
 
 def _like_training(edit: Edit, recipe: Recipe, options: Options) -> list[Found]:
@@ -174,12 +176,19 @@ def _like_training(edit: Edit, recipe: Recipe, options: Options) -> list[Found]:
     return [one for one in found if one.path.partition(".")[0] not in recipe.needed]
 
 
-def _also_at(paths: list[str], weights: Weights) -> Weights:
+def _also_at(paths: list[str], weights: Weights, most: int) -> Weights:
     """Finds the weights at some paths and others: the names in the state dict of a module may not tell that it is one."""
 
+    wanted = dict.fromkeys(paths)
+    above = {one for path in paths for one in with_prefixes(path)}
+
     def find(root: Node) -> list[tuple[str, Node]]:
-        known = [(path, child.value) for path in paths if (child := node_at(root, path)) is not None]
-        return known + [one for one in weights(root) if one[0] not in paths]
+        below = walk(root, node_children, most=most, is_closed=lambda path: str(path) not in above)
+        known = {"": root} | {str(path): child.value for path, child in below}
+        return [
+            *((path, known[path]) for path in wanted if path in known),
+            *(one for one in weights(root) if one[0] not in wanted),
+        ]
 
     return find
 

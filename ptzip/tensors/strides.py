@@ -37,3 +37,11 @@ def check_repeats(copied: int, stored: int) -> None:
     """Raise LimitError where strides of 0 repeat a few stored bytes so often that a copy would fill the memory."""
     if copied > max(FREE_REPEATS, MOST_REPEATS * stored):
         raise LimitError(f"a tensor repeats {stored} bytes into {copied}, more than is copied")
+
+
+def check_copies(copied: int, stored: int) -> None:
+    """Raise LimitError where tensors share a few stored bytes so often that a copy for each would fill a disk."""
+    if copied > max(FREE_REPEATS, MOST_REPEATS * stored):
+        raise LimitError(
+            f"tensors share {stored:,} bytes so often that each with its own would take {copied:,}, more than is copied"
+        )

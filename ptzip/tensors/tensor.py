@@ -2,14 +2,14 @@
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from ptzip.tensors.dtypes import BY_NAME, PACKED
 from ptzip.tensors.storage import Storage
-from ptzip.tensors.strides import contiguous
+from ptzip.tensors.strides import check_copies, contiguous, element_range
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -166,3 +166,16 @@ def _is_basic(item: object) -> bool:
     if item is None or item is Ellipsis or isinstance(item, slice):
         return True
     return hasattr(item, "__index__") and not isinstance(item, bool) and not hasattr(item, "__len__")
+
+
+def stored_bytes(tensors: Iterable[Tensor]) -> int:
+    """The bytes of all storages of some tensors, each once."""
+    roots = [one.storage.root[0] for tensor in tensors for one in tensor.with_components if one.storage is not None]
+    return sum(root.size for root in {id(root): root for root in roots}.values())
+
+
+def check_overlaps(tensors: Iterable[Tensor]) -> None:
+    """Raise LimitError where tensors share bytes so often that reading each of them takes very long."""
+    strided = [one for one in {id(one): one for one in tensors}.values() if len(one.stride) == len(one.shape)]
+    spans = [(element_range(one.offset, one.shape, one.stride), one.itemsize) for one in strided]
+    check_copies(sum((stop - first) * size for (first, stop), size in spans), stored_bytes(strided))

@@ -4,8 +4,8 @@ A module is recognized by its state, a dict with `_modules`, never by its class,
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
-from ptzip.errors import beyond
 from ptzip.limits import DEFAULT_LIMITS
 from ptzip.pickling.nodes import (
     Atom,
@@ -23,6 +23,7 @@ from ptzip.pickling.nodes import (
     text,
 )
 from ptzip.tensors.references import tensor_slot
+from ptzip.tree.paths import PathCount, walk
 
 UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
 """The dicts of a module that add nothing to a path."""
@@ -58,9 +59,9 @@ def last_child(module: Node) -> Node | None:
     return children[-1][1].node if children else None
 
 
-def modules(root: Node) -> Iterator[Node]:
-    """A module and all below it, each once, in the order of `nn.Module.modules()`."""
-    seen: set[int] = set()
+def modules(root: Node, seen: set[int] | None = None) -> Iterator[Node]:
+    """A module and all below it, each once, in the order of `nn.Module.modules()`; those with ids in `seen` are skipped."""
+    seen = set() if seen is None else seen
     pending = [root]
     while pending:
         module = pending.pop()
@@ -70,19 +71,19 @@ def modules(root: Node) -> Iterator[Node]:
             pending += [slot.node for _, slot in reversed(named_slots(module, "_modules"))]
 
 
-def parameter_slots(root: Node) -> Iterator[Slot]:
-    """The slots of all parameters; of a parameter that several modules share, only the first."""
-    seen: set[int] = set()
-    for module in modules(root):
+def parameter_slots(root: Node, seen: set[int] | None = None) -> Iterator[Slot]:
+    """The slots of all parameters of `modules`; of a parameter that several modules share, only the first."""
+    found: set[int] = set()
+    for module in modules(root, seen):
         for _, slot in named_slots(module, "_parameters"):
-            if id(slot.node) not in seen:
-                seen.add(id(slot.node))
+            if id(slot.node) not in found:
+                found.add(id(slot.node))
                 yield slot
 
 
-def buffer_slots(root: Node) -> Iterator[Slot]:
-    """The slots of all buffers."""
-    for module in modules(root):
+def buffer_slots(root: Node, seen: set[int] | None = None) -> Iterator[Slot]:
+    """The slots of all buffers of `modules`."""
+    for module in modules(root, seen):
         yield from (slot for _, slot in named_slots(module, "_buffers"))
 
 
@@ -92,26 +93,33 @@ def named_slots(module: Node, container: str) -> list[tuple[str, Slot]]:
     return [(name, slot) for key, slot in pair_slots(held) if (name := text(key)) is not None] if held is not None else []
 
 
-def state_dict(root: Node, most: int = DEFAULT_LIMITS.paths) -> list[tuple[str, Node]]:
+class StateChild(NamedTuple):
+    """A tensor or a child module of a module, by its name."""
+
+    part: str
+    value: Node
+
+
+def state_dict(root: Node, most: int | PathCount = DEFAULT_LIMITS.paths) -> list[tuple[str, Node]]:
     """The tensors of `module.state_dict()` by name (`torch/nn/modules/module.py`, `_save_to_state_dict`).
 
     Parameters are the tensors inside them, and buffers that are not persistent are left out. A module inside itself is left out
-    there. Raises LimitError where there are more than `most` names: a module in several positions has a name in each.
+    there. Raises LimitError where there are more than `most` names, or where they are very long: a module in several positions
+    has a name in each.
     """
-    found = list[tuple[str, Node]]()
-    pending: list[tuple[str, Node, frozenset[int]]] = [("", root, frozenset())]
-    while pending:
-        prefix, module, above = pending.pop()
-        found += [(f"{prefix}{name}", value) for name, value in _own_tensors(module)]
-        inner = above | {id(module)}
-        below = [(name, slot.node) for name, slot in named_slots(module, "_modules") if id(slot.node) not in inner]
-        pending += [(f"{prefix}{name}.", child, inner) for name, child in reversed(below)]
-        if len(found) + len(pending) > most:
-            raise beyond("paths", most, "the state dict of the module has more names than")
-    return found
+    found = walk(root, _state_children, most=most, is_wanted=lambda value: not is_module(value))
+    return [(str(path), child.value) for path, child in found]
 
 
-def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
+def _state_children(node: Node) -> list[StateChild]:
+    """The tensors of a module itself, and its child modules; nothing below a tensor."""
+    if not is_module(node):
+        return []
+    below = [StateChild(name, slot.node) for name, slot in named_slots(node, "_modules") if is_module(slot.node)]
+    return [*_own_tensors(node), *below]
+
+
+def _own_tensors(module: Node) -> Iterator[StateChild]:
     """The parameters of a module, and its persistent buffers."""
     held = lookup(attributes(module), "_non_persistent_buffers_set")
     if isinstance(held, Call) and held.arguments:  # a set below protocol 4
@@ -121,7 +129,7 @@ def _own_tensors(module: Node) -> Iterator[tuple[str, Node]]:
         for name, slot in named_slots(module, container):
             value = tensor_slot(slot).node
             if not isinstance(value, Atom) and (container == "_parameters" or name not in transient):
-                yield name, value
+                yield StateChild(name, value)
 
 
 def plain_names(module: Node) -> list[str]:

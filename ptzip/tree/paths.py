@@ -113,7 +113,7 @@ def walk(
     root: object,
     children_of: "ChildrenOf[Child]",
     top: Path = TOP,
-    most: int = DEFAULT_LIMITS.paths,
+    most: int | PathCount = DEFAULT_LIMITS.paths,
     *,
     is_wanted: Callable[[Any], bool] | None = None,
     is_named_once: Callable[[Any], bool] | None = None,
@@ -126,12 +126,12 @@ def walk(
     yielded, and a value is entered once only where nothing below it was, so that sharing does not multiply the work.
 
     Raises LimitError where there are more than `most` paths, or where they are very long; where shared values multiply them,
-    they are counted ahead.
+    they are counted ahead. Several walks may share one count.
     """
     ancestors, has_wanted = [id(root)], [False]
     inside, entered, barren = {id(root)}, {id(root)}, set[int]()
     pending: list[tuple[Path, Child] | None] = [None, *((top, child) for child in reversed(children_of(root)))]
-    counted, is_counted_ahead = PathCount(most), False
+    counted, is_counted_ahead = PathCount(most) if isinstance(most, int) else most, False
     while pending:
         item = pending.pop()
         if item is None:  # all that is below the innermost ancestor was visited

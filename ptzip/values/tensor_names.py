@@ -3,6 +3,7 @@
 A tensor is listed under every path at which it is found. The first pickle has no prefix; those of all others do.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -75,17 +76,17 @@ def values_of(container: Container, limits: Limits) -> Iterator[tuple[str, objec
 
 def tensors_in(values: Iterable[tuple[str, object]], most: int = DEFAULT_LIMITS.paths) -> dict[str, Tensor]:
     """The tensors of several values by name; the paths of each value begin with its prefix."""
-    found: dict[str, Tensor] = {}
+    found = _Named()
     for prefix, value in values:
         top = TOP.below(prefix or None)
         if isinstance(value, Tensor):
-            found[_free_name(found, prefix, value)] = value
+            found.add(prefix, value)
         for path, child in walk(
             value, value_children, top, most, is_wanted=lambda value: isinstance(value, Tensor), is_named_once=_is_plain_object
         ):
             if isinstance(child.value, Tensor):
-                found[_free_name(found, str(path), child.value)] = child.value
-    return found
+                found.add(str(path), child.value)
+    return found.tensors
 
 
 def named_tensors(root: object, most: int = DEFAULT_LIMITS.paths) -> dict[str, Tensor]:
@@ -103,10 +104,17 @@ def _is_plain_object(value: object) -> bool:
     return isinstance(value, Opaque) and "_modules" not in value.attributes
 
 
-def _free_name(found: dict[str, Tensor], name: str, tensor: Tensor) -> str:
-    """The name for a tensor, with a number where another tensor has it."""
-    number, free = 1, name
-    while free in found and found[free] is not tensor:
-        number += 1
-        free = f"{name} ({number})"
-    return free
+class _Named:
+    """Tensors by name; where another tensor has the name of one, it gets a number."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, Tensor] = {}
+        self._numbers = Counter[str]()
+        """The last number of each name."""
+
+    def add(self, name: str, tensor: Tensor) -> None:
+        free = name
+        while free in self.tensors and self.tensors[free] is not tensor:
+            self._numbers[name] += 1
+            free = f"{name} ({self._numbers[name] + 1})"
+        self.tensors[free] = tensor

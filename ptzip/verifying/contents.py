@@ -202,9 +202,12 @@ def _loading(checkpoint: Checkpoint) -> Loading | None:
 def non_finite(checkpoint: Checkpoint, counter: ByteCounter) -> Iterator[NonFinite]:
     """The tensors with NaN or infinite values."""
     from ptzip.tensors.statistics import statistics  # here, since only --values needs numpy
+    from ptzip.tensors.tensor import check_overlaps  # here, with it
 
-    counter.expect(sum(tensor.nbytes for tensor in checkpoint.tensors().values()))
-    for name, tensor in checkpoint.tensors().items():
+    tensors = checkpoint.tensors()
+    check_overlaps(tensors.values())
+    counter.expect(sum(tensor.nbytes for tensor in tensors.values()))
+    for name, tensor in tensors.items():
         counter.add(tensor.nbytes)
         try:
             found = statistics(tensor)

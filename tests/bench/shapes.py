@@ -95,6 +95,29 @@ PICKLES: dict[str, Shape] = {
 """The value of a pickle of about n parts."""
 
 
+def keys(n: int) -> bytes:
+    """A dict of n keys, in slot 0 of the memo."""
+    return b"}q\x00(" + b"".join(text(f"k{i}") + b"N" for i in range(n)) + b"u"
+
+
+def optimizers(n: int, _: int) -> bytes:
+    """The states of n optimizers, which have n groups in common."""
+    groups = b"]q\x00(" + mapping([("params", b"]")]) * n + b"e"
+    made = [mapping([("state", b"}"), ("param_groups", held)]) for held in [groups, *[b"h\x00"] * (n - 1)]]
+    return b"](" + b"".join(made) + b"e"
+
+
+IN_MANY: dict[str, Shape] = {
+    "objects of one state": lambda n, _: b"](" + keys(n) + b"cargparse\nNamespace\nq\x010" + b"h\x01)\x81h\x00b" * n + b"e",
+    "lists of one dict": lambda n, _: b"](" + keys(n) + b"](h\x00e" * n + b"e",
+    "copies of one dict": lambda n, _: b"](" + keys(n) + b"h\x002" * n + b"e",
+    "optimizers of one list": optimizers,
+    "calls of one tuple": lambda n, _: b"](" + NAME + b"q\x00(" + b"K\x01" * n + b"tq\x01R" + b"h\x00h\x01R" * n + b"e",
+    "objects of one list": lambda n, _: b"](" + NAME + b"q\x00)R(NN" + b"K\x01" * n + b"tq\x01b" + b"h\x00)Rh\x01b" * n + b"e",
+}
+"""Values of n parts that are in n others, each time in two bytes."""
+
+
 def storage(key: int, count: int = 4) -> bytes:
     """The persistent id of a storage of float32."""
     return b"(" + text("storage") + FLOATS + text(str(key)) + text("cpu") + b"K%ctQ" % count
@@ -310,6 +333,64 @@ def entries_of_one_long_name(n: int, _: int) -> bytes:
     return head + entry * n + struct.pack("<4sHHHHIIH", b"PK\5\6", 0, 0, n, n, n * len(entry), len(head), 0)
 
 
+def keys_and_tensors(n: int, first: int) -> bytes:
+    """Numbers and tensors by their keys."""
+    numbers = [(f"k{at}", b"K\1") for at in range(n)]
+    return checkpoint(mapping([*numbers, *((name, tensor(storage(key))) for key, name in enumerate(names(n, first)))]), n)
+
+
+def tensors_of_one_name(n: int, _: int) -> bytes:
+    """Tensors whose keys have the same text."""
+    nan = b"G" + struct.pack(">d", math.nan)
+    return checkpoint(b"}(" + b"".join(nan + tensor(storage(key)) for key in range(n)) + b"u", n)
+
+
+def state_dicts(n: int, first: int) -> bytes:
+    weights = [(name, mapping([("weight", tensor(storage(key)))])) for key, name in enumerate(names(n, first, "part{}"))]
+    return checkpoint(mapping(weights), n)
+
+
+def callbacks(n: int, first: int) -> bytes:
+    """States of callbacks that hold weights."""
+    held = [(name, mapping([("weight", tensor(storage(key)))])) for key, name in enumerate(names(n, first, "Callback{}"))]
+    weights = mapping([("w", tensor(storage(0)))])
+    return checkpoint(
+        mapping([("pytorch-lightning_version", text("2.0")), ("state_dict", weights), ("callbacks", mapping(held))]), n
+    )
+
+
+def whole_views(n: int, first: int) -> bytes:
+    """Views of nearly all of one storage of 80 bytes for each."""
+    size = struct.pack("<I", 20 * n)
+    holder = b"(" + text("storage") + FLOATS + text("0") + text("cpu") + b"J" + size + b"tQ"
+    shape = b"J" + struct.pack("<I", 19 * n) + b"\x85K\1\x85\x89"
+    items = [
+        (name, REBUILD + b"(" + holder + b"J" + struct.pack("<I", at) + shape + ORDERED + b")RtR")
+        for at, name in enumerate(names(n, first))
+    ]
+    made = {"data.pkl": pickled(mapping([("state_dict", mapping(items))])), "data/0": bytes(80 * n), "version": b"3\n"}
+    return torch_zip(made)
+
+
+def nested_modules(n: int, first: int) -> bytes:
+    """Modules inside one another, with one weight."""
+    start = b"cmodels\nM\n)\x81}(" + text("_parameters") + mapping([("w", tensor(storage(0)))]) + text("_buffers") + b"}"
+    made = (start + text("_modules") + b"}" + text("m")) * n + b"N" + b"sub" * n
+    return checkpoint(mapping([("epoch", b"J" + struct.pack("<I", first)), ("model", made)]))
+
+
+def module_in_modules(n: int, _: int) -> bytes:
+    """Modules that have one module of n weights in common."""
+    empty = ORDERED + b")R"
+
+    def module(parameters: bytes, children: bytes) -> bytes:
+        return b"cmodels\nM\n)\x81}(" + text("_parameters") + parameters + text("_modules") + children + b"ub"
+
+    shared = module(mapping([(name, tensor(storage(key))) for key, name in enumerate(names(n, 0))]), empty) + b"q\x01"
+    made = module(empty, mapping([("x", shared)])) + module(empty, mapping([("x", b"h\x01")])) * n
+    return checkpoint(mapping([("epoch", b"K\x01"), ("model", b"](" + made + b"e")]), n)
+
+
 def without_directory(n: int, first: int) -> bytes:
     data = tensors(n, first)
     return data[: data.index(b"PK\1\2")]
@@ -409,7 +490,14 @@ FILES: dict[str, tuple[int, Shape]] = DAMAGED | {
     "npz": (1_250, npz),
     "gzips in a row": (1_000, lambda n, _: gzip.compress(b"\x80\x02N.", mtime=0) * n),
     "entries of one long name": (1_250, entries_of_one_long_name),
+    "keys and tensors": (1_000, keys_and_tensors),
+    "tensors of one name": (1_000, tensors_of_one_name),
+    "state dicts": (1_000, state_dicts),
+    "callbacks": (1_000, callbacks),
+    "whole views": (1_000, whole_views),
+    "nested modules": (500, nested_modules),
+    "module in modules": (500, module_in_modules),
 }
 """The smallest number of parts to measure, and a file of n parts."""
-FILES |= {f"{name} (pickle)": (2_500, with_weights(shape)) for name, shape in PICKLES.items()}
+FILES |= {f"{name} (pickle)": (2_500, with_weights(shape)) for name, shape in (PICKLES | IN_MANY).items()}
 FILES |= {f"{name} (bare)": (2_500, bare(shape)) for name, shape in PICKLES.items()}
