@@ -55,5 +55,7 @@ def open_folder(source: FolderSource, limits: Limits) -> Folder:
     where masters are wanted and there are none."""
     kind = next(kind for kind in KINDS if kind.name == source.kind)
     if source.masters and not kind.has_masters:
-        raise UnsupportedError(f"this is a {kind.name}: only folders of DeepSpeed have float32 masters beside the weights")
+        raise UnsupportedError(
+            f"only folders of DeepSpeed have float32 masters beside the weights, and this is another ({kind.name})"
+        )
     return kind.read(source, limits)

@@ -149,7 +149,7 @@ def read(source: FolderSource, limits: Limits) -> Folder:
 
 def _facts(shares: Sequence[Mapping[Path, "Share"]]) -> Iterator[Fact]:
     yield Fact("processes", str(len(shares)))
-    yield Fact("split tensors", f"{sum(share.is_split for share in shares[0].values()):,} of {len(shares[0]):,}")
+    yield Fact("split", f"{sum(share.is_split for share in shares[0].values()):,} of {len(shares[0]):,} tensors")
 
 
 def _model_set(source: FolderSource) -> RankSet:
