@@ -184,7 +184,8 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         _refuse_change(arguments[0], arguments[1], SHARING_VIOLATION, arguments[0])
     else:
         _refuse_use(arguments[0], arguments[2], SHARING_VIOLATION, arguments[0])
-        _refuse_change(arguments[1], arguments[3], ACCESS_DENIED, arguments[0])
+        if arguments[1] != arguments[0]:
+            _refuse_change(arguments[1], arguments[3], ACCESS_DENIED, arguments[0])
 
 
 def _is_by_ptzip() -> bool:
