@@ -41,6 +41,9 @@ from ptzip.tensors.torch_names import SUBCLASSES
 
 Path = tuple[str, ...]
 
+Boxes = list[tuple[tuple[int, ...], View]]
+"""Parts of a tensor with their offsets in it."""
+
 NAME = "files of ranks"
 
 RANK_FILE = re.compile(
@@ -210,7 +213,7 @@ class Share(NamedTuple):
     slot: Slot
     dtype: str
     shape: tuple[int, ...]
-    boxes: list[tuple[tuple[int, ...], View]]
+    boxes: Boxes
     is_split: bool
 
     @property
@@ -278,8 +281,8 @@ def _wrapped(node: Node) -> tuple[str, list[Node], Node]:
     return "", [], node
 
 
-def _of_sharded_tensor(part: Part, held: Node) -> list[tuple[tuple[int, ...], View]]:
-    found = list[tuple[tuple[int, ...], View]]()
+def _of_sharded_tensor(part: Part, held: Node) -> Boxes:
+    found: Boxes = []
     for shard in items(next(iter(items(held)), None)):
         own = fields(shard, "Shard")
         local, where = view(part, own.get("tensor")), fields(own.get("metadata") or shard, "ShardMetadata")
@@ -289,7 +292,7 @@ def _of_sharded_tensor(part: Part, held: Node) -> list[tuple[tuple[int, ...], Vi
     return found
 
 
-def _of_dtensor(part: Part, shape: tuple[int, ...], held: Node) -> list[tuple[tuple[int, ...], View]]:
+def _of_dtensor(part: Part, shape: tuple[int, ...], held: Node) -> Boxes:
     own = attributes(held)
     local, spec = view(part, own.get("_local_tensor")), own.get("_spec")
     laid = fields(spec, "DTensorSpec") if spec is not None else {}
