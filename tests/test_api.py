@@ -93,6 +93,7 @@ def test_missing_folders_are_made_for_an_output_and_stay_only_with_it(last: Path
     assert ptzip.slim(last, target).output == str(target)
 
 
+@pytest.mark.posix("modes of files")
 def test_the_output_has_the_permissions_of_the_input(last: Path) -> None:
     last.chmod(0o640)
     ptzip.slim(last)
