@@ -257,7 +257,7 @@ def recorded_reads(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, Path], li
         opened.append(Recorder(path))
         return opened[-1]
 
-    monkeypatch.setattr("ptzip.checkpoint.open_source", opening)
+    monkeypatch.setattr("ptzip.formats.folders.open_source", opening)
 
     def run(path: Path, output: Path) -> list[tuple[int, int]]:
         ptzip.slim(path, output)

@@ -62,8 +62,10 @@ def test_one_of_several_is_opened_by_its_name(kind: str, tmp_path: Path) -> None
     with ptzip.open(f"{tmp_path}/files::a/b/other.pt") as checkpoint:
         assert list(checkpoint) == NAMES
         assert checkpoint.content.read(0, checkpoint.content.size) == state_dict()
-    with pytest.raises(ptzip.FormatError, match=r"there is no checkpoint b.pt in this .*, expected one of a/last.pt"):
+    with pytest.raises(ptzip.FormatError, match=r"there is no checkpoint b.pt in this .* \(did you mean a/b/other.pt\?\)"):
         ptzip.open(f"{tmp_path}/files::b.pt")
+    with pytest.raises(ptzip.FormatError, match=r"there is no checkpoint model in this .*, expected one of a/last.pt"):
+        ptzip.open(f"{tmp_path}/files::model")
 
 
 def test_a_name_behind_a_checkpoint_that_is_no_tar_or_zip_of_files_is_refused(tmp_path: Path) -> None:
