@@ -27,7 +27,8 @@ def files(*folders: str) -> list[Path]:
 
 
 def _is_checkpoint(path: Path) -> bool:
-    return path.is_file() and path.name not in ("manifest.json", ".metadata")  # the latter opens as its whole folder
+    """Whether it is a file to open by itself; an index opens as its whole folder."""
+    return path.is_file() and path.name not in ("manifest.json", ".metadata", "latest")
 
 
 @functools.cache

@@ -120,7 +120,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[Counting]:
     """The files that are opened, which count."""
     opened: list[Counting] = []
 
-    def opening(path: Path) -> Counting:
+    def opening(path: Path, masters: bool) -> Counting:
         opened.append(Counting(path))
         return opened[-1]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from ptzip.allowlist.needs import CLASSES_OF, STORAGE, Need
 from ptzip.render.words import count, cut
 
-HINT = " (slim --portable unpins it)"
+HINT = ", which slim --portable lifts"
 
 
 def lasting(needs: Iterable[Need]) -> list[str]:
