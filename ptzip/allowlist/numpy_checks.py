@@ -38,6 +38,9 @@ SIZES = dict(zip("?bhilqBHILQefdgFDGmMO", (1, 1, 2, 4, 8, 8, 1, 2, 4, 8, 8, 2, 4
 REFCOUNT_AND_LIST, POINTERS = 3, 7
 """NPY_ITEM_REFCOUNT | NPY_LIST_PICKLE of every dtype that contains objects, and NPY_ITEM_IS_POINTER (`ndarraytypes.h`)."""
 
+LEAST_FLAGS = -128
+"""numpy 1 writes the flags of an aligned structure as a signed byte; -1 is no number that it writes."""
+
 MOST_METADATA = 1000
 MOST_EMPTY = 1 << 20
 """The most elements of an array whose elements have no bytes."""
@@ -152,7 +155,11 @@ def _state_fault(judge: Context, kind: str, size: int, state: Node) -> tuple[str
         return "and gives it parts that do not fit into it", True
     has_objects = kind == "O" or any(dtype.has_objects for dtype, _ in inner)
     given = integer(flags)
-    if given < 0 or given & (REFCOUNT_AND_LIST if has_objects else POINTERS) != (REFCOUNT_AND_LIST if has_objects else 0):
+    if (
+        given < LEAST_FLAGS
+        or given == -1
+        or given & (REFCOUNT_AND_LIST if has_objects else POINTERS) != (REFCOUNT_AND_LIST if has_objects else 0)
+    ):
         return f"and gives it a state that denies its objects{'' if has_objects else ', or claims some'}", has_objects
     if any(_is_computed(judge, part) for part in parts[8:]):
         return "and gives it metadata that are computed while loading", has_objects

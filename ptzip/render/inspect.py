@@ -145,7 +145,7 @@ def _numbers(found: InspectReport) -> Iterator[Fact]:
     if found.dtypes:
         words = [f"{use.dtype} {size(use.size)} in {count(use.tensors, 'tensor')}" for use in found.dtypes[:MOST_DTYPES]]
         if len(found.dtypes) > MOST_DTYPES:
-            words.append(f"{len(found.dtypes) - MOST_DTYPES} more dtypes")
+            words.append(count(len(found.dtypes) - MOST_DTYPES, "more dtype"))
         yield "dtypes", words
         has_modules = any(one.is_exact for one in found.parameters)
         yield "parameters" if has_modules else "values", list(_parameters(found.parameters))
