@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.allowlist.table import pair
-from ptzip.pickling.nodes import Call, Global, Node, Persistent, Pickle, Tuple, plain, text
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Pickle, Tuple, plain, state, text
 from ptzip.tensors.references import KEY, LOCATION, STORAGE_ITEMS
 from ptzip.tensors.torch_names import DATED, Release
 
@@ -36,8 +36,12 @@ class Moved(NamedTuple):
     is_portable: bool = True
 
 
-POSIX, WINDOWS, PYTHON_2, PYTHON_313 = "Linux or macOS", "Windows", "Python 2", "Python 3.13 or later"
-NUMPY_1, NUMPY_124, NUMPY_126, NUMPY_2 = "numpy 1", "numpy 1.24 or later", "numpy 1.26 or later", "numpy 2"
+POSIX, WINDOWS = "Linux or macOS", "Windows"
+PYTHON_2, PYTHON_39, PYTHON_313 = "Python 2", "Python 3.9 or later", "Python 3.13 or later"
+NUMPY_1, NUMPY_124, NUMPY_125, NUMPY_126, NUMPY_2 = (
+    *("numpy 1", "numpy 1.24 or later", "numpy 1.25 or later"),
+    *("numpy 1.26 or later", "numpy 2"),
+)
 
 CLASSES_OF = "classes of "
 """How the need of a package begins."""
@@ -54,10 +58,15 @@ RECONSTRUCT = "numpy.core.multiarray._reconstruct"
 WINDOWS_PATHS = frozenset(f"{module}.WindowsPath" for module in ("pathlib", "pathlib._local"))
 FROM_BUFFER = frozenset(f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core"))
 RANDOM = "numpy.random._pickle"
+BIT_GENERATOR = f"{RANDOM}.__bit_generator_ctor"
 BIT_GENERATORS = {
     f"numpy.random.{module}.{name}": name
     for module, name in (("_mt19937", "MT19937"), ("_philox", "Philox"), ("_sfc64", "SFC64"))
 } | {f"numpy.random._pcg64.{name}": name for name in ("PCG64", "PCG64DXSM")}
+DTYPE = "numpy.dtype"
+FLAGS, ALIGNED = 7, 0x80
+"""The index of the flags in the state of a dtype, and that of an aligned structure (`ndarraytypes.h`, `NPY_ALIGNED_STRUCT`)."""
+
 TORCH_VERSION = "torch.torch_version.TorchVersion"
 WITH_STATE = "torch._utils._rebuild_parameter_with_state"
 FROM_CPU = "torch._utils._rebuild_device_tensor_from_cpu_tensor"
@@ -89,10 +98,16 @@ _MOVED = {
     "numpy.unicode_": Moved((NUMPY_1,), "numpy.str_"),
     "numpy.string_": Moved((NUMPY_1,), "numpy.bytes_"),
     "numpy.chararray": Moved((NUMPY_1,), is_portable=False),
-    "numpy.char.chararray": Moved((NUMPY_2,), is_portable=False),
-    **dict.fromkeys(BIT_GENERATORS, Moved((NUMPY_2,))),
     FORMER_UNTYPED: Moved(("torch 1.11 or 1.12",)),
 }
+
+_MODULES = {
+    "zoneinfo": PYTHON_39,
+    **dict.fromkeys(("numpy.dtypes", "numpy.exceptions"), NUMPY_125),
+    **dict.fromkeys(("numpy.char", "numpy.rec", "numpy.strings", "numpy.linalg._linalg"), NUMPY_2),
+    "numpy.linalg.linalg": NUMPY_1,
+}
+"""What the modules need whose names none else has."""
 
 _CORES = {"numpy.core": NUMPY_1, "numpy._core": NUMPY_2}
 _UFUNCS = "_multiarray_umath"
@@ -112,6 +127,8 @@ def moved(module: str, name: str, protocol: int | None) -> Moved | None:
     if (protocol or 0) > 2 and (module in IMPORT_MAPPING or (module, name) in NAME_MAPPING):
         new = ".".join(NAME_MAPPING.get((module, name)) or (IMPORT_MAPPING[module], name))
         return Moved((PYTHON_2,), new) if new != f"{module}.{name}" else None
+    if module in _MODULES:
+        return Moved((_MODULES[module],), is_portable=False)
     core, _, inner = module.rpartition(".")
     if core in _CORES and inner == _UFUNCS and not name.startswith("_"):
         return Moved((_CORES[core],), f"numpy.{name}")
@@ -164,8 +181,27 @@ def _of_names(nodes: Iterable[Node], protocol: int | None) -> Iterator[Need]:
         of_name = [call for node in found for call in calls.get(id(node), ())]
         for what, is_portable in _of_name(module, name, protocol, is_typed):
             yield Need(what, (f"{module}.{name}",), len(of_name) or len(found), is_portable)
-        if module == RANDOM and (pairs := sum(len(call.arguments) == 2 for call in of_name)):
-            yield Need(NUMPY_124, (f"{module}.{name}",), pairs, True)
+        for call in of_name:
+            yield from _of_call(call)
+
+
+def _of_call(call: Call) -> Iterator[Need]:
+    """What a call needs by what it is given, whatever its name needs."""
+    if call.path.startswith(f"{RANDOM}.") and len(call.arguments) == 2:
+        yield Need(NUMPY_124, (call.path,), 1, True)
+    kind = plain(call.arguments[0]) if call.path == BIT_GENERATOR and call.arguments else None
+    if isinstance(kind, Global):
+        yield Need(NUMPY_2, (kind.path,), 1, True)
+    if call.path == DTYPE and unsigned_flags(call) is not None:
+        yield Need(NUMPY_2, (DTYPE,), 1, True)
+
+
+def unsigned_flags(dtype: Call) -> int | None:
+    """The flags of an aligned structure as numpy 2 writes them, which numpy 1 cannot read; None for any others."""
+    built = state(dtype)
+    given = plain(built.parts[FLAGS]) if isinstance(built, Tuple) and len(built.parts) > FLAGS else None
+    flags = given.value if isinstance(given, Atom) else None
+    return flags if isinstance(flags, int) and ALIGNED <= flags < 2 * ALIGNED else None
 
 
 def _of_name(module: str, name: str, protocol: int | None, is_typed: bool) -> Iterator[tuple[str, bool]]:

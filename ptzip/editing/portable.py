@@ -5,6 +5,7 @@
                                which Windows takes too
     a numpy array or number    `numpy.core.multiarray`, which numpy 2 keeps for old pickles; a buffer of protocol 5 becomes such
                                an array, which numpy loads in the byte order of the machine
+    an aligned dtype           with the flags of numpy 1, which numpy 2 loads as those of an equal dtype that is not aligned
     a random generator         named by its bit generator, as up to numpy 1.23. The seed sequence, which only `spawn` needs, and
                                which pins a version by a checksum, is left out
     names of Python 2          those of Python 3, where the protocol does not have them translated
@@ -25,7 +26,10 @@ from collections.abc import Callable
 from pathlib import PureWindowsPath
 
 from ptzip.allowlist.needs import (
+    BIT_GENERATOR,
     BIT_GENERATORS,
+    DTYPE,
+    FLAGS,
     FORMER_UNTYPED,
     FROM_BUFFER,
     FROM_CPU,
@@ -39,6 +43,7 @@ from ptzip.allowlist.needs import (
     is_device,
     moved,
     needs,
+    unsigned_flags,
 )
 from ptzip.allowlist.table import pair
 from ptzip.editing.account import MOST_NOTED
@@ -66,7 +71,6 @@ from ptzip.tensors.strides import contiguous
 GRADIENT = STRIDE + 1
 """The index of `requires_grad` in the arguments of `_rebuild_tensor_v2`."""
 
-BIT_GENERATOR = f"{RANDOM}.__bit_generator_ctor"
 GENERATORS = (f"{RANDOM}.__generator_ctor", f"{RANDOM}.__randomstate_ctor")
 FROM_ARRAY = ("torch._utils._rebuild_device_tensor_from_numpy", "torch._utils._rebuild_xla_tensor")
 SCALARS = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar")
@@ -170,6 +174,13 @@ class Portable:
         built = state(call)
         given = call.arguments[1:2] if call.path in SCALARS else built.parts[-1:] if isinstance(built, Tuple) else []
         self.of_arrays.update(id(plain(node)) for node in given)
+
+    def dtype(self, call: Call) -> None:
+        """Flags as numpy 1 writes them: a signed byte."""
+        flags, built = unsigned_flags(call), state(call)
+        if flags is not None and built is not None:
+            built.parts[FLAGS] = atom(flags - 256)
+            self.done["aligned dtypes became those of numpy 1"] += 1
 
     def from_buffer(self, call: Call) -> Node | None:
         """`_frombuffer(buffer, dtype, shape, order)` as an empty array that BUILD fills (`numpy/_core/numeric.py`)."""
@@ -299,6 +310,7 @@ FORMS: dict[str, Callable[[Portable, Call], Node | None]] = {
     **dict.fromkeys(GENERATORS, Portable.generator),
     **dict.fromkeys(FROM_ARRAY, Portable.from_array),
     BIT_GENERATOR: Portable.bit_generator,
+    DTYPE: Portable.dtype,
     "torch.device": Portable.device,
     TORCH_VERSION: Portable.torch_version,
     WITH_STATE: Portable.parameter_with_state,

@@ -10,7 +10,7 @@ from ptzip.allowlist.table import pair
 from ptzip.checkpoint import Checkpoint
 from ptzip.io.sources import BytesSource
 from ptzip.pickling.new_nodes import named, new_list
-from ptzip.pickling.nodes import Node, Pickle
+from ptzip.pickling.nodes import Node, Pickle, Step
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
 from tests.checkpoint_builder import CheckpointBuilder, called, node
@@ -36,6 +36,11 @@ def found(root: Node, protocol: int = 2) -> list[tuple[str, int, bool]]:
         ("numpy.core.fromnumeric.anything", [("numpy 1", 1, False)]),
         ("numpy._core._internal._convert_to_stringdtype_kwargs", [("numpy 2", 1, False)]),
         ("numpy.add", []),
+        ("numpy.char.chararray", [("numpy 2", 1, False)]),
+        ("numpy.strings.add", [("numpy 2", 1, False)]),
+        ("numpy.dtypes.Float64DType", [("numpy 1.25 or later", 1, False)]),
+        ("numpy.random._pcg64.PCG64", []),
+        ("zoneinfo.ZoneInfo", [("Python 3.9 or later", 1, False)]),
         ("torch._utils._rebuild_tensor_v2", []),
         ("torch._utils._rebuild_tensor_v3", [("torch 2.1 or later", 1, False)]),
         ("torch.uint16", [("torch 2.3 or later", 1, False)]),
@@ -76,6 +81,18 @@ def test_every_name_that_this_numpy_writes_is_known(value: object, protocol: int
     for one in needs_of(read_pickle(pickle.dumps(value, protocol))):
         assert one.what.startswith("numpy")
         assert one.is_portable
+
+
+def test_a_dtype_that_numpy_1_cannot_read_needs_numpy_2() -> None:
+    flags = {protocol: found(dtype_of_flags(144), protocol) for protocol in (2, 4)}
+    assert flags == {2: [("numpy 2", 1, True)], 4: [("numpy 2", 1, True)]}
+    assert found(dtype_of_flags(-112)) == found(dtype_of_flags(16)) == []
+
+
+def dtype_of_flags(flags: int) -> Node:
+    new = called("numpy", "dtype", "V4", False, True)
+    new.add(Step("BUILD", items=[node((3, "|", None, None, None, 4, 1, flags))]))
+    return new
 
 
 def test_every_new_name_is_one_that_all_loaders_have() -> None:

@@ -25,7 +25,7 @@ from ptzip.editing.portable import make_portable
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource
 from ptzip.pickling.new_nodes import atom, named, new_tuple, replace_below
-from ptzip.pickling.nodes import Call, Global, Node, Pickle
+from ptzip.pickling.nodes import Call, Global, Node, Pickle, Step
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
 from ptzip.values.builder import build_array
@@ -79,7 +79,10 @@ paths = st.lists(parts, max_size=4).map(lambda found: pathlib.PosixPath(*found))
     lambda text: pathlib.PosixPath("/", text)
 )
 plain = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5) | st.binary(max_size=5)
-dtypes = st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c8", "U3", "S2", "O", "M8[s]", ">i4", [("a", "f4"), ("b", "i2")]])
+aligned = np.dtype([("a", "u1"), ("b", "f8")], align=True)
+dtypes = st.sampled_from(
+    ["f8", "f4", "f2", "i8", "u1", "?", "c8", "U3", "S2", "O", "M8[s]", ">i4", [("a", "f4"), ("b", "i2")], aligned]
+)
 
 
 @st.composite
@@ -92,7 +95,7 @@ def arrays(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Any:
 
 
 scalars = st.sampled_from(["f8", "f4", "f2", "i8", "u1", "?", "c8", "U3", "S2"]).map(lambda code: np.ones(1, code)[0])
-classes = st.sampled_from([np.float32, np.bool_, np.dtype("f4"), np.ndarray, np.str_])
+classes = st.sampled_from([np.float32, np.bool_, np.dtype("f4"), np.ndarray, np.str_, np.random.MT19937])
 generators = st.integers(0, 99).flatmap(
     lambda seed: st.sampled_from(
         [
@@ -215,6 +218,14 @@ def test_the_bytes_of_an_array_of_python_2_load() -> None:
     with pytest.raises(UnicodeDecodeError):
         pickle.loads(old)
     np.testing.assert_array_equal(pickle.loads(portable(old)), array)
+
+
+def test_an_aligned_dtype_of_numpy_2_has_the_flags_of_numpy_1() -> None:
+    dtype = called("numpy", "dtype", "V4", False, True)
+    dtype.add(Step("BUILD", items=[node((3, "|", None, None, None, 4, 1, 144))]))
+    new = write_pickle(Pickle(dtype, protocol=2))
+    dtype.steps[-1].items[0].parts[-1] = atom(-112)
+    assert portable(new) == write_pickle(Pickle(dtype, protocol=2))
 
 
 def test_an_8_bit_text_loads_whatever_the_encoding() -> None:
