@@ -107,11 +107,11 @@ class Machine:
             raise beyond("paths", self.limits.paths, "containers have more items than", self.at)
 
     def share(self, node: Node) -> None:
-        """Count the items of a value that is on the stack for another time."""
+        """Count the items and steps of a value that is on the stack for another time."""
         entered = [node]
         for _ in range(LEVELS):
             below = [child for one in entered for child in children(one)]
-            self.shared += len(below)
+            self.shared += len(below) + sum(len(one.steps) for one in entered)
             entered = [child for one in entered if type(one) in ENTERED for child in children(one) if type(child) not in LEAVES]
         most = min(self.limits.opcodes, self.limits.opcodes // ALLOWED_PART + MOST_PER_BYTE * (self.at - self.pickle.start))
         if self.shared > most:
