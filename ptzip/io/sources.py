@@ -367,20 +367,30 @@ class BytesSource:
         self._data = None
 
 
+def _size_of(file: BinaryIO) -> int:
+    """The bytes of a file object. Raises TypeError for one in text mode, or that cannot read or seek, as a socket."""
+    try:
+        if not isinstance(file.read(0), bytes):
+            raise TypeError("cannot open a file object in text mode: open the file with mode 'rb'")
+        file.seek(0, os.SEEK_END)  # an mmap returns nothing here before Python 3.13
+    except OSError as error:
+        if not isinstance(error, io.UnsupportedOperation) and error.errno != errno.ESPIPE:
+            raise
+        raise TypeError("cannot open a file object that cannot read and seek: read all of it, and open the bytes") from error
+    return file.tell()
+
+
 class FileObjectSource(BaseSource):
     """A binary file object of the caller, from its first byte to its last; one thread reads at a time."""
 
     def __init__(self, file: BinaryIO) -> None:
         import threading  # a fiftieth of the time of a small scan, and few sources are file objects
 
-        if not isinstance(file.read(0), bytes):
-            raise TypeError("cannot open a file object in text mode: open the file with mode 'rb'")
         name = getattr(file, "name", None)
         self.name = name if isinstance(name, str) else "<file object>"
         self._file: BinaryIO | None = file
         self._lock = threading.Lock()
-        file.seek(0, os.SEEK_END)  # an mmap returns nothing here before Python 3.13
-        self.size = file.tell()
+        self.size = _size_of(file)
         super().__init__()
 
     def read_into(self, offset: int, buffer: memoryview) -> None:

@@ -181,6 +181,17 @@ def test_what_cannot_be_opened_is_a_type_error_that_says_what_can() -> None:
         open_source(io.StringIO("text"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_file_object_that_cannot_read_or_seek_is_a_type_error(buffering: int, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(writer)
+    (tmp_path / "a.pt").write_bytes(b"data")
+    with os.fdopen(reader, "rb", buffering) as pipe, (tmp_path / "a.pt").open("ab", buffering) as unreadable:
+        for file in (pipe, unreadable):
+            with pytest.raises(TypeError, match="cannot read and seek: read all of it, and open the bytes"):
+                open_source(file)
+
+
 def test_only_a_regular_file_is_a_source(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.pt")
     with pytest.raises(FormatError, match="a pipe"):
