@@ -195,9 +195,13 @@ class Caster:
     def report(self) -> None:
         account, target = self.edit.account, self.options.target
         for path, count in self.cast.items():
-            account.change(Category.HALF, path, f"{count} tensors to {target}")
+            account.change(Category.HALF, path, f"{count} tensor{'s' if count > 1 else ''} to {target}")
         if self.sharing:
-            account.change(Category.HALF, "storages", f"{self.sharing} more tensors to {target}, which share them")
+            account.change(
+                Category.HALF,
+                "storages",
+                f"{self.sharing} more tensor{'s' if self.sharing > 1 else ''} to {target}, which share them",
+            )
         account.companions = self.kept.total()
         for path, count in self.kept.items():
             where = f" in {path}" if path else ""

@@ -194,7 +194,7 @@ def test_a_module_that_stands_twice_is_cast_once(builder: CheckpointBuilder, tmp
     twice = module(buffers={"b": builder.tensor(numbers(4))})
     path = builder.save(tmp_path / "last.pt", DEFAULTS | {"model": model(module(children={"a": twice, "b": twice}))})
     report = ptzip.slim(path, tmp_path / "out.pt")
-    assert [change.what for change in report.changes if change.category is Category.HALF] == ["1 tensors to float16"]
+    assert [change.what for change in report.changes if change.category is Category.HALF] == ["1 tensor to float16"]
     assert report.saved[Category.HALF] == 8
 
 

@@ -108,7 +108,7 @@ def test_tensors_are_dropped_by_name_and_a_dry_run_says_the_same(tmp_path: Path)
     assert not (tmp_path / "out.safetensors").exists()
     assert [(change.path, change.what) for change in planned.changes] == [
         ("rope.inv_freq", "removed"),
-        ("", "1 tensors to float16"),
+        ("", "1 tensor to float16"),
     ]
     report = ptzip.slim(path, tmp_path / "out.safetensors", drop="rope.*", check=True)
     assert list(load_file(tmp_path / "out.safetensors")) == ["w"]
