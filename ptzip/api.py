@@ -155,10 +155,11 @@ def _class_renames(names: Mapping[str, str] | None) -> "tuple[ClassRename, ...]"
     """The renames of classes; none to a name that `scan` refuses whatever is trusted."""
     if not names:
         return ()
-    from ptzip.editing.rename_classes import class_renames  # as above
+    from ptzip.allowlist.table import is_allowed  # as above
+    from ptzip.editing.rename_classes import class_renames
     from ptzip.scanning.dangerous_names import of_trusted
 
-    return class_renames(names, of_trusted)
+    return class_renames(names, lambda module, name: "" if is_allowed(module, name) else of_trusted(module, name))
 
 
 def _is_same(source: Openable, output: "Path") -> bool:

@@ -119,7 +119,7 @@ def convert(
     target = _target(output)
     if options.max_shard_size is not None and target is NPZ:
         raise EditError(f"an npz is not split into shards, as {output} would be: use .safetensors or .bin")
-    _check_whole(options, output, target)
+    _check_whole(options, target)
     overflowing = dict[str, set[Stretch]]()
     with open_checkpoint(source, limits, masters=options.masters) as checkpoint:
         if checkpoint.parts:
@@ -142,7 +142,7 @@ def convert(
                 return replace(report, warnings=(*report.warnings, *warnings))
 
 
-def _check_whole(options: ConvertOptions, output: Path, target: TargetFormat) -> None:
+def _check_whole(options: ConvertOptions, target: TargetFormat) -> None:
     """Raise EditError where the object as a whole is asked for, and something that only tensors have."""
     if not options.is_whole:
         return
@@ -152,7 +152,9 @@ def _check_whole(options: ConvertOptions, output: Path, target: TargetFormat) ->
             "portable and rename_class write the object as a whole: they exclude what selects, renames or casts tensors"
         )
     if target is not STATE_DICT:
-        raise EditError(f"{output} would be {target.name}, which has no classes: it loads everywhere without portable")
+        raise EditError(
+            f"portable and rename_class write an object, and {target.name} has none: write a .pt, --format pt on stdout"
+        )
 
 
 def _has_object(checkpoint: Checkpoint, options: ConvertOptions) -> bool:

@@ -12,6 +12,7 @@ from ptzip.editing.edit import Edit
 from ptzip.errors import EditError
 from ptzip.pickling.new_nodes import replace_below
 from ptzip.pickling.nodes import Call, Global, Node, walk
+from ptzip.tensors.torch_names import STORAGE_CLASSES
 from ptzip.text import did_you_mean
 
 ANY = "*"
@@ -21,14 +22,14 @@ WhyHarmful = Callable[[str, str], str]
 
 
 class ClassRename(NamedTuple):
-    """The new name for the names that match `old`; `why_harmful` judges each new one."""
+    """The new name for the names that match `old`; `why_harmful` judges each that is another."""
 
     old: str
     new: str
     why_harmful: WhyHarmful
 
     def renamed(self, module: str, name: str) -> tuple[str, str] | None:
-        """The new module and name, None for a name that does not match. Raises EditError for a harmful one."""
+        """The new module and name, None for a name that does not match. Raises EditError for one that cannot be."""
         pattern = "(.*)".join(map(re.escape, self.old.split(ANY)))
         found = re.fullmatch(pattern, f"{module}.{name}")
         if found is None:
@@ -37,9 +38,16 @@ class ClassRename(NamedTuple):
         words = [literals[0], *(word for pair in zip(found.groups(), literals[1:], strict=True) for word in pair)]
         parts = "".join(words).rsplit(".", 1 + name.count("."))
         new = parts[0], ".".join(parts[1:])
-        if why := self.why_harmful(*new):
-            raise EditError(f"--rename-class {self.old}={self.new} makes {module}.{name} a name that scan refuses: {why}")
+        if new != (module, name):
+            self._check(f"{module}.{name}", new)
         return new
+
+    def _check(self, path: str, new: tuple[str, str]) -> None:
+        rename = f"--rename-class {self.old}={self.new} makes {path}"
+        if why := self.why_harmful(*new):
+            raise EditError(f"{rename} a name that scan refuses: {why}")
+        if path in STORAGE_CLASSES and ".".join(new) not in STORAGE_CLASSES:
+            raise EditError(f"{rename} {'.'.join(new)}, which is no storage class of torch: no tensor of it would load")
 
 
 def class_renames(names: Mapping[str, str], why_harmful: WhyHarmful) -> tuple[ClassRename, ...]:

@@ -106,6 +106,24 @@ def test_no_name_becomes_one_that_scan_refuses(new: str, verb: str, tmp_path: Pa
     assert not (tmp_path / "new.pt").exists()
 
 
+@pytest.mark.parametrize("names", [{"torch.*": "old.*"}, {"torch.FloatStorage": "torch.FloatTensor"}])
+def test_a_storage_class_becomes_no_other_class(names: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(ptzip.EditError, match=r"--rename-class torch\..* makes torch.FloatStorage .*no storage class of torch"):
+        ptzip.slim(checkpoint(tmp_path), tmp_path / "new.pt", rename_class=names, dtype="keep")
+
+
+@pytest.mark.parametrize("new", ["torch.device", "numpy.dtype", "torch.float32"])
+def test_a_name_may_become_one_that_is_allow_listed(new: str, tmp_path: Path) -> None:
+    report = ptzip.slim(checkpoint(tmp_path), rename_class={"utils.Hyp": new}, dry_run=True)
+    assert [one.what for one in report.changes if one.path == "names"] == [f"utils.Hyp became {new}"]
+
+
+def test_all_names_renamed_to_themselves_change_nothing(tmp_path: Path) -> None:
+    report = ptzip.slim(checkpoint(tmp_path), rename_class={"*": "*"}, dry_run=True)
+    assert not report.warnings
+    assert not [one for one in report.changes if one.path == "names"]
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
