@@ -84,6 +84,8 @@ def make_portable(edit: Edit, build_array: BuildArray) -> None:
     portable, top = Portable(edit, build_array, nodes), [edit.root]
     replace_below(top, portable)
     edit.pickle.root = top[0]
+    if portable.has_shared_bits:
+        edit.account.warnings.append("random generators that shared a bit generator got one each, in the same state")
     edit.account.respelled([f"{what}{f' ({times:,})' if times > 1 else ''}" for what, times in portable.done.items()])
 
 
@@ -110,6 +112,9 @@ class Portable:
         self.done = Counter[str]()
         self.of_arrays = set[int]()
         """The identities of nodes that are the bytes of arrays."""
+        self.bits: dict[int, Call] = {}
+        """The bit generators so far, by identity; those inside generators too, which numpy before 1.24 cannot share."""
+        self.has_shared_bits = False
         self.globals: dict[str, Global] = {}
         self.buffers: dict[tuple[int, tuple[int, ...], tuple[int, ...]], Node] = {}
         """The bytes of arrays, by the identity of their buffer, their shape and their strides."""
@@ -208,6 +213,7 @@ class Portable:
 
     def bit_generator(self, call: Call) -> None:
         """`__bit_generator_ctor(class)` and its state `(dict, seed sequence)` by name, with the dict alone."""
+        self._note_bits(call)
         kind = plain(call.arguments[0]) if call.arguments else None
         if isinstance(kind, Global) and kind.path in BIT_GENERATORS:
             call.parts[1] = new_tuple(atom(BIT_GENERATORS[kind.path]))
@@ -225,6 +231,7 @@ class Portable:
             name = BIT_GENERATORS.get(kind.path) if isinstance(kind, Global) else text(kind)
             if name is None or inner is None:
                 return
+            self._note_bits(first)
             call.parts[1] = new_tuple(atom(name))
             if state(call) is None:
                 call.add(Step("BUILD", items=[inner]))
@@ -233,6 +240,10 @@ class Portable:
         else:
             return
         self.done["random generators became those of numpy before 1.24"] += 1
+
+    def _note_bits(self, call: Call) -> None:
+        self.has_shared_bits = self.has_shared_bits or id(call) in self.bits
+        self.bits[id(call)] = call
 
     def device(self, call: Call) -> None:
         kind = plain(call.arguments[0]) if call.arguments else None

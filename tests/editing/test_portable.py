@@ -24,7 +24,7 @@ from ptzip.editing.edit import Edit
 from ptzip.editing.portable import make_portable
 from ptzip.io.payloads import read_all
 from ptzip.io.sources import BytesSource
-from ptzip.pickling.new_nodes import atom, named, new_tuple, replace_below
+from ptzip.pickling.new_nodes import atom, named, new_list, new_tuple, replace_below
 from ptzip.pickling.nodes import Call, Global, Node, Pickle, Step
 from ptzip.pickling.reader import read_pickle
 from ptzip.pickling.writer import write_pickle
@@ -226,6 +226,20 @@ def test_an_aligned_dtype_of_numpy_2_has_the_flags_of_numpy_1() -> None:
     new = write_pickle(Pickle(dtype, protocol=2))
     dtype.steps[-1].items[0].parts[-1] = atom(-112)
     assert portable(new) == write_pickle(Pickle(dtype, protocol=2))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_generators_that_no_longer_share_a_bit_generator_are_a_warning(order: int, is_shared: bool) -> None:
+    """As numpy 2 writes them, whichever numpy runs the test."""
+    bits = [called("numpy.random._pickle", "__bit_generator_ctor", named("numpy.random._pcg64", "PCG64")) for _ in range(2)]
+    for one in bits:
+        one.add(Step("BUILD", items=[new_tuple(node({"state": 1}), atom(None))]))
+    generator = called("numpy.random._pickle", "__generator_ctor", bits[0])
+    parts: list[Node] = [generator, generator, bits[0 if is_shared else 1]]
+    edit = Edit(Checkpoint(BytesSource(write_pickle(Pickle(new_list(parts[::order]), protocol=2)))).main)
+    make_portable(edit, build_array)
+    assert bool(edit.account.warnings) == is_shared
 
 
 def test_an_8_bit_text_loads_whatever_the_encoding() -> None:
