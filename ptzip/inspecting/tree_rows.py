@@ -23,6 +23,9 @@ MOST_ITEMS = 8
 LONG = 200
 """Characters or bytes from which on a text or a number is shown once: a few bytes refer to it again."""
 
+SPELLED = 10
+"""Bytes that spell a character at most, as in "\\U0001F600"."""
+
 LONGEST_PATH = 4000
 """How many characters of a path are shown, since any number of rows may name the same one."""
 
@@ -76,7 +79,7 @@ def tree_rows(
     counted = PathCount(most)
     depth, width = (UNLIMITED, UNLIMITED) if everything else (DEPTH, WIDTH)
     depth = depth if deepest is None else deepest
-    seen: dict[int, Path] = {}
+    seen: dict[int, tuple[Path, str]] = {}
     pending = [_Level(TOP.below(path or None), iter([NodeChild(path, root)]), 1)]
     while pending:
         above, rest, left = pending[-1]
@@ -103,7 +106,7 @@ def _is_idle(child: NodeChild) -> bool:
     if not (child.part or "").startswith("_"):
         return False
     if isinstance(child.value, Atom):
-        return child.value.value is None
+        return child.value.op == "NONE"
     return (
         not isinstance(child.value, Global | Persistent)
         and not is_tensor(child.value)
@@ -111,16 +114,17 @@ def _is_idle(child: NodeChild) -> bool:
     )
 
 
-def _row(branch: _Branch, seen: dict[int, Path], tensors: Mapping[str, Tensor]) -> TreeRow:
+def _row(branch: _Branch, seen: dict[int, tuple[Path, str]], tensors: Mapping[str, Tensor]) -> TreeRow:
     depth, path, name, node = branch
+    if id(node) in seen:
+        first, word = seen[id(node)]
+        return TreeRow(depth, name, word, seen=_text(first))
     word = kind(node)
     if _is_short(node):
         return TreeRow(depth, name, word, node.value)
     if isinstance(node, Global):
         return TreeRow(depth, name, "name", node.path)
-    if id(node) in seen:
-        return TreeRow(depth, name, word, seen=_text(seen[id(node)]))
-    seen[id(node)] = path
+    seen[id(node)] = path, word
     if isinstance(node, Atom):
         return TreeRow(depth, name, word, node.value)
     below = sum(1 for _ in each_child(node))
@@ -145,8 +149,8 @@ def _text(path: Path) -> str:
 
 def _is_short(node: Node) -> TypeGuard[Atom]:
     """Whether this is a number or a text that may be shown any number of times."""
-    if not isinstance(node, Atom):
-        return False
+    if not isinstance(node, Atom) or (isinstance(node.arg, bytes) and len(node.arg) > SPELLED * LONG):
+        return False  # without decoding it for each row
     if isinstance(node.value, int):
         return node.value.bit_length() <= 8 * LONG
     return not isinstance(node.value, str | bytes | bytearray) or len(node.value) <= LONG

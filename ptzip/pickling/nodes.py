@@ -279,8 +279,8 @@ def lookup(node: Node | None, key: str) -> Node | None:
 
 def state(node: Node) -> Node | None:
     """The state that BUILD gives an object (usually its `__dict__`), or None."""
-    built = [step.items[0] for step in node.steps if step.op == "BUILD"]
-    return plain(built[-1]) if built else None
+    last = next((step.items[0] for step in reversed(node.steps) if step.op == "BUILD"), None)
+    return None if last is None else plain(last)
 
 
 def children(node: Node) -> list[Node]:
