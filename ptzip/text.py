@@ -11,7 +11,7 @@ MOST_BITS = 4096
 """Longer integers are written in hexadecimal (`sys.set_int_max_str_digits`: 4,300 digits by default)."""
 
 TOP_LEVEL = "(top level)"
-"""What stands for the empty path: the object that was saved, as a whole."""
+"""How the empty path is shown: the object that was saved, as a whole."""
 
 LONGEST = 60
 """Texts are cut to this many characters unless everything is shown."""

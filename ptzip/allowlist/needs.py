@@ -47,7 +47,7 @@ CLASSES_OF = "classes of "
 """How the need of a package begins."""
 
 STORAGE = "storage"
-"""What stands for the names of a need of a device."""
+"""The name given in a need of a device, which comes from persistent ids and not from names in the pickle."""
 
 PATH = "pathlib.Path"
 """A path of the system that loads it, in every version of Python."""

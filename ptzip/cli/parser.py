@@ -50,7 +50,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Paths(argparse._StoreAction):
-    """Stores paths, and in place of one like `runs\\*.pt` those that it stands for where shells leave that to programs.
+    """Stores paths, and in place of a pattern like `runs\\*.pt` those that match it, on systems whose shells do not expand it.
 
     Only `*` and `?` count, which no name of a file there has; a pattern without a file stays as it is, as in most shells.
     """
@@ -61,7 +61,7 @@ class Paths(argparse._StoreAction):
 
 
 def expanded(word: str) -> list[str]:
-    """The sorted paths that a pattern stands for, or the word itself."""
+    """The sorted paths that match a pattern, or the word itself."""
     if "*" not in word and "?" not in word:
         return [word]
     from glob import glob  # here, since few words are patterns

@@ -143,7 +143,7 @@ class NamedSource(NamedTuple):
 def open_source(source: Openable) -> Source:
     """A path, bytes or a binary file object as a source, which the caller closes. A file object stays open then.
 
-    What is a source already is opened once more on the same open file, so that all that is said of it is of one version.
+    A source is opened again on the same open file, so that all results describe one version of it.
 
     Raises FormatError where a path leads to something other than a regular file, OSError where it cannot be opened.
     """

@@ -1,4 +1,4 @@
-"""The universal form of DeepSpeed: `zero/NAME/fp32.pt` has the float32 weights of each parameter, whoever trained it.
+"""The universal form of DeepSpeed: `zero/NAME/fp32.pt` has the float32 weights of one parameter, for any number of processes.
 
 `latest_universal` names its folder, which also has the model files (`deepspeed/checkpoint/ds_to_universal.py`). The object is
 one state dict, with what was not trained as the first model file has it: `zero` has that too, cast to float32.

@@ -1,4 +1,4 @@
-"""The names in a folder, by which it is told what kind of checkpoint it is."""
+"""The names of the files in a folder, from which the kind of checkpoint is detected."""
 
 import re
 from pathlib import Path

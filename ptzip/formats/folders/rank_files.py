@@ -39,7 +39,7 @@ from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.references import tensor_slot
 from ptzip.tensors.torch_names import SUBCLASSES
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 Boxes = list[tuple[tuple[int, ...], View]]
 """Parts of a tensor with their offsets in it."""
@@ -150,7 +150,7 @@ def read(source: FolderSource, limits: Limits) -> Folder:
     return assembly.folder(NAME, source, root, limits, _facts(shares))
 
 
-def _facts(shares: Sequence[Mapping[Path, "Share"]]) -> Iterator[Fact]:
+def _facts(shares: Sequence[Mapping[KeyPath, "Share"]]) -> Iterator[Fact]:
     yield Fact("processes", str(len(shares)))
     yield Fact("split", f"{sum(share.is_split for share in shares[0].values()):,} of {len(shares[0]):,} tensors")
 
@@ -171,7 +171,7 @@ def _model_set(source: FolderSource) -> RankSet:
     return one
 
 
-def _check_names(parts: Sequence[Part], shares: Sequence[Mapping[Path, "Share"]]) -> None:
+def _check_names(parts: Sequence[Part], shares: Sequence[Mapping[KeyPath, "Share"]]) -> None:
     """Raise UnsupportedError where processes have different tensors, or several parameters in one."""
     for part, found in zip(parts, shares, strict=True):
         for path in found:
@@ -227,10 +227,10 @@ class Share(NamedTuple):
         return f"{'a part of ' if self.is_split else ''}{self.dtype} {list(self.shape)} in {self.file}"
 
 
-def shares_in(part: Part) -> dict[Path, Share]:
+def shares_in(part: Part) -> dict[KeyPath, Share]:
     """The tensors in the dicts, lists and tuples of a file, by the keys on the way to them."""
-    found, seen = dict[Path, Share](), set[int]()
-    pending: list[tuple[Path, Node]] = [((), part.root)]
+    found, seen = dict[KeyPath, Share](), set[int]()
+    pending: list[tuple[KeyPath, Node]] = [((), part.root)]
     while pending:
         above, holder = pending.pop()
         if id(holder) in seen:
