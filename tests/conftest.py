@@ -7,6 +7,7 @@ Hypothesis tries the same examples in every run.
 import importlib.util
 import os
 import shutil
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +18,10 @@ from tests.corpus import IS_CI
 if no_posix.IS_ON:
     os.environ["PYTHONPATH"] = no_posix.PYTHON_PATH
     no_posix.install()
+
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL)):
+    if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) == signal.SIG_IGN:
+        signal.signal(number, usual)  # a shell ignores them in the background, and so would the processes of the tests
 
 NEEDS = {
     "torch": (importlib.util.find_spec("torch"), "torch (pip install torch==2.13.0)"),

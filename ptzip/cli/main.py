@@ -12,7 +12,7 @@ from typing import NamedTuple, NoReturn
 
 import ptzip
 from ptzip.cli.parser import NARROW, Parser, add_common
-from ptzip.cli.printing import complain, set_up, show
+from ptzip.cli.printing import complain, message, set_up, show
 from ptzip.errors import EditError
 from ptzip.text import did_you_mean
 
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         complain("error", str(error))
         return FAILED
     except OSError as error:  # as above
-        complain("error", f"the report could not be printed: {(error.strerror or str(error)).lower()}")
+        complain("error", f"the output could not be written: {message(error, '')}")
         return FAILED
 
 

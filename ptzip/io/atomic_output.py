@@ -29,7 +29,7 @@ from ptzip.io.sources import (
     split_member,
     unchanged,
 )
-from ptzip.io.system import RENAMES_FREELY
+from ptzip.io.system import RENAMES_FREELY, renamed_silently
 from ptzip.io.unfinished import UNFINISHED, WRITTEN
 from ptzip.io.work_folder import WorkFolder
 
@@ -67,6 +67,8 @@ class Output:
 
     def check(self) -> None:
         """Raise EditError where the target is no regular file, and OSError where no file can be called so."""
+        if why := renamed_silently(self.target):
+            raise EditError(f"the output {self.target} would not be a file of that name: {why}; choose another name")
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if kind := special(self.target):  # not of the real path: what /dev/stdout leads to need not have a name
                 raise EditError(f"the output {self.target} is {kind}, expected a regular file")

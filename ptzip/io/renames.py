@@ -9,7 +9,7 @@ import os
 import stat
 from pathlib import Path
 
-from ptzip.io.system import IS_WINDOWS, RENAMES_FREELY
+from ptzip.io.system import IS_WINDOWS, RENAMES_FREELY, patiently
 
 CURRENT_FOLDER = -100
 """`AT_FDCWD` of `linux/fcntl.h`."""
@@ -23,7 +23,7 @@ NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 def rename_new(path: Path, target: Path) -> None:
     """Rename to a name that is free; raises FileExistsError if it is not, also if it is taken at the last moment."""
     if not RENAMES_FREELY:
-        os.rename(path, target)  # noqa: PTH104 (the promise is that of this function)
+        patiently(lambda: os.rename(path, target))  # noqa: PTH104 (the promise is that of this function)
         return
     try:
         target.hardlink_to(path)
@@ -48,7 +48,8 @@ def swap(path: Path, target: Path) -> None:
         return
     old = path.with_suffix(".old")
     try:
-        target.rename(target)  # Windows refuses that of a file that is open, whose second name could not be removed again
+        # Windows refuses that of a file that is open, whose second name could not be removed again
+        patiently(lambda: target.rename(target))
         old.hardlink_to(target)
     except FileNotFoundError:
         raise
@@ -61,13 +62,9 @@ def swap(path: Path, target: Path) -> None:
 
 def _replace(path: Path, target: Path) -> None:
     """Rename over a file, also where that is read-only, which Windows refuses."""
-    try:
-        path.replace(target)
-    except PermissionError:
-        if RENAMES_FREELY or target.stat().st_mode & stat.S_IWUSR:
-            raise
+    if not RENAMES_FREELY and not target.stat().st_mode & stat.S_IWUSR:
         target.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        path.replace(target)
+    patiently(lambda: path.replace(target))
 
 
 def _renameat2(path: Path, target: Path, flag: int) -> bool:

@@ -7,6 +7,8 @@ import contextlib
 import errno
 import io
 import os
+import re
+import time
 from _thread import allocate_lock  # `threading` takes a fiftieth of the time of a small scan
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -32,11 +34,28 @@ PRIVATE = 0o777 if IS_WINDOWS else 0o700
 DESCRIPTORS = "/dev/fd"
 """The folder in which systems name open files by their descriptors."""
 
+NOT_FOUND, ACCESS_DENIED, SHARING_VIOLATION, LOCK_VIOLATION, TOO_LONG = 3, 5, 32, 33, 206
+"""Errors of Windows (winerror.h: ERROR_PATH_NOT_FOUND to ERROR_FILENAME_EXCED_RANGE). To replace a file that is open is the
+second, a path that is too long may be the first."""
+
 IN_USE = "another program has the file open: close it there and try again"
 
-REASONS = {5: "access is denied, or another program has the file open", 32: IN_USE, 33: IN_USE}
-"""What errors of Windows mean here (winerror.h: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION). To replace
-a file that is open is the first of them."""
+REASONS = {
+    ACCESS_DENIED: "access is denied, or another program has the file open",
+    SHARING_VIOLATION: IN_USE,
+    LOCK_VIOLATION: IN_USE,
+    TOO_LONG: "the path has more than 259 characters, which Windows takes only where long paths are enabled (LongPathsEnabled)",
+}
+"""What they mean here."""
+
+MAX_PATH = 260
+"""The limit of paths on Windows, with the zero at the end. Python lifts it where the registry has LongPathsEnabled."""
+
+PAUSES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+"""Seconds to wait for a program that has a file open for a moment."""
+
+DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?", re.IGNORECASE)
+"""The names of devices, with any suffix ("Naming Files, Paths, and Namespaces", learn.microsoft.com)."""
 
 
 def read_at(descriptor: int, length: int, offset: int) -> bytes:
@@ -103,4 +122,38 @@ def temporary_path(fill: Callable[[BinaryIO], object]) -> Iterator[str]:
 
 def reason(error: OSError) -> str:
     """What the system says of an error, in words that help where its own do not."""
-    return REASONS.get(getattr(error, "winerror", None) or 0, error.strerror or str(error))
+    number = getattr(error, "winerror", None)
+    if number == NOT_FOUND and len(os.path.abspath(str(error.filename))) >= MAX_PATH:  # noqa: PTH100 (as above)
+        number = TOO_LONG
+    return REASONS.get(number or 0, error.strerror or str(error))
+
+
+def patiently(change: Callable[[], object]) -> None:
+    """Rename, replace or remove a file, again after a pause where Windows says that it is open: scanners for viruses and
+    indexers open new files for a moment.
+    """
+    for pause in PAUSES:
+        try:
+            change()
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in (ACCESS_DENIED, SHARING_VIOLATION):
+                raise
+            time.sleep(pause)
+        else:
+            return
+    change()
+
+
+def renamed_silently(path: str | os.PathLike[str]) -> str | None:
+    """What Windows takes for something else in a path, without an error, and for what; None where it takes it as it is."""
+    from pathlib import PureWindowsPath  # as above
+
+    whole = PureWindowsPath(path)
+    for part in whole.parts[bool(whole.anchor) :] if IS_WINDOWS else ():
+        if DEVICE.fullmatch(part):
+            return f"{part} is a device on Windows"
+        if part[-1] in ". " and part != "..":
+            return f"Windows drops the end of {part!r}"
+        if ":" in part:
+            return f"on Windows {part} is a stream of another file"
+    return None

@@ -9,7 +9,7 @@ import os
 import re
 from pathlib import Path
 
-from ptzip.io.system import PRIVATE
+from ptzip.io.system import PRIVATE, patiently
 
 NAME = re.compile(r"\.ptzip-[0-9a-f]{16}\.tmp")
 
@@ -45,7 +45,7 @@ class WorkFolder:
         with contextlib.suppress(OSError):
             for folder, _, names in os.walk(self.path, topdown=False):
                 for name in names:
-                    Path(folder, name).unlink()
+                    patiently(Path(folder, name).unlink)
                 Path(folder).rmdir()
         self._unlock()
 

@@ -165,11 +165,12 @@ def test_closed_streams_do_not_matter(closed: str, last: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_full_disk_under_stdout_is_one_error_line(last: Path) -> None:
-    command = f"{sys.executable} -m ptzip slim last.pt > /dev/full"
+@pytest.mark.parametrize("words", ["slim last.pt", "slim -q -o - last.pt"])
+def test_a_full_disk_under_stdout_is_one_error_line(words: str, last: Path) -> None:
+    command = f"{sys.executable} -m ptzip {words} > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 2
-    assert done.stderr == "ptzip: error: the report could not be printed: no space left on device\n"
+    assert done.stderr == "ptzip: error: the output could not be written: no space left on device: stdout\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -30,7 +30,7 @@ WITHOUT_POSIX = {"PTZIP_NO_POSIX": "1", "PYTHONPATH": os.pathsep.join((str(no_po
 @pytest.fixture
 def paths(monkeypatch: pytest.MonkeyPatch) -> None:
     """Paths in `slim` and `scan` are those of Windows."""
-    windows = no_posix.Replaced(os, {"path": ntpath, "sep": "\\", "altsep": "/"}, lambda name: False)
+    windows = no_posix.Replaced(os, {"path": ntpath, "sep": "\\", "altsep": "/"})
     for module in (slim, scan):
         monkeypatch.setattr(module, "os", windows)
 
@@ -239,6 +239,22 @@ def test_a_read_only_file_is_overwritten_with_f_without_posix(folder: Path) -> N
     assert without_posix("slim", "-i", "last.pt").code == 2
     assert without_posix("slim", "-i", "-f", "last.pt").code == 0
     assert names() == ["last.pt"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "slim last.pt -o aux.pt",
+        "convert last.pt -o new/nul.npz",
+        "convert last.pt -o new./out.npz",
+        "inspect last.pt --html my:page",
+    ],
+)
+def test_an_output_that_windows_would_take_for_something_else_is_refused(words: str, folder: Path) -> None:
+    save(Path("last.pt"))
+    done = without_posix(*words.split())
+    assert (done.code, names()) == (2, ["last.pt"])
+    assert "would not be a file of that name: " in done.err
 
 
 HELD = """

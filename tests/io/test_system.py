@@ -2,6 +2,7 @@
 
 import errno
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from ptzip.io import renames, system
 from ptzip.io.renames import rename_new, swap
 from ptzip.io.sources import FileSource
-from ptzip.io.system import reason, temporary_path, write_at
+from ptzip.io.system import MAX_PATH, PAUSES, patiently, reason, renamed_silently, temporary_path, write_at
 from ptzip.io.unfinished import UNFINISHED, discard_unfinished
 from tests.no_posix import WindowsError
 
@@ -88,6 +89,81 @@ def test_a_file_that_another_program_uses_is_said_to_be_so(number: int, words: s
     error = WindowsError(number, "Der Prozess kann nicht auf die Datei zugreifen", tmp_path)
     assert reason(error).startswith(words)
     assert reason(PermissionError(errno.EACCES, "Permission denied")) == "Permission denied"
+
+
+def test_a_path_that_is_too_long_is_said_to_be_so_whatever_windows_says(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * MAX_PATH)
+    for number in (3, 206):
+        assert reason(WindowsError(number, "The system cannot find the path specified", long)).startswith(
+            "the path has more than"
+        )
+    assert reason(WindowsError(3, "The system cannot find the path specified", "D:/x")).startswith("The system")
+
+
+class Held:
+    """A change of a file that another program has open for so many times."""
+
+    def __init__(self, times: int, number: int = 32) -> None:
+        self.left, self.number, self.is_done = times, number, False
+
+    def __call__(self) -> None:
+        if self.left:
+            self.left -= 1
+            raise WindowsError(self.number, "held", "last.pt")
+        self.is_done = True
+
+
+@pytest.mark.parametrize("number", [5, 32])
+@pytest.mark.parametrize("times", [0, 1, len(PAUSES)])
+def test_a_file_that_is_open_for_a_moment_is_waited_for(times: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    waited = list[float]()
+    monkeypatch.setattr(time, "sleep", waited.append)
+    held = Held(times, number)
+    patiently(held)
+    assert (held.is_done, waited) == (True, [*PAUSES[:times]])
+
+
+@pytest.mark.parametrize(("times", "number", "tried"), [(99, 32, len(PAUSES) + 1), (1, 19, 1)])
+def test_a_file_that_stays_open_or_is_protected_is_an_error(
+    times: int, number: int, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    held = Held(times, number)
+    with pytest.raises(PermissionError):
+        patiently(held)
+    assert times - held.left == tried
+
+
+@pytest.mark.parametrize(
+    ("path", "cause"),
+    [
+        ("aux.pt", "aux.pt is a device"),
+        ("D:\\runs\\CON\\last.pt", "CON is a device"),
+        ("NUL", "NUL is a device"),
+        ("nul .tar.gz", "nul .tar.gz is a device"),
+        ("com¹.pt", "com¹.pt is a device"),
+        ("LPT9", "LPT9 is a device"),
+        ("conout$.pt", "conout$.pt is a device"),
+        ("runs/last.pt.", "drops the end of 'last.pt.'"),
+        ("runs /last.pt", "drops the end of 'runs '"),
+        ("...", "drops the end of '...'"),
+        ("last.pt:new", "last.pt:new is a stream"),
+        ("D:\\runs\\last:new", "last:new is a stream"),
+        ("..\\auxiliary.pt", None),
+        ("./com10.pt", None),
+        ("D:last.pt", None),
+        ("\\\\server\\share\\console.pt", None),
+        ("D:\\", None),
+        (".hidden. pt", None),
+    ],
+)
+def test_names_that_windows_takes_for_something_else_are_known(
+    path: str, cause: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(system, "IS_WINDOWS", False)
+    assert renamed_silently(path) is None
+    monkeypatch.setattr(system, "IS_WINDOWS", True)
+    assert cause in (renamed_silently(path) or "") if cause else renamed_silently(path) is None
 
 
 @pytest.fixture

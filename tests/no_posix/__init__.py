@@ -4,10 +4,9 @@ Only the modules of ptzip are on that system; pytest, numpy and the standard lib
 
 | what | there |
 |---|---|
-| `os`: what is in `CALLS` | AttributeError, as for what Python does not have on Windows |
+| `os`, `signal`, `mmap`, `time`, `sys`: what is in `absent.ABSENT` | AttributeError, as Python has no such names on Windows |
 | `os.open`, `stat`, `mkdir` and so on with a `dir_fd` | NotImplementedError |
-| modules: what is in `MODULES` | ModuleNotFoundError |
-| `signal`: all but SIGABRT, SIGFPE, SIGILL, SIGINT, SIGSEGV, SIGTERM; SIGBREAK is there, with the number that it has | |
+| the modules in `absent.MODULES` | ModuleNotFoundError |
 | renameat2(2) | `os.name` is "nt", where nobody looks for it |
 | `os.rename` to a name that is taken | FileExistsError |
 | removing, renaming or replacing a file that this process has open or mapped | PermissionError (WinError 32 or 5) |
@@ -16,6 +15,8 @@ Only the modules of ptzip are on that system; pytest, numpy and the standard lib
 | `/dev/fd`, `/proc`, `/sys` | FileNotFoundError; `os.devnull` is "nul" |
 | opening a file without `O_BINARY` | AssertionError, since Windows would change its line ends |
 | fork | processes are spawned |
+
+SIGBREAK is there, with the number that it has on Windows.
 
 Paths keep their slashes: what differs between `posixpath` and `ntpath` has tests of its own (`test_windows_paths.py`).
 """
@@ -26,7 +27,6 @@ import errno
 import functools
 import importlib
 import os
-import signal
 import stat
 import sys
 import types
@@ -34,36 +34,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.no_posix.absent import ABSENT, MODULES, is_absent
+
 SITE = Path(__file__).resolve().parent / "site"
 ROOT = SITE.parents[2]
 IS_ON = bool(os.environ.get("PTZIP_NO_POSIX"))
 
 PYTHON_PATH = os.pathsep.join(map(str, (SITE, ROOT) if IS_ON else (ROOT,)))
 """The `PYTHONPATH` of child processes; `sitecustomize` is what Python runs first."""
-
-CALLS = frozenset(
-    (
-        *("pread", "preadv", "pwrite", "pwritev", "readv", "writev", "posix_fadvise", "posix_fallocate", "sendfile", "splice"),
-        *("copy_file_range", "fchmod", "fchown", "chown", "lchown", "chroot", "fchdir", "fwalk", "openpty", "ttyname", "lockf"),
-        *("getxattr", "setxattr", "listxattr", "removexattr", "memfd_create", "mkfifo", "mknod", "pipe2", "fdatasync", "sync"),
-        *("fork", "forkpty", "kill", "killpg", "nice", "wait", "wait3", "wait4", "getpgid", "setpgid", "setsid", "getsid"),
-        *("getuid", "geteuid", "getgid", "getegid", "getgroups", "setuid", "setgid", "getloadavg", "getpriority", "uname"),
-        *(
-            "sched_getaffinity",
-            "sched_setaffinity",
-            "sysconf",
-            "pathconf",
-            "fpathconf",
-            "statvfs",
-            "fstatvfs",
-            "register_at_fork",
-        ),
-        *("O_CLOEXEC", "O_NONBLOCK", "O_DIRECTORY", "O_NOFOLLOW", "O_SYNC", "O_DSYNC", "O_TMPFILE", "O_DIRECT", "O_PATH"),
-    )
-)
-"""What `os` lacks on Windows (its documentation, "Availability: Unix" or "Linux")."""
-
-MODULES = frozenset(("fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "posix"))
 
 O_BINARY = 0x8000
 
@@ -95,13 +73,13 @@ class WindowsError(PermissionError):
 class Replaced(types.ModuleType):
     """A module with other attributes than the one that it stands for, and without those that are absent."""
 
-    def __init__(self, real: types.ModuleType, others: dict[str, object], absent: Callable[[str], bool]) -> None:
+    def __init__(self, real: types.ModuleType, others: dict[str, object]) -> None:
         super().__init__(real.__name__, real.__doc__)
         self.__dict__.update(others)
-        self._real, self._absent = real, absent
+        self._real = real
 
     def __getattr__(self, name: str) -> Any:
-        if self._absent(name):
+        if is_absent(self.__name__, name):
             raise AttributeError(f"module {self._real.__name__!r} has no attribute {name!r} on Windows")
         return getattr(self._real, name)
 
@@ -111,7 +89,8 @@ def install() -> None:
     if getattr(builtins.__import__, "is_replaced", False):
         return
     assert "ptzip.io" not in sys.modules
-    replaced, real_import = {"os": _os(), "signal": _signal()}, builtins.__import__
+    real_import, own = builtins.__import__, {"os": _os(), "signal": _signal()}
+    replaced = {name: Replaced(importlib.import_module(name), own.get(name, {})) for name in ABSENT}
 
     def imported(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> Any:
         if not _is_of_ptzip(globals or {}):
@@ -131,8 +110,8 @@ def _is_of_ptzip(space: dict[str, Any]) -> bool:
     return str(space.get("__package__")).partition(".")[0] == "ptzip"
 
 
-def _os() -> types.ModuleType:
-    """`os` as modules of ptzip see it."""
+def _os() -> dict[str, object]:
+    """What is different in `os`."""
 
     def opened(path: Any, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
         if path == "nul":
@@ -162,15 +141,14 @@ def _os() -> types.ModuleType:
     names = ("stat", "lstat", "unlink", "remove", "rmdir", "mkdir", "replace", "link", "symlink")
     calls: dict[str, Callable[..., Any]] = {**{name: getattr(os, name) for name in names}, "open": opened, "rename": renamed}
     others = {name: without_folders(call) for name, call in calls.items()}
-    path = Replaced(os.path, {"isdir": isdir}, lambda name: False)
+    path = Replaced(os.path, {"isdir": isdir})
     values = {"name": "nt", "O_BINARY": O_BINARY, "devnull": "nul", "path": path, "supports_dir_fd": set[object]()}
-    return Replaced(os, others | values, lambda name: name in CALLS)
+    return others | values
 
 
-def _signal() -> types.ModuleType:
-    """`signal` as modules of ptzip see it."""
-    others = {"Signals": Signals, "valid_signals": lambda: set(Signals)} | {one.name: one for one in Signals}
-    return Replaced(signal, others, lambda name: name.startswith("SIG") and not name.startswith("SIG_"))
+def _signal() -> dict[str, object]:
+    """What is different in `signal`."""
+    return {"Signals": Signals, "valid_signals": lambda: set(Signals)} | {one.name: one for one in Signals}
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
