@@ -23,8 +23,9 @@ from ptzip.arguments import (
     strings,
 )
 from ptzip.errors import Problem, PtzipError, UnsupportedError
+from ptzip.io.open_source import open_source
 from ptzip.io.payloads import Progress
-from ptzip.io.sources import Openable, Source, named_member, open_source, unchanged
+from ptzip.io.sources import Openable, Source, named_member, unchanged
 from ptzip.limits import SCAN_LIMITS, Limits, limits_from
 
 if TYPE_CHECKING:

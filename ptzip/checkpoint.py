@@ -17,17 +17,17 @@ from ptzip.formats.detect import open_container
 from ptzip.formats.folders import open_any
 from ptzip.io.compression import compression_of, unpacked
 from ptzip.io.folders import FolderSource
+from ptzip.io.open_source import open_source
 from ptzip.io.sources import (
-    MEMBER_MARK,
     FileSource,
     NamedSource,
     Openable,
     Source,
     named_member,
-    open_source,
     placed,
     unchanged,
 )
+from ptzip.io.urls import MEMBER_MARK
 from ptzip.limits import DEFAULT_LIMITS, Limits, limits_from
 from ptzip.pickling.nodes import Node, Pickle, pairs, text
 from ptzip.tensors.references import StorageRefs

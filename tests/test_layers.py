@@ -87,8 +87,10 @@ ONLY_IN = {
     "multiprocessing": ("cli/processes.py",),  # many files are scanned or slimmed by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),
+    "fsspec": ("io/remote.py",),
+    "aiohttp": ("io/remote.py",),
     "numkong": ("tensors/rounding.py",),
-    "concurrent": ("cli/processes.py", "cli/scan.py", "cli/slim.py"),
+    "concurrent": ("io/block_cache.py", "cli/processes.py", "cli/scan.py", "cli/slim.py"),
     "importlib": ("__init__.py", "render/html/page.py"),  # the latter reads its template
 }
 """Modules from outside, and the few files of ptzip that may import them."""

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from ptzip import api
-from ptzip.errors import EditError
+from ptzip.errors import EditError, PtzipError
+from ptzip.io.urls import is_url, redacted
 
 MODEL_SUFFIXES = frozenset(
     (
@@ -30,7 +31,7 @@ class File(NamedTuple):
 
     @property
     def has_model_suffix(self) -> bool:
-        return self.is_folder or os.path.splitext(self.path)[1].lower() in MODEL_SUFFIXES
+        return self.is_folder or os.path.splitext(redacted(self.path))[1].lower() in MODEL_SUFFIXES
 
 
 Contents = Callable[[str], Sequence[str]]
@@ -42,6 +43,9 @@ def walk(paths: Iterable[str], contents: Contents = lambda folder: ()) -> Iterat
     that it is reported.
     """
     for path in paths:
+        if is_url(path):
+            yield from _remote(path)
+            continue
         if not os.path.isdir(path):
             yield File(path)
             continue
@@ -56,6 +60,20 @@ def walk(paths: Iterable[str], contents: Contents = lambda folder: ()) -> Iterat
         yield from (File(str(error.filename)) for error in unlisted)
 
 
+def _remote(url: str) -> Iterator[File]:
+    """The files that a URL names; the folder of those that match a pattern is what precedes its first sign."""
+    from ptzip.io.remote import PATTERN, expand_remote  # here, since most files are local
+
+    try:
+        found = expand_remote(url)
+    except (PtzipError, OSError):
+        found = [url]
+    folder = url if url.endswith("/") else ""
+    if not folder and found != [url]:
+        folder = url[: min(at for sign in PATTERN if (at := url.find(sign)) >= 0)].rpartition("/")[0] + "/"
+    yield from (File(file, folder) for file in found)
+
+
 def checkpoints(paths: list[str], has_others: bool = False) -> list[File]:
     """The files that are named, and in folders those with the suffix of a checkpoint. Raises EditError where there are none.
 
@@ -65,5 +83,7 @@ def checkpoints(paths: list[str], has_others: bool = False) -> list[File]:
     folders = [os.path.join(file.path, "") for file in found if file.is_folder and not has_others]
     found = [file for file in found if not file.path.startswith(tuple(folders))]
     if not found:
-        raise EditError(f"no file in {', '.join(paths)} has the suffix of a checkpoint: name the files themselves")
+        raise EditError(
+            f"no file in {', '.join(map(redacted, paths))} has the suffix of a checkpoint: name the files themselves"
+        )
     return found

@@ -14,8 +14,8 @@ from ptzip.cli.printing import columns, complain, has_colours, line_width, pour
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
 from ptzip.errors import EditError
-from ptzip.io.sources import MEMBER_MARK as MARK
 from ptzip.io.sources import split_member, unchanged
+from ptzip.io.urls import MEMBER_MARK as MARK
 from ptzip.json_output import report_dict
 
 if TYPE_CHECKING:

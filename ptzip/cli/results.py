@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ptzip.cli.printing import as_json, complain, message, show, show_lines
+from ptzip.io.urls import redacted
 from ptzip.json_output import envelope, error_dict
 
 FAILED = 2
@@ -22,7 +23,7 @@ class Results:
 
     def add(self, name: str, entry: Entry, lines: Iterable[str] = (), code: int = 0, warnings: Sequence[str] = ()) -> None:
         """The report of a file, as data and as text, of which only what is printed is computed."""
-        self.code = max(self.code, code)
+        self.code, name = max(self.code, code), redacted(name)
         for warning in warnings:
             complain("warning", f"{name}: {warning}")
         if self._is_json:
@@ -32,7 +33,7 @@ class Results:
 
     def fail(self, name: str, error: Exception | str) -> None:
         """Why there is no report of a file; notes of an error are warnings about the file."""
-        self.code = FAILED
+        self.code, name = FAILED, redacted(name)
         text = error if isinstance(error, str) else message(error, name)
         warnings: list[str] = getattr(error, "__notes__", [])
         complain("error", f"{name}: {text}")

@@ -17,6 +17,7 @@ from ptzip.cli.parser import Paths, count
 from ptzip.cli.printing import as_json, complain, message, show
 from ptzip.cli.streams import STANDARD, is_stdin, source
 from ptzip.errors import EditError
+from ptzip.io.urls import redacted
 from ptzip.json_output import envelope
 
 DESCRIPTION = (
@@ -177,13 +178,13 @@ def _scan(path: str, trust: tuple[str, ...], limits: dict[str, int]) -> "ptzip.S
     try:
         return ptzip.scan(source(path), trust=trust, limits=limits)
     except OSError as error:
-        return _unreadable(path, message(error, path))
+        return _unreadable(path, message(error, redacted(path)))
     except (MemoryError, RecursionError) as error:
         return _unreadable(path, f"reading it takes too much: {error}")
 
 
 def _unreadable(path: str, reason: str) -> "ptzip.ScanReport":
-    return ptzip.ScanReport(path, ptzip.Verdict.UNREADABLE, reason=reason)
+    return ptzip.ScanReport(redacted(path), ptzip.Verdict.UNREADABLE, reason=reason)
 
 
 def _show(report: "ptzip.ScanReport", arguments: argparse.Namespace) -> None:

@@ -8,10 +8,11 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ptzip.cli.printing import pour
+from ptzip.cli.printing import complain, pour
 from ptzip.errors import EditError
-from ptzip.io.sources import CHUNK, MEMBER_MARK, MemberOf
+from ptzip.io.sources import CHUNK, MemberOf
 from ptzip.io.unfinished import temporary_folder
+from ptzip.io.urls import MEMBER_MARK, is_url
 
 STANDARD = "-"
 
@@ -28,13 +29,31 @@ def is_stdin(name: str) -> bool:
 
 
 def source(name: str) -> str | BinaryIO | MemberOf:
-    """What to open for a name on the command line: a path, or stdin as a file called "-". Raises EditError if it is closed."""
+    """What to open for a name on the command line: a path, a URL, or stdin as a file called "-". Raises EditError if that is
+    closed.
+    """
+    if is_url(name):
+        _print_messages()
     if not is_stdin(name):
         return name
     if _Input.file is None:
         _Input.file = _standard_input()
     _, _, member = name.partition(MEMBER_MARK)
     return MemberOf(_Input.file, member) if member else _Input.file
+
+
+def _print_messages() -> None:
+    """Print what readers of URLs log, as that they download a file."""
+    import logging  # here, since most files are local
+
+    class Printed(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            complain("note", record.getMessage())
+
+    logger = logging.getLogger("ptzip.remote")
+    if not logger.handlers:
+        logger.addHandler(Printed())
+        logger.propagate = False
 
 
 def _standard_input() -> BinaryIO:

@@ -10,7 +10,7 @@ from ptzip.inspecting.report import InspectReport, Slimming
 from ptzip.inspecting.summary import Foretell, merged, summary
 from ptzip.inspecting.tensor_summary import DeadBytes, Duplicates, dtype_counts, parameter_counts
 from ptzip.inspecting.torch_versions import Versions
-from ptzip.io.sources import MEMBER_MARK
+from ptzip.io.urls import MEMBER_MARK
 
 
 def summary_of_all(checkpoint: Checkpoint, collection: Collection, foretell: Foretell) -> InspectReport:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, beyond
-from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Position, Source, SourceFile
+from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Position, Source, SourceFile, expect
 from ptzip.io.system import write_at
 from ptzip.limits import Limits
 
@@ -168,6 +168,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
 def _content(source: Source, kind: Compression, faults: list[str] | None) -> Iterator[bytes]:
     """The unpacked bytes in pieces; for a scan up to where they end or break."""
     file, done = SourceFile(source), 0
+    expect(source, 0, source.size)
     reader = kind.reader(file)
     while True:
         try:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from ptzip.errors import FormatError
 from ptzip.io.buffers import BLOCK, Buffers
 from ptzip.io.crc32 import Pieces, crc32
-from ptzip.io.sources import CHUNK, STRIPE, DescriptorSource, Source
+from ptzip.io.sources import CHUNK, STRIPE, DescriptorSource, Source, expect
 from ptzip.io.system import write_at
 
 
@@ -63,6 +63,7 @@ class SourcePayload(NamedTuple):
         return True
 
     def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
+        expect(self.source, self.offset + start, stop - start)
         if buffers is None:
             for at in range(start, stop, CHUNK):
                 yield self.source.read(self.offset + at, min(CHUNK, stop - at))

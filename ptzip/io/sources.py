@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, runtime_checka
 from ptzip.errors import ChangedError, CutError, FormatError, Problem, PtzipError
 from ptzip.io import system
 from ptzip.io.streams import PagedStream, Stream
+from ptzip.io.urls import MEMBER_MARK, is_url, split_url
 
 if TYPE_CHECKING:
     import mmap
@@ -70,9 +71,6 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-MEMBER_MARK = "::"
-
-
 class MemberOf(NamedTuple):
     """One checkpoint of a tar or zip of files that is open: what the path FILE::NAME is for a file that has no path."""
 
@@ -84,7 +82,8 @@ class MemberOf(NamedTuple):
 
 
 Openable = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO | MemberOf | Source
-"""What a checkpoint can be opened from: a path, its bytes, a file object with `read`, `seek` and `tell`, or an open source."""
+"""What a checkpoint can be opened from: a path, a URL, its bytes, a file object with `read`, `seek` and `tell`, or an open
+source."""
 
 
 def split_member(path: str | os.PathLike[str]) -> tuple[str, str]:
@@ -93,6 +92,8 @@ def split_member(path: str | os.PathLike[str]) -> tuple[str, str]:
     A file may itself have the mark in its name.
     """
     whole = os.fspath(path)
+    if is_url(whole):
+        return split_url(whole)
     file, _, name = (whole, "", "") if MEMBER_MARK not in whole or os.path.lexists(whole) else whole.partition(MEMBER_MARK)
     return file, name
 
@@ -131,33 +132,15 @@ class NamedSource(NamedTuple):
         self.base.close()
 
     def __copy__(self) -> "NamedSource":
-        return self._replace(base=open_source(self.base))
+        import copy  # few sources are opened more than once
+
+        return self._replace(base=copy.copy(self.base))
 
     def __enter__(self) -> "NamedSource":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def open_source(source: Openable) -> Source:
-    """A path, bytes or a binary file object as a source, which the caller closes. A file object stays open then.
-
-    A source is opened again on the same open file, so that all results describe one version of it.
-
-    Raises FormatError where a path leads to something other than a regular file, OSError where it cannot be opened.
-    """
-    if isinstance(source, str | os.PathLike):
-        return FileSource(source)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return BytesSource(bytes(source))
-    if isinstance(source, Source):
-        import copy  # few sources are opened more than once
-
-        return copy.copy(source)
-    if isinstance(source, MemberOf) or not (hasattr(source, "read") and hasattr(source, "seek")):
-        raise TypeError(f"cannot open {type(source).__name__}: expected a path, bytes, or a binary file object")
-    return FileObjectSource(source)
 
 
 class Identity(NamedTuple):
@@ -193,12 +176,15 @@ class BaseSource:
         """What is another value once the bytes are others, as the version that a server names; None where nobody can tell."""
         return None
 
+    def expect(self, offset: int, length: int) -> None:
+        """Be told that these bytes will be read in order, which only a source that waits for them needs to know."""
+
     def close(self) -> None:
         raise NotImplementedError
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:  # before memory is taken
-            raise _ends_early(offset, length, self.size - offset)
+            raise ends_early(offset, length, self.size - offset)
         data = bytearray(length)
         self.read_into(offset, memoryview(data))
         return bytes(data)
@@ -249,7 +235,7 @@ class DescriptorSource:
 
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:
-            raise _ends_early(offset, length, self.size - offset)
+            raise ends_early(offset, length, self.size - offset)
         held = self._held()
         try:
             data = system.read_at(held.number, length, offset)
@@ -271,7 +257,7 @@ class DescriptorSource:
             except OSError as error:
                 raise about(self.name, error) from error
             if not count:
-                raise _ends_early(offset, len(buffer), at)
+                raise ends_early(offset, len(buffer), at)
             at += count
 
     def whole(self) -> Stream:
@@ -298,7 +284,7 @@ class DescriptorSource:
     def _held(self) -> SharedDescriptor:
         held = self._descriptor
         if held is None or held.number == CLOSED:
-            raise _closed(self.name)
+            raise closed(self.name)
         return held
 
     def close_everywhere(self) -> None:
@@ -357,7 +343,7 @@ class BytesSource:
 
     def whole(self) -> bytes:
         if self._data is None:
-            raise _closed(self.name)
+            raise closed(self.name)
         return self._data
 
     def check_unchanged(self, may_be_replaced: bool = False) -> None:
@@ -395,11 +381,11 @@ class FileObjectSource(BaseSource):
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         if offset + len(buffer) > self.size:
-            raise _ends_early(offset, len(buffer), self.size - offset)
+            raise ends_early(offset, len(buffer), self.size - offset)
         at = 0
         with self._lock:
             if self._file is None or self._file.closed:
-                raise _closed(self.name)
+                raise closed(self.name)
             try:
                 self._file.seek(offset)
                 while at < len(buffer) and (piece := self._file.read(len(buffer) - at)):  # an unbuffered file may give fewer
@@ -408,7 +394,7 @@ class FileObjectSource(BaseSource):
             except OSError as error:
                 raise about(self.name, error) from error
         if at < len(buffer):
-            raise _ends_early(offset, len(buffer), at)
+            raise ends_early(offset, len(buffer), at)
 
     def identity(self) -> Identity | None:
         """That of a file that was opened; other objects do not say whether they change."""
@@ -437,13 +423,13 @@ class Window(NamedTuple):
     def read(self, offset: int, length: int) -> bytes:
         if offset + length > self.size:
             with placed(self):
-                raise _ends_early(offset, length, self.size - offset)
+                raise ends_early(offset, length, self.size - offset)
         return self.base.read(self.offset + offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
         if offset + len(buffer) > self.size:
             with placed(self):
-                raise _ends_early(offset, len(buffer), self.size - offset)
+                raise ends_early(offset, len(buffer), self.size - offset)
         self.base.read_into(self.offset + offset, buffer)
 
     def whole(self) -> Stream:
@@ -503,6 +489,16 @@ def position(source: Source, offset: int) -> Position:
     return Position(origin.offset + offset, origin.inside)
 
 
+def expect(source: Source, offset: int, length: int) -> None:
+    """Announce that a part of a source will be read in order: that of a remote file is then fetched ahead of its reader."""
+    at = offset
+    while isinstance(source, Window | NamedSource):
+        at += source.offset if isinstance(source, Window) else 0
+        source = source.base
+    if isinstance(source, BaseSource):
+        source.expect(at, length)
+
+
 def whole(source: Source) -> Stream:
     """All bytes of a source: in memory if they are few, or else read page by page."""
     return source.read(0, source.size) if source.size <= CHUNK else PagedStream(source.read, source.size, CHUNK)
@@ -527,15 +523,15 @@ def changed(how: str) -> ChangedError:
 
 def _complete(data: bytes, offset: int, length: int) -> bytes:
     if len(data) != length:
-        raise _ends_early(offset, length, len(data))
+        raise ends_early(offset, length, len(data))
     return data
 
 
-def _ends_early(offset: int, length: int, available: int) -> CutError:
+def ends_early(offset: int, length: int, available: int) -> CutError:
     return CutError(f"the file ends early: expected {length} bytes, found {max(available, 0)}", offset)
 
 
-def _closed(name: str) -> PtzipError:
+def closed(name: str) -> PtzipError:
     return PtzipError(f"{name} is closed: read from it before closing it, or open it again")
 
 

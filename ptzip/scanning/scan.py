@@ -8,6 +8,7 @@ from ptzip.errors import PtzipError
 from ptzip.formats.folders import opened_any
 from ptzip.io.folders import FolderSource
 from ptzip.io.sources import Openable, Source, named_member, place_of
+from ptzip.io.urls import redacted
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
 from ptzip.scanning.rules import RULES
@@ -30,7 +31,7 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
         from ptzip.scanning.trust import trusted  # most scans trust nothing else
 
         names = trusted(given)
-    name = str(source)
+    name = redacted(str(source))
     try:
         with _opened(source, limits) as opened:
             name = opened.name

@@ -17,7 +17,8 @@ from ptzip.formats.signatures import SAFETENSORS_LENGTH, is_legacy
 from ptzip.formats.torchzip import FORMAT_VERSION, TorchZip
 from ptzip.formats.torchzip_layout import computed_layout
 from ptzip.io.payloads import ByteCounter
-from ptzip.io.sources import MEMBER_MARK, Source, Window
+from ptzip.io.sources import Source, Window
+from ptzip.io.urls import MEMBER_MARK
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Global, walk_unordered
 from ptzip.tensors.torch_names import DATED

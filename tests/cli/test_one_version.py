@@ -9,6 +9,7 @@ import pytest
 import zstandard
 
 from ptzip.io import sources
+from ptzip.io.open_source import open_source
 from tests.cli.shell import names, ptzip
 from tests.files_of_checkpoints import several_files, tarred, zipped
 from tests.small_checkpoints import save
@@ -103,7 +104,7 @@ def test_no_page_is_written_of_a_file_that_was_replaced(last: Path, monkeypatch:
             Path("new.pt").replace(last)
         return opening(*arguments)  # type: ignore[arg-type]
 
-    opening = sources.open_source
+    opening = open_source
     monkeypatch.setattr("ptzip.api.open_source", replacing)
     run = ptzip("inspect", last, "--html", "out.html")
     assert run.code == 2
@@ -113,8 +114,8 @@ def test_no_page_is_written_of_a_file_that_was_replaced(last: Path, monkeypatch:
 
 def test_what_is_opened_again_is_closed_on_its_own(last: Path) -> None:
     with last.open("rb") as file:
-        for first in (sources.open_source(last), sources.open_source(last.read_bytes()), sources.open_source(file)):
-            second = sources.open_source(first)
+        for first in (open_source(last), open_source(last.read_bytes()), open_source(file)):
+            second = open_source(first)
             first.close()
             assert second.read(0, 4) == b"PK\3\4"
             second.close()

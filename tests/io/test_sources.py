@@ -18,8 +18,9 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.errors import ChangedError, FormatError, PtzipError
 from ptzip.io import payloads, system
 from ptzip.io.buffers import Buffers
+from ptzip.io.open_source import open_source
 from ptzip.io.payloads import BytesPayload, Payload, SlicePayload, SourcePayload, read_all
-from ptzip.io.sources import CHUNK, BaseSource, BytesSource, FileSource, Openable, Source, Window, open_source
+from ptzip.io.sources import CHUNK, BaseSource, BytesSource, FileSource, Openable, Source, Window
 from tests.corpus import FIXTURES
 
 DATA = bytes(range(256)) * 40
@@ -175,7 +176,7 @@ def test_the_file_object_of_a_source_is_left_open_and_may_be_closed_by_its_owner
 
 
 def test_what_cannot_be_opened_is_a_type_error_that_says_what_can() -> None:
-    with pytest.raises(TypeError, match="cannot open int: expected a path, bytes, or a binary file object"):
+    with pytest.raises(TypeError, match="cannot open int: expected a path, a URL, bytes, or a binary file object"):
         open_source(3)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="text mode: open the file with mode 'rb'"):
         open_source(io.StringIO("text"))  # type: ignore[arg-type]

@@ -17,7 +17,8 @@ import ptzip
 from ptzip.errors import EditError, FormatError
 from ptzip.formats.container import Container
 from ptzip.formats.detect import open_container
-from ptzip.io.sources import BytesSource, Source, open_source
+from ptzip.io.open_source import open_source
+from ptzip.io.sources import BytesSource, Source
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.mapping import owners
 from ptzip.mapping.builds import Built

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 import ptzip
 from ptzip.errors import FormatError, PtzipError
-from ptzip.io.sources import BytesSource, Source, open_source
+from ptzip.io.open_source import open_source
+from ptzip.io.sources import BytesSource, Source
 from ptzip.limits import Limits
 from ptzip.mapping.parts import UNREFERENCED, FilePart, file_parts, part_at
 from ptzip.zip import structs

@@ -5,7 +5,9 @@ import os
 from collections.abc import Iterator
 
 from ptzip.errors import UnsupportedError
-from ptzip.io.sources import Openable, Source, open_source, unchanged
+from ptzip.io.open_source import open_source
+from ptzip.io.sources import Openable, Source, unchanged
+from ptzip.io.urls import is_url
 
 INDEX_ENDS = (".metadata", ".index.json", "latest", "latest_universal")
 """How the names of the files end that say what a folder has."""
@@ -18,7 +20,11 @@ def open_any(source: Openable, by_index: bool = True, masters: bool = False) -> 
     where no folder has such weights, and as `open_source` does.
     """
     ends = INDEX_ENDS if by_index else ()
-    if isinstance(source, str | os.PathLike) and (os.fspath(source).endswith(ends) or os.path.isdir(source)):
+    if (
+        isinstance(source, str | os.PathLike)
+        and not is_url(source)
+        and (os.fspath(source).endswith(ends) or os.path.isdir(source))
+    ):
         from ptzip.formats.folders.detect import folder_source  # most checkpoints are files
 
         if (found := folder_source(os.fspath(source))) is not None:

@@ -1,0 +1,335 @@
+"""Files at URLs, read through fsspec: a few requests for parts of a file, all of them of one version of it.
+
+What protocols there are, and where their credentials come from, is fsspec's business and that of the packages it uses.
+"""
+
+import contextlib
+import errno
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from ptzip.errors import PtzipError, UnsupportedError
+from ptzip.io.block_cache import BLOCK, BlockCache
+from ptzip.io.sources import BaseSource, DescriptorSource, Source, changed, closed, ends_early
+from ptzip.io.urls import redacted, redacted_text
+
+TAIL = 1 << 18
+"""Bytes at the end of a file that are fetched at once: the directory of a zip with two thousand records."""
+
+CONNECT_SECONDS, READ_SECONDS = 10, 30
+"""How long a connection may take, and how long a server may send nothing."""
+
+PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds before a request is repeated; each is up to twice as long, so that clients do not come back together."""
+
+LONGEST_PAUSE = 30
+"""Seconds that a server may ask for."""
+
+MEANT_TO_PASS = frozenset((408, 425, 429))
+"""Errors of HTTP that go away, beside all of servers (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
+
+PACKAGES = {
+    **dict.fromkeys(("http", "https"), "'ptzip[remote]'"),
+    **dict.fromkeys(("s3", "s3a"), "s3fs"),
+    **dict.fromkeys(("gs", "gcs"), "gcsfs"),
+    **dict.fromkeys(("abfs", "abfss", "az", "adl"), "adlfs"),
+    **dict.fromkeys(("sftp", "ssh"), "paramiko"),
+    "hf": "huggingface_hub",
+}
+"""What to install for a scheme, beside fsspec."""
+
+VERSION = (
+    *("ETag", "etag", "VersionId", "generation", "blob_id", "size"),
+    *("LastModified", "Last-Modified", "last_modified", "mtime", "created"),
+)
+"""The keys of fsspec's `info` of which one is another where a file is another, by the names of each protocol."""
+
+PATTERN = ("*", "[")
+
+
+class NoRangesError(ValueError):
+    """The server sends only whole files."""
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The file system of fsspec for a URL, and the path in it. Raises UnsupportedError where a package is missing."""
+    scheme = url.partition("://")[0].lower()
+    try:
+        import fsspec  # installed by the extra `remote` only
+    except ImportError:
+        raise _missing(url, "'ptzip[remote]'") from None
+    try:
+        kind = fsspec.get_filesystem_class(scheme)
+        options = _http_options() if scheme in ("http", "https") else {}
+        return kind(**{**options, **kind._get_kwargs_from_urls(url)}), kind._strip_protocol(url)
+    except ImportError:
+        raise _missing(url, PACKAGES.get(scheme, f"what fsspec needs for {scheme}")) from None
+    except ValueError:
+        raise UnsupportedError(f"fsspec knows no protocol {scheme}://") from None
+    except Exception as error:
+        raise translated(error, redacted(url)) from None
+
+
+def _missing(url: str, package: str) -> UnsupportedError:
+    scheme = url.partition("://")[0]
+    return UnsupportedError(f"what reads {scheme}:// is not installed: `pip install {package}`")
+
+
+def _http_options() -> dict[str, Any]:
+    """Timeouts, and the proxies of the environment, unless fsspec's own settings say otherwise."""
+    import aiohttp  # as fsspec does for HTTP
+    from fsspec.config import conf
+
+    waits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=READ_SECONDS)
+    return {"timeout": waits, "client_kwargs": {"trust_env": True}, **conf.get("http", {}), **conf.get("https", {})}
+
+
+class RemoteFile:
+    """One version of the file at a URL. `size` is None where the server does not say; errors are those of `translated`."""
+
+    def __init__(self, url: str) -> None:
+        self.name = redacted(url)
+        self._fs, self._path = filesystem(url)
+        self._lock = threading.Lock()
+        info = self._info()
+        self.size: int | None = info["size"]
+        self.has_ranges = self.size is not None and info.get("partial", True)
+        self._version = _version(info)
+        self._fetch = self._fetcher(info) if self.size and self.has_ranges else None
+        """Makes one request; where it does not name the version itself, that is asked for after each."""
+
+    def _info(self) -> dict[str, Any]:
+        def ask() -> dict[str, Any]:
+            self._fs.invalidate_cache(self._path)
+            found: dict[str, Any] = self._fs.info(self._path)
+            return found
+
+        info: dict[str, Any] = self._repeated(ask)
+        if info.get("type") == "directory":
+            raise IsADirectoryError(errno.EISDIR, "this is a folder: end its name with / for the files in it", self.name)
+        return info
+
+    def _fetcher(self, info: dict[str, Any]) -> Callable[[int, int], bytes]:
+        from fsspec.asyn import AsyncFileSystem  # here and below: fsspec is there by now
+        from fsspec.spec import AbstractBufferedFile
+
+        if "url" in info:
+            address = info["url"] if redacted(info["url"]) != self.name else self._path  # where redirects lead
+            headers = {**self._fs.kwargs.get("headers", {}), **_condition(info), "Accept-Encoding": "identity"}
+            opened = self._fs.open(address, cache_type="none", size=self.size, headers=headers)
+            return opened._fetch_range  # type: ignore[no-any-return]
+        if isinstance(self._fs, AsyncFileSystem):
+            opened = self._fs.open(self._path, cache_type="none")
+            is_s3 = isinstance(opened, AbstractBufferedFile) and "ETag" in info
+            if is_s3 and getattr(opened, "read_kw", {}).get("IfMatch") == info["ETag"]:
+                return opened._fetch_range  # type: ignore[no-any-return]
+        return self._fetch_and_check
+
+    def _fetch_and_check(self, start: int, stop: int) -> bytes:
+        with self._lock:
+            data: bytes = self._fs.cat_file(self._path, start, stop)
+        self.check_unchanged()
+        return data
+
+    def fetch(self, start: int, stop: int) -> bytes:
+        """The bytes of a part. Raises ChangedError where the file is another by now, NoRangesError where the server sends
+        only whole files."""
+        assert self._fetch is not None
+        request = self._fetch
+
+        def ask() -> bytes:
+            try:
+                data = request(start, stop)
+            except ValueError:  # what fsspec's HTTP raises for it
+                raise NoRangesError from None
+            if len(data) != stop - start:
+                raise ConnectionError(errno.ECONNRESET, f"the server sent {len(data)} bytes, expected {stop - start}")
+            return data
+
+        found: bytes = self._repeated(ask)
+        return found
+
+    def download(self, copy: BinaryIO) -> None:
+        """Write all bytes to a file."""
+
+        def ask() -> None:
+            copy.seek(0)
+            copy.truncate()
+            self._fs.get_file(self._path, copy)
+
+        self._repeated(ask)
+        copy.flush()
+
+    def check_unchanged(self) -> None:
+        """Raise ChangedError where the file at the URL is another one by now."""
+        try:
+            now = _version(self._info())
+        except FileNotFoundError:
+            raise changed("another program removed it") from None
+        if now != self._version:
+            raise changed("another program replaced it")
+
+    def _repeated(self, ask: Callable[[], Any]) -> Any:
+        """The answer to a request, which is repeated while it fails as it may do for a moment."""
+        for pause in PAUSES:
+            try:
+                return ask()
+            except Exception as error:
+                if not _may_pass(cause(error)):
+                    raise translated(error, self.name) from None
+                time.sleep(_asked_pause(cause(error)) or pause * (1 + random.random()))
+        try:
+            return ask()
+        except Exception as error:
+            raise translated(error, self.name) from None
+
+
+def _version(info: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{key}={info[key]}" for key in VERSION if info.get(key) is not None)
+
+
+def _condition(info: dict[str, Any]) -> dict[str, str]:
+    """The header with which a server refuses another version (RFC 9110, 13.1); none where it names no version."""
+    tag, modified = info.get("ETag", ""), info.get("Last-Modified", "")
+    if tag and not tag.startswith("W/"):  # weak tags never match (RFC 9110, 13.1.1)
+        return {"If-Match": tag}
+    return {"If-Unmodified-Since": modified} if modified else {}
+
+
+def cause(error: BaseException) -> BaseException:
+    """What fsspec's HTTP reports as a missing file, whatever it was."""
+    inner = error.__cause__
+    return inner if isinstance(error, FileNotFoundError) and inner is not None else error
+
+
+def _status(error: BaseException) -> int:
+    """The status of HTTP, 0 where the error is of another kind."""
+    status = getattr(error, "status", 0)
+    return status if isinstance(status, int) else 0
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed in a moment."""
+    if status := _status(error):
+        return status >= 500 or status in MEANT_TO_PASS
+    from fsspec.exceptions import FSTimeoutError  # as above
+
+    lasting = (PtzipError, FileNotFoundError, PermissionError, IsADirectoryError, ImportError, ValueError, TypeError)
+    return isinstance(error, FSTimeoutError) or not (isinstance(error, lasting) or _is_expired(error))
+
+
+def _asked_pause(error: BaseException) -> float:
+    """The seconds that a server asks for (RFC 9110, 10.2.3); 0 where it names none, or a date."""
+    asked = (getattr(error, "headers", None) or {}).get("Retry-After", "")
+    return min(float(asked), LONGEST_PAUSE) if asked.isdigit() else 0.0
+
+
+def _is_expired(error: BaseException) -> bool:
+    """Whether a file is another by now, in the words of s3fs."""
+    return type(error).__name__ == "FileExpired"
+
+
+def translated(error: BaseException, name: str) -> Exception:
+    """The error as ptzip raises it. What fsspec says may have the URL in it, with its credentials."""
+    error = cause(error)
+    status = _status(error)
+    if isinstance(error, PtzipError | NoRangesError | IsADirectoryError):
+        return error
+    if isinstance(error, FileNotFoundError) or status in (404, 410):
+        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    if isinstance(error, PermissionError) or status in (401, 403):
+        return PermissionError(errno.EACCES, "access denied: check the credentials for this URL", name)
+    if _is_expired(error) or status in (412, 416):
+        return changed("another program replaced it")
+    if isinstance(error, TimeoutError):
+        return TimeoutError(errno.ETIMEDOUT, "the server does not answer", name)
+    if status:
+        return OSError(errno.EIO, f"the server answers with error {status}", name)
+    return OSError(errno.EIO, redacted_text(getattr(error, "strerror", None) or str(error)) or type(error).__name__, name)
+
+
+class RemoteSource(BaseSource):
+    """The file at a URL. Any thread may read; what readers announce is fetched ahead of them."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        assert file.size is not None
+        self.name, self.size = file.name, file.size
+        self._file = file
+        self._blocks: BlockCache | None = BlockCache(file.fetch, file.size)
+
+    def prepare(self) -> None:
+        """Fetch where every format begins, and where zips have their directory. Raises NoRangesError."""
+        if self._blocks is not None and self.size:
+            self._blocks.request(0, min(BLOCK, self.size))
+            self.read(max(self.size - TAIL, 0), min(TAIL, self.size))
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        if self._blocks is None:
+            raise closed(self.name)
+        if offset + len(buffer) > self.size:
+            raise ends_early(offset, len(buffer), self.size - offset)
+        self._blocks.read_into(offset, buffer)
+
+    def expect(self, offset: int, length: int) -> None:
+        if self._blocks is not None:
+            self._blocks.expect(offset, min(offset + length, self.size))
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        if self._blocks is None:
+            raise closed(self.name)
+        self._file.check_unchanged()
+
+    def close(self) -> None:
+        self._blocks = None
+
+
+def open_remote(url: str) -> Source:
+    """The file at a URL as a source: read in parts or, where the server sends only whole files, from a temporary copy.
+
+    Raises UnsupportedError where a package is missing, ChangedError where the file changes meanwhile, or OSError.
+    """
+    file = RemoteFile(url)
+    with contextlib.suppress(NoRangesError):
+        if file.has_ranges:
+            source = RemoteSource(file)
+            source.prepare()
+            return source
+    return _downloaded(file)
+
+
+def _downloaded(file: RemoteFile) -> Source:
+    import logging  # here and below, since most servers send parts
+    import tempfile
+
+    size = "" if file.size is None else f" ({file.size:,} bytes)"
+    logging.getLogger("ptzip.remote").warning("%s: the server sends only whole files, so it is downloaded%s", file.name, size)
+    with tempfile.TemporaryFile() as copy:
+        file.download(copy)
+        return DescriptorSource(os.dup(copy.fileno()), file.name)
+
+
+def expand_remote(pattern: str) -> list[str]:
+    """The URLs of the files that a URL names: those that match `*`, `**` and `[...]`, all below a folder, whose URL ends with
+    a slash, or the URL itself. Raises what `open_remote` raises.
+    """
+    is_folder = pattern.endswith("/")
+    if not is_folder and not any(sign in pattern for sign in PATTERN):
+        return [pattern]
+    files, path = filesystem(pattern)
+    root = pattern.rstrip("/").removesuffix(path.rstrip("/"))
+    try:
+        found = files.find(path) if is_folder else _matching(files, path)
+    except Exception as error:
+        raise translated(error, redacted(pattern)) from None
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, "there are no such files", redacted(pattern))
+    return [f"{root}{name}" for name in sorted(found)]
+
+
+def _matching(files: Any, path: str) -> list[str]:
+    found = files.glob(path, detail=True)
+    return [name for name, info in found.items() if info["type"] != "directory"]

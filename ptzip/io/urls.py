@@ -1,0 +1,48 @@
+"""URLs as names of files, and what of them may be shown: their userinfo and query may be credentials."""
+
+import re
+
+MEMBER_MARK = "::"
+
+URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)", re.DOTALL)
+"""RFC 3986, appendix B. A scheme has at least two letters, since `c:` is a drive of Windows."""
+
+CONTAINERS = frozenset(("abfs", "abfss", "az"))
+"""Schemes of Azure, in which CONTAINER@ACCOUNT stands in place of userinfo."""
+
+
+def is_url(name: object) -> bool:
+    """Whether something to open is a URL. A file of such a name is opened as `./NAME`."""
+    return isinstance(name, str) and "://" in name and URL.match(name) is not None
+
+
+def split_url(name: str) -> tuple[str, str]:
+    """A URL as the file and the name behind the mark in it; "" without one. An IPv6 address has such marks too."""
+    found = URL.match(name)
+    at = name.find(MEMBER_MARK, found.end("authority") if found else 0)
+    return (name, "") if at < 0 else (name[:at], name[at + len(MEMBER_MARK) :])
+
+
+def redacted(name: str) -> str:
+    """A URL, or one of FILE::NAME, without userinfo, query and fragment; any other name as it is."""
+    found = URL.match(name)
+    if found is None:
+        return name
+    file, member = split_url(name)
+    scheme, authority, path = URL.match(file).groups()  # type: ignore[union-attr]  # as the whole does
+    userinfo, _, host = authority.rpartition("@")
+    if _is_malformed(host):  # a password with a slash, perhaps
+        host, path = "", path.rpartition("@")[2]
+    shown = f"{userinfo}@{host}" if scheme.lower() in CONTAINERS and ":" not in userinfo and userinfo else host
+    return f"{scheme}://{shown}{path}{MEMBER_MARK if member else ''}{member}"
+
+
+def _is_malformed(host: str) -> bool:
+    """Whether what follows the only colon is not a port."""
+    name, _, port = host.partition(":")
+    return ":" not in port and port != "" and not port.isdigit() and bool(name)
+
+
+def redacted_text(text: str) -> str:
+    """A message of another library with each URL in it redacted."""
+    return re.sub(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+", lambda found: redacted(found[0]), text)
