@@ -65,8 +65,10 @@ class FolderSource(BaseSource):
 
     @property
     def binary_files(self) -> dict[str, FolderFile]:
-        """All files but an index in JSON, of which nothing is loaded but names."""
-        return {path: file for path, file in self.files.items() if not path.endswith(".json")}
+        """All files but an index in JSON, of which nothing is loaded but names, and empty shards, as processes without items
+        of their own write in torch.distributed.checkpoint."""
+        files = self.files.items()
+        return {path: file for path, file in files if not path.endswith(".json" if file.size else (".json", ".distcp"))}
 
     def __copy__(self) -> "FolderSource":
         again = FolderSource(self.path, self.kind, tuple(self.files))

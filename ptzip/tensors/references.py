@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ptzip.errors import FormatError
 from ptzip.pickling.new_nodes import atom, named
-from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, plain, text
+from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Slot, Tuple, pairs, plain, text
 from ptzip.tensors.dtypes import DType
 from ptzip.tensors.strides import element_range, is_countable
 from ptzip.tensors.torch_names import PARAMETERS, PLAIN_CLASSES, STORAGE_CLASSES, SUBCLASSES, TYPED, VIEWS
@@ -26,6 +26,9 @@ FUNCTION, TENSOR_CLASS, ARGUMENTS = 0, 1, 2
 
 OFFSET, SHAPE, STRIDE, HOOKS, TYPED_DTYPE = 1, 2, 3, 5, 6
 """Indices in the arguments of `_rebuild_tensor_v2`; the hooks are those of the backward pass, the dtype is that of `_v3`."""
+
+MARKS, TYPED_MARKS = 6, 7
+"""Indices of the marks of a tensor whose values are still to be conjugated or negated, in those of `_v2` and `_v3`."""
 
 TENSOR, REQUIRES_GRAD = 0, 1
 """Indices in the arguments of a parameter."""
@@ -232,10 +235,14 @@ class PlainTensor(NamedTuple):
 
 
 def plain_tensor(node: Node) -> PlainTensor | None:
-    """The same as `tensor_ref`, also for what `_rebuild_tensor_v3` rebuilds: dtypes without a storage class of their own."""
+    """The same as `tensor_ref`, also for what `_rebuild_tensor_v3` rebuilds: dtypes without a storage class of their own.
+
+    None for a tensor with marks: its values are not those that are stored.
+    """
     found = tensor_ref(node)
     if found is not None:
-        return PlainTensor(found.storage.dtype.name, found.storage, found.offset, found.shape, found.stride)
+        known = PlainTensor(found.storage.dtype.name, found.storage, found.offset, found.shape, found.stride)
+        return None if _has_marks(found.arguments[MARKS:]) else known
     path, given = rebuilt_by(node)
     if path != TYPED or len(given) <= TYPED_DTYPE:
         return None
@@ -244,4 +251,10 @@ def plain_tensor(node: Node) -> PlainTensor | None:
     shape, stride = _integers(arguments[SHAPE]), _integers(arguments[STRIDE])
     if storage is None or offset is None or shape is None or stride is None or not isinstance(kind, Global):
         return None
+    if _has_marks(arguments[TYPED_MARKS:]):
+        return None
     return PlainTensor(kind.name, storage, offset, shape, stride)
+
+
+def _has_marks(more: list[Node]) -> bool:
+    return any(True for node in more[:1] for _ in pairs(plain(node)))

@@ -112,7 +112,10 @@ class ItemReader(NamedTuple):
         inner = parameter_arguments(root)
         found = plain_tensor(inner[0] if inner else root)
         if found is None:
-            raise FormatError(f"{part.name} is no plain tensor, as {INDEX} says: the file belongs to another checkpoint")
+            raise FormatError(
+                f"{part.name} is no plain tensor, as {INDEX} says: the file belongs to another checkpoint, or only torch can "
+                "gather it"
+            )
         if (found.dtype, found.shape) != (dtype, sizes):
             has, expected = f"{found.dtype} {list(found.shape)}", f"{dtype} {list(sizes)}"
             raise FormatError(f"{part.name} is {has}, but {INDEX} says {expected}: the file belongs to another checkpoint")

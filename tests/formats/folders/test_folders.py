@@ -347,6 +347,34 @@ def test_torch_gathers_the_same_now(name: str, tmp_path: Path) -> None:
     assert report.equal == report.compared > 0
 
 
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("turn", ["_conj", "_neg_view"])
+def test_a_tensor_that_is_conjugated_or_negated_when_loaded_is_refused(turn: str, tmp_path: Path) -> None:
+    """Its values are not those that the item stores, and it may be a box of a larger tensor."""
+    import torch
+    import torch.distributed.checkpoint as dcp
+
+    dcp.save({"turned": getattr(torch, turn)(torch.tensor([1 + 2j, 3 - 1j]))}, checkpoint_id=tmp_path / "run")
+    with ptzip.open(tmp_path / "run") as checkpoint, pytest.raises(FormatError, match="only torch can gather it"):
+        checkpoint["turned"].tobytes()
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_an_empty_shard_of_a_process_without_items_is_no_problem(tmp_path: Path) -> None:
+    """As torch leaves it where all of a process's items are another's too; one that has items is cut off."""
+    import torch
+    import torch.distributed.checkpoint as dcp
+
+    dcp.save({"model": {"weight": torch.ones(2)}}, checkpoint_id=tmp_path / "run")
+    (tmp_path / "run" / "__1_0.distcp").touch()
+    assert ptzip.scan(tmp_path / "run").ok
+    assert ptzip.verify(tmp_path / "run").ok
+    (tmp_path / "run" / "__0_0.distcp").write_bytes(b"")
+    assert [problem.kind for problem in ptzip.verify(tmp_path / "run").problems] == ["cut"]
+
+
 class Evil:
     """What runs a command where it is unpickled."""
 
