@@ -258,6 +258,7 @@ def new_files(
     targets: Sequence[Path],
     source: Source | None = None,
     *,
+    others: Sequence[Source] = (),
     overwrite: bool = False,
     may_be_replaced: bool = False,
     sync: bool = True,
@@ -265,17 +266,22 @@ def new_files(
     """Yield new files that get the names `targets` at the end of the block, in this order, unless the block raises.
 
     Folders that are missing are created, and removed where the block raises.
-    The access to them is that to the files which they replace, or to the `source` that they are made from. With `sync` they are
-    on the disk when the block ends. Raises FileExistsError where there is a file, unless with `overwrite`; ChangedError where
-    the source is no longer what was read, or has been replaced unless it `may_be_replaced`; OSError about a target.
+    The access to them is that to the files which they replace, or to the `source` that they are made from; `others` are read
+    too. With `sync` they are on the disk when the block ends. Raises FileExistsError where there is a file, unless with
+    `overwrite`; ChangedError where a source is no longer what was read, or has been replaced unless it `may_be_replaced`;
+    OSError about a target.
     """
-    origin = source.file if isinstance(source, NamedSource) else source
-    if isinstance(origin, FolderSource):
-        _check_not_inside(targets, origin)
+    origin = _file_of(source) if source is not None else None
+    inputs = [*([] if origin is None else [origin]), *map(_file_of, others)]
+    for folder in inputs:
+        if isinstance(folder, FolderSource):
+            _check_not_inside(targets, folder)
     files = OutputSet(targets)
     UNFINISHED.append(files.discard)  # before anything exists, so that a signal at any moment leaves nothing
     try:
-        with contextlib.nullcontext() if origin is None else unchanged(origin, is_replaced=True):
+        with contextlib.ExitStack() as watched:
+            for one in inputs:
+                watched.enter_context(unchanged(one, is_replaced=one is origin))
             files.open()
             yield files
             files.complete(origin, may_be_replaced, sync)
@@ -283,6 +289,11 @@ def new_files(
     finally:
         files.discard()
         UNFINISHED.remove(files.discard)
+
+
+def _file_of(source: Source) -> Source:
+    """What was opened: of a checkpoint in a tar or zip of files the latter."""
+    return source.file if isinstance(source, NamedSource) else source
 
 
 def _check_not_inside(targets: Sequence[Path], folder: FolderSource) -> None:

@@ -7,11 +7,12 @@ from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Category
 from ptzip.editing.drop_and_set import drop, set_value
 from ptzip.editing.edit import Edit, Finished
+from ptzip.editing.new_file import laid_out
 from ptzip.editing.rename_classes import rename_classes
 from ptzip.errors import EditError
 from ptzip.formats.container import BARE, Container
 from ptzip.formats.folders.assembly import Folder
-from ptzip.formats.legacy import Legacy, stream
+from ptzip.formats.legacy import Legacy
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.globs import Patterns
 from ptzip.io.atomic_output import NewFile
@@ -22,7 +23,6 @@ from ptzip.recipes.find_training import Found, find_training
 from ptzip.recipes.kept import name_leftovers
 from ptzip.recipes.recipe import Recipe, Weights
 from ptzip.slimming.options import Options
-from ptzip.slimming.tensors_file import tensors_file
 from ptzip.tensors.cast import Stretch
 from ptzip.tensors.torch_names import NOT_IN_LEGACY
 from ptzip.tree.children import node_children
@@ -67,20 +67,9 @@ def _stays_safetensors(container: Container, options: Options) -> TypeGuard[Safe
 
 def _laid_out(edit: Edit, container: Container, options: Options) -> tuple[Finished, NewFile]:
     """The content of the new file, and its layout."""
-    if _stays_safetensors(container, options):
-        file: NewFile = tensors_file(edit, container)
-        return edit.finish(options.new_location), file
-    is_legacy = _is_legacy(edit, container, options.format)
-    finished = edit.finish(options.new_location, is_legacy)
-    if is_legacy:
-        file = stream(finished.pickle, finished.storages, finished.items)
-    elif container.name == BARE and options.is_same_format and not options.plain:
-        from ptzip.editing.nested_streams import bare_file  # few files are bare pickles
-
-        file = bare_file(edit, finished)
-    else:
-        file = writer.plan(container.rewritten(finished.pickle, finished.storages), container.alignment)
-    return finished, file
+    is_plain_bare = container.name == BARE and options.plain  # its tensors are streams of torch.save, which a function loads
+    keeps_format = options.is_same_format and not is_plain_bare
+    return laid_out(edit, container, options.new_location, _is_legacy(edit, container, options.format), keeps_format)
 
 
 def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, file: NewFile, options: Options) -> bool:

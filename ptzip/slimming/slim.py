@@ -4,12 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint
+from ptzip.editing.new_file import check_target, content_name
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.recipes import AUTO, recipe_in
 from ptzip.slimming.options import Options, Run
 from ptzip.slimming.plan import make_plan
 from ptzip.slimming.report import SlimReport
-from ptzip.slimming.write import check_target, content_name, planned_report, write_copy, write_slim
+from ptzip.slimming.write import planned_report, write_copy, write_slim
 
 
 def slim(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run) -> SlimReport:
@@ -23,7 +24,7 @@ def slim(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run
     from ptzip.slimming.collection import slim_collection  # few files are tars or zips of files
 
     if target is not None:
-        check_target(target, checkpoint, f"a {collection.name}", run.overwrite)
+        check_target(target, checkpoint.source, f"a {collection.name}", run.overwrite, is_collection=True)
     if options.recipe == AUTO:
         options = replace(options, recipe=recipe_in(collection.name))
     inner_run = run._replace(sync=False)  # only the whole is kept
@@ -42,7 +43,7 @@ def _slim_one(checkpoint: Checkpoint, options: Options, target: Path | None, run
 
         report = replace(report, keys=keys(checkpoint, report.changes))
     else:
-        check_target(target, checkpoint, content_name(plan.is_safetensors), run.overwrite)
+        check_target(target, checkpoint.source, content_name(plan.is_safetensors), run.overwrite, bool(checkpoint.collection))
         report = write_slim(checkpoint, plan, options, target, run)
     return replace(report, warnings=warnings + report.warnings)
 
@@ -51,5 +52,5 @@ def copy(checkpoint: Checkpoint, report: SlimReport, target: Path, run: Run) -> 
     """Write the bytes of a file that is slim already under a name that somebody counts on."""
     is_safetensors = isinstance(checkpoint.container, SafeTensors)
     content = f"a {checkpoint.collection.name}" if checkpoint.collection else content_name(is_safetensors)
-    check_target(target, checkpoint, content, run.overwrite)
+    check_target(target, checkpoint.source, content, run.overwrite, bool(checkpoint.collection))
     return write_copy(checkpoint, report, target, run)

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
-from ptzip.errors import EditError
-from ptzip.io.atomic_output import NewFile, Output, check_overwrite, new_files
-from ptzip.io.compression import compression_named
+from ptzip.io.atomic_output import NewFile, Output, new_files
 from ptzip.io.payloads import ByteCounter, CheckedPayload, CopiedFile, Progress
 from ptzip.slimming.details import TensorNames, cast_tensors
 from ptzip.slimming.options import Options, Run
@@ -18,10 +16,6 @@ from ptzip.slimming.plan import Plan
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.zip.crc_messages import crc_lines
-
-SAFETENSORS, TORCH = "safetensors", "a file of torch.save"
-SUFFIXES = {SAFETENSORS: (".safetensors",), TORCH: (".pt", ".pth", ".bin", ".ckpt"), "npz": (".npz",)}
-"""Content -> the suffixes that promise it."""
 
 
 def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> SlimReport:
@@ -44,30 +38,6 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
     if not plan.is_worthwhile:
         return report
     return replace(report, new_size=plan.file.size, saved=plan.finished.saved, changes=tuple(account.changes))
-
-
-def content_name(is_safetensors: bool) -> str:
-    return SAFETENSORS if is_safetensors else TORCH
-
-
-def check_target(target: Path, checkpoint: Checkpoint, content: str, overwrite: bool) -> None:
-    """Raise unless a file with such content may have the name: EditError for that of another format, FileExistsError.
-
-    What replaces its input keeps its name, and a tar or zip of files may have the suffix of the input.
-    """
-    if (kind := compression_named(target)) and not kind.is_written:
-        raise EditError(f"cannot write {target}: {kind.name} output is not supported, use .zst or no compression")
-    check_overwrite(target, overwrite)
-    suffix, source = _suffix(target), checkpoint.path
-    is_fitting = suffix in SUFFIXES.get(content, (_suffix(Path(checkpoint.source.name)),))
-    is_of_format = any(suffix in suffixes for suffixes in SUFFIXES.values())
-    if is_of_format and not is_fitting and not (source and target.exists() and target.samefile(source)):
-        instead = "FILE::NAME is one checkpoint in it" if checkpoint.collection else "use ptzip convert for another format"
-        raise EditError(f"the output would be {content}, which {target} does not say: {instead}")
-
-
-def _suffix(path: Path) -> str:
-    return (path.with_suffix("") if compression_named(path) else path).suffix.lower()
 
 
 def write_slim(checkpoint: Checkpoint, plan: Plan, options: Options, target: Path, run: Run) -> SlimReport:

@@ -47,7 +47,7 @@ class Cast:
 
     def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
         first, last = (offset // CAST_SIZE * self.item for offset in (start, stop))
-        for chunk in _whole_items(self.base.chunks(first, last, buffers), self.item):
+        for chunk in whole_items(self.base.chunks(first, last, buffers), self.item):
             numbers = floats(chunk, self.dtype, self.big_endian, buffers)
             bits, loss = narrow(numbers, self.target, self.saturate, buffers)
             if loss != Loss():
@@ -59,7 +59,7 @@ class Cast:
         return sum(self.losses, Loss())
 
 
-def _whole_items(chunks: Iterator[bytes | memoryview], item: int) -> Iterator[bytes | memoryview]:
+def whole_items(chunks: Iterator[bytes | memoryview], item: int) -> Iterator[bytes | memoryview]:
     """The same bytes, cut between elements."""
     rest = b""
     for chunk in chunks:

@@ -1,4 +1,4 @@
-"""The new file of a slim safetensors file: the tensors that an edit left, and the metadata as they were spelled."""
+"""The new file of an edited safetensors file: the tensors that an edit left, and the metadata as they were spelled."""
 
 from collections.abc import Iterator
 
