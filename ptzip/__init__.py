@@ -7,7 +7,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ptzip.api import convert, diff, inspect, load, repair, scan, slim, verify
+    from ptzip.api import average, convert, diff, inspect, load, repair, scan, slim, verify
+    from ptzip.averaging.report import AverageReport
     from ptzip.checkpoint import Checkpoint
     from ptzip.checkpoint import open_checkpoint as open
     from ptzip.converting.report import ConvertReport
@@ -26,6 +27,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Anomaly",
+    "AverageReport",
     "Checkpoint",
     "ConvertReport",
     "DiffReport",
@@ -45,6 +47,7 @@ __all__ = [
     "UnsupportedError",
     "Verdict",
     "VerifyReport",
+    "average",
     "convert",
     "diff",
     "inspect",
@@ -57,9 +60,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("convert", "diff", "inspect", "load", "repair", "scan", "slim", "verify"), "api"),
+    **dict.fromkeys(("average", "convert", "diff", "inspect", "load", "repair", "scan", "slim", "verify"), "api"),
     **dict.fromkeys(("Anomaly", "EditError", "FormatError", "LimitError", "PtzipError", "UnsupportedError"), "errors"),
     **dict.fromkeys(("Finding", "ScanReport", "Severity", "Verdict"), "scanning.report"),
+    "AverageReport": "averaging.report",
     "Checkpoint": "checkpoint",
     "ConvertReport": "converting.report",
     "DiffReport": "diffing.report",

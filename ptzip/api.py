@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 from ptzip.arguments import (
     ConvertDtype,
+    Integers,
     Location,
     OnOverflow,
     OutputFormat,
+    Precision,
     Unknown,
     WeightDtype,
     byte_count,
@@ -31,6 +33,7 @@ from ptzip.limits import SCAN_LIMITS, Limits, limits_from
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ptzip.averaging.report import AverageReport
     from ptzip.checkpoint import Checkpoint
     from ptzip.converting.report import ConvertReport
     from ptzip.diffing.report import DiffReport
@@ -437,6 +440,54 @@ def convert(
     )
     report = command.convert(source, output, options, progress=progress, limits=limits_from(limits))
     _log(report.path, [*(f"left out {one.name or 'the tensor'}: {one.why}" for one in report.left_out), *report.warnings])
+    return report
+
+
+def average(
+    sources: Iterable[Openable],
+    output: PathLike,
+    *,
+    overwrite: bool = False,
+    weights: Iterable[float] | None = None,
+    precision: Precision = "float32",
+    integers: Integers = "agree",
+    sync: bool = True,
+    progress: Progress | None = None,
+    limits: Limits | Mapping[str, int] | None = None,
+) -> "AverageReport":
+    """Write the average of the weights of several checkpoints of one layout, as a file like the first of them.
+
+    sources    state dicts or modules of the same tensors, dtypes and shapes, at least 2, in files or folders of any formats
+    output     path of the new file; a safetensors file if the first one is, else a zip of torch.save
+    overwrite  replace an existing output; otherwise FileExistsError is raised
+    weights    a positive number for each, of which the sum is what they are divided by, as by `numpy.average`: [3, 1] and
+               [0.75, 0.25] are the same; by default all count as much
+    precision  floats of at most 32 bits are summed in "float32" or "float64", those of 64 bits always in float64
+    integers   "agree" raises EditError where integers or booleans differ; "first" takes those of the first checkpoint
+    sync       wait until the disk has the new file
+    progress   called with (bytes done, bytes in total)
+
+    Floats and complex numbers are averaged: each is multiplied by its weight and added in the order of `sources`, the sum is
+    divided by that of the weights, and rounded once to the dtype. A number with the same bits in all keeps them. Everything
+    else is as in the first checkpoint, but for what only training needs, which is left out as `slim` does. Tensors that share
+    memory still do. EditError is raised where names, dtypes, shapes or quantised values (float8 too) differ.
+    """
+    from pathlib import Path  # as above
+
+    from ptzip.averaging import average as command  # as above
+
+    if isinstance(sources, str | bytes | os.PathLike):
+        raise ValueError("sources is one checkpoint, expected a list of at least 2")
+    options = command.AverageOptions(
+        weights=None if weights is None else tuple(weights),
+        precision=precision,
+        integers=integers,
+        overwrite=overwrite,
+        sync=sync,
+        warn=_malice,
+    )
+    report = command.average(list(sources), Path(output), options, progress=progress, limits=limits_from(limits))
+    _log(report.path, report.warnings)
     return report
 
 

@@ -16,6 +16,8 @@ Location = Literal["cpu", "keep"]
 OnOverflow = Literal["keep", "saturate", "inf", "error"]
 OutputFormat = Literal["zip", "legacy", "same"]
 Unknown = Literal["error", "keep"]
+Precision = Literal["float32", "float64"]
+Integers = Literal["agree", "first"]
 
 UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 SIZE = r"(\d+(?:\.\d+)?)\s*([a-zA-Z]*)"

@@ -25,7 +25,7 @@ from tests.mutations import KINDS
 from tests.structured_mutations import STRUCTURED
 
 MOST_SECONDS, MOST_MIB = 5, 512
-VERBS = ("slim", "inspect", "scan", "verify", "diff", "repair", "convert", "open", "load")
+VERBS = ("slim", "inspect", "scan", "verify", "diff", "repair", "convert", "average", "open", "load")
 ALL_KINDS = KINDS | STRUCTURED
 
 COMMANDS = [
@@ -76,6 +76,8 @@ convert IN -o OUT.safetensors -f --all --sidecar --json
 convert IN -o OUT.npz -f --dtype float16
 convert IN -o OUT.pt -f --strip auto --prefix a.
 convert IN -o OUT.safetensors -f --max-shard-size 200
+average IN IN IN -o OUT.pt -f --weights 1,2,3 --json
+average IN OTHER -o OUT.safetensors -f --integers first --precision float64
 repair IN -o OUT.pt -f --json
 repair IN -o OUT.pt -f
 diff IN OTHER

@@ -22,7 +22,7 @@ FILES = f"{GROUND} io zip pickling tensors formats"
 OPEN = f"{FILES} tree allowlist values checkpoint"
 """The layers up to an open checkpoint."""
 
-READ_COMMANDS = "converting diffing inspecting scanning verifying repairing"
+READ_COMMANDS = "averaging converting diffing inspecting scanning verifying repairing"
 REPORTS = f"{OPEN} mapping editing recipes slimming {READ_COMMANDS}"
 
 MAY_IMPORT = {
@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "editing": f"{FILES} tree allowlist",
     "recipes": f"{FILES} tree allowlist editing",
     **dict.fromkeys(READ_COMMANDS.split(), OPEN),
-    "converting": f"{OPEN} editing recipes",
+    **dict.fromkeys(("averaging", "converting"), f"{OPEN} editing recipes"),
     "inspecting": f"{OPEN} mapping editing recipes",
     "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
@@ -63,11 +63,12 @@ ONLY_IN = {
     "rich": ("render/progress.py",),
     "plotly": ("figures/plotly_library.py",),
     "argparse": (
-        *(f"cli/{name}.py" for name in ("convert", "diff", "inspect", "repair", "scan", "slim", "verify")),
+        *(f"cli/{name}.py" for name in ("average", "convert", "diff", "inspect", "repair", "scan", "slim", "verify")),
         *("cli/completion.py", "cli/main.py", "cli/parser.py", "cli/printing.py"),
         *("values/rebuild_python.py", "values/value_children.py"),
     ),
     "numpy": (
+        "averaging/mean.py",
         "diffing/numeric.py",
         "formats/folders/pieces.py",
         "formats/npy.py",

@@ -17,21 +17,10 @@ from tests.corpus import ROOT
 HEAVY = ("construct", "numpy", "rich", "ml_dtypes", "zstandard", "zlib_ng", "numkong", "torch", "concurrent.futures")
 
 PUBLIC = [
-    *("Anomaly", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError", "InspectReport"),
-    *(
-        "LimitError",
-        "Limits",
-        "Opaque",
-        "PtzipError",
-        "RepairReport",
-        "ScanReport",
-        "Severity",
-        "SlimReport",
-        "Tensor",
-        "UnsupportedError",
-        "Verdict",
-    ),
-    *("VerifyReport", "convert", "diff", "inspect", "load", "open", "repair", "scan", "slim", "verify"),
+    *("Anomaly", "AverageReport", "Checkpoint", "ConvertReport", "DiffReport", "EditError", "Finding", "FormatError"),
+    *("InspectReport", "LimitError", "Limits", "Opaque", "PtzipError", "RepairReport", "ScanReport", "Severity", "SlimReport"),
+    *("Tensor", "UnsupportedError", "Verdict", "VerifyReport"),
+    *("average", "convert", "diff", "inspect", "load", "open", "repair", "scan", "slim", "verify"),
 ]
 
 

@@ -36,6 +36,7 @@ COMMANDS = (
     Command("diff", "compare two checkpoints", ("diffing",)),
     Command("repair", "recover a truncated or damaged checkpoint", ("repairing",)),
     Command("convert", "export tensors to safetensors, npz or a plain state dict", ("converting",)),
+    Command("average", "average the weights of several checkpoints", ("averaging",)),
 )
 COMPLETION = Command("completion", "print a script that completes commands in a shell")
 NAMES = tuple(command.name for command in COMMANDS)
@@ -47,6 +48,7 @@ SYNONYMS = {
     **dict.fromkeys(("compare", "cmp"), "diff"),
     **dict.fromkeys(("fix", "recover", "salvage"), "repair"),
     **dict.fromkeys(("export", "save"), "convert"),
+    **dict.fromkeys(("mean", "soup", "merge", "swa"), "average"),
     "extract": "inspect --extract",
     "version": "--version",
 }
@@ -168,6 +170,8 @@ def _configure(parser: Parser, name: str) -> None:
         from ptzip.cli import repair as command  # type: ignore[no-redef]  # as above
     elif name == "convert":
         from ptzip.cli import convert as command  # type: ignore[no-redef]  # as above
+    elif name == "average":
+        from ptzip.cli import average as command  # type: ignore[no-redef]  # as above
     else:
         from ptzip.cli import completion as command  # type: ignore[no-redef]  # as above
     parser.description = command.DESCRIPTION

@@ -29,6 +29,8 @@ COMMANDS = {
     "scan": "scan last.pt",
     "verify": "verify last.pt",
     "diff": "diff last.pt other.pt",
+    "average": "average last.pt other.pt -o out.pt",
+    "average, the second": "average other.pt last.pt -o out.pt",
 }
 
 

@@ -24,6 +24,7 @@ COMMANDS = (
     "inspect whole.pt::model",
     "inspect whole.pt::model.model.0.conv.weight --values",
     *(f"{command} whole.pt {other}" for command in ("diff",) for other in ("whole.pt", "small.pt", "slim.pt", "missing.pt")),
+    *(f"average whole.pt {other}.pt -o new.pt -f --weights 1,3" for other in ("whole", "small", "missing")),
     *(f"repair {name}.pt -o new.pt -f" for name in ("cut", "whole", "missing")),
     *(f"convert {name}.pt -o new.{suffix} -f" for name in ("whole", "cut", "small") for suffix in ("safetensors", "npz", "pt")),
 )

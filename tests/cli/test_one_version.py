@@ -37,6 +37,7 @@ COMMANDS = {
     "verify": "verify --values IN",
     "repair": "repair IN -o out.pt",
     "diff": "diff IN other.pt",
+    "average": "average IN other.pt -o out.pt",
 }
 
 FILES: dict[str, Callable[[bytes], bytes]] = {

@@ -1,0 +1,1 @@
+"""ptzip average."""

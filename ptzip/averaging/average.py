@@ -1,0 +1,138 @@
+"""`average`: the weighted mean of the weights of checkpoints of one layout, as a file like the first.
+
+The tree of the first file is written with other bytes for its floats; a block of each file is in memory at a time.
+"""
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from ptzip.arguments import Integers, Precision, check_choice
+from ptzip.averaging.inputs import Input, input_of
+from ptzip.averaging.layout import check_layouts
+from ptzip.averaging.plan import Plan, Planner
+from ptzip.averaging.report import AverageReport, LeftOut, Weighted
+from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.editing.new_file import check_target, content_name, laid_out
+from ptzip.errors import PtzipError
+from ptzip.formats.safetensors import SafeTensors
+from ptzip.io.atomic_output import check_not_input, new_files
+from ptzip.io.payloads import ByteCounter, Progress
+from ptzip.io.sources import Openable, unchanged
+from ptzip.limits import DEFAULT_LIMITS, Limits
+from ptzip.zip.crc_messages import crc_lines
+
+STATISTICS = ("running_mean", "running_var")
+"""The buffers of BatchNorm (`torch/nn/modules/batchnorm.py`)."""
+
+BATCH_NORM = "statistics of BatchNorm are averaged too: torch.optim.swa_utils.update_bn computes those of the averaged weights"
+
+
+class AverageOptions(NamedTuple):
+    """What `ptzip.average` documents, field by field; `warn` finds what the report says about the first file."""
+
+    weights: tuple[float, ...] | None = None
+    precision: Precision = "float32"
+    integers: Integers = "agree"
+    overwrite: bool = False
+    sync: bool = True
+    warn: Callable[[Checkpoint], tuple[str, ...]] = lambda _: ()
+
+
+def average(
+    sources: Sequence[Openable],
+    output: Path,
+    options: AverageOptions,
+    *,
+    progress: Progress | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+) -> AverageReport:
+    """Write the average of some checkpoints; see `ptzip.average`. Raises PtzipError, OSError, or ValueError for a
+    wrong option."""
+    shares = shares_of(options.weights, len(sources))
+    check_choice("precision", options.precision, Precision)
+    check_choice("integers", options.integers, Integers)
+    with contextlib.ExitStack() as opened:
+        checkpoints = [opened.enter_context(_opened(source, number, limits)) for number, source in enumerate(sources, start=1)]
+        for one in checkpoints:
+            check_not_input(output, one.source.name)
+            opened.enter_context(unchanged(one.source, is_replaced=True))  # `new_files` checks at its end
+        warnings, format_name = options.warn(checkpoints[0]), content_name(isinstance(checkpoints[0].container, SafeTensors))
+        check_target(output, checkpoints[0].source, format_name, options.overwrite)
+        inputs = [_input(one) for one in checkpoints]
+        check_layouts(inputs)
+        weights = options.weights or (1.0,) * len(inputs)
+        plan = Planner(inputs, weights, options.precision).plan(is_first=options.integers == "first")
+        report = _report(inputs, shares, plan, options.precision)
+        size, more = _write(inputs, output, options, progress)
+        nan = tuple(name for one in plan.averaged if one.mean.nans for name in one.names)
+        return replace(report, output=str(output), size=size, nan=nan, warnings=(*warnings, *report.warnings, *more))
+
+
+def _opened(source: Openable, number: int, limits: Limits) -> Checkpoint:
+    with _about(os.fspath(source) if isinstance(source, str | os.PathLike) else f"checkpoint {number}"):
+        return open_checkpoint(source, limits)
+
+
+@contextlib.contextmanager
+def _about(name: str) -> Iterator[None]:
+    """Let errors about one of the files say which; an OSError does."""
+    try:
+        yield
+    except PtzipError as error:
+        raise type(error)(f"{name}: {error.message}", error.offset, error.inside) from error
+
+
+def _input(checkpoint: Checkpoint) -> Input:
+    with _about(checkpoint.source.name):
+        return input_of(checkpoint)
+
+
+def shares_of(weights: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
+    """The share of each of `count` files in the average. Raises ValueError unless there is a positive weight for each."""
+    if count < 2:
+        raise ValueError(f"average needs at least 2 checkpoints, and got {count}")
+    if weights is None:
+        return (1 / count,) * count
+    if len(weights) != count:
+        raise ValueError(f"there are {len(weights)} weights for {count} checkpoints: give one for each")
+    whole = math.fsum(weights) if all(0 < one < math.inf for one in weights) else math.nan
+    if not 0 < whole < math.inf:
+        raise ValueError(f"the weights are {', '.join(map(str, weights))}, expected positive numbers")
+    return tuple(one / whole for one in weights)
+
+
+def _report(inputs: Sequence[Input], shares: tuple[float, ...], plan: Plan, precision: Precision) -> AverageReport:
+    """The report before anything is written."""
+    account, averaged = inputs[0].edit.account, [name for one in plan.averaged for name in one.names]
+    return AverageReport(
+        inputs=tuple(Weighted(one.name, share) for one, share in zip(inputs, shares, strict=True)),
+        output="",
+        size=0,
+        tensors=len(inputs[0].tensors),
+        averaged=len(averaged),
+        precision=precision,
+        kept=plan.kept,
+        recipe=inputs[0].recipe,
+        removed=tuple(LeftOut(change.path, change.what) for change in account.changes if change.is_of_tensors),
+        notes=(BATCH_NORM,) if any(name.rpartition(".")[2] in STATISTICS for name in averaged) else (),
+        warnings=tuple(account.warnings),
+    )
+
+
+def _write(
+    inputs: Sequence[Input], output: Path, options: AverageOptions, progress: Progress | None
+) -> tuple[int, tuple[str, ...]]:
+    """Write the first file with its new payloads. Returns the size of the output, and warnings."""
+    edit, source, *others = inputs[0].edit, *(one.checkpoint.source for one in inputs)
+    _, file = laid_out(edit, inputs[0].checkpoint.container)
+    edit.release()
+    counter = ByteCounter(progress, sum(payload.length for payload in file.payloads))
+    with new_files([output], source, others=others, overwrite=options.overwrite, sync=options.sync) as files:
+        files.outputs[0].write(file, counter.add)
+        size = files.outputs[0].size
+    return size, (*crc_lines(record for one in inputs for record in one.edit.read), *files.warnings)

@@ -1,0 +1,53 @@
+"""One file of an average: its tree without the states of training, and the tensors that remain, by name."""
+
+from typing import NamedTuple
+
+from ptzip.checkpoint import Checkpoint
+from ptzip.editing.edit import Edit
+from ptzip.errors import UnsupportedError
+from ptzip.formats.collection import Collection
+from ptzip.formats.safetensors import SafeTensors
+from ptzip.recipes.apply import recipe_for, start_edit
+from ptzip.tensors.tensor import Tensor, check_overlaps
+from ptzip.values.builder import build
+from ptzip.values.tensor_names import named_tensors
+
+
+class Input(NamedTuple):
+    """A file, opened: the edit that left out the states of training, the recipe that says what those are, and the tensors by
+    their names, whose storages have the keys of the edit."""
+
+    checkpoint: Checkpoint
+    edit: Edit
+    recipe: str
+    tensors: dict[str, Tensor]
+
+    @property
+    def name(self) -> str:
+        return self.checkpoint.source.name
+
+
+def input_of(checkpoint: Checkpoint) -> Input:
+    """What is averaged of a checkpoint, which is released; no tensor is read.
+
+    Raises UnsupportedError or EditError where its format cannot be written or there are no weights, FormatError where a storage
+    has not the bytes that the pickle says.
+    """
+    container = checkpoint.container
+    if isinstance(container, Collection):
+        raise checkpoint.no_object()
+    if container.refusal:
+        raise UnsupportedError(container.refusal)
+    if checkpoint.parts:
+        checkpoint.main.check_storages()
+    edit = start_edit(checkpoint.release(), checkpoint.source.name, owned=True)
+    recipe = recipe_for(container, edit.root, is_any=True)
+    recipe.drop(edit)
+    part = edit.as_part()
+    tensors = named_tensors(build(part, unknown="keep", limits=checkpoint.limits), checkpoint.limits.paths)
+    part.pickle.root, part.pickle.persistents = None, []  # the tensors keep the part
+    if isinstance(container, SafeTensors):
+        shared = container.metadata().items()
+        tensors |= {name: tensors[kept] for name, kept in shared if kept in tensors and name not in tensors}
+    check_overlaps(tensors.values())
+    return Input(checkpoint, edit, recipe.name, tensors)

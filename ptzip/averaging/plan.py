@@ -1,0 +1,167 @@
+"""The plan of an average: which tensors are averaged, and the payloads that replace the storages of the first file.
+
+Averaged are floats and complex numbers. Integers, booleans and quantised values are those of the first file, and must be the
+same in all: a mean of them means nothing. That is checked before anything is written.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ptzip.averaging.inputs import Input
+from ptzip.averaging.mean import Floats, Mean
+from ptzip.averaging.views import Digests, Island, View, islands, view_of
+from ptzip.editing.quantised import StoredAs
+from ptzip.errors import EditError, UnsupportedError
+from ptzip.io.payloads import JoinedPayload, Payload, part_of
+from ptzip.tensors.blocks import RowMajor
+from ptzip.tensors.dtypes import BY_NAME
+from ptzip.tensors.storage import Storage
+from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.to_numpy import storage_of, swapped_unit
+from ptzip.text import listed
+from ptzip.tree.paths import with_prefixes
+
+NUMBERS = {
+    **{name: name for name in ("float64", "float32", "float16", "bfloat16")},
+    **{"complex128": "float64", "complex64": "float32", "complex32": "float16"},
+}
+"""The dtypes that are averaged, and the dtype of their numbers. A float8 means little without its scale."""
+
+
+class Averaged(NamedTuple):
+    """A mean, and the names of the tensors in it."""
+
+    mean: Mean
+    names: tuple[str, ...]
+
+
+class Plan(NamedTuple):
+    """What is averaged, and the names of the tensors that differ and are those of the first file."""
+
+    averaged: list[Averaged]
+    kept: tuple[str, ...]
+
+
+class Planner:
+    """Plans the average of some files, whose layouts are the same; numbers of at most 32 bits are summed in `precision`."""
+
+    def __init__(self, inputs: Sequence[Input], weights: tuple[float, ...], precision: str) -> None:
+        self.inputs = inputs
+        self.weights = weights
+        self.precision = precision
+        self._digests = Digests()
+        self._fixed = set(_fixed(inputs[0].tensors))
+
+    def plan(self, is_first: bool) -> Plan:
+        """Replace the payloads of the first file's edit.
+
+        Raises EditError where tensors that are not averaged differ, unless those of the first file are wanted (`is_first`), and
+        UnsupportedError where tensors share memory in one file and not in another.
+        """
+        by_storage = dict[int, list[View]]()
+        for view in self._views():
+            by_storage.setdefault(id(view.storage), []).append(view)
+        found = [(some[0].storage, islands(some)) for some in by_storage.values()]
+        others = [view for _, some in found for island in some if not self._number(island) for view in island.views]
+        kept = self._differing(others, is_first)
+        return Plan([one for storage, some in found for one in self._replace(storage, filter(self._number, some))], kept)
+
+    def _views(self) -> Iterator[View]:
+        """The tensors that have elements of their own."""
+        for name, tensor in self.inputs[0].tensors.items():
+            if tensor.storage is not None and tensor.numel:
+                yield view_of(name, [one.tensors[name] for one in self.inputs])
+
+    def _number(self, island: Island) -> str:
+        """The dtype of the numbers that are averaged; "" where the bytes are to stay, or tensors disagree on what they are."""
+        found = {NUMBERS.get(view.tensors[0].dtype, "") for view in island.views if view.name not in self._fixed}
+        is_averaged = len(found) == 1 and not any(view.name in self._fixed for view in island.views)
+        return found.pop() if is_averaged else ""
+
+    def _differing(self, views: Sequence[View], is_first: bool) -> tuple[str, ...]:
+        """The names of tensors that are not averaged, and differ."""
+        files = [one.name for one in self.inputs]
+        found = {view.name: file for view in views if (file := self._first_other(view, files))}
+        quantised = [view.name for view in views if view.name in found and _is_quantised(view.tensors[0])]
+        if quantised:
+            where = f"in {files[0]} and {found[quantised[0]]}"
+            raise EditError(f"quantised values cannot be averaged, and differ {where}: {listed(quantised)}")
+        if found and not is_first:
+            name, file = next(iter(found.items()))
+            what = (
+                f"{listed([*found])} (the first in {files[0]} and {file})"
+                if len(found) > 1
+                else f"{name} in {files[0]} and {file}"
+            )
+            raise EditError(f"integers are not averaged, and differ: {what}; --integers first takes those of the first file")
+        return tuple(found)
+
+    def _first_other(self, view: View, files: Sequence[str]) -> str:
+        """The first file in which a tensor is not that of the first, or ""."""
+        first, *others = view.tensors
+        pairs = zip(files[1:], others, strict=True)
+        return next((file for file, other in pairs if not self._digests.are_equal((first, other))), "")
+
+    def _replace(self, storage: Storage, averaged: Iterable[Island]) -> Iterator[Averaged]:
+        """Let the first file's storage have the means of its islands, and the bytes that it has between them."""
+        edit, at, parts = self.inputs[0].edit, 0, list[Payload]()
+        whole = edit.payload(storage.key)
+        for island in averaged:
+            mean = self._mean(island, whole)
+            parts += [*([part_of(whole, at, island.first - at)] if at < island.first else []), mean]
+            at = island.stop
+            yield Averaged(mean, tuple(view.name for view in island.views))
+        if parts:
+            parts += [part_of(whole, at, whole.length - at)] if at < whole.length else []
+            edit.payloads[storage.key] = parts[0] if len(parts) == 1 else JoinedPayload(tuple(parts))
+
+    def _mean(self, island: Island, whole: Payload) -> Mean:
+        number = self._number(island)
+        own = Floats(_part(whole, island.first, island.stop), _is_swapped(island.views[0].storage, number))
+        others = (self._floats(island, at, number) for at in range(1, len(self.inputs)))
+        wide = "float64" if number == "float64" else self.precision
+        return Mean((own, *others), self.weights, number, wide)
+
+    def _floats(self, island: Island, at: int, number: str) -> Floats:
+        """The numbers of an island in the file number `at`, in the order of the first file."""
+        (shift, *more), copies = {view.shifts()[at - 1] for view in island.views}, [view.tensors[at] for view in island.views]
+        if shift is not None and not more:
+            root, _ = storage_of(copies[0]).root
+            part = _part(root.checked_payload(), island.first + shift.start, island.stop + shift.start)
+            return Floats(part, _is_swapped(root, number))
+        names = listed([view.name for view in island.views])
+        first, other = self.inputs[0].name, self.inputs[at].name
+        if not island.is_one_view:
+            raise UnsupportedError(
+                f"{names}: laid out in {first} in another way than in {other}; ptzip convert makes them alike"
+            )
+        if not self._digests.are_equal(copies):
+            raise EditError(f"{names} are one tensor in {first}, and differ in {other}")
+        return Floats(RowMajor(copies[0]))
+
+
+def _part(payload: Payload, first: int, stop: int) -> Payload:
+    return payload if (first, stop) == (0, payload.length) else part_of(payload, first, stop - first)
+
+
+def _is_swapped(storage: Storage, number: str) -> bool:
+    """Whether the numbers in a storage are big-endian. Raises UnsupportedError where it swaps bytes of another size."""
+    unit = swapped_unit(storage) if storage.big_endian else 1
+    if unit not in (1, BY_NAME[number].size):
+        raise UnsupportedError(
+            f"storage {storage.key} is big-endian and of dtype {storage.dtype.name}, and a tensor in it is not"
+        )
+    return unit > 1
+
+
+def _fixed(tensors: Mapping[str, Tensor]) -> Iterator[str]:
+    """The names of floats that are no weights of their own: the scales in quantised tensors, and those with other tensors below
+    their name, which bitsandbytes packs numbers of 4 bits into (`editing.quantised`)."""
+    parts = {id(part) for tensor in tensors.values() if tensor.qscheme for part in tensor.components.values()}
+    above = {one for name in tensors for one in with_prefixes(name.rpartition(".")[0])}
+    yield from (name for name, tensor in tensors.items() if id(tensor) in parts or name in above)
+
+
+def _is_quantised(tensor: Tensor) -> bool:
+    """Whether a tensor holds quantised weights, which no integers of another file fit."""
+    return StoredAs(tensor.dtype, tensor.shape).is_quantised
