@@ -67,6 +67,13 @@ DTYPE = "numpy.dtype"
 FLAGS, ALIGNED = 7, 0x80
 """The index of the flags in the state of a dtype, and that of an aligned structure (`ndarraytypes.h`, `NPY_ALIGNED_STRUCT`)."""
 
+DEVICE = "torch.device"
+GENERATOR = "torch._C.Generator"
+"""A generator of a GPU has the state of one, which that of the CPU does not take."""
+
+REBUILD, METADATA = "torch._utils._rebuild_tensor_v2", 6
+"""The index of the conjugate and negative bits in its arguments, where a tensor has them; torch before 2.0 takes none."""
+
 TORCH_VERSION = "torch.torch_version.TorchVersion"
 WITH_STATE = "torch._utils._rebuild_parameter_with_state"
 FROM_CPU = "torch._utils._rebuild_device_tensor_from_cpu_tensor"
@@ -182,18 +189,28 @@ def _of_names(nodes: Iterable[Node], protocol: int | None) -> Iterator[Need]:
         for what, is_portable in _of_name(module, name, protocol, is_typed):
             yield Need(what, (f"{module}.{name}",), len(of_name) or len(found), is_portable)
         for call in of_name:
-            yield from _of_call(call)
+            yield from _of_call(f"{module}.{name}", call)
 
 
-def _of_call(call: Call) -> Iterator[Need]:
+def _of_call(path: str, call: Call) -> Iterator[Need]:
     """What a call needs by what it is given, whatever its name needs."""
-    if call.path.startswith(f"{RANDOM}.") and len(call.arguments) == 2:
-        yield Need(NUMPY_124, (call.path,), 1, True)
-    kind = plain(call.arguments[0]) if call.path == BIT_GENERATOR and call.arguments else None
+    if path.startswith(f"{RANDOM}.") and len(call.arguments) == 2:
+        yield Need(NUMPY_124, (path,), 1, True)
+    kind = plain(call.arguments[0]) if path in (BIT_GENERATOR, GENERATOR) and call.arguments else None
     if isinstance(kind, Global):
         yield Need(NUMPY_2, (kind.path,), 1, True)
-    if call.path == DTYPE and unsigned_flags(call) is not None:
+    if isinstance(kind, Call) and (device := named_device(kind)):
+        yield Need(f"device {device}", (GENERATOR,), 1, False)
+    if path == REBUILD and len(call.arguments) > METADATA:
+        yield Need(since_torch((2, 0)), (REBUILD,), 1, False)
+    if path == DTYPE and unsigned_flags(call) is not None:
         yield Need(NUMPY_2, (DTYPE,), 1, True)
+
+
+def named_device(call: Call) -> str | None:
+    """The kind of device of `torch.device(kind, index)` that a machine may lack; None for any other call."""
+    kind = text(plain(call.arguments[0])) if call.path == DEVICE and call.arguments else None
+    return kind if kind is not None and is_device(kind) else None
 
 
 def unsigned_flags(dtype: Call) -> int | None:

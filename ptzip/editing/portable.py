@@ -28,11 +28,13 @@ from pathlib import PureWindowsPath
 from ptzip.allowlist.needs import (
     BIT_GENERATOR,
     BIT_GENERATORS,
+    DEVICE,
     DTYPE,
     FLAGS,
     FORMER_UNTYPED,
     FROM_BUFFER,
     FROM_CPU,
+    GENERATOR,
     RANDOM,
     RECONSTRUCT,
     TORCH_VERSION,
@@ -40,8 +42,8 @@ from ptzip.allowlist.needs import (
     UNTYPED,
     WINDOWS_PATHS,
     WITH_STATE,
-    is_device,
     moved,
+    named_device,
     needs,
     unsigned_flags,
 )
@@ -109,6 +111,10 @@ class Portable:
         self.protocol = edit.pickle.protocol
         self.times = Counter(node.path for node in nodes if isinstance(node, Call))
         self.has_typed_views = any(isinstance(node, Global) and node.path == TYPED_VIEW for node in nodes)
+        self.of_generators = {
+            id(plain(part)) for node in nodes if isinstance(node, Call) and node.path == GENERATOR for part in node.arguments
+        }
+        """The identities of the devices of random generators, whose states are of that device."""
         self.done = Counter[str]()
         self.of_arrays = set[int]()
         """The identities of nodes that are the bytes of arrays."""
@@ -246,9 +252,9 @@ class Portable:
         self.bits[id(call)] = call
 
     def device(self, call: Call) -> None:
-        kind = plain(call.arguments[0]) if call.arguments else None
-        if isinstance(kind, Atom) and is_device(str(kind.value)):
-            self.done[f"device {kind.value} became cpu"] += 1
+        kind = named_device(call)
+        if kind is not None and id(call) not in self.of_generators:
+            self.done[f"device {kind} became cpu"] += 1
             call.parts[1] = new_tuple(atom("cpu"))
 
     def torch_version(self, call: Call) -> Node | None:
@@ -322,7 +328,7 @@ FORMS: dict[str, Callable[[Portable, Call], Node | None]] = {
     **dict.fromkeys(FROM_ARRAY, Portable.from_array),
     BIT_GENERATOR: Portable.bit_generator,
     DTYPE: Portable.dtype,
-    "torch.device": Portable.device,
+    DEVICE: Portable.device,
     TORCH_VERSION: Portable.torch_version,
     WITH_STATE: Portable.parameter_with_state,
     FROM_CPU: Portable.from_cpu,

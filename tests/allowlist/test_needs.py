@@ -75,6 +75,19 @@ def test_a_storage_needs_its_device_once() -> None:
         assert needs_of(checkpoint.pickle) == (Need("device mps", ("storage",), 1, True),)
 
 
+@pytest.mark.parametrize(("device", "expected"), [("cuda", [("device cuda", 1, False)]), ("cpu", [])])
+def test_a_random_generator_needs_its_device(device: str, expected: list[tuple[str, int, bool]]) -> None:
+    assert found(called("torch._C", "Generator", called("torch", "device", device))) == expected
+
+
+@pytest.mark.parametrize(("marks", "expected"), [((), []), (({"conj": True},), [("torch 2.0 or later", 1, False)])])
+def test_a_tensor_that_is_conjugated_when_it_is_read_needs_torch_2(
+    marks: tuple[object, ...], expected: list[tuple[str, int, bool]]
+) -> None:
+    given = (None, 0, (1,), (1,), False, None, *marks)
+    assert found(called("torch._utils", "_rebuild_tensor_v2", *given)) == expected
+
+
 @pytest.mark.parametrize("value", [np.float64(1), np.arange(3), np.random.RandomState(0), np.random.default_rng(0), np.add])
 @pytest.mark.parametrize("protocol", [2, 5])
 def test_every_name_that_this_numpy_writes_is_known(value: object, protocol: int) -> None:

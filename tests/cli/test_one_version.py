@@ -96,6 +96,7 @@ def test_a_checkpoint_in_a_zip_of_files_has_a_page(folder: Path) -> None:
     assert "all.zip::a/last.pt" in Path("out.html").read_text()
 
 
+@pytest.mark.posix("a file can be replaced while it is open")
 @pytest.mark.html
 def test_no_page_is_written_of_a_file_that_was_replaced(last: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(Path("new.pt"))

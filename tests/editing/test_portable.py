@@ -242,6 +242,15 @@ def test_generators_that_no_longer_share_a_bit_generator_are_a_warning(order: in
     assert bool(edit.account.warnings) == is_shared
 
 
+def test_the_state_of_a_gpu_does_not_become_one_of_the_cpu() -> None:
+    generator = called("torch._C", "Generator", device := called("torch", "device", "cuda", 0))
+    generator.add(Step("BUILD", items=[node((1, 2, None))]))
+    data = write_pickle(Pickle(new_list([generator, called("torch", "device", "cuda", 1)]), protocol=2))
+    expected = new_list([generator, called("torch", "device", "cpu")])
+    assert portable(data) == write_pickle(Pickle(expected, protocol=2))
+    assert device.arguments[0].arg == "cuda"
+
+
 def test_an_8_bit_text_loads_whatever_the_encoding() -> None:
     data = b"\x80\x02U\x05caf\xc3\xa9."
     assert pickle.loads(portable(data)) == "café"
