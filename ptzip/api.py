@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ptzip.editing.drop_and_set import Value
     from ptzip.editing.rename_classes import ClassRename
     from ptzip.inspecting.report import InspectReport, Slimming
+    from ptzip.io.folders import FolderSource
     from ptzip.repairing.report import RepairReport
     from ptzip.scanning.report import ScanReport
     from ptzip.slimming.report import SlimReport
@@ -145,7 +146,7 @@ def slim(
         _refusals_noted(opened if scan else None),
         checkpoint_in(open_source(opened), member, bounds) as checkpoint,
     ):
-        target = None if dry_run else Path(output or slim_path(checkpoint.source.name))
+        target = None if dry_run else Path(output or slim_path(checkpoint.source.name, whole_name(opened)))
         report = command.slim(checkpoint, options, target, run)
         if report.already_slim and output is not None and target and not _is_same(source, target):
             report = command.copy(checkpoint, report, target, run)
@@ -256,9 +257,10 @@ def _foretold(checkpoint: "Checkpoint", recipe: str = "auto") -> "Slimming":
     from ptzip.inspecting.report import Slimming  # as above
     from ptzip.slimming.options import Options
     from ptzip.slimming.plan import make_plan
+    from ptzip.slimming.slim import for_folder
     from ptzip.slimming.write import planned_report
 
-    options = Options(recipe=recipe)
+    options = for_folder(checkpoint, Options(recipe=recipe))
     try:
         report = planned_report(checkpoint, make_plan(checkpoint, options, owned=True), options)
     except PtzipError as error:
@@ -266,17 +268,22 @@ def _foretold(checkpoint: "Checkpoint", recipe: str = "auto") -> "Slimming":
     return Slimming(report.recipe, report.old_size - report.new_size, "already slim" if report.already_slim else "")
 
 
-def folder_files(path: str) -> list[str]:
-    """The paths of the files of a folder that is one checkpoint; none of any other folder, or of one that cannot be listed."""
-    from pathlib import Path  # as above
+def whole_name(source: Source) -> str:
+    """The name of one file with all tensors of a folder, where its loader takes one; "" for anything else."""
+    from ptzip.io.folders import FolderSource  # as above
 
-    from ptzip.formats.folders.detect import folder_source  # as above
+    return source.whole_name if isinstance(source, FolderSource) else ""
+
+
+def folder_source(path: str, has_models: bool = True) -> "FolderSource | None":
+    """A folder that is one checkpoint, or has several models, if `has_models`; None for any other, or one that cannot be
+    listed."""
+    from ptzip.formats.folders.detect import folder_source as found  # as above
 
     try:
-        found = folder_source(path)
+        return found(path, has_models)
     except (PtzipError, OSError):
-        return []
-    return [] if found is None else [str(Path(found.path, file)) for file in found.files]
+        return None
 
 
 def scan(

@@ -1,12 +1,15 @@
 """The files that a command works on: those that are named, and of folders the checkpoints in them and below."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip import api
 from ptzip.errors import EditError, PtzipError
 from ptzip.io.urls import is_url, redacted
+
+if TYPE_CHECKING:
+    from ptzip.io.folders import FolderSource
 
 MODEL_SUFFIXES = frozenset(
     (
@@ -19,11 +22,12 @@ MODEL_SUFFIXES = frozenset(
 
 class File(NamedTuple):
     """A file to work on, or a folder that is one checkpoint (`is_folder`): `folder` is the folder that was named and walked, ""
-    where the path itself was named."""
+    where the path itself was named, `whole_name` the name of one file with all its tensors, where its loader takes one."""
 
     path: str
     folder: str = ""
     is_folder: bool = False
+    whole_name: str = ""
 
     @property
     def is_named(self) -> bool:
@@ -34,13 +38,13 @@ class File(NamedTuple):
         return self.is_folder or os.path.splitext(redacted(self.path))[1].lower() in MODEL_SUFFIXES
 
 
-Contents = Callable[[str], Sequence[str]]
-"""The paths of the files of a folder that is one checkpoint; none of any other folder."""
+Opened = Callable[[str], "FolderSource | None"]
+"""The files of a folder that is one checkpoint; None for any other folder."""
 
 
-def walk(paths: Iterable[str], contents: Contents = lambda folder: ()) -> Iterator[File]:
-    """All files, but folders that are one checkpoint instead of their `contents`; a folder that cannot be listed is a file, so
-    that it is reported.
+def walk(paths: Iterable[str], opened: Opened = lambda folder: None) -> Iterator[File]:
+    """All files, but folders that are one checkpoint, as `opened` says, instead of their contents; a folder that cannot be
+    listed is a file, so that it is reported.
     """
     for path in paths:
         if is_url(path):
@@ -53,9 +57,9 @@ def walk(paths: Iterable[str], contents: Contents = lambda folder: ()) -> Iterat
         for folder, folders, names in os.walk(path, onerror=unlisted.append):
             folders.sort()
             files = [os.path.normpath(os.path.join(folder, name)) for name in sorted(names)]
-            if os.path.normpath(folder) not in map(os.path.dirname, taken) and (inside := contents(folder)):
-                taken.update(map(os.path.normpath, inside))
-                yield File(os.path.normpath(folder), "" if folder == path else path, is_folder=True)
+            if os.path.normpath(folder) not in map(os.path.dirname, taken) and (inside := opened(folder)) is not None:
+                taken.update(os.path.normpath(os.path.join(inside.path, file)) for file in inside.files)
+                yield File(os.path.normpath(folder), "" if folder == path else path, True, inside.whole_name)
             yield from (File(file, path) for file in files if file not in taken)
         yield from (File(str(error.filename)) for error in unlisted)
 
@@ -74,12 +78,12 @@ def _remote(url: str) -> Iterator[File]:
     yield from (File(file, folder) for file in found)
 
 
-def checkpoints(paths: list[str], has_others: bool = False) -> list[File]:
+def checkpoints(paths: list[str], has_others: bool = False, opened: Opened = api.folder_source) -> list[File]:
     """The files that are named, and in folders those with the suffix of a checkpoint. Raises EditError where there are none.
 
     With a folder that is one checkpoint, what else is in it is training's, and left out unless it `has_others`.
     """
-    found = [file for file in walk(paths, api.folder_files) if file.is_named or file.has_model_suffix]
+    found = [file for file in walk(paths, opened) if file.is_named or file.has_model_suffix]
     folders = [os.path.join(file.path, "") for file in found if file.is_folder and not has_others]
     found = [file for file in found if not file.path.startswith(tuple(folders))]
     if not found:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar, Union
 
 import ptzip
+from ptzip import api
 from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.parser import Paths, count
@@ -139,7 +140,7 @@ def _write_page(report: "ptzip.SlimReport", name: str) -> None:
 def _files(arguments: argparse.Namespace) -> list[File]:
     """The files to slim: in a folder not what an earlier run wrote there."""
     writes_beside = not (arguments.output or arguments.in_place)
-    found = checkpoints(arguments.files)
+    found = checkpoints(arguments.files, opened=functools.partial(api.folder_source, has_models=False))
     return [file for file in found if file.is_named or not writes_beside or ".slim." not in Path(file.path).name]
 
 
@@ -274,7 +275,7 @@ def _one_spelling(path: str | Path) -> str:
 def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Path:
     """The path of an output; files of a folder keep their places below the output folder."""
     if not arguments.output:
-        return slim_path(file.path)
+        return slim_path(file.path, file.whole_name)
     output = Path(arguments.output)
     if not to_folder:
         return output
@@ -282,8 +283,10 @@ def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Path:
         raise EditError(f"the output {output} is not a folder")
     if file.path == STANDARD:
         raise EditError(f"stdin has no name for a file in {output}: name the output itself")
-    if file.is_folder:
+    if file.is_folder and not file.whole_name:
         return output / os.path.relpath(slim_path(file.path), file.folder or Path(file.path).parent)
+    if file.is_folder:
+        return output / os.path.relpath(file.path, file.folder or file.path) / file.whole_name
     if file.folder:
         return output / os.path.relpath(file.path, file.folder)
     return output / Path(split_member(file.path)[1] or file.path).name

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ptzip.converting.selection import Files, Tensors, aliases, values_unsupported
 from ptzip.converting.shards import sharded
-from ptzip.formats.safetensors import PAIRS
+from ptzip.formats.safetensors import counted_shape
 from ptzip.formats.safetensors_header import METADATA
 from ptzip.formats.safetensors_writer import NewTensor, layout
 from ptzip.io.payloads import SequentialFile
@@ -55,10 +55,5 @@ def _file(tensors: Tensors, ties: Mapping[str, list[Tie]]) -> SequentialFile:
 
 
 def _new_tensor(name: str, tensor: Tensor) -> NewTensor:
-    return NewTensor(name, BY_NAME[tensor.dtype].safetensors, _shape(tensor), RowMajor(tensor))
-
-
-def _shape(tensor: Tensor) -> tuple[int, ...]:
-    """The shape; for float4 the shape of the values, where torch counts pairs."""
-    is_pairs = tensor.dtype == PAIRS and tensor.shape
-    return (*tensor.shape[:-1], 2 * tensor.shape[-1]) if is_pairs else tensor.shape
+    shape = counted_shape(tensor.dtype, tensor.shape)
+    return NewTensor(name, BY_NAME[tensor.dtype].safetensors, shape, RowMajor(tensor))

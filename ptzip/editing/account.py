@@ -103,6 +103,8 @@ class Account:
         self.removals: list[Removal] = []
         self.reductions: Counter[Category] = Counter()
         """The bytes by which storages shrank that are still used."""
+        self.unread: Counter[Category] = Counter()
+        """Bytes of the input that are outside the tree."""
 
     @property
     def has_gain(self) -> bool:
@@ -110,6 +112,11 @@ class Account:
 
     def change(self, category: Category, path: str, what: str, gain: bool = True) -> None:
         self.changes.append(Change(category, path, what, gain))
+
+    def left_unread(self, category: Category, name: str, size: int, what: str) -> None:
+        """Bytes of the input that are outside the tree, so that nothing of them is in the output."""
+        self.unread[category] += size
+        self.change(category, name, what)
 
     def respelled(self, names: list[str]) -> None:
         """The names and values in other words that a loader reads; the first are in a note."""
@@ -165,4 +172,4 @@ class Account:
             saved[removal.category] += removal.text_bytes + sum(self.sizes.get(key, 0) for key in now_free)
         remaining = sum(size for key, size in self.sizes.items() if key not in freed)
         saved[Category.HALF] = remaining - new_bytes - self.reductions.total()
-        return {category: saved[category] for category in Category}
+        return {category: saved[category] + self.unread[category] for category in Category}

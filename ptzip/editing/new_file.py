@@ -6,6 +6,7 @@ from ptzip.editing.edit import Edit, Finished
 from ptzip.editing.tensors_file import tensors_file
 from ptzip.errors import EditError
 from ptzip.formats.container import BARE, Container
+from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.legacy import stream
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.io.atomic_output import NewFile, check_overwrite
@@ -24,13 +25,19 @@ def content_name(is_safetensors: bool) -> str:
 
 
 def laid_out(
-    edit: Edit, container: Container, location: str | None = None, is_legacy: bool = False, keeps_format: bool = True
+    edit: Edit,
+    container: Container,
+    location: str | None = None,
+    is_legacy: bool = False,
+    keeps_format: bool = True,
+    is_of_tensors: bool = False,
 ) -> tuple[Finished, NewFile]:
     """The content of the new file, and its layout: a zip of torch, unless the format of the input is another that is kept.
 
-    `location` and `is_legacy` are as in `Edit.finish`, which may raise EditError.
+    A folder becomes safetensors if it `is_of_tensors`. `location` and `is_legacy` are as in `Edit.finish`, which may raise
+    EditError.
     """
-    if isinstance(container, SafeTensors) and keeps_format:
+    if (isinstance(container, SafeTensors) and keeps_format) or (isinstance(container, Folder) and is_of_tensors):
         file: NewFile = tensors_file(edit, container)
         return edit.finish(location), file
     finished = edit.finish(location, is_legacy)
@@ -53,8 +60,8 @@ def check_target(target: Path, source: Source, content: str, overwrite: bool, is
     if (kind := compression_named(target)) and not kind.is_written:
         raise EditError(f"cannot write {target}: {kind.name} output is not supported, use .zst or no compression")
     check_overwrite(target, overwrite)
-    suffix = _suffix(target)
-    is_fitting = suffix in SUFFIXES.get(content, (_suffix(Path(source.name)),))
+    suffix = content_suffix(target)
+    is_fitting = suffix in SUFFIXES.get(content, (content_suffix(Path(source.name)),))
     is_of_format = any(suffix in suffixes for suffixes in SUFFIXES.values())
     if is_of_format and not is_fitting and not _replaces(target, source):
         instead = "FILE::NAME is one checkpoint in it" if is_collection else "use ptzip convert for another format"
@@ -65,5 +72,6 @@ def _replaces(target: Path, source: Source) -> bool:
     return isinstance(source, FileSource | FolderSource) and target.exists() and target.samefile(source.path)
 
 
-def _suffix(path: Path) -> str:
+def content_suffix(path: Path) -> str:
+    """The suffix that says what is in a file, in small letters, without that of a compression."""
     return (path.with_suffix("") if compression_named(path) else path).suffix.lower()

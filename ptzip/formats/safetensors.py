@@ -37,6 +37,11 @@ Entry = tuple[str, str, tuple[int, ...]]
 """Name, dtype and shape of a tensor in the header."""
 
 
+def counted_shape(dtype: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a tensor in a header, which for float4 counts the values, where torch counts pairs."""
+    return (*shape[:-1], 2 * shape[-1]) if dtype == PAIRS and shape else shape
+
+
 class SafeTensors:
     """One such file; its tensors begin at byte `start`."""
 

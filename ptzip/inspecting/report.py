@@ -52,11 +52,21 @@ class FileSize(NamedTuple):
     size: int
 
 
+class UnreadSize(NamedTuple):
+    """Bytes of a folder that are not in its object, and what they are for."""
+
+    name: str
+    size: int
+    role: str
+
+
 class FolderFacts(NamedTuple):
-    """What is known of a folder that is one checkpoint: its files, and facts in words such as ("processes", "8")."""
+    """What is known of a folder that is one checkpoint: its files, facts in words such as ("processes", "8"), and what of its
+    files is not in the object."""
 
     files: tuple[FileSize, ...]
     facts: tuple[tuple[str, str], ...]
+    unread: tuple[UnreadSize, ...] = ()
 
 
 class Safety(NamedTuple):
@@ -100,7 +110,12 @@ class InspectReport:
     @property
     def rest(self) -> int:
         """The bytes of the container, and of anything that no key has."""
-        return self.unpacked - sum(key.size for key in self.keys)
+        return self.unpacked - sum(key.size for key in self.keys) - sum(one.size for one in self.unread)
+
+    @property
+    def unread(self) -> tuple[UnreadSize, ...]:
+        """What of the files of a folder is not in the object."""
+        return () if self.folder is None else self.folder.unread
 
     @property
     def ok(self) -> bool:
@@ -137,7 +152,12 @@ class InspectReport:
             faults=list(self.faults),
             slim=self.slimming._asdict(),
             safety=self.safety,
-            folder=self.folder and {"files": [one._asdict() for one in self.folder.files], "facts": dict(self.folder.facts)},
+            folder=self.folder
+            and {
+                "files": [one._asdict() for one in self.folder.files],
+                "facts": dict(self.folder.facts),
+                "unread": [one._asdict() for one in self.folder.unread],
+            },
         )
 
     _repr_html_ = notebook_html
@@ -150,7 +170,8 @@ class InspectReport:
 
         storages = [Block(key.key or TOP_LEVEL, key.storages, kind_of(key.key)) for key in self.keys]
         pickles = [Block(f"(pickle).{key.key}", key.pickle, OTHER) for key in self.keys]
-        return figure(treemap(self.path, [*storages, *pickles, Block("(file)", max(self.rest, 0), OTHER)]))
+        unread = [Block(one.name, one.size, OTHER) for one in self.unread]
+        return figure(treemap(self.path, [*storages, *pickles, *unread, Block("(file)", max(self.rest, 0), OTHER)]))
 
 
 def _release(found: Release | None) -> str | None:

@@ -15,7 +15,7 @@ from ptzip.formats.folders.assembly import Folder
 from ptzip.formats.torchzip import PICKLE, STORAGES, TorchZip
 from ptzip.inspecting.key_sizes import NOTHING, Holdings, StorageSizes, all_tensor_facts, holdings, of_further
 from ptzip.inspecting.records import RecordRow, record_rows
-from ptzip.inspecting.report import FileSize, FolderFacts, ImportedName, InspectReport, PickleSize, Slimming
+from ptzip.inspecting.report import FileSize, FolderFacts, ImportedName, InspectReport, PickleSize, Slimming, UnreadSize
 from ptzip.inspecting.tensor_summary import (
     Duplicates,
     dead_bytes,
@@ -43,6 +43,8 @@ def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
     names = imported_names(parts)
     sizes = StorageSizes(parts[0]) if parts else {}
     found = _holdings(checkpoint, names, sizes, faults)
+    if isinstance(checkpoint.container, Folder):  # whose pickle is in none of its files
+        found = found._replace(keys=tuple(key._replace(pickle=0) for key in found.keys))
     rows = tuple(record_rows(checkpoint))
     odd = tuple(_unusual_storages(checkpoint, sizes))
     return InspectReport(
@@ -74,7 +76,8 @@ def _folder_facts(container: Container) -> FolderFacts | None:
     if not isinstance(container, Folder):
         return None
     files = tuple(FileSize(file.path, file.size) for file in container.source.files.values())
-    return FolderFacts(files, tuple((fact.name, fact.value) for fact in container.facts))
+    unread = tuple(UnreadSize(*one) for one in container.unread)
+    return FolderFacts(files, tuple((fact.name, fact.value) for fact in container.facts), unread)
 
 
 def imported_names(parts: Iterable[Part]) -> tuple[ImportedName, ...]:

@@ -323,16 +323,17 @@ def is_read_only(path: Path) -> bool:
     return not path.stat().st_mode & WRITABLE or (may_replace and not os.access(path, os.W_OK))
 
 
-def slim_path(source: str | os.PathLike[str]) -> Path:
+def slim_path(source: str | os.PathLike[str], whole_name: str = "") -> Path:
     """The default output of `slim`: `last.slim.pt` beside `last.pt`.
 
     `last.pt.zst` becomes `last.slim.pt.zst`; the suffix of a compression that is not written is dropped. The output for one
-    checkpoint of a tar or zip of files is beside the latter, and that for the folder `run` is `run.slim.pt`.
+    checkpoint of a tar or zip of files is beside the latter, and that for the folder `run` is `run.slim.pt`, or ends as the
+    file that its loader takes, `whole_name`.
     """
     file, name = split_member(source)
     if not name and Path(file).is_dir():
         folder = Path(file) if Path(file).name not in ("", "..") else Path(file).resolve()
-        return folder.with_name(f"{folder.name}.slim.pt")
+        return folder.with_name(f"{folder.name}.slim{Path(whole_name).suffix or '.pt'}")
     path = Path(file).with_name(Path(name).name) if name else Path(file)
     kind = compression_named(path)
     plain = path.with_suffix("") if kind else path

@@ -51,9 +51,11 @@ class FolderSource(BaseSource):
     Raises FormatError for a file that is no regular one, OSError for one that cannot be looked at.
     """
 
-    def __init__(self, path: str, kind: str, files: Sequence[str]) -> None:
+    def __init__(self, path: str, kind: str, files: Sequence[str], whole_name: str = "") -> None:
         self.path = self.name = path
         self.kind = kind
+        self.whole_name = whole_name
+        """The name of one file with all tensors, where the loader of the folder takes one."""
         self.identities = {file: self._identity(file) for file in files}
         self.files = {file: FolderFile(self, file, found.size) for file, found in self.identities.items()}
         self.size = sum(file.size for file in self.files.values())
@@ -71,7 +73,7 @@ class FolderSource(BaseSource):
         return {path: file for path, file in files if not path.endswith(".json" if file.size else (".json", ".distcp"))}
 
     def __copy__(self) -> "FolderSource":
-        again = FolderSource(self.path, self.kind, tuple(self.files))
+        again = FolderSource(self.path, self.kind, tuple(self.files), self.whole_name)
         again.identities = self.identities  # of the same version: `_open` and `check_unchanged` compare with these
         again.masters = self.masters
         return again

@@ -41,9 +41,9 @@ AUTO = "auto"
 NAMES = (AUTO, *(recipe.name for recipe in RECIPES))
 
 
-def recipe_in(collection: str) -> str:
-    """The name of the recipe for the checkpoints in a tar or zip of files of some kind."""
-    return sb3.RECIPE.name if collection == sb3.ZIP else AUTO
+def recipe_in(format: str) -> str:
+    """The name of the recipe for a format that tells the framework: of a tar or zip of files, or of a folder."""
+    return {sb3.ZIP: sb3.RECIPE.name, transformers_trainer.FOLDER: transformers_trainer.RECIPE.name}.get(format, AUTO)
 
 
 def choose(root: Node, name: str = AUTO, is_any: bool = False) -> Recipe:

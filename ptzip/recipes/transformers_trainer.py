@@ -12,6 +12,9 @@ from ptzip.pickling.nodes import Node
 from ptzip.recipes.no_weights import advice, only_training
 from ptzip.recipes.recipe import Recipe, is_state_dict
 
+FOLDER = "transformers Trainer folder"
+"""The name of the folders to which the recipe belongs."""
+
 TRAINING_FILES = ("optimizer.pt", "optimizer.bin", "scheduler.pt", "scaler.pt", "rng_state.pth")
 
 
@@ -29,8 +32,10 @@ def drop(edit: Edit) -> None:
 
 
 def hint(edit: Edit) -> None:
-    """Warn of files beside the weights that only training needs."""
-    folder = Path(edit.path) if Path(edit.path).is_dir() else Path(edit.path).parent
+    """Warn of files beside the weights that only training needs; the report of a folder has them."""
+    if Path(edit.path).is_dir():
+        return
+    folder = Path(edit.path).parent
     found = [folder / name for name in TRAINING_FILES if (folder / name).is_file()]
     if found:
         size = sum(path.stat().st_size for path in found) / 1e6
@@ -44,7 +49,7 @@ def weights(root: Node) -> list[tuple[str, Node]]:
 
 RECIPE = Recipe(
     "transformers-trainer",
-    "transformers Trainer: pytorch_model.bin, with a warning of training files beside it",
+    "transformers Trainer: the weights of its folder, or those of a file with a warning of the others",
     matches,
     drop,
     weights,

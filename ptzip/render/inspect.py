@@ -91,6 +91,7 @@ def _shares(found: InspectReport) -> Iterator[str]:
     if len(shown) < len(rows):
         rest = sum(row.size for row in rows) - sum(row.size for row in shown)
         lines.append((f"{len(rows) - len(shown):,} more keys", rest, ""))
+    lines += [(cut(one.name, 40), one.size, one.role) for one in found.unread]
     if found.rest:
         lines.append(("(file)", found.rest, "headers, padding, other records"))
     cells = [

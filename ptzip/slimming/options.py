@@ -52,6 +52,8 @@ class Options:
     rename_class: tuple[ClassRename, ...] = ()
     format: OutputFormat | None = None
     """None means a zip, but is no reason to write a file that is slim already."""
+    is_of_tensors: bool = False
+    """Whether a folder becomes safetensors, as the name of the output says."""
 
     def __post_init__(self) -> None:
         check_choice("recipe", self.recipe, NAMES)

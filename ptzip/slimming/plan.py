@@ -1,7 +1,7 @@
 """First step of `slim`: the plan of a new file. No storage is read for it, except by `--dedupe`."""
 
 from collections.abc import Collection
-from typing import NamedTuple, TypeGuard
+from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.account import Category
@@ -11,7 +11,7 @@ from ptzip.editing.new_file import laid_out
 from ptzip.editing.rename_classes import rename_classes
 from ptzip.errors import EditError
 from ptzip.formats.container import BARE, Container
-from ptzip.formats.folders.assembly import Folder
+from ptzip.formats.folders.assembly import Folder, Role
 from ptzip.formats.legacy import Legacy
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.globs import Patterns
@@ -30,6 +30,9 @@ from ptzip.tree.paths import walk, with_prefixes
 from ptzip.zip import writer
 
 ZIP_MAGIC = b"PK"
+
+STEPS = {Role.TRAINING: Category.OPTIMIZER, Role.COPY: Category.EMA, Role.OTHER: Category.OTHER}
+"""What the bytes of a folder count for that are not in its object."""
 
 
 class Plan(NamedTuple):
@@ -58,10 +61,13 @@ def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[
     finished, file = _laid_out(edit, container, options)
     is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file, options)
     edit.release()
-    return Plan(edit, recipe, finished, file, is_worthwhile, _stays_safetensors(container, options))
+    return Plan(edit, recipe, finished, file, is_worthwhile, _is_safetensors(container, options))
 
 
-def _stays_safetensors(container: Container, options: Options) -> TypeGuard[SafeTensors]:
+def _is_safetensors(container: Container, options: Options) -> bool:
+    """Whether the output is safetensors: that of such a file, and that of a folder if its name says so."""
+    if isinstance(container, Folder):
+        return options.is_of_tensors
     return isinstance(container, SafeTensors) and options.is_same_format
 
 
@@ -69,7 +75,9 @@ def _laid_out(edit: Edit, container: Container, options: Options) -> tuple[Finis
     """The content of the new file, and its layout."""
     is_plain_bare = container.name == BARE and options.plain  # its tensors are streams of torch.save, which a function loads
     keeps_format = options.is_same_format and not is_plain_bare
-    return laid_out(edit, container, options.new_location, _is_legacy(edit, container, options.format), keeps_format)
+    return laid_out(
+        edit, container, options.new_location, _is_legacy(edit, container, options.format), keeps_format, options.is_of_tensors
+    )
 
 
 def _may_be_written(edit: Edit, checkpoint: Checkpoint, finished: Finished, file: NewFile, options: Options) -> bool:
@@ -120,7 +128,7 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
     saturate = options.on_overflow == "saturate"
     trim_and_cast(edit, recipe, options.dtype, saturate, options.trim, options.keep_float32, overflowing)
     if options.dedupe:
-        if _stays_safetensors(container, options):
+        if _is_safetensors(container, options):
             raise EditError("tensors of a safetensors file cannot share bytes, so --dedupe needs --format zip")
         from ptzip.editing.dedupe import dedupe  # an import that only --dedupe needs
 
@@ -131,6 +139,8 @@ def _apply(edit: Edit, container: Container, options: Options, overflowing: Coll
 
         note_needs(edit)
     if isinstance(container, Folder):
+        for one in container.unread:
+            edit.account.left_unread(STEPS[one.role], one.name, one.size, f"not read: {one.role}")
         edit.account.change(Category.OTHER, "file", f"one of {len(container.source.files)}")
     if options.format is not None and _is_legacy(edit, container, options.format) != isinstance(container, Legacy):
         edit.account.change(Category.OTHER, "file", f"format {options.format}")

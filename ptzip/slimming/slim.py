@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.editing.new_file import check_target, content_name
+from ptzip.editing.new_file import SAFETENSORS, SUFFIXES, check_target, content_name, content_suffix
 from ptzip.formats.safetensors import SafeTensors
+from ptzip.io.folders import FolderSource
 from ptzip.recipes import AUTO, recipe_in
 from ptzip.slimming.options import Options, Run
 from ptzip.slimming.plan import make_plan
@@ -32,7 +33,7 @@ def slim(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run
 
 
 def _slim_one(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run) -> SlimReport:
-    warnings = run.warn(checkpoint)
+    warnings, options = run.warn(checkpoint), for_folder(checkpoint, options, target)
     is_read_again = run.check or run.with_tensors
     plan = make_plan(checkpoint, options, owned=target is not None and not is_read_again)
     report = planned_report(checkpoint, plan, options)
@@ -46,6 +47,16 @@ def _slim_one(checkpoint: Checkpoint, options: Options, target: Path | None, run
         check_target(target, checkpoint.source, content_name(plan.is_safetensors), run.overwrite, bool(checkpoint.collection))
         report = write_slim(checkpoint, plan, options, target, run)
     return replace(report, warnings=warnings + report.warnings)
+
+
+def for_folder(checkpoint: Checkpoint, options: Options, target: Path | None = None) -> Options:
+    """The options for a folder: the recipe of its framework, and safetensors if the output is named so, or without an output
+    the file that its loader takes."""
+    if not isinstance(checkpoint.source, FolderSource):
+        return options
+    suffix = content_suffix(target or Path(checkpoint.source.whole_name))
+    recipe = recipe_in(checkpoint.source.kind) if options.recipe == AUTO else options.recipe
+    return replace(options, recipe=recipe, is_of_tensors=options.is_same_format and suffix in SUFFIXES[SAFETENSORS])
 
 
 def copy(checkpoint: Checkpoint, report: SlimReport, target: Path, run: Run) -> SlimReport:

@@ -9,8 +9,8 @@ from ptzip.io.open_source import open_source
 from ptzip.io.sources import Openable, Source, unchanged
 from ptzip.io.urls import is_url
 
-INDEX_ENDS = (".metadata", ".index.json", "latest", "latest_universal")
-"""How the names of the files end that say what a folder has."""
+INDEX_ENDS = (".metadata", ".json", "latest", "latest_universal")
+"""How the names of the files end that may say what a folder has."""
 
 
 def open_any(source: Openable, by_index: bool = True, masters: bool = False) -> Source:

@@ -7,6 +7,7 @@ and dicts and lists of those (`Tree`).
 import itertools
 import math
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, UnsupportedError
@@ -43,6 +44,22 @@ class Fact(NamedTuple):
     value: str
 
 
+class Role(StrEnum):
+    """What bytes are for that are not in the object, as reports say it."""
+
+    TRAINING = "only training needs it"
+    COPY = "the same weights once more"
+    OTHER = "not part of the checkpoint"
+
+
+class Unread(NamedTuple):
+    """Bytes of a folder that are not in its object: those of a file, or of a kind of values in several files."""
+
+    name: str
+    size: int
+    role: Role
+
+
 class Folder:
     """A folder of a kind, as the one file that the framework's own consolidator would write."""
 
@@ -50,7 +67,13 @@ class Folder:
     alignment = ALIGNMENT
 
     def __init__(
-        self, name: str, source: FolderSource, part: Part, assembled: dict[str, Assembled], facts: Sequence[Fact]
+        self,
+        name: str,
+        source: FolderSource,
+        part: Part,
+        assembled: dict[str, Assembled],
+        facts: Iterable[Fact],
+        unread: Iterable[Unread],
     ) -> None:
         self.name = name
         self.source = source
@@ -58,6 +81,7 @@ class Folder:
         self.assembled = assembled
         """The tensors that are made of pieces, by name."""
         self.facts = tuple(facts)
+        self.unread = tuple(unread)
 
     @property
     def members(self) -> tuple[Member, ...]:
@@ -132,12 +156,20 @@ class Assembly:
         self._protocol = max(self._protocol, part.pickle.protocol or 0)
         return root
 
-    def folder(self, kind: str, source: FolderSource, root: Node, limits: Limits, facts: Iterable[Fact] = ()) -> Folder:
+    def folder(
+        self,
+        kind: str,
+        source: FolderSource,
+        root: Node,
+        limits: Limits,
+        facts: Iterable[Fact] = (),
+        unread: Iterable[Unread] = (),
+    ) -> Folder:
         """The folder with everything that was added, of which `root` is the object."""
         data = write_pickle(Pickle(root, self._protocol))
         record = CheckedPayload(BytesPayload(data), "the object of the folder", None)
         part = Part(record.name, read_pickle(data, 0, limits), stored_in(self.payloads), record=record)
-        return Folder(kind, source, part, self.assembled, tuple(facts))
+        return Folder(kind, source, part, self.assembled, facts, unread)
 
 
 class Items(dict[Key, object]):

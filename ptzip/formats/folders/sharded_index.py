@@ -1,11 +1,12 @@
 """Shards with an index, as transformers and diffusers write them (`model.safetensors.index.json`).
 
 The index has the file of each tensor by its name (`weight_map`); each file is a checkpoint of its own. The object is one state
-dict, as `from_pretrained` gathers it, in the order of the index.
+dict, as `from_pretrained` gathers it, in the order of the index. That of a variant is `model.safetensors.index.fp16.json`.
 """
 
 import json
 import math
+import re
 from collections.abc import Iterator
 
 from ptzip.errors import FormatError
@@ -22,7 +23,8 @@ from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.tensor import Tensor
 
 NAME = "shards with an index"
-SUFFIX, SAFETENSORS = ".index.json", ".safetensors.index.json"
+INDEX = re.compile(r"(?P<whole>.*)\.index(?P<variant>\.[^.]+)?\.json")
+SAFETENSORS = ".safetensors.index."
 WEIGHT_MAP = "weight_map"
 LONGEST = 1 << 28
 """The bytes of the longest index that is read."""
@@ -32,13 +34,28 @@ OPAQUE = "bits8"
 
 
 def files(listing: Listing) -> list[str] | None:
-    """The index, that of safetensors where there are several, as `from_pretrained` prefers them, and its shards."""
-    found = [name for name in listing.names if name.endswith(SUFFIX) and listing.is_about(name)]
-    for name in sorted(found, key=lambda name: (not name.endswith(SAFETENSORS), len(name))):
-        shards = set((_weight_map(listing.head(name, LONGEST)) or {}).values())
-        if present := [shard for shard in listing.names if shard in shards]:
+    """The index, that of safetensors and of no variant where there are several, as `from_pretrained` prefers them, and its
+    shards."""
+    found = [(match["variant"] or "", name) for name in listing.names if (match := INDEX.fullmatch(name))]
+    for _, name in sorted(found, key=lambda one: (one[0], SAFETENSORS not in one[1], len(one[1]))):
+        if listing.is_about(name) and (present := shards(listing, name)):
             return [name, *present]
     return None
+
+
+def shards(listing: Listing, index: str) -> list[str]:
+    """The files of a folder that an index in it names."""
+    named = set((_weight_map(listing.head(index, LONGEST)) or {}).values())
+    return [name for name in listing.names if name in named]
+
+
+def whole_name(name: str) -> str:
+    """The name of one file with all tensors of an index: `model.safetensors`, or of a variant `model.fp16.safetensors`."""
+    match = INDEX.fullmatch(name)
+    if match is None:
+        return name
+    stem, dot, suffix = match["whole"].rpartition(".")
+    return f"{stem}{match['variant'] or ''}{dot}{suffix}"
 
 
 def _weight_map(data: bytes) -> dict[str, str] | None:
@@ -53,20 +70,33 @@ def _weight_map(data: bytes) -> dict[str, str] | None:
 
 
 def read(source: FolderSource, limits: Limits) -> Folder:
-    """Open the folder. Raises FormatError where shards are missing, or have other tensors than the index says."""
-    index, *_ = source.files.values()
-    places = _weight_map(index.read(0, index.size)) or {}
-    shards = dict.fromkeys(places.values())
-    missing = [file for file in shards if file not in source.files]
+    """Open the folder. Raises FormatError as `state_dict` does."""
+    index, *_ = source.files
+    assembly = Assembly()
+    root, (_, *found) = state_dict(source, index, assembly, limits)
+    return assembly.folder(NAME, source, root, limits, [Fact("shards", f"{len(found):,}, named in {index}")])
+
+
+def state_dict(source: FolderSource, path: str, assembly: Assembly, limits: Limits) -> tuple[Node, list[str]]:
+    """The tensors of a file, or of the shards beside the index at a path; and the files that were read for it.
+
+    Raises FormatError where shards are missing, or have other tensors than the index says.
+    """
+    if not INDEX.fullmatch(path):
+        found = dict(_nodes(path, open_container(source.files[path], limits), assembly))
+        return new_dict([node for name, value in found.items() for node in (atom(name), value)]), [path]
+    below, index = path[: path.rfind("/") + 1], source.files[path]
+    places = {name: below + file for name, file in (_weight_map(index.read(0, index.size)) or {}).items()}
+    files = dict.fromkeys(places.values())
+    missing = [file for file in files if file not in source.files]
     if missing:
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise FormatError(f"the file {missing[0]}{more} of this folder is missing, which {index.path} names: copy it here")
-    assembly, nodes = Assembly(), dict[str, Node]()
-    for file in shards:
+        raise FormatError(f"the file {missing[0]}{more} of this folder is missing, which {path} names: copy it here")
+    nodes = dict[str, Node]()
+    for file in files:
         _add(nodes, file, dict(_nodes(file, open_container(source.files[file], limits), assembly)), places)
     order = [*(name for name in places if name in nodes), *(name for name in nodes if name not in places)]
-    root = new_dict([node for name in order for node in (atom(name), nodes[name])])
-    return assembly.folder(NAME, source, root, limits, [Fact("shards", f"{len(shards):,}, named in {index.path}")])
+    return new_dict([node for name in order for node in (atom(name), nodes[name])]), [path, *files]
 
 
 def _add(nodes: dict[str, Node], file: str, found: dict[str, Node], places: dict[str, str]) -> None:

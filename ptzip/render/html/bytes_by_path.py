@@ -70,6 +70,8 @@ def _rest(report: InspectReport, uses: TensorUses) -> Iterator[Block]:
     """What is no tensor: pickles, and the container around everything."""
     pickled = sum(stream.size for stream in report.streams)
     stored = sum(use.own for use in uses.tensors) + sum(unused.size for unused in uses.unused)
-    for name, taken in (("(pickle)", pickled), ("(file)", report.unpacked - stored - pickled)):
+    unread = sum(one.size for one in report.unread)
+    yield from (Block(one.name, one.size, OTHER, one.role) for one in report.unread)
+    for name, taken in (("(pickle)", pickled), ("(file)", report.unpacked - stored - pickled - unread)):
         if taken > 0:
             yield Block(name, taken, OTHER, "headers, padding, other records" if name == "(file)" else "")
