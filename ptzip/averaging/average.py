@@ -100,7 +100,7 @@ def shares_of(weights: tuple[float, ...] | None, count: int) -> tuple[float, ...
         return (1 / count,) * count
     if len(weights) != count:
         raise ValueError(f"there are {len(weights)} weights for {count} checkpoints: give one for each")
-    whole = math.fsum(weights) if all(0 < one < math.inf for one in weights) else math.nan
+    whole = sum(weights) if all(one > 0 for one in weights) else math.nan
     if not 0 < whole < math.inf:
         raise ValueError(f"the weights are {', '.join(map(str, weights))}, expected positive numbers")
     return tuple(one / whole for one in weights)

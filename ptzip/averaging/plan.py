@@ -82,10 +82,10 @@ class Planner:
         """The names of tensors that are not averaged, and differ."""
         files = [one.name for one in self.inputs]
         found = {view.name: file for view in views if (file := self._first_other(view, files))}
-        quantised = [view.name for view in views if view.name in found and _is_quantised(view.tensors[0])]
-        if quantised:
-            where = f"in {files[0]} and {found[quantised[0]]}"
-            raise EditError(f"quantised values cannot be averaged, and differ {where}: {listed(quantised)}")
+        inner = [name for name in found if self._is_inner(name)]
+        if inner:
+            where = f"in {files[0]} and {found[inner[0]]}"
+            raise EditError(f"tensors cannot be averaged, since indices or quantised values differ {where}: {listed(inner)}")
         if found and not is_first:
             name, file = next(iter(found.items()))
             what = (
@@ -95,6 +95,11 @@ class Planner:
             )
             raise EditError(f"integers are not averaged, and differ: {what}; --integers first takes those of the first file")
         return tuple(found)
+
+    def _is_inner(self, name: str) -> bool:
+        """Whether a tensor fits only others of its own file: a quantised weight, or a part of a sparse tensor."""
+        tensor = self.inputs[0].tensors[name]
+        return name in self._fixed or StoredAs(tensor.dtype, tensor.shape).is_quantised
 
     def _first_other(self, view: View, files: Sequence[str]) -> str:
         """The first file in which a tensor is not that of the first, or ""."""
@@ -155,13 +160,11 @@ def _is_swapped(storage: Storage, number: str) -> bool:
 
 
 def _fixed(tensors: Mapping[str, Tensor]) -> Iterator[str]:
-    """The names of floats that are no weights of their own: the scales in quantised tensors, and those with other tensors below
-    their name, which bitsandbytes packs numbers of 4 bits into (`editing.quantised`)."""
-    parts = {id(part) for tensor in tensors.values() if tensor.qscheme for part in tensor.components.values()}
+    """The names of tensors that fit no others than those of their own file: the indices of sparse tensors, the scales of
+    quantised ones, and what has other tensors below its name, as bitsandbytes packs numbers of 4 bits (`editing.quantised`)."""
+    owners = {id(part): tensor for tensor in tensors.values() for part in tensor.components.values()}
     above = {one for name in tensors for one in with_prefixes(name.rpartition(".")[0])}
-    yield from (name for name, tensor in tensors.items() if id(tensor) in parts or name in above)
-
-
-def _is_quantised(tensor: Tensor) -> bool:
-    """Whether a tensor holds quantised weights, which no integers of another file fit."""
-    return StoredAs(tensor.dtype, tensor.shape).is_quantised
+    for name, tensor in tensors.items():
+        owner = owners.get(id(tensor))
+        if name in above or (owner is not None and (owner.qscheme or tensor.dtype not in NUMBERS)):
+            yield name
