@@ -153,11 +153,11 @@ def _signal() -> dict[str, object]:
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     """The audit hook: raise what Windows does where ptzip changes a file that is open, or opens what is not there."""
-    if event not in ("os.rename", "os.remove", "open") or not _is_by_ptzip():
-        return
     if event == "open":
-        if isinstance(arguments[0], str) and arguments[0].startswith(PLACES):
+        if isinstance(arguments[0], str) and arguments[0].startswith(PLACES) and _is_by_ptzip():
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", arguments[0])
+    elif event not in ("os.rename", "os.remove") or not _is_by_ptzip():
+        return
     elif event == "os.remove":
         _refuse_change(arguments[0], arguments[1], SHARING_VIOLATION, arguments[0])
     else:

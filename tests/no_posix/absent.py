@@ -2,6 +2,7 @@
 Linux or macOS alone, as patterns. `test_absent.py` compares them with what mypy knows of every system.
 """
 
+import functools
 from fnmatch import fnmatchcase
 
 ABSENT = {
@@ -37,6 +38,7 @@ MODULES = frozenset(("curses", "fcntl", "grp", "posix", "pty", "pwd", "readline"
 """The modules that raise ModuleNotFoundError."""
 
 
+@functools.cache
 def is_absent(module: str, name: str) -> bool:
     """Whether Python has no `module.name` on Windows."""
     return name not in PRESENT and any(fnmatchcase(name, pattern) for pattern in ABSENT.get(module, "").split())
