@@ -100,8 +100,8 @@ class Output:
             warnings = self._take_over_access(source) if isinstance(source, FileSource) or self.real.exists() else []
             if sync:
                 os.fsync(self.descriptor)
-            self._identity = Identity.of(os.fstat(self.descriptor))
             self.close()  # some network file systems report a full disk only here; Windows renames no open file
+            self._identity = Identity.of(self.path.stat())  # NTFS may change the time when the file is closed
         return warnings
 
     def _take_over_access(self, source: Source | None) -> list[str]:
