@@ -28,6 +28,7 @@ from ptzip.errors import Problem, PtzipError, UnsupportedError
 from ptzip.io.open_source import open_source
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import Openable, Source, named_member, unchanged
+from ptzip.io.urls import is_url
 from ptzip.limits import SCAN_LIMITS, Limits, limits_from
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def slim(
 ) -> "SlimReport":
     """Write a copy of a checkpoint without what only training needs, its weights in half precision.
 
-    output        path of the new file, by default `last.slim.pt` beside `last.pt`; equal to `source` to replace it atomically;
-                  required if `source` is not a path
+    output        path or URL of the new file, by default `last.slim.pt` beside `last.pt`; equal to `source` to replace it
+                  atomically; required if `source` is not a path
     overwrite     replace an existing output; otherwise FileExistsError is raised
     recipe        name of a recipe; "auto" detects the layout
     dtype         of the weights: "auto" casts float32 and float64 to float16, "float16" and "bfloat16" cast the other 16-bit
@@ -110,15 +111,15 @@ def slim(
     Where there is nothing to gain (`report.already_slim`), an `output` that was given gets a copy of the bytes, and the default
     output and the source itself are left as they are.
     """
-    from pathlib import Path  # here and below: a command is loaded when it is called
+    from dataclasses import replace  # here and below: a command is loaded when it is called
 
     from ptzip.checkpoint import checkpoint_in  # as above
     from ptzip.formats.folders import open_any
-    from ptzip.io.atomic_output import slim_path
+    from ptzip.io.atomic_output import local_path, output_name, slim_path
     from ptzip.slimming import slim as command
     from ptzip.slimming.options import Options, Run, no_warnings
 
-    is_path = isinstance(source, str | os.PathLike)
+    is_path = isinstance(source, str | os.PathLike) and not is_url(source)
     if output is None and not is_path and not dry_run:
         raise ValueError("slim needs an output path if the source is not a path")
     options = Options(
@@ -146,12 +147,15 @@ def slim(
         _refusals_noted(opened if scan else None),
         checkpoint_in(open_source(opened), member, bounds) as checkpoint,
     ):
-        target = None if dry_run else Path(output or slim_path(checkpoint.source.name, whole_name(opened)))
-        report = command.slim(checkpoint, options, target, run)
-        if report.already_slim and output is not None and target and not _is_same(source, target):
-            report = command.copy(checkpoint, report, target, run)
-        if report.output is None:  # what was written was checked before it got its name
-            checkpoint.source.check_unchanged()
+        place = None if dry_run else output or slim_path(checkpoint.source.name, whole_name(opened))
+        with contextlib.nullcontext() if place is None else local_path(place, overwrite) as target:
+            report = command.slim(checkpoint, options, target, run)
+            if report.already_slim and output is not None and target and not _is_same(source, target):
+                report = command.copy(checkpoint, report, target, run)
+            if report.output is None:  # what was written was checked before it got its name
+                checkpoint.source.check_unchanged()
+    if place and report.output:
+        report = replace(report, output=output_name(place, report.output))
     _log(report.path, report.warnings)
     return report
 
@@ -368,7 +372,10 @@ def repair(
     the file has no problem. Raises EditError where the output is the input, UnsupportedError for anything but a torch.save
     zip, FormatError where the pickle is lost.
     """
-    from ptzip.repairing import repair as command  # as above
+    from dataclasses import replace  # as above
+
+    from ptzip.io.atomic_output import local_path, output_name  # as above
+    from ptzip.repairing import repair as command
     from ptzip.verifying.verify import verify_source
 
     used = limits_from(limits)
@@ -378,9 +385,11 @@ def repair(
         return (*report.problems, *report.warnings)
 
     fill = None if max_fill is None else byte_count(max_fill)
-    return command.repair(
-        source, output, problems, overwrite=overwrite, max_fill=fill, sync=sync, progress=progress, limits=used
-    )
+    with local_path(output, overwrite) as path:
+        report = command.repair(
+            source, path, problems, overwrite=overwrite, max_fill=fill, sync=sync, progress=progress, limits=used
+        )
+    return replace(report, output=output_name(output, report.output)) if report.output else report
 
 
 def convert(
@@ -425,9 +434,12 @@ def convert(
     sync            wait until the disk has the new files
     progress        called with (bytes done, bytes in total)
     """
+    from dataclasses import replace  # as above
+
     from ptzip.converting import convert as command  # as above
     from ptzip.converting.weights import Wanted
     from ptzip.globs import renames
+    from ptzip.io.atomic_output import local_path, output_name
 
     check_choice("dtype", dtype, ConvertDtype)
     options = command.ConvertOptions(
@@ -445,7 +457,9 @@ def convert(
         overwrite=overwrite,
         sync=sync,
     )
-    report = command.convert(source, output, options, progress=progress, limits=limits_from(limits))
+    with local_path(output, overwrite) as path:
+        report = command.convert(source, path, options, progress=progress, limits=limits_from(limits))
+    report = replace(report, outputs=tuple(output_name(output, one) for one in report.outputs))
     _log(report.path, [*(f"left out {one.name or 'the tensor'}: {one.why}" for one in report.left_out), *report.warnings])
     return report
 

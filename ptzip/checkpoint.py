@@ -265,12 +265,13 @@ class Checkpoint(Mapping[str, "Tensor"]):
         """
         if isinstance(self.source, FolderSource):
             raise UnsupportedError(f"{self.source.name} is a folder: ptzip.slim and ptzip.convert write one file of it")
-        from pathlib import Path  # here, since few callers write, and pathlib takes time to import
-
-        from ptzip.io.atomic_output import new_files  # as above
+        from ptzip.io.atomic_output import local_path, new_files  # here, since few callers write
         from ptzip.io.payloads import CopiedFile
 
-        with new_files([Path(path)], self.source, overwrite=True, may_be_replaced=True, sync=sync) as files:
+        with (
+            local_path(path, overwrite=True) as target,
+            new_files([target], self.source, overwrite=True, may_be_replaced=True, sync=sync) as files,
+        ):
             files.outputs[0].write(CopiedFile(self.source))
 
 

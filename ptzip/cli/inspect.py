@@ -228,8 +228,6 @@ def _show_bytes(path: str, arguments: argparse.Namespace, results: Results) -> N
 
 def _extract(path: str, arguments: argparse.Namespace, results: Results) -> None:
     """Write bytes of a file to another, or to stdout."""
-    from pathlib import Path  # as above
-
     from ptzip.inspecting.extract import crc_fault, extracted, write_extracted  # as above
     from ptzip.limits import limits_from
     from ptzip.mapping.where import where
@@ -240,7 +238,7 @@ def _extract(path: str, arguments: argparse.Namespace, results: Results) -> None
         if output == "-":
             pour(payload.chunks(0, payload.length))
         else:
-            write_extracted(opened, payload, Path(output), arguments.force)
+            write_extracted(opened, payload, output, arguments.force)
         if fault := crc_fault(payload):
             complain("warning", f"{path}: {fault}")
     report = report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length)

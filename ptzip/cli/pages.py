@@ -4,7 +4,7 @@ from pathlib import Path
 
 import ptzip
 from ptzip.errors import EditError
-from ptzip.io.atomic_output import new_files
+from ptzip.io.atomic_output import local_path, new_files
 from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.io.sources import special, unchanged
 
@@ -19,7 +19,7 @@ def write_page(text: str, name: str) -> None:
     path = Path(name)
     if path.exists() and (special(path) or not _is_page(path)):  # to open a pipe is to wait for its writer
         raise EditError(f"{name} already exists and is not an HTML page: choose another name for --html")
-    with new_files([path], None, overwrite=True, sync=False) as files:
+    with local_path(name, overwrite=True) as path, new_files([path], None, overwrite=True, sync=False) as files:
         files.outputs[0].write(SequentialFile([BytesPayload(text.encode())]))
 
 

@@ -105,16 +105,16 @@ def _report_to(output: str | None, overwrite: bool) -> Iterator[None]:
         yield
         return
     import io  # here and below, since most reports are printed
-    from pathlib import Path
 
-    from ptzip.io.atomic_output import check_overwrite, new_files  # as above
+    from ptzip.io.atomic_output import check_overwrite, local_path, new_files  # as above
     from ptzip.io.payloads import BytesPayload, SequentialFile
 
-    check_overwrite(Path(output), overwrite)
-    with contextlib.redirect_stdout(io.StringIO()) as text:
-        yield
-    with new_files([Path(output)], overwrite=overwrite) as files:
-        files.outputs[0].write(SequentialFile([BytesPayload(text.getvalue().encode(errors="backslashreplace"))]))
+    with local_path(output, overwrite) as path:
+        check_overwrite(path, overwrite)
+        with contextlib.redirect_stdout(io.StringIO()) as text:
+            yield
+        with new_files([path], overwrite=overwrite) as files:
+            files.outputs[0].write(SequentialFile([BytesPayload(text.getvalue().encode(errors="backslashreplace"))]))
 
 
 def _reports(arguments: argparse.Namespace, trust: tuple[str, ...]) -> Iterator["ptzip.ScanReport"]:

@@ -20,8 +20,12 @@ from ptzip.io.atomic_output import is_read_only, slim_path
 from ptzip.io.payloads import Progress
 from ptzip.io.sources import split_member
 from ptzip.io.unfinished import WRITTEN
+from ptzip.io.urls import is_url, redacted
 
 Made = TypeVar("Made")
+
+Target = str | Path
+"""Where an output goes: a URL, or a path."""
 
 Outcome = Union["ptzip.SlimReport", Exception]
 """The report of a file, or why there is none."""
@@ -161,7 +165,7 @@ def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outc
 
 
 def _together(
-    files: list[File], targets: list[Path | Exception], arguments: argparse.Namespace, jobs: int, bar: Bar
+    files: list[File], targets: list[Target | Exception], arguments: argparse.Namespace, jobs: int, bar: Bar
 ) -> Iterator[Outcome]:
     """The same in several processes; where one of them dies, the remaining files have no report."""
     from concurrent.futures import BrokenExecutor  # here, since one file does not need it
@@ -180,7 +184,7 @@ def _together(
             yield from (EditError("the process that slimmed it died: slim it again") for _ in files[done:])
 
 
-def _outcome(name: str, target: Path | Exception, arguments: argparse.Namespace, progress: Progress | None = None) -> Outcome:
+def _outcome(name: str, target: Target | Exception, arguments: argparse.Namespace, progress: Progress | None = None) -> Outcome:
     return target if isinstance(target, Exception) else _attempt(lambda: _slim(name, target, arguments, progress))
 
 
@@ -192,7 +196,7 @@ def _attempt(step: Callable[[], Made]) -> Made | Exception:
         return error
 
 
-def _slim(name: str, target: Path, arguments: argparse.Namespace, progress: Progress | None) -> "ptzip.SlimReport":
+def _slim(name: str, target: Target, arguments: argparse.Namespace, progress: Progress | None) -> "ptzip.SlimReport":
     return ptzip.slim(
         source(name),
         target if arguments.output or arguments.in_place else None,
@@ -243,12 +247,15 @@ def _setting(text: str) -> tuple[str, Any]:
         raise EditError(f"invalid --set {path}: the value has too many levels") from error
 
 
-def _target(file: File, arguments: argparse.Namespace, to_folder: bool, taken: dict[str, str]) -> Path:
+def _target(file: File, arguments: argparse.Namespace, to_folder: bool, taken: dict[str, str]) -> Target:
     """Where the output of one file goes; raises EditError where it would be an input or an output of this run."""
     source = Path(file.path)
     container, member = split_member(file.path)
-    if is_stdin(file.path) and not arguments.output and not arguments.dry_run:
-        raise EditError("stdin needs an output: name it with -o, or - for stdout")
+    if arguments.in_place and is_url(file.path):
+        raise EditError("a file at a URL is not overwritten: name an output with -o")
+    if (is_stdin(file.path) or is_url(file.path)) and not arguments.output and not arguments.dry_run:
+        what = "stdin" if is_stdin(file.path) else "a file at a URL"
+        raise EditError(f"{what} needs an output: name it with -o, or - for stdout")
     if arguments.in_place:
         if member:
             raise EditError(f"only whole files are overwritten: slim {container}, or name an output")
@@ -258,38 +265,47 @@ def _target(file: File, arguments: argparse.Namespace, to_folder: bool, taken: d
             raise EditError("the file is read-only (use -f to overwrite it)")
         return source
     target = _output(file, arguments, to_folder)
-    if target.exists() and Path(container).exists() and target.samefile(container):
+    if isinstance(target, Path) and target.exists() and Path(container).exists() and target.samefile(container):
         raise EditError(f"the output {target} is the input itself (use -i to overwrite it)")
     real = _one_spelling(target)
     if real in taken and (arguments.output or not arguments.dry_run):  # a check of all files finds what earlier runs wrote
-        raise EditError(f"the output {target} {taken[real]}")
+        raise EditError(f"the output {redacted(str(target))} {taken[real]}")
     taken[real] = "was written for another input of this run"
     return target
 
 
-def _one_spelling(path: str | Path) -> str:
-    """A path spelled as every other that leads to the same file is."""
-    return os.path.normcase(os.path.realpath(path))
+def _one_spelling(path: Target) -> str:
+    """A path spelled as every other that leads to the same file is; a URL as it is."""
+    return str(path) if is_url(path) else os.path.normcase(os.path.realpath(path))
 
 
-def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Path:
-    """The path of an output; files of a folder keep their places below the output folder."""
+def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Target:
+    """The path or URL of an output; files of a folder keep their places below the output folder."""
     if not arguments.output:
-        return slim_path(file.path, file.whole_name)
+        return slim_path(redacted(file.path), file.whole_name)
+    if is_url(arguments.output):
+        url: str = arguments.output
+        return f"{url.rstrip('/')}/{Path(_below(file, url)).as_posix()}" if to_folder else url
     output = Path(arguments.output)
     if not to_folder:
         return output
     if output.exists() and not output.is_dir():
         raise EditError(f"the output {output} is not a folder")
+    return output / _below(file, arguments.output)
+
+
+def _below(file: File, output: str) -> str:
+    """The path of an output below the output folder."""
     if file.path == STANDARD:
-        raise EditError(f"stdin has no name for a file in {output}: name the output itself")
+        raise EditError(f"stdin has no name for a file in {redacted(output)}: name the output itself")
+    name = redacted(file.path)
     if file.is_folder and not file.whole_name:
-        return output / os.path.relpath(slim_path(file.path), file.folder or Path(file.path).parent)
+        return os.path.relpath(slim_path(name), file.folder or Path(name).parent)
     if file.is_folder:
-        return output / os.path.relpath(file.path, file.folder or file.path) / file.whole_name
+        return os.path.join(os.path.relpath(name, file.folder or name), file.whole_name)  # noqa: PTH118 (of either kind)
     if file.folder:
-        return output / os.path.relpath(file.path, file.folder)
-    return output / Path(split_member(file.path)[1] or file.path).name
+        return os.path.relpath(name, redacted(file.folder))
+    return Path(split_member(name)[1] or name).name
 
 
 def _is_folder(files: list[File], arguments: argparse.Namespace) -> bool:
@@ -297,5 +313,5 @@ def _is_folder(files: list[File], arguments: argparse.Namespace) -> bool:
     name = arguments.output or ""
     is_needed = len(arguments.files) > 1 or any(file.folder for file in files)
     ends_so = not os.path.basename(name)  # noqa: PTH119 (a Path drops what ends it)
-    is_there = os.path.isdir(name)  # noqa: PTH112 (a Path raises what the output raises for each file)
+    is_there = not is_url(name) and os.path.isdir(name)  # noqa: PTH112 (a Path raises what the output raises for each file)
     return bool(name) and (ends_so or is_needed or is_there)

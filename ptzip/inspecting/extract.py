@@ -1,8 +1,8 @@
 """Takes bytes out of a file: a record, a stretch, or the values of a tensor as a `.npy`."""
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint, opened_bytes
@@ -56,16 +56,17 @@ def crc_fault(payload: Payload) -> str:
     return ""
 
 
-def write_extracted(source: Source, payload: Payload, output: Path, overwrite: bool = False) -> None:
+def write_extracted(source: Source, payload: Payload, output: str | os.PathLike[str], overwrite: bool = False) -> None:
     """Write a payload of a source to a new file, atomically.
 
     Raises FileExistsError unless with `overwrite`, EditError where the output is the source.
     """
-    from ptzip.io.atomic_output import check_not_input, new_files  # most views write nothing
+    from ptzip.io.atomic_output import check_not_input, local_path, new_files  # most views write nothing
 
-    check_not_input(output, source.name)
-    with new_files([output], source, overwrite=overwrite) as files:
-        files.outputs[0].write(SequentialFile([payload]))
+    with local_path(output, overwrite) as path:
+        check_not_input(path, source.name)
+        with new_files([path], source, overwrite=overwrite) as files:
+            files.outputs[0].write(SequentialFile([payload]))
 
 
 def _record(source: Source, where: Where, limits: Limits, is_raw: bool) -> Payload:

@@ -31,6 +31,7 @@ from ptzip.io.sources import (
 )
 from ptzip.io.system import RENAMES_FREELY, renamed_silently
 from ptzip.io.unfinished import UNFINISHED, WRITTEN
+from ptzip.io.urls import is_url, redacted
 from ptzip.io.work_folder import WorkFolder
 
 WRITABLE = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
@@ -294,6 +295,23 @@ def new_files(
 def _file_of(source: Source) -> Source:
     """What was opened: of a checkpoint in a tar or zip of files the latter."""
     return source.file if isinstance(source, NamedSource) else source
+
+
+@contextlib.contextmanager
+def local_path(output: str | os.PathLike[str], overwrite: bool) -> Iterator[Path]:
+    """The path at which an output is written: its own or, for a URL, one from which it is uploaded at the end of the block."""
+    if not is_url(output):
+        yield Path(output)
+        return
+    from ptzip.io.remote_output import local_path_of  # it loads fsspec
+
+    with local_path_of(str(output), overwrite) as path:
+        yield path
+
+
+def output_name(output: str | os.PathLike[str], written: str | os.PathLike[str]) -> str:
+    """How reports name what was written at a local path: for a URL, the file of the same name beside it."""
+    return f"{redacted(str(output)).rpartition('/')[0]}/{Path(written).name}" if is_url(output) else os.fspath(written)
 
 
 def _check_not_inside(targets: Sequence[Path], folder: FolderSource) -> None:
