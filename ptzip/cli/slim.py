@@ -297,7 +297,7 @@ def _output(file: File, arguments: argparse.Namespace, to_folder: bool) -> Targe
 def _below(file: File, output: str) -> str:
     """The path of an output below the output folder."""
     if file.path == STANDARD:
-        raise EditError(f"stdin has no name for a file in {redacted(output)}: name the output itself")
+        raise EditError(f"stdin has no name for a file in {redacted(output.rstrip('/'))}: name the output itself")
     name = redacted(file.path)
     if file.is_folder and not file.whole_name:
         return os.path.relpath(slim_path(name), file.folder or Path(name).parent)

@@ -114,7 +114,7 @@ def finder(patterns: tuple[str, ...], found: dict[str, Entry]) -> Callable[[str]
         entry = next((found[name.lower()] for name in names if name.lower() in found), None)
         if entry is None:
             raise FormatError(f"record {names[0]} is missing, but the pickle refers to it")
-        return entry.checked
+        return entry.late
 
     return find
 

@@ -45,9 +45,9 @@ class RecordRow(NamedTuple):
         return min(self.offset & -self.offset, MOST_ALIGNED) if self.offset else MOST_ALIGNED
 
 
-def record_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
-    """Everything in the file, in the order of the bytes."""
-    return _rows(checkpoint.container, 0)
+def record_rows(checkpoint: Checkpoint, is_brief: bool = False) -> Iterator[RecordRow]:
+    """Everything in the file, in the order of the bytes. An `is_brief` look reads no local header."""
+    return _rows(checkpoint.container, 0, is_brief)
 
 
 def used_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
@@ -59,23 +59,25 @@ def used_rows(checkpoint: Checkpoint) -> Iterator[RecordRow]:
         yield row._replace(users=tuple(owner.names) if owner else purpose(record))
 
 
-def _rows(container: Container, start: int) -> Iterator[RecordRow]:
+def _rows(container: Container, start: int, is_brief: bool) -> Iterator[RecordRow]:
     if isinstance(container, Shard):
         for number, (below, at) in enumerate(zip(container.zips, container.starts, strict=True), 1):
-            yield from (row._replace(name=f"zip {number}: {row.name}") for row in _rows(below, start + at))
+            yield from (row._replace(name=f"zip {number}: {row.name}") for row in _rows(below, start + at, is_brief))
     elif isinstance(container, TorchZip | ForeignZip):
-        yield from _entries(container.archive, start)
+        yield from _entries(container.archive, start, is_brief)
     else:
         for member in container.members:
             yield RecordRow(member.name, member.offset, member.size, note=member.note)
 
 
-def _entries(archive: Archive, start: int) -> Iterator[RecordRow]:
+def _entries(archive: Archive, start: int, is_brief: bool) -> Iterator[RecordRow]:
     for entry in sorted(archive.entries, key=lambda entry: entry.header_offset):
+        offset, found, note = entry.header_offset, tuple[Mismatch, ...](), ""
         try:
-            offset, found, note = entry.data_offset, tuple(mismatches(entry)), ""
+            if not is_brief:
+                offset, found = entry.data_offset, tuple(mismatches(entry))
         except FormatError as error:
-            offset, found, note = entry.header_offset, (), error.message
+            note = error.message
         method = METHODS.get(entry.method, f"method {entry.method}")
         header = start + entry.header_offset
         yield RecordRow(entry.name, start + offset, entry.size, header, entry.compressed_size, method, entry.crc, found, note)

@@ -24,7 +24,7 @@ from ptzip.inspecting.tensor_summary import (
     parameter_counts,
 )
 from ptzip.inspecting.torch_versions import versions
-from ptzip.io.sources import place_of
+from ptzip.io.sources import is_distant, place_of
 from ptzip.pickling.nodes import Call, Global
 from ptzip.tensors.torch_names import may_hide_storages
 
@@ -45,7 +45,7 @@ def summary(checkpoint: Checkpoint, foretell: Foretell) -> InspectReport:
     found = _holdings(checkpoint, names, sizes, faults)
     if isinstance(checkpoint.container, Folder):  # whose pickle is in none of its files
         found = found._replace(keys=tuple(key._replace(pickle=0) for key in found.keys))
-    rows = tuple(record_rows(checkpoint))
+    rows = tuple(record_rows(checkpoint, is_brief=is_distant(checkpoint.content)))
     odd = tuple(_unusual_storages(checkpoint, sizes))
     return InspectReport(
         path=checkpoint.source.name,

@@ -20,6 +20,9 @@ from ptzip.io.urls import redacted, redacted_text
 TAIL = 1 << 18
 """Bytes at the end of a file that are fetched at once: the directory of a zip with two thousand records."""
 
+NEAR = 1 << 20
+"""Files of at most so many bytes are fetched as a whole."""
+
 CONNECT_SECONDS, READ_SECONDS = 10, 30
 """How long a connection may take, and how long a server may send nothing."""
 
@@ -260,11 +263,12 @@ class RemoteSource(BaseSource):
         self.name, self.size = file.name, file.size
         self._file = file
         self._blocks: BlockCache | None = BlockCache(file.fetch, file.size)
+        self.is_distant = self.size > NEAR
 
     def prepare(self) -> None:
         """Fetch where every format begins, and where zips have their directory. Raises NoRangesError."""
         if self._blocks is not None and self.size:
-            self._blocks.request(0, min(BLOCK, self.size))
+            self._blocks.request(0, BLOCK if self.is_distant else self.size)
             self.read(max(self.size - TAIL, 0), min(TAIL, self.size))
 
     def read_into(self, offset: int, buffer: memoryview) -> None:

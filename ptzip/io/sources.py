@@ -165,6 +165,8 @@ class BaseSource:
 
     name: str
     size: int
+    is_distant = False
+    """Whether each look at another part takes a request."""
 
     def __init__(self) -> None:
         self._opened_as = self.identity()
@@ -482,21 +484,30 @@ def place_of(source: Source, offset: int | None) -> tuple[int | None, str]:
 
 def position(source: Source, offset: int) -> Position:
     """Where a byte of a source is, from the start of the file that it is a part of."""
-    while isinstance(source, Window | NamedSource):
-        offset += source.offset if isinstance(source, Window) else 0
-        source = source.base
-    origin: Position = getattr(source, "origin", START)
-    return Position(origin.offset + offset, origin.inside)
+    base, at = _based(source, offset)
+    origin: Position = getattr(base, "origin", START)
+    return Position(origin.offset + at, origin.inside)
 
 
 def expect(source: Source, offset: int, length: int) -> None:
     """Announce that a part of a source will be read in order: that of a remote file is then fetched ahead of its reader."""
-    at = offset
+    base, at = _based(source, offset)
+    if isinstance(base, BaseSource):
+        base.expect(at, length)
+
+
+def is_distant(source: Source) -> bool:
+    """Whether each look at another part of a source takes a request, so that what nobody needs is not looked at."""
+    base, _ = _based(source, 0)
+    return isinstance(base, BaseSource) and base.is_distant
+
+
+def _based(source: Source, offset: int) -> tuple[Source, int]:
+    """The source that a part is of, and where a byte of the part is in it."""
     while isinstance(source, Window | NamedSource):
-        at += source.offset if isinstance(source, Window) else 0
+        offset += source.offset if isinstance(source, Window) else 0
         source = source.base
-    if isinstance(source, BaseSource):
-        source.expect(at, length)
+    return source, offset
 
 
 def whole(source: Source) -> Stream:

@@ -16,6 +16,7 @@ from ptzip.tensors.storage import Storage
 from ptzip.tensors.strides import element_range
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.tensor_names import tensors_of
+from ptzip.zip.reader import LatePayload
 
 
 class Owner:
@@ -140,6 +141,8 @@ def offset_of(payload: Payload, whole: Source) -> int | None:
         return offset_of(payload.base, whole)
     if isinstance(payload, InflatedPayload):
         return offset_of(payload.stored, whole)
+    if isinstance(payload, LatePayload):
+        return offset_of(payload.located, whole)
     if isinstance(payload, SlicePayload):
         base = offset_of(payload.base, whole)
         return base if base is None or not payload.seekable else base + payload.start

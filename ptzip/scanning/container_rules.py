@@ -64,7 +64,7 @@ def double_names(found: ZipSubject) -> Iterator[Hit]:
 
 def differing_headers(found: ZipSubject) -> Iterator[Hit]:
     """The two headers of an entry differ: torch reads by the central directory, other readers by the header before the data."""
-    for entry in found.archive.entries:
+    for entry in found.entries_read:
         try:
             fields = [one for one in mismatches(entry) if one.field not in HARMLESS_FIELDS]
         except FormatError as error:
@@ -83,7 +83,7 @@ def wrong_checksums(found: ZipSubject) -> Iterator[Hit]:
 
 def closed_flags(found: ZipSubject) -> Iterator[Hit]:
     """Some readers skip an entry that is marked as encrypted or as a patch, others read it as it is."""
-    for entry in found.archive.entries:
+    for entry in found.entries_read:
         if (entry.central.flags | entry.local_flags) & CLOSED_FLAGS:
             yield Hit(f"{entry.name} is marked as encrypted or patched", entry.header_offset)
 
@@ -141,6 +141,8 @@ def links(found: ZipSubject) -> Iterator[Hit]:
 
 def uncovered(found: ZipSubject) -> Iterator[Hit]:
     """Bytes belong to no part of the zip, or parts overlap: readers that walk the file see other records."""
+    if found.is_distant:
+        return
     at = 0
     for start, stop, name in found.extents:
         if start < at:
@@ -228,6 +230,11 @@ strange_things = reported(
 )
 bombs = reported(NoteKind.BOMB, "A small entry expands to something huge.")
 over_a_limit = reported(NoteKind.LIMIT, "To read on would take more memory or time than any honest file does.")
+distant = reported(
+    NoteKind.DISTANT,
+    "Of a large file at a URL, only what loaders unpickle is fetched, and what says where that is. Download the file to scan "
+    "everything in it.",
+)
 code = reported(NoteKind.CODE, "Code is not part of a checkpoint. Loading may run, import or link it.")
 torchscript = reported(
     NoteKind.TORCHSCRIPT,

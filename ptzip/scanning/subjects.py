@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from ptzip.allowlist.table import ALLOWED, NOTHING, RECORD, Name, Trust
 from ptzip.formats.container import Part
-from ptzip.io.sources import Source
+from ptzip.io.sources import Source, is_distant
 from ptzip.pickling.nodes import Atom, Call, Detour, Dict, Global, List, Pickle, Set, Tuple, children
 from ptzip.scanning.violations import Violation, violations
 from ptzip.zip.extents import Extent, extents
-from ptzip.zip.reader import Archive
+from ptzip.zip.reader import Archive, Entry
 
 
 class PickleStream:
@@ -91,8 +91,17 @@ class ZipSubject:
         self.archive = archive
         self.prefix = prefix
         self.oddities = oddities
+        self.is_distant = is_distant(source)
+        """Whether only some of the local headers are read, and nothing is searched between the entries."""
+        self.unread = frozenset[str]()
+        """Of a distant zip, the names of the entries that are not read, in lower case."""
         self.wrong_crcs = list[str]()
         """Of the records that were read, the names of those whose CRC does not match their bytes."""
+
+    @property
+    def entries_read(self) -> Iterator[Entry]:
+        """The entries whose local headers are read."""
+        return (entry for entry in self.archive.entries if entry.name.lower() not in self.unread)
 
     @functools.cached_property
     def extents(self) -> list[Extent]:
@@ -111,6 +120,7 @@ class NoteKind(StrEnum):
     CODE = "code"
     TORCHSCRIPT = "torchscript"
     FILES_CODE = "files"
+    DISTANT = "distant"
 
 
 class Note(NamedTuple):

@@ -124,7 +124,8 @@ def _outside(region: Region, found: ZipSubject) -> Iterator[Item]:
     """Bytes that belong to no part of a zip, where a pickle may be hidden: between the parts, in the comment, after the end."""
     source, comment = region.source, found.archive.end_offset + END_SIZE
     end = comment + len(found.archive.end.comment)
-    stretches = [*islice(gaps(found.extents), MOST_GAPS), (comment, end), (end, source.size)]
+    between = () if found.is_distant else islice(gaps(found.extents), MOST_GAPS)
+    stretches = [*between, (comment, end), (end, source.size)]
     for start, stop in stretches:
         at = first_nonzero(source, start, stop)
         if at is not None:
@@ -157,7 +158,11 @@ class _ArchiveReader:
             if self._is_new(entry, "pickle"):
                 yield from self._pickle(entry)
         storages = self._storages()
-        for entry in self.archive.entries:
+        if self.zip.is_distant:
+            self.zip.unread = frozenset(storages)
+            message = f"{len(storages):,} storages were not fetched, nor what is between the records: no loader unpickles them"
+            yield self.region.note(NoteKind.DISTANT, message)
+        for entry in self.zip.entries_read:
             is_folder = entry.name.endswith("/") and not entry.size
             if not is_folder and not self._is_pickle(entry):
                 is_storage = entry.name.lower() in storages

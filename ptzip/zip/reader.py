@@ -5,11 +5,13 @@ its name and extra field are used, to find the data: torch writes zip64 fields i
 """
 
 import functools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, UnsupportedError, beyond
+from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import CheckedPayload, InflatedPayload, Payload, SourcePayload
-from ptzip.io.sources import Source, place_of
+from ptzip.io.sources import Source, is_distant, place_of
 from ptzip.limits import DEFAULT_LIMITS, Limits
 from ptzip.zip import structs
 from ptzip.zip.find_archives import find_end, read_end, read_end64
@@ -113,6 +115,35 @@ class Entry:
     def checked(self) -> CheckedPayload:
         """The bytes of the record, whose CRC is computed as they are read."""
         return CheckedPayload(self.payload, self.name, self.crc)
+
+    @property
+    def late(self) -> CheckedPayload:
+        """The same without a look at the local header, if the file is distant and the directory says enough."""
+        is_plain = self.method == structs.STORED and self.size == self.compressed_size
+        if not is_distant(self.source) or not is_plain or self.central.flags & structs.ENCRYPTED:
+            return self.checked
+        return CheckedPayload(LatePayload(self), self.name, self.crc)
+
+
+class LatePayload(NamedTuple):
+    """The bytes of a stored entry, whose local header is read with the first of them."""
+
+    entry: Entry
+
+    @property
+    def length(self) -> int:
+        return self.entry.compressed_size
+
+    @property
+    def seekable(self) -> bool:
+        return True
+
+    @property
+    def located(self) -> SourcePayload:
+        return self.entry.stored
+
+    def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[bytes | memoryview]:
+        return self.located.chunks(start, stop, buffers)
 
 
 class Archive(NamedTuple):
