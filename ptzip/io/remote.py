@@ -5,6 +5,7 @@ What protocols there are, and where their credentials come from, is fsspec's bus
 
 import contextlib
 import errno
+import functools
 import os
 import random
 import threading
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO
 from ptzip.errors import PtzipError, UnsupportedError
 from ptzip.io.block_cache import BLOCK, BlockCache
 from ptzip.io.sources import BaseSource, DescriptorSource, Source, changed, closed, ends_early
-from ptzip.io.urls import redacted, redacted_text
+from ptzip.io.urls import URL, redacted, redacted_text
 
 TAIL = 1 << 18
 """Bytes at the end of a file that are fetched at once: the directory of a zip with two thousand records."""
@@ -52,6 +53,10 @@ VERSION = (
 """The keys of fsspec's `info` of which one is another where a file is another, by the names of each protocol."""
 
 PATTERN = ("*", "[")
+
+
+Request = Callable[[int, int], bytes]
+"""Fetches the bytes from one offset to another."""
 
 
 class NoRangesError(ValueError):
@@ -116,27 +121,35 @@ class RemoteFile:
             raise IsADirectoryError(errno.EISDIR, "this is a folder: end its name with / for the files in it", self.name)
         return info
 
-    def _fetcher(self, info: dict[str, Any]) -> Callable[[int, int], bytes]:
+    def _fetcher(self, info: dict[str, Any]) -> Request:
         from fsspec.asyn import AsyncFileSystem  # here and below: fsspec is there by now
         from fsspec.spec import AbstractBufferedFile
 
         if "url" in info:
             address = info["url"] if redacted(info["url"]) != self.name else self._path  # where redirects lead
-            headers = {**self._fs.kwargs.get("headers", {}), **_condition(info), "Accept-Encoding": "identity"}
+            tag = info.get("ETag", "")
+            is_pinned = tag and not tag.startswith("W/")  # weak tags match nothing (RFC 9110, 13.1.1)
+            condition = {"If-Match": tag} if is_pinned else {}
+            headers = {**self._fs.kwargs.get("headers", {}), **condition, "Accept-Encoding": "identity"}
             opened = self._fs.open(address, cache_type="none", size=self.size, headers=headers)
-            return opened._fetch_range  # type: ignore[no-any-return]
+            return opened._fetch_range if is_pinned else self._checked(opened._fetch_range)
         if isinstance(self._fs, AsyncFileSystem):
             opened = self._fs.open(self._path, cache_type="none")
             is_s3 = isinstance(opened, AbstractBufferedFile) and "ETag" in info
             if is_s3 and getattr(opened, "read_kw", {}).get("IfMatch") == info["ETag"]:
                 return opened._fetch_range  # type: ignore[no-any-return]
-        return self._fetch_and_check
+        return self._checked(functools.partial(self._fs.cat_file, self._path))
 
-    def _fetch_and_check(self, start: int, stop: int) -> bytes:
-        with self._lock:
-            data: bytes = self._fs.cat_file(self._path, start, stop)
-        self.check_unchanged()
-        return data
+    def _checked(self, request: Request) -> Request:
+        """A request after which the version is asked for, since the request itself does not name one."""
+
+        def checked(start: int, stop: int) -> bytes:
+            with self._lock:  # not all packages let threads share a connection
+                data = request(start, stop)
+                self.check_unchanged()
+            return data
+
+        return checked
 
     def fetch(self, start: int, stop: int) -> bytes:
         """The bytes of a part. Raises ChangedError where the file is another by now, NoRangesError where the server sends
@@ -193,14 +206,6 @@ class RemoteFile:
 
 def _version(info: dict[str, Any]) -> tuple[str, ...]:
     return tuple(f"{key}={info[key]}" for key in VERSION if info.get(key) is not None)
-
-
-def _condition(info: dict[str, Any]) -> dict[str, str]:
-    """The header with which a server refuses another version (RFC 9110, 13.1); none where it names no version."""
-    tag, modified = info.get("ETag", ""), info.get("Last-Modified", "")
-    if tag and not tag.startswith("W/"):  # weak tags never match (RFC 9110, 13.1.1)
-        return {"If-Match": tag}
-    return {"If-Unmodified-Since": modified} if modified else {}
 
 
 def cause(error: BaseException) -> BaseException:
@@ -320,8 +325,9 @@ def expand_remote(pattern: str) -> list[str]:
     """The URLs of the files that a URL names: those that match `*`, `**` and `[...]`, all below a folder, whose URL ends with
     a slash, or the URL itself. Raises what `open_remote` raises.
     """
+    named = URL.match(pattern)
     is_folder = pattern.endswith("/")
-    if not is_folder and not any(sign in pattern for sign in PATTERN):
+    if not is_folder and not (named and any(sign in named["path"] for sign in PATTERN)):
         return [pattern]
     files, path = filesystem(pattern)
     root = pattern.rstrip("/").removesuffix(path.rstrip("/"))

@@ -54,7 +54,7 @@ def _results(report: ScanReport) -> list[dict[str, Any]]:
 
 
 def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:
-    location: dict[str, Any] = {"artifactLocation": {"uri": uri(PurePath(path))}}
+    location: dict[str, Any] = {"artifactLocation": {"uri": path if "://" in path else uri(PurePath(path))}}
     if finding is not None and finding.offset is not None and not finding.inside:
         location["region"] = {"byteOffset": finding.offset, "byteLength": 1}
     return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": [{"physicalLocation": location}]}
