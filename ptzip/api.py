@@ -493,9 +493,10 @@ def average(
     else is as in the first checkpoint, but for what only training needs, which is left out as `slim` does. Tensors that share
     memory still do. EditError is raised where names, dtypes, shapes or quantised values (float8 too) differ.
     """
-    from pathlib import Path  # as above
+    from dataclasses import replace  # as above
 
     from ptzip.averaging import average as command  # as above
+    from ptzip.io.atomic_output import local_path, output_name
 
     if isinstance(sources, str | bytes | os.PathLike):
         raise ValueError("sources is one checkpoint, expected a list of at least 2")
@@ -507,7 +508,9 @@ def average(
         sync=sync,
         warn=_malice,
     )
-    report = command.average(list(sources), Path(output), options, progress=progress, limits=limits_from(limits))
+    with local_path(output, overwrite) as path:
+        report = command.average(list(sources), path, options, progress=progress, limits=limits_from(limits))
+    report = replace(report, output=output_name(output, report.output))
     _log(report.path, report.warnings)
     return report
 
