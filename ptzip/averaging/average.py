@@ -6,19 +6,18 @@ The tree of the first file is written with other bytes for its floats; a block o
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ptzip.arguments import Integers, Precision, check_choice
-from ptzip.averaging.inputs import Input, input_of
+from ptzip.averaging.inputs import Input, about, input_of
 from ptzip.averaging.layout import check_layouts
 from ptzip.averaging.plan import Plan, Planner
 from ptzip.averaging.report import AverageReport, LeftOut, Weighted
 from ptzip.checkpoint import Checkpoint, open_checkpoint
 from ptzip.editing.new_file import check_target, content_name, laid_out
-from ptzip.errors import PtzipError
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.io.atomic_output import check_not_input, new_files
 from ptzip.io.payloads import ByteCounter, Progress
@@ -54,6 +53,9 @@ def average(
     """Write the average of some checkpoints; see `ptzip.average`. Raises PtzipError, OSError, or ValueError for a
     wrong option."""
     shares = shares_of(options.weights, len(sources))
+    objects = [id(source) for source in sources if hasattr(source, "seek")]
+    if len(set(objects)) < len(objects):
+        raise ValueError("sources has one file object twice, which threads would read at once: expected its path, or its bytes")
     check_choice("precision", options.precision, Precision)
     check_choice("integers", options.integers, Integers)
     with contextlib.ExitStack() as opened:
@@ -74,21 +76,12 @@ def average(
 
 
 def _opened(source: Openable, number: int, limits: Limits) -> Checkpoint:
-    with _about(os.fspath(source) if isinstance(source, str | os.PathLike) else f"checkpoint {number}"):
+    with about(os.fspath(source) if isinstance(source, str | os.PathLike) else f"checkpoint {number}"):
         return open_checkpoint(source, limits)
 
 
-@contextlib.contextmanager
-def _about(name: str) -> Iterator[None]:
-    """Let errors about one of the files say which; an OSError does."""
-    try:
-        yield
-    except PtzipError as error:
-        raise type(error)(f"{name}: {error.message}", error.offset, error.inside) from error
-
-
 def _input(checkpoint: Checkpoint) -> Input:
-    with _about(checkpoint.source.name):
+    with about(checkpoint.source.name):
         return input_of(checkpoint)
 
 
@@ -129,7 +122,8 @@ def _write(
 ) -> tuple[int, tuple[str, ...]]:
     """Write the first file with its new payloads. Returns the size of the output, and warnings."""
     edit, source, *others = inputs[0].edit, *(one.checkpoint.source for one in inputs)
-    _, file = laid_out(edit, inputs[0].checkpoint.container)
+    with about(inputs[0].name):
+        _, file = laid_out(edit, inputs[0].checkpoint.container)
     edit.release()
     counter = ByteCounter(progress, sum(payload.length for payload in file.payloads))
     with new_files([output], source, others=others, overwrite=options.overwrite, sync=options.sync) as files:

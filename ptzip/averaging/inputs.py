@@ -1,10 +1,12 @@
 """One file of an average: its tree without the states of training, and the tensors that remain, by name."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.edit import Edit
-from ptzip.errors import UnsupportedError
+from ptzip.errors import PtzipError, UnsupportedError
 from ptzip.formats.collection import Collection
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.recipes.apply import recipe_for, start_edit
@@ -25,6 +27,15 @@ class Input(NamedTuple):
     @property
     def name(self) -> str:
         return self.checkpoint.source.name
+
+
+@contextlib.contextmanager
+def about(name: str) -> Iterator[None]:
+    """Let errors about one of the files say which; an OSError does."""
+    try:
+        yield
+    except PtzipError as error:
+        raise type(error)(f"{name}: {error.message}", error.offset, error.inside) from error
 
 
 def input_of(checkpoint: Checkpoint) -> Input:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ptzip.averaging.inputs import about
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import Payload
 from ptzip.tensors.cast import whole_items
@@ -26,10 +27,16 @@ HALF = ("float16", "bfloat16")
 
 
 class Floats(NamedTuple):
-    """The bytes of floats in one file."""
+    """The bytes of floats in one file, whose name is for errors about it."""
 
     payload: Payload
     big_endian: bool = False
+    name: str = ""
+
+    def pieces(self, start: int, stop: int, item: int, buffers: Buffers | None) -> Iterator[Piece]:
+        """The bytes from `start` to `stop`, cut between elements of `item` bytes."""
+        with about(self.name):
+            yield from whole_items(self.payload.chunks(start, stop, buffers), item)
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,11 @@ class Mean:
         return all(one.payload.seekable for one in self.inputs)
 
     def chunks(self, start: int, stop: int, buffers: Buffers | None = None) -> Iterator[memoryview]:
-        own = [buffers and buffers.other(f"input {number}") for number in range(len(self.inputs))]
         item = BY_NAME[self.dtype].size
-        streams = [whole_items(one.payload.chunks(start, stop, held), item) for one, held in zip(self.inputs, own, strict=True)]
+        streams = [
+            one.pieces(start, stop, item, buffers and buffers.other(f"input {number}"))
+            for number, one in enumerate(self.inputs)
+        ]
         for pieces in in_step(streams):
             bits = self._mean(pieces, buffers)
             yield (bits.byteswap() if self.inputs[0].big_endian else bits).view("uint8").data

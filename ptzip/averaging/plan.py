@@ -4,15 +4,15 @@ Averaged are floats and complex numbers. Integers, booleans and quantised values
 same in all: a mean of them means nothing. That is checked before anything is written.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ptzip.averaging.inputs import Input
+from ptzip.averaging.inputs import Input, about
 from ptzip.averaging.mean import Floats, Mean
 from ptzip.averaging.views import Digests, Island, View, islands, view_of
 from ptzip.editing.quantised import StoredAs
 from ptzip.errors import EditError, UnsupportedError
-from ptzip.io.payloads import JoinedPayload, Payload, part_of
+from ptzip.io.payloads import JoinedPayload, Payload, part_of, unchecked
 from ptzip.tensors.blocks import RowMajor
 from ptzip.tensors.dtypes import BY_NAME
 from ptzip.tensors.storage import Storage
@@ -61,22 +61,30 @@ class Planner:
         by_storage = dict[int, list[View]]()
         for view in self._views():
             by_storage.setdefault(id(view.storage), []).append(view)
-        found = [(some[0].storage, islands(some)) for some in by_storage.values()]
-        others = [view for _, some in found for island in some if not self._number(island) for view in island.views]
+        found = {some[0].storage: islands(some) for some in by_storage.values()}
+        averaged = {storage: [island for island in some if self._number(island)] for storage, some in found.items()}
+        others = [view for some in found.values() for island in some if not self._number(island) for view in island.views]
         kept = self._differing(others, is_first)
-        return Plan([one for storage, some in found for one in self._replace(storage, filter(self._number, some))], kept)
+        return Plan([one for storage, some in averaged.items() if some for one in self._replace(storage, some)], kept)
 
     def _views(self) -> Iterator[View]:
         """The tensors that have elements of their own."""
         for name, tensor in self.inputs[0].tensors.items():
             if tensor.storage is not None and tensor.numel:
-                yield view_of(name, [one.tensors[name] for one in self.inputs])
+                with about(name):
+                    view = view_of(name, [one.tensors[name] for one in self.inputs])
+                yield view
 
     def _number(self, island: Island) -> str:
         """The dtype of the numbers that are averaged; "" where the bytes are to stay, or tensors disagree on what they are."""
-        found = {NUMBERS.get(view.tensors[0].dtype, "") for view in island.views if view.name not in self._fixed}
-        is_averaged = len(found) == 1 and not any(view.name in self._fixed for view in island.views)
-        return found.pop() if is_averaged else ""
+        found = {"" if view.name in self._fixed else NUMBERS.get(view.tensors[0].dtype, "") for view in island.views}
+        return found.pop() if len(found) == 1 and self._is_replaceable(island.views[0].storage) else ""
+
+    def _is_replaceable(self, storage: Storage) -> bool:
+        """Whether the bytes are a storage of the first file, and not an array or a list in its pickle."""
+        edit, key = self.inputs[0].edit, storage.key
+        is_known = key in edit.payloads or key in edit.account.sizes
+        return is_known and unchecked(storage.payload()) is unchecked(edit.payload(key))
 
     def _differing(self, views: Sequence[View], is_first: bool) -> tuple[str, ...]:
         """The names of tensors that are not averaged, and differ."""
@@ -85,64 +93,66 @@ class Planner:
         inner = [name for name in found if self._is_inner(name)]
         if inner:
             where = f"in {files[0]} and {found[inner[0]]}"
-            raise EditError(f"tensors cannot be averaged, since indices or quantised values differ {where}: {listed(inner)}")
+            what = "indices of sparse tensors, quantised values and arrays are not averaged"
+            raise EditError(f"{what}, and differ {where}: {listed(inner)}")
         if found and not is_first:
-            name, file = next(iter(found.items()))
-            what = (
-                f"{listed([*found])} (the first in {files[0]} and {file})"
-                if len(found) > 1
-                else f"{name} in {files[0]} and {file}"
-            )
-            raise EditError(f"integers are not averaged, and differ: {what}; --integers first takes those of the first file")
+            where = f"in {files[0]} and {next(iter(found.values()))}"
+            hint = "--integers first takes those of the first file"
+            raise EditError(f"integers are not averaged, and differ {where}: {listed([*found])} ({hint})")
         return tuple(found)
 
     def _is_inner(self, name: str) -> bool:
-        """Whether a tensor fits only others of its own file: a quantised weight, or a part of a sparse tensor."""
+        """Whether a tensor fits only others of its own file: a quantised weight, a part of a sparse tensor."""
         tensor = self.inputs[0].tensors[name]
-        return name in self._fixed or StoredAs(tensor.dtype, tensor.shape).is_quantised
+        is_float = tensor.dtype in NUMBERS  # in a list or array, or in memory that integers share
+        return name in self._fixed or is_float or StoredAs(tensor.dtype, tensor.shape).is_quantised
 
     def _first_other(self, view: View, files: Sequence[str]) -> str:
         """The first file in which a tensor is not that of the first, or ""."""
         first, *others = view.tensors
-        pairs = zip(files[1:], others, strict=True)
-        return next((file for file, other in pairs if not self._digests.are_equal((first, other))), "")
+        for file, other in zip(files[1:], others, strict=True):
+            with about(f"{view.name} in {files[0]} and {file}"):
+                if not self._digests.are_equal((first, other)):
+                    return file
+        return ""
 
-    def _replace(self, storage: Storage, averaged: Iterable[Island]) -> Iterator[Averaged]:
+    def _replace(self, storage: Storage, averaged: Sequence[Island]) -> list[Averaged]:
         """Let the first file's storage have the means of its islands, and the bytes that it has between them."""
-        edit, at, parts = self.inputs[0].edit, 0, list[Payload]()
+        edit, at, parts, found = self.inputs[0].edit, 0, list[Payload](), list[Averaged]()
         whole = edit.payload(storage.key)
         for island in averaged:
             mean = self._mean(island, whole)
-            parts += [*([part_of(whole, at, island.first - at)] if at < island.first else []), mean]
+            found.append(Averaged(mean, tuple(view.name for view in island.views)))
+            parts += [part_of(whole, at, island.first - at), mean]
             at = island.stop
-            yield Averaged(mean, tuple(view.name for view in island.views))
-        if parts:
-            parts += [part_of(whole, at, whole.length - at)] if at < whole.length else []
-            edit.payloads[storage.key] = parts[0] if len(parts) == 1 else JoinedPayload(tuple(parts))
+        parts.append(part_of(whole, at, whole.length - at))
+        used = [part for part in parts if part.length]
+        edit.payloads[storage.key] = used[0] if len(used) == 1 else JoinedPayload(tuple(used))
+        return found
 
     def _mean(self, island: Island, whole: Payload) -> Mean:
         number = self._number(island)
-        own = Floats(_part(whole, island.first, island.stop), _is_swapped(island.views[0].storage, number))
+        own = Floats(_part(whole, island.first, island.stop), _is_swapped(island.views[0].storage, number), self.inputs[0].name)
         others = (self._floats(island, at, number) for at in range(1, len(self.inputs)))
         wide = "float64" if number == "float64" else self.precision
         return Mean((own, *others), self.weights, number, wide)
 
     def _floats(self, island: Island, at: int, number: str) -> Floats:
         """The numbers of an island in the file number `at`, in the order of the first file."""
+        first, other = self.inputs[0].name, self.inputs[at].name
         (shift, *more), copies = {view.shifts()[at - 1] for view in island.views}, [view.tensors[at] for view in island.views]
         if shift is not None and not more:
             root, _ = storage_of(copies[0]).root
             part = _part(root.checked_payload(), island.first + shift.start, island.stop + shift.start)
-            return Floats(part, _is_swapped(root, number))
+            return Floats(part, _is_swapped(root, number), other)
         names = listed([view.name for view in island.views])
-        first, other = self.inputs[0].name, self.inputs[at].name
         if not island.is_one_view:
             raise UnsupportedError(
                 f"{names}: laid out in {first} in another way than in {other}; ptzip convert makes them alike"
             )
         if not self._digests.are_equal(copies):
             raise EditError(f"{names} are one tensor in {first}, and differ in {other}")
-        return Floats(RowMajor(copies[0]))
+        return Floats(RowMajor(copies[0]), name=other)
 
 
 def _part(payload: Payload, first: int, stop: int) -> Payload:

@@ -58,7 +58,7 @@ def view_of(name: str, tensors: Sequence[Tensor]) -> View:
     for one in tensors:
         (_, stop), size = span(one), storage_of(one).size
         if stop > size:
-            raise FormatError(f"{name} ends at byte {stop} of a storage of {size} bytes")
+            raise FormatError(f"a tensor ends at byte {stop} of a storage of {size} bytes")
     boxes = storage_order(*(Box(one.offset, one.shape, one.stride) for one in tensors))
     for one, box in zip(tensors, boxes, strict=True):
         check_repeats(box.numel * one.itemsize, storage_of(one).size)

@@ -141,6 +141,11 @@ def test_one_checkpoint_is_no_list(sources: Any, tmp_path: Path) -> None:
         ptzip.average(sources, tmp_path / "x.pt")
 
 
+def test_a_file_object_is_read_at_one_position_at_a_time(files: list[Path], tmp_path: Path) -> None:
+    with files[0].open("rb") as file, pytest.raises(ValueError, match="one file object twice"):
+        ptzip.average([file, files[1], file], tmp_path / "x.pt")
+
+
 @pytest.mark.parametrize("option", [{"precision": "float16"}, {"integers": "last"}])
 def test_a_wrong_choice_is_a_value_error(option: dict[str, Any], files: list[Path], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="expected one of"):
@@ -171,7 +176,7 @@ def test_integers_that_differ_are_named_or_those_of_the_first(tmp_path: Path) ->
     counts = [np.array(count) for count in (3, 4)]
     both = [{"a.weight": numbers(2), "n": count, "m": count > 3, "o": np.arange(2)} for count in counts]
     paths = [state(tmp_path / f"{number}.pt", one) for number, one in enumerate(both)]
-    with pytest.raises(EditError, match=r"differ: net\.n, net\.m \(the first in .*0\.pt and .*1\.pt\); --integers first"):
+    with pytest.raises(EditError, match=r"differ in .*0\.pt and .*1\.pt: net\.n, net\.m \(--integers first"):
         ptzip.average(paths, tmp_path / "x.pt")
     report = ptzip.average(paths, tmp_path / "x.pt", integers="first")
     assert report.kept == ("net.n", "net.m")
@@ -181,7 +186,7 @@ def test_integers_that_differ_are_named_or_those_of_the_first(tmp_path: Path) ->
 def test_floats_that_pack_quantised_weights_must_agree(tmp_path: Path) -> None:
     given = [{"a.weight": numbers(4, first), "a.weight.absmax": numbers(2), "b.weight": numbers(2, first)} for first in (1, 2)]
     paths = [state(tmp_path / f"{number}.pt", one) for number, one in enumerate(given)]
-    with pytest.raises(EditError, match=r"quantised values differ in .*0\.pt and .*1\.pt: net\.a\.weight$"):
+    with pytest.raises(EditError, match=r"not averaged, and differ in .*0\.pt and .*1\.pt: net\.a\.weight$"):
         ptzip.average(paths, tmp_path / "x.pt", integers="first")
 
 

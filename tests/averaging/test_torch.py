@@ -241,7 +241,7 @@ def test_sparse_and_nested_tensors_are_averaged_where_their_indices_agree(layout
     assert found.layout == states[0]["a.weight"].layout
     assert_averaged(dense_of(found), [dense_of(state["a.weight"]) for state in states], None)
     for integers in ("agree", "first"):
-        with pytest.raises(EditError, match=r"cannot be averaged, since .* differ in .*0\.pt and .*1\.pt: a\.weight\."):
+        with pytest.raises(EditError, match=r"are not averaged, and differ in .*0\.pt and .*1\.pt: a\.weight\."):
             averaged(tmp_path, [states[0], {"a.weight": made(1, at=0), "b.weight": torch.ones(2)}], integers=integers)
 
 

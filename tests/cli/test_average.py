@@ -46,7 +46,7 @@ def test_the_report_says_what_was_averaged_and_what_is_of_the_first_file(files: 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("1.pt", "2.pt"), "x.pt: integers are not averaged, and differ: n in 1.pt and 2.pt; --integers first takes those of"),
+        (("1.pt", "2.pt"), "x.pt: integers are not averaged, and differ in 1.pt and 2.pt: n (--integers first takes those of"),
         (("1.pt",), "x.pt: average needs at least 2 checkpoints, and got 1"),
         (("1.pt", "2.pt", "--weights", "1"), "x.pt: there are 1 weights for 2 checkpoints"),
         (("1.pt", "2.pt", "--weights", "-1,2"), "argument --weights"),
