@@ -264,6 +264,9 @@ def _foretold(checkpoint: "Checkpoint", recipe: str = "auto") -> "Slimming":
     from ptzip.slimming.slim import for_folder
     from ptzip.slimming.write import planned_report
 
+    if checkpoint.collection is not None:  # of one checkpoint, of which each byte that is saved is saved in all
+        with checkpoint.member(checkpoint.collection.only) as inner:
+            return _foretold(inner, recipe)
     options = for_folder(checkpoint, Options(recipe=recipe))
     try:
         report = planned_report(checkpoint, make_plan(checkpoint, options, owned=True), options)

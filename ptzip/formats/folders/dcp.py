@@ -7,7 +7,7 @@ the path in `planner_data`, or its name as a key.
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, PtzipError, UnsupportedError
@@ -62,11 +62,18 @@ def facts(source: FolderSource, *indexes: Index) -> Iterator[Fact]:
     yield Fact("pieces", f"{sum(len(one.chunks) for one in tensors):,} of {len(tensors):,} tensors")
 
 
-def object_of(source: FolderSource, below: str, assembly: Assembly, limits: Limits) -> tuple[Tree, Index]:
-    """The object of the folder, or of the one `below` it ("" or a path with its slash), and its index."""
+def object_of(
+    source: FolderSource, below: str, assembly: Assembly, limits: Limits, is_left: Callable[[str], object] = lambda name: False
+) -> tuple[Tree, Index]:
+    """The object of the folder, or of the one `below` it ("" or a path with its slash), and its index.
+
+    What has a name that `is_left` stays out of the object.
+    """
     index = read_index(source, below, limits)
     tree, reader = Tree(), ItemReader(source, below, limits)
     for name, entry in index.values.items():
+        if is_left(name):
+            continue
         node = reader.value(name, index, assembly) if entry is None else reader.tensor(name, entry, index, assembly)
         tree.put(index.paths.get(name, (name,)), node)
     return tree, index

@@ -4,7 +4,7 @@ import re
 
 from ptzip.formats.detect import open_container
 from ptzip.formats.folders import dcp
-from ptzip.formats.folders.assembly import Assembly, Folder, Items, Tree
+from ptzip.formats.folders.assembly import Assembly, Folder, Items, Role, Tree, Unread
 from ptzip.formats.folders.dcp_index import Index
 from ptzip.formats.folders.listing import Listing
 from ptzip.io.folders import FolderSource
@@ -19,6 +19,12 @@ OPTIMIZER = re.compile(r"optimizer_\d+")
 ACCELERATE = "accelerate FSDP folder"
 ACCELERATED = re.compile(r"(?:pytorch_model_fsdp|optimizer)_(\d+)")
 MODEL = "pytorch_model_fsdp_"
+
+MEGATRON = "Megatron torch_dist folder"
+CONFIG, TORCH_DIST = "metadata.json", b'"torch_dist"'
+COMMON = "common.pt"
+TRAINING = re.compile(r"(?:chained_\d+\.)?(?:optimizer\.|rng_state|rerun_state).*")
+"""The names of what only Megatron's own loader puts together, for as many processes as there are then."""
 
 
 def lightning_files(listing: Listing) -> list[str] | None:
@@ -69,3 +75,20 @@ def read_accelerate(source: FolderSource, limits: Limits) -> Folder:
         whole.root |= {key if number == "0" else f"{key}_{number}": value for key, value in tree.root.items()}
         indexes.append(index)
     return assembly.folder(ACCELERATE, source, whole.node(), limits, dcp.facts(source, *indexes))
+
+
+def megatron_files(listing: Listing) -> list[str] | None:
+    """A folder with Megatron's configuration, and what is the same in all processes (`dist_checkpointing/core.py`)."""
+    is_megatron = CONFIG in listing.names and TORCH_DIST in listing.head(CONFIG, dcp.BEGINNING)
+    found = dcp.files(listing) if is_megatron else None
+    return [*found, *(name for name in listing.names if name == COMMON)] if found else None
+
+
+def read_megatron(source: FolderSource, limits: Limits) -> Folder:
+    """Open the weights, by the names that Megatron gives them in such a folder."""
+    assembly = Assembly()
+    tree, index = dcp.object_of(source, "", assembly, limits, TRAINING.fullmatch)
+    size = sum(place.length for (name, _), place in index.places.items() if TRAINING.fullmatch(name))
+    others = [Unread(COMMON, source.files[COMMON].size, Role.TRAINING)] if COMMON in source.files else []
+    unread = [Unread("optimizer and random states", size, Role.TRAINING), *others] if size else others
+    return assembly.folder(MEGATRON, source, tree.node(), limits, dcp.facts(source, index), unread)

@@ -38,6 +38,7 @@ class FolderKind(NamedTuple):
 KINDS = (
     FolderKind(dcp_wrapped.LIGHTNING, dcp_wrapped.lightning_files, dcp_wrapped.read_lightning),
     FolderKind(dcp_wrapped.ACCELERATE, dcp_wrapped.accelerate_files, dcp_wrapped.read_accelerate),
+    FolderKind(dcp_wrapped.MEGATRON, dcp_wrapped.megatron_files, dcp_wrapped.read_megatron),
     FolderKind(dcp.NAME, dcp.files, dcp.read),
     FolderKind(dcp_safetensors.NAME, dcp_safetensors.files, dcp_safetensors.read),
     FolderKind(diffusers.NAME, diffusers.files, diffusers.read, has_models=True),
