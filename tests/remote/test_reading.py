@@ -14,8 +14,8 @@ from ptzip.io.sources import unchanged
 from tests.cli.shell import ptzip
 from tests.corpus import FIXTURES
 from tests.remote.checkpoints import training
-from tests.remote.conftest import KEY, SECRET, Bucket, Web
 from tests.remote.proxy import Fault, Proxy, Request
+from tests.remote.servers import KEY, SECRET, Bucket, Web
 
 pytestmark = pytest.mark.remote
 

@@ -7,8 +7,9 @@ import pytest
 import ptzip as library
 from tests.cli.shell import ptzip
 from tests.remote.checkpoints import training
-from tests.remote.conftest import Bucket, Web, use_s3
+from tests.remote.conftest import use_s3
 from tests.remote.proxy import Fault, Proxy, Request
+from tests.remote.servers import Bucket, Web
 
 pytestmark = pytest.mark.remote
 
