@@ -1,41 +1,25 @@
-"""DeepSpeed ZeRO: `latest` names the folder of a step, which has model files and the shards of the optimizer.
+"""DeepSpeed ZeRO: a model file, and shards of the optimizer (`deepspeed/runtime/engine.py`).
 
 Up to stage 2, the model file has all weights, in the dtype that training computes in; at stage 3 it has only names. Each shard
-has a part of the float32 masters, as flat tensors (`deepspeed/utils/zero_to_fp32.py`, `runtime/engine.py`). The object is the
-state dict that `zero_to_fp32.py` writes, with buffers in their own dtype and frozen parameters at every stage, or the weights
-of the model file, where those suffice and the masters are not asked for.
+has a part of the float32 masters. The object is the state dict that `zero_to_fp32.py` writes, with buffers in their own dtype
+and frozen parameters at every stage, or the weights of the model file, where those suffice and the masters are not asked for.
 """
 
-import itertools
 import math
-import re
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.formats.folders.assembly import Assembly, Fact, Folder
-from ptzip.formats.folders.fields import attributes, entries, items, number, numbers
-from ptzip.formats.folders.listing import Listing
-from ptzip.formats.folders.pieces import Piece
-from ptzip.formats.folders.whole_files import View, opened, view
+from ptzip.formats.folders.assembly import Assembly, Fact, Folder, Role, Unread
+from ptzip.formats.folders.deepspeed_files import CONVERT, Step, base, step_of
+from ptzip.formats.folders.deepspeed_masters import Masters, name_of, shapes_in
+from ptzip.formats.folders.fields import attributes, items, number
+from ptzip.formats.folders.whole_files import opened
 from ptzip.io.folders import FolderSource
 from ptzip.limits import Limits
 from ptzip.pickling.new_nodes import atom, new_dict
-from ptzip.pickling.nodes import Atom, Call, Dict, Node, lookup, pair_slots, pairs, state, text
+from ptzip.pickling.nodes import Call, Dict, Node, lookup, pair_slots, pairs, text
 
 NAME = "DeepSpeed folder"
-LATEST = "latest"
-LONGEST_TAG = 256
-
-STATES = re.compile(r".*(model|optim)_states\.pt")
-STAGE3 = "zero_pp_rank_"
-MODEL = re.compile(r"(?:zero_pp_rank_(?P<rank>\d+)_)?mp_rank_(?P<part>\d+)_model_states\.pt")
-SHARD = re.compile(r"(?:bf16_|fp16_)?zero_pp_rank_(?P<rank>\d+)_mp_rank_(?P<part>\d+)_?optim_states\.pt")
-"""Releases before 0.3.17 write no underscore before `optim_states`."""
-
-FLAT_GROUPS, SUB_GROUPS = "single_partition_of_fp32_groups", "fp32_flat_groups"
-"""The keys of the masters up to stage 2, a tensor for each group of parameters, and at stage 3, one for each sub-group."""
 
 LIGHTNING = "pytorch-lightning_version"
 WRAPPER = "_forward_module."
@@ -51,72 +35,7 @@ OWN_KEYS = frozenset(
 )
 """The keys of a model file that are DeepSpeed's; others are the user's."""
 
-CONVERT = "let DeepSpeed gather it (`ds_to_universal.py`), and open the folder that this writes"
-
-
-# The files
-
-
-class Step(NamedTuple):
-    """The files of one step: model files and shards by the ranks of processes."""
-
-    models: dict[int, str]
-    shards: dict[int, str]
-    parts: int
-    """In how many each tensor is split, before the optimizer is."""
-    is_stage3: bool
-
-
-def files(listing: Listing) -> list[str] | None:
-    """The files of the step that `latest` names, or of the folder itself, a model file first; None where it has none.
-
-    Raises FormatError where the folder of the step is missing, but others are there.
-    """
-    tag = tag_in(listing, LATEST) if listing.is_about(LATEST) else ""
-    if tag and tag not in listing.names:
-        others = [name for name in listing.names if _states(listing.below(name))]
-        if not others:
-            return None
-        raise FormatError(f"{LATEST} names {tag}, which is not in this folder: copy it here, or open {others[-1]}")
-    if tag:
-        return [f"{tag}/{name}" for name in _states(listing.below(tag))] or None
-    return (_states(listing) or None) if not listing.asked else None
-
-
-def tag_in(listing: Listing, index: str) -> str:
-    """The name in an index; "" where there is no such file."""
-    is_file = (listing.path / index).is_file()
-    return listing.head(index, LONGEST_TAG).decode("utf-8", "replace").strip() if is_file else ""
-
-
-def _states(listing: Listing) -> list[str]:
-    """The names of states in the folder of a step; none of any other folder."""
-    found = [name for name in listing.names if STATES.fullmatch(name)]
-    is_step = any(MODEL.fullmatch(name) or SHARD.fullmatch(name) for name in found)
-    return sorted(found, key=lambda name: MODEL.fullmatch(name) is None) if is_step else []
-
-
-def step_of(source: FolderSource) -> Step:
-    """The files by their ranks. Raises UnsupportedError for those of layers or experts, FormatError where there is no model
-    file."""
-    models, shards, parts = dict[int, str](), dict[int, str](), set[int]()
-    for file in filter(STATES.fullmatch, source.files):
-        model, shard = MODEL.fullmatch(_base(file)), SHARD.fullmatch(_base(file))
-        found = model or shard
-        if found is None:
-            raise UnsupportedError(f"{file} is of a model that is split into layers or experts: {CONVERT}")
-        parts.add(int(found["part"]))
-        (models if model else shards).setdefault(int(found["rank"] or 0), file)
-    if 0 not in models:
-        raise FormatError("the model file of this folder is missing, without which nothing names the tensors: copy it here")
-    return Step(models, shards, len(parts), _base(models[0]).startswith(STAGE3))
-
-
-def _base(file: str) -> str:
-    return file.rpartition("/")[2]
-
-
-# The object
+FLOAT32 = 4
 
 
 def read(source: FolderSource, limits: Limits) -> Folder:
@@ -131,7 +50,8 @@ def read(source: FolderSource, limits: Limits) -> Folder:
     masters = Masters(source, step, held, limits).nodes(assembly) if is_of_masters else {}
     weights = state_dict(assembly.graft(model, step.models[0]), masters, step.is_stage3)
     root = _lightning(held, weights) if LIGHTNING in held else weights
-    return assembly.folder(NAME, source, root, limits, _facts(step, held, is_of_masters))
+    unread = _unread(source, step, held, is_of_masters)
+    return assembly.folder(NAME, source, root, limits, _facts(step, held, is_of_masters), unread)
 
 
 def _check_split(held: Mapping[str, Node], step: Step) -> None:
@@ -160,7 +80,7 @@ def state_dict(root: Node, masters: Mapping[str, Node], is_stage3: bool) -> Node
     At stage 3 the weights have no elements there: raises FormatError where one has no master.
     """
     module, missing = lookup(root, "module"), dict(masters)
-    buffers = {_text(name) for name in items(lookup(root, "buffer_names"))}
+    buffers = {name_of(name) for name in items(lookup(root, "buffer_names"))}
     assert module is not None
     for key, slot in pair_slots(module):
         name = text(key) or ""
@@ -189,231 +109,13 @@ def _facts(step: Step, held: Mapping[str, Node], is_of_masters: bool) -> Iterato
     if (version := text(held.get("ds_version"))) is not None:
         yield Fact("DeepSpeed", version)
     yield Fact("processes", str(number(held["dp_world_size"]) if "dp_world_size" in held else len(step.shards)))
-    yield Fact("weights", "float32 masters" if is_of_masters else f"those of {_base(step.models[0])}")
+    yield Fact("weights", "float32 masters" if is_of_masters else f"those of {base(step.models[0])}")
 
 
-# The masters
-
-
-class Shard(NamedTuple):
-    """What one process has of the masters: flat tensors, for each group of parameters, or at stage 3 for each sub-group."""
-
-    file: str
-    flats: tuple[View, ...]
-    state: Node
-    is_in_order: bool
-    """Whether its configuration says that parameters are in the order of the model."""
-
-
-class Line:
-    """Flat tensors, as if they followed one another."""
-
-    def __init__(self, flats: Sequence[View]) -> None:
-        self.flats = flats
-        self.starts = [0, *itertools.accumulate(flat.shape[0] for flat in flats)]
-
-    @property
-    def numel(self) -> int:
-        return self.starts[-1]
-
-    def pieces(self, first: int, stop: int, at: int = 0) -> Iterator[Piece]:
-        """Elements `first` to `stop` as pieces of a flat tensor, in which they begin at index `at`."""
-        for index in range(max(bisect_right(self.starts, first) - 1, 0), len(self.flats)):
-            start, end = self.starts[index : index + 2]
-            low, high = max(first, start), min(stop, end)
-            if start >= stop:
-                return
-            if low < high:
-                yield self.flats[index].stretch(low - start, high - start).piece((at + low - first,))
-
-
-class Masters:
-    """The float32 weights of a folder. Raises FormatError where its shards do not belong together."""
-
-    def __init__(self, source: FolderSource, step: Step, held: Mapping[str, Node], limits: Limits) -> None:
-        self.source = source
-        self.step = step
-        self.held = held
-        self.limits = limits
-        self.groups = [shapes_in(group) for group in items(held.get("param_shapes"))]
-        self.shards = [self._shard(file) for _, file in sorted(step.shards.items())]
-        self._check_world()
-
-    @property
-    def world(self) -> int:
-        return len(self.shards)
-
-    def nodes(self, assembly: Assembly) -> dict[str, Node]:
-        """The tensors by name: those that are trained, at stage 3 also those that are frozen, and other names of the same."""
-        pieces = self._of_lines() if self.step.is_stage3 else self._of_groups()
-        found = {name: assembly.tensor(name, self._dtype, shape, parts, is_flat=True) for name, shape, parts in pieces}
-        if self.step.is_stage3:
-            found |= frozen(self.source, self.step, self.held, assembly, self.limits)
-        return found | shared(self.held, found)
-
-    @property
-    def _dtype(self) -> str:
-        dtypes = {flat.dtype for shard in self.shards for flat in shard.flats}
-        if len(dtypes) > 1:
-            raise UnsupportedError(
-                f"the masters of this folder have several dtypes ({', '.join(sorted(dtypes))}), expected one"
-            )
-        return next(iter(dtypes), "float32")
-
-    def _shard(self, file: str) -> Shard:
-        part = opened(self.source, file, self.limits)
-        held = lookup(part.root, "optimizer_state_dict")
-        key = SUB_GROUPS if self.step.is_stage3 else FLAT_GROUPS
-        groups = lookup(held, key)
-        if held is None or groups is None:
-            raise UnsupportedError(f"{file} has no float32 masters under the key {key}: without --masters, none are needed")
-        flats = [view(part, node) for node in items(groups)]
-        whole = tuple(flat for flat in flats if flat is not None and flat.is_flat)
-        if len(whole) < len(flats):
-            raise FormatError(f"{file} has something other than flat tensors under the key {key}")
-        zero = lookup(lookup(part.root, "ds_config"), "zero_optimization")
-        shuffled = lookup(zero, "round_robin_gradients")
-        is_in_order = zero is not None and not (isinstance(shuffled, Atom) and shuffled.value)
-        return Shard(file, whole, held, is_in_order)
-
-    def _check_world(self) -> None:
-        """Raise FormatError unless there is a shard of every process, with the same numbers of elements where it matters."""
-        for shard in self.shards:
-            counts = lookup(shard.state, "partition_count")
-            found = {number(counts)} if isinstance(counts, Atom) else set(numbers(counts))
-            if len(found) > 1:
-                raise UnsupportedError(f"the experts of this model are split among processes: {CONVERT}")
-            if found and found != {self.world}:
-                raise FormatError(
-                    f"{shard.file} is one of {found.pop()} shards, but this folder has {self.world}: copy all of one run here"
-                )
-            if len(shard.flats) != len(self.shards[0].flats):
-                raise FormatError(
-                    f"{shard.file} has {len(shard.flats)} groups, and {self.shards[0].file} has {len(self.shards[0].flats)}"
-                )
-        for rank, known in enumerate(sorted(self.step.shards)):
-            if rank != known:
-                raise FormatError(f"the shard of process {rank} is missing in this folder: copy it here")
-
-    # Up to stage 2
-
-    def _of_groups(self) -> Iterator[tuple[str, tuple[int, ...], list[Piece]]]:
-        """Each group is one line over all shards, which the parameters share in their order."""
-        if len(self.groups) != len(self.shards[0].flats):
-            raise FormatError(
-                f"the model file has {len(self.groups)} groups of parameters, and the shards have {len(self.shards[0].flats)}"
-            )
-        paddings = [numbers(one) for one in items(lookup(self.shards[0].state, "param_alignment_paddings"))]
-        for group, shapes in enumerate(self.groups):
-            line, at = Line([shard.flats[group] for shard in self.shards]), 0
-            between = paddings[group] if group < len(paddings) else (0,) * len(shapes)
-            if len(between) != len(shapes):
-                raise FormatError(f"group {group} has {len(shapes)} parameters, but paddings of {len(between)}")
-            where = dict[str, tuple[int, int]]()
-            for (name, shape), padding in zip(shapes.items(), between, strict=True):
-                where[name] = at, at + math.prod(shape)
-                at = where[name][1] + padding
-            self._check_line(line, at, 2 * self.world)
-            self._check_slices(group, line, where)
-            yield from ((name, shape, list(line.pieces(*where[name]))) for name, shape in shapes.items())
-
-    def _check_line(self, line: Line, used: int, multiple: int) -> None:
-        """Raise FormatError where the parameters take more elements than there are, or fewer, but for padding."""
-        if -(-used // multiple) == -(-line.numel // multiple):
-            return
-        if any(not flat.shape[0] for flat in line.flats):
-            raise UnsupportedError(
-                f"{line.flats[0].file} has a flat tensor without elements, as if they were swapped to a disk (NVMe): "
-                "let DeepSpeed load it and save it without that"
-            )
-        raise FormatError(
-            f"the parameters take {used:,} elements, and the shards ({line.flats[0].file} and others) have {line.numel:,}: "
-            "they are of different checkpoints"
-        )
-
-    def _check_slices(self, group: int, line: Line, where: Mapping[str, tuple[int, int]]) -> None:
-        """Raise FormatError where a shard itself says that it has other parts of the parameters.
-
-        With `round_robin_gradients`, what it says is of another order than the one in which they are.
-        """
-        for shard, (start, end) in zip(self.shards, itertools.pairwise(line.starts), strict=True):
-            mappings = items(lookup(shard.state, "param_slice_mappings"))
-            said = {_text(name): _slice(address) for name, address in pairs(mappings[group])} if group < len(mappings) else {}
-            wrong = next(iter(dict(said.items() ^ _cut(where, start, end).items())), None)
-            if said and wrong is not None and shard.is_in_order:
-                raise FormatError(
-                    f"{shard.file} says that it has another part of {wrong} than its number means: it was renamed, or is of "
-                    "another checkpoint"
-                )
-
-    # Stage 3
-
-    def _of_lines(self) -> Iterator[tuple[str, tuple[int, ...], list[Piece]]]:
-        """Each shard is a line, on which every parameter takes as many elements, the last of them padding."""
-        shapes = {name: shape for group in self.groups for name, shape in group.items()}
-        shares = {name: -(-math.prod(shape) // self.world) for name, shape in shapes.items()}
-        lines, at = [Line(shard.flats) for shard in self.shards], 0
-        for line in lines:
-            self._check_line(line, sum(shares.values()), 1)
-        for name, shape in shapes.items():
-            yield name, shape, _joined(lines, at, shares[name], math.prod(shape))
-            at += shares[name]
-
-
-def shared(held: Mapping[str, Node], found: Mapping[str, Node]) -> dict[str, Node]:
-    """Further names of tensors."""
-    names = [(_text(name), _text(other)) for name, other in entries(held.get("shared_params"))]
-    return {name: found[other] for name, other in names if other in found}
-
-
-def frozen(
-    source: FolderSource, step: Step, held: Mapping[str, Node], assembly: Assembly, limits: Limits
-) -> Iterator[tuple[str, Node]]:
-    """Frozen parameters of stage 3, of which each model file has a fragment of the same size."""
-    shapes = shapes_in(held.get("frozen_param_shapes"))
-    if not shapes:
-        return
-    missing = next((rank for rank in range(max(step.models) + 1) if rank not in step.models), None)
-    if missing is not None:
-        raise FormatError(
-            f"the model file of process {missing} is missing, which has a part of {next(iter(shapes))}: copy it here"
-        )
-    parts = [opened(source, file, limits) for _, file in sorted(step.models.items())]
-    fragments = [lookup(part.root, "frozen_param_fragments") for part in parts]
-    for name, shape in shapes.items():
-        found = [view(part, lookup(held, name)) for part, held in zip(parts, fragments, strict=True)]
-        whole = [one for one in found if one is not None and one.is_flat]
-        if len(whole) < len(found):
-            raise FormatError(f"a model file of this folder has no fragment of {name}, expected one in each")
-        pieces = _joined([Line([one]) for one in whole], 0, -(-math.prod(shape) // len(parts)), math.prod(shape))
-        yield name, assembly.tensor(name, whole[0].dtype, shape, pieces, is_flat=True)
-
-
-def _joined(lines: Sequence[Line], first: int, share: int, numel: int) -> list[Piece]:
-    """The pieces of a parameter of which each line has a share from element `first` on."""
-    found = list[Piece]()
-    for rank, line in enumerate(lines):
-        at = rank * share
-        found += line.pieces(first, first + max(min(share, numel - at), 0), at)
-    return found
-
-
-def shapes_in(node: Node | None) -> dict[str, tuple[int, ...]]:
-    """The shapes of parameters by name."""
-    return {_text(name): numbers(shape) for name, shape in pairs(node)} if isinstance(node, Dict | Call) else {}
-
-
-def _cut(where: Mapping[str, tuple[int, int]], start: int, end: int) -> dict[str, tuple[int, int]]:
-    """The first element and their number of each parameter that has some from `start` to `end` of a line."""
-    cut = {name: (max(low, start) - start, min(high, end) - max(low, start)) for name, (low, high) in where.items()}
-    return {name: part for name, part in cut.items() if part[1] > 0}
-
-
-def _text(node: Node) -> str:
-    return text(node) or ""
-
-
-def _slice(node: Node) -> tuple[int, int]:
-    """The first element and their number in a `fragment_address` (`deepspeed/utils/tensor_fragment.py`)."""
-    built = state(node)
-    return number(lookup(built, "start")), number(lookup(built, "numel"))
+def _unread(source: FolderSource, step: Step, held: Mapping[str, Node], is_of_masters: bool) -> Iterator[Unread]:
+    """The masters in the shards, where the weights are others, and what else is there."""
+    size = sum(source.files[file].size for file in step.shards.values())
+    shapes = [shape for group in items(held.get("param_shapes")) for shape in shapes_in(group).values()]
+    masters = min(FLOAT32 * sum(map(math.prod, shapes)), size)
+    found = [Unread("optimizer", size - masters, Role.TRAINING), Unread("float32 masters", masters, Role.COPY)]
+    return (one for one in found[: 1 if is_of_masters else 2] if one.size)

@@ -8,9 +8,11 @@ import math
 import re
 
 from ptzip.errors import FormatError, UnsupportedError
-from ptzip.formats.folders import deepspeed
-from ptzip.formats.folders.assembly import Assembly, Fact, Folder
-from ptzip.formats.folders.deepspeed import MODEL, frozen, shapes_in, shared, state_dict, step_of, tag_in
+from ptzip.formats.folders import deepspeed_files
+from ptzip.formats.folders.assembly import Assembly, Fact, Folder, Role, Unread
+from ptzip.formats.folders.deepspeed import state_dict
+from ptzip.formats.folders.deepspeed_files import MODEL, base, step_of, tag_in
+from ptzip.formats.folders.deepspeed_masters import frozen, shapes_in, shared
 from ptzip.formats.folders.fields import attributes, items
 from ptzip.formats.folders.listing import Listing
 from ptzip.formats.folders.pieces import Stored
@@ -28,7 +30,9 @@ MASTER = re.compile(rf"(?:.*/)?{WEIGHTS}/(?P<name>[^/]+)/fp32\.pt")
 
 def files(listing: Listing) -> list[str] | None:
     """The files of the folder that `latest_universal` names, or of the folder itself; None where it is no such folder."""
-    if listing.asked == LATEST or (LATEST in listing.names and not listing.asked and deepspeed.LATEST not in listing.names):
+    if listing.asked == LATEST or (
+        LATEST in listing.names and not listing.asked and deepspeed_files.LATEST not in listing.names
+    ):
         tag = tag_in(listing, LATEST)
         return [f"{tag}/{name}" for name in _names(listing.below(tag))] or None if tag in listing.names else None
     return None if listing.asked else _names(listing) or None
@@ -66,7 +70,11 @@ def read(source: FolderSource, limits: Limits) -> Folder:
     if rest and step.parts > 1:
         raise UnsupportedError(f"{min(rest)} was not trained, and each model file has only a part of it: let DeepSpeed load it")
     root = state_dict(assembly.graft(model, step.models[0]), found, step.is_stage3)
-    return assembly.folder(NAME, source, root, limits, [Fact("parameters", f"{len(shapes):,}")])
+    states = sum(
+        file.size for path, file in source.files.items() if not MODEL.fullmatch(base(path)) and not MASTER.fullmatch(path)
+    )
+    unread = [Unread("optimizer", states, Role.TRAINING)] if states else []
+    return assembly.folder(NAME, source, root, limits, [Fact("parameters", f"{len(shapes):,}")], unread)
 
 
 def _weight(source: FolderSource, file: str, shape: tuple[int, ...] | None, assembly: Assembly, limits: Limits) -> Node:

@@ -10,6 +10,7 @@ from ptzip.formats.folders import (
     dcp_safetensors,
     dcp_wrapped,
     deepspeed,
+    deepspeed_files,
     deepspeed_universal,
     diffusers,
     rank_files,
@@ -45,7 +46,7 @@ KINDS = (
     FolderKind(trainer.NAME, trainer.files, trainer.read, whole_name=sharded_index.whole_name),
     FolderKind(sharded_index.NAME, sharded_index.files, sharded_index.read, whole_name=sharded_index.whole_name),
     FolderKind(deepspeed_universal.NAME, deepspeed_universal.files, deepspeed_universal.read, has_masters=True),
-    FolderKind(deepspeed.NAME, deepspeed.files, deepspeed.read, has_masters=True),
+    FolderKind(deepspeed.NAME, deepspeed_files.files, deepspeed.read, has_masters=True),
     FolderKind(rank_files.NAME, rank_files.files, rank_files.read),
 )
 """In the order in which they are tried."""

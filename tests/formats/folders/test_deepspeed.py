@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ptzip
+from ptzip.editing.account import Category
 from ptzip.errors import FormatError, PtzipError, UnsupportedError
 from ptzip.formats.folders.detect import folder_source
 from tests.checkpoint_builder import CheckpointBuilder, called, ordered
@@ -103,6 +104,17 @@ def test_every_command_takes_a_folder(name: str, tmp_path: Path) -> None:
     assert slim.output is not None
     with ptzip.open(tmp_path / "slim.pt") as found:
         assert {tensor.dtype for tensor in found.values()} <= {"float16", "bfloat16", "int64"}
+
+
+@pytest.mark.parametrize("name", HAVE_BOTH)
+def test_slim_tells_the_masters_from_the_rest_of_the_optimizer(name: str) -> None:
+    shards = sum(shard.stat().st_size for shard in (FOLDERS / name).rglob("*_optim_states.pt"))
+    saved = ptzip.slim(FOLDERS / name, dry_run=True).saved
+    assert saved[Category.OPTIMIZER] + saved[Category.EMA] == shards
+    with ptzip.open(FOLDERS / name, masters=True) as checkpoint:
+        trained = sum(one.nbytes for one in checkpoint.values() if one.dtype == "float32")
+    assert 0 < saved[Category.EMA] <= trained
+    assert ptzip.slim(FOLDERS / name, dry_run=True, masters=True).saved[Category.EMA] == 0
 
 
 @pytest.mark.parametrize("path", ["", "latest", STEP])
