@@ -14,6 +14,7 @@ from ptzip.cli.parser import Paths
 from ptzip.cli.printing import Bar, complain, line_width, message, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
+from ptzip.io.urls import redacted
 from ptzip.render.words import UNLIMITED, printable
 
 USAGE = """ptzip diff [options] A B
@@ -100,7 +101,7 @@ def _at_fault(old: str, new: str, limits: dict[str, int]) -> str:
                 checkpoint.tensors()
         except (ptzip.PtzipError, OSError):
             return file
-    return f"{old} and {new}"
+    return f"{redacted(old)} and {redacted(new)}"
 
 
 def _lines(report: "ptzip.DiffReport", arguments: argparse.Namespace) -> Iterator[str]:

@@ -19,6 +19,7 @@ from ptzip.errors import EditError
 from ptzip.io.sources import about, split_member
 from ptzip.io.system import reason
 from ptzip.io.unfinished import UNFINISHED
+from ptzip.io.urls import redacted
 from ptzip.render import words
 from ptzip.render.words import folded, printable
 
@@ -179,7 +180,7 @@ class Bar:
         count = f" ({self._at + 1} of {len(self._names)})" if len(self._names) > 1 else ""
         done, size, bar = self._done, self._sizes[min(self._at, len(self._sizes) - 1)], self._bar
         name = self._names[min(self._at, len(self._names) - 1)]
-        bar.show(f"{os.path.basename(name)}{count}", done)
+        bar.show(f"{os.path.basename(redacted(name))}{count}", done)
         return lambda part, whole: bar.move(done + (size * part // whole if whole else 0))
 
     @contextlib.contextmanager

@@ -80,7 +80,7 @@ class BlockCache:
     def _needed(self, start: int, stop: int) -> list[Piece]:
         """The pieces of a stretch, which all are on their way then, as is what its reader will read next."""
         with self._lock:
-            self._ask(start, max(stop, self._grown(start)))
+            self._ask(start, self._grown(start, stop))
             found = list(self._held(start, stop))
             end = max((last for first, last in self._spans if first <= start < last), default=stop)
             if end > stop:
@@ -88,15 +88,16 @@ class BlockCache:
             self._drop_old()
         return found
 
-    def _grown(self, start: int) -> int:
-        """Where a request that begins at the end of a piece ends, if it is twice as long as that."""
-        first = start // BLOCK
-        before = self._first_blocks.get(first - 1)
-        if before is None or first in self._first_blocks:
-            return start
-        piece = self._pieces[before]
-        length = 2 * (piece.stop - piece.start)
-        return min(first * BLOCK + length, self._size) if length <= MOST_GROWTH else start
+    def _grown(self, start: int, stop: int) -> int:
+        """Where to end a request for a stretch: what follows a piece is taken twice as long as that, up to `MOST_GROWTH`."""
+        blocks = range(start // BLOCK, -(-stop // BLOCK))
+        missing = next((block for block in blocks if block not in self._first_blocks), 0)
+        before = self._first_blocks.get(missing - 1)
+        if before is None:
+            return stop
+        length = self._pieces[before].stop - self._pieces[before].start
+        grown = missing * BLOCK + min(2 * length, MOST_GROWTH) if length <= MOST_GROWTH else stop
+        return max(stop, min(grown, self._size))
 
     def _held(self, start: int, stop: int) -> Iterator[Piece]:
         at = start

@@ -12,7 +12,7 @@ from typing import Any
 
 from ptzip.errors import PtzipError, UnsupportedError
 from ptzip.io.remote import filesystem, translated
-from ptzip.io.unfinished import UNFINISHED, temporary_folder
+from ptzip.io.unfinished import UNFINISHED, WRITTEN, temporary_folder
 from ptzip.io.urls import redacted
 
 PART = 16 << 20
@@ -89,7 +89,7 @@ def local_path_of(url: str, overwrite: bool) -> Iterator[Path]:
 
     Errors of the block that name the path name the URL instead.
     """
-    output = RemoteOutput(url, overwrite)
+    output, count = RemoteOutput(url, overwrite), len(WRITTEN)
     with temporary_folder() as folder:
         try:
             yield Path(folder, output.name)
@@ -100,4 +100,7 @@ def local_path_of(url: str, overwrite: bool) -> Iterator[Path]:
             if str(error.filename or "").startswith(folder):
                 raise OSError(error.errno, error.strerror, str(error.filename).replace(folder, output.folder)) from error
             raise
-        output.send(sorted(Path(folder).iterdir()))
+        files = sorted(Path(folder).iterdir())
+        del WRITTEN[count:]
+        output.send(files)
+        WRITTEN.extend(f"{output.folder}/{file.name}" for file in files)

@@ -7,6 +7,9 @@ MEMBER_MARK = "::"
 URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://(?P<authority>[^/?#]*)(?P<path>[^?#]*)", re.DOTALL)
 """RFC 3986, appendix B. A scheme has at least two letters, since `c:` is a drive of Windows."""
 
+HOST = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:]*)(:[0-9]*)?|arn:.*", re.DOTALL)
+"""A host and its port, or an access point of S3."""
+
 CONTAINERS = frozenset(("abfs", "abfss", "az"))
 """Schemes of Azure, in which CONTAINER@ACCOUNT stands in place of userinfo."""
 
@@ -31,18 +34,12 @@ def redacted(name: str) -> str:
     file, member = split_url(name)
     scheme, authority, path = URL.match(file).groups()  # type: ignore[union-attr]  # as the whole does
     userinfo, _, host = authority.rpartition("@")
-    if _is_malformed(host):  # a password with a slash, perhaps
+    if not HOST.fullmatch(host):  # a part of a password, perhaps
         host, path = "", path.rpartition("@")[2]
     shown = f"{userinfo}@{host}" if scheme.lower() in CONTAINERS and ":" not in userinfo and userinfo else host
     return f"{scheme}://{shown}{path}{MEMBER_MARK if member else ''}{member}"
 
 
-def _is_malformed(host: str) -> bool:
-    """Whether what follows the only colon is not a port."""
-    name, _, port = host.partition(":")
-    return ":" not in port and port != "" and not port.isdigit() and bool(name)
-
-
 def redacted_text(text: str) -> str:
     """A message of another library with each URL in it redacted."""
-    return re.sub(r"[A-Za-z][A-Za-z0-9+.-]+://[^\s'\"<>]+", lambda found: redacted(found[0]), text)
+    return re.sub(r"[A-Za-z][A-Za-z0-9+.-]+://\S+", lambda found: redacted(found[0]), text)
