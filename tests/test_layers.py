@@ -53,8 +53,8 @@ MAY_IMPORT = {
     "repairing": f"{OPEN} editing",
     "slimming": f"{OPEN} editing recipes",
     "api": REPORTS,
-    "render": f"ptzip errors text figures tensors tree allowlist mapping editing recipes slimming {READ_COMMANDS}",
-    "cli": f"process {GROUND} io ptzip api mapping inspecting render",
+    "render": f"ptzip errors text figures io tensors tree allowlist mapping editing recipes slimming {READ_COMMANDS}",
+    "cli": f"process {GROUND} io ptzip api mapping inspecting scanning render",
     "__main__": "process cli",
 }
 """Who may import whom. `ptzip` means the public names of the package."""
@@ -64,7 +64,7 @@ ONLY_IN = {
     "plotly": ("figures/plotly_library.py",),
     "argparse": (
         *(f"cli/{name}.py" for name in ("average", "convert", "diff", "inspect", "repair", "scan", "slim", "verify")),
-        *("cli/completion.py", "cli/main.py", "cli/parser.py", "cli/printing.py"),
+        *("cli/batch/flags.py", "cli/completion.py", "cli/main.py", "cli/parser.py", "cli/printing.py"),
         *("values/rebuild_python.py", "values/value_children.py"),
     ),
     "numpy": (
@@ -85,13 +85,15 @@ ONLY_IN = {
     "construct": ("mapping/declarations.py", "mapping/located.py"),  # takes as long to import as the rest of `inspect`
     "safetensors": ("formats/safetensors.py",),
     "shtab": ("cli/completion.py",),
-    "multiprocessing": ("cli/processes.py",),  # many files are scanned or slimmed by several processes
+    "multiprocessing": ("cli/batch/pool.py",),  # many files are scanned or slimmed by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),
     "fsspec": ("io/remote.py",),
     "aiohttp": ("io/remote.py",),
+    "dask": ("cli/batch/cluster.py",),
+    "distributed": ("cli/batch/cluster.py",),
     "numkong": ("tensors/rounding.py",),
-    "concurrent": ("io/block_cache.py", "cli/processes.py", "cli/scan.py", "cli/slim.py"),
+    "concurrent": ("io/block_cache.py",),
     "importlib": ("__init__.py", "render/html/page.py"),  # the latter reads its template
 }
 """Modules from outside, and the few files of ptzip that may import them."""

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import ptzip
 from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.parser import Paths
-from ptzip.cli.printing import Bar, complain, line_width, message, renames, show
+from ptzip.cli.printing import Bar, complain, line_width, renames, show
 from ptzip.cli.results import Results
 from ptzip.cli.streams import source
 from ptzip.io.urls import redacted
+from ptzip.render.messages import message
 from ptzip.render.words import UNLIMITED, printable
 
 USAGE = """ptzip diff [options] A B

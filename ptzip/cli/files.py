@@ -86,7 +86,7 @@ def checkpoints(paths: list[str], has_others: bool = False, opened: Opened = api
     found = [file for file in walk(paths, opened) if file.is_named or file.has_model_suffix]
     folders = [os.path.join(file.path, "") for file in found if file.is_folder and not has_others]
     found = [file for file in found if not file.path.startswith(tuple(folders))]
-    if not found:
+    if paths and not found:
         raise EditError(
             f"no file in {', '.join(map(redacted, paths))} has the suffix of a checkpoint: name the files themselves"
         )

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import ptzip
+from ptzip.cli.batch.flags import TOGETHER, Tally, add_batch, named, outcomes, refuse_batch, text_settings
+from ptzip.cli.batch.task import Task
 from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
 from ptzip.cli.parser import Paths, count
@@ -45,10 +47,12 @@ MAP, TREE, OPCODES, HEX, AT, EXTRACT, PAGE = "map", "tree", "opcodes", "hex", "a
 BYTES = (MAP, HEX, AT)
 """Views of files that need not open."""
 
+NO_OBJECT = "no such file or directory (an object in a file is FILE::PATH)"
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     where = "checkpoints, objects in them, or folders of checkpoints; - is stdin"
-    parser.add_argument("files", nargs="+", action=Paths, metavar="FILE[::PATH]", help=where)
+    parser.add_argument("files", nargs="*", action=Paths, metavar="FILE[::PATH]", help=where)
     parser.usage = "%(prog)s [VIEW] [options] FILE[::PATH]..."
     view = parser.add_argument_group("views, one at a time").add_mutually_exclusive_group()
     for name, what in VIEWS.items():
@@ -70,14 +74,53 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", metavar="WHERE", help=WITHIN)
     parser.add_argument("-a", "--all", action="store_true", help="show everything: every tensor, the whole tree, all values")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_batch(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
-    names = [file.path for file in checkpoints(arguments.files)]
+    names = [file.path for file in checkpoints(named(arguments, arguments.files))]
     if arguments.html and len(names) > 1:
         raise EditError(f"--html is the page of one file, and there are {len(names)}")
-    results, view = Results("inspect", arguments.json), _view(arguments)
+    results = Results("inspect", arguments.json)
+    if any((_view(arguments), arguments.values, *(split_member(name)[1] for name in names))):
+        refuse_batch(arguments, "is about summaries of whole files: remove it, or the view")
+        _show_each(names, arguments, results)
+    else:
+        _summarise(names, arguments, results)
+    return results.end()
+
+
+def _summarise(names: list[str], arguments: argparse.Namespace, results: Results) -> None:
+    """Show the summary of each file."""
+    options, shown, tally = {"limits": arguments.limits}, text_settings(arguments), Tally()
+    tasks = [Task("inspect", name, options, shown, _refusal(name, arguments)) for name in names]
+    for found in outcomes(tasks, arguments):
+        results.take(found, found.code)
+        for fault in found.report.get("faults", ())[:1]:
+            complain("error", f"{found.path}: {fault}")
+        tally.add(found)
+    if not arguments.json:
+        tally.show(TOGETHER)
+
+
+def _refusal(name: str, arguments: argparse.Namespace) -> str:
+    """Why a summary cannot even begin; "" where it can."""
+    try:
+        _check(arguments)
+    except EditError as error:
+        return str(error)
+    return NO_OBJECT if _may_be_object(name, arguments) and not os.path.exists(name) else ""
+
+
+def _may_be_object(name: str, arguments: argparse.Namespace) -> bool:
+    """Whether the user may have meant an object in a file by what is no file."""
+    return "::" not in name and (":" in os.path.splitdrive(name)[1] or name not in arguments.files[:1])
+
+
+def _show_each(names: list[str], arguments: argparse.Namespace, results: Results) -> None:
+    """Show a view of each file."""
+    view = _view(arguments)
     for name in names:
         try:
             _check(arguments)
@@ -88,12 +131,8 @@ def run(arguments: argparse.Namespace) -> int:
             else:
                 _show_file(name, arguments, results)
         except (ptzip.PtzipError, OSError) as error:
-            has_colon = ":" in os.path.splitdrive(name)[1]
-            is_object = isinstance(error, FileNotFoundError) and (has_colon or name != arguments.files[0])
-            if is_object and "::" not in name:
-                error = EditError("no such file or directory (an object in a file is FILE::PATH)")
-            results.fail(name, error)
-    return results.end()
+            is_object = isinstance(error, FileNotFoundError) and _may_be_object(name, arguments)
+            results.fail(name, EditError(NO_OBJECT) if is_object else error)
 
 
 def _view(arguments: argparse.Namespace) -> str | None:

@@ -12,8 +12,9 @@ from typing import NamedTuple, NoReturn
 
 import ptzip
 from ptzip.cli.parser import NARROW, Parser, add_common
-from ptzip.cli.printing import complain, message, set_up, show
+from ptzip.cli.printing import complain, set_up, show
 from ptzip.errors import EditError
+from ptzip.render.messages import message
 from ptzip.text import did_you_mean
 
 
@@ -29,10 +30,10 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("slim", "make a training checkpoint small", ("slimming", "recipes")),
+    Command("slim", "make a training checkpoint small", ("slimming", "recipes", "many-files")),
     Command("inspect", "show the contents of a checkpoint and the size of each part", ("inspecting", "bytes", "format")),
-    Command("scan", "check whether a checkpoint is safe to load", ("scanning", "rules")),
-    Command("verify", "check a checkpoint's integrity", ("verifying",)),
+    Command("scan", "check whether a checkpoint is safe to load", ("scanning", "rules", "many-files")),
+    Command("verify", "check a checkpoint's integrity", ("verifying", "many-files")),
     Command("diff", "compare two checkpoints", ("diffing",)),
     Command("repair", "recover a truncated or damaged checkpoint", ("repairing",)),
     Command("convert", "export tensors to safetensors, npz or a plain state dict", ("converting",)),

@@ -1,14 +1,19 @@
 """The parser of a command: argparse that names the nearest word where one is misspelled, and the flags of all commands."""
 
 import argparse
+import contextlib
 import functools
+import math
+import os
 import re
 import sys
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptzip.cli.printing import complain, show
-from ptzip.io.system import EXPANDS_PATTERNS
 from ptzip.text import did_you_mean
+
+if TYPE_CHECKING:
+    from ptzip.cli.batch.shard import Shard
 
 NARROW = functools.partial(argparse.HelpFormatter, width=80)
 """argparse formats each flag when it is added; finding the width of the terminal for that takes imports."""
@@ -50,23 +55,23 @@ class Parser(argparse.ArgumentParser):
 
 
 class Paths(argparse._StoreAction):
-    """Stores paths, and in place of a pattern like `runs\\*.pt` those that match it, on systems whose shells do not expand it.
+    """Stores paths, and in place of a pattern like `runs/**/*.pt` those that match it: some shells leave patterns to programs,
+    and none expands more than a command line can hold.
 
-    Only `*` and `?` count, which no name of a file there has; a pattern without a file stays as it is, as in most shells.
+    Only `*` and `?` count, and `**` for any folders; a pattern without a file stays as it is, as in most shells.
     """
 
     def __call__(self, parser: Any, found: argparse.Namespace, given: Any, flag: str | None = None) -> None:
-        paths = [path for word in given for path in expanded(word)] if EXPANDS_PATTERNS else given
-        super().__call__(parser, found, paths, flag)
+        super().__call__(parser, found, [path for word in given for path in expanded(word)], flag)
 
 
 def expanded(word: str) -> list[str]:
-    """The sorted paths that match a pattern, or the word itself."""
-    if "*" not in word and "?" not in word:
+    """The sorted paths that match a pattern, or the word itself, as where it is the name of a file."""
+    if ("*" not in word and "?" not in word) or os.path.lexists(word):
         return [word]
     from glob import glob  # here, since few words are patterns
 
-    return sorted(glob(word.replace("[", "[[]"))) or [word]
+    return sorted(glob(word.replace("[", "[[]"), recursive=True)) or [word]
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +88,34 @@ def count(word: str) -> int:
     if not word.isdecimal():
         raise argparse.ArgumentTypeError(f"invalid number {word!r}: expected 0 or more")
     return int(word)
+
+
+def seconds(word: str) -> float:
+    """A positive number of seconds for a flag."""
+    with contextlib.suppress(ValueError):
+        if 0 < (found := float(word)) < math.inf:
+            return found
+    raise argparse.ArgumentTypeError(f"invalid number of seconds {word!r}: expected one above 0")
+
+
+def byte_size(word: str) -> int:
+    """A size in bytes for a flag, such as 2GB."""
+    from ptzip.arguments import byte_count  # here and below, since few runs need them
+
+    try:
+        return byte_count(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def part(word: str) -> "Shard":
+    """A part I/N of many files for a flag."""
+    from ptzip.cli.batch.shard import shard  # as above
+
+    try:
+        return shard(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _limit(word: str) -> dict[str, int]:

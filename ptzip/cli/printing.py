@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, TextIO
 
 from ptzip.errors import EditError
 from ptzip.io.sources import about, split_member
-from ptzip.io.system import reason
 from ptzip.io.unfinished import UNFINISHED
 from ptzip.io.urls import redacted
 from ptzip.render import words
@@ -126,17 +125,6 @@ def complain(kind: str, text: str) -> None:
         _print(f"ptzip: {kind}: {printable(text)}", sys.stderr)
 
 
-def message(error: Exception, name: str) -> str:
-    """One line for people; what the system says is followed by the file it is about, where that is not `name`."""
-    if isinstance(error, FileExistsError):
-        return f"{error.filename} already exists (use -f to overwrite)"
-    if not isinstance(error, OSError) or not error.strerror:
-        return str(error)
-    own = {os.path.normpath(name), os.path.normpath(split_member(name)[0])}
-    is_other = error.filename is not None and os.path.normpath(error.filename) not in own
-    return reason(error).lower() + (f": {error.filename}" if is_other else "")
-
-
 def renames(words: list[str]) -> dict[str, str]:
     """`OLD=NEW` words as a mapping; the first of several with one OLD counts. Raises ValueError for a word without "="."""
     found = dict[str, str]()
@@ -153,7 +141,8 @@ class Bar:
 
     def __init__(self, names: Sequence[str], arguments: argparse.Namespace) -> None:
         self._names, self._at, self._done = names, -1, 0
-        is_silent = arguments.quiet or arguments.json or not _is_terminal(sys.stderr)
+        is_asked = getattr(arguments, "quiet", False) or getattr(arguments, "json", False)  # not all commands have both
+        is_silent = is_asked or not _is_terminal(sys.stderr)
         self._sizes = [] if is_silent else list(map(_size, names))
         self._bar: MovingBar | None = None
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ptzip.cli.printing import as_json, complain, message, show, show_lines
+from ptzip.cli.batch.task import Result
+from ptzip.cli.printing import as_json, complain, show, show_lines
 from ptzip.io.urls import redacted
 from ptzip.json_output import envelope, error_dict
+from ptzip.render.messages import message
 
 FAILED = 2
 
@@ -31,15 +33,24 @@ class Results:
         else:
             show_lines(lines)
 
+    def take(self, found: Result, code: int, has_lines: bool = True) -> None:
+        """The result of a task, with its exit code in this run."""
+        if found.error:
+            self._fail(found.path, found.error, found.warnings)
+        else:
+            self.add(found.path, lambda: dict(found.report), found.lines if has_lines else (), code, found.warnings)
+
     def fail(self, name: str, error: Exception | str) -> None:
         """Why there is no report of a file; notes of an error are warnings about the file."""
-        self.code, name = FAILED, redacted(name)
         text = error if isinstance(error, str) else message(error, name)
-        warnings: list[str] = getattr(error, "__notes__", [])
+        self._fail(redacted(name), text, getattr(error, "__notes__", ()))
+
+    def _fail(self, name: str, text: str, warnings: Sequence[str]) -> None:
+        self.code = FAILED
         complain("error", f"{name}: {text}")
         for warning in warnings:
             complain("warning", f"{name}: {warning}")
-        self._entries.append(error_dict(text, path=name, **({"warnings": warnings} if warnings else {})))
+        self._entries.append(error_dict(text, path=name, **({"warnings": list(warnings)} if warnings else {})))
 
     def end(self) -> int:
         """Print the JSON if it is wanted; returns the exit code."""

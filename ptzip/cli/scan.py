@@ -6,19 +6,21 @@ For the same reason that file must be outside of the folders that are scanned.
 
 import argparse
 import contextlib
-import functools
 import os
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import ptzip
-from ptzip.cli.files import File, walk
-from ptzip.cli.parser import Paths, count
-from ptzip.cli.printing import as_json, complain, message, show
-from ptzip.cli.streams import STANDARD, is_stdin, source
+from ptzip.cli.batch.flags import Tally, add_batch, named, outcomes
+from ptzip.cli.batch.task import Task
+from ptzip.cli.files import walk
+from ptzip.cli.parser import Paths
+from ptzip.cli.printing import as_json, complain, show, show_lines
+from ptzip.cli.streams import STANDARD
 from ptzip.errors import EditError
-from ptzip.io.urls import redacted
 from ptzip.json_output import envelope
+from ptzip.render import words
+from ptzip.render.messages import message
 
 DESCRIPTION = (
     "Read every pickle in a file as a loader would, and run nothing. One line for each file: OK, REVIEW (unknown code, or a "
@@ -41,9 +43,6 @@ PRESET_NAMES = (
 )
 """The presets of `ptzip.scanning.presets`, which --help does not import."""
 
-TOGETHER = 16
-"""From so many files on, all cores are used: starting a process takes as long as scanning some."""
-
 FAIL_ON = {
     "never": frozenset[str](),
     "unreadable": frozenset(("unreadable",)),
@@ -52,7 +51,8 @@ FAIL_ON = {
 }
 """The verdicts that fail, by the word for `--fail-on`; what cannot be read passes only where nothing fails."""
 
-CODES = {"clean": 0, "review": 1, "unreadable": 2, "malicious": 3}
+WORDS = {"clean": "OK", "review": "REVIEW", "malicious": "MALICIOUS", "unreadable": "UNREADABLE"}
+"""Verdicts as the text has them, in its order."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -74,9 +74,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
     parser.add_argument("-q", "--quiet", action="store_true", help="print only files that are not OK")
-    parser.add_argument(
-        "-j", "--jobs", type=count, metavar="N", help="processes for several files (default: all processors for many)"
-    )
+    add_batch(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -85,17 +83,42 @@ def run(arguments: argparse.Namespace) -> int:
         return _explain(arguments.explain)
     try:
         settings = _settings(arguments) if arguments.config else ScanSettings()
+        tasks = _tasks(arguments, settings.trust)
         with _report_to(arguments.output, arguments.force):
-            reports = list(_reports(arguments, settings.trust))
-            _show_all(reports, arguments)
+            return _scan(tasks, arguments, FAIL_ON[arguments.fail_on or settings.fail_on])
     except (EditError, ValueError, OSError) as error:
         complain("error", message(error, ""))
         return 2
-    if not reports:
-        complain("error", "there is nothing to scan: name a file, or a folder with checkpoints")
-        return 2
-    failing = FAIL_ON[arguments.fail_on or settings.fail_on]
-    return max(CODES[report.verdict] if report.verdict in failing else 0 for report in reports)
+
+
+def _scan(tasks: list[Task], arguments: argparse.Namespace, failing: frozenset[str]) -> int:
+    """Scan all files and print what was found; returns the exit code."""
+    tally, code, kept, names = Tally(WORDS), 0, list[dict[str, Any]](), set[str]()
+    is_text = arguments.format == "text"
+    for found in outcomes(tasks, arguments):
+        tally.add(found)
+        code = max(code, found.code if found.report["verdict"] in failing else 0)
+        if not is_text:
+            kept.append(dict(found.report))
+        elif arguments.globals:
+            names.update(found.report["globals"])
+        elif not arguments.quiet or found.code:
+            show_lines(found.lines)
+    if names:
+        show("\n".join(sorted(names)))
+    elif is_text and not arguments.globals and not arguments.quiet:
+        tally.show(fewest=2)
+    elif not is_text:
+        _show_data(kept, arguments.format)
+    if not tally.files and not arguments.files_from and not arguments.shard:
+        raise EditError("there is nothing to scan: name a file, or a folder with checkpoints")
+    return code
+
+
+def _show_data(reports: list[dict[str, Any]], form: str) -> None:
+    from ptzip.render.sarif import sarif_data  # here, since --help needs none of it
+
+    show(as_json(envelope("scan", reports) if form == "json" else sarif_data(reports, ptzip.__version__)))
 
 
 @contextlib.contextmanager
@@ -117,15 +140,17 @@ def _report_to(output: str | None, overwrite: bool) -> Iterator[None]:
             files.outputs[0].write(SequentialFile([BytesPayload(text.getvalue().encode(errors="backslashreplace"))]))
 
 
-def _reports(arguments: argparse.Namespace, trust: tuple[str, ...]) -> Iterator["ptzip.ScanReport"]:
-    """The report of each file, shown as it comes."""
+def _tasks(arguments: argparse.Namespace, trust: tuple[str, ...]) -> list[Task]:
+    """What to scan. Raises ValueError for a name that cannot be trusted."""
     given, names = _apart(arguments.trust)
-    files = list(walk([*given, *arguments.paths]))
-    scan_one = functools.partial(_scan, trust=(*trust, *names), limits=arguments.limits)
-    for report in _scanned(files, scan_one, arguments.jobs):
-        if arguments.format == "text" and not arguments.globals:
-            _show(report, arguments)
-        yield report
+    options = {"trust": [*trust, *names], "limits": arguments.limits}
+    if options["trust"]:
+        from ptzip.scanning.trust import trusted  # most scans trust nothing else
+
+        trusted(options["trust"])
+    shown = {"width": words.WIDTH, "verbose": arguments.verbose} if arguments.format == "text" else {}
+    files = walk(named(arguments, [*given, *arguments.paths]))
+    return [Task("scan", file.path, options, shown, is_guess=not file.is_named and not file.has_model_suffix) for file in files]
 
 
 def _apart(words: list[str]) -> tuple[list[str], list[str]]:
@@ -137,82 +162,8 @@ def _apart(words: list[str]) -> tuple[list[str], list[str]]:
     return paths, [word for word in words if word not in paths]
 
 
-ScanOne = Callable[[str], "ptzip.ScanReport"]
-"""How one file is scanned, in any process."""
-
-
-def _scanned(files: list[File], scan_one: ScanOne, jobs: int | None) -> Iterator["ptzip.ScanReport"]:
-    """The reports in the order of the files; what a folder holds besides checkpoints has none."""
-    workers = jobs or (_cpu_count() if len(files) >= TOGETHER else 1)
-    paths = [file.path for file in files]
-    is_shared = workers > 1 < len(files) and not any(map(is_stdin, paths))  # workers have no stdin
-    found = _together(paths, scan_one, workers) if is_shared else map(scan_one, paths)
-    for report, file in zip(found, files, strict=True):
-        if file.is_named or file.has_model_suffix or report.verdict != ptzip.Verdict.UNREADABLE:
-            yield report
-
-
-def _cpu_count() -> int:
-    from ptzip.io.workers import cpu_count  # here, since a single file does without threads
-
-    return cpu_count()
-
-
-def _together(paths: list[str], scan_one: ScanOne, count: int) -> Iterator["ptzip.ScanReport"]:
-    """The same in several processes; where one of them dies, the remaining files are unreadable."""
-    from concurrent.futures import BrokenExecutor  # here, since a single file does not need it
-
-    from ptzip.cli.processes import processes  # as above
-
-    done = 0
-    with processes(count) as pool:
-        try:
-            for report in pool.map(scan_one, paths, chunksize=4):
-                yield report
-                done += 1
-        except BrokenExecutor:
-            yield from (_unreadable(path, "the process that scanned it died") for path in paths[done:])
-
-
-def _scan(path: str, trust: tuple[str, ...], limits: dict[str, int]) -> "ptzip.ScanReport":
-    try:
-        return ptzip.scan(source(path), trust=trust, limits=limits)
-    except OSError as error:
-        return _unreadable(path, message(error, redacted(path)))
-    except (MemoryError, RecursionError) as error:
-        return _unreadable(path, f"reading it takes too much: {error}")
-
-
-def _unreadable(path: str, reason: str) -> "ptzip.ScanReport":
-    return ptzip.ScanReport(redacted(path), ptzip.Verdict.UNREADABLE, reason=reason)
-
-
-def _show(report: "ptzip.ScanReport", arguments: argparse.Namespace) -> None:
-    from ptzip.render.scan import lines  # here and below, since --help needs none of it
-
-    if not arguments.quiet or report.verdict != ptzip.Verdict.CLEAN:
-        show("\n".join(lines(report, arguments.verbose)))
-
-
-def _show_all(reports: list["ptzip.ScanReport"], arguments: argparse.Namespace) -> None:
-    """Print what is about all files."""
-    if arguments.globals:
-        names = sorted({name for report in reports for name in report.globals})
-        show("\n".join(names)) if names else None
-    elif arguments.format == "json":
-        show(as_json(envelope("scan", [report.to_dict() for report in reports])))
-    elif arguments.format == "sarif":
-        from ptzip.render.sarif import sarif_data  # as above
-
-        show(as_json(sarif_data(reports, ptzip.__version__)))
-    elif len(reports) > 1 and not arguments.quiet:
-        from ptzip.render.scan import summary  # as above
-
-        show(summary(reports))
-
-
 def _explain(rule: str) -> int:
-    from ptzip.render.scan import explained  # as above
+    from ptzip.render.scan import explained  # here, since few ask for it
 
     try:
         show(explained(rule))

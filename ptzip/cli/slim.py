@@ -3,35 +3,30 @@
 import argparse
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, Union
+from typing import TYPE_CHECKING, Any
 
-import ptzip
 from ptzip import api
+from ptzip.cli.batch.flags import TOGETHER, Tally, add_batch, named, outcomes, text_settings
+from ptzip.cli.batch.task import Task
 from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
-from ptzip.cli.parser import Paths, count
-from ptzip.cli.printing import NO_SYNC, PORTABLE, RENAME_CLASS, Bar, renames, show
+from ptzip.cli.parser import Paths
+from ptzip.cli.printing import NO_SYNC, PORTABLE, RENAME_CLASS, renames, show
 from ptzip.cli.results import Results
-from ptzip.cli.streams import STANDARD, is_stdin, output_path, source
-from ptzip.errors import EditError
+from ptzip.cli.streams import STANDARD, is_stdin, output_path
+from ptzip.errors import EditError, PtzipError
 from ptzip.io.atomic_output import is_read_only, slim_path
-from ptzip.io.payloads import Progress
 from ptzip.io.sources import split_member
-from ptzip.io.unfinished import WRITTEN
 from ptzip.io.urls import is_url, redacted
+from ptzip.render.messages import message
 
-Made = TypeVar("Made")
+if TYPE_CHECKING:
+    import ptzip
 
 Target = str | Path
 """Where an output goes: a URL, or a path."""
-
-Outcome = Union["ptzip.SlimReport", Exception]
-"""The report of a file, or why there is none."""
-
-TOGETHER = 8
-"""So many files are slimmed in several processes: of small files most time goes into Python, which one process does once."""
 
 DESCRIPTION = (
     "Remove the optimizer, the results text and duplicate weights, and store the model in half precision, "
@@ -40,7 +35,7 @@ DESCRIPTION = (
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", action=Paths, metavar="PATH", help="checkpoints, or folders of them; - is stdin")
+    parser.add_argument("files", nargs="*", action=Paths, metavar="PATH", help="checkpoints, or folders of them; - is stdin")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("-o", "--output", metavar="OUT", help="output file, or folder; - is stdout (default: NAME.slim.pt)")
     where.add_argument("-i", "--in-place", action="store_true", help="overwrite the input atomically")
@@ -59,12 +54,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form = "format of the output (default: zip, or that of safetensors); legacy is for torch before 1.6"
     parser.add_argument("--format", choices=formats, help=form)
     parser.add_argument("--no-sync", action="store_true", help=NO_SYNC)
-    jobs = f"processes for several files (default: all processors from {TOGETHER} files on)"
-    parser.add_argument("-j", "--jobs", type=count, metavar="N", help=jobs)
     parser.add_argument("--no-scan", action="store_true", help="do not scan the input for malicious code")
     parser.add_argument("-q", "--quiet", action="store_true", help="print warnings and errors only")
     parser.add_argument("--json", action="store_true", help="print the reports as JSON")
     parser.add_argument("--html", metavar="OUT", help=PAGE_HELP)
+    add_batch(parser)
 
 
 def _configure_edit(group: argparse._ArgumentGroup) -> None:
@@ -110,121 +104,81 @@ class ListRecipes(argparse.Action):
 
 def run(arguments: argparse.Namespace) -> int:
     """Slim each file; one that fails does not stop the others."""
-    from dataclasses import replace  # here and below, since --help needs none of it
-
-    from ptzip.render.slim import plan_lines, slim_lines  # as above
-
-    results, files = Results("slim", arguments.json), _files(arguments)
+    results, files, tally = Results("slim", arguments.json), _files(arguments), Tally()
     if arguments.html and len(files) > 1:
         raise EditError(f"--html is the page of one file, and there are {len(files)}")
     if arguments.output == STANDARD and len(files) > 1:
         raise EditError(f"stdout takes one file, but {len(files):,} are named")
     with output_path(arguments.output) as path:
-        to_stdout, arguments.output = arguments.output == STANDARD, path
-        for file, outcome in zip(files, _outcomes(files, arguments), strict=True):
-            if isinstance(outcome, Exception):
-                results.fail(file.path, outcome)
-                continue
-            report = replace(outcome, output=STANDARD) if to_stdout and outcome.output else outcome
-            if arguments.html and (fault := _attempt(functools.partial(_write_page, report, arguments.html))):
-                results.fail(file.path, fault)
-            plan = plan_lines(report) if arguments.dry_run else ()
-            lines = () if arguments.quiet else (*slim_lines(report), *plan)
-            results.add(file.path, report.to_dict, lines, int(arguments.exit_code and not report.already_slim), report.warnings)
+        shown = text_settings(arguments) | ({"output": STANDARD} if arguments.output == STANDARD else {})
+        arguments.output = path
+        page = functools.partial(_write_page, name=arguments.html, results=results) if arguments.html else None
+        for found in outcomes(list(_tasks(files, arguments, shown)), arguments, page):
+            is_late = arguments.exit_code and not found.report.get("already_slim")
+            results.take(found, int(is_late), has_lines=not arguments.quiet)
+            tally.add(found)
+        if not arguments.quiet and not arguments.json:
+            tally.show(TOGETHER)
         return results.end()
 
 
-def _write_page(report: "ptzip.SlimReport", name: str) -> None:
+def _write_page(report: "ptzip.SlimReport", name: str, results: Results) -> None:
     from ptzip.cli.pages import write_page  # here, since few reports are shown so
     from ptzip.render.html.slim import slim_page
 
-    write_page(slim_page(report), name)
+    try:
+        write_page(slim_page(report), name)
+    except (PtzipError, OSError) as error:  # the output itself is there
+        results.fail(report.path, error)
 
 
 def _files(arguments: argparse.Namespace) -> list[File]:
     """The files to slim: in a folder not what an earlier run wrote there."""
     writes_beside = not (arguments.output or arguments.in_place)
-    found = checkpoints(arguments.files, opened=functools.partial(api.folder_source, has_models=False))
+    found = checkpoints(named(arguments, arguments.files), opened=functools.partial(api.folder_source, has_models=False))
     return [file for file in found if file.is_named or not writes_beside or ".slim." not in Path(file.path).name]
 
 
-def _outcomes(files: list[File], arguments: argparse.Namespace) -> Iterator[Outcome]:
-    """The report of each file or why there is none, in the order of the files."""
+def _tasks(files: list[File], arguments: argparse.Namespace, shown: dict[str, Any]) -> Iterator[Task]:
+    """What to do with each file, or why nothing is done with it."""
     taken = {_one_spelling(file.path): "is another input of this run" for file in files}
     to_folder = _is_folder(files, arguments)
-    targets = [_attempt(functools.partial(_target, file, arguments, to_folder, taken)) for file in files]
-    from ptzip.io.workers import cpu_count  # here, since --help does without threads
-
-    jobs = arguments.jobs or (cpu_count() if len(files) >= TOGETHER else 1)
-    with Bar([file.path for file in files], arguments) as bar:
-        if jobs == 1 or len(files) == 1 or any(is_stdin(file.path) for file in files):  # workers have no stdin
-            for file, target in zip(files, targets, strict=True):
-                yield _outcome(file.path, target, arguments, bar.next())
-        else:
-            yield from _together(files, targets, arguments, min(jobs, len(files)), bar)
-
-
-def _together(
-    files: list[File], targets: list[Target | Exception], arguments: argparse.Namespace, jobs: int, bar: Bar
-) -> Iterator[Outcome]:
-    """The same in several processes; where one of them dies, the remaining files have no report."""
-    from concurrent.futures import BrokenExecutor  # here, since one file does not need it
-
-    from ptzip.cli.processes import processes  # as above
-
-    done = 0
-    with processes(jobs) as pool:
+    for file in files:
         try:
-            for outcome in pool.map(_outcome, [file.path for file in files], targets, [arguments] * len(files)):
-                bar.next()
-                WRITTEN.extend([outcome.output] if not isinstance(outcome, Exception) and outcome.output else [])
-                yield outcome
-                done += 1
-        except BrokenExecutor:
-            yield from (EditError("the process that slimmed it died: slim it again") for _ in files[done:])
+            target = _target(file, arguments, to_folder, taken)
+            output = os.fspath(target) if arguments.output or arguments.in_place else None
+            yield Task("slim", file.path, {"output": output, **_options(arguments)}, shown)
+        except (EditError, OSError, ValueError) as error:
+            yield Task("slim", file.path, {}, shown, refusal=message(error, redacted(file.path)))
 
 
-def _outcome(name: str, target: Target | Exception, arguments: argparse.Namespace, progress: Progress | None = None) -> Outcome:
-    return target if isinstance(target, Exception) else _attempt(lambda: _slim(name, target, arguments, progress))
-
-
-def _attempt(step: Callable[[], Made]) -> Made | Exception:
-    """What a step makes, or its error."""
-    try:
-        return step()
-    except (ptzip.PtzipError, OSError, ValueError) as error:
-        return error
-
-
-def _slim(name: str, target: Target, arguments: argparse.Namespace, progress: Progress | None) -> "ptzip.SlimReport":
-    return ptzip.slim(
-        source(name),
-        target if arguments.output or arguments.in_place else None,
-        recipe=arguments.recipe,
-        dtype=arguments.dtype,
-        on_overflow=arguments.on_overflow,
-        location=arguments.location,
-        drop=arguments.drop,
-        keep=arguments.keep,
-        keep_float32=arguments.keep_float32,
-        set_values=dict(map(_setting, arguments.set)),
-        ema=arguments.ema,
-        masters=arguments.masters,
-        trim=arguments.trim,
-        dedupe=arguments.dedupe,
-        plain=arguments.plain,
-        portable=arguments.portable,
-        rename_class=renames(arguments.rename_class),
-        format=arguments.format,
-        dry_run=arguments.dry_run,
-        overwrite=arguments.force or arguments.in_place,
-        scan=not arguments.no_scan,
-        with_tensors=arguments.json or bool(arguments.html),
-        check=arguments.check,
-        sync=not arguments.no_sync,
-        progress=progress,
-        limits=arguments.limits,
-    )
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of `ptzip.slim` beside its output."""
+    return {
+        "recipe": arguments.recipe,
+        "dtype": arguments.dtype,
+        "on_overflow": arguments.on_overflow,
+        "location": arguments.location,
+        "drop": arguments.drop,
+        "keep": arguments.keep,
+        "keep_float32": arguments.keep_float32,
+        "set_values": dict(map(_setting, arguments.set)),
+        "ema": arguments.ema,
+        "masters": arguments.masters,
+        "trim": arguments.trim,
+        "dedupe": arguments.dedupe,
+        "plain": arguments.plain,
+        "portable": arguments.portable,
+        "rename_class": renames(arguments.rename_class),
+        "format": arguments.format,
+        "dry_run": arguments.dry_run,
+        "overwrite": arguments.force or arguments.in_place,
+        "scan": not arguments.no_scan,
+        "with_tensors": arguments.json or bool(arguments.html),
+        "check": arguments.check,
+        "sync": not arguments.no_sync,
+        "limits": arguments.limits,
+    }
 
 
 WORDS = {"None": None, "True": True, "False": False}

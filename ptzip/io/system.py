@@ -19,9 +19,6 @@ POSITIONS = tuple(allocate_lock() for _ in range(16))
 IS_WINDOWS = os.name == "nt"
 """Everything that depends on the name of the system itself is below; the rest is decided by which calls there are."""
 
-EXPANDS_PATTERNS = IS_WINDOWS
-"""Whether programs expand `*.pt` themselves. No name of a file has a `*` there; elsewhere shells expand, and names may."""
-
 RENAMES_FREELY = not IS_WINDOWS
 """Whether renaming replaces what has the name: without being asked to, and also a file that is open or read-only."""
 

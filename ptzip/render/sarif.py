@@ -1,27 +1,23 @@
 """Scans as SARIF 2.1.0 (OASIS Static Analysis Results Interchange Format), which code hosts show beside the files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
-from ptzip.scanning.report import Finding, ScanReport, Severity, Verdict
 from ptzip.scanning.rules import RULES
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
-LEVELS = {Severity.NOTE: "note", Severity.REVIEW: "warning", Severity.MALICIOUS: "error"}
+LEVELS = {"note": "note", "review": "warning", "malicious": "error"}
 UNREADABLE = "PTZ000"
 """The rule under which a file that cannot be read is listed: it never passes for clean."""
 
 
-def sarif_data(reports: Iterable[ScanReport], version: str) -> dict[str, Any]:
-    """One run with every finding of every file."""
+def sarif_data(reports: Iterable[Mapping[str, Any]], version: str) -> dict[str, Any]:
+    """One run with every finding of every file, of reports as `ScanReport.to_dict` returns them."""
     reports = list(reports)
     results = [result for report in reports for result in _results(report)]
-    trust = {
-        "trust": sorted({name for report in reports for name in report.trust}),
-        "trusted": sorted({name for report in reports for name in report.trusted}),
-    }
+    trust = {name: sorted({one for report in reports for one in report[name]}) for name in ("trust", "trusted")}
     driver = {"name": "ptzip", "version": version, "rules": _rules()}
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results, "properties": trust}
     return {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
@@ -36,27 +32,26 @@ def _rules() -> list[dict[str, Any]]:
                 "id": rule.id,
                 "shortDescription": {"text": rule.title},
                 "fullDescription": {"text": rule.why},
-                "defaultConfiguration": {"level": LEVELS[rule.severity]},
+                "defaultConfiguration": {"level": LEVELS[rule.severity.name.lower()]},
             }
             for rule in RULES
         ),
     ]
 
 
-def _results(report: ScanReport) -> list[dict[str, Any]]:
-    found = [
-        _result(report.path, one.rule, LEVELS[one.severity], f"{one.record}: {one.message}" if one.record else one.message, one)
-        for one in report.findings
-    ]
-    if report.verdict == Verdict.UNREADABLE:
-        found.append(_result(report.path, UNREADABLE, "error", report.reason, None))
-    return found
+def _results(report: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    path = report["path"]
+    for one in report["findings"]:
+        text = f"{one['record']}: {one['message']}" if one["record"] else one["message"]
+        yield _result(path, one["rule"], LEVELS[one["severity"]], text, None if one["inside"] else one["offset"])
+    if report["verdict"] == "unreadable":
+        yield _result(path, UNREADABLE, "error", report["reason"], None)
 
 
-def _result(path: str, rule: str, level: str, text: str, finding: Finding | None) -> dict[str, Any]:
+def _result(path: str, rule: str, level: str, text: str, offset: int | None) -> dict[str, Any]:
     location: dict[str, Any] = {"artifactLocation": {"uri": path if "://" in path else uri(PurePath(path))}}
-    if finding is not None and finding.offset is not None and not finding.inside:
-        location["region"] = {"byteOffset": finding.offset, "byteLength": 1}
+    if offset is not None:
+        location["region"] = {"byteOffset": offset, "byteLength": 1}
     return {"ruleId": rule, "level": level, "message": {"text": text}, "locations": [{"physicalLocation": location}]}
 
 

@@ -1,7 +1,6 @@
 """The report of `ptzip scan` as text: one line for each file, then its findings; and the explanation of a rule."""
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from ptzip.render.words import printable
 from ptzip.scanning.advice import UnknownNames, unknown_names
@@ -41,13 +40,6 @@ def _is_grouped(finding: Finding) -> bool:
 
 def _group(group: UnknownNames) -> str:
     return f"{group}: {group.flag or '-v shows the flags to trust each'}"
-
-
-def summary(reports: Sequence[ScanReport]) -> str:
-    """How many files have which verdict, in a line for several files."""
-    counts = Counter(report.verdict for report in reports)
-    found = ", ".join(f"{counts[verdict]:,} {word}" for verdict, word in WORDS.items() if counts[verdict])
-    return f"{len(reports):,} files: {found}"
 
 
 def _trusted(report: ScanReport) -> str:

@@ -391,7 +391,8 @@ FLAGS = {"-h", "--help", *VIEWS, "--map", "--fields", "--hex", "--at", "--html",
         "--json",
         "--limit",
         "--color",
-    )
+    ),
+    *("-j", "--jobs", "--files-from", "--shard", "--scheduler", "--jsonl", "--resume", "--timeout", "--memory"),
 }
 
 

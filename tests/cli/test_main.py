@@ -25,6 +25,7 @@ SLIM_FLAGS = (
     *("--no-scan", "-q", "--quiet", "--json", "-h", "--help", "--list-recipes", "--drop", "--keep", "--set", "--keep-float32"),
     *("--ema", "--no-ema", "--trim", "--no-trim", "--on-overflow", "--dedupe", "--plain", "--format", "--check", "--no-sync"),
     *("--limit", "-j", "--jobs", "--color", "--html", "--exit-code", "--portable", "--rename-class", "--masters"),
+    *("--files-from", "--shard", "--scheduler", "--jsonl", "--resume", "--timeout", "--memory"),
 )
 
 
@@ -174,7 +175,7 @@ def test_a_full_disk_under_stdout_is_one_error_line(words: str, last: Path) -> N
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-@pytest.mark.parametrize("words", ["inspect last.pt", "inspect --extract data.pkl -o - last.pt", "convert -o - last.pt"])
+@pytest.mark.parametrize("words", ["inspect --tree last.pt", "inspect --extract data.pkl -o - last.pt", "convert -o - last.pt"])
 def test_an_error_about_stdout_does_not_blame_the_input(words: str, last: Path) -> None:
     command = f"{sys.executable} -m ptzip {words} > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment(), check=False)

@@ -1,13 +1,10 @@
 """Several files in several processes: the same bytes, reports and order as one after the other."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli.shell import environment, shell
+from tests.cli.shell import shell
 from tests.small_checkpoints import module_records, save, training_records
 
 
@@ -42,25 +39,3 @@ def test_two_inputs_never_get_one_output() -> None:
     run = shell("slim", save(Path("a/last.pt")), save(Path("b/last.pt")), "-o", "out/", "-j", "2")
     assert run.code == 2
     assert "was written for another input of this run" in run.err
-
-
-DYING = """
-import os, sys
-from ptzip.cli import slim
-def die(name, *_):
-    os._exit(9)
-slim._slim = die
-sys.argv[1:] = ["slim", "-j", "2", *sys.argv[1:], "-o", "out/"]
-from ptzip.cli.main import main
-sys.exit(main())
-"""
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="a new process would not know the function that ends it")
-def test_where_a_process_dies_its_file_has_an_error(files: list[Path]) -> None:
-    program = f"import multiprocessing; multiprocessing.set_start_method('fork')\n{DYING}"
-    command: list[str | Path] = [sys.executable, "-c", program, files[0], files[1]]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment(), check=False)
-    assert done.returncode == 2
-    assert done.stderr.count("the process that slimmed it died") == 2
-    assert "Traceback" not in done.stderr

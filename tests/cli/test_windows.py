@@ -16,7 +16,7 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 import pytest
 
 import ptzip as package
-from ptzip.cli import diff, parser, printing, scan, slim
+from ptzip.cli import diff, printing, scan, slim
 from ptzip.cli.files import File
 from ptzip.render.sarif import uri
 from tests import no_posix
@@ -101,10 +101,9 @@ def test_an_absolute_path_with_a_drive_is_not_taken_for_an_object(folder: Path, 
     assert "FILE::PATH" in ptzip("inspect", "D:\\missing.pt:model").err
 
 
-def test_patterns_are_expanded_where_shells_leave_that_to_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_patterns_that_a_shell_leaves_to_programs_are_expanded(folder: Path) -> None:
     for name in ("b.pt", "a.pt", "model[1].pt", "model1.pt"):
         save(Path(name))
-    monkeypatch.setattr(parser, "EXPANDS_PATTERNS", True)
     found = reports(ptzip("verify", "--json", "?.pt", "model[1].pt").out)
     assert [report["path"] for report in found] == ["a.pt", "b.pt", "model[1].pt"]
     assert ptzip("slim", "*.pt", "-o", "small").code == 0
@@ -112,12 +111,19 @@ def test_patterns_are_expanded_where_shells_leave_that_to_programs(folder: Path,
     assert ptzip("scan", "*.bin").err + ptzip("scan", "*.bin").out == "UNREADABLE: *.bin: no such file or directory\n"
 
 
-@pytest.mark.skipif(no_posix.IS_ON, reason="patterns are expanded there")
-def test_patterns_are_names_where_shells_expand_them(folder: Path) -> None:
-    save(Path("a.pt"))
-    assert "no such file or directory" in ptzip("verify", "*.pt").err
-    save(Path("*.pt"))
+@pytest.mark.skipif(no_posix.IS_ON, reason="no name has a * there")
+def test_a_pattern_that_is_the_name_of_a_file_is_that_file(folder: Path) -> None:
+    for name in ("a.pt", "*.pt"):
+        save(Path(name))
     assert ptzip("verify", "*.pt").out.startswith("OK: *.pt")
+
+
+def test_a_pattern_matches_files_in_any_folders(folder: Path) -> None:
+    for name in ("runs/a/b/last.pt", "runs/best.pt"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        save(Path(name))
+    found = reports(ptzip("verify", "--json", "runs/**/*.pt").out)
+    assert [report["path"] for report in found] == ["runs/a/b/last.pt", "runs/best.pt"]
 
 
 @pytest.mark.parametrize("nothing", ["/dev/null", "nul"])

@@ -21,7 +21,7 @@ def test_a_library_reads_the_report_back(tmp_path: Path) -> None:
     for file, data in (("bad file.pt", valued(PAYLOAD)), ("unknown.pt", valued(name("models.X"))), ("noise.pt", b"\xff" * 9)):
         (tmp_path / file).write_bytes(data)
     reports = [scan(path) for path in sorted(tmp_path.iterdir())]
-    (run,) = read_back(sarif_data(reports, "1.2.3")).runs
+    (run,) = read_back(sarif_data([report.to_dict() for report in reports], "1.2.3")).runs
     assert (run.tool.driver.name, run.tool.driver.version) == ("ptzip", "1.2.3")
     results = run.results or []
     assert [(result.rule_id, result.level and result.level.value) for result in results] == [
@@ -43,7 +43,7 @@ def test_every_rule_is_described() -> None:
 @needs_corpus
 def test_the_whole_corpus_of_threats_makes_a_report_that_is_read_back() -> None:
     reports = [scan(path) for path in files("threats")]
-    (run,) = read_back(sarif_data(reports, "1")).runs
+    (run,) = read_back(sarif_data([report.to_dict() for report in reports], "1")).runs
     stopped = {report.path for report in reports if report.verdict != "clean"}
     named = {result.locations[0].physical_location.artifact_location.uri for result in run.results or []}
     assert stopped <= named
