@@ -30,6 +30,9 @@ STATISTICS = ("running_mean", "running_var")
 
 BATCH_NORM = "statistics of BatchNorm are averaged too: torch.optim.swa_utils.update_bn computes those of the averaged weights"
 
+USUAL = 32
+"""Weights whose sum is below 2 to this power, and above its inverse, are used as they are."""
+
 
 class AverageOptions(NamedTuple):
     """What `ptzip.average` documents, field by field; `warn` finds what the report says about the first file."""
@@ -50,29 +53,50 @@ def average(
     progress: Progress | None = None,
     limits: Limits = DEFAULT_LIMITS,
 ) -> AverageReport:
-    """Write the average of some checkpoints; see `ptzip.average`. Raises PtzipError, OSError, or ValueError for a
-    wrong option."""
-    shares = shares_of(options.weights, len(sources))
-    objects = [id(source) for source in sources if hasattr(source, "seek")]
-    if len(set(objects)) < len(objects):
-        raise ValueError("sources has one file object twice, which threads would read at once: expected its path, or its bytes")
+    """Write the average of some checkpoints; see `ptzip.average`. Raises PtzipError, OSError, or ValueError for options."""
     check_choice("precision", options.precision, Precision)
     check_choice("integers", options.integers, Integers)
+    weights = checked_weights(options.weights, len(sources))
+    _check_file_objects(sources)
     with contextlib.ExitStack() as opened:
         checkpoints = [opened.enter_context(_opened(source, number, limits)) for number, source in enumerate(sources, start=1)]
         for one in checkpoints:
             check_not_input(output, one.source.name)
             opened.enter_context(unchanged(one.source, is_replaced=True))  # `new_files` checks at its end
-        warnings, format_name = options.warn(checkpoints[0]), content_name(isinstance(checkpoints[0].container, SafeTensors))
-        check_target(output, checkpoints[0].source, format_name, options.overwrite)
+        first = checkpoints[0]
+        check_target(output, first.source, content_name(isinstance(first.container, SafeTensors)), options.overwrite)
+        warnings = options.warn(first)
         inputs = [_input(one) for one in checkpoints]
         check_layouts(inputs)
-        weights = options.weights or (1.0,) * len(inputs)
         plan = Planner(inputs, weights, options.precision).plan(is_first=options.integers == "first")
-        report = _report(inputs, shares, plan, options.precision)
+        report = _report(inputs, weights, plan, options.precision)
         size, more = _write(inputs, output, options, progress)
         nan = tuple(name for one in plan.averaged if one.mean.nans for name in one.names)
         return replace(report, output=str(output), size=size, nan=nan, warnings=(*warnings, *report.warnings, *more))
+
+
+def checked_weights(given: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
+    """The weight of each of `count` files, 1 unless they are given. Raises ValueError unless each has a positive number.
+
+    Very large or small ones are scaled by a power of two, which changes no digit: they may be summed in float32.
+    """
+    if count < 2:
+        raise ValueError(f"average needs at least 2 checkpoints, and got {count}")
+    weights = (1.0,) * count if given is None else given
+    if len(weights) != count:
+        raise ValueError(f"there are {len(weights)} weights for {count} checkpoints: give one for each")
+    whole = sum(weights) if all(one > 0 for one in weights) else math.nan
+    if not 0 < whole < math.inf:
+        raise ValueError(f"the weights are {', '.join(map(str, weights))}, expected positive numbers")
+    _, exponent = math.frexp(whole)
+    return weights if abs(exponent) < USUAL else tuple(math.ldexp(one, -exponent) for one in weights)
+
+
+def _check_file_objects(sources: Sequence[Openable]) -> None:
+    """Raise ValueError where one file object is read for two files: threads would move each other's position."""
+    objects = [id(source) for source in sources if hasattr(source, "seek")]
+    if len(set(objects)) < len(objects):
+        raise ValueError("sources has one file object twice: give its path or its bytes")
 
 
 def _opened(source: Openable, number: int, limits: Limits) -> Checkpoint:
@@ -85,25 +109,12 @@ def _input(checkpoint: Checkpoint) -> Input:
         return input_of(checkpoint)
 
 
-def shares_of(weights: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
-    """The share of each of `count` files in the average. Raises ValueError unless there is a positive weight for each."""
-    if count < 2:
-        raise ValueError(f"average needs at least 2 checkpoints, and got {count}")
-    if weights is None:
-        return (1 / count,) * count
-    if len(weights) != count:
-        raise ValueError(f"there are {len(weights)} weights for {count} checkpoints: give one for each")
-    whole = sum(weights) if all(one > 0 for one in weights) else math.nan
-    if not 0 < whole < math.inf:
-        raise ValueError(f"the weights are {', '.join(map(str, weights))}, expected positive numbers")
-    return tuple(one / whole for one in weights)
-
-
-def _report(inputs: Sequence[Input], shares: tuple[float, ...], plan: Plan, precision: Precision) -> AverageReport:
+def _report(inputs: Sequence[Input], weights: tuple[float, ...], plan: Plan, precision: Precision) -> AverageReport:
     """The report before anything is written."""
+    whole = math.fsum(weights)
     account, averaged = inputs[0].edit.account, [name for one in plan.averaged for name in one.names]
     return AverageReport(
-        inputs=tuple(Weighted(one.name, share) for one, share in zip(inputs, shares, strict=True)),
+        inputs=tuple(Weighted(one.name, weight / whole) for one, weight in zip(inputs, weights, strict=True)),
         output="",
         size=0,
         tensors=len(inputs[0].tensors),
@@ -123,7 +134,7 @@ def _write(
     """Write the first file with its new payloads. Returns the size of the output, and warnings."""
     edit, source, *others = inputs[0].edit, *(one.checkpoint.source for one in inputs)
     with about(inputs[0].name):
-        _, file = laid_out(edit, inputs[0].checkpoint.container)
+        _, file = laid_out(edit, inputs[0].container)
     edit.release()
     counter = ByteCounter(progress, sum(payload.length for payload in file.payloads))
     with new_files([output], source, others=others, overwrite=options.overwrite, sync=options.sync) as files:

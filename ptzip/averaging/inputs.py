@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
 from ptzip.editing.edit import Edit
-from ptzip.errors import PtzipError, UnsupportedError
+from ptzip.errors import EditError, PtzipError, UnsupportedError
 from ptzip.formats.collection import Collection
+from ptzip.formats.container import Container
 from ptzip.formats.safetensors import SafeTensors
 from ptzip.recipes.apply import recipe_for, start_edit
 from ptzip.tensors.tensor import Tensor, check_overlaps
@@ -16,10 +17,11 @@ from ptzip.values.tensor_names import named_tensors
 
 
 class Input(NamedTuple):
-    """A file, opened: the edit that left out the states of training, the recipe that says what those are, and the tensors by
-    their names, whose storages have the keys of the edit."""
+    """A file, opened and released: the edit of its tree that left out the states of training, the recipe that says what those
+    are, and the tensors by their names, whose storages have the keys of the edit."""
 
     checkpoint: Checkpoint
+    container: Container
     edit: Edit
     recipe: str
     tensors: dict[str, Tensor]
@@ -51,7 +53,8 @@ def input_of(checkpoint: Checkpoint) -> Input:
         raise UnsupportedError(container.refusal)
     if checkpoint.parts:
         checkpoint.main.check_storages()
-    edit = start_edit(checkpoint.release(), checkpoint.source.name, owned=True)
+    checkpoint.release()
+    edit = start_edit(container, checkpoint.source.name, owned=True)
     recipe = recipe_for(container, edit.root, is_any=True)
     recipe.drop(edit)
     part = edit.as_part()
@@ -60,5 +63,7 @@ def input_of(checkpoint: Checkpoint) -> Input:
     if isinstance(container, SafeTensors):
         shared = container.metadata().items()
         tensors |= {name: tensors[kept] for name, kept in shared if kept in tensors and name not in tensors}
+    if not tensors:
+        raise EditError("there is no tensor in this file")
     check_overlaps(tensors.values())
-    return Input(checkpoint, edit, recipe.name, tensors)
+    return Input(checkpoint, container, edit, recipe.name, tensors)

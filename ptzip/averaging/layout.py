@@ -10,8 +10,6 @@ from ptzip.tensors.tensor import Tensor
 def check_layouts(inputs: Sequence[Input]) -> None:
     """Raise EditError where a file has other tensors than the first, naming the tensor and both files."""
     first, *others = inputs
-    if not first.tensors:
-        raise EditError(f"there is no tensor in {first.name}")
     for other in others:
         for one, another in ((first, other), (other, first)):
             missing = [name for name in one.tensors if name not in another.tensors]

@@ -127,6 +127,7 @@ def cases(data: bytes) -> list[Case]:
         Case("slim a tar", ("slim", "DIR/in.pt", "-o", "DIR/out.pt"), {"in.pt": tarred({"a.pt": data, "b.txt": b"b"})}),
         Case("convert to shards", shards, {"in.pt": data}),
         Case("convert to shards -f", (*shards, "-f"), {"in.pt": data, "out.safetensors.index.json": b"old"}),
+        Case("average", ("average", "DIR/in.pt", "DIR/b.pt", "-o", "DIR/out.pt"), {"in.pt": data, "b.pt": data}),
         Case("repair", ("repair", "DIR/in.pt", "-o", "DIR/out.pt"), {"in.pt": data[:-100]}),
     ]
 
