@@ -18,6 +18,7 @@ from ptzip.cli.streams import source
 from ptzip.errors import EditError
 from ptzip.io.sources import split_member, unchanged
 from ptzip.io.urls import MEMBER_MARK as MARK
+from ptzip.io.urls import redacted
 from ptzip.json_output import report_dict
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def _show_file(name: str, arguments: argparse.Namespace, results: Results) -> No
     """Show a checkpoint or an object in it. In a tar or zip of files, the path begins with the name of a checkpoint."""
     path, node = split_member(name)
     with ptzip.open(source(path), arguments.limits) as checkpoint:
-        member, _, inner = node.partition(MARK)
+        path, (member, _, inner) = redacted(path), node.partition(MARK)
         found = checkpoint.collection
         if not node or found is None or (member not in found.checkpoints and found.only):
             _show_checkpoint(path, node, checkpoint, arguments, results)
@@ -212,7 +213,7 @@ def _write_page(path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: a
         raise EditError(f"--html shows the whole file: remove ::{node}")
     report, page = inspect_page(checkpoint, arguments.stats, arguments.limits)
     write_page(page, arguments.html)
-    _add(path, report, [f"{path} -> {arguments.html}"], results)
+    _add(path, report, [f"{path} -> {redacted(arguments.html)}"], results)
 
 
 def _show_view(path: str, node: str, checkpoint: ptzip.Checkpoint, arguments: argparse.Namespace, results: Results) -> None:
@@ -253,6 +254,7 @@ def _show_bytes(path: str, arguments: argparse.Namespace, results: Results) -> N
 
     limits, width = limits_from(arguments.limits), columns() or WIDEST
     with opened_bytes(source(path), limits) as opened:
+        path = redacted(path)
         if arguments.at:
             view: ByteView = AtView(locate(opened, list(map(where, arguments.at)), limits))
         elif arguments.hex is not None:
@@ -280,6 +282,7 @@ def _extract(path: str, arguments: argparse.Namespace, results: Results) -> None
             write_extracted(opened, payload, output, arguments.force)
         if fault := crc_fault(payload):
             complain("warning", f"{path}: {fault}")
+    path, output = redacted(path), redacted(output)
     report = report_dict(True, path=path, extracted=arguments.extract, output=output, size=payload.length)
     lines = [extract_line(path, arguments.extract, payload.length, output)] if output != "-" else []
     results.add(path, lambda: report, lines)

@@ -116,7 +116,9 @@ def test_a_server_that_is_not_there_is_an_error_of_one_line() -> None:
 
 
 SHOWING = (
-    *(("inspect",), ("inspect", "--map"), ("scan",), ("verify",), ("slim", "-n"), ("scan", "--format", "sarif")),
+    *(("inspect",), ("inspect", "--map"), ("inspect", "--tensors"), ("inspect", "--tree"), ("inspect", "--opcodes")),
+    *(("inspect", "--hex", "0:16"), ("inspect", "--at", "64"), ("inspect", "--extract", "0:16", "-o", "new.bin")),
+    *(("scan",), ("verify",), ("slim", "-n"), ("scan", "--format", "sarif")),
     *(("diff", str(FIXTURES / "training.pt")), ("repair", "-o", "new.pt"), ("convert", "-o", "new.npz")),
     ("average", "-o", "new.pt", str(FIXTURES / "training.pt")),
 )
