@@ -25,6 +25,7 @@ for name, usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.S
         signal.signal(number, usual)  # a shell ignores them in the background, and so would the processes of the tests
 
 NEEDS = {
+    "dask": (importlib.util.find_spec("distributed"), "dask.distributed (pip install 'ptzip[dask]')"),
     "torch": (importlib.util.find_spec("torch"), "torch (pip install torch==2.13.0)"),
     "html": (importlib.util.find_spec("plotly"), "plotly (pip install 'ptzip[html]')"),
     "remote": (

@@ -13,7 +13,7 @@ import ptzip
 from ptzip.cli.batch.judge import failure, judged
 from ptzip.cli.batch.pool import Bounds, Pool
 from ptzip.cli.batch.task import FAILED, KILLED, Result, Task
-from ptzip.errors import EditError, UnsupportedError
+from ptzip.errors import EditError
 from ptzip.io.urls import is_url
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ Numbered = tuple[int, Result]
 
 
 def cluster_results(tasks: Sequence[Task], address: str, jobs: int, bounds: Bounds) -> Iterator[Numbered]:
-    """The number of each task and its result, as they end; `jobs` are the processes of a local cluster. Raises UnsupportedError
+    """The number of each task and its result, as they end; `jobs` are the processes of a local cluster. Raises EditError
     where dask is missing, or where a worker has another version of ptzip."""
     if address != LOCAL:
         _check_paths(tasks)
@@ -55,14 +55,14 @@ def _client(address: str, jobs: int) -> "Client":
         import dask  # here and below, since it is there only with the extra
         from distributed import Client
     except ImportError as error:
-        raise UnsupportedError("--scheduler needs dask.distributed: pip install 'ptzip[dask]'") from error
+        raise EditError("--scheduler needs dask.distributed: pip install 'ptzip[dask]'") from error
     try:
         if address != LOCAL:
             return Client(address)
         with dask.config.set({"distributed.worker.daemon": False}):  # bounds need processes of the workers' own
             return Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
     except (OSError, ValueError) as error:
-        raise UnsupportedError(f"there is no scheduler at {address}: {error}") from error
+        raise EditError(f"there is no scheduler at {address}: {error}") from error
 
 
 class _Run:
@@ -102,7 +102,7 @@ class _Run:
         if error is None:
             version, found = future.result()
             if version != ptzip.__version__:
-                raise UnsupportedError(f"a worker has ptzip {version}, but this is {ptzip.__version__}: install one version")
+                raise EditError(f"a worker has ptzip {version}, but this is {ptzip.__version__}: install one version")
             return [Result(**one) for one in found]
         if len(numbers) > 1:
             return None

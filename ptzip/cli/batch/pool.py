@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip.cli.batch.judge import failure, judged
 from ptzip.cli.batch.task import KILLED, MEMORY, TIMEOUT, Result, Task
-from ptzip.errors import UnsupportedError
+from ptzip.errors import EditError
 from ptzip.io.system import MOST_PROCESSES
 from ptzip.io.unfinished import discard_unfinished
 from ptzip.process import handle_signals, set_up
@@ -92,7 +92,7 @@ class Pool:
 
     def __init__(self, count: int, bounds: Bounds = NO_BOUNDS, work: Work = judged) -> None:
         if bounds.memory and resource is None:
-            raise UnsupportedError("--memory needs a system that can limit the memory of a process, which this one cannot")
+            raise EditError("--memory needs a system that can limit the memory of a process, which this one cannot")
         if HAS_SERVER:
             CONTEXT.set_forkserver_preload(PRELOADED)
         self._work, self.bounds = work, bounds
