@@ -42,6 +42,7 @@ class RemoteOutput:
                 with self._translated(file.name):
                     self._check_free(file.name)
                     self._upload(file)
+            self._make_folder()
             while self._uploads:
                 with self._translated(files[-len(self._uploads)].name):
                     self._uploads[0].commit()
@@ -58,6 +59,14 @@ class RemoteOutput:
                 upload.write(piece)
         upload.close()
 
+    def _make_folder(self) -> None:
+        """Make the folder where there are any: a bucket has none, and fsspec would make the bucket."""
+        from fsspec.asyn import AsyncFileSystem  # here, since it is installed by now
+
+        if not isinstance(self._fs, AsyncFileSystem):
+            with self._translated(""):
+                self._fs.makedirs(self._folder, exist_ok=True)
+
     def _check_free(self, name: str) -> None:
         self._fs.invalidate_cache()
         if not self._overwrite and self._fs.exists(f"{self._folder}/{name}"):
@@ -69,7 +78,8 @@ class RemoteOutput:
             upload = self._uploads.pop()
             with contextlib.suppress(Exception):  # the server removes what nobody completes
                 upload.discard()
-            upload.closed = True  # or it is completed once nobody refers to it
+            with contextlib.suppress(AttributeError):  # fsspec's own files are completed once nobody refers to them
+                upload.closed = True
 
     @contextlib.contextmanager
     def _translated(self, name: str) -> Iterator[None]:
