@@ -18,7 +18,7 @@ from ptzip.cli.streams import source
 from ptzip.errors import EditError
 from ptzip.io.sources import split_member, unchanged
 from ptzip.io.urls import MEMBER_MARK as MARK
-from ptzip.io.urls import redacted
+from ptzip.io.urls import is_url, redacted
 from ptzip.json_output import report_dict
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _refusal(name: str, arguments: argparse.Namespace) -> str:
 
 def _may_be_object(name: str, arguments: argparse.Namespace) -> bool:
     """Whether the user may have meant an object in a file by what is no file."""
-    return "::" not in name and (":" in os.path.splitdrive(name)[1] or name not in arguments.files[:1])
+    return "::" not in name and not is_url(name) and (":" in os.path.splitdrive(name)[1] or name not in arguments.files[:1])
 
 
 def _show_each(names: list[str], arguments: argparse.Namespace, results: Results) -> None:
