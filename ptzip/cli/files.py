@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ptzip import api
 from ptzip.errors import EditError, PtzipError
+from ptzip.io.folders import has_model_suffix
 from ptzip.io.urls import is_url, redacted
 
 if TYPE_CHECKING:
     from ptzip.io.folders import FolderSource
-
-MODEL_SUFFIXES = frozenset(
-    (
-        *(".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".ptl", ".pt2", ".tar", ".npy", ".npz", ".joblib"),
-        *(".model", ".gz", ".zst", ".zip", ".7z", ".h5"),
-    )
-)
-"""The suffixes by which files in folders are taken for checkpoints."""
 
 
 class File(NamedTuple):
@@ -35,7 +28,7 @@ class File(NamedTuple):
 
     @property
     def has_model_suffix(self) -> bool:
-        return self.is_folder or os.path.splitext(redacted(self.path))[1].lower() in MODEL_SUFFIXES
+        return self.is_folder or has_model_suffix(redacted(self.path))
 
 
 Opened = Callable[[str], "FolderSource | None"]

@@ -178,7 +178,7 @@ def _is_item(part: Part) -> bool:
 def read(source: Source, limits: Limits) -> Container:
     """Open the zip in `source`, or the zips that follow one another in it."""
     zips, before = zips_in_a_row(source)
-    if before:
+    if before or not zips:
         raise FormatError("this is a zip that is cut off, or that other bytes precede: `ptzip verify` says more")
     if len(zips) == 1:
         return _read_one(source, limits)

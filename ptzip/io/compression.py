@@ -134,8 +134,16 @@ def content_of(kind: Compression) -> str:
     return f"the content of the {kind.name}"
 
 
-def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str] | None = None, name: str = "") -> Source:
-    """The content of a compressed source, to be closed by the caller; `name` is what positions in it are said to be in.
+def unpacked(
+    source: Source,
+    kind: Compression,
+    limits: Limits,
+    faults: list[str] | None = None,
+    name: str = "",
+    in_memory: int = IN_MEMORY,
+) -> Source:
+    """The content of a compressed source, to be closed by the caller; `name` is what positions in it are said to be in. More
+    than `in_memory` bytes are in a temporary file.
 
     Raises CutError or FormatError where the bytes are cut off or broken, LimitError beyond `limits.unpacked_bytes`. A scan,
     which gives a list of `faults`, gets what precedes the damage, as a loader does, and a LimitError for more than
@@ -149,7 +157,7 @@ def unpacked(source: Source, kind: Compression, limits: Limits, faults: list[str
             size += len(piece)
             if size > limits.unpacked_bytes:
                 raise beyond("unpacked_bytes", limits.unpacked_bytes, f"the {kind.name} holds more bytes than")
-            if file is None and size > IN_MEMORY:
+            if file is None and size > in_memory:
                 import tempfile  # few files are that large
 
                 file = made.enter_context(tempfile.TemporaryFile())

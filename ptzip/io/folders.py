@@ -2,15 +2,27 @@
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, PtzipError
-from ptzip.io.sources import BaseSource, FileSource, Identity, Position, changed, special, whole
+from ptzip.io.sources import BaseSource, FileSource, Identity, Position, Source, changed, special, whole
 from ptzip.io.streams import Stream
 
 MOST_OPEN = 64
 """So many files of a folder are open at a time: a system may allow a process no more than 256."""
+
+MODEL_SUFFIXES = frozenset(
+    (
+        *(".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle", ".safetensors", ".ptl", ".pt2", ".tar", ".npy", ".npz", ".joblib"),
+        *(".model", ".gz", ".zst", ".zip", ".7z", ".h5"),
+    )
+)
+"""The suffixes by which files in folders are taken for checkpoints."""
+
+
+def has_model_suffix(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in MODEL_SUFFIXES
 
 
 class FolderFile(NamedTuple):
@@ -45,6 +57,41 @@ class FolderFile(NamedTuple):
         pass
 
 
+class HeldContent(NamedTuple):
+    """What a function unpacks of a folder, as a source of `size` bytes: the folder holds some of those, the last that were
+    read. Closing it does nothing."""
+
+    folder: "FolderSource"
+    unpack: Callable[[], Source]
+    name: str
+    size: int
+    origin: Position
+
+    @classmethod
+    def of(cls, folder: "FolderSource", unpack: Callable[[], Source], name: str) -> "HeldContent":
+        content = folder.held(unpack)
+        return cls(folder, unpack, content.name, content.size, Position(0, name))
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self.folder.held(self.unpack).read(offset, length)
+
+    def read_into(self, offset: int, buffer: memoryview) -> None:
+        self.folder.held(self.unpack).read_into(offset, buffer)
+
+    def whole(self) -> Stream:
+        return whole(self)
+
+    def check_unchanged(self, may_be_replaced: bool = False) -> None:
+        self.folder.check_unchanged(may_be_replaced)
+
+    def close(self) -> None:
+        pass
+
+
+def _unpacked(unpack: Callable[[], Source]) -> Source:
+    return unpack()
+
+
 class FolderSource(BaseSource):
     """The `files` of a folder of a `kind`, by their paths below it, as one source of all their bytes in that order.
 
@@ -61,6 +108,8 @@ class FolderSource(BaseSource):
         self.size = sum(file.size for file in self.files.values())
         self.opened = functools.lru_cache(MOST_OPEN)(self._open)
         """A file by its path below the folder; raises ChangedError where it is another one by now."""
+        self.held = functools.lru_cache(MOST_OPEN)(_unpacked)
+        """What a function unpacks, which is called again once others were read."""
         self.masters = False
         """Whether the float32 masters of an optimizer are wanted where there are 16-bit weights too."""
         self._is_closed = False
@@ -71,6 +120,14 @@ class FolderSource(BaseSource):
         of their own write in torch.distributed.checkpoint."""
         files = self.files.items()
         return {path: file for path, file in files if not path.endswith(".json" if file.size else (".json", ".distcp"))}
+
+    @property
+    def other_paths(self) -> Iterator[str]:
+        """The paths of all regular files in the folder and below it that are none of its files."""
+        for folder, _, names in os.walk(self.path):
+            for path in (os.path.join(folder, name) for name in sorted(names)):
+                if os.path.relpath(path, self.path).replace(os.sep, "/") not in self.files and os.path.isfile(path):
+                    yield path
 
     def __copy__(self) -> "FolderSource":
         again = FolderSource(self.path, self.kind, tuple(self.files), self.whole_name)
@@ -113,3 +170,4 @@ class FolderSource(BaseSource):
     def close(self) -> None:
         self._is_closed = True
         self.opened.cache_clear()
+        self.held.cache_clear()

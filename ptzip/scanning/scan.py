@@ -1,13 +1,16 @@
 """A scan: everything in a file, judged by every rule for its kind of subject. The rules see only what was read."""
 
+import contextlib
+import itertools
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import PtzipError
 from ptzip.formats.folders import opened_any
-from ptzip.io.folders import FolderSource
-from ptzip.io.sources import Openable, Source, named_member, place_of
+from ptzip.io.folders import FolderSource, has_model_suffix
+from ptzip.io.sources import FileSource, Openable, Source, named_member, place_of
 from ptzip.io.urls import redacted
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
@@ -49,14 +52,11 @@ def _opened(source: Openable, limits: Limits) -> AbstractContextManager[Source]:
 
 
 def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_LIMITS) -> ScanReport:
-    """Scan everything in an open source; of a folder, each of its files."""
+    """Scan everything in an open source; of a folder, each file in it, those of the checkpoint and any other."""
     if isinstance(source, FolderSource):
-        return _joined(
-            source.name,
-            {name: scan_source(file, trusted, limits) for name, file in source.binary_files.items()},
-        )
+        return _joined(source.name, dict(_of_files(source, trusted, limits)))
     findings, names, used, reason = list[Finding](), set[str](), set[str](), ""
-    for subject in subjects(source, limits, trusted):
+    for subject in itertools.chain(subjects(source, limits, trusted), _indexed(source, limits, trusted)):
         if isinstance(subject, PickleStream):
             imported = list(subject.imported)
             names.update(node.path for node in imported)
@@ -67,6 +67,26 @@ def scan_source(source: Source, trusted: Trust = NOTHING, limits: Limits = SCAN_
     return ScanReport(
         source.name, verdict(findings, reason), tuple(findings), tuple(sorted(names)), reason, trusted=tuple(sorted(used))
     )
+
+
+def _of_files(source: FolderSource, trusted: Trust, limits: Limits) -> Iterator[tuple[str, ScanReport]]:
+    """The reports on the files of a folder by their names; on what it has beside the checkpoint, where that is one too."""
+    for name, file in source.binary_files.items():
+        yield name, scan_source(file, trusted, limits)
+    for path in source.other_paths:
+        with contextlib.closing(FileSource(path)) as other:
+            report = scan_source(other, trusted, limits)
+        if report.verdict is not Verdict.UNREADABLE or has_model_suffix(path):
+            yield os.path.relpath(path, source.path), report
+
+
+def _indexed(source: Source, limits: Limits, trusted: Trust) -> Iterator[Subject]:
+    """What an index of torch.distributed.checkpoint makes torch load of other files."""
+    if not source.name.endswith(".metadata"):
+        return
+    from ptzip.scanning.indexed_items import indexed_items  # here, since most files are no index
+
+    yield from indexed_items(source, limits, trusted)
 
 
 def _joined(name: str, reports: dict[str, ScanReport]) -> ScanReport:

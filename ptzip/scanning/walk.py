@@ -45,7 +45,11 @@ def subjects(source: Source, limits: Limits, trusted: Trust = NOTHING) -> Iterat
     """Everything in a file that rules judge. An error ends the reading in which it occurs, with a note about it; too many parts
     end the scan.
     """
-    file = Region(source, Budget(limits, source.size), trusted)
+    return walked(Region(source, Budget(limits, source.size), trusted))
+
+
+def walked(file: Region) -> Iterator[Subject]:
+    """The same of a region that is read as a file."""
     queue = [_Open(file, anything)]
     while queue:
         current = queue[-1]

@@ -7,7 +7,7 @@ the path in `planner_data`, or its name as a key.
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, PtzipError, UnsupportedError
@@ -19,8 +19,8 @@ from ptzip.formats.folders.listing import Listing
 from ptzip.formats.folders.pieces import Piece, Stored
 from ptzip.formats.torchzip import TorchZip
 from ptzip.io.compression import COMPRESSIONS, unpacked
-from ptzip.io.folders import FolderSource
-from ptzip.io.sources import Source, Window
+from ptzip.io.folders import MOST_OPEN, FolderSource, HeldContent
+from ptzip.io.sources import CHUNK, Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.references import parameter_arguments, plain_tensor
@@ -134,11 +134,12 @@ class ItemReader(NamedTuple):
     def _item(self, name: str, place: Place) -> Part:
         """The stream of torch.save at a place."""
         what = f"item {name} of {place.file}"
-        window: Source = Window(self.source.files[self.below + place.file], place.offset, place.length)
-        for transform in place.transforms:
-            window = self._unpacked(what, window, transform)
+        content: Source = Window(self.source.files[self.below + place.file], place.offset, place.length)
         try:
-            container = zips.read(window, self.limits)
+            if place.transforms:
+                unpack = functools.partial(self._unpacked, what, content, place.transforms)
+                content = HeldContent.of(self.source, unpack, what)
+            container = zips.read(content, self.limits)
         except FormatError as error:
             raise _other_checkpoint(what, place, error) from error
         if not isinstance(container, TorchZip):
@@ -147,11 +148,13 @@ class ItemReader(NamedTuple):
         part.name = what
         return part
 
-    def _unpacked(self, what: str, window: Source, transform: str) -> Source:
-        if transform != ZSTD:
-            raise UnsupportedError(f"{what} is packed by {transform!r}, expected {ZSTD}: let torch gather this folder")
+    def _unpacked(self, what: str, content: Source, transforms: Sequence[str]) -> Source:
         kind = next(kind for kind in COMPRESSIONS if kind.name == "zstd")
-        return unpacked(window, kind, self.limits, name=what)
+        for transform in transforms:
+            if transform != ZSTD:
+                raise UnsupportedError(f"{what} is packed by {transform!r}, expected {ZSTD}: let torch gather this folder")
+            content = unpacked(content, kind, self.limits, name=what, in_memory=CHUNK // MOST_OPEN)
+        return content
 
 
 def _other_checkpoint(what: str, place: Place, error: PtzipError) -> FormatError:

@@ -13,7 +13,7 @@ from ptzip.formats.container import Part, nothing_stored
 from ptzip.formats.folders.assembly import Key
 from ptzip.formats.folders.fields import entries, fields, items, number, numbers
 from ptzip.io.folders import FolderSource
-from ptzip.io.sources import placed
+from ptzip.io.sources import Source, placed
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, Node, lookup, state, text
 from ptzip.pickling.reader import read_pickle
@@ -70,18 +70,18 @@ def read_index(source: FolderSource, below: str, limits: Limits) -> Index:
     found = [file for file in names if file == below + INDEX or OWN_INDEX.fullmatch(file.removeprefix(below))]
     if not found:
         raise FormatError(f"the index {INDEX} of this folder is missing: without it nothing says which tensors are where")
-    indexes = [_read_index(source, file, limits) for file in found]
+    indexes = [parsed(source.files[file], limits) for file in found]
     index = indexes[0] if len(indexes) == 1 else _merged(indexes)
     _check_places(source, below, index)
     return index
 
 
-def _read_index(source: FolderSource, path: str, limits: Limits) -> Index:
-    file = source.files[path]
+def parsed(file: Source, limits: Limits) -> Index:
+    """The index in one file. Raises FormatError where it is broken."""
     if file.size > limits.pickle_bytes:
-        raise beyond("pickle_bytes", limits.pickle_bytes, f"the index {path} is {file.size:,} bytes long, above")
+        raise beyond("pickle_bytes", limits.pickle_bytes, f"the index {file.name} is {file.size:,} bytes long, above")
     with placed(file):
-        root = Part(path, read_pickle(file.read(0, file.size), 0, limits), nothing_stored, source=file).root
+        root = Part(file.name, read_pickle(file.read(0, file.size), 0, limits), nothing_stored, source=file).root
         held = fields(root, "Metadata")
         values = {_name(key): _entry(value) for key, value in entries(held.get("state_dict_metadata"))}
         planner = held.get("planner_data")

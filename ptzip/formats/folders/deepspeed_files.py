@@ -47,8 +47,7 @@ def files(listing: Listing) -> list[str] | None:
 
 def tag_in(listing: Listing, index: str) -> str:
     """The name in an index; "" where there is no such file."""
-    is_file = (listing.path / index).is_file()
-    return listing.head(index, LONGEST_TAG).decode("utf-8", "replace").strip() if is_file else ""
+    return listing.head(index, LONGEST_TAG).decode("utf-8", "replace").strip()
 
 
 def _states(listing: Listing) -> list[str]:

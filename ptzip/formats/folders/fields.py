@@ -1,5 +1,7 @@
 """Reading the objects of an index as plain fields: instances of dataclasses, tuples, numbers and names. Nothing is built."""
 
+import reprlib
+
 from ptzip.errors import FormatError
 from ptzip.pickling.nodes import Atom, Call, Dict, Global, List, Node, Tuple, item_slots, pairs, plain, state, text
 
@@ -8,7 +10,7 @@ def fields(node: Node, *classes: str) -> dict[str, Node]:
     """The attributes of an instance of one of some classes, by name. Raises FormatError for anything else."""
     if not isinstance(node, Call) or node.path.rpartition(".")[2] not in classes:
         raise FormatError(
-            f"the index of this folder has a {_kind(node)} where it should have a {' or '.join(classes)}", node.offset
+            f"the index of this folder has {_kind(node)} where it should have a {' or '.join(classes)}", node.offset
         )
     built = state(node)
     return {} if built is None else attributes(built)
@@ -22,7 +24,10 @@ def attributes(built: Node) -> dict[str, Node]:
 
 
 def _kind(node: Node) -> str:
-    return node.path or "call" if isinstance(node, Call | Global) else type(node).__name__.lower()
+    """What a node is, in words."""
+    if isinstance(node, Atom):
+        return reprlib.repr(node.value)
+    return f"a {node.path or 'call' if isinstance(node, Call | Global) else type(node).__name__.lower()}"
 
 
 def items(node: Node | None) -> list[Node]:
@@ -32,7 +37,7 @@ def items(node: Node | None) -> list[Node]:
     if node is None or (isinstance(node, Atom) and node.value is None):
         return []
     if not isinstance(node, List | Tuple):
-        raise FormatError(f"the index of this folder has a {_kind(node)} where it should have a list", node.offset)
+        raise FormatError(f"the index of this folder has {_kind(node)} where it should have a list", node.offset)
     return [slot.node for slot in item_slots(node)]
 
 
@@ -41,7 +46,8 @@ def number(node: Node | None) -> int:
     value = node.value if isinstance(node, Atom) else None
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 63:
         raise FormatError(
-            f"the index of this folder has {value!r} where it should have a size", None if node is None else node.offset
+            f"the index of this folder has {reprlib.repr(value)} where it should have a size",
+            None if node is None else node.offset,
         )
     return value
 
@@ -55,5 +61,5 @@ def entries(node: Node | None) -> list[tuple[Node, Node]]:
     if node is None or (isinstance(node, Atom) and node.value is None):
         return []
     if not isinstance(node, Dict):
-        raise FormatError(f"the index of this folder has a {_kind(node)} where it should have a dict", node.offset)
+        raise FormatError(f"the index of this folder has {_kind(node)} where it should have a dict", node.offset)
     return list(pairs(node))

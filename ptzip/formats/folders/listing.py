@@ -23,8 +23,11 @@ class Listing(NamedTuple):
         return Listing.of(path) if path.is_dir() else Listing(path, ())
 
     def head(self, name: str, length: int) -> bytes:
-        """The first bytes of a file."""
-        with (self.path / name).open("rb") as file:
+        """The first bytes of a file; none of a folder, a pipe or a device, whose end may never come."""
+        path = self.path / name
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
             return file.read(length)
 
     def is_about(self, *indexes: str) -> bool:

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ptzip.errors import FormatError
+from ptzip.errors import FormatError, UnsupportedError
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import CheckedPayload, Payload, unchecked
 from ptzip.io.sources import CHUNK
@@ -22,6 +22,9 @@ from ptzip.tensors.strides import contiguous
 BLOCK = 2 * CHUNK
 """The bytes that are put together from several pieces at a time: few enough for every worker to have a block."""
 
+
+MOST_RANGES = 1 << 20
+"""So many ranges of indices of a tensor are looked at in turn: a regular grid has hardly more of them than pieces."""
 
 OPENING = threading.Lock()
 """Held while a file is opened for a piece."""
@@ -83,13 +86,19 @@ class Piece:
 
 
 def check_coverage(name: str, shape: tuple[int, ...], pieces: Sequence[Piece]) -> None:
-    """Raise FormatError unless every element of a tensor is in exactly one piece, and no piece reaches beyond it."""
+    """Raise FormatError unless every element of a tensor is in exactly one piece, and no piece reaches beyond it,
+    UnsupportedError where their bounds make more than `MOST_RANGES`."""
     for piece in pieces:
         if not piece.is_inside(shape):
             raise FormatError(f"tensor {name} has the shape {list(shape)}, but {piece.name} has {_index(piece)} of it")
     if not math.prod(shape):
         return
-    fault = _uneven(shape, [piece for piece in pieces if piece.numel], 0)
+    try:
+        fault = _uneven(shape, [piece for piece in pieces if piece.numel], 0, iter(range(MOST_RANGES)))
+    except StopIteration:
+        raise UnsupportedError(
+            f"the {len(pieces):,} pieces of tensor {name} make more than {MOST_RANGES:,} ranges of indices, expected a grid"
+        ) from None
     if fault is not None:
         ranges, found = fault
         where = f"{'both ' if found else ''}{' and '.join(piece.name for piece in found[:2])}" if found else "no file"
@@ -101,13 +110,16 @@ def _index(piece: Piece) -> str:
     return f"[{', '.join(f'{first}:{end}' for first, end in zip(piece.offsets, piece.ends, strict=True))}]"
 
 
-def _uneven(shape: tuple[int, ...], pieces: list[Piece], axis: int) -> tuple[tuple[tuple[int, int], ...], list[Piece]] | None:
+def _uneven(
+    shape: tuple[int, ...], pieces: list[Piece], axis: int, room: Iterator[int]
+) -> tuple[tuple[tuple[int, int], ...], list[Piece]] | None:
     """The first range of indices, from dimension `axis` on, that is in no piece or in several, and those; None if there is
-    none. Where no piece is left, the range ends with that dimension."""
+    none. Where no piece is left, the range ends with that dimension. Each range takes one of `room`."""
+    next(room)
     if axis == len(shape) or not pieces:
         return None if len(pieces) == 1 else ((), pieces)
     for first, stop, inside in _slabs(shape[axis], pieces, axis):
-        if (found := _uneven(shape, inside, axis + 1)) is not None:
+        if (found := _uneven(shape, inside, axis + 1, room)) is not None:
             return ((first, stop), *found[0]), found[1]
     return None
 

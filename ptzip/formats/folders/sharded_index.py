@@ -26,8 +26,11 @@ NAME = "shards with an index"
 INDEX = re.compile(r"(?P<whole>.*)\.index(?P<variant>\.[^.]+)?\.json")
 SAFETENSORS = ".safetensors.index."
 WEIGHT_MAP = "weight_map"
-LONGEST = 1 << 28
-"""The bytes of the longest index that is read."""
+LONGEST = 1 << 26
+"""The bytes of the longest index that is read, over three times those of the largest known."""
+
+MOST_CONTAINERS = 1 << 16
+"""So many dicts and lists may an index have, which has two and some metadata: they take thirty times their bytes."""
 
 OPAQUE = "bits8"
 """The dtype of the bytes of a tensor whose dtype torch lacks."""
@@ -60,6 +63,8 @@ def whole_name(name: str) -> str:
 
 def _weight_map(data: bytes) -> dict[str, str] | None:
     """The file of each tensor; None where the bytes are no index."""
+    if data.count(b"[") + data.count(b"{") > MOST_CONTAINERS:
+        return None
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ import pytest
 
 import ptzip
 from ptzip.errors import ChangedError, FormatError, PtzipError, UnsupportedError
+from ptzip.formats.folders import sharded_index
 from ptzip.formats.folders.dcp import ItemReader
+from ptzip.formats.folders.listing import Listing
 from ptzip.formats.folders.pieces import Stored
+from ptzip.formats.folders.sharded_index import MOST_CONTAINERS
+from ptzip.io.folders import MOST_OPEN
 from ptzip.tensors.tensor import Tensor
 from ptzip.values.builder import build
 from tests.corpus import CORPUS, FIXTURES, needs_corpus
@@ -196,6 +201,29 @@ def test_damage_to_the_index_is_an_error_or_changes_nothing(name: str, copy: Cal
         assert sorted(found.values()) == sorted(expected.values())
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize(
+    "name", [".metadata", "model.safetensors.index.json", "latest", "shard-00001-model-00001-of-00001.safetensors"]
+)
+def test_a_pipe_is_no_index(name: str, copy: Callable[[str], Path]) -> None:
+    """Opening one would wait for a writer for ever."""
+    folder = copy("line-2")
+    (folder / ".metadata").unlink()
+    os.mkfifo(folder / name)
+    with pytest.raises((PtzipError, OSError)):
+        ptzip.open(folder)
+
+
+def test_json_of_countless_lists_is_no_index(tmp_path: Path) -> None:
+    """As objects, they take thirty times their bytes."""
+    (tmp_path / "x.bin").touch()
+    index = tmp_path / "pytorch_model.bin.index.json"
+    index.write_text('{"weight_map": {"a": "x.bin"}}')
+    assert sharded_index.files(Listing.of(tmp_path)) == [index.name, "x.bin"]
+    index.write_text('{"weight_map": {"a": "x.bin"}, "more": [%s[]]}' % ("[]," * MOST_CONTAINERS))
+    assert sharded_index.files(Listing.of(tmp_path)) is None
+
+
 def test_an_output_is_not_one_of_the_files(copy: Callable[[str], Path]) -> None:
     folder = copy("fsdp2-2")
     before = (folder / "__0_0.distcp").read_bytes()
@@ -318,6 +346,13 @@ def test_the_index_of_older_versions_is_read(name: str, copy: Callable[[str], Pa
         ("relative_path", "../../outside", r"the file \.\./\.\./outside of this folder is missing"),
         ("length", 10**12, "the file is cut off"),
         ("offset", 100, r"is no file of torch\.save"),
+        ("length", 0, r"is no file of torch\.save"),
+        (
+            "transform_descriptors",
+            ["stream.zstd/1"],
+            r"item rows of .* is no file of torch\.save \(this is zstd that is broken",
+        ),
+        ("transform_descriptors", "stream.zstd/1", "has 'stream.zstd/1' where it should have a list"),
     ],
 )
 def test_a_place_that_is_not_in_the_folder_is_refused(
@@ -375,6 +410,26 @@ def test_an_empty_shard_of_a_process_without_items_is_no_problem(tmp_path: Path)
     assert [problem.kind for problem in ptzip.verify(tmp_path / "run").problems] == ["cut"]
 
 
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_packed_items_are_not_held_all_at_once(tmp_path: Path) -> None:
+    import torch
+    import torch.distributed.checkpoint as dcp
+    from torch.distributed.checkpoint._extension import ZStandard
+
+    state = {f"layer.{index}.weight": torch.full((1 << 15,), float(index)) for index in range(2 * MOST_OPEN)}
+    writer = dcp.FileSystemWriter(tmp_path / "run", _extensions=[ZStandard()])
+    dcp.save({"model": state}, storage_writer=writer, no_dist=True)
+    with ptzip.open(tmp_path / "run") as checkpoint:
+        tracemalloc.start()
+        try:
+            for name, tensor in state.items():
+                assert checkpoint[f"model.{name}"].tobytes() == tensor.numpy().tobytes()
+            assert tracemalloc.get_traced_memory()[1] < 8 << 20 < sum(tensor.nbytes for tensor in state.values())
+        finally:
+            tracemalloc.stop()
+
+
 class Evil:
     """What runs a command where it is unpickled."""
 
@@ -394,3 +449,66 @@ def test_a_value_that_runs_code_is_found_and_not_run(tmp_path: Path, monkeypatch
     report = ptzip.slim(tmp_path / "run", tmp_path / "model.pt", drop="evil")
     assert any("malicious" in warning for warning in report.warnings)
     assert ptzip.scan(tmp_path / "model.pt").ok
+
+
+def as_storage(data: bytes) -> bytes:
+    """A zip in which a scan finds nothing but a record of numbers."""
+    import io
+    import zipfile
+
+    with zipfile.ZipFile(file := io.BytesIO(), "w") as archive:
+        archive.writestr("numbers/data/0", data)
+    return file.getvalue()
+
+
+HIDDEN: dict[str, tuple[str, Callable[[bytes], bytes], list[str]]] = {
+    "in a tensor of safetensors": ("__0_0.distcp", lambda data: b"\x02" + bytes(7) + b"{}" + data, []),
+    "in a record of a zip": ("__0_0.distcp", as_storage, []),
+    "behind other bytes": ("__0_0.distcp", lambda data: b"12345678" + data, []),
+    "packed behind other bytes": ("__0_0.distcp", lambda data: b"12345678" + data, ["stream.zstd/1"]),
+    "in a file of another kind": ("image.png", lambda data: b"\x89PNG\r\n\x1a\n" + data, []),
+    "in a file without a suffix": ("notes", lambda data: b"12345678" + data, []),
+    "in another folder": ("../outside", lambda data: data, []),
+}
+
+
+@pytest.mark.torch
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("where", HIDDEN)
+def test_an_item_that_no_scan_of_its_file_sees_is_a_finding(where: str, tmp_path: Path) -> None:
+    """torch loads what the index names, wherever that is (`distributed/checkpoint/filesystem.py`, `read_data`)."""
+    import pickle
+
+    import torch
+    import torch.distributed.checkpoint as dcp
+    import zstandard
+
+    name, hide, transforms = HIDDEN[where]
+    folder = tmp_path / "run"
+    dcp.save({"model": {"weight": torch.ones(2)}, "evil": 1}, checkpoint_id=folder)
+    data = pickle.dumps(Evil())
+    data = zstandard.compress(data) if transforms else data
+    hidden = hide(data)
+    index = pickle.loads((folder / ".metadata").read_bytes())
+    for key, place in index.storage_data.items():
+        if key.fqn == "evil" or name == "__0_0.distcp":
+            place.relative_path, place.offset, place.length = name, hidden.index(data), len(data)
+            place.transform_descriptors = transforms
+    (folder / ".metadata").write_bytes(pickle.dumps(index))
+    (folder / name).write_bytes(hidden)
+    assert not ptzip.scan(folder).ok
+    assert not ptzip.scan(folder / ".metadata").ok
+
+
+@pytest.mark.parametrize("name", ["extra.pt", "random_states_0.pkl", "below/notes", ".metadata"])
+def test_a_harmful_file_beside_a_checkpoint_is_found(name: str, copy: Callable[[str], Path]) -> None:
+    import pickle
+
+    folder = copy("line-2")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(pickle.dumps(Evil()))
+    report = ptzip.scan(folder)
+    assert report.verdict == ptzip.Verdict.MALICIOUS
+    assert any(finding.record.startswith(name) for finding in report.findings)
+    (folder / name).write_bytes(b"a note")
+    assert ptzip.scan(folder).ok == (name in ("below/notes", ".metadata"))

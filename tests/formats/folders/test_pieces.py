@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptzip.errors import FormatError
+from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.folders import pieces as module
 from ptzip.formats.folders.pieces import Assembled, Piece, Stored, check_coverage
 from ptzip.io.payloads import BytesPayload
@@ -99,3 +99,15 @@ def test_a_tensor_of_many_pieces_is_checked_in_time_that_grows_with_them() -> No
     count = 5_000
     found = [Piece((row, 0), (1, 8), lambda: Stored(BytesPayload(b""), 0, (8, 1)), "") for row in range(count)]
     check_coverage("weight", (count, 8), found)
+
+
+def test_pieces_that_divide_a_tensor_in_far_more_ranges_than_there_are_pieces_are_refused() -> None:
+    """Each column is cut at another row, so that every row is divided by all columns; a grid of as many is none of those."""
+    stored = Stored(BytesPayload(b""), 0, (1, 1))
+    size = 1 << 11
+    columns = [((0, column), (column + 1, 1)) for column in range(size)]
+    columns += [((column + 1, column), (size - column, 1)) for column in range(size)]
+    with pytest.raises(UnsupportedError, match="the 4,096 pieces of tensor weight make more than 1,048,576 ranges"):
+        check_coverage("weight", (size + 1, size), [Piece(*box, lambda: stored, "a file") for box in columns])
+    grid = [Piece((row, column), (1, 1), lambda: stored, "a file") for row in range(64) for column in range(64)]
+    check_coverage("weight", (64, 64), grid)
