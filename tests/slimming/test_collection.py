@@ -35,6 +35,11 @@ def test_the_weights_in_a_tar_are_cast(kind: int, tmp_path: Path) -> None:
     assert (report.old_size, report.new_size) == tuple((tmp_path / name).stat().st_size for name in ("a.nemo", "out"))
 
 
+def test_inspect_says_what_slim_saves_of_a_tar(tmp_path: Path) -> None:
+    report, _ = slim(tmp_path, tarred(nemo_files()), "a.nemo", dry_run=True)
+    assert report.old_size - report.new_size == ptzip.inspect(tmp_path / "a.nemo").slimming.saved
+
+
 def test_the_headers_of_a_tar_stay_but_for_the_size(tmp_path: Path) -> None:
     slim(tmp_path, tarred(nemo_files()), "a.nemo")
     with tarfile.open(tmp_path / "a.nemo") as old, tarfile.open(tmp_path / "out") as new:
