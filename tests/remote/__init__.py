@@ -1,1 +1,1 @@
-"""Checkpoints at URLs, on real servers: nginx for HTTP, rclone for S3, and a proxy before them that fails as networks do."""
+"""Checkpoints at URLs, on real servers: nginx, rclone and OpenSSH, and a proxy before them that fails as networks do."""

@@ -1,11 +1,12 @@
 """The servers, each started once for a run and ended after it."""
 
+import getpass
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.remote.servers import KEY, SECRET, Bucket, Web, nginx, s3_of
+from tests.remote.servers import KEY, SECRET, Bucket, Web, nginx, s3_of, sftp_of
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +41,16 @@ def use_s3(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET, "AWS_DEFAULT_REGION": "us-east-1"}
     for name, value in {**settings, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}", "AWS_MAX_ATTEMPTS": "1"}.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a folder on a server of SFTP."""
+    (tmp_path / "files").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
+    with sftp_of(tmp_path) as port:
+        yield f"sftp://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/files"
 
 
 @pytest.fixture(autouse=True)

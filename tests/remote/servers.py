@@ -1,6 +1,7 @@
-"""The servers: nginx for HTTP, and rclone for S3, each of which keeps its files in a folder."""
+"""The servers: nginx for HTTP, rclone for S3 and OpenSSH for SFTP."""
 
 import contextlib
+import shutil
 import socket
 import subprocess
 import sysconfig
@@ -27,6 +28,18 @@ http {{
     location /private/ {{ return 403; }}
   }}
 }}
+"""
+
+
+SSHD = """
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {key}.pub
+StrictModes no
+UsePAM no
+PidFile none
+Subsystem sftp internal-sftp
 """
 
 
@@ -84,6 +97,19 @@ def s3_of(folder: Path) -> Iterator[int]:
     port, rclone = free_port(), Path(sysconfig.get_path("scripts"), "rclone")
     words = ("--auth-key", f"{KEY},{SECRET}", "--addr", f"127.0.0.1:{port}", "--config", "/dev/null", "--dir-cache-time", "1ms")
     with running(rclone, "serve", "s3", *words, folder, port=port):
+        yield port
+
+
+@contextlib.contextmanager
+def sftp_of(folder: Path) -> Iterator[int]:
+    """Serve the disk to whoever has the key in `.ssh` of a folder, a home for the user; yields the port."""
+    port, key = free_port(), folder / ".ssh" / "id_ed25519"
+    key.parent.mkdir(mode=0o700)
+    for name in (key, folder / "host"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name], check=True)
+    (folder / "sshd_config").write_text(SSHD.format(folder=folder, port=port, key=key))
+    sshd = shutil.which("sshd") or ""  # which wants its full path
+    with running(sshd, "-D", "-f", folder / "sshd_config", port=port):
         yield port
 
 

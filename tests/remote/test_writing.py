@@ -1,5 +1,6 @@
 """Outputs at URLs appear when they are complete, and not at all if something fails."""
 
+import getpass
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,16 @@ def test_a_checkpoint_is_saved_to_a_url(bucket: Bucket, last: Path) -> None:
     with library.open("s3://bucket/last.pt") as checkpoint:
         checkpoint.save("s3://bucket/copy.pt")
     assert (bucket.folder / "copy.pt").read_bytes() == last.read_bytes()
+
+
+def test_sftp_is_read_and_written(sftp: str, tmp_path: Path) -> None:
+    training(tmp_path / "files" / "last.pt")
+    assert ptzip("slim", f"{sftp}/last.pt", "-o", f"{sftp}/slim/").code == 0
+    assert ptzip("verify", f"{sftp}/slim/last.pt").code == 0
+    assert "2 files: 2 OK" in ptzip("scan", f"{sftp}/**/*.pt").out
+    again = ptzip("slim", f"{sftp}/last.pt", "-o", f"{sftp}/slim/")
+    assert "already exists (use -f to overwrite)" in again.err
+    assert getpass.getuser() + "@" not in again.err
 
 
 def test_nothing_is_written_to_http(web: Web, bucket: Bucket, last: Path) -> None:
