@@ -11,6 +11,7 @@ from ptzip.cli.batch.flags import TOGETHER, Tally, add_batch, named, outcomes, r
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
+from ptzip.cli.pages import RegistryPage
 from ptzip.cli.parser import Paths, count
 from ptzip.cli.printing import columns, complain, has_colours, line_width, pour
 from ptzip.cli.results import Results
@@ -81,10 +82,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show each file; one that fails does not stop the others."""
     names = [file.path for file in checkpoints(named(arguments, arguments.files))]
-    if arguments.html and len(names) > 1:
-        raise EditError(f"--html is the page of one file, and there are {len(names)}")
     results = Results("inspect", arguments.json)
-    if any((_view(arguments), arguments.values, *(split_member(name)[1] for name in names))):
+    is_page_of_all = bool(arguments.html) and len(names) > 1
+    if any((_view(arguments) and not is_page_of_all, arguments.values, *(split_member(name)[1] for name in names))):
         refuse_batch(arguments, "is about summaries of whole files: remove it, or the view")
         _show_each(names, arguments, results)
     else:
@@ -95,12 +95,17 @@ def run(arguments: argparse.Namespace) -> int:
 def _summarise(names: list[str], arguments: argparse.Namespace, results: Results) -> None:
     """Show the summary of each file."""
     options, shown, tally = {"limits": arguments.limits}, text_settings(arguments), Tally()
-    tasks = [Task("inspect", name, options, shown, _refusal(name, arguments)) for name in names]
+    page = RegistryPage(arguments.html) if arguments.html else None
+    tasks = [Task("inspect", name, options, shown, _refusal(name, arguments), for_registry=bool(page)) for name in names]
     for found in outcomes(tasks, arguments):
         results.take(found, found.code)
         for fault in found.report.get("faults", ())[:1]:
             complain("error", f"{found.path}: {fault}")
         tally.add(found)
+        if page:
+            page.add(found)
+    if page:
+        page.write()
     if not arguments.json:
         tally.show(TOGETHER)
 

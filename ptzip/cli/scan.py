@@ -14,6 +14,7 @@ import ptzip
 from ptzip.cli.batch.flags import Tally, add_batch, named, outcomes
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import walk
+from ptzip.cli.pages import PAGE_OF_ALL, RegistryPage
 from ptzip.cli.parser import Paths
 from ptzip.cli.printing import as_json, complain, show, show_lines
 from ptzip.cli.streams import STANDARD
@@ -70,6 +71,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help=config)
     parser.add_argument("-o", "--output", metavar="FILE", help="write the report to a file; - is stdout")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
+    parser.add_argument("--html", metavar="OUT", help=PAGE_OF_ALL)
     parser.add_argument("-v", "--verbose", action="store_true", help="print every finding, also those about one package")
     parser.add_argument("--globals", action="store_true", help="print only the names that the files would import")
     parser.add_argument("--explain", metavar="ID", help="explain a rule, as in --explain PTZ101")
@@ -94,9 +96,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _scan(tasks: list[Task], arguments: argparse.Namespace, failing: frozenset[str]) -> int:
     """Scan all files and print what was found; returns the exit code."""
     tally, code, kept, names = Tally(WORDS), 0, list[dict[str, Any]](), set[str]()
-    is_text = arguments.format == "text"
+    is_text, page = arguments.format == "text", RegistryPage(arguments.html) if arguments.html else None
     for found in outcomes(tasks, arguments):
         tally.add(found)
+        if page:
+            page.add(found)
         code = max(code, found.code if found.report["verdict"] in failing else 0)
         if not is_text:
             kept.append(dict(found.report))
@@ -104,6 +108,8 @@ def _scan(tasks: list[Task], arguments: argparse.Namespace, failing: frozenset[s
             names.update(found.report["globals"])
         elif not arguments.quiet or found.code:
             show_lines(found.lines)
+    if page:
+        page.write()
     if names:
         show("\n".join(sorted(names)))
     elif is_text and not arguments.globals and not arguments.quiet:
@@ -150,7 +156,17 @@ def _tasks(arguments: argparse.Namespace, trust: tuple[str, ...]) -> list[Task]:
         trusted(options["trust"])
     shown = {"width": words.WIDTH, "verbose": arguments.verbose} if arguments.format == "text" else {}
     files = walk(named(arguments, [*given, *arguments.paths]))
-    return [Task("scan", file.path, options, shown, is_guess=not file.is_named and not file.has_model_suffix) for file in files]
+    return [
+        Task(
+            "scan",
+            file.path,
+            options,
+            shown,
+            is_guess=not file.is_named and not file.has_model_suffix,
+            for_registry=bool(arguments.html),
+        )
+        for file in files
+    ]
 
 
 def _apart(words: list[str]) -> tuple[list[str], list[str]]:

@@ -41,6 +41,8 @@ def judge(task: Task, source: Openable | None = None, progress: Progress | None 
     except (MemoryError, RecursionError) as error:
         outcome = MEMORY if isinstance(error, MemoryError) else FAILED
         found = failure(task, outcome, f"reading it takes too much: {str(error) or 'out of memory'}")
+    if task.for_registry:
+        found = found._replace(registry=_registry(task, found))
     return found._replace(stamp=mark, seconds=time.perf_counter() - started)
 
 
@@ -96,6 +98,24 @@ def _slim(source: Openable, task: Task, progress: Progress | None, seen: Seen | 
     shown = (*slim_lines(report), *(plan_lines(report) if is_dry else ())) if task.shown else ()
     outcome = "already slim" if report.already_slim else "would be slimmed" if is_dry else "slimmed"
     return Result(redacted(task.path), outcome, 0, report.to_dict(), tuple(shown), report.warnings)
+
+
+def _registry(task: Task, found: Result) -> dict[str, Any]:
+    """What a page about all files has of this one; of a file that does not open, its verdict alone."""
+    from ptzip.inspecting.registry import storage_sums  # as above
+
+    limits = task.options["limits"]
+    safety = found.report.get("safety") or {}
+    facts: dict[str, Any] = {"verdict": found.report.get("verdict") or safety.get("verdict") or "unreadable", "saved": 0}
+    try:
+        report = ptzip.inspect(task.path, scan=False, limits=limits)
+        with ptzip.open(task.path, limits) as checkpoint:
+            sums = storage_sums(checkpoint)
+    except (ptzip.PtzipError, OSError, ValueError, MemoryError, RecursionError):
+        return facts
+    slim = report.slimming
+    more = {"format": report.format, "framework": slim.recipe, "torch": words.releases(report.versions)}
+    return facts | more | {"saved": slim.saved, "storages": sums}
 
 
 VERBS = {"scan": _scan, "verify": _verify, "inspect": _inspect, "slim": _slim}

@@ -70,7 +70,15 @@ class Log:
         path = redacted(task.path)
         entry = self._entry_of(path) or {}
         mark = entry["stamp"] and tuple(entry["stamp"])
-        return Result(path, entry["outcome"], entry["code"], entry["report"], stamp=mark, seconds=entry["seconds"])
+        return Result(
+            path,
+            entry["outcome"],
+            entry["code"],
+            entry["report"],
+            stamp=mark,
+            seconds=entry["seconds"],
+            registry=entry.get("registry"),
+        )
 
     def _entry_of(self, path: str) -> dict[str, Any] | None:
         if path not in self._done:
@@ -90,6 +98,7 @@ class Log:
             "stamp": found.stamp,
             "task": _fingerprint(task),
             "report": found.report,
+            **({"registry": found.registry} if task.for_registry else {}),
         }
         self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
@@ -106,5 +115,5 @@ def _entry(line: bytes) -> dict[str, Any] | None:
 
 def _fingerprint(task: Task) -> str:
     """What tells a task from one with other options, or of another version."""
-    text = json.dumps([ptzip.__version__, task.command, task.options], sort_keys=True)
+    text = json.dumps([ptzip.__version__, task.command, task.options, task.for_registry], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -15,7 +15,8 @@ class Task(NamedTuple):
     """A command for one file. `options` are the arguments of its verb, and `shown` how its text is printed, both as JSON has
     them; `refusal` is why it cannot even begin, "" where it can.
 
-    `is_guess` marks a file that a folder has beside those named as checkpoints: if it cannot be read, it is none.
+    `is_guess` marks a file that a folder has beside those named as checkpoints: if it cannot be read, it is none. With
+    `for_registry`, the result has what a page about all files needs.
     """
 
     command: str
@@ -24,6 +25,7 @@ class Task(NamedTuple):
     shown: Mapping[str, Any]
     refusal: str = ""
     is_guess: bool = False
+    for_registry: bool = False
 
 
 class Result(NamedTuple):
@@ -31,7 +33,7 @@ class Result(NamedTuple):
     returns it, and its text in lines.
 
     `error` is why there is no report, "" where there is one. `stamp` tells the input from a later one under its name, `seconds`
-    is the time that it took.
+    is the time that it took, `registry` the fields of `inspecting.registry.Entry` and the `storages`, if they were asked for.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Result(NamedTuple):
     error: str = ""
     stamp: tuple[int, int] | None = None
     seconds: float = 0.0
+    registry: Mapping[str, Any] | None = None
 
     @property
     def size(self) -> int:
@@ -53,7 +56,7 @@ class Result(NamedTuple):
     def saved(self) -> int:
         """The bytes that `slim` saved, or would save."""
         report = self.report
-        forecast: Mapping[str, Any] = report.get("slim") or report.get("registry") or {}
+        forecast: Mapping[str, Any] = report.get("slim") or self.registry or {}
         made = report.get("old_size", 0) - report.get("new_size", 0)
         return int(forecast.get("saved", made))
 
