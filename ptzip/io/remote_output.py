@@ -27,6 +27,8 @@ class RemoteOutput:
         self.name = redacted(url).rpartition("/")[2]
         if not self.name:
             raise IsADirectoryError(errno.EISDIR, "expected the name of a file", redacted(url))
+        if url.lower().startswith(("http://", "https://")):  # what a server does with PUT or POST is its own affair
+            raise self._not_written()
         self._overwrite = overwrite
         self._fs, path = filesystem(url)
         self._folder = path.rpartition("/")[0]
@@ -81,6 +83,9 @@ class RemoteOutput:
             with contextlib.suppress(AttributeError):  # fsspec's own files are completed once nobody refers to them
                 upload.closed = True
 
+    def _not_written(self) -> UnsupportedError:
+        return UnsupportedError(f"nothing is written to {self.folder}/: name a bucket, or a path")
+
     @contextlib.contextmanager
     def _translated(self, name: str) -> Iterator[None]:
         try:
@@ -88,7 +93,7 @@ class RemoteOutput:
         except (PtzipError, FileExistsError):
             raise
         except NotImplementedError:
-            raise UnsupportedError(f"nothing is written to {self.folder}/: name a bucket, or a path") from None
+            raise self._not_written() from None
         except Exception as error:
             raise translated(error, f"{self.folder}/{name}") from None
 
