@@ -41,9 +41,8 @@ def test_a_compression_is_recognised_and_unpacked(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PACK)
-def test_large_content_goes_to_a_temporary_file(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compression, "IN_MEMORY", 1000)
-    inner = unpacked(BytesSource(PACK[name](DATA)), KINDS[name], DEFAULT_LIMITS)
+def test_large_content_goes_to_a_temporary_file(name: str) -> None:
+    inner = unpacked(BytesSource(PACK[name](DATA)), KINDS[name], DEFAULT_LIMITS, in_memory=1000)
     assert isinstance(inner, DescriptorSource)
     assert inner.read(0, inner.size) == DATA
     inner.close()
