@@ -131,11 +131,31 @@ def test_credentials_are_never_shown(
     command: tuple[str, ...], name: str, form: str, web: Web, last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    url = f"http://somebody:a-password@127.0.0.1:{web.port}/{name}?X-Amz-Signature=5igned&token=t0ken#fr4gment"
+    url = secret_url(web, name)
     run = ptzip(*command, url, *[form] * bool(form and "sarif" not in command))
     assert run.out + run.err
+    assert_nothing_secret(run.out + run.err)
+
+
+@pytest.mark.html
+@pytest.mark.parametrize("command", ["inspect", "slim", "scan", "diff"])
+def test_credentials_are_not_in_pages(
+    command: str, web: Web, last: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = {"slim": ["-n"], "diff": [str(last)]}.get(command, [])
+    assert ptzip(command, secret_url(web, "last.pt"), *words, "--html", "page.html").code == 0
+    assert_nothing_secret(Path("page.html").read_text())
+
+
+def secret_url(web: Web, name: str) -> str:
+    """A URL with everything in it that nobody may see."""
+    return f"http://somebody:a-password@127.0.0.1:{web.port}/{name}?X-Amz-Signature=5igned&token=t0ken#fr4gment"
+
+
+def assert_nothing_secret(text: str) -> None:
     for secret in ("somebody", "a-password", "5igned", "t0ken", "fr4gment"):
-        assert secret not in run.out + run.err
+        assert secret not in text
 
 
 def test_credentials_are_not_in_reports_and_errors_of_the_library(web: Web, last: Path) -> None:
