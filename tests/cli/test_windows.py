@@ -24,7 +24,7 @@ from tests.cli.shell import Result, environment, names, ptzip, reports, shell
 from tests.corpus import FIXTURES
 from tests.small_checkpoints import save
 
-WITHOUT_POSIX = {"PTZIP_NO_POSIX": "1", "PYTHONPATH": os.pathsep.join((str(no_posix.SITE), str(no_posix.ROOT)))}
+WITHOUT_POSIX = {"PTZIP_NO_POSIX": "1", "PYTHONPATH": os.pathsep.join((no_posix.SITE, no_posix.ROOT))}
 
 
 @pytest.fixture

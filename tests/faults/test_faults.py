@@ -14,6 +14,10 @@ pytestmark = [
 ]
 
 NAMES = [case.name for case in cases(b"")]
+EVERY_KIND = [pytest.param(kind, marks=pytest.mark.posix(kind)) if kind == "SIGHUP" else kind for kind in KINDS]
+GIVES_NAME = ("link", "linkat", "rename")
+"""What gives a file its name: Python 3.14 calls the second, Windows has the third."""
+
 EVERY = 13
 """Of so many calls one fails in the quick test; a number that shares no factor with the calls of a file."""
 
@@ -40,19 +44,20 @@ def broken_promises(faults: Faults, case: Case, kind: str, step: int) -> list[tu
     return [(what, run) for run in runs for what in faults_in(run, whole.files)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 @pytest.mark.parametrize("case", ["slim -o", "slim -i"], indirect=True)
 def test_a_fault_costs_nothing(faults: Faults, case: Case, kind: str) -> None:
     assert broken_promises(faults, case, kind, EVERY) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EVERY_KIND)
 @pytest.mark.parametrize("case", NAMES, indirect=True)
 def test_a_fault_of_any_call_costs_nothing(faults: Faults, case: Case, kind: str) -> None:
     assert broken_promises(faults, case, kind, 1) == []
 
 
+@pytest.mark.posix("folders can be locked")
 @pytest.mark.parametrize("kind", sorted(KILLS))
 @pytest.mark.parametrize("case", ["slim -o"], indirect=True)
 def test_the_next_run_removes_what_a_killed_one_left(faults: Faults, case: Case, kind: str) -> None:
@@ -69,6 +74,6 @@ def test_a_read_of_nothing_is_no_end_of_the_file(faults: Faults, case: Case) -> 
 @pytest.mark.parametrize("case", ["convert to shards"], indirect=True)
 def test_shards_get_their_names_together(faults: Faults, case: Case) -> None:
     whole = faults.run(case)
-    links = [run for run in faults.sweep(case, "SIGTERM") if run.call in ("link", "linkat")]  # Python 3.14 calls linkat
+    links = [run for run in faults.sweep(case, "SIGTERM") if run.call in GIVES_NAME]
     assert len(links) == len(whole.files) - 1 > 3
     assert [run.files for run in links] == [case.there] * len(links)

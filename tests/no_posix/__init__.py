@@ -31,16 +31,15 @@ import stat
 import sys
 import types
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.no_posix.absent import ABSENT, MODULES, is_absent
 
-SITE = Path(__file__).resolve().parent / "site"
-ROOT = SITE.parents[2]
+HERE = os.path.dirname(os.path.realpath(__file__))
+SITE, ROOT = os.path.join(HERE, "site"), os.path.dirname(os.path.dirname(HERE))
 IS_ON = bool(os.environ.get("PTZIP_NO_POSIX"))
 
-PYTHON_PATH = os.pathsep.join(map(str, (SITE, ROOT) if IS_ON else (ROOT,)))
+PYTHON_PATH = os.pathsep.join((SITE, ROOT) if IS_ON else (ROOT,))
 """The `PYTHONPATH` of child processes; `sitecustomize` is what Python runs first."""
 
 O_BINARY = 0x8000
@@ -188,7 +187,8 @@ def _refuse_use(path: Any, folder: int, number: int, named: Any) -> None:
     if status is None or not stat.S_ISREG(status.st_mode):
         return
     opened = [_status(int(name), -1) for name in os.listdir("/proc/self/fd")]
-    maps = Path("/proc/self/maps").read_text(errors="replace").splitlines()
+    with open("/proc/self/maps", errors="replace") as text:
+        maps = text.read().splitlines()
     is_mapped = any(line.split(maxsplit=5)[4:] == [str(status.st_ino), os.path.realpath(path)] for line in maps)
     if is_mapped or any(one and os.path.samestat(one, status) for one in opened):
         raise WindowsError(number, "The process cannot access the file because it is being used by another process", named)
