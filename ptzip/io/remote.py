@@ -10,6 +10,7 @@ import os
 import random
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from typing import Any, BinaryIO
 
@@ -106,7 +107,7 @@ class RemoteFile:
         info = self._info()
         self.size: int | None = info["size"]
         self.has_ranges = self.size is not None and info.get("partial", True)
-        self._version = _version(info)
+        self.version = _version(info)
         self._fetch = self._fetcher(info) if self.size and self.has_ranges else None
         """Makes one request; where it does not name the version itself, that is asked for after each."""
 
@@ -186,7 +187,7 @@ class RemoteFile:
             now = _version(self._info())
         except FileNotFoundError:
             raise changed("another program removed it") from None
-        if now != self._version:
+        if now != self.version:
             raise changed("another program replaced it")
 
     def _repeated(self, ask: Callable[[], Any]) -> Any:
@@ -294,6 +295,14 @@ class RemoteSource(BaseSource):
 
     def close(self) -> None:
         self._blocks = None
+
+
+def stamp(url: str) -> tuple[int, int] | None:
+    """The size of the file at a URL in bytes, and the CRC-32 of what names its version; None where the server names none. Takes
+    one request."""
+    file = RemoteFile(url)
+    names = [name for name in file.version if not name.startswith("size=")]
+    return (file.size or 0, zlib.crc32("\0".join(names).encode())) if names else None
 
 
 def open_remote(url: str) -> Source:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOCAL = "local"
 """In place of an address: a cluster on this machine, for this run."""
 
+SECONDS_FOR_WORKERS = 60
+
 RETRIES = 2
 """How often a task is done again after an error of the cluster itself; the scheduler counts workers that die by its own setting
 `allowed-failures`."""
@@ -58,11 +60,13 @@ def _client(address: str, jobs: int) -> "Client":
         raise EditError("--scheduler needs dask.distributed: pip install 'ptzip[dask]'") from error
     try:
         if address != LOCAL:
-            return Client(address)
+            client = Client(address)
+            client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+            return client
         with dask.config.set({"distributed.worker.daemon": False}):  # bounds need processes of the workers' own
             return Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
-    except (OSError, ValueError) as error:
-        raise EditError(f"there is no scheduler at {address}: {error}") from error
+    except (OSError, ValueError, TypeError) as error:  # the last where there are no certificates
+        raise EditError(f"there is no cluster at {address}: {error}") from error
 
 
 class _Run:

@@ -64,7 +64,8 @@ def _listed(name: str) -> list[str]:
 
 def outcomes(tasks: Sequence[Task], arguments: argparse.Namespace, seen: Seen | None = None) -> Iterator[Result]:
     """The result of each task in this part of the files; `seen` gets the reports themselves, of tasks that are done here."""
-    tasks = [task for task in tasks if not arguments.shard or arguments.shard.has(task.path)]
+    is_logged = bool(arguments.jsonl or arguments.resume)
+    tasks = [task._replace(is_logged=is_logged) for task in tasks if not arguments.shard or arguments.shard.has(task.path)]
     how = _how(tasks, arguments, must_be_here=seen is not None or any(is_stdin(task.path) for task in tasks))
     do = judge if len(tasks) == 1 else judged  # a defect that ends nothing else shows its traceback
     paths = [task.path for task in tasks if len(tasks) >= MANY or task.command in SLOW]

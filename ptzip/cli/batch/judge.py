@@ -30,7 +30,7 @@ def judged(task: Task, source: Openable | None = None, progress: Progress | None
 
 def judge(task: Task, source: Openable | None = None, progress: Progress | None = None, seen: Seen | None = None) -> Result:
     """The result of a task; `source` is what to open instead of its path, if that is no name of a file."""
-    started, mark = time.perf_counter(), stamp(task.path)
+    started, mark = time.perf_counter(), stamp(task)
     if task.refusal:
         return failure(task, FAILED, task.refusal)
     words.WIDTH = task.shown.get("width", words.WIDTH)

@@ -62,7 +62,7 @@ class Log:
         if entry is None or entry["outcome"] in FAILURES or entry["task"] != _fingerprint(task):
             return False
         output = entry["report"].get("output")
-        is_same = entry["stamp"] is not None and tuple(entry["stamp"]) == stamp(task.path)
+        is_same = entry["stamp"] is not None and tuple(entry["stamp"]) == stamp(task)
         return is_same and (not output or is_url(output) or Path(output).exists())
 
     def earlier(self, task: Task) -> Result:

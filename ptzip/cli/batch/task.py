@@ -4,7 +4,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from ptzip.errors import PtzipError
 from ptzip.io.sources import split_member
+from ptzip.io.urls import is_url
 
 FAILED, KILLED, TIMEOUT, MEMORY = "failed", "killed", "timeout", "memory"
 FAILURES = frozenset((FAILED, KILLED, TIMEOUT, MEMORY))
@@ -16,7 +18,8 @@ class Task(NamedTuple):
     them; `refusal` is why it cannot even begin, "" where it can.
 
     `is_guess` marks a file that a folder has beside those named as checkpoints: if it cannot be read, it is none. With
-    `for_registry`, the result has what a page about all files needs.
+    `for_registry`, the result has what a page about all files needs. Where the result `is_logged`, files at
+    URLs are stamped too, which takes a request.
     """
 
     command: str
@@ -26,6 +29,7 @@ class Task(NamedTuple):
     refusal: str = ""
     is_guess: bool = False
     for_registry: bool = False
+    is_logged: bool = False
 
 
 class Result(NamedTuple):
@@ -61,15 +65,23 @@ class Result(NamedTuple):
         return int(forecast.get("saved", made))
 
 
-def stamp(path: str) -> tuple[int, int] | None:
-    """The size of a file in bytes and when it was changed, in nanoseconds; of a folder, those of all files in it. None for what
-    has neither."""
-    whole = split_member(path)[0]
+def stamp(task: Task) -> tuple[int, int] | None:
+    """The size of an input in bytes and when it was changed, in nanoseconds, or another number for its version; of a folder,
+    those of all files in it. None for what has neither."""
+    whole = split_member(task.path)[0]
     try:
+        if is_url(whole):
+            return _remote_stamp(whole) if task.is_logged else None
         if not os.path.isdir(whole):
             found = [os.stat(whole)]
         else:
             found = [os.stat(os.path.join(folder, name)) for folder, _, names in os.walk(whole) for name in names]
-    except (OSError, ValueError):
+    except (OSError, ValueError, PtzipError):
         return None
     return sum(one.st_size for one in found), max((one.st_mtime_ns for one in found), default=0)
+
+
+def _remote_stamp(url: str) -> tuple[int, int] | None:
+    from ptzip.io.remote import stamp as remote_stamp  # here, since most files are local
+
+    return remote_stamp(url)
