@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ PR_SET_CHILD_SUBREAPER = 36
 COUNTS = range(200, 2200, 100)
 """Numbers in each tensor of the small files, which makes 5 to 50 KB."""
 
-LARGE_COUNT = 8_300_000
+LARGE_COUNT = 12_500_000
 KILLS = 3
 DASK = ("-j", "2", "--scheduler", "local")
 WAYS = (
@@ -105,11 +106,13 @@ def kill_some(log: Path, files: int) -> Callable[[int], object]:
 
 def outcomes(log: Path, files: int) -> str:
     """How many files have which outcome; an error where one has no line or more than one."""
-    lines = [json.loads(line) for line in log.read_bytes().splitlines()]
-    paths = [line["report"]["path"] for line in lines]
-    assert len(paths) == len(set(paths)) == files, (len(paths), len(set(paths)), files)
-    words = [line["outcome"] for line in lines]
-    return ", ".join(f"{words.count(word)} {word}" for word in sorted(set(words)))
+    paths, words = Counter[str](), Counter[str]()
+    with log.open("rb") as lines:  # not all at once, since peaks of memory are inherited
+        for line in map(json.loads, lines):
+            paths[line["report"]["path"]] += 1
+            words[line["outcome"]] += 1
+    assert len(paths) == paths.total() == files, (len(paths), paths.total(), files)
+    return ", ".join(f"{words[word]} {word}" for word in sorted(words))
 
 
 def main() -> None:
