@@ -66,7 +66,7 @@ def average(
         first = checkpoints[0]
         check_target(output, first.source, content_name(isinstance(first.container, SafeTensors)), options.overwrite)
         warnings = options.warn(first)
-        inputs = [_input(one) for one in checkpoints]
+        inputs = [_input(one, is_written=one is first) for one in checkpoints]
         check_layouts(inputs)
         plan = Planner(inputs, weights, options.precision).plan(is_first=options.integers == "first")
         report = _report(inputs, weights, plan, options.precision)
@@ -104,9 +104,9 @@ def _opened(source: Openable, number: int, limits: Limits) -> Checkpoint:
         return open_checkpoint(source, limits)
 
 
-def _input(checkpoint: Checkpoint) -> Input:
+def _input(checkpoint: Checkpoint, is_written: bool) -> Input:
     with about(checkpoint.source.name):
-        return input_of(checkpoint)
+        return input_of(checkpoint, is_written)
 
 
 def _report(inputs: Sequence[Input], weights: tuple[float, ...], plan: Plan, precision: Precision) -> AverageReport:

@@ -40,8 +40,8 @@ def about(name: str) -> Iterator[None]:
         raise type(error)(f"{name}: {error.message}", error.offset, error.inside) from error
 
 
-def input_of(checkpoint: Checkpoint) -> Input:
-    """What is averaged of a checkpoint, which is released; no tensor is read.
+def input_of(checkpoint: Checkpoint, is_written: bool) -> Input:
+    """What is averaged of a checkpoint, which is released; no tensor is read. Only of one that is written the tree is kept.
 
     Raises UnsupportedError or EditError where its format cannot be written or there are no weights, FormatError where a storage
     has not the bytes that the pickle says.
@@ -59,7 +59,10 @@ def input_of(checkpoint: Checkpoint) -> Input:
     recipe.drop(edit)
     part = edit.as_part()
     tensors = named_tensors(build(part, unknown="keep", limits=checkpoint.limits), checkpoint.limits.paths)
-    part.pickle.root, part.pickle.persistents = None, []  # the tensors keep the part
+    for one in (part, edit.part):  # the tensors keep both
+        one.release()
+    if not is_written:
+        edit.release()
     if isinstance(container, SafeTensors):
         shared = container.metadata().items()
         tensors |= {name: tensors[kept] for name, kept in shared if kept in tensors and name not in tensors}
