@@ -56,6 +56,17 @@ def test_files_of_training_are_steps_of_slim(name: str) -> None:
     assert report.saved[Category.OPTIMIZER] == sum(unread.values())
 
 
+def test_shards_of_the_same_training_are_its_files_too(tmp_path: Path) -> None:
+    """DeepSpeed's, beside weights that were gathered when they were saved."""
+    folder = tmp_path / "checkpoint-2"
+    shutil.copytree(FIXTURES / "deepspeed" / "zero2-groups-2", folder)
+    shutil.copytree(FOLDERS / TRAINER, folder, dirs_exist_ok=True)
+    assert read(folder) == EXPECTED[TRAINER]
+    unread = {one.name: one.size for one in ptzip.inspect(folder).unread}
+    assert unread["global_step2"] == sum(file.stat().st_size for file in (folder / "global_step2").iterdir())
+    assert read(folder / "latest").keys() == read(FIXTURES / "deepspeed" / "zero2-groups-2").keys()
+
+
 @pytest.mark.parametrize(
     ("name", "output"), [(TRAINER, "model.safetensors"), (SHARDS, "model.safetensors"), (PICKLE, "pytorch_model.bin")]
 )
