@@ -1,16 +1,20 @@
 """Files of a folder that are checkpoints of their own, and the tensors in them."""
 
+import re
 from typing import NamedTuple
 
 from ptzip.errors import FormatError, UnsupportedError
 from ptzip.formats.container import Part
 from ptzip.formats.detect import open_container
 from ptzip.formats.folders.pieces import Piece, Stored
+from ptzip.formats.torchzip import TorchZip
 from ptzip.io.folders import FolderSource
 from ptzip.io.sources import placed
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node
 from ptzip.tensors.references import parameter_arguments, plain_tensor
+
+NUMBER = re.compile(r"[0-9]+")
 
 
 class View(NamedTuple):
@@ -43,7 +47,8 @@ class View(NamedTuple):
 
 
 def opened(source: FolderSource, file: str, limits: Limits) -> Part:
-    """The pickle of a file. Raises FormatError where it is broken, UnsupportedError where it has none or another byte order."""
+    """The pickle of a file. Raises FormatError where it is broken or was saved as that of another process, UnsupportedError
+    where it has none or another byte order."""
     try:
         with placed(source.files[file]):
             container = open_container(source.files[file], limits)
@@ -51,12 +56,22 @@ def opened(source: FolderSource, file: str, limits: Limits) -> Part:
         raise FormatError(f"{file} cannot be read: {error.message}", error.offset, error.inside) from error
     if not container.parts:
         raise UnsupportedError(f"{file} is a {container.name}, expected a file of torch.save")
+    if isinstance(container, TorchZip):
+        _check_saved_name(file, container.prefix.rstrip("/"))
     part = container.parts[0]
     part.name = file
     part.check_storages()
     if part.big_endian and part.storages:
         raise UnsupportedError(f"{file} is big-endian: save it on a little-endian machine")
     return part
+
+
+def _check_saved_name(file: str, saved: str) -> None:
+    """Raise FormatError where the name under which torch saved a file, which its zip keeps, differs from its own in numbers
+    alone. Nothing else in a shard may say which one it is, and shards in another order are other weights."""
+    name = file.rpartition("/")[2].rpartition(".")[0]
+    if name != saved and NUMBER.sub("0", name) == NUMBER.sub("0", saved):
+        raise FormatError(f"{file} was saved as {saved}: it was renamed, or is a copy of that: copy the right file here")
 
 
 def view(part: Part, node: Node | None) -> View | None:

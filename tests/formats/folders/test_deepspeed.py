@@ -19,6 +19,7 @@ from ptzip.errors import FormatError, PtzipError, UnsupportedError
 from ptzip.formats.folders.detect import folder_source
 from tests.checkpoint_builder import CheckpointBuilder, called, ordered
 from tests.corpus import FIXTURES
+from tests.formats.folders.saved_names import saved_as
 from tests.frameworks.tensor_facts import read_facts
 from tests.torch_zips import replace_in
 
@@ -183,7 +184,8 @@ def test_a_missing_shard_is_an_error(name: str, number: int, copied: Callable[[s
 
 def test_a_gap_among_the_shards_is_named(copied: Callable[[str], Path]) -> None:
     folder = copied(GROUPS)
-    (folder / SHARD.format(1)).rename(folder / SHARD.format(2))
+    (folder / SHARD.format(2)).write_bytes(saved_as(folder / SHARD.format(1), folder / SHARD.format(2)))
+    (folder / SHARD.format(1)).unlink()
     assert "process 1 is missing" in str(refusal(folder))
 
 
@@ -200,8 +202,21 @@ def test_a_truncated_shard_is_named(name: str, keep: int, copied: Callable[[str]
 def test_swapped_shards_are_named(copied: Callable[[str], Path]) -> None:
     folder = copied(GROUPS)
     one, other = folder / SHARD.format(0), folder / SHARD.format(1)
-    one.rename(folder / "held"), other.rename(one), (folder / "held").rename(other)
-    assert "renamed" in str(refusal(folder))
+    first, second = saved_as(one, other), saved_as(other, one)
+    one.write_bytes(second), other.write_bytes(first)
+    assert "says that it has another part" in str(refusal(folder))
+
+
+@pytest.mark.parametrize("name", ["optim_states", "model_states"])
+def test_swapped_and_copied_files_of_stage_3_are_named(name: str, copied: Callable[[str], Path]) -> None:
+    """Nothing in them says which is which but the name in the zip."""
+    folder = copied("zero3-subgroups-2") / "global_step2"
+    one, other = sorted(folder.glob(f"*_{name}.pt"))
+    data = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    assert f"{one.name} was saved as {other.stem}: it was renamed, or is a copy" in str(refusal(folder))
+    other.write_bytes(data)
+    assert "was saved as" in str(refusal(folder))
 
 
 def test_a_shard_of_another_checkpoint_is_an_error(copied: Callable[[str], Path]) -> None:

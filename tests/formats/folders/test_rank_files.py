@@ -15,6 +15,7 @@ from ptzip.formats.folders.detect import folder_source
 from ptzip.formats.folders.rank_files import rank_sets
 from tests.checkpoint_builder import CheckpointBuilder
 from tests.corpus import FIXTURES
+from tests.formats.folders.saved_names import saved_as
 from tests.frameworks.tensor_facts import read_facts
 from tests.torch_zips import replace_in
 
@@ -160,8 +161,11 @@ def test_files_of_fewer_processes_than_the_mesh_has_are_an_error(copied: Callabl
 
 def test_swapped_files_are_an_error(copied: Callable[[str], Path]) -> None:
     folder = copied(LINE)
-    shutil.copy(folder / VERL.format(4, 0), folder / VERL.format(4, 2))
+    one, other = folder / VERL.format(4, 0), folder / VERL.format(4, 2)
+    other.write_bytes(saved_as(one, other))
     assert "are in" in str(refusal(folder))
+    other.write_bytes(one.read_bytes())
+    assert f"{other.name} was saved as {one.stem}" in str(refusal(folder))
 
 
 @pytest.mark.parametrize("keep", [0, 100, 2000, -1])
