@@ -14,6 +14,7 @@ from ptzip.cli.batch.judge import failure, judged
 from ptzip.cli.batch.pool import Bounds, Pool
 from ptzip.cli.batch.task import FAILED, KILLED, Result, Task
 from ptzip.errors import EditError
+from ptzip.io.atomic_output import slim_path
 from ptzip.io.urls import is_url
 
 if TYPE_CHECKING:
@@ -43,7 +44,18 @@ def cluster_results(tasks: Sequence[Task], address: str, jobs: int, bounds: Boun
     if address != LOCAL:
         _check_paths(tasks)
     with _client(address, jobs) as client:
-        yield from _Run(client, tasks, bounds).results()
+        yield from _Run(client, list(map(_repeatable, tasks)), bounds).results()
+
+
+def _repeatable(task: Task) -> Task:
+    """A task that may be done twice: now is asked whether its output is there, so a second time overwrites what the first wrote."""
+    options = task.options
+    if task.command != "slim" or task.refusal or options["overwrite"] or options["dry_run"]:
+        return task
+    output = options["output"] or str(slim_path(task.path))
+    if not is_url(output) and Path(output).exists():
+        return task._replace(refusal=f"{output} already exists (use -f to overwrite)")
+    return task._replace(options={**options, "overwrite": True})
 
 
 def _check_paths(tasks: Iterable[Task]) -> None:

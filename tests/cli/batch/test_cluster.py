@@ -2,10 +2,12 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 
+from ptzip.cli.batch.judge import judge
 from ptzip.cli.batch.pool import NO_BOUNDS, Bounds
 from ptzip.cli.batch.task import Task
 from ptzip.errors import EditError
@@ -79,6 +81,17 @@ def test_of_files_that_kill_every_worker_only_those_are_lost(files: list[Path]) 
     assert sorted(found) == list(range(FILES))
     assert [number for number, result in found.items() if result.outcome == "killed"] == [7]
     assert found[7].error == "every worker that read it died"
+
+
+@pytest.mark.dask
+def test_a_task_that_is_done_twice_writes_its_output_twice_but_overwrites_no_other(files: list[Path]) -> None:
+    from ptzip.cli.batch.cluster import _repeatable
+
+    options: dict[str, Any] = {"overwrite": False, "dry_run": False, "output": None, "limits": {}, "sync": False}
+    task = _repeatable(Task("slim", str(files[0]), options, {}))
+    assert [judge(task).outcome for _ in range(2)] == ["slimmed", "slimmed"]
+    again = judge(_repeatable(Task("slim", str(files[0]), options, {})))
+    assert again.error == f"{files[0].with_suffix('.slim.pt')} already exists (use -f to overwrite)"
 
 
 @pytest.mark.dask
