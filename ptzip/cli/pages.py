@@ -1,13 +1,15 @@
 """Reports as HTML pages: `--html OUT` of inspect, diff, slim and scan."""
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ptzip
 from ptzip.cli.batch.task import Result
 from ptzip.errors import EditError
-from ptzip.io.atomic_output import local_path, new_files
 from ptzip.io.payloads import BytesPayload, SequentialFile
 from ptzip.io.sources import special, unchanged
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HELP = "write the report to one HTML page that needs no network (pip install 'ptzip[html]')"
 
@@ -19,18 +21,22 @@ BEGINNING = b"<!doctype html>"
 
 def write_page(text: str, name: str) -> None:
     """Write a page atomically. Raises EditError where the file is there and is no page."""
+    from ptzip.io.atomic_output import local_path, new_files  # here, since few runs write a page
+
     _check(name)
     with local_path(name, overwrite=True) as path, new_files([path], None, overwrite=True, sync=False) as files:
         files.outputs[0].write(SequentialFile([BytesPayload(text.encode())]))
 
 
 def _check(name: str) -> None:
+    from pathlib import Path  # as above
+
     path = Path(name)
     if path.exists() and (special(path) or not _is_page(path)):  # to open a pipe is to wait for its writer
         raise EditError(f"{name} already exists and is not an HTML page: choose another name for --html")
 
 
-def _is_page(path: Path) -> bool:
+def _is_page(path: "Path") -> bool:
     with path.open("rb") as file:
         return file.read(len(BEGINNING)).lower() == BEGINNING
 
