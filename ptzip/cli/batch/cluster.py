@@ -48,7 +48,7 @@ def cluster_results(tasks: Sequence[Task], address: str, jobs: int, bounds: Boun
 
 
 def _repeatable(task: Task) -> Task:
-    """A task that may be done twice: now is asked whether its output is there, so a second time overwrites what the first wrote."""
+    """A task that may be done twice: its output must not be there now, so a second time overwrites what the first wrote."""
     options = task.options
     if task.command != "slim" or task.refusal or options["overwrite"] or options["dry_run"]:
         return task
