@@ -78,6 +78,7 @@ def test_many_files_end_with_a_summary(files: list[str]) -> None:
     assert ptzip("scan", *files).out.splitlines()[-1].startswith("10 files: 8 OK, 2 UNREADABLE; ")
 
 
+@pytest.mark.posix("a bound for the memory of a process")
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound what a process maps")
 @pytest.mark.parametrize("command", ["scan", "verify", "slim -n"])
 def test_a_file_beyond_a_bound_is_reported_and_the_others_are_done(command: str, files: list[str]) -> None:

@@ -24,6 +24,7 @@ def test_every_file_has_one_result_whatever_kills_its_process() -> None:
     assert outcomes == {("good", "intact"): 16, ("kill", "killed"): 8, ("exit", "killed"): 8}
 
 
+@pytest.mark.posix("SIGKILL")
 def test_a_result_says_what_ended_the_process() -> None:
     found = run(["kill", "exit"])
     assert found["kill"].error == "the process that read it was killed by SIGKILL (the system may have run out of memory)"
@@ -50,6 +51,7 @@ def test_a_file_that_takes_too_long_is_given_up_and_the_others_are_not() -> None
     assert found["wait 1"].error == "it took more than 1 s"
 
 
+@pytest.mark.posix("a bound for the memory of a process")
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not bound what a process maps")
 def test_a_file_that_takes_too_much_memory_is_given_up_and_the_others_are_not() -> None:
     found = run(["fill 1", "good 1", "fill 2", "good 2"], count=1, bounds=Bounds(memory=1 << 30))
