@@ -83,7 +83,7 @@ def run(words: Sequence[str], folder: Path, meanwhile: Callable[[int], object] =
 def workers(pid: int) -> list[int]:
     """The processes below one that do tasks: those that a fork server or a nanny of dask started."""
     found = list[int]()
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split() if Path(f"/proc/{pid}").exists() else []:
+    for child in " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")).split():
         below = workers(int(child))
         is_worker = b"resource_tracker" not in Path(f"/proc/{child}/cmdline").read_bytes()
         found += below or ([int(child)] if is_worker else [])
