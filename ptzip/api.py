@@ -269,7 +269,7 @@ def _foretold(checkpoint: "Checkpoint", recipe: str = "auto") -> "Slimming":
             return _foretold(inner, recipe)
     options = for_folder(checkpoint, Options(recipe=recipe))
     try:
-        report = planned_report(checkpoint, make_plan(checkpoint, options, owned=True), options)
+        report = planned_report(checkpoint, make_plan(checkpoint, options), options)
     except PtzipError as error:
         return Slimming(refusal=str(error))
     return Slimming(report.recipe, report.old_size - report.new_size, "already slim" if report.already_slim else "")

@@ -189,8 +189,15 @@ class Checkpoint(Mapping[str, "Tensor"]):
         The checkpoint reads the file again when its container is next needed. Only for a checkpoint that nobody else holds:
         nodes that were taken from it before belong to the edit too.
         """
-        container, self._container = self.container, None
+        container, self._container, self._tensors = self.container, None, None
         return container
+
+    def drop_tree(self) -> None:
+        """Let go of the tree, but not of the tensors. Only for a checkpoint that nobody else holds, as `release`."""
+        found = self.tensors()
+        for part in self.release().parts:
+            part.release()
+        self._tensors = found
 
     @property
     def path(self) -> str | None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 class Limits(NamedTuple):
     """Upper bounds for one file. The defaults accept every honest checkpoint known. Most files at a limit take less than 1 GiB
-    and a minute; `slim --check` of 100,000 tensors takes 1.6 GiB and 77 s.
+    and a minute; `slim --check` of 100,000 tensors takes 1.1 GiB and over a minute.
 
     Counts: `opcodes` of one pickle, in a scan of all pickles of the file (an opcode that imports, calls, creates a container or
     has a line of text counts as several, see `pickling.reader.COSTS`, and the items of what is fetched from the memo count

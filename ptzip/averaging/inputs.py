@@ -53,8 +53,7 @@ def input_of(checkpoint: Checkpoint, is_written: bool) -> Input:
         raise UnsupportedError(container.refusal)
     if checkpoint.parts:
         checkpoint.main.check_storages()
-    checkpoint.release()
-    edit = start_edit(container, checkpoint.source.name, owned=True)
+    edit = start_edit(checkpoint.release(), checkpoint.source.name)
     recipe = recipe_for(container, edit.root, is_any=True)
     recipe.drop(edit)
     part = edit.as_part()

@@ -84,6 +84,7 @@ class Edit:
 
     def __init__(self, part: Part, keep: Patterns | None = None, ema: bool = True, path: str = "", owned: bool = False) -> None:
         self.part = part
+        self.owned = owned
         self.keep = Patterns() if keep is None else keep
         self.ema = ema
         self.path = path
@@ -311,8 +312,10 @@ class Edit:
         )
 
     def release(self) -> None:
-        """Let go of the tree, once its pickle is spelled: it takes ten times the memory."""
+        """Let go of the tree, once its pickle is spelled: it takes ten times the memory. The part is no longer of use."""
         self.pickle.root = None
+        if self.owned:
+            self.part.release()
 
     def _relocate(self, references: list[StorageRef], location: str) -> None:
         elsewhere = [reference for reference in references if reference.location != location]

@@ -12,9 +12,9 @@ from ptzip.pickling.nodes import MEMOIZED, NOTHING, PUTS, Detour, Node, Pickle, 
 from ptzip.pickling.opcodes import encode
 
 
-def fetch_opcode(put: str, slot: int) -> str:
-    """The opcode by which a pickler fetches a slot that the opcode `put` filled."""
-    return "GET" if put == "PUT" else "BINGET" if slot < 256 else "LONG_BINGET"
+def fetch_opcode(slot: int, text_slots: set[int]) -> str:
+    """The opcode by which a pickler fetches a slot; PUT filled those in `text_slots`."""
+    return "GET" if slot in text_slots else "BINGET" if slot < 256 else "LONG_BINGET"
 
 
 def put(machine: Machine, op: str, arg: Any) -> None:
@@ -52,7 +52,7 @@ def get(machine: Machine, op: str, arg: Any) -> None:
     node = machine.memo.get(slot)
     if node is None:
         raise FormatError(f"memo slot {slot} is fetched but was never put", machine.at)
-    usual = "GET" if slot in machine.text_slots else "BINGET" if slot < 256 else "LONG_BINGET"
+    usual = fetch_opcode(slot, machine.text_slots)
     if usual != op:
         machine.note("odd fetch", f"memo slot {slot} is fetched by {op}, expected {usual}")
     if type(node) not in LEAVES:
@@ -87,12 +87,13 @@ class WriterMemo:
         self.protocol = pickle.protocol or 0
         self.free = pickle.memo_end
         self.owners: dict[int, int] = {}  # slot -> id of the node in it
-        self.gets: dict[int, bytes] = {}
+        self.slots: dict[int, int] = {}  # id of a node -> its slot
+        self.text_slots: set[int] = set()
         self.lost: set[int] = set()  # ids of nodes whose slot was overwritten
 
     def put(self, node: Node, step: Step) -> bytes:
         """The opcode that stores `node`, in the slot of `step` or in a free one if the step has none. Raises EditError."""
-        if id(node) in self.gets:
+        if id(node) in self.slots:
             raise EditError("the pickle cannot be rewritten: the edit moved the definition of a value that contains itself")
         op, arg = step.op, step.arg
         if op == "MEMOIZE" and self.protocol >= 4:
@@ -103,13 +104,19 @@ class WriterMemo:
         else:
             slot = int(arg)
         before = self.owners.get(slot)
-        if before is not None and before in self.gets:
-            del self.gets[before]
+        if before is not None and self.slots.pop(before, None) is not None:
             self.lost.add(before)
-        self.owners[slot] = id(node)
-        get = fetch_opcode(op, slot)
-        self.gets[id(node)] = encode(get, str(slot).encode() if get == "GET" else slot)
+        self.owners[slot], self.slots[id(node)] = id(node), slot
+        if op == "PUT":
+            self.text_slots.add(slot)
+        elif self.text_slots:
+            self.text_slots.discard(slot)
         return encode(op, arg)
+
+    def get(self, slot: int) -> bytes:
+        """The opcode that fetches the value in a slot."""
+        op = fetch_opcode(slot, self.text_slots)
+        return encode(op, str(slot).encode() if op == "GET" else slot)
 
     def check(self, node: Node) -> None:
         """Raise EditError if writing a value a second time would create a copy of it."""

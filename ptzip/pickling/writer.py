@@ -5,6 +5,8 @@ for byte. A memoized node is defined at its first visit and fetched at every lat
 define it needs no special case.
 """
 
+from collections.abc import Iterator
+
 from ptzip.errors import EditError
 from ptzip.pickling.frames import framed
 from ptzip.pickling.memo import WriterMemo
@@ -20,31 +22,36 @@ def write_pickle(pickle: Pickle) -> bytes:
     if pickle.anomalies or pickle.root is None:
         message, offset = pickle.anomalies[0][1:3] if pickle.anomalies else ("it has no root", None)
         raise EditError(f"the pickle cannot be rewritten: {message}", offset)
-    head = [] if pickle.protocol is None else [encode("PROTO", pickle.protocol)]
-    ops = [*head, *_encoded(pickle, pickle.root), encode("STOP")]
-    return b"".join(framed(ops, pickle.frames) if pickle.frames else ops)
+    ops = _encoded(pickle, pickle.root)
+    if pickle.frames:
+        return b"".join(framed([*ops], pickle.frames))
+    stream = bytearray()
+    for op in ops:  # `join` would hold millions of pieces, ten times the memory of the stream
+        stream += op
+    return bytes(stream)
 
 
 Part = Node | bytes | tuple[Node, Step]
 """Pending work: a node to write, an encoded opcode, or a memo put of a node."""
 
 
-def _encoded(pickle: Pickle, root: Node) -> list[bytes]:
+def _encoded(pickle: Pickle, root: Node) -> Iterator[bytes]:
+    """Every opcode with its argument."""
+    if pickle.protocol is not None:
+        yield encode("PROTO", pickle.protocol)
     memo = WriterMemo(pickle)
-    out: list[bytes] = []
-    pending: list[Part] = [root]  # an explicit stack, since nesting has no limit
+    pending: list[Part] = [BARE["STOP"], root]  # an explicit stack, since nesting has no limit
     while pending:
         item = pending.pop()
         if isinstance(item, bytes):
-            out.append(item)
+            yield item
         elif isinstance(item, tuple):
-            out.append(memo.put(*item))
-        elif id(item) in memo.gets:
-            out.append(memo.gets[id(item)])
+            yield memo.put(*item)
+        elif (slot := memo.slots.get(id(item))) is not None:
+            yield memo.get(slot)
         else:
             memo.check(item)
             pending += _parts(item)[::-1]
-    return out
 
 
 def _parts(node: Node) -> list[Part]:

@@ -27,17 +27,17 @@ from ptzip.tree.modules import is_module
 HOW_TO_USE = "a module in half precision computes on a GPU; on a CPU call .float() on {what} after loading"
 
 
-def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True, owned: bool = False) -> Edit:
-    """An edit in which old spellings are modernised; raises UnsupportedError or EditError where the file cannot be slimmed.
+def start_edit(container: Container, path: str = "", keep: Iterable[str] = (), ema: bool = True) -> Edit:
+    """An edit of the tree of a container itself, which a checkpoint must have released; old spellings are modernised.
 
-    `owned` edits the tree of the container itself, which a checkpoint must have released.
+    Raises UnsupportedError or EditError where the file cannot be slimmed.
     """
     if container.refusal:
         raise UnsupportedError(container.refusal)
     part = edited_part(container)
     if reason := refusal(part.pickle, part.root):
         raise EditError(reason)
-    return edit_of(container, part, Patterns(keep), ema, path, owned)
+    return edit_of(container, part, Patterns(keep), ema, path, owned=True)
 
 
 def edit_of(

@@ -34,6 +34,7 @@ def check(
 
     In a plain file, tensors may have new names (of numpy arrays) or none (of attributes of a module).
     """
+    after.drop_tree()
     old, new = before.tensors(), after.tensors()
     pairs, seen, first_paths = list[tuple[str, CastPair]](), set[str](), dict[str, str]()
     for name, tensor in new.items():

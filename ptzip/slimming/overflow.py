@@ -33,23 +33,26 @@ class OverflowPolicy:
         self.kept = list[CastTensor]()
         """The tensors on them."""
 
-    def next_plan(self, plan: Plan) -> Plan | None:
-        """The plan to write in place of one that was written; None where that one may stay.
+    def found_in(self, plan: Plan) -> bool:
+        """Whether values overflowed in a plan that was written, so that it is to be planned and written again.
 
-        Raises EditError under "error", NothingToGain where the next plan changes nothing.
+        Raises EditError under "error".
         """
-        casts = plan.finished.casts
-        found = {cast.origin for cast in casts if cast.origin is not None and cast.loss.overflowed}
+        found = {cast.origin for cast in plan.finished.casts if cast.origin is not None and cast.loss.overflowed}
         if not found or self.options.on_overflow in ("saturate", "inf"):
-            return None
+            return False
         self.kept += overflowing_tensors(TensorNames(self.checkpoint, plan.edit.cuts), plan.finished)
         if self.options.on_overflow == "error":
             raise EditError(self._refusal())
         self.stretches |= found  # a storage that a deduplicated one stood for may overflow only in the next round
-        again = make_plan(self.checkpoint, self.options, self.stretches)
-        if not again.is_worthwhile:
+        return True
+
+    def next_plan(self) -> Plan:
+        """The plan to write in place of the last one. Raises NothingToGain where it changes nothing."""
+        plan = make_plan(self.checkpoint, self.options, self.stretches)
+        if not plan.is_worthwhile:
             raise NothingToGain
-        return again
+        return plan
 
     def _refusal(self) -> str:
         count, names = sum(one.loss.overflowed for one in self.kept), [name for one in self.kept for name in one.names]

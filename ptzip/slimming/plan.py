@@ -47,16 +47,16 @@ class Plan(NamedTuple):
     is_safetensors: bool
 
 
-def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = (), owned: bool = False) -> Plan:
+def make_plan(checkpoint: Checkpoint, options: Options, overflowing: Collection[Stretch] = ()) -> Plan:
     """Plan the slim file; stretches of storages in `overflowing` keep their dtype. Of a bare pickle the storages are read.
 
-    `owned` is whether nobody else holds the checkpoint, which is then released: who looks at its tree afterwards reads the file
-    again. Raises PtzipError where the file cannot be slimmed, or a storage has not the bytes that the pickle says.
+    The checkpoint is released: who looks at its tree afterwards reads the file again. Raises PtzipError where the file cannot
+    be slimmed, or a storage has not the bytes that the pickle says.
     """
     if checkpoint.parts and not checkpoint.container.refusal:
         checkpoint.main.check_storages()
-    container = checkpoint.release() if owned else checkpoint.container
-    edit = start_edit(container, checkpoint.source.name, options.keep, options.ema, owned)
+    container = checkpoint.release()
+    edit = start_edit(container, checkpoint.source.name, options.keep, options.ema)
     recipe = _apply(edit, container, options, overflowing)
     finished, file = _laid_out(edit, container, options)
     is_worthwhile = edit.account.has_gain and _may_be_written(edit, checkpoint, finished, file, options)

@@ -34,19 +34,17 @@ def slim(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run
 
 def _slim_one(checkpoint: Checkpoint, options: Options, target: Path | None, run: Run) -> SlimReport:
     warnings, options = run.warn(checkpoint), for_folder(checkpoint, options, target)
-    is_read_again = run.check or run.with_tensors
-    plan = make_plan(checkpoint, options, owned=target is not None and not is_read_again)
-    report = planned_report(checkpoint, plan, options)
-    if report.already_slim:
-        pass
-    elif target is None:
-        from ptzip.slimming.details import keys  # here, since only a dry run shows them
-
-        report = replace(report, keys=keys(checkpoint, report.changes))
-    else:
-        check_target(target, checkpoint.source, content_name(plan.is_safetensors), run.overwrite, bool(checkpoint.collection))
-        report = write_slim(checkpoint, plan, options, target, run)
+    report = _planned(checkpoint, options) if target is None else write_slim(checkpoint, options, target, run)
     return replace(report, warnings=warnings + report.warnings)
+
+
+def _planned(checkpoint: Checkpoint, options: Options) -> SlimReport:
+    report = planned_report(checkpoint, make_plan(checkpoint, options), options)
+    if report.already_slim:
+        return report
+    from ptzip.slimming.details import keys  # here, since only a dry run shows them
+
+    return replace(report, keys=keys(checkpoint, report.changes))
 
 
 def for_folder(checkpoint: Checkpoint, options: Options, target: Path | None = None) -> Options:

@@ -1,4 +1,4 @@
-"""Second step of `slim`: writing the planned file, once more where `overflow` demands it, and reporting what it lost.
+"""Second step of `slim`: writing what was planned, once more where `overflow` demands it, and reporting what it lost.
 
 One pass over a plan reads each byte once.
 """
@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from ptzip.checkpoint import Checkpoint, open_checkpoint
+from ptzip.editing.new_file import check_target, content_name
 from ptzip.io.atomic_output import NewFile, Output, new_files
 from ptzip.io.payloads import ByteCounter, CheckedPayload, CopiedFile, Progress
 from ptzip.slimming.details import TensorNames, cast_tensors
 from ptzip.slimming.options import Options, Run
 from ptzip.slimming.overflow import NothingToGain, OverflowPolicy
-from ptzip.slimming.plan import Plan
+from ptzip.slimming.plan import Plan, make_plan
 from ptzip.slimming.report import Check, SlimReport
 from ptzip.tensors.rounding import Loss
 from ptzip.zip.crc_messages import crc_lines
@@ -40,19 +41,31 @@ def planned_report(checkpoint: Checkpoint, plan: Plan, options: Options) -> Slim
     return replace(report, new_size=plan.file.size, saved=plan.finished.saved, changes=tuple(account.changes))
 
 
-def write_slim(checkpoint: Checkpoint, plan: Plan, options: Options, target: Path, run: Run) -> SlimReport:
-    """Write the file, and report what it lost.
+def write_slim(checkpoint: Checkpoint, options: Options, target: Path, run: Run) -> SlimReport:
+    """Write the slim file, and report what it lost; what is slim already is not written.
 
     With `run.with_tensors` the report names all tensors that were cast, with `run.check` it compares the written file with the
     input. Raises EditError for values out of range under `on_overflow="error"`, FormatError where the check fails, and whatever
-    `new_files` raises.
+    `check_target` and `new_files` raise.
     """
+    plan = make_plan(checkpoint, options)
+    report = planned_report(checkpoint, plan, options)
+    if report.already_slim:
+        return report
+    check_target(target, checkpoint.source, content_name(plan.is_safetensors), run.overwrite, bool(checkpoint.collection))
+    policy = OverflowPolicy(checkpoint, options)
     try:
         with new_files([target], checkpoint.source, overwrite=run.overwrite, sync=run.sync) as files:
-            report = _written(checkpoint, plan, options, files.outputs[0], run)
+            output = files.outputs[0]
+            _write(plan.file, output, run.progress)
+            while policy.found_in(plan):
+                del plan  # before the next, since a plan of many tensors takes much memory
+                plan = policy.next_plan()
+                _write(plan.file, output, run.progress)
+            written = _report(checkpoint, plan, policy, output, run)
     except NothingToGain:
-        return replace(planned_report(checkpoint, plan, options), changes=(), saved={}, new_size=checkpoint.source.size)
-    return replace(report, warnings=(*report.warnings, *files.warnings))
+        return replace(report, changes=(), saved={}, new_size=report.old_size)
+    return replace(written, warnings=(*written.warnings, *files.warnings))
 
 
 def write_copy(checkpoint: Checkpoint, report: SlimReport, target: Path, run: Run) -> SlimReport:
@@ -66,22 +79,19 @@ def write_copy(checkpoint: Checkpoint, report: SlimReport, target: Path, run: Ru
     return replace(report, output=str(target), new_size=size, warnings=(*report.warnings, *files.warnings))
 
 
-def _written(checkpoint: Checkpoint, plan: Plan, options: Options, output: Output, run: Run) -> SlimReport:
-    policy, last = OverflowPolicy(checkpoint, options), plan
-    _write(last.file, output, run.progress)
-    while again := policy.next_plan(last):
-        last = again
-        _write(last.file, output, run.progress)
-    names = TensorNames(checkpoint, last.edit.cuts) if run.with_tensors else None
+def _report(checkpoint: Checkpoint, plan: Plan, policy: OverflowPolicy, output: Output, run: Run) -> SlimReport:
+    """The report on a file that was written."""
+    options = policy.options
+    names = TensorNames(checkpoint, plan.edit.cuts) if run.with_tensors else None
     return replace(
-        planned_report(checkpoint, last, options),
+        planned_report(checkpoint, plan, options),
         output=str(output.target),
         new_size=output.size,
-        check=_check(checkpoint, output.path, last, options, run.progress) if run.check else None,
-        loss=sum((cast.loss for cast in last.finished.casts), Loss()),
-        warnings=(*_crc_warnings(last), *last.edit.account.warnings),
+        check=_check(checkpoint, output.path, plan, options, run.progress) if run.check else None,
+        loss=sum((cast.loss for cast in plan.finished.casts), Loss()),
+        warnings=(*_crc_warnings(plan), *plan.edit.account.warnings),
         wide=tuple(name for one in policy.kept for name in one.names),
-        tensors=(*cast_tensors(names, last.finished), *policy.kept) if names else (),
+        tensors=(*cast_tensors(names, plan.finished), *policy.kept) if names else (),
     )
 
 
@@ -92,6 +102,7 @@ def _write(file: NewFile, output: Output, progress: Progress | None) -> None:
 def _check(checkpoint: Checkpoint, written: Path, plan: Plan, options: Options, progress: Progress | None) -> Check:
     from ptzip.slimming.check import check  # it loads numpy
 
+    checkpoint.drop_tree()  # before the other file is opened, since a tree takes more memory than its tensors
     with open_checkpoint(written, checkpoint.limits) as after:
         saturate = options.on_overflow == "saturate"
         return check(checkpoint, after, plan.edit.account, saturate, options.plain, progress)

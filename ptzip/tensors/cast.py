@@ -23,7 +23,7 @@ class Stretch(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cast:
     """A payload of floats of `item` bytes each, cast to `target`. `losses` fills while chunks are pulled, from any thread."""
 

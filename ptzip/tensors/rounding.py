@@ -9,8 +9,7 @@ With `buffers`, arrays are made in the memory of a worker, and are gone with the
 """
 
 import functools
-import operator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ptzip.io.buffers import Buffers
@@ -60,7 +59,12 @@ class Loss:
     infinite: int = 0
 
     def __add__(self, other: "Loss") -> "Loss":
-        return Loss(*map(operator.add, astuple(self), astuple(other)))
+        return Loss(
+            self.overflowed + other.overflowed,
+            self.vanished + other.vanished,
+            self.nan + other.nan,
+            self.infinite + other.infinite,
+        )
 
 
 NOTHING = Loss()

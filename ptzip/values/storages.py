@@ -1,6 +1,6 @@
 """The storages of a pickle, one object per key, so that tensors sharing bytes can be recognized."""
 
-from collections.abc import Callable
+from functools import partial
 
 from ptzip.errors import FormatError
 from ptzip.formats.container import NamedTensor, Part
@@ -15,6 +15,7 @@ class PartStorages:
     def __init__(self, part: Part) -> None:
         self.part = part
         self.storages: dict[str, Storage] = {}
+        self.payloads: dict[str, Payload] = {}
         self.views: dict[tuple[str, tuple[str, int, int]], Storage] = {}
 
     def of(self, reference: StorageRef) -> Storage:
@@ -35,21 +36,15 @@ class PartStorages:
 
     def _whole(self, key: str, dtype: DType, size: int, location: str) -> Storage:
         if key not in self.storages:
-            payload = _found_once(self.part, key)
+            payload = partial(self._payload, key)
             self.storages[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
         return self.storages[key]
 
-
-def _found_once(part: Part, key: str) -> Callable[[], Payload]:
-    """What finds the payload of a storage, the same one each time, so that its CRC is noted once."""
-    found = list[Payload]()
-
-    def payload() -> Payload:
-        if not found:
-            found.append(part.stored(key))
-        return found[0]
-
-    return payload
+    def _payload(self, key: str) -> Payload:
+        """The payload of a storage, the same one each time, so that its CRC is noted once."""
+        if key not in self.payloads:
+            self.payloads[key] = self.part.stored(key)
+        return self.payloads[key]
 
 
 def _view(base: Storage, key: str, offset: int, numel: int) -> Storage:
