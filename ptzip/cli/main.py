@@ -31,7 +31,7 @@ class Command(NamedTuple):
 
 COMMANDS = (
     Command("slim", "make a training checkpoint small", ("slimming", "recipes", "many-files")),
-    Command("inspect", "show the contents of a checkpoint and the size of each part", ("inspecting", "bytes", "format")),
+    Command("inspect", "show the parts of a checkpoint and their sizes", ("inspecting", "bytes", "format", "many-files")),
     Command("scan", "check whether a checkpoint is safe to load", ("scanning", "rules", "many-files")),
     Command("verify", "check a checkpoint's integrity", ("verifying", "many-files")),
     Command("diff", "compare two checkpoints", ("diffing",)),
