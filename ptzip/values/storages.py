@@ -36,15 +36,16 @@ class PartStorages:
 
     def _whole(self, key: str, dtype: DType, size: int, location: str) -> Storage:
         if key not in self.storages:
-            payload = partial(self._payload, key)
+            payload = partial(_found_once, self.payloads, self.part, key)
             self.storages[key] = Storage(key, dtype, size, payload, location, self.part.big_endian)
         return self.storages[key]
 
-    def _payload(self, key: str) -> Payload:
-        """The payload of a storage, the same one each time, so that its CRC is noted once."""
-        if key not in self.payloads:
-            self.payloads[key] = self.part.stored(key)
-        return self.payloads[key]
+
+def _found_once(found: dict[str, Payload], part: Part, key: str) -> Payload:
+    """The payload of a storage, the same one each time, so that its CRC is noted once."""
+    if key not in found:
+        found[key] = part.stored(key)
+    return found[key]
 
 
 def _view(base: Storage, key: str, offset: int, numel: int) -> Storage:

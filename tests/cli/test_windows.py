@@ -253,7 +253,7 @@ def test_a_read_only_file_is_overwritten_with_f_without_posix(folder: Path) -> N
         "slim last.pt -o aux.pt",
         "convert last.pt -o new/nul.npz",
         "convert last.pt -o new./out.npz",
-        "inspect last.pt --html my:page",
+        "average last.pt last.pt -o my:page.pt",
     ],
 )
 def test_an_output_that_windows_would_take_for_something_else_is_refused(words: str, folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The commands for one file: a task in, a result out. Every way to do many files calls `judged`, so all give the same."""
 
+import errno
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,7 +26,25 @@ def judged(task: Task, source: Openable | None = None, progress: Progress | None
     try:
         return judge(task, source, progress, seen)
     except Exception as error:
-        return failure(task, FAILED, f"this is a defect of ptzip: {type(error).__name__}: {error}")
+        outcome, reason = _outcome(error)
+    return failure(task, outcome, reason)  # here, since the error held what took the memory
+
+
+def _outcome(error: Exception) -> tuple[str, str]:
+    """What came of a file that no report is on, and why."""
+    if _is_of_memory(error):
+        return MEMORY, f"reading it takes too much: {str(error) or 'out of memory'}"
+    if isinstance(error, RecursionError):
+        return FAILED, f"reading it takes too much: {error}"
+    return FAILED, f"this is a defect of ptzip: {type(error).__name__}: {error}"
+
+
+def _is_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, which the system reports of its calls, and Python of threads, as other errors."""
+    chain = (error, error.__cause__, error.__context__)
+    return any(isinstance(one, MemoryError) or getattr(one, "errno", None) == errno.ENOMEM for one in chain) or (
+        isinstance(error, RuntimeError) and "new thread" in str(error)
+    )
 
 
 def judge(task: Task, source: Openable | None = None, progress: Progress | None = None, seen: Seen | None = None) -> Result:
@@ -37,10 +56,9 @@ def judge(task: Task, source: Openable | None = None, progress: Progress | None 
     try:
         found = VERBS[task.command](task.path if source is None else source, task, progress, seen)
     except (ptzip.PtzipError, OSError, ValueError) as error:
+        if _is_of_memory(error):
+            raise
         found = failure(task, FAILED, message(error, redacted(task.path)), getattr(error, "__notes__", ()))
-    except (MemoryError, RecursionError) as error:
-        outcome = MEMORY if isinstance(error, MemoryError) else FAILED
-        found = failure(task, outcome, f"reading it takes too much: {str(error) or 'out of memory'}")
     if task.for_registry:
         found = found._replace(registry=_registry(task, found))
     return found._replace(stamp=mark, seconds=time.perf_counter() - started)
