@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import ptzip
-from ptzip.cli.batch.flags import TOGETHER, Tally, add_batch, named, outcomes, refuse_batch, text_settings
+from ptzip.cli.batch.flags import TOGETHER, add_batch, named, outcomes, refuse_batch, text_settings
+from ptzip.cli.batch.tally import Tally
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _summarise(names: list[str], arguments: argparse.Namespace, results: Results) -> None:
     """Show the summary of each file."""
-    options, shown, tally = {"limits": arguments.limits}, text_settings(arguments), Tally()
+    options, shown, tally = {"limits": arguments.limits}, text_settings(not arguments.json), Tally()
     page = RegistryPage(arguments.html) if arguments.html else None
     tasks = [Task("inspect", name, options, shown, _refusal(name, arguments), for_registry=bool(page)) for name in names]
     for found in outcomes(tasks, arguments):

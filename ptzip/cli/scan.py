@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import ptzip
-from ptzip.cli.batch.flags import Tally, add_batch, named, outcomes
+from ptzip.cli.batch.flags import add_batch, named, outcomes, text_settings
+from ptzip.cli.batch.tally import Tally
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import walk
 from ptzip.cli.pages import PAGE_OF_ALL, RegistryPage
@@ -20,7 +21,6 @@ from ptzip.cli.printing import as_json, complain, show, show_lines
 from ptzip.cli.streams import STANDARD
 from ptzip.errors import EditError
 from ptzip.json_output import envelope
-from ptzip.render import words
 from ptzip.render.messages import message
 
 DESCRIPTION = (
@@ -154,7 +154,7 @@ def _tasks(arguments: argparse.Namespace, trust: tuple[str, ...]) -> list[Task]:
         from ptzip.scanning.trust import trusted  # most scans trust nothing else
 
         trusted(options["trust"])
-    shown = {"width": words.WIDTH, "verbose": arguments.verbose} if arguments.format == "text" else {}
+    shown = text_settings(arguments.format == "text", verbose=arguments.verbose)
     files = walk(named(arguments, [*given, *arguments.paths]))
     return [
         Task(

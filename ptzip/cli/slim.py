@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptzip import api
-from ptzip.cli.batch.flags import TOGETHER, Tally, add_batch, named, outcomes, text_settings
+from ptzip.cli.batch.flags import TOGETHER, add_batch, named, outcomes, text_settings
+from ptzip.cli.batch.tally import Tally
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import File, checkpoints
 from ptzip.cli.pages import HELP as PAGE_HELP
@@ -110,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output == STANDARD and len(files) > 1:
         raise EditError(f"stdout takes one file, but {len(files):,} are named")
     with output_path(arguments.output) as path:
-        shown = text_settings(arguments) | ({"output": STANDARD} if arguments.output == STANDARD else {})
+        shown = text_settings(not arguments.json) | ({"output": STANDARD} if arguments.output == STANDARD else {})
         arguments.output = path
         page = functools.partial(_write_page, name=arguments.html, results=results) if arguments.html else None
         for found in outcomes(list(_tasks(files, arguments, shown)), arguments, page):

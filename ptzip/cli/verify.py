@@ -2,7 +2,8 @@
 
 import argparse
 
-from ptzip.cli.batch.flags import TOGETHER, Tally, add_batch, named, outcomes, text_settings
+from ptzip.cli.batch.flags import TOGETHER, add_batch, named, outcomes, text_settings
+from ptzip.cli.batch.tally import Tally
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import checkpoints
 from ptzip.cli.parser import Paths
@@ -27,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Verify each file; one that fails does not stop the others."""
     results, options = Results("verify", arguments.json), {"values": arguments.values, "limits": arguments.limits}
     files = checkpoints(named(arguments, arguments.files), has_others=True)
-    tasks = [Task("verify", file.path, options, text_settings(arguments)) for file in files]
+    tasks = [Task("verify", file.path, options, text_settings(not arguments.json)) for file in files]
     tally = Tally()
     for found in outcomes(tasks, arguments):
         results.take(found, found.code, has_lines=not (arguments.quiet and found.report["ok"]))

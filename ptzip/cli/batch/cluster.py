@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ptzip
-from ptzip.cli.batch.judge import failure, judged
+from ptzip.cli.batch.one_file import failure, result_of
 from ptzip.cli.batch.pool import Bounds, Pool
 from ptzip.cli.batch.task import FAILED, KILLED, Result, Task
 from ptzip.errors import EditError
@@ -108,7 +108,7 @@ class _Run:
     def _submit(self, numbers: list[int]) -> "Future":
         tasks = [self._tasks[number]._asdict() for number in numbers]
         arguments = (ptzip.__version__, tasks, self._bounds.timeout, self._bounds.memory)
-        future = self._client.submit(judge_together, *arguments, pure=False, retries=RETRIES, resources=self._resources)
+        future = self._client.submit(run_together, *arguments, pure=False, retries=RETRIES, resources=self._resources)
         self._numbers[future] = numbers
         return future
 
@@ -133,7 +133,7 @@ def _has_memory(client: "Client") -> bool:
     return bool(workers) and all("MEMORY" in worker["resources"] for worker in workers)
 
 
-def judge_together(
+def run_together(
     version: str, tasks: Sequence[dict[str, Any]], timeout: float | None, memory: int | None
 ) -> tuple[str, list[dict[str, Any]]]:
     """What a worker does: its version, and the results of some tasks; none for a client of another version, whose tasks may
@@ -141,17 +141,17 @@ def judge_together(
     if version != ptzip.__version__:
         return ptzip.__version__, []
     given = [Task(**one) for one in tasks]
-    found = _within(given, Bounds(timeout, memory)) if timeout or memory else map(judged, given)
+    found = _within(given, Bounds(timeout, memory)) if timeout or memory else map(result_of, given)
     return version, [one._asdict() for one in found]
 
 
-_Own = threading.local()
-"""The pool of a thread of a worker."""
+OF_THREAD = threading.local()
+"""Its `pool` is that of one thread of a worker."""
 
 
 def _within(tasks: Sequence[Task], bounds: Bounds) -> list[Result]:
     """The results of tasks that a process of this thread's own does."""
-    pool = getattr(_Own, "pool", None)
+    pool = getattr(OF_THREAD, "pool", None)
     if pool is None or pool.bounds != bounds:
-        pool = _Own.pool = Pool(1, bounds)
+        pool = OF_THREAD.pool = Pool(1, bounds)
     return [found for _, found in pool.results(tasks)]

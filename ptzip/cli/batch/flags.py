@@ -4,20 +4,18 @@ import argparse
 import contextlib
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ptzip.cli.batch.judge import Seen, judge, judged
+from ptzip.cli.batch.one_file import Seen, result_of, run_task
 from ptzip.cli.batch.run import How, results
 from ptzip.cli.batch.task import Result, Task
 from ptzip.cli.parser import byte_size, count, part, seconds
-from ptzip.cli.printing import Bar, show
+from ptzip.cli.printing import Bar
 from ptzip.cli.streams import STANDARD, is_stdin, source
 from ptzip.errors import EditError
 from ptzip.io.unfinished import WRITTEN
 from ptzip.render import words
-from ptzip.text import size
 
 SLOW, MANY = ("slim", "verify"), 100
 """The commands that read all bytes, and from how many files on others take long enough for a progress bar."""
@@ -67,7 +65,7 @@ def outcomes(tasks: Sequence[Task], arguments: argparse.Namespace, seen: Seen | 
     is_logged = bool(arguments.jsonl or arguments.resume)
     tasks = [task._replace(is_logged=is_logged) for task in tasks if not arguments.shard or arguments.shard.has(task.path)]
     how = _how(tasks, arguments, must_be_here=seen is not None or any(is_stdin(task.path) for task in tasks))
-    do = judge if len(tasks) == 1 else judged  # a defect that ends nothing else shows its traceback
+    do = run_task if len(tasks) == 1 else result_of  # a defect that ends nothing else shows its traceback
     paths = [task.path for task in tasks if len(tasks) >= MANY or task.command in SLOW]
     with _log(arguments) as log, Bar(paths, arguments) as bar:
         for found in results(tasks, how, log, lambda task: do(task, source(task.path), bar.next(), seen)):
@@ -102,9 +100,9 @@ def _log(arguments: argparse.Namespace) -> Any:
     return Log(arguments.jsonl or arguments.resume, resume=bool(arguments.resume))
 
 
-def text_settings(arguments: argparse.Namespace, **more: object) -> dict[str, Any]:
+def text_settings(is_text: bool, **more: object) -> dict[str, Any]:
     """How the text of results is printed, for other processes; empty where none is."""
-    return {} if arguments.json else {"width": words.WIDTH, **more}
+    return {"width": words.WIDTH, **more} if is_text else {}
 
 
 def refuse_batch(arguments: argparse.Namespace, why: str) -> None:
@@ -119,30 +117,3 @@ def refuse_batch(arguments: argparse.Namespace, why: str) -> None:
     }
     for flag in (flag for flag, value in given.items() if value is not None):
         raise EditError(f"{flag} {why}")
-
-
-class Tally:
-    """What the files of a run were: how many had which outcome, their bytes, and those that `slim` saves."""
-
-    def __init__(self, names: Mapping[str, str] | None = None) -> None:
-        """`names` are words for outcomes, in their order."""
-        self._names, self._counts = names or {}, Counter[str]()
-        self._size = self._saved = 0
-
-    def add(self, found: Result) -> None:
-        self._counts[found.outcome] += 1
-        self._size += found.size
-        self._saved += found.saved
-
-    @property
-    def files(self) -> int:
-        return self._counts.total()
-
-    def show(self, fewest: int) -> None:
-        """Print a line about so many files and more."""
-        if self.files < fewest:
-            return
-        order = [*filter(self._counts.__contains__, self._names), *sorted(self._counts.keys() - self._names.keys())]
-        counts = ", ".join(f"{self._counts[outcome]:,} {self._names.get(outcome, outcome)}" for outcome in order)
-        saved = f", of which slim saves {size(self._saved)}" if self._saved else ""
-        show(f"{self.files:,} files: {counts}; {size(self._size)}{saved}")

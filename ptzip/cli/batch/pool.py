@@ -14,7 +14,7 @@ from multiprocessing.connection import wait
 from threading import Thread
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptzip.cli.batch.judge import failure, judged
+from ptzip.cli.batch.one_file import failure, result_of
 from ptzip.cli.batch.task import KILLED, MEMORY, TIMEOUT, Result, Task
 from ptzip.errors import EditError
 from ptzip.io.system import MOST_PROCESSES
@@ -29,7 +29,7 @@ try:
 except ImportError:  # Windows has no such limits
     resource = None  # type: ignore[assignment]
 
-PRELOADED = ["ptzip.cli.batch.judge", "ptzip.cli.batch.pool", "ptzip.checkpoint"]
+PRELOADED = ["ptzip.cli.batch.one_file", "ptzip.cli.batch.pool", "ptzip.checkpoint"]
 """What new processes have before they start."""
 
 SECONDS_TO_DIE = 1.0
@@ -90,7 +90,7 @@ class _Worker:
 class Pool:
     """At most `count` processes that do tasks within bounds, used in a `with` block."""
 
-    def __init__(self, count: int, bounds: Bounds = NO_BOUNDS, work: Work = judged) -> None:
+    def __init__(self, count: int, bounds: Bounds = NO_BOUNDS, work: Work = result_of) -> None:
         if bounds.memory and resource is None:
             raise EditError("--memory needs a system that can limit the memory of a process, which this one cannot")
         if HAS_SERVER:

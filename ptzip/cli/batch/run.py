@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ptzip.cli.batch.judge import judged
+from ptzip.cli.batch.one_file import result_of
 from ptzip.cli.batch.task import Result, Task
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ Here = Callable[[Task], Result]
 """How this process does a task."""
 
 
-def results(tasks: Sequence[Task], how: How, log: "Log | None" = None, here: Here = judged) -> Iterator[Result]:
+def results(tasks: Sequence[Task], how: How, log: "Log | None" = None, here: Here = result_of) -> Iterator[Result]:
     """The result of each task, in their order; each is in the log as soon as its file ends.
 
     A file that nobody named and that cannot be read is no checkpoint, and has no result.

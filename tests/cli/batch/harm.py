@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 
-from ptzip.cli.batch.judge import failure
+from ptzip.cli.batch.one_file import failure
 from ptzip.cli.batch.pool import Bounds, Pool
 from ptzip.cli.batch.task import MEMORY, Result, Task
 

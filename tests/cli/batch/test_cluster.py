@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from ptzip.cli.batch.judge import judge
+from ptzip.cli.batch.one_file import run_task
 from ptzip.cli.batch.pool import NO_BOUNDS, Bounds
 from ptzip.cli.batch.task import Task
 from ptzip.errors import EditError
@@ -45,7 +45,7 @@ def test_a_worker_of_another_version_is_an_error_that_names_both() -> None:
     from ptzip.cli.batch import cluster
 
     with mock.patch("ptzip.__version__", "0.0.9"):
-        assert cluster.judge_together("9.9.9", [{"of": "another version"}], None, None) == ("0.0.9", [])
+        assert cluster.run_together("9.9.9", [{"of": "another version"}], None, None) == ("0.0.9", [])
     future = mock.Mock(exception=lambda: None, result=lambda: ("0.0.9", []))
     with mock.patch.object(cluster, "_has_memory", return_value=False):
         run = cluster._Run(mock.Mock(), [], NO_BOUNDS)
@@ -68,7 +68,7 @@ def test_of_files_that_kill_every_worker_only_those_are_lost(files: list[Path]) 
         if any(str(task["path"]).endswith("/7.pt") for task in tasks):
             future.set_exception(KilledWorker())
         else:
-            future.set_result(cluster.judge_together(version, tasks, None, None))
+            future.set_result(cluster.run_together(version, tasks, None, None))
         return future
 
     class Ended(list["Local[object]"]):
@@ -89,8 +89,8 @@ def test_a_task_that_is_done_twice_writes_its_output_twice_but_overwrites_no_oth
 
     options: dict[str, Any] = {"overwrite": False, "dry_run": False, "output": None, "limits": {}, "sync": False}
     task = _repeatable(Task("slim", str(files[0]), options, {}))
-    assert [judge(task).outcome for _ in range(2)] == ["slimmed", "slimmed"]
-    again = judge(_repeatable(Task("slim", str(files[0]), options, {})))
+    assert [run_task(task).outcome for _ in range(2)] == ["slimmed", "slimmed"]
+    again = run_task(_repeatable(Task("slim", str(files[0]), options, {})))
     assert again.error == f"{files[0].with_suffix('.slim.pt')} already exists (use -f to overwrite)"
 
 

@@ -1,4 +1,4 @@
-"""The commands for one file: a task in, a result out. Every way to do many files calls `judged`, so all give the same."""
+"""The commands for one file: a task in, a result out. Every way to do many files calls `result_of`, so all give the same."""
 
 import errno
 import time
@@ -21,10 +21,10 @@ Seen = Callable[[Any], object]
 """Called with the report itself, in the process that made it."""
 
 
-def judged(task: Task, source: Openable | None = None, progress: Progress | None = None, seen: Seen | None = None) -> Result:
+def result_of(task: Task, source: Openable | None = None, progress: Progress | None = None, seen: Seen | None = None) -> Result:
     """The result of a task whatever happens, so that one file never ends a run of many."""
     try:
-        return judge(task, source, progress, seen)
+        return run_task(task, source, progress, seen)
     except Exception as error:
         outcome, reason = _outcome(error)
     return failure(task, outcome, reason)  # here, since the error held what took the memory
@@ -47,7 +47,7 @@ def _is_of_memory(error: BaseException) -> bool:
     )
 
 
-def judge(task: Task, source: Openable | None = None, progress: Progress | None = None, seen: Seen | None = None) -> Result:
+def run_task(task: Task, source: Openable | None = None, progress: Progress | None = None, seen: Seen | None = None) -> Result:
     """The result of a task; `source` is what to open instead of its path, if that is no name of a file."""
     started, mark = time.perf_counter(), stamp(task)
     if task.refusal:
