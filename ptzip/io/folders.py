@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ptzip.errors import FormatError, PtzipError
-from ptzip.io.sources import BaseSource, FileSource, Identity, Position, Source, changed, special, whole
+from ptzip.errors import FormatError
+from ptzip.io.sources import BaseSource, FileSource, Identity, Position, Source, changed, closed, special, whole
 from ptzip.io.streams import Stream
 
 MOST_OPEN = 64
@@ -26,12 +26,15 @@ def has_model_suffix(path: str) -> bool:
 
 
 class FolderFile(NamedTuple):
-    """One file of a folder, as a source that its folder opens when it is read; closing it does nothing."""
+    """A file of a folder, or what is packed in one, as a source that the folder opens when it is read; closing does nothing."""
 
     folder: "FolderSource"
     path: str
-    """Below the folder."""
+    """Of the file, below the folder."""
     size: int
+    open: Callable[[], Source]
+    inside: str = ""
+    """What is packed in the file; "" for the file itself."""
 
     @property
     def name(self) -> str:
@@ -39,13 +42,13 @@ class FolderFile(NamedTuple):
 
     @property
     def origin(self) -> Position:
-        return Position(0, self.path)
+        return Position(0, self.inside or self.path)
 
     def read(self, offset: int, length: int) -> bytes:
-        return self.folder.opened(self.path).read(offset, length)
+        return self.folder.opened(self.open).read(offset, length)
 
     def read_into(self, offset: int, buffer: memoryview) -> None:
-        self.folder.opened(self.path).read_into(offset, buffer)
+        self.folder.opened(self.open).read_into(offset, buffer)
 
     def whole(self) -> Stream:
         return whole(self)
@@ -57,39 +60,8 @@ class FolderFile(NamedTuple):
         pass
 
 
-class HeldContent(NamedTuple):
-    """What a function unpacks of a folder, as a source of `size` bytes: the folder holds some of those, the last that were
-    read. Closing it does nothing."""
-
-    folder: "FolderSource"
-    unpack: Callable[[], Source]
-    name: str
-    size: int
-    origin: Position
-
-    @classmethod
-    def of(cls, folder: "FolderSource", unpack: Callable[[], Source], name: str) -> "HeldContent":
-        content = folder.held(unpack)
-        return cls(folder, unpack, content.name, content.size, Position(0, name))
-
-    def read(self, offset: int, length: int) -> bytes:
-        return self.folder.held(self.unpack).read(offset, length)
-
-    def read_into(self, offset: int, buffer: memoryview) -> None:
-        self.folder.held(self.unpack).read_into(offset, buffer)
-
-    def whole(self) -> Stream:
-        return whole(self)
-
-    def check_unchanged(self, may_be_replaced: bool = False) -> None:
-        self.folder.check_unchanged(may_be_replaced)
-
-    def close(self) -> None:
-        pass
-
-
-def _unpacked(unpack: Callable[[], Source]) -> Source:
-    return unpack()
+def _opened(open: Callable[[], Source]) -> Source:
+    return open()
 
 
 class FolderSource(BaseSource):
@@ -104,12 +76,10 @@ class FolderSource(BaseSource):
         self.whole_name = whole_name
         """The name of one file with all tensors, where the loader of the folder takes one."""
         self.identities = {file: self._identity(file) for file in files}
-        self.files = {file: FolderFile(self, file, found.size) for file, found in self.identities.items()}
+        self.files = {file: self._file(file) for file in files}
         self.size = sum(file.size for file in self.files.values())
-        self.opened = functools.lru_cache(MOST_OPEN)(self._open)
-        """A file by its path below the folder; raises ChangedError where it is another one by now."""
-        self.held = functools.lru_cache(MOST_OPEN)(_unpacked)
-        """What a function unpacks, which is called again once others were read."""
+        self.opened = functools.lru_cache(MOST_OPEN)(_opened)
+        """What a function opens, which is called again once many others were read."""
         self.masters = False
         """Whether the float32 masters of an optimizer are wanted where there are 16-bit weights too."""
         self._is_closed = False
@@ -135,6 +105,13 @@ class FolderSource(BaseSource):
         again.masters = self.masters
         return again
 
+    def packed(self, path: str, inside: str, unpack: Callable[[], Source]) -> FolderFile:
+        """What a function unpacks of a file."""
+        return FolderFile(self, path, self.opened(unpack).size, unpack, inside)
+
+    def _file(self, path: str) -> FolderFile:
+        return FolderFile(self, path, self.identities[path].size, functools.partial(self._open, path))
+
     def _identity(self, file: str) -> Identity:
         path = os.path.join(self.path, file)
         if kind := special(path):
@@ -142,8 +119,9 @@ class FolderSource(BaseSource):
         return Identity.of(os.stat(path))
 
     def _open(self, file: str) -> FileSource:
+        """Raises ChangedError where the file is another one by now."""
         if self._is_closed:
-            raise PtzipError(f"{self.name} is closed: read from it before closing it, or open it again")
+            raise closed(self.name)
         found = FileSource(os.path.join(self.path, file))
         if Identity.of(found.status) != self.identities[file]:
             raise changed(f"another program replaced {file}")
@@ -170,4 +148,3 @@ class FolderSource(BaseSource):
     def close(self) -> None:
         self._is_closed = True
         self.opened.cache_clear()
-        self.held.cache_clear()

@@ -19,7 +19,7 @@ from ptzip.formats.folders.listing import Listing
 from ptzip.formats.folders.pieces import Piece, Stored
 from ptzip.formats.torchzip import TorchZip
 from ptzip.io.compression import COMPRESSIONS, unpacked
-from ptzip.io.folders import MOST_OPEN, FolderSource, HeldContent
+from ptzip.io.folders import MOST_OPEN, FolderSource
 from ptzip.io.sources import CHUNK, Source, Window
 from ptzip.limits import Limits
 from ptzip.pickling.nodes import Node
@@ -134,11 +134,12 @@ class ItemReader(NamedTuple):
     def _item(self, name: str, place: Place) -> Part:
         """The stream of torch.save at a place."""
         what = f"item {name} of {place.file}"
-        content: Source = Window(self.source.files[self.below + place.file], place.offset, place.length)
+        path = self.below + place.file
+        content: Source = Window(self.source.files[path], place.offset, place.length)
         try:
             if place.transforms:
                 unpack = functools.partial(self._unpacked, what, content, place.transforms)
-                content = HeldContent.of(self.source, unpack, what)
+                content = self.source.packed(path, what, unpack)
             container = zips.read(content, self.limits)
         except FormatError as error:
             raise _other_checkpoint(what, place, error) from error
