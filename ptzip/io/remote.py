@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from ptzip.errors import PtzipError, UnsupportedError
 from ptzip.io.block_cache import BLOCK, BlockCache
@@ -55,6 +55,8 @@ VERSION = (
 
 PATTERN = ("*", "[")
 
+
+Answer = TypeVar("Answer")
 
 Request = Callable[[int, int], bytes]
 """Fetches the bytes from one offset to another."""
@@ -117,7 +119,7 @@ class RemoteFile:
             found: dict[str, Any] = self._fs.info(self._path)
             return found
 
-        info: dict[str, Any] = self._repeated(ask)
+        info = _repeated(ask, self.name)
         if info.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "this is a folder: end its name with / for the files in it", self.name)
         return info
@@ -167,8 +169,7 @@ class RemoteFile:
                 raise ConnectionError(errno.ECONNRESET, f"the server sent {len(data)} bytes, expected {stop - start}")
             return data
 
-        found: bytes = self._repeated(ask)
-        return found
+        return _repeated(ask, self.name)
 
     def download(self, copy: BinaryIO) -> None:
         """Write all bytes to a file."""
@@ -178,7 +179,7 @@ class RemoteFile:
             copy.truncate()
             self._fs.get_file(self._path, copy)
 
-        self._repeated(ask)
+        _repeated(ask, self.name)
         copy.flush()
 
     def check_unchanged(self) -> None:
@@ -190,19 +191,18 @@ class RemoteFile:
         if now != self.version:
             raise changed("another program replaced it")
 
-    def _repeated(self, ask: Callable[[], Any]) -> Any:
-        """The answer to a request, which is repeated while it fails as it may do for a moment."""
-        for pause in PAUSES:
-            try:
-                return ask()
-            except Exception as error:
-                if not _may_pass(cause(error)):
-                    raise translated(error, self.name) from None
-                time.sleep(_asked_pause(cause(error)) or pause * (1 + random.random()))
+
+def _repeated(ask: Callable[[], Answer], name: str) -> Answer:
+    """The answer to a request, which is repeated while it fails as it may do for a moment. Errors are those of `translated`."""
+    pauses = iter(PAUSES)
+    while True:
         try:
             return ask()
         except Exception as error:
-            raise translated(error, self.name) from None
+            pause = next(pauses, 0.0)
+            if not pause or not _may_pass(cause(error)):
+                raise translated(error, name) from None
+            time.sleep(_asked_pause(cause(error)) or pause * (1 + random.random()))
 
 
 def _version(info: dict[str, Any]) -> tuple[str, ...]:
@@ -227,7 +227,8 @@ def _may_pass(error: BaseException) -> bool:
         return status >= 500 or status in MEANT_TO_PASS
     from fsspec.exceptions import FSTimeoutError  # as above
 
-    lasting = (PtzipError, FileNotFoundError, PermissionError, IsADirectoryError, ImportError, ValueError, TypeError)
+    missing = (FileNotFoundError, PermissionError, IsADirectoryError)
+    lasting = (*missing, PtzipError, ImportError, NotImplementedError, ValueError, TypeError)
     return isinstance(error, FSTimeoutError) or not (isinstance(error, lasting) or _is_expired(error))
 
 
@@ -340,10 +341,7 @@ def expand_remote(pattern: str) -> list[str]:
         return [pattern]
     files, path = filesystem(pattern)
     root = pattern.rstrip("/").removesuffix(path.rstrip("/"))
-    try:
-        found = files.find(path) if is_folder else _matching(files, path)
-    except Exception as error:
-        raise translated(error, redacted(pattern)) from None
+    found = _repeated(lambda: files.find(path) if is_folder else _matching(files, path), redacted(pattern))
     if not found:
         raise FileNotFoundError(errno.ENOENT, "there are no such files", redacted(pattern))
     return [f"{root}{name}" for name in sorted(found)]
