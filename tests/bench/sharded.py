@@ -25,11 +25,15 @@ def run(rank, folder):
     dist.init_process_group("gloo")
     mesh = init_device_mesh("cpu", (2,))
 
-    def made():
-        whole = torch.randn(4096, 4096) * 0.02
-        return {f"layers.{number}.weight": distribute_tensor(whole + number, mesh, [Shard(0)]) for number in range(22)}
+    whole = torch.randn(4096, 4096) * 0.02
+    names = [f"layers.{number}.weight" for number in range(22)]
 
-    state = {"model": made(), "optimizer": {"exp_avg": made(), "exp_avg_sq": made()}}
+    def made(number):
+        return distribute_tensor(whole + number, mesh, [Shard(0)])
+
+    moments = {name: {"exp_avg": made(at), "exp_avg_sq": made(-at)} for at, name in enumerate(names)}
+    optimizer = {"state": moments, "param_groups": [{"lr": 1e-3, "params": names}]}
+    state = {"model": {name: made(at) for at, name in enumerate(names)}, "optimizer": optimizer}
     dcp.save(state, checkpoint_id=folder)
 
 if __name__ == "__main__":
