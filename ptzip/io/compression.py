@@ -1,22 +1,18 @@
 """The compressions a file may be wrapped in: one row each, and what unpacks and writes them.
 
-Checkpoints are read at random offsets, so a file is unpacked first: into memory, or beyond `IN_MEMORY` bytes into a temporary
-file.
+Checkpoints are read at random offsets, so a file is unpacked first.
 """
 
-import contextlib
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 from ptzip.errors import CutError, FormatError, LimitError, PtzipError, beyond
-from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Position, Source, SourceFile, expect
+from ptzip.io.copies import IN_MEMORY, copied
+from ptzip.io.sources import CHUNK, Position, Source, SourceFile, expect
 from ptzip.io.system import write_at
 from ptzip.limits import Limits
-
-IN_MEMORY = 1 << 26
-"""Bytes that are unpacked into memory; more go to a temporary file."""
 
 MOST_GROWTH = 200
 """A scan unpacks no more than `IN_MEMORY` bytes to more than this many times their size: weights hardly shrink."""
@@ -149,28 +145,18 @@ def unpacked(
     which gives a list of `faults`, gets what precedes the damage, as a loader does, and a LimitError for more than
     `MOST_GROWTH`-fold growth.
     """
-    pieces, size = list[bytes](), 0
-    origin = Position(0, name or content_of(kind))
-    with contextlib.ExitStack() as made:
-        file = None
-        for piece in _content(source, kind, faults):
-            size += len(piece)
-            if size > limits.unpacked_bytes:
-                raise beyond("unpacked_bytes", limits.unpacked_bytes, f"the {kind.name} holds more bytes than")
-            if file is None and size > in_memory:
-                import tempfile  # few files are that large
+    pieces = _bounded(_content(source, kind, faults), kind, limits)
+    return copied(pieces, source.name, Position(0, name or content_of(kind)), in_memory)
 
-                file = made.enter_context(tempfile.TemporaryFile())
-                file.writelines(pieces)
-                pieces.clear()
-            if file is None:
-                pieces.append(piece)
-            else:
-                file.write(piece)
-        if file is None:
-            return BytesSource(b"".join(pieces), source.name, origin)
-        file.flush()
-        return DescriptorSource(os.dup(file.fileno()), source.name, origin)
+
+def _bounded(pieces: Iterable[bytes], kind: Compression, limits: Limits) -> Iterator[bytes]:
+    """The pieces, up to the limit. Raises LimitError beyond it."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+        if size > limits.unpacked_bytes:
+            raise beyond("unpacked_bytes", limits.unpacked_bytes, f"the {kind.name} holds more bytes than")
+        yield piece
 
 
 def _content(source: Source, kind: Compression, faults: list[str] | None) -> Iterator[bytes]:

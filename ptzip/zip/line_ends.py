@@ -3,10 +3,10 @@
 In random bytes one line feed in 256 follows a carriage return, so that a file in which all or none do was converted.
 """
 
-import os
 from collections.abc import Iterator
 
-from ptzip.io.sources import CHUNK, BytesSource, DescriptorSource, Source
+from ptzip.io.copies import copied
+from ptzip.io.sources import CHUNK, Source
 from ptzip.zip.find_archives import bytes_before, find_end
 
 FEW = 8
@@ -14,9 +14,6 @@ FEW = 8
 
 LARGE = 1 << 20
 """In a file of so many bytes 16 pairs are expected."""
-
-IN_MEMORY = 64 << 20
-"""The largest file that is restored in memory; others go to a temporary file."""
 
 EXPANDED = "every line feed became a carriage return and a line feed"
 STRIPPED = "every carriage return before a line feed was removed"
@@ -48,15 +45,8 @@ def _lacks_few(source: Source, feeds: int) -> bool:
 
 
 def with_line_feeds(source: Source) -> Source:
-    """The file as it was before its line ends were expanded: in memory, or beyond `IN_MEMORY` bytes in a temporary file."""
-    if source.size <= IN_MEMORY:
-        return BytesSource(b"".join(_restored(source)), source.name)
-    import tempfile  # few files are that large
-
-    with tempfile.TemporaryFile() as file:
-        file.writelines(_restored(source))
-        file.flush()
-        return DescriptorSource(os.dup(file.fileno()), source.name)
+    """The file as it was before its line ends were expanded."""
+    return copied(_restored(source), source.name)
 
 
 def _restored(source: Source) -> Iterator[bytes]:

@@ -42,11 +42,9 @@ def test_a_lost_block_is_no_conversion(lost: int, tmp_path: Path) -> None:
     assert converted_line_ends(BytesSource(data[:10_000] + data[10_000 + lost :])) == ""
 
 
-@pytest.mark.parametrize("in_memory", [0, 1 << 20])
 @pytest.mark.parametrize("size", [0, 1, 7, 64, 1000])
-def test_added_carriage_returns_are_removed_in_pieces(size: int, in_memory: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_added_carriage_returns_are_removed_in_pieces(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(line_ends, "CHUNK", 7)
-    monkeypatch.setattr(line_ends, "IN_MEMORY", in_memory)
     data = bytes(random.Random(size).choices(b"\r\nab", k=size))
     expanded = data.replace(b"\n", b"\r\n")
     source = with_line_feeds(BytesSource(expanded, "x.pt"))
