@@ -294,19 +294,24 @@ def folder_source(path: str, has_models: bool = True) -> "FolderSource | None":
 
 
 def scan(
-    source: Openable, *, trust: str | Iterable[str] = (), limits: Limits | Mapping[str, int] | None = None
+    source: Openable,
+    *,
+    trust: str | Iterable[str] = (),
+    whole: bool = False,
+    limits: Limits | Mapping[str, int] | None = None,
 ) -> "ScanReport":
     """Judge whether a checkpoint is safe to load: a verdict, and the findings that led to it.
 
     trust   classes to allow on top of the allow list, as "module.Name", or presets (`ptzip scan --help` lists them): they are
             instantiated, and only called where "()" follows the name. The report says in `trusted` what passed for that
+    whole   of a large file at a URL, fetch also what no loader unpickles; without it, such a file is not clean
 
     A file that cannot be read gets the verdict "unreadable"; only a missing file raises (OSError). ValueError is raised for
     a name that cannot be trusted.
     """
     from ptzip.scanning import scan as command  # as above
 
-    return command.scan(source, trust=strings(trust), limits=limits_from(limits, SCAN_LIMITS))
+    return command.scan(source, trust=strings(trust), whole=whole, limits=limits_from(limits, SCAN_LIMITS))
 
 
 def verify(

@@ -69,6 +69,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
     config = "read trust and fail-on from a TOML file, outside of the folders to scan; no other file is read for settings"
     parser.add_argument("--config", metavar="FILE", help=config)
+    whole = "of large files at URLs, fetch also what no loader unpickles (ptzip help remote)"
+    parser.add_argument("--whole", action="store_true", help=whole)
     parser.add_argument("-o", "--output", metavar="FILE", help="write the report to a file; - is stdout")
     parser.add_argument("-f", "--force", action="store_true", help="overwrite an existing output")
     parser.add_argument("--html", metavar="OUT", help=PAGE_OF_ALL)
@@ -149,7 +151,7 @@ def _report_to(output: str | None, overwrite: bool) -> Iterator[None]:
 def _tasks(arguments: argparse.Namespace, trust: tuple[str, ...]) -> list[Task]:
     """What to scan. Raises ValueError for a name that cannot be trusted."""
     given, names = _apart(arguments.trust)
-    options = {"trust": [*trust, *names], "limits": arguments.limits}
+    options = {"trust": [*trust, *names], "whole": arguments.whole, "limits": arguments.limits}
     if options["trust"]:
         from ptzip.scanning.trust import trusted  # most scans trust nothing else
 

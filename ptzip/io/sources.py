@@ -502,6 +502,13 @@ def is_distant(source: Source) -> bool:
     return isinstance(base, BaseSource) and base.is_distant
 
 
+def look_everywhere(source: Source) -> None:
+    """Have everything in a source looked at, whatever each look takes."""
+    base, _ = _based(source, 0)
+    if isinstance(base, BaseSource):
+        base.is_distant = False
+
+
 def _based(source: Source, offset: int) -> tuple[Source, int]:
     """The source that a part is of, and where a byte of the part is in it."""
     while isinstance(source, Window | NamedSource):

@@ -232,8 +232,8 @@ bombs = reported(NoteKind.BOMB, "A small entry expands to something huge.")
 over_a_limit = reported(NoteKind.LIMIT, "To read on would take more memory or time than any honest file does.")
 distant = reported(
     NoteKind.DISTANT,
-    "Of a large file at a URL, only what loaders unpickle is fetched, and what says where that is. Download the file to scan "
-    "everything in it.",
+    "Of a large file at a URL, only what loaders unpickle is fetched, and what says where that is. What they do not read may "
+    "hide a pickle from other readers: `scan --whole` fetches everything.",
 )
 code = reported(NoteKind.CODE, "Code is not part of a checkpoint. Loading may run, import or link it.")
 torchscript = reported(

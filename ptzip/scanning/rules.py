@@ -51,7 +51,7 @@ RULES = (
     Rule("PTZ317", REVIEW, "a bomb", Note, containers.bombs),
     Rule("PTZ318", REVIEW, "a limit exceeded", Note, containers.over_a_limit),
     Rule("PTZ319", REVIEW, "an entry that loaders read differently", ZipSubject, containers.ambiguous_entries),
-    Rule("PTZ320", NOTE, "parts that were not fetched", Note, containers.distant),
+    Rule("PTZ320", REVIEW, "parts that were not fetched", Note, containers.distant),
     Rule("PTZ401", REVIEW, "a tensor that extends past its storage", PickleStream, tensors.past_the_storage),
     Rule("PTZ402", REVIEW, "a tensor of an impossible shape", PickleStream, tensors.odd_shapes),
     Rule("PTZ403", REVIEW, "a storage that does not match its record", PickleStream, tensors.other_records),

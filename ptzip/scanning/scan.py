@@ -10,7 +10,7 @@ from ptzip.allowlist.table import NOTHING, Trust
 from ptzip.errors import PtzipError
 from ptzip.formats.folders import opened_any
 from ptzip.io.folders import FolderSource, has_model_suffix
-from ptzip.io.sources import FileSource, Openable, Source, named_member, place_of
+from ptzip.io.sources import FileSource, Openable, Source, look_everywhere, named_member, place_of
 from ptzip.io.urls import redacted
 from ptzip.limits import SCAN_LIMITS, Limits
 from ptzip.scanning.report import Finding, Hit, ScanReport, Severity, Verdict, verdict
@@ -21,13 +21,13 @@ from ptzip.scanning.walk import subjects
 RULES_OF = {of: tuple(rule for rule in RULES if rule.of is of) for of in {rule.of for rule in RULES}}
 
 
-def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_LIMITS) -> ScanReport:
+def scan(source: Openable, *, trust: Iterable[str] = (), whole: bool = False, limits: Limits = SCAN_LIMITS) -> ScanReport:
     """Whether a checkpoint is safe to load: a verdict, and the findings that led to it. Nothing in it is executed.
 
     `source` is a path, FILE::NAME, the bytes of a file, or a binary file object. `trust` are names beside the allow list,
-    "module.Name" or presets (`ptzip.scanning.presets`): instances of the classes, and calls too where "()" follows a name. A
-    file that cannot be read has the verdict `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name
-    that cannot be trusted.
+    "module.Name" or presets (`ptzip.scanning.presets`): instances of the classes, and calls too where "()" follows a name. With
+    `whole`, also what no loader unpickles of a large file at a URL is fetched. A file that cannot be read has the verdict
+    `unreadable`. Raises OSError where a file cannot be opened, ValueError for a name that cannot be trusted.
     """
     given, names = tuple(trust), NOTHING
     if given:
@@ -38,6 +38,8 @@ def scan(source: Openable, *, trust: Iterable[str] = (), limits: Limits = SCAN_L
     try:
         with _opened(source, limits) as opened:
             name = opened.name
+            if whole:
+                look_everywhere(opened)
             return scan_source(opened, names, limits)._replace(trust=given)
     except PtzipError as error:
         return ScanReport(name, Verdict.UNREADABLE, reason=str(error), trust=given)

@@ -160,7 +160,7 @@ class _ArchiveReader:
         storages = self._storages()
         if self.zip.is_distant:
             self.zip.unread = frozenset(storages)
-            message = f"{len(storages):,} storages were not fetched, nor what is between the records: no loader unpickles them"
+            message = f"{len(storages):,} storages were not fetched, nor what is between the records: scan --whole fetches them"
             yield self.region.note(NoteKind.DISTANT, message)
         for entry in self.zip.entries_read:
             is_folder = entry.name.endswith("/") and not entry.size
