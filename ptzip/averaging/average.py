@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ptzip.arguments import Integers, Precision, check_choice
-from ptzip.averaging.inputs import Input, about, input_of
+from ptzip.averaging.inputs import Input, errors_about, input_of
 from ptzip.averaging.layout import check_layouts
 from ptzip.averaging.plan import Plan, Planner
 from ptzip.averaging.report import AverageReport, LeftOut, Weighted
@@ -30,7 +30,7 @@ STATISTICS = ("running_mean", "running_var")
 
 BATCH_NORM = "statistics of BatchNorm are averaged too: torch.optim.swa_utils.update_bn computes those of the averaged weights"
 
-USUAL = 32
+MOST_EXPONENT = 32
 """Weights whose sum is below 2 to this power, and above its inverse, are used as they are."""
 
 
@@ -89,7 +89,7 @@ def checked_weights(given: tuple[float, ...] | None, count: int) -> tuple[float,
     if not 0 < whole < math.inf:
         raise ValueError(f"the weights are {', '.join(map(str, weights))}, expected positive numbers")
     _, exponent = math.frexp(whole)
-    return weights if abs(exponent) < USUAL else tuple(math.ldexp(one, -exponent) for one in weights)
+    return weights if abs(exponent) < MOST_EXPONENT else tuple(math.ldexp(one, -exponent) for one in weights)
 
 
 def _check_file_objects(sources: Sequence[Openable]) -> None:
@@ -100,12 +100,12 @@ def _check_file_objects(sources: Sequence[Openable]) -> None:
 
 
 def _opened(source: Openable, number: int, limits: Limits) -> Checkpoint:
-    with about(os.fspath(source) if isinstance(source, str | os.PathLike) else f"checkpoint {number}"):
+    with errors_about(os.fspath(source) if isinstance(source, str | os.PathLike) else f"checkpoint {number}"):
         return open_checkpoint(source, limits)
 
 
 def _input(checkpoint: Checkpoint, is_written: bool) -> Input:
-    with about(checkpoint.source.name):
+    with errors_about(checkpoint.source.name):
         return input_of(checkpoint, is_written)
 
 
@@ -133,7 +133,7 @@ def _write(
 ) -> tuple[int, tuple[str, ...]]:
     """Write the first file with its new payloads. Returns the size of the output, and warnings."""
     edit, source, *others = inputs[0].edit, *(one.checkpoint.source for one in inputs)
-    with about(inputs[0].name):
+    with errors_about(inputs[0].name):
         _, file = laid_out(edit, inputs[0].container)
     edit.release()
     counter = ByteCounter(progress, sum(payload.length for payload in file.payloads))

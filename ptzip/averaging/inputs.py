@@ -32,7 +32,7 @@ class Input(NamedTuple):
 
 
 @contextlib.contextmanager
-def about(name: str) -> Iterator[None]:
+def errors_about(name: str) -> Iterator[None]:
     """Let errors about one of the files say which; an OSError does."""
     try:
         yield

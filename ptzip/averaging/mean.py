@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ptzip.averaging.inputs import about
+from ptzip.averaging.inputs import errors_about
 from ptzip.io.buffers import Buffers
 from ptzip.io.payloads import Payload
 from ptzip.tensors.cast import whole_items
@@ -35,7 +35,7 @@ class Floats(NamedTuple):
 
     def pieces(self, start: int, stop: int, item: int, buffers: Buffers | None) -> Iterator[Piece]:
         """The bytes from `start` to `stop`, cut between elements of `item` bytes."""
-        with about(self.name):
+        with errors_about(self.name):
             yield from whole_items(self.payload.chunks(start, stop, buffers), item)
 
 

@@ -7,7 +7,7 @@ same in all: a mean of them means nothing. That is checked before anything is wr
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ptzip.averaging.inputs import Input, about
+from ptzip.averaging.inputs import Input, errors_about
 from ptzip.averaging.mean import Floats, Mean
 from ptzip.averaging.views import Digests, Island, View, islands, view_of
 from ptzip.editing.quantised import StoredAs
@@ -71,7 +71,7 @@ class Planner:
         """The tensors that have elements of their own."""
         for name, tensor in self.inputs[0].tensors.items():
             if tensor.storage is not None and tensor.numel:
-                with about(name):
+                with errors_about(name):
                     view = view_of(name, [one.tensors[name] for one in self.inputs])
                 yield view
 
@@ -111,7 +111,7 @@ class Planner:
         """The first file in which a tensor is not that of the first, or ""."""
         first, *others = view.tensors
         for file, other in zip(files[1:], others, strict=True):
-            with about(f"{view.name} in {files[0]} and {file}"):
+            with errors_about(f"{view.name} in {files[0]} and {file}"):
                 if not self._digests.are_equal((first, other)):
                     return file
         return ""
