@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ptzip.allowlist.python_modules import PYTHON_MODULES
 from ptzip.allowlist.table import pair
 from ptzip.pickling.nodes import Atom, Call, Global, Node, Persistent, Pickle, Tuple, plain, state, text
-from ptzip.tensors.references import KEY, LOCATION, STORAGE_ITEMS
+from ptzip.tensors.references import KEY, LOCATION, MARKS, STORAGE_ITEMS
 from ptzip.tensors.torch_names import DATED, Release
 
 
@@ -71,8 +71,8 @@ DEVICE = "torch.device"
 GENERATOR = "torch._C.Generator"
 """A generator of a GPU has the state of one, which that of the CPU does not take."""
 
-REBUILD, METADATA = "torch._utils._rebuild_tensor_v2", 6
-"""The index of the conjugate and negative bits in its arguments, where a tensor has them; torch before 2.0 takes none."""
+REBUILD = "torch._utils._rebuild_tensor_v2"
+"""With conjugate and negative bits among its arguments, which torch before 2.0 does not take."""
 
 TORCH_VERSION = "torch.torch_version.TorchVersion"
 WITH_STATE = "torch._utils._rebuild_parameter_with_state"
@@ -201,7 +201,7 @@ def _of_call(path: str, call: Call) -> Iterator[Need]:
         yield Need(NUMPY_2, (kind.path,), 1, True)
     if isinstance(kind, Call) and (device := named_device(kind)):
         yield Need(f"device {device}", (GENERATOR,), 1, False)
-    if path == REBUILD and len(call.arguments) > METADATA:
+    if path == REBUILD and len(call.arguments) > MARKS:
         yield Need(since_torch((2, 0)), (REBUILD,), 1, False)
     if path == DTYPE and unsigned_flags(call) is not None:
         yield Need(NUMPY_2, (DTYPE,), 1, True)
