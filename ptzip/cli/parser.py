@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ptzip.cli.printing import complain, show
+from ptzip.io.urls import is_url, redacted
 from ptzip.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -96,6 +97,13 @@ def seconds(word: str) -> float:
         if 0 < (found := float(word)) < math.inf:
             return found
     raise argparse.ArgumentTypeError(f"invalid number of seconds {word!r}: expected one above 0")
+
+
+def local_file(word: str) -> str:
+    """A file that no command opens at a URL, for a flag."""
+    if is_url(word):
+        raise argparse.ArgumentTypeError(f"{redacted(word)} is a URL: expected a file on this machine")
+    return word
 
 
 def byte_size(word: str) -> int:

@@ -16,7 +16,7 @@ from ptzip.cli.batch.tally import Tally
 from ptzip.cli.batch.task import Task
 from ptzip.cli.files import walk
 from ptzip.cli.pages import PAGE_OF_ALL, RegistryPage
-from ptzip.cli.parser import Paths
+from ptzip.cli.parser import Paths, local_file
 from ptzip.cli.printing import as_json, complain, show, show_lines
 from ptzip.cli.streams import STANDARD
 from ptzip.errors import EditError
@@ -68,7 +68,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--trust", nargs="+", action="extend", metavar="NAME", default=[], help=trust)
     config = "read trust and fail-on from a TOML file, outside of the folders to scan; no other file is read for settings"
-    parser.add_argument("--config", metavar="FILE", help=config)
+    parser.add_argument("--config", type=local_file, metavar="FILE", help=config)
     whole = "of large files at URLs, fetch also what no loader unpickles (ptzip help remote)"
     parser.add_argument("--whole", action="store_true", help=whole)
     parser.add_argument("-o", "--output", metavar="FILE", help="write the report to a file; - is stdout")

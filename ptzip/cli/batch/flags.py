@@ -10,7 +10,7 @@ from typing import Any
 from ptzip.cli.batch.one_file import Seen, result_of, run_task
 from ptzip.cli.batch.run import How, results
 from ptzip.cli.batch.task import Result, Task
-from ptzip.cli.parser import byte_size, count, part, seconds
+from ptzip.cli.parser import byte_size, count, local_file, part, seconds
 from ptzip.cli.printing import Bar
 from ptzip.cli.streams import STANDARD, is_stdin, source
 from ptzip.errors import EditError
@@ -29,16 +29,16 @@ def add_batch(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(misuse=parser.error)
     group = parser.add_argument_group("many files (ptzip help many-files)")
     listed = "also the files that FILE lists, one a line or ended by NUL; - is stdin"
-    group.add_argument("--files-from", metavar="FILE", help=listed)
+    group.add_argument("--files-from", type=local_file, metavar="FILE", help=listed)
     one_part = "only part I of N, by a hash of each path: --shard 3/16"
     group.add_argument("--shard", type=part, metavar="I/N", help=one_part)
     jobs = f"processes (default: all processors from {TOGETHER} files on)"
     group.add_argument("-j", "--jobs", type=count, metavar="N", help=jobs)
     cluster = "a dask cluster at tcp://HOST:PORT or tls://HOST:PORT, or local (pip install 'ptzip[dask]')"
     group.add_argument("--scheduler", metavar="ADDRESS", help=cluster)
-    group.add_argument("--jsonl", metavar="OUT", help="write a line of JSON for each file as it ends")
+    group.add_argument("--jsonl", type=local_file, metavar="OUT", help="write a line of JSON for each file as it ends")
     again = "the same, but continue OUT: skip what it has and what has not changed since"
-    group.add_argument("--resume", metavar="OUT", help=again)
+    group.add_argument("--resume", type=local_file, metavar="OUT", help=again)
     late = "give up a file after so many seconds"
     group.add_argument("--timeout", type=seconds, metavar="SECONDS", help=late)
     group.add_argument("--memory", type=byte_size, metavar="SIZE", help="give up a file that takes more memory, such as 2GB")

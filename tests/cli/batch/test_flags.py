@@ -98,5 +98,13 @@ def test_a_wrong_value_is_one_error(words: str) -> None:
     assert run.err.startswith(f"ptzip: error: argument {words.split()[0]}")
 
 
+@pytest.mark.parametrize("flag", ["--files-from", "--jsonl", "--resume", "--config"])
+def test_lists_and_logs_are_files_on_this_machine(flag: str) -> None:
+    run = ptzip("scan", "0.pt", flag, "https://name:secret@example.org/list?key=secret")
+    assert run.code == 2
+    assert "https://example.org/list is a URL: expected a file on this machine" in run.err
+    assert "secret" not in run.err
+
+
 def test_views_are_not_for_many_processes() -> None:
     assert "is about summaries of whole files" in ptzip("inspect", "--tree", "0.pt", "--timeout", "3").err
