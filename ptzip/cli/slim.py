@@ -134,9 +134,11 @@ def _write_page(report: "ptzip.SlimReport", name: str, results: Results) -> None
 
 
 def _files(arguments: argparse.Namespace) -> list[File]:
-    """The files to slim: in a folder not what an earlier run wrote there."""
+    """The files to slim: in a folder not what an earlier run wrote there; one that is overwritten, once."""
     writes_beside = not (arguments.output or arguments.in_place)
     found = checkpoints(named(arguments, arguments.files), opened=functools.partial(api.folder_source, has_models=False))
+    if arguments.in_place:
+        found = list({_one_spelling(file.path): file for file in reversed(found)}.values())[::-1]
     return [file for file in found if file.is_named or not writes_beside or ".slim." not in Path(file.path).name]
 
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 from ptzip.errors import PtzipError, UnsupportedError
 from ptzip.io.block_cache import BLOCK, BlockCache
 from ptzip.io.sources import BaseSource, DescriptorSource, Source, changed, closed, ends_early
-from ptzip.io.urls import URL, redacted, redacted_text
+from ptzip.io.urls import URL, is_chain, redacted, redacted_text
 
 TAIL = 1 << 18
 """Bytes at the end of a file that are fetched at once: the directory of a zip with two thousand records."""
@@ -68,26 +68,29 @@ class NoRangesError(ValueError):
 
 def filesystem(url: str) -> tuple[Any, str]:
     """The file system of fsspec for a URL, and the path in it. Raises UnsupportedError where a package is missing."""
+    if is_chain(url):
+        raise UnsupportedError("this is a chain of URLs, which fsspec joins by `::`: name the file itself")
     scheme = url.partition("://")[0].lower()
     try:
         import fsspec  # installed by the extra `remote` only
     except ImportError:
-        raise _missing(url, "'ptzip[remote]'") from None
+        raise _missing(scheme, "`pip install 'ptzip[remote]'`") from None
     try:
         kind = fsspec.get_filesystem_class(scheme)
         options = _http_options() if scheme in ("http", "https") else {}
         return kind(**{**options, **kind._get_kwargs_from_urls(url)}), kind._strip_protocol(url)
-    except ImportError:
-        raise _missing(url, PACKAGES.get(scheme, f"what fsspec needs for {scheme}")) from None
+    except ImportError as error:
+        raise _missing(scheme, f"`pip install {PACKAGES[scheme]}`" if scheme in PACKAGES else str(error)) from None
     except ValueError:
         raise UnsupportedError(f"fsspec knows no protocol {scheme}://") from None
+    except (TypeError, AttributeError):  # what it raises where arguments are missing
+        raise UnsupportedError(f"a URL alone does not say where a file of {scheme}:// is: name it at its own URL") from None
     except Exception as error:
         raise translated(error, redacted(url)) from None
 
 
-def _missing(url: str, package: str) -> UnsupportedError:
-    scheme = url.partition("://")[0]
-    return UnsupportedError(f"what reads {scheme}:// is not installed: `pip install {package}`")
+def _missing(scheme: str, advice: str) -> UnsupportedError:
+    return UnsupportedError(f"what reads {scheme}:// is not installed: {advice}")
 
 
 def _http_options() -> dict[str, Any]:
@@ -221,8 +224,18 @@ def _status(error: BaseException) -> int:
     return status if isinstance(status, int) else 0
 
 
+def _bad_redirect(error: BaseException) -> str:
+    """Where a server of HTTP leads nowhere, in the names of aiohttp, which may be missing; "" for other errors."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    if "TooManyRedirects" in kinds:
+        return "the server redirects without end"
+    return "the server redirects to what is no URL of HTTP" if "RedirectClientError" in kinds else ""
+
+
 def _may_pass(error: BaseException) -> bool:
     """Whether the same request may succeed in a moment."""
+    if _bad_redirect(error):
+        return False
     if status := _status(error):
         return status >= 500 or status in MEANT_TO_PASS
     from fsspec.exceptions import FSTimeoutError  # as above
@@ -257,6 +270,8 @@ def translated(error: BaseException, name: str) -> Exception:
         return changed("another program replaced it")
     if isinstance(error, TimeoutError):
         return TimeoutError(errno.ETIMEDOUT, "the server does not answer", name)
+    if why := _bad_redirect(error):
+        return OSError(errno.EIO, why, name)
     if status:
         return OSError(errno.EIO, f"the server answers with error {status}", name)
     return OSError(errno.EIO, redacted_text(getattr(error, "strerror", None) or str(error)) or type(error).__name__, name)

@@ -14,4 +14,5 @@ def message(error: Exception, name: str) -> str:
         return str(error)
     own = {os.path.normpath(name), os.path.normpath(split_member(name)[0])}
     is_other = error.filename is not None and os.path.normpath(error.filename) not in own
-    return reason(error).lower() + (f": {error.filename}" if is_other else "")
+    text = reason(error)
+    return text[:1].lower() + text[1:] + (f": {error.filename}" if is_other else "")

@@ -132,6 +132,14 @@ def test_an_input_that_is_a_link_gets_its_output_beside_the_link(last: Path) -> 
     assert not Path("last.slim.pt").is_symlink()
 
 
+@pytest.mark.parametrize("jobs", ["1", "3"])
+def test_in_place_replaces_a_file_of_several_names_once(jobs: str, last: Path) -> None:
+    (last.parent / "best.pt").symlink_to(last.name)
+    run = ptzip("slim", "-i", "--json", "-j", jobs, last.parent, last, last)
+    assert run.code == 0
+    assert [Path(report["path"]).name for report in reports(run.out)] == ["best.pt"]
+
+
 def test_in_place_leaves_the_other_names_of_the_file_alone(last: Path) -> None:
     before = last.read_bytes()
     Path("backup.pt").hardlink_to(last)

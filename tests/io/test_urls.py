@@ -11,13 +11,30 @@ from ptzip.io.urls import is_url, redacted, redacted_text, split_url
 SECRETS = st.text(st.characters(codec="utf-8", categories=("L", "N", "P", "S")), min_size=3).map(lambda text: f"secret{text}")
 
 
-@pytest.mark.parametrize("name", ["https://h/x", "s3://bucket/key", "memory://x", "git+ssh://h"])
+@pytest.mark.parametrize(
+    "name",
+    ["https://h/x", "s3://bucket/key", "memory://x", "git+ssh://h", "a_b://h", "simplecache::s3://b/x", "zip://*::s3://b"],
+)
 def test_a_scheme_makes_a_url(name: str) -> None:
     assert is_url(name)
 
 
 @pytest.mark.parametrize(
-    "name", ["x.pt", "C:/x.pt", "c://x", "./s3://x", "a/b://c", "-", "last.pt::model", "://x", b"s3://x", None]
+    "name",
+    [
+        "x.pt",
+        "C:/x.pt",
+        "c://x",
+        "./s3://x",
+        "a/b://c",
+        "-",
+        "last.pt::model",
+        "last.pt::s3://b",
+        "a/b::s3://b",
+        "://x",
+        b"s3://x",
+        None,
+    ],
 )
 def test_anything_else_is_none(name: object) -> None:
     assert not is_url(name)
@@ -34,6 +51,14 @@ def test_userinfo_query_and_fragment_are_not_shown(user: str, password: str, que
 @given(SECRETS)
 def test_a_password_that_is_not_quoted_is_not_shown_either(password: str) -> None:
     assert "secret" not in redacted(f"https://somebody:{password}@host/x")
+
+
+@pytest.mark.parametrize("first", ["", "simplecache::", "zip://a/*.pt::", "last.tar::"])
+@given(SECRETS)
+def test_each_url_of_a_chain_is_without_credentials(first: str, password: str) -> None:
+    password = quote(password, safe="")
+    url = f"https://{password}:{password}@[::1]:80/a.pt?token={password}#{password}"
+    assert redacted(first + url) == f"{first}https://[::1]:80/a.pt"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ http {{
     listen 127.0.0.1:{port}; root {folder}/files; autoindex on;
     location /whole/ {{ alias {folder}/files/; max_ranges 0; }}
     location /moved/ {{ rewrite ^/moved/(.*)$ /$1 redirect; }}
+    location /round/ {{ return 302 $uri; }}
+    location /away/ {{ return 302 file:///etc/hostname; }}
     location /untagged/ {{ alias {folder}/files/; etag off; }}
     location /private/ {{ return 403; }}
   }}

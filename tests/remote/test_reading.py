@@ -106,12 +106,44 @@ def test_it_reads_after_a_redirect_and_without_tags(where: str, web: Web, last: 
     ("where", "words"),
     [
         ("none.pt", "no such file or directory"),
-        ("private/last.pt", "access denied: check the credentials for this url"),
+        ("private/last.pt", "access denied: check the credentials for this URL"),
     ],
 )
 def test_what_is_not_served_is_an_error_that_says_so(where: str, words: str, web: Web) -> None:
     run = ptzip("verify", f"{web.url}/{where}")
     assert (run.code, run.err) == (2, f"ptzip: error: {web.url}/{where}: {words}\n")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (
+            "simplecache::http://u:a-password@h/last.pt",
+            "this is a chain of URLs, which fsspec joins by `::`: name the file itself",
+        ),
+        ("dir://last.pt", "a URL alone does not say where a file of dir:// is: name it at its own URL"),
+        ("dropbox://last.pt", 'what reads dropbox:// is not installed: DropboxFileSystem requires "dropboxdrivefs"'),
+    ],
+)
+def test_a_url_that_names_no_file_is_an_error_that_says_so(url: str, words: str) -> None:
+    run = ptzip("verify", url)
+    assert run.code == 2
+    assert words in run.err
+    assert "a-password" not in run.err
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("round/last.pt", "the server redirects without end"),
+        ("away/last.pt", "the server redirects to what is no URL of HTTP"),
+    ],
+)
+def test_a_redirect_that_leads_nowhere_is_an_error_at_once(where: str, words: str, web: Web) -> None:
+    before = len(web.log())
+    run = ptzip("verify", f"{web.url}/{where}")
+    assert (run.code, run.err) == (2, f"ptzip: error: {web.url}/{where}: {words}\n")
+    assert len(web.log()) - before <= 22
 
 
 def test_a_server_that_is_not_there_is_an_error_of_one_line() -> None:

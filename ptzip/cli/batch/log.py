@@ -20,6 +20,12 @@ from ptzip.json_output import SCHEMA
 BEGINNING = b'{"schema":'
 """How every line begins; no other file is continued."""
 
+FIELDS: Mapping[str, Any] = {
+    **{"command": str, "outcome": str, "code": int, "seconds": float, "stamp": list | None, "task": str},
+    "report": dict,
+}
+"""What every line has, and of which kind."""
+
 
 class Log:
     """A file of results, used in a `with` block. With `resume`, what an earlier run wrote there is read and continued."""
@@ -105,12 +111,19 @@ class Log:
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:
-    """A line of a log; None for any other."""
-    with contextlib.suppress(ValueError, TypeError, KeyError):
+    """A line of a log; None for any other, as one that was edited."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         found = json.loads(line)
-        if isinstance(found, Mapping) and found["schema"] == SCHEMA and isinstance(found["report"]["path"], str):
+        is_whole = found["schema"] == SCHEMA and all(isinstance(found[key], kind) for key, kind in FIELDS.items())
+        if is_whole and isinstance(found["report"]["path"], str) and found["outcome"] == _outcome(found):
             return dict(found)
     return None
+
+
+def _outcome(entry: Mapping[str, Any]) -> object:
+    """The outcome by the report, of which scan takes its exit code, where that has it."""
+    is_scan = entry["command"] == "scan" and entry["outcome"] not in FAILURES
+    return entry["report"]["verdict"] if is_scan else entry["outcome"]
 
 
 def _fingerprint(task: Task) -> str:

@@ -8,6 +8,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.connection import wait
@@ -31,6 +32,12 @@ except ImportError:  # Windows has no such limits
 
 PRELOADED = ["ptzip.cli.batch.one_file", "ptzip.cli.batch.pool", "ptzip.checkpoint"]
 """What new processes have before they start."""
+
+LONGEST_WAIT = 3600.0
+"""Seconds after which to look again at what has not happened: systems wait for no more than some years."""
+
+OUT_OF_MEMORY = 70
+"""The exit code of a process that had not even memory left for a result."""
 
 SECONDS_TO_DIE = 1.0
 """How long a process that closed its pipe may take until it is gone."""
@@ -114,7 +121,7 @@ class Pool:
         busy = {slot: worker for slot in range(len(self._workers)) if (worker := self._fed(slot, waiting))}
         while busy:
             patience = min(worker.deadline for worker in busy.values()) - time.monotonic()
-            ready = wait([worker.pipe for worker in busy.values()], None if patience == float("inf") else max(patience, 0))
+            ready = wait([worker.pipe for worker in busy.values()], min(max(patience, 0), LONGEST_WAIT))
             now = time.monotonic()
             for slot, worker in list(busy.items()):
                 if worker.pipe in ready or worker.deadline <= now:
@@ -139,8 +146,15 @@ class Pool:
         if found is None or found.outcome in (MEMORY, TIMEOUT):
             self._workers[slot] = None
             code = worker.end(SECONDS_TO_DIE if found is None else 0)
-            found = found or failure(worker.task, KILLED, f"the process that read it {_end_in_words(code)}")
+            found = found or _lost(worker.task, code)
         return found
+
+
+def _lost(task: Task, code: int) -> Result:
+    """The result of a task whose process ended with a code before it sent one."""
+    if code == OUT_OF_MEMORY:
+        return failure(task, MEMORY, "reading it takes too much: out of memory")
+    return failure(task, KILLED, f"the process that read it {_end_in_words(code)}")
 
 
 def _end_in_words(code: int) -> str:
@@ -155,11 +169,22 @@ def _serve(pipe: "Connection[Result, Task]", life: "Connection[None, None]", wor
     handle_signals(is_worker=True)
     set_up()
     Thread(target=_end_with_parent, args=(life,), daemon=True).start()
+    try:
+        _limit(memory)
+        with contextlib.suppress(EOFError, OSError):  # the parent is gone
+            while True:
+                pipe.send(work(pipe.recv()))
+    except MemoryError:
+        discard_unfinished()
+        os._exit(OUT_OF_MEMORY)
+
+
+def _limit(memory: int | None) -> None:
+    """Let this process write to at most so many bytes, or to fewer where the system says so."""
     if memory and resource is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
-    with contextlib.suppress(EOFError, OSError):  # the parent is gone
-        while True:
-            pipe.send(work(pipe.recv()))
+        _, most = resource.getrlimit(resource.RLIMIT_DATA)
+        bound = min(memory, sys.maxsize if most == resource.RLIM_INFINITY else most)
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
 def _end_with_parent(reader: "Connection[None, None]") -> None:

@@ -20,7 +20,7 @@ class Shard(NamedTuple):
 
 def shard(text: str) -> Shard:
     """The part that "I/N" names. Raises ValueError where there is none."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    found = re.fullmatch(r"([0-9]+)/([0-9]+)", text)
     if found and 1 <= int(found[1]) <= int(found[2]):
         return Shard(int(found[1]), int(found[2]))
     raise ValueError(f"invalid shard {text!r}: expected I/N, from 1/N to N/N")

@@ -27,6 +27,8 @@ def harmful(given: Task) -> Result:
     if word == "wait":
         os.write(1, b".")
         time.sleep(LONG)
+    if word == "starve":
+        raise MemoryError
     if word == "fill":
         try:
             return Result(given.path, "intact", 0, {"filled": len(bytes(1 << 34))})

@@ -89,3 +89,24 @@ def test_nothing_but_a_log_is_overwritten_or_continued() -> None:
     assert "is not what --jsonl writes" in ptzip("scan", "--resume", "a.pt", "b.pt").err
     assert "already exists: continue it with --resume a.pt" in ptzip("scan", "--jsonl", "a.pt", "b.pt").err
     assert Path("a.pt").read_bytes() == before
+
+
+EDITS = (
+    *((key, None) for key in ("command", "outcome", "code", "seconds", "task", "report")),
+    *(("outcome", []), ("outcome", "clean"), ("code", "0"), ("stamp", 5), ("stamp", [1]), ("seconds", "1")),
+    *(("report", {"path": "a.pt"}), ("report", {"path": "a.pt", "verdict": 5})),
+)
+
+
+@pytest.mark.parametrize(("key", "value"), EDITS, ids=str)
+def test_a_file_whose_line_was_edited_is_done_again(key: str, value: object) -> None:
+    first = ptzip("scan", "--jsonl", "out.jsonl", "c.pt")
+    (line,) = lines()
+    path = {"path": "c.pt"}
+    edited = line | {key: value | path if isinstance(value, dict) else value}
+    lost = {name: one for name, one in line.items() if name != key}
+    for bad in (edited, lost):
+        Path("out.jsonl").write_text(json.dumps(bad, separators=(",", ":")) + "\n")
+        again = ptzip("scan", "--resume", "out.jsonl", "c.pt")
+        assert (again.code, again.out) == (first.code, first.out)
+        assert lines()[1]["report"] == line["report"]

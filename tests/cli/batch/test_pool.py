@@ -58,6 +58,28 @@ def test_a_file_that_takes_too_much_memory_is_given_up_and_the_others_are_not() 
     assert [result.outcome for result in found.values()] == ["memory", "intact", "memory", "intact"]
 
 
+def test_a_process_without_memory_for_a_result_costs_its_file_alone() -> None:
+    found = run(["starve 1", "good 1", "starve 2", "good 2"])
+    assert {path: result.outcome for path, result in found.items()} == {
+        **dict.fromkeys(("starve 1", "starve 2"), "memory"),
+        **dict.fromkeys(("good 1", "good 2"), "intact"),
+    }
+
+
+@pytest.mark.parametrize("bounds", [Bounds(timeout=1e300), Bounds(memory=10**30)], ids=["timeout", "memory"])
+@pytest.mark.posix("a bound for the memory of a process")
+def test_a_bound_beyond_all_systems_is_none(bounds: Bounds) -> None:
+    assert {result.outcome for result in run(["good 1", "good 2"], bounds=bounds).values()} == {"intact"}
+
+
+@pytest.mark.posix("a bound for the memory of a process")
+def test_a_bound_is_at_most_that_of_the_system() -> None:
+    program = "import resource as r; r.setrlimit(r.RLIMIT_DATA, (1 << 30, 1 << 30)); from tests.cli.batch import harm; "
+    program += "print({one.outcome for one in harm.run(['good'], bounds=harm.Bounds(memory=1 << 33)).values()})"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, env=environment())
+    assert (ended.stdout, ended.stderr) == ("{'intact'}\n", "")
+
+
 def test_a_worker_ends_when_its_parent_is_killed() -> None:
     program = f"from tests.cli.batch import harm; harm.run(['wait'] * {WORKERS}, {WORKERS})"
     command = [sys.executable, "-c", program]

@@ -24,7 +24,7 @@ def test_parts_are_about_equal() -> None:
     assert all(900 < size < 1100 for size in sizes)
 
 
-@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/4", "1/4/2", ""])
+@pytest.mark.parametrize("text", ["0/4", "5/4", "1", "1/0", "a/b", "-1/4", "1/4/2", "", "\N{ARABIC-INDIC DIGIT ONE}/4"])
 def test_what_is_no_part_is_an_error(text: str) -> None:
     with pytest.raises(ValueError, match="expected I/N"):
         shard(text)
