@@ -57,7 +57,7 @@ def test_all_shards_appear(bucket: Bucket, last: Path) -> None:
 OUTPUTS = (
     ("convert", "s3://bucket/last.pt", "-o", "s3://bucket/out.npz"),
     ("inspect", "s3://bucket/last.pt", "--extract", "0:100", "-o", "s3://bucket/out.npz"),
-    ("scan", "s3://bucket/last.pt", "--json", "-o", "s3://bucket/out.npz"),
+    ("scan", "s3://bucket/last.pt", "--whole", "--json", "-o", "s3://bucket/out.npz"),
     ("slim", "s3://bucket/last.pt", "--format", "same", "-o", "s3://bucket/out.pt"),
 )
 
@@ -87,7 +87,7 @@ def test_sftp_is_read_and_written(sftp: str, tmp_path: Path) -> None:
     training(tmp_path / "files" / "last.pt")
     assert ptzip("slim", f"{sftp}/last.pt", "-o", f"{sftp}/slim/").code == 0
     assert ptzip("verify", f"{sftp}/slim/last.pt").code == 0
-    assert "2 files: 2 OK" in ptzip("scan", f"{sftp}/**/*.pt").out
+    assert "2 files: 2 OK" in ptzip("scan", "--whole", f"{sftp}/**/*.pt").out
     again = ptzip("slim", f"{sftp}/last.pt", "-o", f"{sftp}/slim/")
     assert "already exists (use -f to overwrite)" in again.err
     assert getpass.getuser() + "@" not in again.err
