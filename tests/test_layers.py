@@ -88,7 +88,7 @@ ONLY_IN = {
     "multiprocessing": ("cli/batch/pool.py",),  # many files are scanned or slimmed by several processes
     "ctypes": ("io/renames.py",),  # Python has no other way to renameat2(2)
     "zlib_ng": ("io/crc32.py",),
-    "fsspec": ("io/remote.py", "io/remote_output.py"),
+    "fsspec": ("io/remote.py", "io/remote_errors.py", "io/remote_output.py"),
     "aiohttp": ("io/remote.py",),
     "dask": ("cli/batch/cluster.py",),
     "distributed": ("cli/batch/cluster.py",),

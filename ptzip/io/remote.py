@@ -7,17 +7,16 @@ import contextlib
 import errno
 import functools
 import os
-import random
 import threading
-import time
 import zlib
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from ptzip.errors import PtzipError, UnsupportedError
+from ptzip.errors import UnsupportedError
 from ptzip.io.block_cache import BLOCK, BlockCache
+from ptzip.io.remote_errors import NoRangesError, repeated, translated
 from ptzip.io.sources import BaseSource, DescriptorSource, Source, changed, closed, ends_early
-from ptzip.io.urls import URL, is_chain, redacted, redacted_text
+from ptzip.io.urls import URL, is_chain, redacted
 
 TAIL = 1 << 18
 """Bytes at the end of a file that are fetched at once: the directory of a zip with two thousand records."""
@@ -27,15 +26,6 @@ NEAR = 1 << 20
 
 CONNECT_SECONDS, READ_SECONDS = 10, 30
 """How long a connection may take, and how long a server may send nothing."""
-
-PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-"""Seconds before a request is repeated; each is up to twice as long, so that clients do not come back together."""
-
-LONGEST_PAUSE = 30
-"""Seconds that a server may ask for."""
-
-MEANT_TO_PASS = frozenset((408, 425, 429))
-"""Errors of HTTP that go away, beside all of servers (RFC 9110, 15.5.9; RFC 8470, 5.2; RFC 6585, 4)."""
 
 PACKAGES = {
     **dict.fromkeys(("http", "https"), "'ptzip[remote]'"),
@@ -54,16 +44,10 @@ VERSION = (
 """The keys of fsspec's `info` of which one is another where a file is another, by the names of each protocol."""
 
 PATTERN = ("*", "[")
-
-
-Answer = TypeVar("Answer")
+"""Signs in the path of a URL that make it a pattern; `?` begins its query."""
 
 Request = Callable[[int, int], bytes]
 """Fetches the bytes from one offset to another."""
-
-
-class NoRangesError(ValueError):
-    """The server sends only whole files."""
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -122,7 +106,7 @@ class RemoteFile:
             found: dict[str, Any] = self._fs.info(self._path)
             return found
 
-        info = _repeated(ask, self.name)
+        info = repeated(ask, self.name)
         if info.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "this is a folder: end its name with / for the files in it", self.name)
         return info
@@ -172,7 +156,7 @@ class RemoteFile:
                 raise ConnectionError(errno.ECONNRESET, f"the server sent {len(data)} bytes, expected {stop - start}")
             return data
 
-        return _repeated(ask, self.name)
+        return repeated(ask, self.name)
 
     def download(self, copy: BinaryIO) -> None:
         """Write all bytes to a file."""
@@ -182,7 +166,7 @@ class RemoteFile:
             copy.truncate()
             self._fs.get_file(self._path, copy)
 
-        _repeated(ask, self.name)
+        repeated(ask, self.name)
         copy.flush()
 
     def check_unchanged(self) -> None:
@@ -195,86 +179,8 @@ class RemoteFile:
             raise changed("another program replaced it")
 
 
-def _repeated(ask: Callable[[], Answer], name: str) -> Answer:
-    """The answer to a request, which is repeated while it fails as it may do for a moment. Errors are those of `translated`."""
-    pauses = iter(PAUSES)
-    while True:
-        try:
-            return ask()
-        except Exception as error:
-            pause = next(pauses, 0.0)
-            if not pause or not _may_pass(cause(error)):
-                raise translated(error, name) from None
-            time.sleep(_asked_pause(cause(error)) or pause * (1 + random.random()))
-
-
 def _version(info: dict[str, Any]) -> tuple[str, ...]:
     return tuple(f"{key}={info[key]}" for key in VERSION if info.get(key) is not None)
-
-
-def cause(error: BaseException) -> BaseException:
-    """What fsspec's HTTP reports as a missing file, whatever it was."""
-    inner = error.__cause__
-    return inner if isinstance(error, FileNotFoundError) and inner is not None else error
-
-
-def _status(error: BaseException) -> int:
-    """The status of HTTP, 0 where the error is of another kind."""
-    status = getattr(error, "status", 0)
-    return status if isinstance(status, int) else 0
-
-
-def _bad_redirect(error: BaseException) -> str:
-    """Where a server of HTTP leads nowhere, in the names of aiohttp, which may be missing; "" for other errors."""
-    kinds = {kind.__name__ for kind in type(error).__mro__}
-    if "TooManyRedirects" in kinds:
-        return "the server redirects without end"
-    return "the server redirects to what is no URL of HTTP" if "RedirectClientError" in kinds else ""
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Whether the same request may succeed in a moment."""
-    if _bad_redirect(error):
-        return False
-    if status := _status(error):
-        return status >= 500 or status in MEANT_TO_PASS
-    from fsspec.exceptions import FSTimeoutError  # as above
-
-    missing = (FileNotFoundError, PermissionError, IsADirectoryError)
-    lasting = (*missing, PtzipError, ImportError, NotImplementedError, ValueError, TypeError)
-    return isinstance(error, FSTimeoutError) or not (isinstance(error, lasting) or _is_expired(error))
-
-
-def _asked_pause(error: BaseException) -> float:
-    """The seconds that a server asks for (RFC 9110, 10.2.3); 0 where it names none, or a date."""
-    asked = (getattr(error, "headers", None) or {}).get("Retry-After", "")
-    return min(float(asked), LONGEST_PAUSE) if asked.isdigit() else 0.0
-
-
-def _is_expired(error: BaseException) -> bool:
-    """Whether a file is another by now, in the words of s3fs."""
-    return type(error).__name__ == "FileExpired"
-
-
-def translated(error: BaseException, name: str) -> Exception:
-    """The error as ptzip raises it. What fsspec says may have the URL in it, with its credentials."""
-    error = cause(error)
-    status = _status(error)
-    if isinstance(error, PtzipError | NoRangesError | IsADirectoryError):
-        return error
-    if isinstance(error, FileNotFoundError) or status in (404, 410):
-        return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    if isinstance(error, PermissionError) or status in (401, 403):
-        return PermissionError(errno.EACCES, "access denied: check the credentials for this URL", name)
-    if _is_expired(error) or status in (412, 416):
-        return changed("another program replaced it")
-    if isinstance(error, TimeoutError):
-        return TimeoutError(errno.ETIMEDOUT, "the server does not answer", name)
-    if why := _bad_redirect(error):
-        return OSError(errno.EIO, why, name)
-    if status:
-        return OSError(errno.EIO, f"the server answers with error {status}", name)
-    return OSError(errno.EIO, redacted_text(getattr(error, "strerror", None) or str(error)) or type(error).__name__, name)
 
 
 class RemoteSource(BaseSource):
@@ -356,7 +262,7 @@ def expand_remote(pattern: str) -> list[str]:
         return [pattern]
     files, path = filesystem(pattern)
     root = pattern.rstrip("/").removesuffix(path.rstrip("/"))
-    found = _repeated(lambda: files.find(path) if is_folder else _matching(files, path), redacted(pattern))
+    found = repeated(lambda: files.find(path) if is_folder else _matching(files, path), redacted(pattern))
     if not found:
         raise FileNotFoundError(errno.ENOENT, "there are no such files", redacted(pattern))
     return [f"{root}{name}" for name in sorted(found)]

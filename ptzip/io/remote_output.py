@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ptzip.errors import PtzipError, UnsupportedError
-from ptzip.io.remote import filesystem, translated
+from ptzip.io.remote import filesystem
+from ptzip.io.remote_errors import translated
 from ptzip.io.unfinished import UNFINISHED, WRITTEN, temporary_folder
 from ptzip.io.urls import redacted
 

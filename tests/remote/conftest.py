@@ -55,4 +55,4 @@ def sftp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ptzip.io.remote.PAUSES", (0.01,) * 6)
+    monkeypatch.setattr("ptzip.io.remote_errors.PAUSES", (0.01,) * 6)
