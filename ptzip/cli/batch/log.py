@@ -21,7 +21,12 @@ BEGINNING = b'{"schema":'
 """How every line begins; no other file is continued."""
 
 FIELDS: Mapping[str, Any] = {
-    **{"command": str, "outcome": str, "code": int, "seconds": float, "stamp": list | None, "task": str},
+    "command": str,
+    "outcome": str,
+    "code": int,
+    "seconds": float,
+    "stamp": list | None,
+    "task": str,
     "report": dict,
 }
 """What every line has, and of which kind."""
