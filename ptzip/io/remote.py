@@ -70,7 +70,7 @@ def filesystem(url: str) -> tuple[Any, str]:
     except (TypeError, AttributeError):  # what it raises where arguments are missing
         raise UnsupportedError(f"a URL alone does not say where a file of {scheme}:// is: name it at its own URL") from None
     except Exception as error:
-        raise translated(error, redacted(url)) from None
+        raise translated(error, url) from None
 
 
 def _missing(scheme: str, advice: str) -> UnsupportedError:
@@ -90,7 +90,7 @@ class RemoteFile:
     """One version of the file at a URL. `size` is None where the server does not say; errors are those of `translated`."""
 
     def __init__(self, url: str) -> None:
-        self.name = redacted(url)
+        self.name, self._url = redacted(url), url
         self._fs, self._path = filesystem(url)
         self._lock = threading.Lock()
         info = self._info()
@@ -106,7 +106,7 @@ class RemoteFile:
             found: dict[str, Any] = self._fs.info(self._path)
             return found
 
-        info = repeated(ask, self.name)
+        info = repeated(ask, self._url)
         if info.get("type") == "directory":
             raise IsADirectoryError(errno.EISDIR, "this is a folder: end its name with / for the files in it", self.name)
         return info
@@ -156,7 +156,7 @@ class RemoteFile:
                 raise ConnectionError(errno.ECONNRESET, f"the server sent {len(data)} bytes, expected {stop - start}")
             return data
 
-        return repeated(ask, self.name)
+        return repeated(ask, self._url)
 
     def download(self, copy: BinaryIO) -> None:
         """Write all bytes to a file."""
@@ -166,7 +166,7 @@ class RemoteFile:
             copy.truncate()
             self._fs.get_file(self._path, copy)
 
-        repeated(ask, self.name)
+        repeated(ask, self._url)
         copy.flush()
 
     def check_unchanged(self) -> None:
@@ -262,7 +262,7 @@ def expand_remote(pattern: str) -> list[str]:
         return [pattern]
     files, path = filesystem(pattern)
     root = pattern.rstrip("/").removesuffix(path.rstrip("/"))
-    found = repeated(lambda: files.find(path) if is_folder else _matching(files, path), redacted(pattern))
+    found = repeated(lambda: files.find(path) if is_folder else _matching(files, path), pattern)
     if not found:
         raise FileNotFoundError(errno.ENOENT, "there are no such files", redacted(pattern))
     return [f"{root}{name}" for name in sorted(found)]

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from ptzip.errors import PtzipError
 from ptzip.io.sources import changed
-from ptzip.io.urls import redacted_text
+from ptzip.io.urls import redacted, redacted_text
 
 PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds before a request is repeated; each is up to twice as long, so that clients do not come back together."""
@@ -30,7 +30,7 @@ class NoRangesError(ValueError):
     """The server sends only whole files."""
 
 
-def repeated(ask: Callable[[], Answer], name: str) -> Answer:
+def repeated(ask: Callable[[], Answer], url: str) -> Answer:
     """The answer to a request, which is repeated while it fails as it may do for a moment. Errors are those of `translated`."""
     pauses = iter(PAUSES)
     while True:
@@ -39,7 +39,7 @@ def repeated(ask: Callable[[], Answer], name: str) -> Answer:
         except Exception as error:
             pause = next(pauses, 0.0)
             if not pause or not _may_pass(_cause(error)):
-                raise translated(error, name) from None
+                raise translated(error, url) from None
             time.sleep(_asked_pause(_cause(error)) or pause * (1 + random.random()))
 
 
@@ -79,7 +79,7 @@ def _may_pass(error: BaseException) -> bool:
 def _asked_pause(error: BaseException) -> float:
     """The seconds that a server asks for (RFC 9110, 10.2.3); 0 where it names none, or a date."""
     asked = (getattr(error, "headers", None) or {}).get("Retry-After", "")
-    return min(float(asked), LONGEST_PAUSE) if asked.isdigit() else 0.0
+    return min(float(asked), LONGEST_PAUSE) if asked.isdecimal() else 0.0
 
 
 def _is_expired(error: BaseException) -> bool:
@@ -87,9 +87,9 @@ def _is_expired(error: BaseException) -> bool:
     return type(error).__name__ == "FileExpired"
 
 
-def translated(error: BaseException, name: str) -> Exception:
-    """The error as ptzip raises it, about the file of a name."""
-    error = _cause(error)
+def translated(error: BaseException, url: str, name: str = "") -> Exception:
+    """The error as ptzip raises it, about the file at a URL, or about one of another name, which may be shown."""
+    error, name = _cause(error), name or redacted(url)
     status = _status(error)
     if isinstance(error, PtzipError | NoRangesError | IsADirectoryError):
         return error
@@ -105,4 +105,4 @@ def translated(error: BaseException, name: str) -> Exception:
         return OSError(errno.EIO, why, name)
     if status:
         return OSError(errno.EIO, f"the server answers with error {status}", name)
-    return OSError(errno.EIO, redacted_text(getattr(error, "strerror", None) or str(error)) or type(error).__name__, name)
+    return OSError(errno.EIO, redacted_text(getattr(error, "strerror", None) or str(error), url) or type(error).__name__, name)

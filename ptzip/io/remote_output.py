@@ -30,7 +30,7 @@ class RemoteOutput:
             raise IsADirectoryError(errno.EISDIR, "expected the name of a file", redacted(url))
         if url.lower().startswith(("http://", "https://")):  # what a server does with PUT or POST is its own affair
             raise self._not_written()
-        self._overwrite = overwrite
+        self._url, self._overwrite = url, overwrite
         self._fs, path = filesystem(url)
         self._folder = path.rpartition("/")[0]
         self._uploads = list[Any]()
@@ -96,7 +96,7 @@ class RemoteOutput:
         except NotImplementedError:
             raise self._not_written() from None
         except Exception as error:
-            raise translated(error, f"{self.folder}/{name}") from None
+            raise translated(error, self._url, f"{self.folder}/{name}") from None
 
 
 @contextlib.contextmanager

@@ -55,6 +55,12 @@ def _redacted(name: str) -> str:
     return f"{scheme}://{shown}{path}{MEMBER_MARK if member else ''}{member}"
 
 
-def redacted_text(text: str) -> str:
-    """A message of another library with each URL in it redacted."""
-    return re.sub(r"[A-Za-z][A-Za-z0-9+._-]+://\S+", lambda found: redacted(found[0]), text)
+def redacted_text(text: str, of: str = "") -> str:
+    """A message of another library about a URL: each URL in it redacted, and what of that one may not be shown removed, which
+    some have in other forms, such as `user:password@bucket`."""
+    shown = re.sub(r"[A-Za-z][A-Za-z0-9+._-]+://\S+", lambda found: redacted(found[0]), text)
+    found = URL.match(of)
+    userinfo, mark, _ = found["authority"].rpartition("@") if found else ("", "", "")
+    for secret in (userinfo + mark, of[found.end() :] if found else ""):
+        shown = shown.replace(secret, "") if len(secret) > 1 else shown
+    return shown

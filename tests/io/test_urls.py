@@ -53,6 +53,12 @@ def test_a_password_that_is_not_quoted_is_not_shown_either(password: str) -> Non
     assert "secret" not in redacted(f"https://somebody:{password}@host/x")
 
 
+@pytest.mark.parametrize("url", ["s3://u:secret@b/x.pt?a=secret#secret", "s3://secret@b/x.pt#secret", "s3://b/x.pt?secret"])
+def test_what_a_library_says_of_a_url_in_its_own_words_is_without_credentials(url: str) -> None:
+    assert redacted_text(f"no bucket {url[5:]}, no key {url[5:].partition('/')[2]}", url) == "no bucket b/x.pt, no key x.pt"
+    assert redacted_text("no such key", url) == "no such key"
+
+
 @pytest.mark.parametrize("first", ["", "simplecache::", "zip://a/*.pt::", "last.tar::"])
 @given(SECRETS)
 def test_each_url_of_a_chain_is_without_credentials(first: str, password: str) -> None:

@@ -29,6 +29,13 @@ def names(bucket: Bucket) -> set[str]:
     return {str(path.relative_to(bucket.folder)) for path in bucket.folder.rglob("*") if path.is_file()}
 
 
+def test_an_output_shows_no_credentials(bucket: Bucket, tmp_path: Path) -> None:
+    run = ptzip("slim", training(tmp_path / "last.pt"), "-o", "s3://u:a-password@b/x.pt?token=a-token")
+    assert run.code == 2
+    assert "a-password" not in run.err
+    assert "a-token" not in run.err
+
+
 def test_slim_writes_into_a_folder_of_the_bucket(bucket: Bucket, last: Path, tmp_path: Path) -> None:
     run = ptzip("slim", "s3://bucket/last.pt", "-o", "s3://bucket/slim/")
     assert run.code == 0
