@@ -95,6 +95,8 @@ def _log(arguments: argparse.Namespace) -> Any:
         return contextlib.nullcontext()
     if arguments.jsonl and arguments.resume:
         raise EditError("--resume writes the results too: remove --jsonl")
+    if STANDARD in (arguments.jsonl, arguments.resume):
+        raise EditError("the results as JSON Lines go to a file, not to stdout: name one")
     from ptzip.cli.batch.log import Log  # here, since few runs have one
 
     return Log(arguments.jsonl or arguments.resume, resume=bool(arguments.resume))

@@ -91,6 +91,12 @@ def test_nothing_but_a_log_is_overwritten_or_continued() -> None:
     assert Path("a.pt").read_bytes() == before
 
 
+@pytest.mark.parametrize("flag", ["--jsonl", "--resume"])
+def test_a_log_is_a_file(flag: str) -> None:
+    assert "go to a file, not to stdout: name one" in ptzip("scan", "a.pt", flag, "-").err
+    assert not Path("-").exists()
+
+
 EDITS = (
     *((key, None) for key in ("command", "outcome", "code", "seconds", "task", "report")),
     *(("outcome", []), ("outcome", "clean"), ("code", "0"), ("stamp", 5), ("stamp", [1]), ("seconds", "1")),
