@@ -86,7 +86,7 @@ def test_a_file_beyond_a_bound_is_reported_and_the_others_are_done(command: str,
     deep.write_bytes(b"\x80\x02" + b"](" * 400_000 + b"e" * 400_000 + b".")
     run = ptzip(*command.split(), "0.pt", deep, "1.pt", "--memory", "40MB", "--jsonl", "out.jsonl")
     outcomes = {line["report"]["path"]: line["outcome"] for line in map(json.loads, Path("out.jsonl").read_text().splitlines())}
-    assert outcomes["deep.pt"] == "memory"
+    assert outcomes["deep.pt"] == "memory", run.err
     assert run.code == 2
     assert len(outcomes) == 3
 
