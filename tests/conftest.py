@@ -20,7 +20,7 @@ if no_posix.IS_ON:
     os.environ["PYTHONPATH"] = no_posix.PYTHON_PATH
     no_posix.install()
 
-for name, usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL)):
+for name, usual in (("SIGINT", signal.default_int_handler), ("SIGQUIT", signal.SIG_DFL), ("SIGHUP", signal.SIG_DFL)):
     if signal.getsignal(number := getattr(signal, name, signal.SIGINT)) == signal.SIG_IGN:
         signal.signal(number, usual)  # a shell ignores them in the background, and so would the processes of the tests
 

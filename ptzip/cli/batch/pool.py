@@ -39,6 +39,15 @@ LONGEST_WAIT = 3600.0
 OUT_OF_MEMORY = 70
 """The exit code of a process that had not even memory left for a result."""
 
+TOO_LARGE = "reading it takes too much: out of memory"
+
+SECONDS_BETWEEN_LOOKS = 0.02
+"""How often the memory of processes is looked at, where it is bounded."""
+
+HEADROOM = 64 << 20
+"""How many bytes beyond its bound a process gets, until it is ended: one that gets none at all can hang, since CPython 3.11
+tries without end to handle an error for which it has no memory (`exception_unwind` in `Python/ceval.c`)."""
+
 SECONDS_TO_DIE = 1.0
 """How long a process that closed its pipe may take until it is gone."""
 
@@ -119,13 +128,13 @@ class Pool:
         """The number of each task and its result, as they end."""
         waiting = enumerate(tasks)
         busy = {slot: worker for slot in range(len(self._workers)) if (worker := self._fed(slot, waiting))}
+        longest = SECONDS_BETWEEN_LOOKS if self.bounds.memory else LONGEST_WAIT
         while busy:
             patience = min(worker.deadline for worker in busy.values()) - time.monotonic()
-            ready = wait([worker.pipe for worker in busy.values()], min(max(patience, 0), LONGEST_WAIT))
-            now = time.monotonic()
+            ready = wait([worker.pipe for worker in busy.values()], min(max(patience, 0), longest))
             for slot, worker in list(busy.items()):
-                if worker.pipe in ready or worker.deadline <= now:
-                    yield worker.index, self._result(slot, worker, worker.pipe in ready)
+                if worker.pipe in ready or (ended := self._beyond(worker)):
+                    yield worker.index, self._result(slot, worker, None if worker.pipe in ready else ended)
                     if following := self._fed(slot, waiting):
                         busy[slot] = following
                     else:
@@ -140,9 +149,17 @@ class Pool:
         worker.give(index, task)
         return worker
 
-    def _result(self, slot: int, worker: _Worker, has_ended: bool) -> Result:
-        """What came of a task. A process that died, is late, or ran out of memory is not used again."""
-        found = worker.take() if has_ended else failure(worker.task, TIMEOUT, f"it took more than {self.bounds.timeout:g} s")
+    def _beyond(self, worker: _Worker) -> Result | None:
+        """The result of a task that takes more than the bounds."""
+        if worker.deadline <= time.monotonic():
+            return failure(worker.task, TIMEOUT, f"it took more than {self.bounds.timeout:g} s")
+        if self.bounds.memory and _written_by(worker.process.pid) > self.bounds.memory:
+            return failure(worker.task, MEMORY, TOO_LARGE)
+        return None
+
+    def _result(self, slot: int, worker: _Worker, ended: Result | None) -> Result:
+        """What came of a task: `ended`, or what its process sent. One that died, is late or too large is not used again."""
+        found = ended or worker.take()
         if found is None or found.outcome in (MEMORY, TIMEOUT):
             self._workers[slot] = None
             code = worker.end(SECONDS_TO_DIE if found is None else 0)
@@ -153,7 +170,7 @@ class Pool:
 def _lost(task: Task, code: int) -> Result:
     """The result of a task whose process ended with a code before it sent one."""
     if code == OUT_OF_MEMORY:
-        return failure(task, MEMORY, "reading it takes too much: out of memory")
+        return failure(task, MEMORY, TOO_LARGE)
     return failure(task, KILLED, f"the process that read it {_end_in_words(code)}")
 
 
@@ -179,11 +196,20 @@ def _serve(pipe: "Connection[Result, Task]", life: "Connection[None, None]", wor
         os._exit(OUT_OF_MEMORY)
 
 
+def _written_by(process: int | None) -> int:
+    """How many bytes a process may write to, as RLIMIT_DATA counts them (proc(5), statm); 0 where the system does not say."""
+    try:
+        with open(f"/proc/{process}/statm") as pages:  # noqa: PTH123 (pathlib is not loaded here)
+            return int(pages.read().split()[5]) * resource.getpagesize()
+    except (OSError, IndexError):
+        return 0
+
+
 def _limit(memory: int | None) -> None:
-    """Let this process write to at most so many bytes, or to fewer where the system says so."""
+    """Let this process write to so many bytes and the headroom, or to fewer where the system says so."""
     if memory and resource is not None:
         _, most = resource.getrlimit(resource.RLIMIT_DATA)
-        bound = min(memory, sys.maxsize if most == resource.RLIM_INFINITY else most)
+        bound = min(memory + HEADROOM, sys.maxsize if most == resource.RLIM_INFINITY else most)
         resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
 
 
