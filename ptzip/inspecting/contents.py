@@ -6,13 +6,13 @@ from itertools import islice
 from typing import NamedTuple
 
 from ptzip.checkpoint import Checkpoint
-from ptzip.errors import PtzipError
+from ptzip.errors import LimitError, PtzipError
 from ptzip.inspecting.tensor_uses import TensorUses, tensor_uses
 from ptzip.inspecting.tree_rows import TreeRow, tree_rows
 from ptzip.inspecting.view import readable_tensors
 from ptzip.mapping.parts import FilePart, file_parts
 from ptzip.tensors.statistics import Statistics, statistics
-from ptzip.tensors.tensor import Tensor
+from ptzip.tensors.tensor import Tensor, check_values
 
 MOST_ROWS, MOST_PARTS = 30_000, 50_000
 """The first so many rows of a tree, and parts of the file, are shown."""
@@ -39,6 +39,10 @@ def contents(checkpoint: Checkpoint, with_statistics: bool) -> Contents:
 def _statistics(tensors: Mapping[str, Tensor]) -> dict[str, Statistics]:
     """The statistics of every tensor; one with several names is read once."""
     known: dict[int, Statistics] = {}
+    try:
+        check_values(tensors.values())
+    except LimitError:
+        return {}
     for tensor in tensors.values():
         try:
             known[id(tensor)] = known.get(id(tensor)) or statistics(tensor)

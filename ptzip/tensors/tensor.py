@@ -174,6 +174,12 @@ def stored_bytes(tensors: Iterable[Tensor]) -> int:
     return sum(root.size for root in {id(root): root for root in roots}.values())
 
 
+def check_values(tensors: Iterable[Tensor]) -> None:
+    """Raise LimitError where strides of 0 repeat bytes in so many tensors that looking at each value takes very long."""
+    distinct = [*{id(one): one for one in tensors}.values()]
+    check_copies(sum(one.nbytes for one in distinct), stored_bytes(distinct))
+
+
 def check_overlaps(tensors: Iterable[Tensor]) -> None:
     """Raise LimitError where tensors share bytes so often that reading each of them takes very long."""
     strided = [one for one in {id(one): one for one in tensors}.values() if len(one.stride) == len(one.shape)]

@@ -203,10 +203,11 @@ def _loading(checkpoint: Checkpoint) -> Loading | None:
 def non_finite(checkpoint: Checkpoint, counter: ByteCounter) -> Iterator[NonFinite]:
     """The tensors with NaN or infinite values."""
     from ptzip.tensors.statistics import statistics  # here, since only --values needs numpy
-    from ptzip.tensors.tensor import check_overlaps  # here, with it
+    from ptzip.tensors.tensor import check_overlaps, check_values  # here, with it
 
     tensors = checkpoint.tensors()
     check_overlaps(tensors.values())
+    check_values(tensors.values())
     counter.expect(sum(tensor.nbytes for tensor in tensors.values()))
     for name, tensor in tensors.items():
         counter.add(tensor.nbytes)

@@ -20,6 +20,7 @@ from ptzip.io.sources import BytesSource, FileSource
 from ptzip.verifying.report import VerifyReport
 from ptzip.zip.header_mismatches import mismatches
 from ptzip.zip.reader import read_archive
+from tests.bench.shapes import ORDERED, REBUILD, checkpoint, mapping, storage
 from tests.checkpoint_builder import CheckpointBuilder, numbers
 from tests.cli.shell import ptzip as run
 from tests.cli.shell import reports
@@ -355,6 +356,14 @@ def test_tensors_with_nan_or_infinity_are_named(tmp_path: Path) -> None:
     path = builder.save(tmp_path / "x.pt", {"a.weight": builder.tensor(odd), "b.weight": builder.tensor(numbers(3))})
     assert ptzip.verify(path).numbers == ()
     assert [tuple(found) for found in ptzip.verify(path, values=True).numbers] == [("a.weight", 1, 2)]
+
+
+def test_tensors_that_repeat_a_few_bytes_are_not_read_value_by_value() -> None:
+    expanded = REBUILD + b"(" + storage(0) + b"K\0J\0\0\0\x01\x85K\0\x85\x89" + ORDERED + b")RtR"  # 2 ** 24 times the same
+    data = checkpoint(mapping([(f"w{number}", expanded) for number in range(300)]))
+    assert ptzip.verify(data).ok
+    with pytest.raises(ptzip.LimitError, match="tensors share 16 bytes so often"):
+        ptzip.verify(data, values=True)
 
 
 # What torch minds, and what it does not
