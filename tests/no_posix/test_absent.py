@@ -30,6 +30,7 @@ def test_the_names_that_are_taken_away_are_those_that_windows_lacks(tmp_path: Pa
 
 
 GUARDED = {
+    "cli/batch/pool.py": "--memory is refused where there is no resource, and nothing else uses it",
     "io/access.py": "nothing is taken over where there is no fchown; other AttributeErrors are caught, since systems differ",
     "io/work_folder.py": "folders are locked, and abandoned ones removed, where there is fcntl",
 }
