@@ -179,7 +179,7 @@ class BaseSource:
         return None
 
     def expect(self, offset: int, length: int) -> None:
-        """Be told that these bytes will be read in order, which only a source that waits for them needs to know."""
+        """Announce that these bytes will be read in order, so that a source with slow reads can read ahead."""
 
     def close(self) -> None:
         raise NotImplementedError

@@ -14,7 +14,7 @@ HOST = re.compile(r"(\[[0-9A-Fa-f:.]*\]|[^:]*)(:[0-9]*)?|arn:.*", re.DOTALL)
 """A host and its port, or an access point of S3."""
 
 CONTAINERS = frozenset(("abfs", "abfss", "az"))
-"""Schemes of Azure, in which CONTAINER@ACCOUNT stands in place of userinfo."""
+"""Schemes of Azure, whose URLs have CONTAINER@ACCOUNT where others have userinfo."""
 
 
 def is_url(name: object) -> bool:
